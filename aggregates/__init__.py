@@ -1,0 +1,1 @@
+"""The store: schema, the transactional write, and what is asked of it."""

@@ -1,0 +1,1 @@
+"""Composition: settings, command line, the embedded hub, metrics and benches."""

@@ -1,0 +1,1 @@
+"""Open-data gateways, one module each."""

@@ -1,0 +1,1 @@
+"""Takes batches off the log: quality, windows, roll-ups, reconciliation and retention."""

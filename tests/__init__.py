@@ -1,0 +1,1 @@
+"""The proof: unit, property, integration and end-to-end tests."""
