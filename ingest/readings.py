@@ -44,7 +44,8 @@ class Site(msgspec.Struct, frozen=True):
     """
     One record of NDW's measurement-site table.
 
-    `layout` gives, per index, channel and quantity; an index that is not in it is of no use to the hub.
+    `layout` gives, per index, channel and quantity; an index that is not in it is of no use to the hub. `periods` has
+    the seconds that an index measures, where they are not 60.
     """
 
     version: str
@@ -53,6 +54,7 @@ class Site(msgspec.Struct, frozen=True):
     lat: float | None
     lanes: int | None
     layout: Mapping[str, tuple[str, str]]
+    periods: Mapping[str, int] = {}
 
 
 class Message(NamedTuple):

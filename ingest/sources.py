@@ -48,7 +48,7 @@ class Source:
 
 OWN = "stadspuls"
 
-SOURCES: Mapping[str, Source] = MappingProxyType({
+_sources = {
     source.name: source
     for source in (
         Source(OWN, "The hub's own JSON", Stamp.START, SourceClass.OPERATIONAL, "as agreed with the sensor's owner"),
@@ -67,7 +67,28 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
                interval=300, topic="tele/+/SENSOR"),
         Source("aireas", "AiREAS Eindhoven", Stamp.INSTANT, SourceClass.CITIZEN, "AiREAS open data", interval=600),
     )
-})  # fmt: skip
+}  # fmt: skip
+
+SOURCES: Mapping[str, Source] = MappingProxyType(_sources)
+
+
+def add_source(source: Source) -> None:
+    """Add the source that a user's mapping file brings along; raises ValueError for a name that is taken."""
+    if source.name in _sources:
+        raise ValueError(f"a second source {source.name!r}")
+    _sources[source.name] = source
+    if source.topic:
+        _OWN_TOPICS.append((source.name, source.topic.split("/")))
+
+
+def rounded(lon: float | None, lat: float | None) -> tuple[float | None, float | None]:
+    """
+    Round a citizen's place to 3 decimals, about 100 m, so that it does not point at a home.
+
+    >>> rounded(6.566502, 53.219383)
+    (6.567, 53.219)
+    """
+    return None if lon is None else round(lon, 3), None if lat is None else round(lat, 3)
 
 
 def source_of_topic(topic: str) -> str | None:
