@@ -1,0 +1,229 @@
+"""
+Settings: one model, refused at birth when it cannot work, with the key and the place it came from.
+
+`load` lays flags over the environment over `stadspuls.toml` (working directory, then data directory) over defaults;
+`sources_of` says for `stadspuls doctor` where each value came from, `shown` prints them without secrets. The command
+line (`hub.cli`) loads them once; `hub.values` reads single values; everything else gets plain values.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from hub.values import Directories, Duration, Port, is_loopback, masked
+
+FILE = "stadspuls.toml"
+PREFIX = "STADSPULS_"
+_SECRETS = {"broker", "broker_password", "database"}  # whole values that never stand in a message
+
+
+class BadSettings(ValueError):  # noqa: N818 - the reaction is the name: the user mends the settings
+    """Settings that cannot work: a line per error, each with the key, what is wrong and where it was said."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Make one with `load`; a key's description says its unit."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, validate_default=True)
+
+    data_dir: Path = Field(Path("data"), description="directory of the embedded hub: database, broker, lock")
+    mqtt_host: str = Field("127.0.0.1", description="address the built-in broker listens on")
+    mqtt_port: Port = Field(1883, description="port the built-in broker listens on")
+    http_host: str = Field("127.0.0.1", description="address of the API and the live page")
+    http_port: Port = Field(8080, description="port of the API and the live page")
+    broker: str | None = Field(None, repr=False, description="mqtt:// or mqtts:// URL; empty: the built-in broker")
+    broker_username: str | None = Field(None, description="user name at the broker")
+    broker_password: SecretStr | None = Field(None, description="password at the broker")
+    broker_queue: PositiveInt = Field(200_000, description="messages the built-in broker has room for")
+    broker_connections: PositiveInt = Field(
+        1, description="connections of a collector to the broker; 4 to the built-in one, unless said otherwise"
+    )
+    database: str | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
+    timezone: str = Field("Europe/Amsterdam", description="tz name of civil days")
+    earliest: AwareDatetime = Field(datetime(2000, 1, 1, tzinfo=UTC), description="oldest start of a reading taken")
+    retention: Duration | None = Field(None, description="readings are kept this long (90d, 36h); empty: for ever")
+    chunk_interval: Duration = Field(timedelta(days=1), description="length of a TimescaleDB chunk (1d, 6h)")
+    mappings: Directories = Field((), description="directories of your own mapping files")
+    in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
+    in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
+    batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
+    rollup_every: PositiveFloat = Field(1.0, description="seconds between two roll-ups")
+    rollup_grace: float = Field(60.0, ge=0, description="seconds after its end before an hour is closed")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_format: Literal["console", "json"] = Field("console", description="how log lines look")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `load` hands over, so that every value has a known place."""
+        return (init_settings,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _connections(cls, given: dict[str, Any]) -> dict[str, Any]:
+        # The built-in broker has 100 messages in flight per connection: one would starve.
+        return given if given.get("broker") else {"broker_connections": 4, **given}
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("broker", "database", "retention", "broker_username", "broker_password", mode="before")
+    @classmethod
+    def _nothing(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("broker")
+    @classmethod
+    def _broker_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            found = urlsplit(value)
+            if found.scheme not in ("mqtt", "mqtts") or not found.hostname or found.port == 0:
+                raise ValueError("expected mqtt://host[:port] or mqtts://host[:port]")
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _conninfo(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"postgres(ql)?://|\s*\w+\s*=", value):
+            raise ValueError("expected postgresql://... or key=value pairs")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("expected a tz name such as Europe/Amsterdam") from None
+        return value
+
+    @field_validator("mappings")
+    @classmethod
+    def _directories(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for directory in value:
+            if not directory.is_dir():
+                raise ValueError(f"no directory {str(directory)!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        open_to_others = self.broker is None and not is_loopback(self.mqtt_host)
+        if open_to_others and not (self.broker_username and self.broker_password):
+            raise ValueError(
+                f"mqtt_host {self.mqtt_host!r} can be reached by others, expected broker_username and broker_password"
+            )
+        if bool(self.broker_username) != bool(self.broker_password):
+            raise ValueError("broker_username and broker_password go together, found one of them")
+        return self
+
+
+def load(flags: Mapping[str, Any] | None = None, directory: Path | None = None) -> Settings:
+    """
+    Read the settings; `flags` are those of the command line (None: not given), `directory` the working directory.
+
+    Raises BadSettings for anything that cannot work, also for a key of a file that does not exist.
+    """
+    layers = [
+        {key: (value, "flag") for key, value in (flags or {}).items() if value is not None},
+        {
+            key: (value, f"environment {PREFIX}{key.upper()}")
+            for key, value in EnvSettingsSource(Settings, env_ignore_empty=True)().items()
+        },
+        _file((directory or Path()) / FILE),
+    ]
+    data_dir, _ = _merged(layers).get("data_dir", (Settings.model_fields["data_dir"].default, ""))
+    own = Path(data_dir).expanduser() / FILE
+    if own.absolute() != ((directory or Path()) / FILE).absolute():
+        layers.append(_file(own, without="data_dir"))
+    return _make(_merged(layers))
+
+
+def sources_of(settings: Settings) -> dict[str, str]:
+    """Say for each key where its value came from: flag, environment, a file, or default."""
+    return {key: settings._origins.get(key, "default") for key in Settings.model_fields}
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Give each key's value as text, passwords masked."""
+    return {key: masked(getattr(settings, key)) for key in Settings.model_fields}
+
+
+_Layer = dict[str, tuple[Any, str]]
+
+
+def _file(path: Path, without: str | None = None) -> _Layer:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise BadSettings(f"{path}: {error}") from error
+    known = Settings.model_fields.keys() - {without}
+    wrong = [f"{key}: no such setting here (from {path})" for key in values if key not in known]
+    if wrong:
+        raise BadSettings("\n".join(wrong))
+    return {key: (_beside(path, key, value), str(path)) for key, value in values.items()}
+
+
+def _beside(path: Path, key: str, value: Any) -> Any:
+    """Read paths of a file from where the file is."""
+    if key == "data_dir" and isinstance(value, str):
+        return path.absolute().parent / Path(value).expanduser()
+    if key == "mappings" and isinstance(value, list):
+        return [path.absolute().parent / Path(str(one)).expanduser() for one in value]
+    return value
+
+
+def _merged(layers: list[_Layer]) -> _Layer:
+    return {key: found for layer in reversed(layers) for key, found in layer.items()}
+
+
+def _make(found: _Layer) -> Settings:
+    try:
+        settings = Settings(**{key: value for key, (value, _) in found.items()})
+    except ValidationError as error:
+        raise BadSettings("\n".join(_line(one, found) for one in error.errors())) from None
+    settings._origins = {key: origin for key, (_, origin) in found.items()}
+    return settings
+
+
+def _line(error: Any, found: _Layer) -> str:
+    reason = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(reason)
+    key = str(error["loc"][0])
+    value = "" if key in _SECRETS else f", found {error['input']!r}"
+    return f"{key}: {reason[:1].lower()}{reason[1:]}{value} (from {found.get(key, ('', 'default'))[1]})"
