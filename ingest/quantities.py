@@ -44,6 +44,9 @@ AIR = Validity(0.75, 18, "Directive 2008/50/EC annexes VII and XI: 75 % of an ho
 TRAFFIC = Validity(0.90, None, "assumption: an hour with 46 of 60 minutes counted comes out 23 % low")
 
 
+SPIKE_MEMORY = 6 * 3600  # s on either side in which a reading has neighbours
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """
@@ -63,6 +66,11 @@ class Quantity:
     valid: Validity
     spike: float | None = None
     stuck: int | None = None
+
+    @property
+    def memory(self) -> float:
+        """How far, in seconds, a reading and the rules about its neighbours reach; 0 where there are none."""
+        return max(SPIKE_MEMORY if self.spike else 0, 1.5 * (self.stuck or 0))
 
     @property
     def zone(self) -> str | None:
@@ -125,7 +133,7 @@ CONVERSIONS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType({
     ("KMH", "km/h"): (1, 0), ("fraction", "%"): (100, 0), ("P1", "%"): (1, 0), ("count", "1"): (1, 0),
     ("vehicles", "1"): (1, 0), ("", "1"): (1, 0), ("mV", "V"): (0.001, 0), ("cm", "m"): (0.01, 0),
     ("dB", "dB(A)"): (1, 0),
-    ("dBA", "dB(A)"): (1, 0),
+    ("dBA", "dB(A)"): (1, 0), ("µg NO2/m³", "ug/m3"): (1, 0),
 })  # fmt: skip
 
 

@@ -8,7 +8,8 @@ measure*, never a number, however its supplier writes it: -1, 0 of 0 vehicles, 2
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import pairwise
 from math import isfinite
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from lxml import etree
 from ingest.decoding import payload_format
 from ingest.formats.ndw_layout import FLOW, QUANTITY, SPEED, SUPPLIER, Layout, inferred
 from ingest.readings import BadPayload, Flag, Message, Reading, SensorFact, Site
+from ingest.values import stamp
 
-Element = etree._Element
 MINUTE = 60
 NO_SPEED = -1
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -31,7 +32,7 @@ _PARSER = etree.XMLParser(
 class Measured(NamedTuple):
     """One flow (vehicles per hour) or speed (km/h) as it was sent; `used` is the number of vehicles it averages."""
 
-    index: int
+    at: int
     kind: str
     value: float
     used: int | None
@@ -45,7 +46,7 @@ def ndw(message: Message) -> Iterator[Reading | SensorFact]:
         yield from _site(site, message.sites)
 
 
-def parsed(payload: bytes) -> Element:
+def parsed(payload: bytes) -> etree._Element:
     """Parse XML that may be hostile: entities stay unresolved, and a document with a DOCTYPE is refused."""
     try:
         root = etree.fromstring(payload, _PARSER)
@@ -56,13 +57,13 @@ def parsed(payload: bytes) -> Element:
     return root
 
 
-def local(element: Element) -> str:
+def local(element: etree._Element) -> str:
     """Name an element without its namespace."""
     tag: str = element.tag
     return tag[tag.rfind("}") + 1 :]
 
 
-def _sites(root: Element) -> Iterator[Element]:
+def _sites(root: etree._Element) -> Iterator[etree._Element]:
     if local(root) == "siteMeasurements":
         return iter((root,))
     for element in root.iter():
@@ -72,17 +73,18 @@ def _sites(root: Element) -> Iterator[Element]:
     raise BadPayload(f"XML of {local(root)!r}, expected a MeasuredDataPublication or one siteMeasurements")
 
 
-def _check_publication(publication: Element) -> None:
+def _check_publication(publication: etree._Element) -> None:
     kind = publication.get(_TYPE, "without a type").rpartition(":")[2]
     if kind != "MeasuredDataPublication":
         raise BadPayload(f"publication {kind}, expected MeasuredDataPublication")
-    countries = {element.text for element in publication.iter() if local(element) == "country"} - {"nl"}
+    creators = [child for child in publication if local(child) == "publicationCreator"]
+    countries = {inner.text for creator in creators for inner in creator if local(inner) == "country"} - {"nl"}
     if countries:
         # A French stamp is neither the start nor the end of its six minutes, and only a site table gives the six.
         raise BadPayload(f"publication of country {sorted(map(str, countries))}, expected nl: its periods are unknown")
 
 
-def _site(element: Element, sites: Mapping[str, Site]) -> Iterator[Reading | SensorFact]:
+def _site(element: etree._Element, sites: Mapping[str, Site]) -> Iterator[Reading | SensorFact]:
     site_id, version, start, values = _read(element)
     sensor_id = f"ndw/{site_id}"
     site = sites.get(site_id)
@@ -97,8 +99,8 @@ def _site(element: Element, sites: Mapping[str, Site]) -> Iterator[Reading | Sen
     yield from _readings(sensor_id, start, values, layout.channels if layout else {}, {})
 
 
-def _read(element: Element) -> tuple[str, str, datetime, list[Measured]]:
-    reference: Element | None = None
+def _read(element: etree._Element) -> tuple[str, str, datetime, list[Measured]]:
+    reference: etree._Element | None = None
     start: datetime | None = None
     values = []
     for child in element:
@@ -118,29 +120,23 @@ def _read(element: Element) -> tuple[str, str, datetime, list[Measured]]:
 
 def _in_order(values: list[Measured], site_id: str) -> list[Measured]:
     values.sort()
-    for one, following in zip(values, values[1:], strict=False):
+    for one, following in pairwise(values):
         if one[:2] == following[:2]:
-            raise BadPayload(f"index {one.index} twice at site {site_id!r}, expected each once")
+            raise BadPayload(f"index {one.at} twice at site {site_id!r}, expected each once")
     return values
 
 
-def _start(element: Element) -> datetime:
+def _start(element: etree._Element) -> datetime:
     text = element.text
     for child in element:
         if local(child) == "timeMeaning" and child.text != "beginTime":
             raise BadPayload(f"timeMeaning {child.text!r}, expected beginTime")
         if local(child) == "timeValue":
             text = child.text
-    try:
-        start = datetime.fromisoformat((text or "").strip())
-    except ValueError:
-        raise BadPayload(f"measurementTimeDefault {text!r}, expected an ISO 8601 stamp") from None
-    if start.tzinfo is None:
-        raise BadPayload(f"measurementTimeDefault {text!r} without a zone, expected one with Z or an offset")
-    return start.astimezone(UTC)
+    return stamp((text or "").strip(), "measurementTimeDefault")
 
 
-def _measured(element: Element) -> Measured:
+def _measured(element: etree._Element) -> Measured:
     kind, value, used, error = "", None, None, False
     for inner in element.iter():
         name = local(inner)
@@ -164,7 +160,7 @@ def _finite(text: str | None) -> float:
     return value
 
 
-def _basic_data(element: Element) -> str:
+def _basic_data(element: etree._Element) -> str:
     kinds = [inner.get(_TYPE, "") for inner in element.iter() if local(inner) == "basicData"]
     return ", ".join(kinds) or "nothing"
 
@@ -174,15 +170,15 @@ def _by_table(values: list[Measured], site: Site) -> dict[str, str]:
     channels: dict[str, str] = {}
     taken = set()
     for one in values:
-        place = site.layout.get(str(one.index))
+        place = site.layout.get(str(one.at))
         if place is not None and place[1] == QUANTITY[one.kind] and place not in taken:
             taken.add(place)
-            channels[str(one.index)] = place[0]
+            channels[str(one.at)] = place[0]
     return channels
 
 
 def _inferred(site_id: str, values: list[Measured]) -> Layout | None:
-    if not values or values[0].index != 1 or values[-1].index != len(values):
+    if not values or values[0].at != 1 or values[-1].at != len(values):
         return None
     return inferred(site_id[:SUPPLIER], "".join([one.kind for one in values]))
 
@@ -193,7 +189,7 @@ def _readings(
     counts: dict[str, float] = {}
     places = []
     for one in values:
-        index = str(one.index)
+        index = str(one.at)
         period = periods.get(index, MINUTE)
         channel = channels.get(index) or f"index{index}"
         places.append((one, channel, period))

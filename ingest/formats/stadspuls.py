@@ -5,10 +5,7 @@ Anything that can write JSON can speak it; `ingest.decoding.own_json` writes it 
 they can be sent again. `stadspuls.schema.json` beside this module is the same in JSON Schema. This is the hot path.
 """
 
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from math import isfinite
 
 import msgspec
 
@@ -16,9 +13,10 @@ from ingest.decoding import payload_format, status_of, version_of
 from ingest.quantities import QUANTITIES, convert
 from ingest.readings import BadPayload, Flag, Message, Reading, SensorFact, Status
 from ingest.sources import OWN, SOURCES, SourceClass, rounded
+from ingest.values import number, stamp
 
 ANY_FLAG = sum(Flag)
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_FLAGS = ", ".join(str(flag.name).lower() for flag in Flag)
 
 
 class Sent(msgspec.Struct):
@@ -97,7 +95,7 @@ def _reading(sent: Sent, sensor_id: str | None, interval: float | None) -> Readi
         sent.channel,
         sent.quantity,
         sent.period,
-        _stamp(sent.start),
+        stamp(sent.start, "start"),
         value,
         _weight(sent.weight, value),
         covers,
@@ -120,36 +118,10 @@ def full_id(sensor_id: str | None) -> str:
     return sensor_id if rest and source in SOURCES else f"{OWN}/{sensor_id}"
 
 
-def number(text: str, name: str) -> float:
-    """
-    Read a number that was sent as a string, as many devices do.
-
-    Raises BadPayload for anything but a plain finite decimal: no blanks, no comma, no NaN, no infinity.
-
-    >>> number("12.3", "value")
-    12.3
-    """
-    if _NUMBER.fullmatch(text) and isfinite(value := float(text)):
-        return value
-    raise BadPayload(f"{name} {text[:50]!r}, expected a finite number")
-
-
 def _weight(weight: float | str | None, value: float | None) -> float:
     if weight is None:
         return 1.0 if value is not None else 0.0
     return number(weight, "weight") if isinstance(weight, str) else weight
-
-
-def _stamp(text: str) -> datetime:
-    try:
-        start = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadPayload(f"start {text[:50]!r}, expected an ISO 8601 stamp with a zone") from None
-    if start.tzinfo is UTC:
-        return start
-    if start.tzinfo is None:
-        raise BadPayload(f"start {text[:50]!r} without a zone, expected one with Z or an offset")
-    return start.astimezone(UTC)
 
 
 def _converted(value: float, unit: str, quantity: str) -> float:
@@ -171,7 +143,7 @@ def _flags(flags: int | list[str]) -> int:
         try:
             total |= Flag[name.upper()]
         except KeyError:
-            raise BadPayload(f"flag {name[:50]!r}, expected one of {[flag.name.lower() for flag in Flag]}") from None
+            raise BadPayload(f"flag {name[:50]!r}, expected one of {_FLAGS}") from None
     return int(total)
 
 

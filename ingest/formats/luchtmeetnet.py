@@ -1,0 +1,181 @@
+"""
+Luchtmeetnet's hourly air figures: the answers of its API, and the monthly and yearly CSV files.
+
+The API stamps the *end* of the hour, the files give both ends: here every reading has its start, and a station has the
+same id by both roads. Negative concentrations near zero are real and stay. An empty cell is missing: no reading at all.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import NamedTuple
+
+import msgspec
+
+from ingest.decoding import payload_format
+from ingest.quantities import QUANTITIES, convert
+from ingest.readings import BadPayload, Flag, Message, Reading, SensorFact, Status, microseconds
+from ingest.values import number, stamp
+
+HOUR = timedelta(hours=1)
+CET = timezone(HOUR)  # the files never use summer time
+PREAMBLE = 10  # lines before the first row of values, the last of them the header
+BEFORE_STATIONS = 5  # columns before the first station
+
+QUANTITY = {
+    "NO": "no", "NO2": "no2", "NOX": "nox", "O3": "o3", "SO2": "so2", "CO": "co", "NH3": "nh3", "C6H6": "c6h6",
+    "PM1": "pm1", "PM10": "pm10", "PM25": "pm25", "PM2.5": "pm25", "BC": "bc", "FN": "bc", "PS": "ufp",
+}  # fmt: skip
+# Components of the API that the hub has no quantity for: left out, so that they do not cost the others of their page.
+UNUSED = {"BCWB", "C7H8", "C8H10", "C10H8", "H2S"}
+
+
+class Measured(msgspec.Struct):
+    """One measurement of the API; answers about one station leave out its number."""
+
+    formula: str
+    value: float | None
+    timestamp_measured: str
+    station_number: str | None = None
+
+
+class Answer(msgspec.Struct):
+    """A page of the API."""
+
+    data: list[Measured]
+
+
+_answer = msgspec.json.Decoder(Answer)
+_measured = msgspec.json.Decoder(Measured)
+
+
+@payload_format("luchtmeetnet")
+def luchtmeetnet(message: Message) -> Iterator[Reading | SensorFact]:
+    """Read an API answer, one measurement, or a piece of a CSV file; raises BadPayload for anything else."""
+    if message.payload.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
+        yield from _file(message.payload)
+        return
+    for one in _measurements(message.payload):
+        if one.formula.upper() not in UNUSED:
+            yield _reading(one, message.topic)
+
+
+def _measurements(payload: bytes) -> list[Measured]:
+    try:
+        return _answer.decode(payload).data if b'"data"' in payload else [_measured.decode(payload)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadPayload(f"no measurements of Luchtmeetnet, neither API answer nor CSV file: {error}") from error
+
+
+def _reading(one: Measured, topic: str) -> Reading:
+    quantity = _quantity(one.formula)
+    start = stamp(one.timestamp_measured, "timestamp_measured") - HOUR
+    sensor_id = f"luchtmeetnet/{one.station_number or _station(topic)}"
+    if one.value is None:
+        return Reading(sensor_id, "", quantity, 3600, start, None, 0.0, flags=Flag.SOURCE_ERROR.value)
+    unit = "1/cm3" if quantity == "ufp" else "ug/m3"
+    return Reading(sensor_id, "", quantity, 3600, start, convert(one.value, unit, QUANTITIES[quantity]))
+
+
+def _station(topic: str) -> str:
+    levels = topic.partition("?")[0].split("/")
+    if len(levels) < 3 or not levels[2]:
+        raise BadPayload("no station_number, expected one in the measurement or as the third level of the topic")
+    return levels[2]
+
+
+def _quantity(formula: str) -> str:
+    if formula.upper() == "LKI":
+        raise BadPayload("an LKI answer: the index is not measured but made of measurements, expected those")
+    try:
+        return QUANTITY[formula.upper()]
+    except KeyError:
+        raise BadPayload(f"component {formula[:50]!r}, expected one of {', '.join(QUANTITY)}") from None
+
+
+class Column(NamedTuple):
+    """One station's column; the second column of a station (a second instrument) has channel "2"."""
+
+    sensor_id: str
+    channel: str
+
+
+def _file(payload: bytes) -> Iterator[Reading | SensorFact]:
+    lines = [line.split(";") for line in payload.decode("latin-1").splitlines() if line]
+    if len(lines) < PREAMBLE or lines[PREAMBLE - 1][0].strip() != "Component":
+        raise BadPayload(f"a CSV file of {len(lines)} lines without its header, expected Component on line {PREAMBLE}")
+    columns = _columns([cell.strip() for cell in lines[PREAMBLE - 1][BEFORE_STATIONS:]])
+    yield from _facts(columns, lines)
+    status, version = _status(_cell(lines[1], 1)), microseconds(_exported(_cell(lines[0], 1)))
+    for at, row in enumerate(lines[PREAMBLE:], PREAMBLE + 1):
+        if len(row) < BEFORE_STATIONS + len(columns):
+            raise BadPayload(f"{len(row)} cells in line {at}, expected {BEFORE_STATIONS + len(columns)}")
+        try:
+            yield from _row(row, columns, status, version)
+        except ValueError as error:
+            raise BadPayload(f"{error}, in line {at}") from error
+
+
+def _cell(row: list[str], at: int) -> str:
+    return row[at].strip() if at < len(row) else ""
+
+
+def _columns(stations: list[str]) -> list[Column]:
+    seen: Counter[str] = Counter()
+    columns = []
+    for station in stations:
+        seen[station] += 1
+        columns.append(Column(f"luchtmeetnet/{station}", str(seen[station]) if seen[station] > 1 else ""))
+    return columns
+
+
+def _facts(columns: list[Column], lines: list[list[str]]) -> Iterator[SensorFact]:
+    named = {row[BEFORE_STATIONS - 1]: row for row in lines[: PREAMBLE - 1] if len(row) >= BEFORE_STATIONS}
+    names, places = named.get("StationsNaam", []), named.get("Latitude,Longitude", [])
+    for at, column in enumerate(columns, BEFORE_STATIONS):
+        lat, _, lon = _cell(places, at).strip("()").partition(",")
+        if not column.channel:
+            place = (number(lon.strip(), "longitude"), number(lat.strip(), "latitude")) if lon else (None, None)
+            yield SensorFact(column.sensor_id, _cell(names, at) or None, *place)
+
+
+def _status(period: str) -> Status:
+    """Whole years are published when they are validated, months before."""
+    first, last = (_time(text) for text in _halves(period))
+    begins = all((day.month, day.day, day.hour, day.minute) == (1, 1, 0, 0) for day in (first, last))
+    return Status.VALIDATED if begins and last.year == first.year + 1 else Status.PROVISIONAL
+
+
+def _halves(period: str) -> tuple[str, str]:
+    first, dash, last = period.partition(" - ")
+    if not dash:
+        raise BadPayload(f"Periode {period!r}, expected two stamps with a dash")
+    return first, last
+
+
+def _exported(text: str) -> datetime:
+    return _time(text.partition("(")[2].rstrip(")"))
+
+
+def _time(text: str) -> datetime:
+    """
+    Read a time of a file, in CET without summer time whatever its shape.
+
+    >>> _time("20190101 00:00").isoformat(), _time("2024-06-01T00:00:00+01:00").isoformat()
+    ('2019-01-01T00:00:00+01:00', '2024-06-01T00:00:00+01:00')
+    """
+    return stamp(text.strip(), "time", CET).astimezone(CET)
+
+
+def _row(row: list[str], columns: list[Column], status: Status, version: int) -> Iterator[Reading]:
+    quantity = QUANTITIES[_quantity(row[0].strip())]
+    unit = row[2].strip()
+    start = _time(row[3]).astimezone(UTC)
+    period = int((_time(row[4]) - start).total_seconds())
+    if period <= 0:
+        raise BadPayload(f"an hour from {row[3]} to {row[4]}, expected an end after its start")
+    for column, cell in zip(columns, row[BEFORE_STATIONS:], strict=False):
+        text = cell.strip()
+        if text:
+            value = convert(number(text, "value"), unit, quantity)
+            yield Reading(*column, quantity.name, period, start, value, status=status, version=version)

@@ -1,0 +1,49 @@
+"""
+Numbers and stamps out of text, read strictly: what every payload format agrees on.
+
+`ingest.formats` and `ingest.mapping` call these, so that a bad number or stamp is refused everywhere in the same words.
+"""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from math import isfinite
+
+from ingest.readings import BadPayload
+
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def number(text: str, name: str) -> float:
+    """
+    Read a number that was sent as a string, as many devices do.
+
+    Raises BadPayload for anything but a plain finite decimal: no blanks, no comma, no NaN, no infinity.
+
+    >>> number("12.3", "value")
+    12.3
+    """
+    if _NUMBER.fullmatch(text) and isfinite(value := float(text)):
+        return value
+    raise BadPayload(f"{name} {text[:50]!r}, expected a finite number")
+
+
+def stamp(text: str, name: str, zone: tzinfo | None = None) -> datetime:
+    """
+    Read an ISO 8601 stamp as UTC; one without a zone is in `zone`.
+
+    Raises BadPayload for anything else, and for a stamp without a zone where `zone` is None.
+
+    >>> stamp("2026-05-01T10:00+02:00", "start")
+    datetime.datetime(2026, 5, 1, 8, 0, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        read = datetime.fromisoformat(text)
+        if read.tzinfo is UTC:
+            return read
+        if read.tzinfo is not None:
+            return read.astimezone(UTC)
+        if zone is not None:
+            return read.replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadPayload(f"{name} {text[:50]!r}, expected an ISO 8601 stamp with a zone") from None
+    raise BadPayload(f"{name} {text[:50]!r} without a zone, expected one with Z or an offset")
