@@ -17,6 +17,7 @@ from lxml import etree
 
 from ingest.decoding import payload_format
 from ingest.formats.ndw_layout import FLOW, QUANTITY, SPEED, SUPPLIER, Layout, inferred
+from ingest.hardened import local, parsed
 from ingest.readings import BadPayload, Flag, Message, Reading, SensorFact, Site
 from ingest.values import stamp
 
@@ -24,9 +25,6 @@ MINUTE = 60
 NO_SPEED = -1
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _VALUES = ("measuredValue", "physicalQuantity")
-_PARSER = etree.XMLParser(
-    resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-)
 
 
 class Measured(NamedTuple):
@@ -44,23 +42,6 @@ def ndw(message: Message) -> Iterator[Reading | SensorFact]:
     """Read the flows and speeds of one site or of a publication; raises BadPayload for other documents."""
     for site in _sites(parsed(message.payload)):
         yield from _site(site, message.sites)
-
-
-def parsed(payload: bytes) -> etree._Element:
-    """Parse XML that may be hostile: entities stay unresolved, and a document with a DOCTYPE is refused."""
-    try:
-        root = etree.fromstring(payload, _PARSER)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise BadPayload(f"not XML: {error}") from error
-    if root.getroottree().docinfo.doctype:
-        raise BadPayload("XML with a DOCTYPE, expected none")
-    return root
-
-
-def local(element: etree._Element) -> str:
-    """Name an element without its namespace."""
-    tag: str = element.tag
-    return tag[tag.rfind("}") + 1 :]
 
 
 def _sites(root: etree._Element) -> Iterator[etree._Element]:
