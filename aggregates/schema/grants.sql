@@ -1,0 +1,11 @@
+-- What the roles may do, where there are roles.
+DO $$
+BEGIN
+    GRANT USAGE ON SCHEMA public TO stadspuls_reader, stadspuls_writer;
+    GRANT SELECT ON ALL TABLES IN SCHEMA public TO stadspuls_reader;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO stadspuls_writer;
+    GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO stadspuls_writer;
+    REVOKE SELECT ON dead_letter FROM stadspuls_reader;
+EXCEPTION
+    WHEN undefined_object OR insufficient_privilege THEN RAISE NOTICE 'roles are missing: %', SQLERRM;
+END $$;

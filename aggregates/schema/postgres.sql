@@ -1,0 +1,4 @@
+-- Plain PostgreSQL: a small index that finds days of readings, where TimescaleDB has chunks.
+CREATE INDEX IF NOT EXISTS reading_start ON reading USING brin (start);
+CREATE INDEX IF NOT EXISTS reading_received_at ON reading USING brin (received_at);
+CREATE INDEX IF NOT EXISTS window_5m_start ON window_5m USING brin (start);

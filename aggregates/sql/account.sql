@@ -1,0 +1,12 @@
+INSERT INTO accounting AS a (source, day, received, stored, duplicate, corrected, rejected)
+SELECT source, day, received, stored, duplicate, corrected, rejected
+FROM unnest(%(source)s::text[], %(day)s::date[], %(received)s::bigint[], %(stored)s::bigint[], %(duplicate)s::bigint[],
+            %(corrected)s::bigint[], %(rejected)s::bigint[])
+     AS n (source, day, received, stored, duplicate, corrected, rejected)
+ORDER BY source, day
+ON CONFLICT (source, day) DO UPDATE SET
+    received  = a.received + excluded.received,
+    stored    = a.stored + excluded.stored,
+    duplicate = a.duplicate + excluded.duplicate,
+    corrected = a.corrected + excluded.corrected,
+    rejected  = a.rejected + excluded.rejected

@@ -1,0 +1,14 @@
+-- The figures of a window w of a series s of a quantity q.
+s.sensor_id, s.channel, s.quantity, q.unit, s.period, s.series, w.start, w."end",
+CASE WHEN w.readings > 0 THEN CASE q.aggregation
+    WHEN 'sum' THEN w.total
+    WHEN 'mean' THEN w.total / w.readings
+    ELSE w.weighted / nullif(w.weight, 0) END END AS value,
+CASE WHEN q.aggregation = 'sum' AND w.readings > 0 THEN w.total / nullif(w.covered, 0) * w.length END AS estimate,
+CASE WHEN q.aggregation = 'weighted_mean' THEN w.weight / nullif(w.harmonic, 0) END AS space_mean,
+w.minimum, w.maximum, w.readings, w.nothing, w.flagged, w.failed, w.warned,
+least(1, w.covered / w.length) AS coverage,
+CASE WHEN q.hours IS NULL OR w.length <= 3600 OR s.period >= 86400
+     THEN coalesce(w.covered / w.length >= q.coverage, false)
+     ELSE w.valid_hours >= q.hours END AS valid,
+w.status, w.revision, w.computed_at, q.aggregation, w.weight, w.weighted, w.covered, w.length

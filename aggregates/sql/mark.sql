@@ -1,0 +1,2 @@
+INSERT INTO mark (hour, series)
+SELECT date_trunc('hour', start, 'UTC'), array_agg(DISTINCT series) FROM touched GROUP BY 1 ORDER BY 1

@@ -1,0 +1,15 @@
+-- A longer window's evidence from its shorter windows w.
+sum(w.readings)::integer AS readings,
+sum(w.nothing)::integer AS nothing,
+sum(w.flagged)::integer AS flagged,
+sum(w.failed)::integer AS failed,
+sum(w.warned)::integer AS warned,
+sum(w.total) AS total,
+sum(w.weight) AS weight,
+sum(w.weighted) AS weighted,
+sum(w.squares) AS squares,
+sum(w.harmonic) AS harmonic,
+min(w.minimum) AS minimum,
+max(w.maximum) AS maximum,
+CASE WHEN bool_and(w.covered IS NOT NULL) THEN sum(w.covered) END AS covered,
+min(w.status) AS status

@@ -1,0 +1,202 @@
+"""
+The database door: transactions, named SQL statements and binary COPY, in PostgreSQL or TimescaleDB.
+
+`streams.pipeline`, `streams.rollup` and their neighbours say what happens in a transaction; the statements they name
+stand in `aggregates/sql/`. No other module knows psycopg. The errors say what a caller can do:
+
+    StoreError
+    ├── Away      the database cannot be reached or gave up: try again later
+    ├── Clash     a deadlock or a serialization failure: try again at once
+    └── Refused   it will never take these data: split them
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, LiteralString
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg import errors, sql
+
+EPOCH_2000 = 946_684_800_000_000  # us from 1970 to PostgreSQL's own epoch
+_STAMPS = frozenset({"start", "received_at"})
+
+
+class StoreError(Exception):
+    """The database did not do what it was asked; the class says what a caller can do about it."""
+
+
+class Away(StoreError):  # noqa: N818 - named for what a caller does
+    """The database cannot be reached, or ended the session: try again later."""
+
+
+class Clash(StoreError):  # noqa: N818 - named for what a caller does
+    """Another session was in the way: try again at once."""
+
+
+class Refused(StoreError):  # noqa: N818 - named for what a caller does
+    """The database will never take these data: split them, and bury the one reading that is at fault."""
+
+
+class Store:
+    """
+    One connection to the database, made when it is first needed and again after it broke.
+
+    Not to be shared by threads. `role` becomes the session's role, where it is given.
+    """
+
+    def __init__(self, conninfo: str, *, application: str = "stadspuls") -> None:
+        self.conninfo = conninfo
+        self._application = application
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator["Transaction"]:
+        """
+        Open a transaction that commits when the block ends, and rolls back when it raises.
+
+        `snapshot` makes it read-only over one state of the database. Raises `StoreError`.
+        """
+        with _translated():
+            connection = self._connect()
+            with connection.transaction():
+                if snapshot:
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield Transaction(connection)
+
+    def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Run one named statement in a transaction of its own and give its rows."""
+        with self.transaction() as transaction:
+            return transaction.rows(statement, **parameters)
+
+    def close(self) -> None:
+        """End the session; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            connection = psycopg.connect(
+                self.conninfo, autocommit=True, application_name=self._application, connect_timeout=10,
+                prepare_threshold=2,
+            )  # fmt: skip
+            connection.execute("SET timezone = 'UTC'")
+            self._connection = connection
+        return self._connection
+
+
+class Transaction:
+    """An open transaction: named statements and COPY."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
+        cursor = self._connection.execute(_statement(statement), parameters or None, binary=True)
+        return cursor.fetchall() if cursor.description else []
+
+    def frame(self, statement: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run a statement and give the names of its columns with its rows."""
+        cursor = self._connection.execute(_statement(statement), parameters or None, binary=True)
+        return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+    def script(self, text: str, **parameters: object) -> None:
+        """Run a migration: several statements in one text."""
+        with psycopg.ClientCursor(self._connection) as cursor:
+            cursor.execute(text, parameters or None)
+
+    def prepare_session(self) -> None:
+        """Make the tables of this session that the write path works with, where they are not there yet."""
+        if not self._connection.execute("SELECT to_regclass('pg_temp.stage')").fetchall()[0][0]:
+            self.script(statement_text("session"))
+
+    def copy(self, table: str, rows: NDArray[Any]) -> None:
+        """COPY a structured array into the columns that its fields name."""
+        names = sql.SQL(", ").join(sql.Identifier(name) for name in rows.dtype.names or ())
+        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
+        with self._connection.cursor().copy(query) as copy:
+            copy.write(binary_rows(rows))
+
+    def copy_unless_known(self, table: str, rows: NDArray[Any]) -> bool:
+        """COPY as `copy` does, or leave everything as it was and say False where a key is there already."""
+        try:
+            with self._connection.transaction():
+                self.copy(table, rows)
+        except errors.UniqueViolation:
+            return False
+        return True
+
+
+def binary_rows(rows: NDArray[Any]) -> bytes:
+    """
+    Write a structured array in PostgreSQL's binary COPY format; NaN is NULL, stamps are microseconds since 1970.
+
+    >>> binary_rows(np.array([(7,)], dtype=[("series", "i4")]))[19:].hex()
+    '00010000000400000007ffff'
+    """
+    names = rows.dtype.names or ()
+    layout = np.dtype([("fields", ">i2"), *(part for name in names for part in _wire_field(rows.dtype, name))])
+    wire = np.empty(len(rows), layout)
+    wire["fields"] = len(names)
+    kept = np.ones((len(rows), layout.itemsize), dtype=bool)
+    for name in names:
+        size = rows.dtype[name].itemsize
+        wire[f"{name} size"] = size
+        wire[name] = rows[name] - EPOCH_2000 if name in _STAMPS else rows[name]
+        if rows.dtype[name].kind == "f" and (null := np.isnan(rows[name])).any():
+            wire[f"{name} size"][null] = -1
+            offset = layout.fields[name][1]  # type: ignore[index]
+            kept[null, offset : offset + size] = False
+    body = wire.view(np.uint8).reshape(len(rows), -1)
+    return _HEADER + (wire.tobytes() if kept.all() else body[kept].tobytes()) + b"\xff\xff"
+
+
+def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
+    kind = dtype[name]
+    return [(f"{name} size", ">i4"), (name, f">{kind.kind}{kind.itemsize}")]
+
+
+_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+
+
+@cache
+def statement_text(name: str) -> str:
+    """Read a statement of `aggregates/sql/`; `{name}` in it stands for the text of another."""
+    return expanded(re.sub(r"--[^\n]*", "", files("aggregates").joinpath("sql", f"{name}.sql").read_text("utf-8")))
+
+
+def expanded(text: str) -> str:
+    """Put the statements that `{name}` stands for into a text."""
+    return re.sub(r"\{(\w+)\}", lambda match: statement_text(match[1]), text).strip()
+
+
+def _statement(name: str) -> LiteralString:
+    return statement_text(name)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say in the caller's words what psycopg raised."""
+    try:
+        yield
+    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        raise Clash(str(error)) from error
+    except psycopg.Error as error:
+        raise (Refused if _is_refusal(error) else Away)(f"{type(error).__name__}: {error}") from error
+
+
+def _is_refusal(error: psycopg.Error) -> bool:
+    # Class 22 is bad data, 23 a broken constraint; 53400 and 53200 are a limit that a smaller batch may keep.
+    state = error.sqlstate or ""
+    return state[:2] in ("22", "23") or state in ("53400", "53200")
+
+
+def unnested(rows: Sequence[object], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Give the attributes of `rows` as the arrays that a statement unnests."""
+    return {name: [getattr(row, name) for row in rows] for name in names}

@@ -1,0 +1,95 @@
+"""
+What became of every reading: the accounting of promise 5, and the dead letters as rows.
+
+`streams.pipeline` writes both in the transaction of the batch, so that a kill -9 loses no count.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.batch import DeadLetter
+from streams.series import source_names
+
+STORED, CORRECTED, DUPLICATE = range(3)  # as aggregates/sql/correct.sql numbers them
+Letters = Sequence[DeadLetter]
+KEPT_BYTES = 1 << 20  # of a dead letter's payload
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How many readings of a source, received on a UTC day, met which fate; a message that says nothing counts one."""
+
+    source: str
+    day: date
+    received: int
+    stored: int
+    duplicate: int
+    corrected: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """A dead letter as a row, with the times it came in this batch."""
+
+    key: bytes
+    source: str
+    topic: str
+    payload: bytes
+    size: int
+    reason: str
+    count: int
+    received_at: datetime
+
+
+ACCOUNT = [field.name for field in fields(Account)]
+GRAVE = [field.name for field in fields(Grave)]
+
+
+def accounts(
+    received: NDArray[Any], rejected: NDArray[np.bool_], kept: NDArray[Any], outcome: NDArray[np.int8], letters: Letters
+) -> list[Account]:
+    """
+    Account for a batch, by source and day of receipt.
+
+    `received` are all its readings, of which `rejected` never reached the store; `kept` are those that did, one of each
+    key, with the `outcome` of each; `letters` are the messages that could not be read.
+    """
+    came, lost, reached = _count(received), _count(received[rejected]), _count(kept)
+    fate = [_count(kept[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE)]
+    dead = Counter((letter.source, letter.received_at.astimezone(UTC).date()) for letter in letters)
+    return [
+        Account(*key, came[key] + dead[key], fate[STORED][key],
+                fate[DUPLICATE][key] + came[key] - lost[key] - reached[key],
+                fate[CORRECTED][key], dead[key] + lost[key])
+        for key in sorted(came.keys() | dead.keys())
+    ]  # fmt: skip
+
+
+def _count(rows: NDArray[Any]) -> Counter[tuple[str, date]]:
+    days = rows["received_at"] // 86_400_000_000
+    pairs, counts = np.unique(np.stack([rows["source"].astype(np.int64), days]), axis=1, return_counts=True)
+    names = source_names()
+    return Counter(
+        {
+            (names[source], date(1970, 1, 1) + timedelta(days=day)): count
+            for (source, day), count in zip(pairs.T.tolist(), counts.tolist(), strict=True)
+        }
+    )
+
+
+def graves(letters: Letters) -> list[Grave]:
+    """Make one row of all letters that are the same."""
+    times = Counter(letter.key for letter in letters)
+    first = {letter.key: letter for letter in reversed(letters)}
+    return [
+        Grave(key, letter.source, letter.topic, letter.payload[:KEPT_BYTES], len(letter.payload), letter.reason,
+              times[key], letter.received_at)
+        for key, letter in first.items()
+    ]  # fmt: skip

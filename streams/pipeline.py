@@ -1,0 +1,171 @@
+"""
+A batch into the store, exactly once: quality, readings, windows, marks and accounting in one transaction.
+
+The embedded log and the Faust worker hand their batches to `Pipeline.store`. What happens, always in this order:
+
+    log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks ─▶ accounting, dead letters
+
+Readings first, then windows, in one transaction: a crash between them would count nothing or count twice. Where all
+readings are new they are COPYed straight in and folded by numpy (the optimistic path); where one is known already, the
+staging path says which are new and which changed, and their windows are recomputed from the readings.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from threading import Event
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from aggregates.store import Away, Clash, Refused, Store, StoreError, Transaction, unnested
+from ingest.batch import Batch, DeadLetter, coded, numbers
+from ingest.decoding import refused
+from ingest.readings import DERIVED
+from streams.accounts import ACCOUNT, GRAVE, STORED, accounts, graves
+from streams.quality import Words, inconsistent, out_of_range
+from streams.series import SeriesBook
+from streams.windows import READING, WINDOW_US, distinct, fold, ordered
+
+DAY_US = 86_400_000_000
+FROZEN = "frozen: the readings of this day were dropped, so that it cannot be told from a duplicate any more"
+COLUMNS = list(READING.names or ())
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place on the log; `position` None counts batches, where the log has no offsets of its own."""
+
+    topic: str = "embedded"
+    partition: int = 0
+    position: int | None = None
+
+
+EMBEDDED = Position()
+
+
+class Stopped(Exception):  # noqa: N818 - what happened, not an error of anybody's
+    """The hub stops while a batch still waits for the database; nothing of it is acknowledged."""
+
+
+class Pipeline:
+    """Stores batches through one connection; not to be shared by threads."""
+
+    def __init__(self, store: Store, stop: Event | None = None) -> None:
+        self._store = store
+        self._book = SeriesBook(store)
+        self._stop = stop or Event()
+        self._hopeful = True  # the last batch held nothing known, so the next one probably does not either
+
+    def store(self, batch: Batch, position: Position = EMBEDDED) -> None:
+        """
+        Commit a batch, however long it takes.
+
+        A reading that the database will never take becomes a dead letter; while the database is away the batch is tried
+        again. Raises `Stopped` when the hub stops before it came back.
+        """
+        wait = 0.1
+        while True:
+            try:
+                return self._attempt(batch, position)
+            except Refused as error:
+                return self._split(batch, position, error)
+            except Clash as error:
+                log.info("another session was in the way, trying again", error=str(error))
+            except Away as error:
+                log.warning("database away, trying again", error=str(error), seconds=wait)
+                if self._stop.wait(wait):
+                    raise Stopped("the database did not come back before the hub stopped") from error
+                wait = min(wait * 2, 10.0)
+
+    def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
+        """Find the readings at fault by halves: the fence covers repeats, the last half moves the position."""
+        rows = batch.readings
+        if len(batch) <= 1:
+            log.warning("reading refused by the database", error=str(error))
+            if not len(batch):
+                raise error
+            letters = [refused(row, str(error)) for row in rows.to_pylist()]
+            return self.store(Batch(rows.slice(0, 0), (), (*batch.dead_letters, *letters)), position)
+        half = len(batch) // 2
+        first = Position(position.topic, position.partition, 0)
+        self.store(Batch(rows.slice(0, half), batch.sensors), first)
+        return self.store(Batch(rows.slice(half), batch.sensors, batch.dead_letters), position)
+
+    def _attempt(self, batch: Batch, position: Position) -> None:
+        readings = self._readings(batch)
+        with self._store.transaction() as tx:
+            tx.prepare_session()
+            tx.rows("claim", topic=position.topic, partition=position.partition, position=position.position)
+            frozen = _in_days(readings["start"], [day for (day,) in tx.rows("frozen_days")])
+            rows = distinct(ordered(readings[~frozen]))
+            outcome = self._insert(tx, rows)
+            book = accounts(readings, frozen, rows, outcome, batch.dead_letters)
+            tx.rows("account", **unnested(book, ACCOUNT))
+            if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
+                tx.rows("bury", **unnested(graves(letters), GRAVE))
+
+    def _readings(self, batch: Batch) -> NDArray[Any]:
+        """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
+        lines = self._book.of(batch)
+        rows = np.empty(len(batch), [*READING.descr, ("source", "i2")])
+        for name in ("start", "value", "weight", "covers", "version", "received_at", "status"):
+            rows[name] = numbers(batch.readings, name)
+        rows["series"], rows["source"] = lines["series"], lines["source"]
+        instant = np.isnan(rows["covers"]) & (numbers(batch.readings, "period") == 0)
+        rows["covers"][instant] = lines["interval"][instant]
+        rows["flags"] = numbers(batch.readings, "flags") & ~int(DERIVED)
+        rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
+        sensor, quantity, channel = (
+            Words(*coded(batch.readings, name)) for name in ("sensor_id", "quantity", "channel")
+        )
+        rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
+        return rows
+
+    def _insert(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Write readings, 5-minute rows and marks; say of each reading what became of it."""
+        outcome = np.zeros(len(rows), dtype=np.int8)
+        if not len(rows):
+            return outcome
+        if self._hopeful and tx.copy_unless_known("reading", rows[COLUMNS]):
+            tx.copy("touched", fold(rows))
+            tx.rows("merge")
+        else:
+            outcome = self._insert_staged(tx, rows)
+            self._hopeful = bool((outcome == STORED).all())
+        tx.rows("mark")
+        return outcome
+
+    def _insert_staged(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
+        span = {"first": _stamp(rows["start"].min()), "last": _stamp(rows["start"].max())}
+        tx.copy("stage", rows[COLUMNS])
+        tx.rows("insert_fresh")
+        tx.rows("lock_known", **span)
+        tx.rows("correct", **span)
+        tx.rows("touch_judged")
+        recompute(tx, rows["start"])
+        return np.array([outcome for (outcome,) in tx.rows("outcomes")], dtype=np.int8)
+
+
+def recompute(tx: Transaction, starts: NDArray[np.int64]) -> None:
+    """Lock the 5-minute rows in `touched`, then make them anew from their readings; `starts` (us) bound the search."""
+    tx.rows("merge")
+    first, last = int(starts.min()), int(starts.max())
+    tx.rows("recompute", first=_stamp(first - first % WINDOW_US), last=_stamp(last - last % WINDOW_US + WINDOW_US))
+
+
+def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
+    return [refused(batch.readings.slice(int(at), 1).to_pylist()[0], FROZEN) for at in np.flatnonzero(frozen)]
+
+
+def _in_days(starts: NDArray[np.int64], days: list[date]) -> NDArray[np.bool_]:
+    frozen = np.array([(day - date(1970, 1, 1)).days for day in days], dtype=np.int64)
+    return np.isin(starts // DAY_US, frozen)
+
+
+def _stamp(microseconds: int) -> datetime:
+    seconds, rest = divmod(int(microseconds), 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

@@ -1,0 +1,128 @@
+"""
+Readings to 5-minute windows with numpy, and nothing else: no clock, no store.
+
+`streams.pipeline` folds what was new in a batch; `aggregates/sql/fold.sql` says the same in SQL, and
+`streams.reconcile` proves that they agree.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.readings import DERIVED, EXCLUDES, Flag
+
+WINDOW_US = 300_000_000
+
+# Stamps are microseconds since 1970, NaN is null. Field names are the columns of the tables `reading` and `window_5m`.
+READING = np.dtype([
+    ("series", "i4"), ("start", "i8"), ("value", "f8"), ("weight", "f8"), ("covers", "f8"), ("version", "i8"),
+    ("received_at", "i8"), ("flags", "i4"), ("status", "i2"),
+])  # fmt: skip
+WINDOW = np.dtype([
+    ("series", "i4"), ("start", "i8"), ("readings", "i4"), ("nothing", "i4"), ("flagged", "i4"), ("failed", "i4"),
+    ("warned", "i4"), ("total", "f8"), ("weight", "f8"), ("weighted", "f8"), ("squares", "f8"), ("harmonic", "f8"),
+    ("minimum", "f8"), ("maximum", "f8"), ("covered", "f8"), ("status", "i2"),
+])  # fmt: skip
+
+Rows = NDArray[Any]
+
+
+def ordered(readings: Rows) -> Rows:
+    """
+    Sort by (series, start) and, of several readings with one key, by which is greater.
+
+    Greater is (status, version, value, weight, flags, covers), null lowest.
+    """
+    value = np.nan_to_num(readings["value"], nan=-np.inf)
+    covers = np.nan_to_num(readings["covers"], nan=-1)
+    by = ("flags", "weight")
+    keys = [covers, *(readings[name] for name in by), value]
+    keys += [readings[name] for name in ("version", "status", "start", "series")]
+    return readings[np.lexsort(keys)]
+
+
+def distinct(readings: Rows) -> Rows:
+    """
+    Keep the greatest reading of each (series, start) of `ordered` readings.
+
+    Where two values of the greatest status and version differ, nothing says which is right: the greater is kept and
+    marked `AMBIGUOUS`.
+    """
+    last = _last_of(readings["series"], readings["start"])
+    if last.all():
+        return readings
+    group = np.concatenate(([0], np.cumsum(last)[:-1]))
+    kept = readings[last].copy()
+    winner = kept[group]
+    peers = (readings["status"] == winner["status"]) & (readings["version"] == winner["version"])
+    valued = ~np.isnan(readings["value"]) & ~np.isnan(winner["value"])
+    differ = (readings["value"] != winner["value"]) | (readings["weight"] != winner["weight"])
+    ambiguous = np.unique(group[peers & valued & differ])
+    kept["flags"][ambiguous] |= Flag.AMBIGUOUS
+    return kept
+
+
+def fold(readings: Rows) -> Rows:
+    """
+    Fold readings, sorted by (series, start) and distinct, into their 5-minute windows, in the same order.
+
+    A reading counts whole in the window that contains its start.
+    """
+    if not len(readings):
+        return np.empty(0, WINDOW)
+    bucket = readings["start"] - readings["start"] % WINDOW_US
+    first = _first_of(readings["series"], bucket)
+    at = np.flatnonzero(first)
+    windows = np.empty(len(at), WINDOW)
+    windows["series"], windows["start"] = readings["series"][at], bucket[at]
+    for name, column in _evidence(readings).items():
+        windows[name] = np.add.reduceat(column, at)
+    counted = ~(np.isnan(readings["value"]) | (readings["flags"] & EXCLUDES != 0))
+    windows["minimum"] = _extreme(np.minimum, readings["value"], counted, at)
+    windows["maximum"] = _extreme(np.maximum, readings["value"], counted, at)
+    windows["status"] = np.minimum.reduceat(readings["status"], at)
+    return windows
+
+
+def _evidence(readings: Rows) -> dict[str, Rows]:
+    """What adds up, a column each; an unknown `covers` makes the window's `covered` unknown."""
+    excluded = readings["flags"] & EXCLUDES != 0
+    empty = np.isnan(readings["value"])
+    counted = ~excluded & ~empty
+    value = np.where(counted, readings["value"], 0)
+    weight = np.where(counted, readings["weight"], 0)
+    return {
+        "readings": counted.astype("i4"),
+        "nothing": (empty & ~excluded).astype("i4"),
+        "flagged": (excluded & ~empty).astype("i4"),
+        "failed": (excluded & empty).astype("i4"),
+        "warned": (~excluded & (readings["flags"] != 0)).astype("i4"),
+        "total": value,
+        "weight": weight,
+        "weighted": weight * value,
+        "squares": value * value,
+        "harmonic": weight / np.maximum(value, 1),
+        "covered": np.where(excluded, 0, readings["covers"]),
+    }
+
+
+def _extreme(ufunc: np.ufunc, value: Rows, counted: Rows, at: Rows) -> Rows:
+    neutral = np.inf if ufunc is np.minimum else -np.inf
+    found = ufunc.reduceat(np.where(counted, value, neutral), at)
+    return np.where(np.isinf(found), np.nan, found)
+
+
+def _first_of(*keys: Rows) -> Rows:
+    changed = np.ones(len(keys[0]), dtype=bool)
+    changed[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return changed
+
+
+def _last_of(*keys: Rows) -> Rows:
+    return np.roll(_first_of(*keys), -1) if len(keys[0]) else np.ones(0, dtype=bool)
+
+
+def supplied(flags: Rows) -> Rows:
+    """Give the flags without those that only the hub derives."""
+    return flags & ~int(DERIVED)
