@@ -1,0 +1,124 @@
+"""
+From the broker to the log: decodes what a receiver hands over, and acknowledges it once the log has it.
+
+`ingest.receiver` delivers, `ingest.decoding` reads, and the log is Kafka (`ingest.kafka`) or the one in this process
+(`streams.embedded`).
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Protocol
+
+import structlog
+
+from ingest.batch import Batch
+from ingest.decoding import EARLIEST, decode
+from ingest.readings import Message, SensorFact, Site
+from ingest.receiver import Delivery, Token
+
+REMEMBERED = 100_000  # sensors whose last fact is known to be on the log
+
+_log = structlog.get_logger("ingest.collector")
+
+
+class Log(Protocol):
+    """Where batches go."""
+
+    def put(self, batch: Batch, committed: Callable[[], None]) -> None:
+        """
+        Take a batch, waiting while there is no room; call `committed` once it is durable, from any thread.
+
+        Raises when the log is closed or broken: then `committed` is never called.
+        """
+
+    def close(self) -> object:
+        """Take no more, and make durable what was taken."""
+
+
+class Deliveries(Protocol):
+    """What the collector needs of a receiver."""
+
+    def rounds(self) -> Iterator[list[Delivery]]:
+        """Give rounds of deliveries until the receiver stops."""
+
+    def acknowledge(self, tokens: Iterable[Token]) -> None:
+        """Let the broker forget these deliveries."""
+
+
+def end_process(error: BaseException) -> None:
+    """End without acknowledging: what was not committed is delivered again to the next process."""
+    os._exit(3)
+
+
+class Collector:
+    """
+    One thread that turns rounds into batches.
+
+    Decoding never fails for what a message says. If it fails all the same, or the log does, `failed` is set, nothing
+    more is acknowledged, and `on_failure` is called: by default it ends the process.
+    """
+
+    def __init__(
+        self,
+        receiver: Deliveries,
+        log: Log,
+        sites: Callable[[], Mapping[str, Site]] = lambda: MappingProxyType({}),
+        earliest: datetime = EARLIEST,
+        on_failure: Callable[[BaseException], None] = end_process,
+        decoder: Callable[[Sequence[Message], datetime], Batch] = decode,
+    ) -> None:
+        self.failed: BaseException | None = None
+        self.messages = self.readings = self.dead_letters = 0
+        self._receiver = receiver
+        self._log = log
+        self._sites = sites
+        self._earliest = earliest
+        self._on_failure = on_failure
+        self._decode = decoder
+        self._facts: dict[str, SensorFact] = {}
+        self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
+
+    def start(self) -> None:
+        """Begin; it ends by itself when the receiver has stopped and its last round is on the log."""
+        self._thread.start()
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for the end; False when `seconds` were not enough."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            for deliveries in self._receiver.rounds():
+                self._collect(deliveries)
+        except BaseException as error:
+            self.failed = error
+            _log.critical("the collector ends, and acknowledges nothing more", exc_info=True)
+            self._on_failure(error)
+
+    def _collect(self, deliveries: Sequence[Delivery]) -> None:
+        sites = self._sites()
+        messages = [Message(topic, payload, received_at, sites) for topic, payload, received_at, _ in deliveries]
+        batch = self._decode(messages, self._earliest)
+        tokens = [delivery.token for delivery in deliveries]
+        self._log.put(
+            Batch(batch.readings, self._news(batch.sensors), batch.dead_letters),
+            lambda: self._receiver.acknowledge(tokens),
+        )
+        self.messages += len(messages)
+        self.readings += len(batch)
+        self.dead_letters += len(batch.dead_letters)
+
+    def _news(self, facts: Sequence[SensorFact]) -> tuple[SensorFact, ...]:
+        """Leave out what is on its way already: if it never arrives, this process ends and the next says it again."""
+        news = []
+        for fact in facts:
+            if self._facts.get(fact.sensor_id) != fact:
+                self._facts[fact.sensor_id] = fact
+                news.append(fact)
+        if len(self._facts) > REMEMBERED:
+            self._facts.clear()
+        return tuple(news)

@@ -1,0 +1,263 @@
+"""
+The MQTT door, and the only module that knows paho: connections that keep themselves up, driven by one thread.
+
+`ingest.receiver` and `ingest.sender` are its two users; `ingest.wire` is the socket under paho. Paho connects,
+subscribes, publishes and reads packets. Three things are done beside it, straight on the wire: acknowledgements (paho
+makes a system call of each), pings and the watch over a silent peer (paho's own watch would drop a connection that is
+deliberately not read).
+"""
+
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import structlog
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from ingest.address import Address
+from ingest.wire import BufferedSocket
+
+KEEPALIVE = 60
+PATIENCE = 10.0  # s for a CONNACK and the SUBACK after it
+FOREVER = 0xFFFFFFFF  # MQTT 5: the session never expires
+LONGEST_WAIT = 15.0  # s between two attempts to connect
+
+_PINGREQ = b"\xc0\x00"
+_log = structlog.get_logger("ingest.mqtt")
+
+
+class _Client(Client):
+    def _create_socket(self) -> BufferedSocket:
+        # The one private name of paho in this hub: there is no public way to give it a socket.
+        return BufferedSocket(cast(socket.socket, super()._create_socket()))
+
+
+class Owner(Protocol):
+    """What a user of connections does in their thread."""
+
+    def up(self, connection: "Connection") -> None:
+        """The broker let `connection` in, and its subscriptions, if any, are granted."""
+
+    def down(self, connection: "Connection") -> None:
+        """The connection is gone; everything in flight on it is void."""
+
+    def message(self, connection: "Connection", topic: str, payload: bytes, mid: int) -> None:
+        """One message came in at QoS 1."""
+
+    def published(self, connection: "Connection", mid: int, refused: bool) -> None:
+        """The broker answered for one published message."""
+
+
+class Connection:
+    """One client id at one broker: comes up by itself, and again after every failure."""
+
+    def __init__(
+        self,
+        address: Address,
+        client_id: str,
+        owner: Owner,
+        filters: Sequence[str] = (),
+        persistent: bool = False,
+        receive_maximum: int = 65_535,
+    ) -> None:
+        self.client_id = client_id
+        self.connects = 0
+        self.receive_maximum = 65_535  # what the broker says it takes in flight from us
+        self.is_up = False
+        self.address = address
+        self._owner = owner
+        self._filters = filters
+        self._persistent = persistent
+        self._own_maximum = receive_maximum
+        self._failures = 0
+        self._due = 0.0
+        self._thread: threading.Thread | None = None
+        self._read_at = self._written_at = 0.0
+        self._greeted = self._leaving = False
+        self._client = self._make_client()
+
+    def _make_client(self) -> _Client:
+        version = MQTTProtocolVersion(self.address.version)
+        client = _Client(
+            CallbackAPIVersion.VERSION2,
+            self.client_id,
+            clean_session=None if version == MQTTProtocolVersion.MQTTv5 else not self._persistent,
+            protocol=version,
+            manual_ack=True,
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages_set(0)
+        if self.address.user is not None:
+            client.username_pw_set(self.address.user, self.address.password)
+        if self.address.tls:
+            client.tls_set_context(self.address.context())
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        return client
+
+    # What the loop asks of it.
+
+    @property
+    def socket(self) -> BufferedSocket | None:
+        """The open socket, or None while there is none or it is still being made."""
+        return None if self._thread is not None else cast("BufferedSocket | None", self._client.socket())
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the broker answered CONNECT: until then it is read even when nothing else may be."""
+        return self._greeted
+
+    def wait(self, now: float) -> float:
+        """Seconds until something must be done without the network asking for it."""
+        return 1.0 if self.socket is not None or self._thread is not None else min(1.0, max(0.001, self._due - now))
+
+    def connect_when_due(self, now: float, done: Callable[[], None]) -> None:
+        """Begin to connect, in a thread because name look-up and TLS block; `done` is called when it is over."""
+        if self._thread is None and self._client.socket() is None and now >= self._due:
+            self._greeted = False
+            self._thread = threading.Thread(target=self._connect, args=(done,), name="mqtt-connect", daemon=True)
+            self._thread.start()
+
+    def _connect(self, done: Callable[[], None]) -> None:
+        arguments: dict[str, Any] = {}
+        if self.address.version == 5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.ReceiveMaximum = self._own_maximum
+            if self._persistent:
+                properties.SessionExpiryInterval = FOREVER
+            arguments = {"clean_start": not self._persistent, "properties": properties}
+        try:
+            self._client.connect(self.address.host, self.address.port, KEEPALIVE, **arguments)
+        except Exception as error:
+            self._retry(f"{type(error).__name__}: {error}")
+        self._read_at = self._written_at = time.monotonic()
+        self._thread = None
+        done()
+
+    def join(self, seconds: float) -> None:
+        """Wait for an attempt to connect that is still under way."""
+        if (thread := self._thread) is not None:
+            thread.join(seconds)
+
+    def read(self, sock: BufferedSocket) -> None:
+        """Take what the network has into the buffer."""
+        sock.fill()
+        self._read_at = time.monotonic()
+
+    def handle(self) -> None:
+        """Handle one packet of the buffer."""
+        try:
+            self._client.loop_read()
+        except Exception:
+            _log.exception("packet not understood, connecting again", broker=str(self.address))
+            self.abort()
+
+    def write(self) -> None:
+        """Send all that waits."""
+        while self._client.want_write() and self._client.socket() is not None:
+            self._client.loop_write()
+        if (sock := self.socket) is not None and sock.unsent():
+            sock.flush()
+            self._written_at = time.monotonic()
+
+    def keep_alive(self, sock: BufferedSocket, now: float, reading: bool) -> None:
+        """Ping a quiet broker; give up on one that is silent although it is read."""
+        every = self._client.keepalive or KEEPALIVE
+        if self.is_up and now - self._written_at > every / 2:
+            self.send(_PINGREQ)
+        if self._greeted and not reading:
+            self._read_at = now  # nobody listens: silence says nothing
+        elif now - self._read_at > (1.5 * every if self.is_up else PATIENCE):
+            _log.warning("the broker is silent, connecting again", broker=str(self.address))
+            sock.abort()
+
+    def abort(self) -> None:
+        """Break the connection; it comes up again."""
+        if (sock := self.socket) is not None:
+            sock.abort()
+
+    # What the owner asks of it.
+
+    def send(self, packet: bytes) -> None:
+        """Put a ready-made packet on the wire, in order with those of paho."""
+        if (sock := self.socket) is not None:
+            sock.send(packet)
+
+    def publish(self, topic: str, payload: bytes) -> int:
+        """Publish at QoS 1 and give the packet's id; paho keeps the message until the broker has it."""
+        return self._client.publish(topic, payload, qos=1).mid
+
+    def disconnect(self) -> None:
+        """Say goodbye; a persistent session stays."""
+        if self.socket is not None:
+            self._leaving = True
+            self._client.disconnect()
+
+    # What paho tells.
+
+    def _on_connect(
+        self, _c: Client, _u: object, _flags: ConnectFlags, reason: ReasonCode, said: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            _log.error("the broker refuses the connection", broker=str(self.address), reason=str(reason))
+            return
+        self._greeted = True
+        self.receive_maximum = getattr(said, "ReceiveMaximum", 65_535)
+        if not self._filters:
+            self._is_up()
+        elif self.address.version == 5:
+            self._client.subscribe([(name, SubscribeOptions(qos=1)) for name in self._filters])
+        else:
+            self._client.subscribe([(name, 1) for name in self._filters])
+
+    def _on_subscribe(
+        self, _c: Client, _u: object, _mid: int, reasons: list[ReasonCode], _said: Properties | None
+    ) -> None:
+        refused = [name for name, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
+        if refused:
+            _log.error("the broker refuses a subscription", broker=str(self.address), filters=refused)
+            self.abort()
+        else:
+            self._is_up()
+
+    def _is_up(self) -> None:
+        self.connects += 1
+        self._failures = 0
+        self.is_up = True
+        _log.info("connected", broker=str(self.address), client_id=self.client_id)
+        self._owner.up(self)
+
+    def _on_disconnect(
+        self, _c: Client, _u: object, _flags: DisconnectFlags, reason: ReasonCode, _said: Properties | None
+    ) -> None:
+        self.is_up = False
+        self._owner.down(self)
+        if not self._leaving:
+            self._retry(str(reason))
+
+    def _retry(self, reason: str) -> None:
+        wait = min(LONGEST_WAIT, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
+        self._failures += 1
+        self._due = time.monotonic() + wait
+        _log.warning("not connected", broker=str(self.address), reason=reason, again_in=round(wait, 1))
+
+    def _on_message(self, _c: Client, _u: object, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "\ufffd"
+        self._owner.message(self, topic, cast(bytes, message.payload), message.mid)
+
+    def _on_publish(self, _c: Client, _u: object, mid: int, reason: ReasonCode, _said: Properties | None) -> None:
+        self._owner.published(self, mid, reason.is_failure)

@@ -1,0 +1,238 @@
+"""
+Receives at QoS 1 and lets the broker forget a message only when someone says so.
+
+`ingest.collector` takes rounds of deliveries and acknowledges their tokens, from its own threads; `ingest.loop` drives
+the connections of `ingest.mqtt`. Messages that wait for an acknowledgement are bounded: beyond that nothing is read.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import structlog
+
+from ingest.address import Address
+from ingest.loop import Loop
+from ingest.mqtt import Connection
+
+_log = structlog.get_logger("ingest.receiver")
+
+
+class Token(NamedTuple):
+    """What `Receiver.acknowledge` needs to know of a delivery; opaque to others."""
+
+    slot: int
+    generation: int
+    number: int
+    size: int
+
+
+class Delivery(NamedTuple):
+    """One message as the broker delivered it."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How much is handed over at once, and how much may wait for an acknowledgement.
+
+    A round is what was waiting when it is taken, at most `round_messages` or about `round_bytes`.
+    """
+
+    round_messages: int = 5_000
+    round_bytes: int = 4_000_000
+    in_flight_messages: int = 50_000
+    in_flight_bytes: int = 128_000_000
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"limit {name} is {getattr(self, name)}, expected at least 1")
+
+
+class _Unacknowledged:
+    """The messages of one connection that the broker still keeps, in the order in which it sent them."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.next = 0
+        self._ids: deque[int] = deque()
+        self._first = 0
+        self._done: set[int] = set()
+
+    def add(self, mid: int) -> int:
+        self._ids.append(mid)
+        self.next += 1
+        return self.next - 1
+
+    def forget(self) -> None:
+        """Void all: the broker delivers them again on the next connection."""
+        self.generation += 1
+        self._first = self.next
+        self._ids.clear()
+        self._done.clear()
+
+    def done(self, number: int) -> None:
+        self._done.add(number)
+
+    def pubacks(self) -> bytes:
+        """Make the acknowledgements that are due: a broker may disconnect when one overtakes another."""
+        packets = bytearray()
+        while self._first in self._done:
+            self._done.remove(self._first)
+            packets += b"\x40\x02" + self._ids.popleft().to_bytes(2, "big")
+            self._first += 1
+        return bytes(packets)
+
+
+class Receiver:
+    """
+    Several connections on one shared subscription, as one stream of deliveries.
+
+    Client ids are slots, `<client_id>-0` and so on: a receiver started again finds its persistent sessions. With more
+    than one connection a share `group` is needed; one connection may do without.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        filters: Sequence[str],
+        client_id: str = "stadspuls",
+        group: str | None = "stadspuls",
+        connections: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        if connections < 1 or (connections > 1 and not group):
+            raise ValueError(f"connections is {connections} with group {group!r}, expected 1, or more and a group")
+        if not filters or not client_id:
+            raise ValueError("filters and client_id must not be empty")
+        self.ready = threading.Event()
+        self.received = self.bytes = self.in_flight = self.in_flight_bytes = 0
+        self._limits = limits or Limits()
+        self._wanted = [f"$share/{group}/{name}" for name in filters] if group else list(filters)
+        maximum = min(65_535, max(1, self._limits.in_flight_messages // connections))
+        self._connections = [
+            Connection(address, f"{client_id}-{slot}", self, self._wanted, True, maximum) for slot in range(connections)
+        ]
+        self._slots = {connection: slot for slot, connection in enumerate(self._connections)}
+        self._kept = [_Unacknowledged() for _ in self._connections]
+        self._returned: deque[Iterable[Token]] = deque()
+        self._waiting: deque[Delivery] = deque()
+        self._fresh: list[Delivery] = []
+        self._handover = threading.Condition()
+        self._stopping = False
+        self._loop = Loop("mqtt-receive", self._connections, self._turn, self._may_read)
+
+    @property
+    def reconnects(self) -> int:
+        """How often a connection came up again."""
+        return sum(max(0, connection.connects - 1) for connection in self._connections)
+
+    @property
+    def connected(self) -> int:
+        """How many connections are up and subscribed."""
+        return sum(connection.is_up for connection in self._connections)
+
+    def start(self) -> None:
+        """Begin to receive; `ready` is set when every connection has subscribed."""
+        self._loop.start()
+
+    def rounds(self) -> Iterator[list[Delivery]]:
+        """Give rounds of deliveries, waiting for the next, until the receiver stops and all are handed over."""
+        while True:
+            with self._handover:
+                self._handover.wait_for(lambda: self._waiting or self._stopping)
+                if not self._waiting:
+                    return
+                taken = self._take()
+            yield taken
+
+    def _take(self) -> list[Delivery]:
+        taken: list[Delivery] = []
+        size = 0
+        while self._waiting and len(taken) < self._limits.round_messages and size < self._limits.round_bytes:
+            taken.append(self._waiting.popleft())
+            size += taken[-1].token.size
+        return taken
+
+    def acknowledge(self, tokens: Iterable[Token]) -> None:
+        """Let the broker forget these deliveries; from any thread, in any order."""
+        self._returned.append(tokens)
+        self._loop.wake()
+
+    def stop(self, seconds: float = 10.0) -> bool:
+        """
+        Read no more, wait for what is in flight to be acknowledged, say goodbye; the sessions stay.
+
+        False when `seconds` were not enough: the broker delivers the rest again.
+        """
+        with self._handover:
+            self._stopping = True
+            self._handover.notify_all()
+        self._loop.wake()
+        until = time.monotonic() + seconds
+        while self.in_flight and time.monotonic() < until:
+            time.sleep(0.01)
+        self._loop.end()
+        return not self.in_flight
+
+    # In the thread of the loop.
+
+    def _turn(self) -> None:
+        if self._fresh:
+            with self._handover:
+                self._waiting.extend(self._fresh)
+                self._handover.notify()
+            self._fresh = []
+        if self._returned:
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._returned:
+            for token in self._returned.popleft():
+                self.in_flight -= 1
+                self.in_flight_bytes -= token.size
+                kept = self._kept[token.slot]
+                if token.generation == kept.generation:
+                    kept.done(token.number)
+        for connection, kept in zip(self._connections, self._kept, strict=True):
+            if packets := kept.pubacks():
+                connection.send(packets)
+
+    def _may_read(self) -> bool:
+        limits = self._limits
+        room = self.in_flight < limits.in_flight_messages and self.in_flight_bytes < limits.in_flight_bytes
+        return room and not self._stopping
+
+    def up(self, connection: Connection) -> None:
+        """See `ingest.mqtt.Owner`."""
+        if self.connected == len(self._connections):
+            self.ready.set()
+
+    def down(self, connection: Connection) -> None:
+        """See `ingest.mqtt.Owner`."""
+        self._kept[self._slots[connection]].forget()
+
+    def message(self, connection: Connection, topic: str, payload: bytes, mid: int) -> None:
+        """See `ingest.mqtt.Owner`."""
+        slot = self._slots[connection]
+        kept = self._kept[slot]
+        size = len(payload)
+        token = Token(slot, kept.generation, kept.add(mid), size)
+        self._fresh.append(Delivery(topic, payload, datetime.now(UTC), token))
+        self.received += 1
+        self.bytes += size
+        self.in_flight += 1
+        self.in_flight_bytes += size
+
+    def published(self, connection: Connection, mid: int, refused: bool) -> None:
+        """See `ingest.mqtt.Owner`: a receiver publishes nothing."""
