@@ -140,7 +140,7 @@ class Pipeline:
         return outcome
 
     def _insert_staged(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
-        span = {"first": _stamp(rows["start"].min()), "last": _stamp(rows["start"].max())}
+        span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
         tx.copy("stage", rows[COLUMNS])
         tx.rows("insert_fresh")
         tx.rows("lock_known", **span)
@@ -154,7 +154,7 @@ def recompute(tx: Transaction, starts: NDArray[np.int64]) -> None:
     """Lock the 5-minute rows in `touched`, then make them anew from their readings; `starts` (us) bound the search."""
     tx.rows("merge")
     first, last = int(starts.min()), int(starts.max())
-    tx.rows("recompute", first=_stamp(first - first % WINDOW_US), last=_stamp(last - last % WINDOW_US + WINDOW_US))
+    tx.rows("recompute", first=utc(first - first % WINDOW_US), last=utc(last - last % WINDOW_US + WINDOW_US))
 
 
 def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
@@ -166,6 +166,7 @@ def _in_days(starts: NDArray[np.int64], days: list[date]) -> NDArray[np.bool_]:
     return np.isin(starts // DAY_US, frozen)
 
 
-def _stamp(microseconds: int) -> datetime:
+def utc(microseconds: int) -> datetime:
+    """Give microseconds since 1970 as an aware stamp."""
     seconds, rest = divmod(int(microseconds), 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

@@ -83,9 +83,9 @@ CREATE TABLE window_1h (LIKE window_5m INCLUDING ALL);
 CREATE TABLE window_1d (LIKE window_5m INCLUDING ALL, valid_hours integer NOT NULL);
 
 CREATE TABLE mark (              -- hours whose 5-minute rows changed; appended, never updated
-    mark   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    hour   timestamptz NOT NULL,
-    series integer[] NOT NULL
+    mark    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hour    timestamptz NOT NULL,
+    members integer[] NOT NULL         -- series
 );
 
 CREATE TABLE rollup (            -- one row: hours before `closed_until` are served from window_1h

@@ -1,0 +1,1 @@
+SELECT count(*), min(start), max(start) FROM dirty

@@ -1,0 +1,1 @@
+DELETE FROM reading WHERE start >= %(first)s AND start < %(last)s

@@ -1,0 +1,1 @@
+INSERT INTO frozen (day) VALUES (%(day)s) ON CONFLICT (day) DO NOTHING

@@ -1,0 +1,1 @@
+UPDATE rollup SET reconciled = %(at)s

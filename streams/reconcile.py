@@ -1,0 +1,84 @@
+"""
+The proof that stream equals batch: every window against a plain SQL aggregation, and the repair of what differs.
+
+`stadspuls reconcile` runs it over any range; `stadspuls rollup` and the embedded hub nightly over the changed days.
+Each day is compared in one snapshot, so that nothing moves while it is looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import numpy as np
+
+from aggregates.store import Store
+from ingest.readings import microseconds
+from streams.pipeline import recompute
+
+LEVELS = ("5m", "1h", "1d")
+DAY = timedelta(days=1)
+
+Window = tuple[int, datetime]  # series, start
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The windows of one level and UTC day that were compared, and those that differ."""
+
+    day: date
+    level: str
+    compared: int
+    windows: tuple[Window, ...]
+
+
+def reconcile(store: Store, first: date, last: date, *, repair: bool = False) -> Iterator[Difference]:
+    """
+    Compare every window of the UTC days from `first` up to and without `last`.
+
+    Windows that are dirty, frozen or not yet closed are passed over. With `repair` the 5-minute rows that differ are
+    recomputed and the hours marked, so that the next roll-up writes them and their days. Raises
+    `aggregates.store.StoreError`.
+    """
+    day = first
+    while day < last:
+        found = list(_compared(store, day))
+        yield from found
+        if repair:
+            _repair(store, found)
+        day += DAY
+
+
+def changed_days(store: Store) -> list[date]:
+    """The UTC days with readings that came since the last proof; `note_reconciled` moves that point."""
+    return [day for (day,) in store.rows("changed_days")]
+
+
+def note_reconciled(store: Store, at: datetime) -> None:
+    """Remember that everything received before `at` is proven."""
+    store.rows("reconciled", at=at)
+
+
+def _compared(store: Store, day: date) -> Iterator[Difference]:
+    span = {"first": _midnight(day), "last": _midnight(day + DAY)}
+    with store.transaction(snapshot=True) as tx:
+        (counts,) = tx.rows("counted", **span)
+        for level, count in zip(LEVELS, counts, strict=True):
+            rows = tx.rows(f"differing_{level}", **span)
+            yield Difference(day, level, count, tuple((series, start) for series, start in rows))
+
+
+def _repair(store: Store, found: list[Difference]) -> None:
+    short = sorted(window for difference in found if difference.level == "5m" for window in difference.windows)
+    hours = sorted({window for difference in found for window in difference.windows})
+    if not hours:
+        return
+    with store.transaction() as tx:
+        tx.prepare_session()
+        if short:
+            tx.rows("touch_windows", series=[series for series, _ in short], start=[start for _, start in short])
+            recompute(tx, np.array([microseconds(start) for _, start in short]))
+        tx.rows("mark_hours", series=[series for series, _ in hours], start=[start for _, start in hours])
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

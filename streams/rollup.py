@@ -1,0 +1,115 @@
+"""
+Hours and days out of 5-minute rows, once an hour has closed and again when late data touch it.
+
+The pipeline leaves marks; this takes them, runs the neighbour rules around the marked hours, and writes `window_1h` and
+`window_1d`. `stadspuls rollup` and the embedded hub call `roll_up` about once a second.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregates.store import Store, Transaction
+from ingest.quantities import QUANTITIES
+from ingest.readings import DERIVED, Flag, Status
+from ingest.sources import SOURCES, SourceClass, source_of_sensor
+from streams.pipeline import recompute, utc
+from streams.quality import NEIGHBOUR_RULES, Limits
+
+MOST_HOURS = 50_000  # of series in one transaction
+HOUR = timedelta(hours=1)
+LONGEST_MEMORY = timedelta(seconds=2 * max(quantity.memory for quantity in QUANTITIES.values()))
+
+# What `recompute` stages: the derived flags of readings that got others.
+FLAGGED = np.dtype([("series", "i4"), ("start", "i8"), ("flags", "i4"), ("weight", "f8"), ("version", "i8"),
+                    ("received_at", "i8"), ("status", "i2")])  # fmt: skip
+
+
+class Witness(NamedTuple):
+    """A stored reading as the neighbour rules see it; `start` in microseconds since 1970."""
+
+    series: int
+    start: int
+    value: float
+    flags: int
+    status: int
+    quantity: str
+    sensor_id: str
+    overrides: dict[str, Any] | None
+    judged: bool
+
+
+def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1)) -> int:
+    """
+    Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
+
+    Raises `aggregates.store.StoreError`; whatever was committed by then stays.
+    """
+    until = (now - grace).replace(minute=0, second=0, microsecond=0)
+    written = 0
+    while done := _roll_up_some(store, until):
+        written += done
+    store.rows("close_hours", until=until)
+    return written
+
+
+def _roll_up_some(store: Store, until: datetime) -> int:
+    with store.transaction() as tx:
+        tx.prepare_session()
+        tx.rows("rollup_lock")
+        tx.rows("take_marks", until=until, most=MOST_HOURS)
+        ((count, first, last),) = tx.rows("dirty_span")
+        if count:
+            tx.rows("analyze_dirty")
+            _judge_neighbours(tx, first, last)
+            ((_, first, last),) = tx.rows("dirty_span")
+            tx.rows("roll_hours", first=first, last=last)
+            tx.rows("roll_days")
+        return int(count)
+
+
+def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> None:
+    """Mark spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too."""
+    found = tx.rows("neighbourhood", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
+    changed = list(_reflagged([Witness(*row) for row in found]))
+    if not changed:
+        return
+    rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
+    tx.copy("stage", rows)
+    span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
+    tx.rows("lock_known", **span)
+    tx.rows("reflag", **span)
+    tx.rows("touch_judged")
+    recompute(tx, rows["start"])
+    tx.rows("dirty_judged")
+
+
+def _reflagged(witnesses: list[Witness]) -> Iterator[tuple[int, int, int]]:
+    """Give (series, start, derived flags) of every judged reading whose flags are not what the rules say."""
+    for _, group in groupby(witnesses, key=itemgetter(0)):
+        series = list(group)
+        flags = _derived(series)
+        known = np.array([witness.flags for witness in series]) & _NEIGHBOUR_FLAGS
+        for at in np.flatnonzero((flags != known) & np.array([witness.judged for witness in series])):
+            yield series[at].series, series[at].start, int(flags[at])
+
+
+def _derived(series: list[Witness]) -> NDArray[np.int32]:
+    one = series[0]
+    limits = Limits.of(QUANTITIES[one.quantity], one.overrides)
+    start, value = (np.array([getattr(witness, name) for witness in series]) for name in ("start", "value"))
+    source = SOURCES.get(source_of_sensor(one.sensor_id))
+    trusted = np.array([witness.status == Status.VALIDATED for witness in series])
+    trusted |= source is not None and source.source_class is SourceClass.REFERENCE
+    flags = np.zeros(len(series), dtype=np.int32)
+    for rule, (excludes, warns) in NEIGHBOUR_RULES.items():
+        flags |= np.where(rule(start, value, limits), np.where(trusted, warns, excludes), 0)
+    return flags
+
+
+_NEIGHBOUR_FLAGS = int(DERIVED & ~Flag.AMBIGUOUS)
