@@ -101,9 +101,10 @@ class Transaction:
         cursor = self._connection.execute(_statement(statement), parameters or None, binary=True)
         return cursor.fetchall() if cursor.description else []
 
-    def frame(self, statement: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run a statement and give the names of its columns with its rows."""
-        cursor = self._connection.execute(_statement(statement), parameters or None, binary=True)
+    def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run a statement over a view, for which `<view>` stands in it; give the names of its columns and its rows."""
+        text = _statement(statement).replace("<view>", f'"{view}"')
+        cursor = self._connection.execute(text, parameters, binary=True)
         return [column.name for column in cursor.description or ()], cursor.fetchall()
 
     def script(self, text: str, **parameters: object) -> None:

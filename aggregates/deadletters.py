@@ -1,0 +1,42 @@
+"""
+Dead letters in the store: listed, and given back for a replay.
+
+`streams.pipeline` buries them in the transaction of their batch; `stadspuls dead-letters` calls this.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aggregates.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A dead letter as the store keeps it; `payload` is None once it was forgotten, and shorter than `size` if cut."""
+
+    key: str
+    source: str
+    topic: str
+    payload: bytes | None
+    size: int
+    reason: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether it can be published again as it came."""
+        return self.payload is not None and len(self.payload) == self.size
+
+
+def dead_letters(store: Store, source: str | None = None, reason: str | None = None, limit: int = 1000) -> list[Buried]:
+    """List dead letters, the newest first; `reason` is text that the reason contains. Raises `StoreError`."""
+    like = None if reason is None else f"%{reason}%"
+    return [Buried(*row) for row in store.rows("dead_letters", source=source, reason=like, limit=limit)]
+
+
+def exhume(store: Store, letters: Sequence[Buried]) -> None:
+    """Delete dead letters that were published again. Raises `StoreError`."""
+    store.rows("exhume", keys=[letter.key for letter in letters])

@@ -1,0 +1,73 @@
+"""
+What is asked of the store: aggregates with their evidence, as a pandas frame.
+
+`stadspuls query` prints them, the API serves them. The figures themselves are made by the views of
+`aggregates/schema/`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from aggregates.store import Store
+from ingest.quantities import QUANTITIES
+
+WINDOWS = ("5m", "1h", "1d")
+
+
+class BadQuestion(ValueError):  # noqa: N818 - the reaction is the name: ask again, corrected
+    """A question that has no answer: the text says what was found and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """
+    Windows of one quantity whose start lies in `[first, last)`.
+
+    `sensor` None asks for all sensors. `channels` asks for every series instead of what each sensor counted. Raises
+    BadQuestion at birth.
+    """
+
+    quantity: str
+    first: datetime
+    last: datetime
+    window: str
+    sensor: str | None = None
+    channels: bool = False
+
+    def __post_init__(self) -> None:
+        if self.quantity not in QUANTITIES:
+            raise BadQuestion(f"quantity {self.quantity!r}, expected one of {', '.join(QUANTITIES)}")
+        if self.window not in WINDOWS:
+            raise BadQuestion(f"window {self.window!r}, expected one of {', '.join(WINDOWS)}")
+        if self.first.tzinfo is None or self.last.tzinfo is None:
+            raise BadQuestion("from and to without a zone, expected aware stamps")
+        if self.first >= self.last:
+            raise BadQuestion(f"from {self.first.isoformat()} is not before to {self.last.isoformat()}")
+
+
+def ask(store: Store, question: Question) -> pd.DataFrame:
+    """
+    Answer with a row a window: sensor_id, channel, quantity, unit, start, end (UTC), figures and evidence.
+
+    Nothing found is an empty frame with the same columns. Raises `aggregates.store.StoreError`.
+    """
+    view = f"{'aggregate' if question.channels else 'sensor'}_{question.window}"
+    with store.transaction(snapshot=True) as tx:
+        names, rows = tx.frame(
+            "query", view=view, quantity=question.quantity, sensor=question.sensor,
+            first=question.first, last=question.last,
+        )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=names)
+    return frame.astype({name: kind for name, kind in _KINDS.items() if name in frame})
+
+
+_NUMBERS = ("value", "estimate", "minimum", "maximum", "coverage")
+_COUNTS = ("readings", "nothing", "flagged", "failed", "warned", "revision")
+_KINDS = {
+    **dict.fromkeys(_NUMBERS, "float64"),
+    **dict.fromkeys(_COUNTS, "int64"),
+    **dict.fromkeys(("start", "end"), "datetime64[us, UTC]"),
+    "valid": "bool",
+}
