@@ -133,7 +133,7 @@ CONVERSIONS: Mapping[tuple[str, str], tuple[float, float]] = MappingProxyType({
     ("KMH", "km/h"): (1, 0), ("fraction", "%"): (100, 0), ("P1", "%"): (1, 0), ("count", "1"): (1, 0),
     ("vehicles", "1"): (1, 0), ("", "1"): (1, 0), ("mV", "V"): (0.001, 0), ("cm", "m"): (0.01, 0),
     ("dB", "dB(A)"): (1, 0),
-    ("dBA", "dB(A)"): (1, 0), ("µg NO2/m³", "ug/m3"): (1, 0),
+    ("dBA", "dB(A)"): (1, 0), ("µg NO2/m³", "ug/m3"): (1, 0), ("F", "degC"): (5 / 9, -160 / 9),
 })  # fmt: skip
 
 

@@ -87,8 +87,10 @@ def _site(record: etree._Element) -> Site:
     lanes = said.get("measurementSiteNumberOfLanes")
     seen = len({channel.partition("/")[0] for channel, _ in layout.values()})
     lon, lat = _place(said, "longitude"), _place(said, "latitude")
-    name, version = said.get("measurementSiteName"), record.get("version", "")
-    return Site(version, name, lon, lat, int(lanes) if lanes else seen or None, layout, periods)
+    version = record.get("version") or ""
+    return Site(
+        version, said.get("measurementSiteName"), lon, lat, int(lanes) if lanes else seen or None, layout, periods
+    )
 
 
 def _leaves(part: etree._Element, name: str) -> Iterator[tuple[str, str]]:

@@ -141,7 +141,7 @@ def _facts(columns: list[Column], lines: list[list[str]]) -> Iterator[SensorFact
 
 def _status(period: str) -> Status:
     """Whole years are published when they are validated, months before."""
-    first, last = (_time(text) for text in _halves(period))
+    first, last = (file_time(text) for text in _halves(period))
     begins = all((day.month, day.day, day.hour, day.minute) == (1, 1, 0, 0) for day in (first, last))
     return Status.VALIDATED if begins and last.year == first.year + 1 else Status.PROVISIONAL
 
@@ -154,14 +154,14 @@ def _halves(period: str) -> tuple[str, str]:
 
 
 def _exported(text: str) -> datetime:
-    return _time(text.partition("(")[2].rstrip(")"))
+    return file_time(text.partition("(")[2].rstrip(")"))
 
 
-def _time(text: str) -> datetime:
+def file_time(text: str) -> datetime:
     """
     Read a time of a file, in CET without summer time whatever its shape.
 
-    >>> _time("20190101 00:00").isoformat(), _time("2024-06-01T00:00:00+01:00").isoformat()
+    >>> file_time("20190101 00:00").isoformat(), file_time("2024-06-01T00:00:00+01:00").isoformat()
     ('2019-01-01T00:00:00+01:00', '2024-06-01T00:00:00+01:00')
     """
     return stamp(text.strip(), "time", CET).astimezone(CET)
@@ -170,8 +170,8 @@ def _time(text: str) -> datetime:
 def _row(row: list[str], columns: list[Column], status: Status, version: int) -> Iterator[Reading]:
     quantity = QUANTITIES[_quantity(row[0].strip())]
     unit = row[2].strip()
-    start = _time(row[3]).astimezone(UTC)
-    period = int((_time(row[4]) - start).total_seconds())
+    start = file_time(row[3]).astimezone(UTC)
+    period = int((file_time(row[4]) - start).total_seconds())
     if period <= 0:
         raise BadPayload(f"an hour from {row[3]} to {row[4]}, expected an end after its start")
     for column, cell in zip(columns, row[BEFORE_STATIONS:], strict=False):

@@ -58,11 +58,17 @@ def _check_publication(publication: etree._Element) -> None:
     kind = publication.get(_TYPE, "without a type").rpartition(":")[2]
     if kind != "MeasuredDataPublication":
         raise BadPayload(f"publication {kind}, expected MeasuredDataPublication")
-    creators = [child for child in publication if local(child) == "publicationCreator"]
-    countries = {inner.text for creator in creators for inner in creator if local(inner) == "country"} - {"nl"}
-    if countries:
-        # A French stamp is neither the start nor the end of its six minutes, and only a site table gives the six.
-        raise BadPayload(f"publication of country {sorted(map(str, countries))}, expected nl: its periods are unknown")
+    for child in publication:
+        if local(child) == "publicationCreator":
+            check_creator(child)
+
+
+def check_creator(creator: etree._Element) -> None:
+    """Refuse a publication of another country; raises BadPayload."""
+    for inner in creator:
+        if local(inner) == "country" and inner.text != "nl":
+            # A French stamp is neither the start nor the end of its six minutes, and only a site table gives the six.
+            raise BadPayload(f"publication of country {inner.text!r}, expected nl: its periods are unknown")
 
 
 def _site(element: etree._Element, sites: Mapping[str, Site]) -> Iterator[Reading | SensorFact]:
