@@ -5,7 +5,7 @@ Where a broker is and how to get in: one URL, checked when it is read.
 """
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -55,6 +55,10 @@ class Address:
             version=_version(said.get("version", "3.1.1")),
             **_files(parts.scheme, said),
         )
+
+    def with_credentials(self, credentials: tuple[str, str] | None) -> "Address":
+        """Give this address with a user name and a password, where they are given."""
+        return replace(self, user=credentials[0], password=credentials[1]) if credentials else self
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"

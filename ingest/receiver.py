@@ -96,10 +96,11 @@ class _Unacknowledged:
 
 class Receiver:
     """
-    Several connections on one shared subscription, as one stream of deliveries.
+    One or several connections, as one stream of deliveries.
 
-    Client ids are slots, `<client_id>-0` and so on: a receiver started again finds its persistent sessions. With more
-    than one connection a share `group` is needed; one connection may do without.
+    Client ids are slots, `<client_id>-0` and so on: a receiver started again finds its persistent sessions. Several
+    connections share one subscription under a `group`, or without a group deal out the filters among them. Never give
+    a group to the built-in broker: it dies when a member leaves with a message unacknowledged (see docs/traps.md).
     """
 
     def __init__(
@@ -107,21 +108,25 @@ class Receiver:
         address: Address,
         filters: Sequence[str],
         client_id: str = "stadspuls",
-        group: str | None = "stadspuls",
+        group: str | None = None,
         connections: int = 1,
         limits: Limits | None = None,
     ) -> None:
-        if connections < 1 or (connections > 1 and not group):
-            raise ValueError(f"connections is {connections} with group {group!r}, expected 1, or more and a group")
+        if connections < 1 or (connections > len(filters) and not group):
+            raise ValueError(
+                f"connections is {connections} for {len(filters)} filters, expected a group or one for each"
+            )
         if not filters or not client_id:
             raise ValueError("filters and client_id must not be empty")
         self.ready = threading.Event()
         self.received = self.bytes = self.in_flight = self.in_flight_bytes = 0
         self._limits = limits or Limits()
-        self._wanted = [f"$share/{group}/{name}" for name in filters] if group else list(filters)
+        dealt = [
+            [f"$share/{group}/{f}" for f in filters] if group else filters[n::connections] for n in range(connections)
+        ]
         maximum = min(65_535, max(1, self._limits.in_flight_messages // connections))
         self._connections = [
-            Connection(address, f"{client_id}-{slot}", self, self._wanted, True, maximum) for slot in range(connections)
+            Connection(address, f"{client_id}-{slot}", self, dealt[slot], True, maximum) for slot in range(connections)
         ]
         self._slots = {connection: slot for slot, connection in enumerate(self._connections)}
         self._kept = [_Unacknowledged() for _ in self._connections]

@@ -1,6 +1,7 @@
 """Real brokers for tests and benches: Mosquitto where the program is installed, and the built-in one (rumqttd)."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,8 +15,6 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sb
 _MOSQUITTO = """
 persistence true
 persistence_location {directory}/
-autosave_interval 1
-autosave_on_changes true
 max_queued_messages 0
 max_inflight_messages 0
 max_packet_size 1048576
@@ -79,6 +78,11 @@ class Broker:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def save(self) -> None:
+        """Let Mosquitto write its queues to disk: by itself it does so every 30 minutes."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
 
     def kill(self) -> None:
         """Stop it with kill -9."""
