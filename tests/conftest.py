@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.registry import load_formats
+
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
 
@@ -16,3 +18,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recorded data at {folder}: set STADSPULS_TEST_SHARED_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _payload_formats() -> None:
+    """Every shipped payload format is loaded, as in the collector."""
+    load_formats()

@@ -101,7 +101,7 @@ class Column(NamedTuple):
 
 
 def _file(payload: bytes) -> Iterator[Reading | SensorFact]:
-    lines = [line.split(";") for line in payload.decode("latin-1").splitlines() if line]
+    lines = [line.split(";") for line in payload.decode("latin-1").split("\n") if line.strip()]
     if len(lines) < PREAMBLE or lines[PREAMBLE - 1][0].strip() != "Component":
         raise BadPayload(f"a CSV file of {len(lines)} lines without its header, expected Component on line {PREAMBLE}")
     columns = _columns([cell.strip() for cell in lines[PREAMBLE - 1][BEFORE_STATIONS:]])

@@ -6,6 +6,7 @@ they can be sent again. `stadspuls.schema.json` beside this module is the same i
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import msgspec
 
@@ -16,7 +17,7 @@ from ingest.sources import OWN, SOURCES, SourceClass, rounded
 from ingest.values import number, stamp
 
 ANY_FLAG = sum(Flag)
-_FLAGS = ", ".join(str(flag.name).lower() for flag in Flag)
+FLAGS = ", ".join(str(flag.name).lower() for flag in Flag)
 
 
 class Sent(msgspec.Struct):
@@ -42,10 +43,10 @@ class Document(msgspec.Struct):
     readings: list[Sent]
     sensor_id: str | None = None
     name: str | None = None
-    lon: float | None = None
-    lat: float | None = None
-    lanes: int | None = None
-    interval: float | None = None
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None
+    lanes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 _one = msgspec.json.Decoder(Sent)
@@ -67,11 +68,7 @@ def stadspuls(message: Message) -> Iterator[Reading | SensorFact]:
         else:
             yield _reading(_one.decode(payload), None, None)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadPayload(f"not the hub's own JSON: {_lower(str(error))}") from error
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+        raise BadPayload(f"not the hub's own JSON: {error}") from error
 
 
 def _readings(sent: list[Sent], document: Document) -> Iterator[Reading]:
@@ -143,7 +140,7 @@ def _flags(flags: int | list[str]) -> int:
         try:
             total |= Flag[name.upper()]
         except KeyError:
-            raise BadPayload(f"flag {name[:50]!r}, expected one of {_FLAGS}") from None
+            raise BadPayload(f"flag {name[:50]!r}, expected one of {FLAGS}") from None
     return int(total)
 
 
