@@ -77,6 +77,18 @@ class Settings(BaseSettings):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """User name and password at the broker, where there are any."""
+        if self.broker_username is None or self.broker_password is None:
+            return None
+        return self.broker_username, self.broker_password.get_secret_value()
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after its end an hour is closed."""
+        return timedelta(seconds=self.rollup_grace)
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -1,0 +1,55 @@
+"""
+How the store is: its numbers for `/metrics` and `stadspuls doctor`.
+
+`hub.metrics` and `hub.doctor` ask; nothing here changes anything.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from aggregates.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the hub's health is judged by; `oldest_mark` is the age in seconds of the oldest hour not rolled up."""
+
+    dead_letters: int
+    marks: int
+    oldest_mark: float | None
+    series: int
+    sensors: int
+    unplaced: int
+    frozen_days: int
+    closed_until: datetime
+    reconciled: datetime | None
+    server_version: str
+    timescale_version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The readings of a source since ever, and what became of them."""
+
+    source: str
+    received: int
+    stored: int
+    duplicate: int
+    corrected: int
+    rejected: int
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether every reading is accounted for."""
+        return self.received == self.stored + self.duplicate + self.corrected + self.rejected
+
+
+def state(store: Store, now: datetime) -> State:
+    """Ask how the store is. Raises `aggregates.store.StoreError`."""
+    (row,) = store.rows("state", now=now)
+    return State(*row)
+
+
+def balances(store: Store) -> list[Balance]:
+    """Give the accounting identity's terms by source. Raises `aggregates.store.StoreError`."""
+    return [Balance(*row) for row in store.rows("accounting", since=None)]

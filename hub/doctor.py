@@ -1,0 +1,92 @@
+"""
+What is wrong, if anything: versions, edition, connections, lags, the accounting identity, and what a broker may lose.
+
+`stadspuls doctor` prints the findings and ends with 1 when one of them is bad.
+"""
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import NamedTuple
+
+from aggregates.health import balances, state
+from aggregates.migrate import edition
+from aggregates.store import Store, StoreError
+from hub.datadir import RunningHub
+from hub.settings import Settings, shown, sources_of
+from ingest.address import Address
+
+LAG = 600.0  # s that a closed hour may wait for the roll-up
+
+
+class Finding(NamedTuple):
+    """One line of the report; `good` None only informs."""
+
+    what: str
+    found: str
+    good: bool | None = None
+
+
+def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
+    """Look at everything that can be seen from here; never raises for what it finds."""
+    yield Finding("stadspuls", version("stadspuls"))
+    yield Finding("data directory", str(settings.data_dir))
+    alive = running is not None and running.alive
+    yield Finding("hub", f"running, {running.http}" if alive and running else "not running here", alive or None)
+    database = settings.database or (running.database if running else None)
+    if database is None:
+        yield Finding("database", "none named and no hub running", False)
+    else:
+        yield from _database(database)
+    yield from _broker(settings, running)
+
+
+def _database(conninfo: str) -> Iterator[Finding]:
+    store = Store(conninfo, application="stadspuls doctor")
+    try:
+        with store.transaction() as tx:
+            kind = edition(tx)
+        now = state(store, datetime.now(UTC))
+        extra = f", TimescaleDB {now.timescale_version}" if now.timescale_version else ""
+        yield Finding("database", f"PostgreSQL {now.server_version}{extra}, edition {kind}", True)
+        lag = now.oldest_mark or 0.0
+        yield Finding("roll-up", f"closed until {now.closed_until:%Y-%m-%d %H:%M}Z, lag {lag:.0f} s", lag < LAG)
+        yield Finding("proven", f"{now.reconciled:%Y-%m-%d %H:%M}Z" if now.reconciled else "not yet, runs nightly")
+        yield Finding("sensors", f"{now.sensors} with {now.series} series, {now.unplaced} without a place")
+        yield Finding("frozen days", str(now.frozen_days))
+        yield Finding("dead letters", str(now.dead_letters))
+        for line in balances(store):
+            sums = f"{line.stored} stored + {line.duplicate} duplicate + {line.corrected} corrected"
+            text = f"{line.received} received = {sums} + {line.rejected} rejected"
+            yield Finding(f"accounting {line.source}", text, line.holds)
+    except StoreError as error:
+        yield Finding("database", str(error), False)
+    finally:
+        store.close()
+
+
+def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
+    url = settings.broker or (running.broker if running else None)
+    if url is None:
+        yield Finding("broker", "none named and no hub running", False)
+        return
+    address = Address.parse(url)
+    try:
+        socket.create_connection((address.host, address.port), timeout=5).close()
+        yield Finding("broker", f"{address} answers", True)
+    except OSError as error:
+        yield Finding("broker", f"{address}: {error}", False)
+    if settings.broker:
+        yield Finding(
+            "broker may lose", "what it is set to: Mosquitto drops beyond max_queued_messages, 1000 by default"
+        )
+    else:
+        text = f"its queue is in memory: all of it when killed, the oldest beyond {settings.broker_queue} messages"
+        yield Finding("broker may lose", text)
+
+
+def settings_table(settings: Settings) -> list[tuple[str, str, str]]:
+    """Give key, value and origin of every setting, secrets masked."""
+    origins = sources_of(settings)
+    return [(key, value, origins[key]) for key, value in shown(settings).items()]

@@ -1,0 +1,177 @@
+"""
+The embedded hub: broker, database, collector, pipeline, roll-ups and HTTP as one program with one data directory.
+
+    broker ──▶ receiver ──▶ collector ──▶ embedded log ──▶ pipeline ──▶ database ◀── upkeep
+                   ◀─────── acknowledged once committed ──────┘
+
+`stadspuls up` runs it. Broker and database are processes that outlive a killed hub; a clean stop ends them too.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from aggregates.migrate import Edition, migrate
+from aggregates.store import Away, Store
+from hub.broker import BuiltInBroker
+from hub.datadir import DataDirectory
+from hub.http import HttpServer, application
+from hub.metrics import HubCollector
+from hub.postgres import EmbeddedPostgres
+from hub.servers import CannotStart
+from hub.settings import Settings
+from hub.upkeep import Upkeep
+from ingest.address import Address
+from ingest.collector import Collector
+from ingest.receiver import Limits, Receiver
+from ingest.registry import load_formats
+from ingest.sitetable import SiteTable
+from ingest.sources import subscriptions
+from streams.embedded import EmbeddedLog
+from streams.pipeline import Pipeline, Stopped
+
+SITES_FILE = "ndw_sites.parquet"
+_SUBSCRIBED_WITHIN = 30.0  # s
+_STOP_WITHIN = 6.0  # s for each part that can wait
+
+log = structlog.get_logger(__name__)
+
+
+class EmbeddedHub:
+    """
+    A hub that runs while its `with` block does; entering waits until it is ready.
+
+    Raises CannotStart, saying what stands in the way. `failed` is set when the pipeline met a bug: nothing is
+    acknowledged any more, and whoever runs the hub should stop it.
+    """
+
+    edition: Edition
+    database: str
+    broker: Address
+    http: HttpServer
+
+    def __init__(self, settings: Settings) -> None:
+        self.failed = threading.Event()
+        self._settings = settings
+        self._stop = threading.Event()
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            directory = undo.enter_context(DataDirectory(self._settings.data_dir))
+            self.database = self._start_database(undo)
+            self.broker = self._start_broker(undo)
+            self.edition = self._migrate()
+            load_formats(self._settings.mappings)
+            self._start_line(undo)
+            self._start_upkeep(undo)
+            self._start_http(undo)
+            directory.announce(str(self.broker), self.database, self.http.url)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def _start_database(self, undo: ExitStack) -> str:
+        if self._settings.database:
+            return self._settings.database
+        server = EmbeddedPostgres(self._settings.data_dir)
+        undo.callback(server.stop)
+        log.info("database found running" if server.start() else "database started")
+        return server.conninfo
+
+    def _start_broker(self, undo: ExitStack) -> Address:
+        settings = self._settings
+        if settings.broker:
+            return Address.parse(settings.broker).with_credentials(settings.credentials)
+        broker = BuiltInBroker(
+            settings.data_dir, settings.mqtt_host, settings.mqtt_port, settings.broker_queue, settings.credentials
+        )
+        undo.callback(broker.stop)
+        log.info("broker found running" if broker.start() else "broker started")
+        return Address.parse(broker.url).with_credentials(settings.credentials)
+
+    def _migrate(self) -> Edition:
+        store = Store(self.database, application="stadspuls migrate")
+        try:
+            return migrate(store, self._settings.timezone, self._settings.chunk_interval)
+        except Away as error:
+            raise CannotStart(f"database {error}") from error
+        finally:
+            store.close()
+
+    def _start_line(self, undo: ExitStack) -> None:
+        """Start what a message runs through, from its end to its beginning; stop it the other way round."""
+        settings = self._settings
+        store = Store(self.database, application="stadspuls pipeline")
+        pipeline = Pipeline(store, self._stop)
+        self.log = EmbeddedLog(pipeline.store, together=settings.batch_readings * 2)
+        self.receiver = Receiver(
+            self.broker, subscriptions(), connections=settings.broker_connections,
+            limits=Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
+        )  # fmt: skip
+        sites = SiteTable(settings.data_dir / SITES_FILE)
+        self.collector = Collector(self.receiver, self.log, sites.current, settings.earliest, self._fail)
+        undo.callback(self._stop_line, store)
+        self.collector.start()
+        self.receiver.start()
+        if not self.receiver.ready.wait(_SUBSCRIBED_WITHIN):
+            raise CannotStart(f"broker {self.broker} did not take the subscription within {_SUBSCRIBED_WITHIN:.0f} s")
+
+    def _stop_line(self, store: Store) -> None:
+        if not self.receiver.stop(_STOP_WITHIN):
+            log.warning("not everything was stored in time, the broker delivers it again", seconds=_STOP_WITHIN)
+        self._stop.set()
+        self.log.close(_STOP_WITHIN)
+        self.collector.join(_STOP_WITHIN)
+        store.close()
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, Stopped) and not self._stop.is_set():
+            self.failed.set()
+
+    def _start_upkeep(self, undo: ExitStack) -> None:
+        settings = self._settings
+        store = Store(self.database, application="stadspuls upkeep")
+        self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention)
+        undo.callback(self.upkeep.stop, _STOP_WITHIN)
+        self.upkeep.start()
+
+    def _start_http(self, undo: ExitStack) -> None:
+        collector = HubCollector(lambda: Store(self.database, application="stadspuls metrics"), self._gauges())
+        app = application(collector, self.health)
+        self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
+        undo.callback(self.http.stop, 2.0)
+        self.http.start()
+
+    def health(self) -> dict[str, object]:
+        """Say whether messages are taken and stored, and how many are on their way."""
+        return {
+            "ready": self.receiver.connected == self._settings.broker_connections and self.log.failed is None,
+            "messages_received": self.receiver.received,
+            "messages_in_flight": self.receiver.in_flight,
+            "readings_in_flight": self.log.in_flight,
+            "broker_queue": self._settings.broker_queue,
+        }
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        return {
+            "mqtt_messages_received": (
+                "messages taken from the broker by this process",
+                lambda: self.receiver.received,
+            ),
+            "mqtt_messages_in_flight": ("messages taken and not acknowledged", lambda: self.receiver.in_flight),
+            "mqtt_reconnects": ("times a connection to the broker came up again", lambda: self.receiver.reconnects),
+            "readings_in_flight": ("readings on their way into the database", lambda: self.log.in_flight),
+            "reconcile_differences": (
+                "windows that differed at the last nightly proof, -1 before the first",
+                lambda: -1 if self.upkeep.differences is None else self.upkeep.differences,
+            ),
+        }

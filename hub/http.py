@@ -1,0 +1,68 @@
+"""
+The hub's HTTP side: `/metrics`, `/healthz` and `/readyz`, served by uvicorn in a thread of its own.
+
+`hub.embedded` opens it last, so that an open port means a hub that is ready.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from hub.metrics import exposition
+from hub.servers import CannotStart
+
+
+def application(collector: Collector, health: Callable[[], Mapping[str, object]]) -> FastAPI:
+    """Make the application; `health` gives at least `ready`, and what it stands on."""
+    app = FastAPI(title="Stadspuls", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+
+    @app.get("/healthz")
+    def healthz() -> JSONResponse:
+        """The process lives, and these are its numbers."""
+        return JSONResponse(dict(health()))
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        """200 while the hub takes and stores messages, 503 otherwise."""
+        said = dict(health())
+        return JSONResponse(said, 200 if said["ready"] else 503)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(exposition(collector), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+class HttpServer:
+    """One application on one port; raises CannotStart when the port is taken."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise CannotStart(f"http port {port} on {host} cannot be opened: {error.strerror}") from error
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Answer what was asked, then close the port."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        self._socket.close()

@@ -1,0 +1,70 @@
+"""
+The hub's numbers for Prometheus, read at the moment somebody asks.
+
+`hub.http` serves them at `/metrics`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from aggregates.health import balances, state
+from aggregates.store import Store, StoreError
+
+OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
+
+
+class HubCollector(Collector):
+    """
+    Everything of one hub: `gauges` are this process's own, by name; the rest is asked of the database.
+
+    With the database away only `stadspuls_database_up 0` and the gauges are given.
+    """
+
+    def __init__(self, store: Callable[[], Store], gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
+        self._store = store
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every metric."""
+        for name, (text, read) in self._gauges.items():
+            yield GaugeMetricFamily(f"stadspuls_{name}", text, value=read())
+        try:
+            stored = list(self._stored())
+        except StoreError:
+            stored = []
+        yield GaugeMetricFamily("stadspuls_database_up", "1 while the database answers", value=bool(stored))
+        yield from stored
+
+    def _stored(self) -> Iterable[Metric]:
+        store = self._store()
+        try:
+            accounting, now = balances(store), state(store, datetime.now(UTC))
+        finally:
+            store.close()
+        readings = CounterMetricFamily(
+            "stadspuls_readings",
+            "readings by source and outcome; received is the sum of the others",
+            labels=["source", "outcome"],
+        )
+        for balance in accounting:
+            for outcome in OUTCOMES:
+                readings.add_metric([balance.source, outcome], getattr(balance, outcome))
+        yield readings
+        yield GaugeMetricFamily("stadspuls_dead_letters", "distinct dead letters kept", value=now.dead_letters)
+        yield GaugeMetricFamily("stadspuls_rollup_marks", "marks of closed hours not rolled up", value=now.marks)
+        yield GaugeMetricFamily(
+            "stadspuls_rollup_lag_seconds", "age of the oldest such hour", value=now.oldest_mark or 0
+        )
+        yield GaugeMetricFamily("stadspuls_series", "series known", value=now.series)
+        yield GaugeMetricFamily("stadspuls_sensors", "sensors known", value=now.sensors)
+
+
+def exposition(collector: Collector) -> bytes:
+    """Write all metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collector)
+    return generate_latest(registry)

@@ -1,0 +1,80 @@
+"""
+What must be done again and again: roll-ups, retention, and the nightly proof.
+
+`stadspuls up` runs it in a thread of its own. A database that is away is tried again at the next turn.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import structlog
+
+from aggregates.store import Store, StoreError
+from streams.maintain import maintain
+from streams.reconcile import changed_days, note_reconciled, reconcile
+from streams.rollup import roll_up
+
+NIGHT = 2  # o'clock UTC, when the proof is made
+DAY = timedelta(days=1)
+
+log = structlog.get_logger(__name__)
+
+
+class Upkeep:
+    """Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last proof."""
+
+    def __init__(
+        self,
+        store: Store,
+        every: float = 1.0,
+        grace: timedelta = timedelta(minutes=1),
+        retention: timedelta | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.differences: int | None = None
+        self.rolled = 0
+        self._store = store
+        self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
+        self._stop = threading.Event()
+        self._hour: datetime | None = None
+        self._proven: date | None = None
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """End after the transaction that runs now; wait at most so long for it."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every):
+            try:
+                self.turn(self._clock())
+            except StoreError as error:
+                log.warning("upkeep waits for the database", error=str(error))
+        self._store.close()
+
+    def turn(self, now: datetime) -> None:
+        """Do what is due at `now`."""
+        self.rolled += roll_up(self._store, now, self._grace)
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if hour != self._hour:
+            maintain(self._store, now, self._retention)
+            self._hour = hour
+        if now.hour == NIGHT and self._proven != now.date():
+            self._prove(now)
+            self._proven = now.date()
+
+    def _prove(self, now: datetime) -> None:
+        """Compare the days that changed since the last proof, and repair what differs."""
+        found = 0
+        for day in changed_days(self._store):
+            for difference in reconcile(self._store, day, day + DAY, repair=True):
+                found += len(difference.windows)
+        self.differences = found
+        note_reconciled(self._store, now)
+        log.info("reconciled", differences=found)
