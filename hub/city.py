@@ -106,12 +106,12 @@ class City:
 
     def history(self, start: datetime, end: datetime) -> Iterator[SimMessage]:
         """
-        Give what was measured in the whole hours from `start` to before `end`, as if all of it had arrived.
+        Give what was measured from the hour of `start` to before the hour of `end`, as if all of it had arrived.
 
         The readings are those of `messages`, own JSON in blocks of an hour, and `send_at` is when each was complete.
         Sensors that are stamped only when received are left out.
         """
-        for hour in range(-(-microseconds(start) // _SECOND // HOUR), microseconds(end) // _SECOND // HOUR):
+        for hour in range(microseconds(start) // _SECOND // HOUR, microseconds(end) // _SECOND // HOUR):
             for sensor in self._sensors:
                 yield from self._hour(sensor, hour)
 
