@@ -20,14 +20,14 @@ _log = structlog.get_logger("ingest.loop")
 
 
 class Loop:
-    """Reads, writes and reconnects; `may_read` says whether what comes in has room, `turn` is called every round."""
+    """Reads, writes and reconnects; `room` says how many messages may come in, `turn` is called every round."""
 
     def __init__(
-        self, name: str, connections: Sequence[Connection], turn: Callable[[], None], may_read: Callable[[], bool]
+        self, name: str, connections: Sequence[Connection], turn: Callable[[], None], room: Callable[[], int]
     ) -> None:
         self._connections = connections
         self._turn = turn
-        self._may_read = may_read
+        self._room = room
         self._selector = selectors.DefaultSelector()
         self._watched: dict[BufferedSocket, int] = {}
         self._wake_out, self._wake_in = socket.socketpair()
@@ -70,10 +70,10 @@ class Loop:
     def _round(self) -> None:
         self._turn()
         now = time.monotonic()
-        reading = self._may_read()
+        reading = self._room() > 0
         for connection in self._connections:
             self._tend(connection, now, reading)
-        waiting = reading and any(c.socket is not None and c.socket.pending() for c in self._connections)
+        waiting = reading and any(c.socket is not None and c.socket.ready() for c in self._connections)
         wait = 0.0 if waiting else min(connection.wait(now) for connection in self._connections)
         for key, mask in self._selector.select(wait):
             if key.data is None:
@@ -97,10 +97,11 @@ class Loop:
             self._watch(connection, sock, wanted | (selectors.EVENT_WRITE if sock.unsent() else 0))
 
     def _handle(self, connection: Connection) -> None:
-        while (sock := connection.socket) is not None and sock.pending():
-            if connection.greeted and not self._may_read() and not sock.finished():
+        while (sock := connection.socket) is not None and sock.ready():
+            room = self._room()
+            if room <= 0 and connection.greeted and not sock.finished():
                 break
-            connection.handle()
+            connection.handle(sock, max(room, 1))
         connection.write()
 
     def _watch(self, connection: Connection, sock: BufferedSocket, wanted: int) -> None:

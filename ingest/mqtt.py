@@ -2,9 +2,9 @@
 The MQTT door, and the only module that knows paho: connections that keep themselves up, driven by one thread.
 
 `ingest.receiver` and `ingest.sender` are its two users; `ingest.wire` is the socket under paho. Paho connects,
-subscribes, publishes and reads packets. Three things are done beside it, straight on the wire: acknowledgements (paho
-makes a system call of each), pings and the watch over a silent peer (paho's own watch would drop a connection that is
-deliberately not read).
+subscribes, publishes and keeps what is not confirmed. Three things are done beside it, straight on the wire: messages
+at QoS 1 are cut out of the stream and acknowledged (paho takes five times as long), pings are sent, and a silent peer
+is noticed (paho's own watch would drop a connection that is deliberately not read).
 """
 
 import random
@@ -49,8 +49,8 @@ class Owner(Protocol):
     def down(self, connection: "Connection") -> None:
         """The connection is gone; everything in flight on it is void."""
 
-    def message(self, connection: "Connection", topic: str, payload: bytes, mid: int) -> None:
-        """One message came in at QoS 1."""
+    def messages(self, connection: "Connection", received: Sequence[tuple[bytes, bytes, int]]) -> None:
+        """Messages came in: topic, payload, and the packet id to acknowledge, 0 for QoS 0."""
 
     def published(self, connection: "Connection", mid: int, refused: bool) -> None:
         """The broker answered for one published message."""
@@ -81,7 +81,8 @@ class Connection:
         self._due = 0.0
         self._thread: threading.Thread | None = None
         self._read_at = self._written_at = 0.0
-        self._greeted = self._leaving = False
+        self.greeted = False  # the broker answered CONNECT: until then it is read even when nothing else may be
+        self._leaving = False
         self._client = self._make_client()
 
     def _make_client(self) -> _Client:
@@ -99,11 +100,9 @@ class Connection:
             client.username_pw_set(self.address.user, self.address.password)
         if self.address.tls:
             client.tls_set_context(self.address.context())
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_disconnect = self._on_disconnect
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_subscribe, client.on_publish = self._on_subscribe, self._on_publish
         client.on_message = self._on_message
-        client.on_publish = self._on_publish
         return client
 
     # What the loop asks of it.
@@ -113,11 +112,6 @@ class Connection:
         """The open socket, or None while there is none or it is still being made."""
         return None if self._thread is not None else cast("BufferedSocket | None", self._client.socket())
 
-    @property
-    def greeted(self) -> bool:
-        """Whether the broker answered CONNECT: until then it is read even when nothing else may be."""
-        return self._greeted
-
     def wait(self, now: float) -> float:
         """Seconds until something must be done without the network asking for it."""
         return 1.0 if self.socket is not None or self._thread is not None else min(1.0, max(0.001, self._due - now))
@@ -125,20 +119,19 @@ class Connection:
     def connect_when_due(self, now: float, done: Callable[[], None]) -> None:
         """Begin to connect, in a thread because name look-up and TLS block; `done` is called when it is over."""
         if self._thread is None and self._client.socket() is None and now >= self._due:
-            self._greeted = False
+            self.greeted = False
             self._thread = threading.Thread(target=self._connect, args=(done,), name="mqtt-connect", daemon=True)
             self._thread.start()
 
     def _connect(self, done: Callable[[], None]) -> None:
-        arguments: dict[str, Any] = {}
+        five: dict[str, Any] = {}
         if self.address.version == 5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.ReceiveMaximum = self._own_maximum
-            if self._persistent:
-                properties.SessionExpiryInterval = FOREVER
-            arguments = {"clean_start": not self._persistent, "properties": properties}
+            said = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            said.ReceiveMaximum = self._own_maximum
+            said.SessionExpiryInterval = FOREVER if self._persistent else 0
+            five = {"clean_start": not self._persistent, "properties": said}
         try:
-            self._client.connect(self.address.host, self.address.port, KEEPALIVE, **arguments)
+            self._client.connect(self.address.host, self.address.port, KEEPALIVE, **five)
         except Exception as error:
             self._retry(f"{type(error).__name__}: {error}")
         self._read_at = self._written_at = time.monotonic()
@@ -155,10 +148,13 @@ class Connection:
         sock.fill()
         self._read_at = time.monotonic()
 
-    def handle(self) -> None:
-        """Handle one packet of the buffer."""
+    def handle(self, sock: BufferedSocket, most: int) -> None:
+        """Handle what is complete in the buffer, at most `most` messages of it."""
         try:
-            self._client.loop_read()
+            if received := sock.messages(most, self.address.version == 5):
+                self._owner.messages(self, received)
+            elif sock.frame() or sock.finished():
+                self._client.loop_read()
         except Exception:
             _log.exception("packet not understood, connecting again", broker=str(self.address))
             self.abort()
@@ -176,7 +172,7 @@ class Connection:
         every = self._client.keepalive or KEEPALIVE
         if self.is_up and now - self._written_at > every / 2:
             self.send(_PINGREQ)
-        if self._greeted and not reading:
+        if self.greeted and not reading:
             self._read_at = now  # nobody listens: silence says nothing
         elif now - self._read_at > (1.5 * every if self.is_up else PATIENCE):
             _log.warning("the broker is silent, connecting again", broker=str(self.address))
@@ -212,7 +208,7 @@ class Connection:
         if reason.is_failure:
             _log.error("the broker refuses the connection", broker=str(self.address), reason=str(reason))
             return
-        self._greeted = True
+        self.greeted = True
         self.receive_maximum = getattr(said, "ReceiveMaximum", 65_535)
         if not self._filters:
             self._is_up()
@@ -253,11 +249,8 @@ class Connection:
         _log.warning("not connected", broker=str(self.address), reason=reason, again_in=round(wait, 1))
 
     def _on_message(self, _c: Client, _u: object, message: MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = "\ufffd"
-        self._owner.message(self, topic, cast(bytes, message.payload), message.mid)
+        # Only what was published at QoS 0: see `ingest.wire`.
+        self._owner.messages(self, [(message.topic.encode(), bytes(message.payload), 0)])
 
     def _on_publish(self, _c: Client, _u: object, mid: int, reason: ReasonCode, _said: Properties | None) -> None:
         self._owner.published(self, mid, reason.is_failure)

@@ -45,7 +45,8 @@ class Limits:
     """
     How much is handed over at once, and how much may wait for an acknowledgement.
 
-    A round is what was waiting when it is taken, at most `round_messages` or about `round_bytes`.
+    A round is what was waiting when it is taken, at most `round_messages` or about `round_bytes`; what is in flight may
+    pass `in_flight_bytes` by one buffer.
     """
 
     round_messages: int = 5_000
@@ -135,7 +136,7 @@ class Receiver:
         self._fresh: list[Delivery] = []
         self._handover = threading.Condition()
         self._stopping = False
-        self._loop = Loop("mqtt-receive", self._connections, self._turn, self._may_read)
+        self._loop = Loop("mqtt-receive", self._connections, self._turn, self._room)
 
     @property
     def reconnects(self) -> int:
@@ -213,10 +214,10 @@ class Receiver:
             if packets := kept.pubacks():
                 connection.send(packets)
 
-    def _may_read(self) -> bool:
-        limits = self._limits
-        room = self.in_flight < limits.in_flight_messages and self.in_flight_bytes < limits.in_flight_bytes
-        return room and not self._stopping
+    def _room(self) -> int:
+        if self._stopping or self.in_flight_bytes >= self._limits.in_flight_bytes:
+            return 0
+        return self._limits.in_flight_messages - self.in_flight
 
     def up(self, connection: Connection) -> None:
         """See `ingest.mqtt.Owner`."""
@@ -227,17 +228,20 @@ class Receiver:
         """See `ingest.mqtt.Owner`."""
         self._kept[self._slots[connection]].forget()
 
-    def message(self, connection: Connection, topic: str, payload: bytes, mid: int) -> None:
+    def messages(self, connection: Connection, received: Sequence[tuple[bytes, bytes, int]]) -> None:
         """See `ingest.mqtt.Owner`."""
-        slot = self._slots[connection]
+        slot, now, total = self._slots[connection], datetime.now(UTC), 0
         kept = self._kept[slot]
-        size = len(payload)
-        token = Token(slot, kept.generation, kept.add(mid), size)
-        self._fresh.append(Delivery(topic, payload, datetime.now(UTC), token))
-        self.received += 1
-        self.bytes += size
-        self.in_flight += 1
-        self.in_flight_bytes += size
+        for topic, payload, mid in received:
+            size = len(payload)
+            total += size
+            # Nobody waits for an acknowledgement of QoS 0.
+            token = Token(slot, kept.generation, kept.add(mid), size) if mid else Token(slot, -1, 0, size)
+            self._fresh.append(Delivery(topic.decode(errors="replace"), payload, now, token))
+        self.received += len(received)
+        self.bytes += total
+        self.in_flight += len(received)
+        self.in_flight_bytes += total
 
     def published(self, connection: Connection, mid: int, refused: bool) -> None:
         """See `ingest.mqtt.Owner`: a receiver publishes nothing."""

@@ -7,6 +7,7 @@ Used by `stadspuls publish`, the gateways, the simulated city and the benches; `
 import secrets
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Self
 
 import structlog
@@ -52,7 +53,7 @@ class Sender:
         self._answered = self._answered_bytes = 0
         self._closed = False
         self._refused_before = 0
-        self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: True)
+        self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: 1)
         self._loop.start()
 
     @property
@@ -141,7 +142,7 @@ class Sender:
     def down(self, connection: Connection) -> None:
         """See `ingest.mqtt.Owner`."""
 
-    def message(self, connection: Connection, topic: str, payload: bytes, mid: int) -> None:
+    def messages(self, connection: Connection, received: Sequence[tuple[bytes, bytes, int]]) -> None:
         """See `ingest.mqtt.Owner`: a sender subscribes to nothing."""
 
     def published(self, connection: Connection, mid: int, refused: bool) -> None:

@@ -171,6 +171,23 @@ def test_two_connections_deal_out_filters(broker: Broker) -> None:
     assert {delivery.token.slot for delivery in taker.taken} == {0, 1}
 
 
+def test_published_at_qos_0(broker: Broker) -> None:
+    """A sensor that publishes at QoS 0 is heard too; nothing of it is acknowledged, and the line goes on."""
+    taker = Taker(receiver(broker))
+    sensor = Client(CallbackAPIVersion.VERSION2, "sensor")
+    sensor.connect("127.0.0.1", broker.port)
+    sensor.loop_start()
+    sensor.publish("stadspuls/stadspuls/x", b"at most once", 0)
+    until(lambda: len(taker.taken) == 1)
+    sensor.disconnect()
+    sensor.loop_stop()
+    send(broker, 0, 10)
+    until(lambda: len(taker.taken) >= 11)
+    assert taker.stop()
+    assert taker.payloads() == [b"at most once", *numbers(0, 10)]
+    assert taker.receiver.reconnects == 0
+
+
 def test_back_pressure(broker: Broker) -> None:
     """While nothing is acknowledged no more than the limit is taken; afterwards everything arrives."""
     limits = Limits(in_flight_messages=60)
@@ -332,13 +349,9 @@ class TestMosquitto:
 
 
 def _certificate(directory: Path) -> None:
-    subprocess.run(
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost "
-        "-keyout key.pem -out cert.pem".split(),
-        cwd=directory,
-        check=True,
-        capture_output=True,
-    )
+    options = "-newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    command = f"openssl req -x509 {options} -keyout key.pem -out cert.pem"
+    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
 
 
 def test_broker_comes_later(tmp_path: Path) -> None:
