@@ -18,7 +18,7 @@ import msgspec
 import psutil
 import structlog
 
-from hub.servers import CannotStart, Identity, end, tail, write_private
+from hub.servers import CannotStart, Identity, end, open_log, tail, write_private
 from hub.values import is_loopback
 
 MAX_PAYLOAD = 1 << 20
@@ -104,8 +104,10 @@ class BuiltInBroker:
         process = self.process()
         if process is not None:
             end(process, _ENDING)
+        elif self._child is not None and self._child.poll() is None:  # interrupted before its pid was noted
+            self._child.kill()
         if self._child is not None:
-            self._child.wait(1)
+            self._child.wait(5)
             self._child = None
         self._pidfile.unlink(missing_ok=True)
 
@@ -119,7 +121,7 @@ class BuiltInBroker:
     def _spawn(self) -> None:
         # -P: a directory named hub or iotcore where the user stands must not shadow ours.
         command = [sys.executable, "-P", "-m", "hub.brokerd", str(self._configfile)]
-        with self._logfile.open("wb") as log:
+        with open_log(self._logfile) as log:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True
             )

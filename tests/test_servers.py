@@ -16,7 +16,7 @@ from hub.broker import BuiltInBroker, holder_of
 from hub.datadir import DataDirectory, find_hub
 from hub.pgaccess import may_pass, refuse_unreachable
 from hub.postgres import EmbeddedPostgres
-from hub.servers import CannotStart, Identity, living
+from hub.servers import CannotStart, Identity, living, open_log, tail
 
 # A hub in miniature: lock, both servers, addresses; then it stands still until it is killed.
 _HUB = """
@@ -224,6 +224,35 @@ def test_database_of_another_version(database: EmbeddedPostgres, tmp_path: Path)
     (tmp_path / "postgres" / "PG_VERSION").write_text("16\n", encoding="ascii")
     with pytest.raises(CannotStart, match="PostgreSQL 16, expected 18"):
         database.start()
+
+
+def test_large_log_is_put_aside(tmp_path: Path) -> None:
+    """A log goes on where it was, until it is large."""
+    for text, size in ((b"one", 3), (b"two", 6), (bytes(11 << 20), 6 + (11 << 20)), (b"new", 3)):
+        with open_log(tmp_path / "a.log") as log:
+            log.write(text)
+        assert (tmp_path / "a.log").stat().st_size == size
+    assert tail(tmp_path / "a.log") == "new"
+    assert (tmp_path / "a.log.old").exists()
+
+
+def test_unusable_data_directory(tmp_path: Path) -> None:
+    """A path that cannot be a directory is refused in words."""
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotStart, match="cannot be used"), DataDirectory(tmp_path / "file" / "data"):
+        pass
+
+
+def test_stop_right_after_start(tmp_path: Path) -> None:
+    """A hub that is interrupted while its database starts leaves no process."""
+    database = EmbeddedPostgres(tmp_path)
+    database._prepare()
+    database._spawn(pause=False)
+    child = database._child
+    database.stop()
+    assert child is not None
+    assert child.returncode is not None
+    assert living(child.pid) is None
 
 
 def test_private_home_is_refused_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
