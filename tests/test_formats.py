@@ -1,4 +1,4 @@
-"""Every payload format against its cases: folders of topic, payload and the readings (or the refusal) they must give."""
+"""Every payload format against its cases: a topic, a payload, and the readings or the refusal they must give."""
 
 import json
 from datetime import UTC, datetime
