@@ -203,11 +203,13 @@ class Connection:
     # What paho tells.
 
     def _on_connect(
-        self, _c: Client, _u: object, _flags: ConnectFlags, reason: ReasonCode, said: Properties | None
+        self, _c: Client, _u: object, flags: ConnectFlags, reason: ReasonCode, said: Properties | None
     ) -> None:
         if reason.is_failure:
             _log.error("the broker refuses the connection", broker=str(self.address), reason=str(reason))
             return
+        if self._persistent and self.connects and not flags.session_present:
+            _log.warning("the broker forgot the session, and what it kept for it", broker=str(self.address))
         self.greeted = True
         self.receive_maximum = getattr(said, "ReceiveMaximum", 65_535)
         if not self._filters:

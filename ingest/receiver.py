@@ -189,6 +189,8 @@ class Receiver:
         while self.in_flight and time.monotonic() < until:
             time.sleep(0.01)
         self._loop.end()
+        with self._handover:
+            self._waiting.clear()
         return not self.in_flight
 
     # In the thread of the loop.

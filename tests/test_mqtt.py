@@ -1,9 +1,9 @@
 """The MQTT door against real brokers: nothing lost, acknowledged in order, bounded, always up again."""
 
-import subprocess
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +11,15 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.address import Address
-from ingest.receiver import Delivery, Limits, Receiver
+from ingest.receiver import Limits, Receiver
 from ingest.sender import Sender
 from tests.brokers import MOSQUITTO, Broker, built_in, mosquitto
+from tests.lines import FILTER, Taker, numbers, receiver, send, until
 
 needs_mosquitto = [
     pytest.mark.mosquitto,
     pytest.mark.skipif(MOSQUITTO is None, reason="the mosquitto program is not installed"),
 ]
-FILTER = "stadspuls/#"
 
 
 @pytest.fixture(params=[pytest.param("mosquitto", marks=needs_mosquitto), "built-in"])
@@ -29,67 +29,6 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-def durable(tmp_path: Path) -> Iterator[Broker]:
-    """A Mosquitto with persistence, running."""
-    made = mosquitto(tmp_path).start()
-    yield made
-    made.stop()
-
-
-class Taker:
-    """Takes deliveries from a receiver in a thread of its own, acknowledging them if told to."""
-
-    def __init__(self, receiver: Receiver, acknowledge: bool = True) -> None:
-        self.taken: list[Delivery] = []
-        self.receiver = receiver
-        self._acknowledge = acknowledge
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        receiver.start()
-        assert receiver.ready.wait(30)
-
-    def _run(self) -> None:
-        for deliveries in self.receiver.rounds():
-            self.taken += deliveries
-            if self._acknowledge:
-                self.receiver.acknowledge([delivery.token for delivery in deliveries])
-
-    def payloads(self) -> list[bytes]:
-        return [delivery.payload for delivery in list(self.taken)]
-
-    def stop(self, seconds: float = 10) -> bool:
-        stopped = self.receiver.stop(seconds)
-        self._thread.join(10)
-        return stopped
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for something to become true, and fail when it never does."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.01)
-
-
-def receiver(broker: Broker, options: str = "", limits: Limits | None = None) -> Receiver:
-    """Make a receiver as the tests want it: the same client id each time."""
-    return Receiver(broker.address(options), [FILTER], "test", limits=limits)
-
-
-def send(broker: Broker, first: int, last: int, options: str = "") -> None:
-    """Publish the numbers from `first` to before `last`, and return when the broker has them."""
-    with Sender(broker.address(options)) as sender:
-        for number in range(first, last):
-            sender.publish(f"stadspuls/stadspuls/{number % 7}", b"%d" % number)
-        sender.flush(60)
-
-
-def numbers(first: int, last: int) -> list[bytes]:
-    """Give the payloads that `send` publishes."""
-    return [b"%d" % number for number in range(first, last)]
 
 
 def test_ten_thousand_in_order_and_once(broker: Broker) -> None:
@@ -224,6 +163,39 @@ def test_broker_killed(broker: Broker) -> None:
     assert {b"before", b"after"} == set(taker.payloads())
 
 
+def test_pings_while_nothing_is_read(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long nothing is acknowledged, the connection stays: pings are sent though nothing is read."""
+    monkeypatch.setattr("ingest.mqtt.KEEPALIVE", 1)
+    taker = Taker(receiver(broker, limits=Limits(in_flight_messages=10)), acknowledge=False)
+    send(broker, 0, 100)
+    until(lambda: len(taker.taken) == 10)
+    time.sleep(4)  # a broker gives up after one and a half times the interval
+    assert taker.receiver.connected == 1
+    given = 0
+    while given < 100:
+        until(lambda: len(taker.taken) > given)  # noqa: B023
+        more = [delivery.token for delivery in taker.taken[given:]]
+        taker.receiver.acknowledge(more)
+        given += len(more)
+    assert taker.stop()
+    assert taker.payloads() == numbers(0, 100)
+    assert taker.receiver.reconnects == 0
+
+
+def test_silent_broker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that takes the connection and says nothing is tried again, for as long as it takes."""
+    monkeypatch.setattr("ingest.mqtt.PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        waiting = Receiver(Address("127.0.0.1", silent.getsockname()[1]), [FILTER], "test")
+        waiting.start()
+        accepted = [silent.accept()[0] for _ in range(3)]
+        assert not waiting.ready.is_set()
+        assert waiting.stop(0)
+        for connection in accepted:
+            connection.close()
+
+
 def test_too_large_a_message(broker: Broker) -> None:
     """A message of 10 MB is refused by the broker, and by our sender before that; the line goes on."""
     taker = Taker(receiver(broker))
@@ -255,105 +227,6 @@ def test_the_largest_message(broker: Broker) -> None:
     assert taker.payloads() == [payload]
 
 
-@pytest.mark.mosquitto
-@pytest.mark.skipif(MOSQUITTO is None, reason="the mosquitto program is not installed")
-class TestMosquitto:
-    """What only Mosquitto does: MQTT 5 beside 3.1.1, credentials, TLS, and a memory that survives a kill."""
-
-    def test_version_5(self, durable: Broker) -> None:
-        """MQTT 5: the session is kept without an expiry, and unacknowledged messages come again."""
-        first = Taker(receiver(durable, "?version=5"), acknowledge=False)
-        send(durable, 0, 500, "?version=5")
-        until(lambda: len(first.taken) == 500)
-        first.stop(0)
-        second = Taker(receiver(durable, "?version=5"))
-        until(lambda: len(second.taken) >= 500)
-        assert second.stop()
-        assert sorted(second.payloads()) == sorted(numbers(0, 500))
-
-    def test_two_connections_share(self, durable: Broker) -> None:
-        """Two connections of one group get every message once between them, also one that was not acknowledged."""
-        first = Taker(Receiver(durable.address(), [FILTER], "test", "group", 2), acknowledge=False)
-        send(durable, 0, 1_000)
-        until(lambda: len(first.taken) == 1_000)
-        assert {delivery.token.slot for delivery in first.taken} == {0, 1}
-        assert not first.stop(0)
-        second = Taker(Receiver(durable.address(), [FILTER], "test", "group", 2))
-        until(lambda: len(second.taken) >= 1_000)
-        assert second.stop()
-        assert sorted(second.payloads()) == sorted(numbers(0, 1_000))
-
-    def test_killed_after_it_saved(self, durable: Broker, tmp_path: Path) -> None:
-        """What Mosquitto confirmed and wrote to disk survives a kill -9 of it, with nobody there to take it."""
-        assert Taker(receiver(durable)).stop()
-        send(durable, 0, 2_000)
-        durable.save()
-        until(lambda: (tmp_path / "mosquitto.db").exists() and (tmp_path / "mosquitto.db").stat().st_size > 2_000 * 20)
-        durable.kill()
-        durable.start()
-        taker = Taker(receiver(durable))
-        until(lambda: len(taker.taken) >= 2_000)
-        assert taker.stop()
-        assert taker.payloads() == numbers(0, 2_000)
-
-    def test_killed_while_messages_flow(self, durable: Broker, tmp_path: Path) -> None:
-        """The broker dies with messages on their way: the sender sends them again, and every one arrives."""
-        taker = Taker(receiver(durable))
-        durable.save()
-        until(lambda: (tmp_path / "mosquitto.db").exists() and b"test-0" in (tmp_path / "mosquitto.db").read_bytes())
-        with Sender(durable.address()) as sender:
-            for number in range(5_000):
-                sender.publish("stadspuls/stadspuls/x", b"%d" % number)
-                if number == 2_500:
-                    durable.kill()
-                    durable.start()
-            sender.flush(60)
-        until(lambda: set(taker.payloads()) == set(numbers(0, 5_000)))
-        assert taker.stop()
-
-    def test_credentials(self, tmp_path: Path) -> None:
-        """A wrong password is refused, said so, and tried again; the right one gets in."""
-        passwords = tmp_path / "passwords"
-        subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "hub", "p@ss/word"], check=True, capture_output=True)
-        broker = mosquitto(tmp_path, listener=f"password_file {passwords}").start()
-        try:
-            url = f"127.0.0.1:{broker.port}"
-            wrong = Receiver(Address.parse(f"mqtt://hub:wrong@{url}"), [FILTER], "wrong")
-            wrong.start()
-            assert not wrong.ready.wait(1)
-            wrong.stop(0)
-            taker = Taker(Receiver(Address.parse(f"mqtt://hub:p%40ss%2Fword@{url}"), [FILTER], "right"))
-            assert taker.stop()
-        finally:
-            broker.stop()
-
-    def test_tls(self, tmp_path: Path) -> None:
-        """Through TLS, with our own certificate authority, messages of all sizes arrive in order."""
-        _certificate(tmp_path)
-        broker = mosquitto(
-            tmp_path, listener=f"allow_anonymous true\ncertfile {tmp_path}/cert.pem\nkeyfile {tmp_path}/key.pem"
-        ).start()
-        try:
-            address = Address.parse(f"mqtts://localhost:{broker.port}?ca={tmp_path}/cert.pem")
-            taker = Taker(Receiver(address, [FILTER], "tls"))
-            sent = [bytes([n % 256]) * (n * 37 % 60_000) for n in range(1_000)]
-            with Sender(address) as sender:
-                for payload in sent:
-                    sender.publish("stadspuls/stadspuls/x", payload)
-                sender.flush(60)
-            until(lambda: len(taker.taken) >= len(sent))
-            assert taker.stop()
-            assert taker.payloads() == sent
-        finally:
-            broker.stop()
-
-
-def _certificate(directory: Path) -> None:
-    options = "-newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    command = f"openssl req -x509 {options} -keyout key.pem -out cert.pem"
-    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-
-
 def test_broker_comes_later(tmp_path: Path) -> None:
     """A receiver and a sender that start before their broker connect when it is there."""
     broker = built_in(tmp_path)
@@ -366,34 +239,6 @@ def test_broker_comes_later(tmp_path: Path) -> None:
         assert waiting.stop()
     finally:
         broker.stop()
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("http://broker", "scheme 'http'"),
-        ("mqtt://", "without a host"),
-        ("mqtt://broker:0", "port 0"),
-        ("mqtt://broker:99999", "port is not a number"),
-        ("mqtt://broker/topic", "path '/topic'"),
-        ("mqtt://broker?version=3", "version '3'"),
-        ("mqtt://broker?qos=2", "option qos"),
-        ("mqtt://broker?ca=/nowhere", "ca with mqtt"),
-        ("mqtts://broker?ca=/nowhere", "ca: no file '/nowhere'"),
-        ("mqtts://broker?key=/nowhere", "key without cert"),
-    ],
-)
-def test_bad_address(url: str, said: str) -> None:
-    """An address that cannot work is refused when it is read, and the message names the part."""
-    with pytest.raises(ValueError, match=said):
-        Address.parse(url)
-
-
-def test_password_stays_hidden() -> None:
-    """No text made of an address shows its password."""
-    address = Address.parse("mqtt://hub:s%20cret@broker:1884?version=5")
-    assert (address.password, address.version, address.port) == ("s cret", 5, 1884)
-    assert "cret" not in f"{address!r} {address}"
 
 
 @pytest.mark.parametrize(("connections", "group"), [(0, "g"), (2, None), (-1, None)])
