@@ -1,11 +1,15 @@
 """Fixtures for every room's tests: where the recorded data lie, and the payload formats loaded."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aggregates.store import Store
+from hub.postgres import EmbeddedPostgres
 from ingest.registry import load_formats
+from tests.databases import fresh_database, timescale_url
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
@@ -24,3 +28,28 @@ def shared_data() -> Path:
 def _payload_formats() -> None:
     """Every shipped payload format is loaded, as in the collector."""
     load_formats()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an embedded PostgreSQL that lives as long as the tests."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server.conninfo
+    server.stop()
+
+
+@pytest.fixture(params=["postgres", pytest.param("timescale", marks=pytest.mark.timescale)])
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty, migrated database: on the embedded PostgreSQL, and on a TimescaleDB where one is named."""
+    server = request.getfixturevalue("postgres") if request.param == "postgres" else timescale_url()
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """A connection to `database`."""
+    made = Store(database)
+    yield made
+    made.close()

@@ -1,0 +1,242 @@
+"""The write path against a plain recomputation: any order, batching and correction gives the same tables."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aggregates.health import balances
+from aggregates.store import Store
+from ingest.batch import Batch, DeadLetter, columns
+from ingest.readings import Reading
+from streams.pipeline import Pipeline, Position
+from streams.reconcile import reconcile
+from streams.rollup import roll_up
+from tests import model
+from tests.databases import TABLES, ZONE, differences, fresh_database, truncate
+
+DAY = datetime(2024, 3, 30, 20, tzinfo=UTC)  # the night of the change to summer time
+LATER = datetime(2024, 5, 1, tzinfo=UTC)
+SERIES = [
+    ("stadspuls/a", "lane1/any", "vehicle_count", 60),
+    ("stadspuls/a", "lane1/any", "vehicle_speed", 60),
+    ("luchtmeetnet/b", "", "no2", 3600),
+    ("stadspuls/c", "", "no2", 0),
+]
+
+
+def batch(readings: Sequence[Reading], letters: Sequence[DeadLetter] = (), received: datetime = LATER) -> Batch:
+    """Make a batch of readings, received together."""
+    return Batch(columns(readings, [received] * len(readings)), (), letters)
+
+
+@st.composite
+def readings(draw: st.DrawFn) -> Reading:
+    """A reading out of few keys and few values, so that corrections, duplicates and ambiguities are common."""
+    sensor_id, channel, quantity, period = draw(st.sampled_from(SERIES))
+    start = DAY + timedelta(minutes=draw(st.sampled_from([0, 1, 2, 5, 59, 60, 61, 175, 180, 240, 1500])))
+    value = draw(st.sampled_from([None, 0.0, 1.5, 7.25, 240.0, 1e7]))
+    failed = value is None and draw(st.booleans())
+    return Reading(
+        sensor_id, channel, quantity, period, start, value,
+        weight=0.0 if value is None else draw(st.sampled_from([1.0, 4.0])),
+        covers=draw(st.sampled_from([None, None, 30.0])),
+        flags=1 if failed else draw(st.sampled_from([0, 0, 4])) if value is not None else 0,
+        status=draw(st.sampled_from([0, 0, 1])),
+        version=draw(st.sampled_from([0, 0, 5, 6])),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def emptied(postgres: str) -> Iterator[str]:
+    """One database for all examples of a property; each begins with empty tables."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+def rows(url: str, table: str) -> dict[model.Key, dict[str, Any]]:
+    """Give a table's rows by series and start."""
+    with psycopg.connect(url) as connection:
+        cursor = connection.execute(f"SELECT {TABLES[table]} FROM {table} JOIN series USING (series)".encode())
+        names = [column.name for column in cursor.description or ()]
+        found = [dict(zip(names, row, strict=True)) for row in cursor]
+    return {((row["sensor_id"], row["channel"], row["quantity"], row["period"]), row["start"]): row for row in found}
+
+
+class TestStreamEqualsBatch:
+    """Promises 2, 3 and 5, by property."""
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.lists(readings(), min_size=1, max_size=40), st.data())
+    def test_any_order_any_batching(self, emptied: str, said: list[Reading], data: st.DataObject) -> None:
+        """However readings are repeated, corrected, batched and rolled up between, the tables are the recomputation."""
+        truncate(emptied)
+        with closing(Store(emptied)) as store:
+            self.check(store, said, data)
+
+    def check(self, store: Store, said: list[Reading], data: st.DataObject) -> None:
+        """Store the readings in drawn batches, then compare everything."""
+        pipeline = Pipeline(store)
+        cuts = sorted({0, len(said), *data.draw(st.lists(st.integers(0, len(said)), max_size=5))})
+        for first, last in pairwise(cuts):
+            pipeline.store(batch(said[first:last]))
+            if data.draw(st.booleans()):
+                roll_up(store, LATER)
+        roll_up(store, LATER)
+        expected = model.kept(said)
+        self.check_readings(store.conninfo, expected)
+        for level in ("5m", "1h", "1d"):
+            self.check_windows(store.conninfo, f"window_{level}", model.windows(expected, level, ZONE))
+        assert not any(d.windows for d in reconcile(store, DAY.date(), DAY.date() + timedelta(days=3)))
+        assert sum(balance.received for balance in balances(store)) == len(said)
+        assert sum(balance.stored for balance in balances(store)) == len(expected)
+        assert all(balance.holds for balance in balances(store))
+
+    def check_readings(self, url: str, expected: dict[model.Key, Reading]) -> None:
+        """The table holds the greatest reading of every key, with the flags it deserves."""
+        found = rows(url, "reading")
+        assert found.keys() == expected.keys()
+        for key, reading in expected.items():
+            row = found[key]
+            assert (row["value"], row["status"], row["version"]) == (reading.value, reading.status, reading.version)
+            assert row["flags"] & ~408 == reading.flags, key
+
+    def check_windows(self, url: str, table: str, expected: dict[model.Key, dict[str, Any]]) -> None:
+        """Every window has the evidence of the recomputation, and there is no other window."""
+        found = rows(url, table)
+        assert found.keys() == expected.keys()
+        for key, evidence in expected.items():
+            for name, value in evidence.items():
+                assert found[key][name] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value), (
+                    table, key, name,
+                )  # fmt: skip
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.data())
+    def test_neighbour_rules_do_not_depend_on_order(self, emptied: str, postgres: str, data: st.DataObject) -> None:
+        """Spikes and stuck values are flagged alike in whatever order and company their readings arrive."""
+        values = data.draw(st.lists(st.sampled_from([5.0, 5.0, 5.0, 6.0, 900.0]), min_size=8, max_size=30))
+        said = [
+            Reading("samenmeten/x", "", "pm25", 3600, DAY + timedelta(hours=hour), value)
+            for hour, value in enumerate(values)
+        ]
+        shuffled = data.draw(st.permutations(said))
+        with fresh_database(postgres) as other:
+            for url, order, size in ((emptied, shuffled, data.draw(st.integers(1, 7))), (other, said, len(said))):
+                truncate(url)
+                with closing(Store(url)) as store:
+                    pipeline = Pipeline(store)
+                    for at in range(0, len(order), size):
+                        pipeline.store(batch(order[at : at + size]))
+                        roll_up(store, LATER)
+            assert differences(emptied, other) == []
+
+
+def fetched(url: str, question: str) -> list[tuple[Any, ...]]:
+    """Ask the database directly."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(question.encode()).fetchall()
+
+
+def hours(url: str) -> list[tuple[float, int]]:
+    """Give value and number of readings of every hour that is served."""
+    return fetched(url, "SELECT value, readings FROM aggregate_1h ORDER BY start")
+
+
+def count(minute: int, value: float | None, **more: Any) -> Reading:
+    """One minute of a counter."""
+    return Reading("stadspuls/counter", "", "vehicle_count", 60, DAY + timedelta(minutes=minute), value, **more)
+
+
+class TestStore:
+    """What one batch does, on every edition."""
+
+    def test_redelivered_reading_counts_once(self, store: Store, database: str) -> None:
+        """A batch sent three times is counted once, and the other times as duplicates."""
+        pipeline = Pipeline(store)
+        for _ in range(3):
+            pipeline.store(batch([count(0, 4), count(1, 8)]))
+        roll_up(store, LATER)
+        assert hours(database) == [(12.0, 2)]
+        (balance,) = balances(store)
+        assert (balance.received, balance.stored, balance.duplicate) == (6, 2, 4)
+
+    def test_correction_recomputes_its_windows(self, store: Store, database: str) -> None:
+        """A greater version replaces the value in its hour and day, the older one sent again changes nothing."""
+        pipeline = Pipeline(store)
+        pipeline.store(batch([count(0, 4), count(1, 8)]))
+        roll_up(store, LATER)
+        pipeline.store(batch([count(1, 3, version=7)]))
+        pipeline.store(batch([count(1, 8)]))
+        roll_up(store, LATER)
+        assert hours(database) == [(7.0, 2)]
+        (balance,) = balances(store)
+        assert (balance.stored, balance.corrected, balance.duplicate) == (2, 1, 1)
+
+    def test_late_data_reach_their_day(self, store: Store, database: str) -> None:
+        """A reading of the year 2000, sent after everything else was rolled up, has its hour and day at once."""
+        pipeline = Pipeline(store)
+        pipeline.store(batch([count(0, 4)]))
+        roll_up(store, LATER)
+        old = Reading("stadspuls/counter", "", "vehicle_count", 60, datetime(2000, 1, 1, tzinfo=UTC), 9.0)
+        pipeline.store(batch([old]))
+        assert roll_up(store, LATER) == 1
+        assert hours(database) == [(9.0, 1), (4.0, 1)]
+
+    def test_running_hour_is_served(self, store: Store, database: str) -> None:
+        """Before an hour has closed its figures come from the live 5-minute rows."""
+        roll_up(store, DAY + timedelta(minutes=30))
+        Pipeline(store).store(batch([count(0, 4), count(7, 5)], received=DAY + timedelta(minutes=10)))
+        assert roll_up(store, DAY + timedelta(minutes=30)) == 0
+        assert hours(database) == [(9.0, 2)]
+
+    def test_refused_reading_is_buried_alone(self, store: Store, database: str) -> None:
+        """Of a batch with one reading that the database will never take, the others are stored."""
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE reading ADD CONSTRAINT unlucky CHECK (value <> 13)")
+        Pipeline(store).store(batch([count(minute, float(minute)) for minute in range(30)]))
+        (balance,) = balances(store)
+        assert (balance.received, balance.stored, balance.rejected) == (30, 29, 1)
+        ((payload, reason),) = fetched(database, "SELECT payload, reason FROM dead_letter")
+        assert b'"value":13.0' in payload
+        assert "unlucky" in reason
+
+    def test_position_never_goes_back(self, store: Store, database: str) -> None:
+        """The log position moves forward only, whatever an old worker still writes."""
+        pipeline = Pipeline(store)
+        for position in (5, 9, 7):
+            pipeline.store(batch([count(position, 1)]), Position("readings", 2, position))
+        assert fetched(database, "SELECT topic, partition, position FROM log_position") == [("readings", 2, 9)]
+
+    def test_two_workers_overlap(self, database: str) -> None:
+        """Two pipelines that store the same readings at the same time count each once, without an error."""
+        said = [count(minute, 1.0) for minute in range(600)]
+        stores = [Store(database) for _ in range(3)]
+        failures: list[BaseException] = []
+
+        def work(number: int) -> None:
+            try:
+                pipeline = Pipeline(stores[number])
+                for at in range(0, 600, 40):
+                    pipeline.store(batch(said[at : at + 40 + 10 * number]))
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        roll_up(stores[0], LATER)
+        assert sum(value for value, _ in hours(database)) == 600
+        assert not any(d.windows for d in reconcile(stores[0], DAY.date(), DAY.date() + timedelta(days=2)))
+        for store in stores:
+            store.close()
