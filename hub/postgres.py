@@ -45,6 +45,7 @@ jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_checkpoints = off
+log_min_messages = log  # refused duplicates are the hub's normal way of writing: not an error line each
 """
 
 _log = structlog.get_logger(__name__)
@@ -180,8 +181,7 @@ class EmbeddedPostgres:
     def _private(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
         self._own(directory)
-        found = directory.lstat()
-        mine = found.st_uid == (pwd.getpwnam(self._user).pw_uid if self._user else os.geteuid())
+        mine = directory.lstat().st_uid == (pwd.getpwnam(self._user).pw_uid if self._user else os.geteuid())
         if directory.is_symlink() or not mine:
             raise CannotStart(f"{directory} belongs to another user, expected a directory of our own")
 
