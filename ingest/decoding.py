@@ -181,13 +181,13 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
     yield "quantity not in the registry", _in_words(rows, "quantity", lambda word: word not in QUANTITIES)
     yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", _in_words(rows, "sensor_id", _bad_id)
     yield "channel is longer than 500 characters or has a NUL", _in_words(rows, "channel", _bad_word)
+    yield f"period is not within 0 to {LONGEST_PERIOD} s", (period < 0) | (period > LONGEST_PERIOD)
     for name in ("value", "weight", "covers"):
         number = numbers(rows, name)
         given = rows[name].is_valid().to_numpy(zero_copy_only=False)
         yield f"{name} is not finite", given & ~np.isfinite(number)
         if name != "value":
             yield f"{name} is below 0", number < 0
-    yield f"period is not within 0 to {LONGEST_PERIOD} s", (period < 0) | (period > LONGEST_PERIOD)
 
 
 def _in_words(rows: pa.RecordBatch, name: str, wrong: Callable[[str], bool]) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ Parquet file in its data directory, and hands it to `ingest.formats.ndw` with ev
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -53,11 +54,10 @@ def import_table(source: Path, target: Path) -> int:
     Raises BadPayload for a file without a site, and leaves the old file as it was.
     """
     with opened(source) as stream:
-        sites = dict(parse(stream))
-    if not sites:
-        raise BadPayload(f"{source.name}: no site in the file, expected a MeasurementSiteTable")
-    write(target, sites.items())
-    return len(sites)
+        try:
+            return write(target, parse(stream))
+        except BadPayload as error:
+            raise BadPayload(f"{source.name}: {error}") from error
 
 
 def parse(stream: BinaryIO) -> Iterator[tuple[str, Site]]:
@@ -139,9 +139,15 @@ def _layout(indexes: Mapping[str, Index]) -> tuple[dict[str, tuple[str, str]], d
     return layout, {index: one.period for index, one in indexes.items() if one.period != MINUTE}
 
 
-def write(target: Path, sites: Iterable[tuple[str, Site]]) -> None:
-    """Put sites in a file that is either the old one or the whole new one, also after a power cut."""
+def write(target: Path, sites: Iterable[tuple[str, Site]]) -> int:
+    """
+    Put sites in a file that is either the old one or the whole new one, also after a power cut; says how many.
+
+    Raises BadPayload for none.
+    """
     rows = [(site_id, *_row(site)) for site_id, site in sites]
+    if not rows:
+        raise BadPayload("no site, expected a MeasurementSiteTable")
     columns = [pa.array(column, pa.string() if field.name == "layout" else field.type)
                for column, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]  # fmt: skip
     columns[-1] = columns[-1].dictionary_encode()
@@ -152,11 +158,12 @@ def write(target: Path, sites: Iterable[tuple[str, Site]]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(file.name, target)
+    return len(rows)
 
 
 def _row(site: Site) -> tuple[object, ...]:
     indexes = {index: Index(*place, site.periods.get(index, MINUTE)) for index, place in site.layout.items()}
-    layout = msgspec.json.encode(indexes).decode()
+    layout = sys.intern(msgspec.json.encode(indexes).decode())  # some hundred layouts for tens of thousands of sites
     return site.version, site.name, site.lon, site.lat, site.lanes, layout
 
 
