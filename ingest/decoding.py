@@ -73,11 +73,13 @@ class _Decoded(NamedTuple):
 
 def _read(message: Message) -> _Decoded:
     source = source_of_topic(message.topic)
-    if source is None or source not in _formats:
+    if source is None:
         raise BadPayload(f"topic {message.topic[:200]!r} names no source, expected stadspuls/<source>/...")
+    # A source without a format of its own (its gateway translates) speaks the hub's.
+    read = _formats.get(source) or _formats[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else None
     found = _Decoded(message, [], [])
-    for item in _formats[source](message):
+    for item in read(message):
         if isinstance(item, SensorFact):
             found.facts.append(item)
         else:

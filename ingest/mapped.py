@@ -7,7 +7,7 @@ Reads messages by a mapping file: the payload format of every source that needs 
 import csv
 import io
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 from zoneinfo import ZoneInfo
 
@@ -93,14 +93,21 @@ def _found(source: str, spec: MappingFile, rule: MessageRule, document: Any, mes
     return Found(rule, document, message.topic, f"{source}/{sensor}", start, period)
 
 
+def _stamp(spec: MappingFile, rule: MessageRule, document: Any) -> str | None:
+    said = first(document, texts(rule.stamp), spec.unwrap)
+    if rule.epoch and isinstance(said, int | float):
+        return datetime.fromtimestamp(said / (1000 if rule.epoch == "ms" else 1), UTC).isoformat()
+    return said if isinstance(said, str) and said else None
+
+
 def _interval(
     source: Source, spec: MappingFile, rule: MessageRule, document: Any, message: Message
 ) -> tuple[datetime, int]:
     means = rule.means or source.stamp
-    said = first(document, texts(rule.stamp), spec.unwrap)
-    if said is MISSING and means is Stamp.RECEIVED:
-        return message.received_at, rule.period
-    if not isinstance(said, str):
+    said = _stamp(spec, rule, document)
+    if said is None:
+        if means is Stamp.RECEIVED:
+            return message.received_at, rule.period
         raise BadPayload(f"no stamp in the message, expected one at {' or '.join(texts(rule.stamp))}")
     zone = ZoneInfo(rule.zone) if rule.zone else None
     begin, _, end = said.partition("/")
@@ -181,7 +188,7 @@ def _state(
     weight = first(found.document, [rule.weight], spec.unwrap) if rule.weight else MISSING
     quantity = QUANTITIES[entry.quantity]
     try:
-        converted = convert(value, unit or quantity.unit, quantity)
+        converted = convert(value * rule.factor, unit or quantity.unit, quantity)
     except ValueError as error:
         raise BadPayload(f"{error}, at {rule.value}") from None
     return converted, _number(weight, str(rule.weight)) if weight not in (MISSING, None) else 1.0, 0

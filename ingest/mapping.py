@@ -7,6 +7,7 @@ file that cannot work is refused with its name, the key and the reason.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -48,6 +49,7 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     unit: str | None = None
     unit_at: Texts = []
     channel: Texts = ""
+    factor: float = 1
     weight: str | None = None
     failed: list[float] = []
     nothing: list[float] = []
@@ -67,6 +69,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     period: int = 0
     means: Stamp | None = None
     zone: str | None = None
+    epoch: Literal["s", "ms"] | None = None
     name: Texts = []
     lon: Texts = []
     lat: Texts = []

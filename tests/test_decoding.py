@@ -227,6 +227,12 @@ def test_topic_without_a_source_is_a_dead_letter(topic: str) -> None:
     assert "names no source" in reason or "payload format" in reason
 
 
+def test_source_without_a_format_speaks_own_json() -> None:
+    """What a gateway has translated is read on its source's topic."""
+    message = Message("stadspuls/samenmeten/x", json.dumps(READING | {"sensor_id": "samenmeten/GM_1"}).encode(), NOW)
+    assert [one["sensor_id"] for one in decode([message]).readings.to_pylist()] == ["samenmeten/GM_1"]
+
+
 def test_topic_with_odd_characters() -> None:
     """Blanks, wide characters and escapes in a topic change nothing."""
     assert reasons(READING, "stadspuls/stadspuls/a b/ü/%2F/😀/'") == []

@@ -134,6 +134,16 @@ def test_stamp_on_receipt(tmp_path: Path) -> None:
     assert (one.start.minute, one.period) == (0, 300)
 
 
+@pytest.mark.parametrize(("epoch", "at"), [("s", 1777881600), ("ms", 1777881600000)])
+def test_stamp_that_is_a_number(tmp_path: Path, epoch: str, at: int) -> None:
+    """Seconds or milliseconds since 1970 are read where the file says which; a factor scales a value in tenths."""
+    text = SMALL.replace('stamp = "/at"', f'stamp = "/at"\nepoch = "{epoch}"').replace('"/t",', '"/t", factor = 0.5,')
+    (one,) = read(made(tmp_path, text), {"id": "a", "at": at, "t": 25})
+    assert (one.start, one.value) == (datetime(2026, 5, 4, 8, tzinfo=UTC), 12.5)
+    with pytest.raises(BadPayload, match="no stamp"):
+        read(made(tmp_path, SMALL), {"id": "a", "at": at, "t": 25})
+
+
 def test_stamp_without_zone_needs_one_in_the_file(tmp_path: Path) -> None:
     """Local time is read only where the file says whose it is."""
     with pytest.raises(BadPayload, match="without a zone"):

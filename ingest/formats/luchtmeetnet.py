@@ -121,6 +121,8 @@ def _cell(row: list[str], at: int) -> str:
 
 
 def _columns(stations: list[str]) -> list[Column]:
+    while stations and not stations[-1]:  # a semicolon at the end of the line
+        stations.pop()
     seen: Counter[str] = Counter()
     columns = []
     for station in stations:
