@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,12 +93,12 @@ def up(
     with EmbeddedHub(settings) as hub:
         errors.print(f"ready  mqtt {hub.broker}  http {hub.http.url}  database {hub.edition} at {settings.data_dir}")
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
-        if demo:
-            _run_demo(settings, hub, stop)
-        while not stop.wait(0.5):
-            if hub.failed.is_set():
-                errors.print("error: the pipeline failed, see the log; nothing unacknowledged is lost")
-                raise typer.Exit(IMPOSSIBLE)
+        with _demo(settings, hub) if demo else nullcontext():
+            while not stop.wait(0.5):
+                hub.supervise()
+                if hub.failed.is_set():
+                    errors.print("error: the pipeline failed, see the log; nothing unacknowledged is lost")
+                    raise typer.Exit(IMPOSSIBLE)
         errors.print("stopping")
 
 
@@ -359,11 +359,8 @@ def _store(settings: Settings) -> Iterator[Store]:
     running = _running(settings)
     if not settings.database and not running:
         raise CannotStart(f"no hub runs in {settings.data_dir}, start one with `stadspuls up` or name a --database")
-    store = Store(settings.database or (running.database if running else ""))
-    try:
+    with closing(Store(settings.database or (running.database if running else ""))) as store:
         yield store
-    finally:
-        store.close()
 
 
 def _stamp(name: str, text: str) -> datetime:
@@ -381,15 +378,16 @@ def _stop_signals() -> threading.Event:
     return stop
 
 
-def _run_demo(settings: Settings, hub: EmbeddedHub, stop: threading.Event) -> None:
+@contextmanager
+def _demo(settings: Settings, hub: EmbeddedHub) -> Iterator[None]:
     demo = Demo(settings.data_dir, hub.broker, settings.timezone)
-    store = Store(hub.database)
-    demo.catalogue(store)
-    store.close()
+    with closing(Store(hub.database)) as store:
+        demo.catalogue(store)
     demo.start()
-    while not stop.wait(0.5) and not hub.failed.is_set():
-        pass
-    demo.stop()
+    try:
+        yield
+    finally:
+        demo.stop()
 
 
 def _progress() -> Progress:

@@ -58,6 +58,7 @@ class EmbeddedHub:
         self.failed = threading.Event()
         self._settings = settings
         self._stop = threading.Event()
+        self._servers: list[EmbeddedPostgres | BuiltInBroker] = []
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -85,6 +86,7 @@ class EmbeddedHub:
         server = EmbeddedPostgres(self._settings.data_dir)
         undo.callback(server.stop)
         log.info("database found running" if server.start() else "database started")
+        self._servers.append(server)
         return server.conninfo
 
     def _start_broker(self, undo: ExitStack) -> Address:
@@ -96,6 +98,7 @@ class EmbeddedHub:
         )
         undo.callback(broker.stop)
         log.info("broker found running" if broker.start() else "broker started")
+        self._servers.append(broker)
         return Address.parse(broker.url).with_credentials(settings.credentials)
 
     def _migrate(self) -> Edition:
@@ -113,8 +116,9 @@ class EmbeddedHub:
         store = Store(self.database, application="stadspuls pipeline")
         pipeline = Pipeline(store, self._stop)
         self.log = EmbeddedLog(pipeline.store, together=settings.batch_readings * 2)
+        connections = settings.broker_connections
         self.receiver = Receiver(
-            self.broker, subscriptions(), connections=settings.broker_connections,
+            self.broker, subscriptions(), group="stadspuls" if connections > 1 else None, connections=connections,
             limits=Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
         )  # fmt: skip
         sites = SiteTable(settings.data_dir / SITES_FILE)
@@ -150,6 +154,13 @@ class EmbeddedHub:
         self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
         undo.callback(self.http.stop, 2.0)
         self.http.start()
+
+    def supervise(self) -> None:
+        """Start the broker and the database again where they died; raises CannotStart when that fails."""
+        for server in self._servers:
+            if server.process() is None:
+                log.warning("a server died and is started again", server=type(server).__name__)
+                server.start()
 
     def health(self) -> dict[str, object]:
         """Say whether messages are taken and stored, and how many are on their way."""

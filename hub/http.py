@@ -6,6 +6,7 @@ The hub's HTTP side: `/metrics`, `/healthz` and `/readyz`, served by uvicorn in 
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 import uvicorn
@@ -57,8 +58,10 @@ class HttpServer:
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer; returns when the port is open."""
         self._thread.start()
+        while self._thread.is_alive() and not self._server.started:
+            time.sleep(0.01)
 
     def stop(self, seconds: float) -> None:
         """Answer what was asked, then close the port."""

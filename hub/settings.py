@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     broker_password: SecretStr | None = Field(None, description="password at the broker")
     broker_queue: PositiveInt = Field(200_000, description="messages the built-in broker has room for")
     broker_connections: PositiveInt = Field(
-        1, description="connections of a collector to the broker; 4 to the built-in one, unless said otherwise"
+        1, description="connections to the broker named; more than one share a subscription"
     )
     database: str | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
     timezone: str = Field("Europe/Amsterdam", description="tz name of civil days")
@@ -100,12 +100,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take only what `load` hands over, so that every value has a known place."""
         return (init_settings,)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _connections(cls, given: dict[str, Any]) -> dict[str, Any]:
-        # The built-in broker has 100 messages in flight per connection: one would starve.
-        return given if given.get("broker") else {"broker_connections": 4, **given}
 
     @field_validator("data_dir")
     @classmethod
@@ -152,6 +146,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _credentials(self) -> Self:
+        if self.broker is None and self.broker_connections > 1:
+            raise ValueError("broker_connections is above 1, expected 1 with the built-in broker: see docs/traps.md")
         open_to_others = self.broker is None and not is_loopback(self.mqtt_host)
         if open_to_others and not (self.broker_username and self.broker_password):
             raise ValueError(

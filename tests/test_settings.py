@@ -60,11 +60,11 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.data_dir.is_absolute()
 
 
-@pytest.mark.parametrize(("broker", "connections"), [(None, 4), ("mqtt://broker:1883", 1)])
-def test_connections_follow_the_broker(tmp_path: Path, broker: str | None, connections: int) -> None:
-    """The built-in broker gets four connections, another one, unless said."""
-    assert load({"broker": broker}, tmp_path).broker_connections == connections
-    assert load({"broker": broker, "broker_connections": 2}, tmp_path).broker_connections == 2
+def test_built_in_broker_has_one_connection(tmp_path: Path) -> None:
+    """Several connections share a subscription, which the built-in broker does not survive: refused."""
+    assert load({"broker": "mqtt://broker:1883", "broker_connections": 2}, tmp_path).broker_connections == 2
+    with pytest.raises(BadSettings, match="broker_connections is above 1"):
+        load({"broker_connections": 2}, tmp_path)
 
 
 @pytest.mark.parametrize(("text", "length"), [("90d", timedelta(days=90)), ("36h", timedelta(hours=36))])
