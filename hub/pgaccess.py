@@ -1,13 +1,12 @@
 """
-Whether the system user that PostgreSQL runs as can reach its files, when the hub itself runs as root.
+The way of the system user that PostgreSQL runs as to its files, when the hub itself runs as root.
 
-Used by `hub.postgres`. Permissions of users' directories are not changed: the error says what to do instead.
+Used by `hub.postgres`. A private directory above them is opened for passing through, never for reading, and said so.
 """
 
 import os
 import pwd
 import stat
-import tempfile
 from pathlib import Path
 
 import structlog
@@ -17,24 +16,17 @@ from hub.servers import CannotStart
 _log = structlog.get_logger(__name__)
 
 
-def refuse_unreachable(path: Path, user: str) -> None:
-    """
-    Raise CannotStart when `user` cannot traverse a directory above `path`.
-
-    Only below the system's directory for temporary files a private directory is opened for passing through.
-    """
+def open_the_way(path: Path, user: str) -> None:
+    """Let `user` traverse every directory above `path`; raises CannotStart where that cannot be changed."""
     entry = pwd.getpwnam(user)
-    temporary = Path(tempfile.gettempdir()).resolve()
     for directory in reversed(path.resolve().parents):
         if may_pass(directory.stat(), entry):
             continue
-        if not directory.is_relative_to(temporary):
-            raise CannotStart(
-                f"system user {user!r} cannot reach {path} because {directory} is private; "
-                f"run the hub as a normal user, use another directory, or allow it with: chmod o+x {directory}"
-            )
-        _log.warning("private temporary directory opened for passing through", directory=str(directory), user=user)
-        directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
+        try:
+            directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
+        except OSError as error:
+            raise CannotStart(f"system user {user!r} cannot reach {path}: {directory} is private ({error})") from error
+        _log.warning("private directory opened for passing through", directory=str(directory), user=user)
 
 
 def may_pass(found: os.stat_result, entry: pwd.struct_passwd) -> bool:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import psutil
 import structlog
 
-from hub.pgaccess import refuse_unreachable
+from hub.pgaccess import open_the_way
 from hub.servers import CannotStart, end, living, open_log, tail
 
 VERSION = 18
@@ -145,8 +145,8 @@ class EmbeddedPostgres:
         self._directory.mkdir(parents=True, exist_ok=True)
         if self._user is not None:
             _make_user(self._user)
-            refuse_unreachable(self._data, self._user)
-            refuse_unreachable(self._programs / "postgres", self._user)
+            open_the_way(self._data, self._user)
+            open_the_way(self._programs / "postgres", self._user)
         if not (self._data / "PG_VERSION").exists():
             self._create()
         version = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
