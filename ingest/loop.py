@@ -20,11 +20,22 @@ _log = structlog.get_logger("ingest.loop")
 
 
 class Loop:
-    """Reads, writes and reconnects; `room` says how many messages may come in, `turn` is called every round."""
+    """
+    Reads, writes and reconnects; `room` says how many messages may come in, `turn` is called every round.
+
+    It ends by itself only for a bug: then `failed` is set, and `on_failure` is called.
+    """
 
     def __init__(
-        self, name: str, connections: Sequence[Connection], turn: Callable[[], None], room: Callable[[], int]
+        self,
+        name: str,
+        connections: Sequence[Connection],
+        turn: Callable[[], None],
+        room: Callable[[], int],
+        on_failure: Callable[[], None],
     ) -> None:
+        self.failed: BaseException | None = None
+        self._on_failure = on_failure
         self._connections = connections
         self._turn = turn
         self._room = room
@@ -63,9 +74,10 @@ class Loop:
         try:
             while not self._ending:
                 self._round()
-        except BaseException:
+        except BaseException as error:
             _log.critical("the MQTT loop ends", exc_info=True)
-            raise
+            self.failed = error
+            self._on_failure()
 
     def _round(self) -> None:
         self._turn()
@@ -74,8 +86,8 @@ class Loop:
         for connection in self._connections:
             self._tend(connection, now, reading)
         waiting = reading and any(c.socket is not None and c.socket.ready() for c in self._connections)
-        wait = 0.0 if waiting else min(connection.wait(now) for connection in self._connections)
-        for key, mask in self._selector.select(wait):
+        wait = min(connection.wait(now) for connection in self._connections) if reading else 1.0
+        for key, mask in self._selector.select(0.0 if waiting else wait):
             if key.data is None:
                 with contextlib.suppress(BlockingIOError):
                     self._wake_in.recv(4096)

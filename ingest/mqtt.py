@@ -29,7 +29,6 @@ KEEPALIVE = 60
 PATIENCE = 10.0  # s for a CONNACK and the SUBACK after it
 FOREVER = 0xFFFFFFFF  # MQTT 5: the session never expires
 LONGEST_WAIT = 15.0  # s between two attempts to connect
-
 _PINGREQ = b"\xc0\x00"
 _log = structlog.get_logger("ingest.mqtt")
 
@@ -157,7 +156,7 @@ class Connection:
                 self._client.loop_read()
         except Exception:
             _log.exception("packet not understood, connecting again", broker=str(self.address))
-            self.abort()
+            sock.abort()
 
     def write(self) -> None:
         """Send all that waits."""
@@ -170,17 +169,12 @@ class Connection:
     def keep_alive(self, sock: BufferedSocket, now: float, reading: bool) -> None:
         """Ping a quiet broker; give up on one that is silent although it is read."""
         every = self._client.keepalive or KEEPALIVE
-        if self.is_up and now - self._written_at > every / 2:
+        if self.greeted and now - self._written_at > every / 2:
             self.send(_PINGREQ)
         if self.greeted and not reading:
             self._read_at = now  # nobody listens: silence says nothing
         elif now - self._read_at > (1.5 * every if self.is_up else PATIENCE):
             _log.warning("the broker is silent, connecting again", broker=str(self.address))
-            sock.abort()
-
-    def abort(self) -> None:
-        """Break the connection; it comes up again."""
-        if (sock := self.socket) is not None:
             sock.abort()
 
     # What the owner asks of it.
@@ -201,12 +195,11 @@ class Connection:
             self._client.disconnect()
 
     # What paho tells.
-
     def _on_connect(
-        self, _c: Client, _u: object, flags: ConnectFlags, reason: ReasonCode, said: Properties | None
+        self, _c: Client, _u: object, flags: ConnectFlags, why: ReasonCode, said: Properties | None
     ) -> None:
-        if reason.is_failure:
-            _log.error("the broker refuses the connection", broker=str(self.address), reason=str(reason))
+        if why.is_failure:
+            _log.error("the broker refuses the connection", broker=str(self.address), reason=str(why))
             return
         if self._persistent and self.connects and not flags.session_present:
             _log.warning("the broker forgot the session, and what it kept for it", broker=str(self.address))
@@ -219,13 +212,11 @@ class Connection:
         else:
             self._client.subscribe([(name, 1) for name in self._filters])
 
-    def _on_subscribe(
-        self, _c: Client, _u: object, _mid: int, reasons: list[ReasonCode], _said: Properties | None
-    ) -> None:
-        refused = [name for name, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
+    def _on_subscribe(self, client: Client, _u: object, _m: int, whys: list[ReasonCode], _p: Properties | None) -> None:
+        refused = [name for name, why in zip(self._filters, whys, strict=False) if why.is_failure]
         if refused:
             _log.error("the broker refuses a subscription", broker=str(self.address), filters=refused)
-            self.abort()
+            cast(BufferedSocket, client.socket()).abort()
         else:
             self._is_up()
 
@@ -237,12 +228,12 @@ class Connection:
         self._owner.up(self)
 
     def _on_disconnect(
-        self, _c: Client, _u: object, _flags: DisconnectFlags, reason: ReasonCode, _said: Properties | None
+        self, _c: Client, _u: object, _f: DisconnectFlags, why: ReasonCode, _p: Properties | None
     ) -> None:
         self.is_up = False
         self._owner.down(self)
         if not self._leaving:
-            self._retry(str(reason))
+            self._retry(str(why))
 
     def _retry(self, reason: str) -> None:
         wait = min(LONGEST_WAIT, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
@@ -254,5 +245,5 @@ class Connection:
         # Only what was published at QoS 0: see `ingest.wire`.
         self._owner.messages(self, [(message.topic.encode(), bytes(message.payload), 0)])
 
-    def _on_publish(self, _c: Client, _u: object, mid: int, reason: ReasonCode, _said: Properties | None) -> None:
-        self._owner.published(self, mid, reason.is_failure)
+    def _on_publish(self, _c: Client, _u: object, mid: int, why: ReasonCode, _p: Properties | None) -> None:
+        self._owner.published(self, mid, why.is_failure)

@@ -18,6 +18,7 @@ import structlog
 from ingest.address import Address
 from ingest.loop import Loop
 from ingest.mqtt import Connection
+from ingest.unacknowledged import Unacknowledged
 
 _log = structlog.get_logger("ingest.receiver")
 
@@ -60,41 +61,6 @@ class Limits:
                 raise ValueError(f"limit {name} is {getattr(self, name)}, expected at least 1")
 
 
-class _Unacknowledged:
-    """The messages of one connection that the broker still keeps, in the order in which it sent them."""
-
-    def __init__(self) -> None:
-        self.generation = 0
-        self.next = 0
-        self._ids: deque[int] = deque()
-        self._first = 0
-        self._done: set[int] = set()
-
-    def add(self, mid: int) -> int:
-        self._ids.append(mid)
-        self.next += 1
-        return self.next - 1
-
-    def forget(self) -> None:
-        """Void all: the broker delivers them again on the next connection."""
-        self.generation += 1
-        self._first = self.next
-        self._ids.clear()
-        self._done.clear()
-
-    def done(self, number: int) -> None:
-        self._done.add(number)
-
-    def pubacks(self) -> bytes:
-        """Make the acknowledgements that are due: a broker may disconnect when one overtakes another."""
-        packets = bytearray()
-        while self._first in self._done:
-            self._done.remove(self._first)
-            packets += b"\x40\x02" + self._ids.popleft().to_bytes(2, "big")
-            self._first += 1
-        return bytes(packets)
-
-
 class Receiver:
     """
     One or several connections, as one stream of deliveries.
@@ -130,13 +96,13 @@ class Receiver:
             Connection(address, f"{client_id}-{slot}", self, dealt[slot], True, maximum) for slot in range(connections)
         ]
         self._slots = {connection: slot for slot, connection in enumerate(self._connections)}
-        self._kept = [_Unacknowledged() for _ in self._connections]
+        self._kept = [Unacknowledged() for _ in self._connections]
         self._returned: deque[Iterable[Token]] = deque()
         self._waiting: deque[Delivery] = deque()
         self._fresh: list[Delivery] = []
         self._handover = threading.Condition()
         self._stopping = False
-        self._loop = Loop("mqtt-receive", self._connections, self._turn, self._room)
+        self._loop = Loop("mqtt-receive", self._connections, self._turn, self._room, self._wake_taker)
 
     @property
     def reconnects(self) -> int:
@@ -153,10 +119,16 @@ class Receiver:
         self._loop.start()
 
     def rounds(self) -> Iterator[list[Delivery]]:
-        """Give rounds of deliveries, waiting for the next, until the receiver stops and all are handed over."""
+        """
+        Give rounds of deliveries, waiting for the next, until the receiver stops and all are handed over.
+
+        Raises RuntimeError when the thread that receives has ended for a bug.
+        """
         while True:
             with self._handover:
-                self._handover.wait_for(lambda: self._waiting or self._stopping)
+                self._handover.wait_for(lambda: self._waiting or self._stopping or self._loop.failed)
+                if self._loop.failed is not None:
+                    raise RuntimeError("nothing is received any more") from self._loop.failed
                 if not self._waiting:
                     return
                 taken = self._take()
@@ -181,17 +153,20 @@ class Receiver:
 
         False when `seconds` were not enough: the broker delivers the rest again.
         """
-        with self._handover:
-            self._stopping = True
-            self._handover.notify_all()
+        self._stopping = True
+        self._wake_taker()
         self._loop.wake()
         until = time.monotonic() + seconds
-        while self.in_flight and time.monotonic() < until:
+        while self.in_flight and not self._loop.failed and time.monotonic() < until:
             time.sleep(0.01)
         self._loop.end()
         with self._handover:
             self._waiting.clear()
         return not self.in_flight
+
+    def _wake_taker(self) -> None:
+        with self._handover:
+            self._handover.notify_all()
 
     # In the thread of the loop.
 

@@ -18,6 +18,7 @@ from ingest.mqtt import Connection
 
 LARGEST = 1 << 20  # the packet limit of the brokers that come with the hub
 _OVERHEAD = 16  # at most: header, topic length, packet id, empty properties
+_FORBIDDEN = frozenset("+#\x00")  # a broker hangs up on these, and would again after every reconnect
 
 _log = structlog.get_logger("ingest.sender")
 
@@ -53,7 +54,7 @@ class Sender:
         self._answered = self._answered_bytes = 0
         self._closed = False
         self._refused_before = 0
-        self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: 1)
+        self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: 1, self._give_up)
         self._loop.start()
 
     @property
@@ -70,8 +71,8 @@ class Sender:
         size = len(topic.encode()) + len(payload) + _OVERHEAD
         if size > self._largest:
             raise ValueError(f"message of {size} bytes for {topic[:200]!r}, expected at most {self._largest}")
-        if not topic or "+" in topic or "#" in topic:
-            raise ValueError(f"topic {topic[:200]!r}, expected one without wildcards")
+        if not topic or len(topic) > 65_535 // 4 or not _FORBIDDEN.isdisjoint(topic):
+            raise ValueError(f"topic {topic[:200]!r}, expected a short one without wildcards and NUL")
         with self._room:
             self._room.wait_for(lambda: self._fits(size) or self._closed)
             if self._closed:
@@ -102,10 +103,13 @@ class Sender:
 
     def close(self) -> None:
         """Say goodbye; what is not confirmed may be lost, so flush first."""
+        self._give_up()
+        self._loop.end()
+
+    def _give_up(self) -> None:
         with self._room:
             self._closed = True
             self._room.notify_all()
-        self._loop.end()
 
     def __enter__(self) -> Self:
         return self
