@@ -1,6 +1,7 @@
 """A hub as users run it: `stadspuls up` in a process of its own, killed, stopped, started and asked from outside."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -110,9 +111,9 @@ class UpHub:
         return answer
 
     def metric(self, name: str) -> float:
-        """Ask `/metrics` for the number of a line that begins with `name`."""
+        """Ask `/metrics` for the number of the line that begins with `name`; NaN where there is none."""
         lines = [line for line in self.get("/metrics").splitlines() if line.startswith(name)]
-        return float(lines[0].rpartition(" ")[2])
+        return float(lines[0].rpartition(" ")[2]) if lines else math.nan
 
     def get(self, path: str) -> str:
         """Ask the hub's HTTP side."""

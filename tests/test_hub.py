@@ -229,7 +229,7 @@ class TestTwoPublications:
         random.Random(3).shuffle(mixed)
         send(store, mixed)
         with fresh_database(postgres) as other, closing(Store(other)) as second:
-            send(second, changed)
+            send(second, [*pieces, *changed])
             assert differences(database, other) == []
         assert not any(d.windows for d in reconcile(store, datetime(2024, 6, 1).date(), datetime(2024, 7, 1).date()))  # noqa: DTZ001
         self.check_frozen(store, database, pieces)
@@ -255,7 +255,7 @@ def june(shared_data: Path) -> list[Message]:
 
 def change(piece: Message) -> Message:
     """The validated form of a message, every value of 3.9 and 5.1 changed."""
-    payload = piece.payload.replace(b";3.9;", b";4.4;").replace(b";5.1;", b";;")
+    payload = piece.payload.replace(b";3.9;", b";4.4;").replace(b";5.1;", b";0.7;")
     return piece._replace(topic=f"{piece.topic}?status=validated", payload=payload)
 
 
