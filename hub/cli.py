@@ -92,6 +92,8 @@ def up(
     stop = _stop_signals()
     with EmbeddedHub(settings) as hub:
         errors.print(f"ready  mqtt {hub.broker}  http {hub.http.url}  database {hub.edition} at {settings.data_dir}")
+        errors.print("try    stadspuls query --quantity vehicle_count --window 1h --from "
+                     f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:00} --to {datetime.now(UTC):%Y-%m-%dT%H:59}")
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
         with _demo(settings, hub) if demo else nullcontext():
             while not stop.wait(0.5):
