@@ -36,7 +36,7 @@ def local_broker() -> Iterator[tuple[str, Address]]:
 
 @contextmanager
 def _built_in(directory: Path) -> Iterator[Address]:
-    broker = BuiltInBroker(directory, port=_free_port())
+    broker = BuiltInBroker(directory, port=free_port())
     broker.start()
     try:
         yield Address.parse(broker.url)
@@ -46,7 +46,7 @@ def _built_in(directory: Path) -> Iterator[Address]:
 
 @contextmanager
 def _mosquitto(program: str, directory: Path) -> Iterator[Address]:
-    port = _free_port()
+    port = free_port()
     config = directory / "mosquitto.conf"
     config.write_text(_MOSQUITTO.format(port=port))
     process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -67,7 +67,8 @@ def _await(port: int) -> None:
     raise RuntimeError(f"mosquitto does not listen on port {port} after 10 s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Give a port that was free a moment ago."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

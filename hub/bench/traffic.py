@@ -1,0 +1,76 @@
+"""
+Readings for benches without a message: counts and speeds of many sensors, a minute apart, as columns and as rows.
+
+`hub.bench.write` stores the columns through the pipeline and copies the rows beside it; the numbers are made anew the
+same each time.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from aggregates.store import Store
+from ingest.batch import SCHEMA, Batch
+from ingest.readings import microseconds
+from streams.windows import READING
+
+BEGIN = microseconds(datetime(2024, 5, 1, tzinfo=UTC))
+MINUTE = 60_000_000  # us
+QUANTITIES = ("vehicle_count", "vehicle_speed")
+CHANNEL = "lane1/any"
+
+
+class Traffic:
+    """Sensors with a count and a speed each, `series` in all, that are known to the store."""
+
+    def __init__(self, store: Store, series: int) -> None:
+        self.series = series
+        self._sensors = [f"stadspuls/bench-{number:06d}" for number in range(series // len(QUANTITIES))]
+        self._numbers = self._known(store)
+
+    def _known(self, store: Store) -> NDArray[Any]:
+        wanted = {
+            "sensor_id": np.repeat(self._sensors, len(QUANTITIES)).tolist(),
+            "quantity": list(QUANTITIES) * len(self._sensors),
+            "channel": [CHANNEL] * self.series,
+            "period": [60] * self.series,
+        }
+        store.rows("know_series", **wanted)
+        found = np.array([row[:2] for row in store.rows("find_series", **wanted)])
+        numbers: NDArray[Any] = found[np.argsort(found[:, 0]), 1]
+        return numbers
+
+    def rows(self, minute: int, minutes: int) -> NDArray[Any]:
+        """Rows of the table `reading`, sorted by (series, start)."""
+        rows = np.zeros(self.series * minutes, READING)
+        rows["series"] = np.repeat(self._numbers, minutes)
+        rows["start"] = BEGIN + MINUTE * (minute + np.tile(np.arange(minutes), self.series))
+        rows["received_at"] = rows["start"] + MINUTE
+        speed = self._is_speed(minutes)
+        noise = np.random.default_rng(minute).integers(1, 30, len(rows))
+        rows["value"] = np.where(speed, 40 + noise, noise)
+        rows["weight"] = np.where(speed, noise, 1)
+        rows["covers"] = 60
+        return rows
+
+    def batch(self, rows: NDArray[Any]) -> Batch:
+        """The same rows as the batch that brings them to the store."""
+        minutes = len(rows) // self.series
+        sensor = np.repeat(np.arange(len(self._sensors)), minutes * len(QUANTITIES))
+        columns: dict[str, pa.Array[Any]] = {name: pa.array(rows[name]) for name in READING.names or ()}
+        columns |= {name: columns[name].cast(SCHEMA.field(name).type) for name in ("start", "received_at")}
+        columns["sensor_id"] = _words(sensor, self._sensors)
+        columns["quantity"] = _words(self._is_speed(minutes).astype(int), QUANTITIES)
+        columns["channel"] = _words(np.zeros(len(rows), int), [CHANNEL])
+        columns["period"] = pa.array(np.full(len(rows), 60, np.int32))
+        return Batch(pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA))
+
+    def _is_speed(self, minutes: int) -> NDArray[np.bool_]:
+        return np.tile(np.repeat([False, True], minutes), len(self._sensors))
+
+
+def _words(codes: NDArray[Any], words: Any) -> "pa.Array[Any]":
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(list(words), pa.string()))
