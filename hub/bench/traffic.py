@@ -5,6 +5,7 @@ Readings for benches without a message: counts and speeds of many sensors, a min
 same each time.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,7 +64,7 @@ class Traffic:
         columns: dict[str, pa.Array[Any]] = {name: pa.array(rows[name]) for name in READING.names or ()}
         columns |= {name: columns[name].cast(SCHEMA.field(name).type) for name in ("start", "received_at")}
         columns["sensor_id"] = _words(sensor, self._sensors)
-        columns["quantity"] = _words(self._is_speed(minutes).astype(int), QUANTITIES)
+        columns["quantity"] = _words(np.where(self._is_speed(minutes), 1, 0), QUANTITIES)
         columns["channel"] = _words(np.zeros(len(rows), int), [CHANNEL])
         columns["period"] = pa.array(np.full(len(rows), 60, np.int32))
         return Batch(pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA))
@@ -72,5 +73,6 @@ class Traffic:
         return np.tile(np.repeat([False, True], minutes), len(self._sensors))
 
 
-def _words(codes: NDArray[Any], words: Any) -> "pa.Array[Any]":
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(list(words), pa.string()))
+def _words(codes: NDArray[np.int_], words: Sequence[str]) -> "pa.Array[Any]":
+    indices = codes.astype(np.int32)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))
