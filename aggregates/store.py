@@ -194,8 +194,8 @@ def _translated() -> Iterator[None]:
 
 def _is_refusal(error: psycopg.Error) -> bool:
     # Class 22 is bad data, 23 a broken constraint; 53400 and 53200 are a limit that a smaller batch may keep.
-    state = error.sqlstate or ""
-    return state[:2] in ("22", "23") or state in ("53400", "53200")
+    bad = isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
+    return bad or error.sqlstate in ("53400", "53200")
 
 
 def unnested(rows: Sequence[object], names: Sequence[str]) -> dict[str, list[Any]]:

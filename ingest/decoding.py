@@ -81,12 +81,30 @@ def _read(message: Message) -> _Decoded:
     found = _Decoded(message, [], [])
     for item in read(message):
         if isinstance(item, SensorFact):
+            _check_fact(item)
             found.facts.append(item)
         else:
             found.readings.append(item._replace(**overrides) if overrides else item)
     if not found.readings and not found.facts:
         raise BadPayload("no reading in the message, expected at least one")
     return found
+
+
+def _check_fact(fact: SensorFact) -> None:
+    """Raise BadPayload for a fact that no catalogue can take."""
+    for word in (fact.sensor_id, fact.name, fact.kind):
+        if word is not None and (_bad_word(word) or (not word.isascii() and _clean(word) != word)):
+            raise BadPayload(f"sensor fact {word[:50]!r} is longer than {LONGEST_WORD} characters or not plain text")
+    limits = (("lon", fact.lon, -180.0, 180.0), ("lat", fact.lat, -90.0, 90.0), ("lanes", fact.lanes, 1, 100),
+              ("interval", fact.interval, 0.001, 1e8))  # fmt: skip
+    for name, number, low, high in limits:
+        if number is not None and not low <= number <= high:
+            raise BadPayload(f"{name} {number} of sensor {fact.sensor_id!r}, expected {low} to {high}")
+
+
+def _clean(text: str) -> str:
+    """Replace what a database's text cannot hold: NUL and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _overrides(topic: str) -> dict[str, Any]:
@@ -157,8 +175,7 @@ def _fits(one: _Decoded, letters: list[DeadLetter]) -> bool:
 def _letter(message: Message, error: Exception) -> DeadLetter:
     reason = str(error) if isinstance(error, BadPayload) else f"{type(error).__name__}: {error}"
     source = source_of_topic(message.topic) or "unknown"
-    topic = message.topic.replace("\x00", "\ufffd")
-    return DeadLetter(source, topic, message.payload, reason[:1000].replace("\x00", "\ufffd"), message.received_at)
+    return DeadLetter(source, _clean(message.topic), message.payload, _clean(reason[:1000]), message.received_at)
 
 
 def _screen(readings: pa.RecordBatch, earliest: datetime) -> tuple[pa.RecordBatch, list[DeadLetter]]:

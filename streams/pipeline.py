@@ -16,6 +16,7 @@ from threading import Event
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import structlog
 from numpy.typing import NDArray
 
@@ -82,18 +83,20 @@ class Pipeline:
                 wait = min(wait * 2, 10.0)
 
     def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
-        """Find the readings at fault by halves: the fence covers repeats, the last half moves the position."""
-        rows = batch.readings
-        if len(batch) <= 1:
-            log.warning("reading refused by the database", error=str(error))
-            if not len(batch):
-                raise error
-            letters = [refused(row, str(error)) for row in rows.to_pylist()]
-            return self.store(Batch(rows.slice(0, 0), (), (*batch.dead_letters, *letters)), position)
-        half = len(batch) // 2
-        first = Position(position.topic, position.partition, 0)
-        self.store(Batch(rows.slice(0, half), batch.sensors), first)
-        return self.store(Batch(rows.slice(half), batch.sensors, batch.dead_letters), position)
+        """Find what is at fault by halves: the fence covers repeats, the last part moves the position."""
+        rows, first = batch.readings, Position(position.topic, position.partition, 0)
+        if batch.sensors and len(batch):
+            self.store(Batch(rows.slice(0, 0), batch.sensors), first)
+            return self.store(Batch(rows, (), batch.dead_letters), position)
+        if len(batch) > 1:
+            half = len(batch) // 2
+            self.store(Batch(rows.slice(0, half)), first)
+            return self.store(Batch(rows.slice(half), (), batch.dead_letters), position)
+        log.warning("refused by the database", error=str(error), readings=len(batch), facts=len(batch.sensors))
+        if not len(batch) and not batch.sensors:
+            raise error
+        letters = [refused(row, str(error)) for row in rows.to_pylist()]
+        return self.store(Batch(rows.slice(0, 0), (), (*batch.dead_letters, *letters)), position)
 
     def _attempt(self, batch: Batch, position: Position) -> None:
         readings = self._readings(batch)
@@ -158,7 +161,7 @@ def recompute(tx: Transaction, starts: NDArray[np.int64]) -> None:
 
 
 def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
-    return [refused(batch.readings.slice(int(at), 1).to_pylist()[0], FROZEN) for at in np.flatnonzero(frozen)]
+    return [refused(row, FROZEN) for row in batch.readings.filter(pa.array(frozen)).to_pylist()] if frozen.any() else []
 
 
 def _in_days(starts: NDArray[np.int64], days: list[date]) -> NDArray[np.bool_]:

@@ -254,3 +254,16 @@ def test_interval_gives_instants_their_length() -> None:
     assert [one["covers"] for one in batch.readings.to_pylist()] == [300, 60]
     assert row()["covers"] is None
     assert row(period=60)["covers"] == 60
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [b'"name":"a\\u0000b"', b'"name":"\\ud800"', b'"lon":181,"lat":0', b'"lanes":99999999999', b'"interval":-1'],
+)
+def test_fact_that_no_catalogue_takes_is_a_dead_letter(fact: bytes) -> None:
+    """A name that is no text, a place off the globe or an absurd number refuses its message, never the whole line."""
+    reading = b'{"sensor_id":"a","quantity":"no2","start":"2026-01-01T00:00:00Z","value":1}'
+    payload = b'{"sensor_id":"a",%s,"readings":[%s]}' % (fact, reading)
+    batch = decode([Message("stadspuls/stadspuls/a", payload, datetime(2026, 1, 2, tzinfo=UTC))])
+    assert (len(batch), len(batch.dead_letters), batch.sensors) == (0, 1, ())
+    batch.dead_letters[0].reason.encode()

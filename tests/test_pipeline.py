@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aggregates.health import balances
 from aggregates.store import Store
 from ingest.batch import Batch, DeadLetter, columns
-from ingest.readings import Reading
+from ingest.readings import Reading, SensorFact
 from streams.pipeline import Pipeline, Position
 from streams.reconcile import reconcile
 from streams.rollup import roll_up
@@ -207,6 +207,14 @@ class TestStore:
         ((payload, reason),) = fetched(database, "SELECT payload, reason FROM dead_letter")
         assert b'"value":13.0' in payload
         assert "unlucky" in reason
+
+    def test_refused_fact_costs_no_reading(self, store: Store, database: str) -> None:
+        """Where the catalogue will never take a fact, the readings beside it and the other facts are stored."""
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE sensor ADD CONSTRAINT unlucky CHECK (lanes <> 13)")
+        said = batch([count(minute, 1.0) for minute in range(3)])
+        Pipeline(store).store(Batch(said.readings, [SensorFact("stadspuls/counter", lanes=13)]))
+        assert fetched(database, "SELECT count(*) FROM reading") == [(3,)]
 
     def test_position_never_goes_back(self, store: Store, database: str) -> None:
         """The log position moves forward only, whatever an old worker still writes."""
