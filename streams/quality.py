@@ -63,7 +63,8 @@ def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, 
     """
     Mark a lane's any-class total that differs from the sum of its classes by more than half a vehicle.
 
-    Where a class failed there is nothing to compare. Only quantities that add up have such totals.
+    Where a class failed there is nothing to compare. Only quantities that add up have such totals. Two messages about
+    one sensor and start are compared apart, so that it does not matter whether they met in one batch.
     """
     marks = np.zeros(len(value), dtype=np.int32)
     adds_up = quantity.each(lambda word: QUANTITIES[word].aggregation is Aggregation.SUM, bool)
@@ -72,9 +73,10 @@ def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, 
         return marks
     lanes: dict[str, int] = {}
     lane = channel.each(lambda word: lanes.setdefault(word.partition("/")[0], len(lanes)), int)
-    rows = rows[np.lexsort([lane[rows], start[rows], quantity.codes[rows], sensor.codes[rows]])]
-    keys = [column[rows] for column in (sensor.codes, quantity.codes, start, lane)]
-    first = np.concatenate(([True], np.logical_or.reduce([key[1:] != key[:-1] for key in keys])))
+    columns = (sensor.codes[rows], quantity.codes[rows], start[rows], lane[rows])
+    turn = _turns(*columns, channel.codes[rows])
+    order, first = _groups(*columns, turn)
+    rows = rows[order]
     at, group = np.flatnonzero(first), np.cumsum(first) - 1
     is_any = channel.each(lambda word: word.endswith("/any"), bool)[rows]
     known = ~np.isnan(value[rows]) & (flags[rows] & int(EXCLUDES) == 0)
@@ -84,6 +86,21 @@ def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, 
     odd = comparable & (np.abs(whole - parts) > 0.5)
     marks[rows[odd[group] & is_any]] = Flag.INCONSISTENT
     return marks
+
+
+def _turns(*keys: Column) -> Column:
+    """Number the rows of each key in the order they came: the first, the second, ..."""
+    order, first = _groups(*keys)
+    turns = np.empty(len(order), dtype=np.int64)
+    turns[order] = np.arange(len(order)) - np.flatnonzero(first)[np.cumsum(first) - 1]
+    return turns
+
+
+def _groups(*keys: Column) -> tuple[Column, Column]:
+    """Give an order that puts equal keys together, else as they came, and where in it each group begins."""
+    order = np.lexsort(keys[::-1])
+    changed = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
+    return order, np.concatenate(([True], changed))
 
 
 def spike(start: Column, value: Column, limits: Limits) -> Column:
