@@ -154,7 +154,7 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
             wire[f"{name} size"][null] = -1
             offset = layout.fields[name][1]  # type: ignore[index]
             kept[null, offset : offset + size] = False
-    body = wire.view(np.uint8).reshape(len(rows), -1)
+    body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
     return _HEADER + (wire.tobytes() if kept.all() else body[kept].tobytes()) + b"\xff\xff"
 
 
