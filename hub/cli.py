@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import pandas as pd
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -24,6 +25,7 @@ from aggregates.deadletters import dead_letters, exhume
 from aggregates.migrate import migrate as migrate_store
 from aggregates.query import BadQuestion, Question, ask
 from aggregates.store import Store, StoreError
+from hub.bench.registry import BENCHES
 from hub.datadir import RunningHub, find_hub
 from hub.demo import Demo
 from hub.doctor import examine, settings_table
@@ -92,8 +94,10 @@ def up(
     stop = _stop_signals()
     with EmbeddedHub(settings) as hub:
         errors.print(f"ready  mqtt {hub.broker}  http {hub.http.url}  database {hub.edition} at {settings.data_dir}")
-        errors.print("try    stadspuls query --quantity vehicle_count --window 1h --from "
-                     f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:00} --to {datetime.now(UTC):%Y-%m-%dT%H:59}")
+        errors.print(
+            "try    stadspuls query --quantity vehicle_count --window 1h --from "
+            f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:00} --to {datetime.now(UTC):%Y-%m-%dT%H:59}"
+        )
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
         with _demo(settings, hub) if demo else nullcontext():
             while not stop.wait(0.5):
@@ -321,6 +325,33 @@ def doctor(
     print_table(pd.DataFrame(settings_table(settings), columns=["setting", "value", "from"]))
     if any(finding.good is False for finding in findings):
         raise typer.Exit(NO)
+
+
+@app.command()
+def bench(
+    name: Annotated[str | None, typer.Argument(help=f"one of {', '.join(BENCHES)} (default: all)")] = None,
+    json: Annotated[bool, flag("json", "one object for machines, a list for all")] = False,
+    file: Annotated[Path | None, flag("file", "recorded national NDW minute (default: one made up)")] = None,
+    broker: Broker = None,
+    database: Annotated[str | None, flag("database", "URL of an empty database made for it (default: its own)")] = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Measure this machine, with servers of its own where none are named.
+
+    Example: stadspuls bench write --json
+    """
+    settings = _settings(data_dir=data_dir, broker=broker, database=database)
+    if name is not None and name not in BENCHES:
+        raise BadQuestion(f"bench {name!r}, expected one of {', '.join(BENCHES)}")
+    found = []
+    for one in [name] if name else BENCHES:
+        errors.print(f"measuring {one}")
+        found.append(BENCHES[one](settings, file))
+    if json:
+        typer.echo(msgspec.json.encode(found[0] if name else found))
+    else:
+        print_table(pd.DataFrame([msgspec.structs.asdict(one) for one in found]).drop(columns="details"))
 
 
 def main() -> None:

@@ -20,22 +20,23 @@ from streams.windows import READING
 
 BEGIN = microseconds(datetime(2024, 5, 1, tzinfo=UTC))
 MINUTE = 60_000_000  # us
+HOUR = 60 * MINUTE
 QUANTITIES = ("vehicle_count", "vehicle_speed")
 CHANNEL = "lane1/any"
 
 
 class Traffic:
-    """Sensors with a count and a speed each, `series` in all, that are known to the store."""
+    """Sensors with a count and a speed each, `series` in all with their `numbers`, that are known to the store."""
 
     def __init__(self, store: Store, series: int) -> None:
         self.series = series
-        self._sensors = [f"stadspuls/bench-{number:06d}" for number in range(series // len(QUANTITIES))]
-        self._numbers = self._known(store)
+        self.sensors = [f"stadspuls/bench-{number:06d}" for number in range(series // len(QUANTITIES))]
+        self.numbers = self._known(store)
 
     def _known(self, store: Store) -> NDArray[Any]:
         wanted = {
-            "sensor_id": np.repeat(self._sensors, len(QUANTITIES)).tolist(),
-            "quantity": list(QUANTITIES) * len(self._sensors),
+            "sensor_id": np.repeat(self.sensors, len(QUANTITIES)).tolist(),
+            "quantity": list(QUANTITIES) * len(self.sensors),
             "channel": [CHANNEL] * self.series,
             "period": [60] * self.series,
         }
@@ -47,7 +48,7 @@ class Traffic:
     def rows(self, minute: int, minutes: int) -> NDArray[Any]:
         """Rows of the table `reading`, sorted by (series, start)."""
         rows = np.zeros(self.series * minutes, READING)
-        rows["series"] = np.repeat(self._numbers, minutes)
+        rows["series"] = np.repeat(self.numbers, minutes)
         rows["start"] = BEGIN + MINUTE * (minute + np.tile(np.arange(minutes), self.series))
         rows["received_at"] = rows["start"] + MINUTE
         speed = self._is_speed(minutes)
@@ -60,17 +61,17 @@ class Traffic:
     def batch(self, rows: NDArray[Any]) -> Batch:
         """The same rows as the batch that brings them to the store."""
         minutes = len(rows) // self.series
-        sensor = np.repeat(np.arange(len(self._sensors)), minutes * len(QUANTITIES))
+        sensor = np.repeat(np.arange(len(self.sensors)), minutes * len(QUANTITIES))
         columns: dict[str, pa.Array[Any]] = {name: pa.array(rows[name]) for name in READING.names or ()}
         columns |= {name: columns[name].cast(SCHEMA.field(name).type) for name in ("start", "received_at")}
-        columns["sensor_id"] = _words(sensor, self._sensors)
+        columns["sensor_id"] = _words(sensor, self.sensors)
         columns["quantity"] = _words(np.where(self._is_speed(minutes), 1, 0), QUANTITIES)
         columns["channel"] = _words(np.zeros(len(rows), int), [CHANNEL])
         columns["period"] = pa.array(np.full(len(rows), 60, np.int32))
         return Batch(pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA))
 
     def _is_speed(self, minutes: int) -> NDArray[np.bool_]:
-        return np.tile(np.repeat([False, True], minutes), len(self._sensors))
+        return np.tile(np.repeat([False, True], minutes), len(self.sensors))
 
 
 def _words(codes: NDArray[np.int_], words: Sequence[str]) -> "pa.Array[Any]":

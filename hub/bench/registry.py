@@ -1,0 +1,30 @@
+"""
+The benches by name: what `stadspuls bench` can measure.
+
+A bench takes the settings and a recorded file, uses what it needs of them, and gives a `hub.bench.result.Result`; each
+says in its own module what it measures, and beside what.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from hub.bench.collect import collect
+from hub.bench.latency import latency
+from hub.bench.national import national
+from hub.bench.query import query
+from hub.bench.result import Result
+from hub.bench.write import write
+from hub.settings import Settings
+
+Bench = Callable[[Settings, Path | None], Result]
+
+BENCHES: Mapping[str, Bench] = MappingProxyType(
+    {
+        "write": lambda settings, _: write(settings),
+        "collect": lambda _settings, _: collect(),
+        "national": national,
+        "latency": lambda settings, _: latency(settings),
+        "query": lambda settings, _: query(settings),
+    }
+)
