@@ -59,8 +59,9 @@ class SeriesBook:
             self._forget_if_imported(tx)
             if batch.sensors:
                 tx.rows("know_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
-            if missing := [key for key in keys if key not in self._known]:
-                self._learn(tx, missing)
+            missing = [key for key in keys if key not in self._known]
+            learned = self._learned(tx, missing) if missing else {}
+        self._remember(learned)  # after the commit: numbers that were rolled back belong to nobody
         lines: NDArray[Any] = self._lines[np.array([self._known[key] for key in keys], dtype=int)[row_key]]
         return lines
 
@@ -71,16 +72,18 @@ class SeriesBook:
             self._lines = np.empty(0, SERIES)
             self._version = version
 
-    def _learn(self, tx: Transaction, keys: Sequence[Key]) -> None:
+    def _learned(self, tx: Transaction, keys: Sequence[Key]) -> dict[Key, tuple[Any, ...]]:
         wanted = dict(zip(_KEY, map(list, zip(*keys, strict=True)), strict=True))
         found = tx.rows("find_series", **wanted)
         if len(found) < len(keys):
             tx.rows("know_series", **wanted)
             found = tx.rows("find_series", **wanted)
-        lines = [_line(keys[nr - 1], series, interval, overrides) for nr, series, interval, overrides in found]
+        return {keys[nr - 1]: _line(keys[nr - 1], *line) for nr, *line in found}
+
+    def _remember(self, learned: dict[Key, tuple[Any, ...]]) -> None:
         start = len(self._lines)
-        self._lines = np.concatenate([self._lines, np.array(lines, SERIES)])
-        self._known.update((keys[nr - 1], start + at) for at, (nr, *_) in enumerate(found))
+        self._lines = np.concatenate([self._lines, np.array(list(learned.values()), SERIES)])
+        self._known.update((key, start + at) for at, key in enumerate(learned))
 
 
 def _line(key: Key, series: int, interval: float | None, overrides: dict[str, Any] | None) -> tuple[Any, ...]:
