@@ -25,7 +25,7 @@ from ingest.batch import Batch, DeadLetter, coded, numbers
 from ingest.decoding import refused
 from ingest.readings import DERIVED
 from streams.accounts import ACCOUNT, GRAVE, STORED, accounts, graves
-from streams.quality import Words, inconsistent, out_of_range
+from streams.quality import Words, impossible, inconsistent, out_of_range
 from streams.series import SeriesBook
 from streams.windows import READING, WINDOW_US, distinct, fold, ordered
 
@@ -122,6 +122,7 @@ class Pipeline:
         rows["covers"][instant] = lines["interval"][instant]
         rows["flags"] = numbers(batch.readings, "flags") & ~int(DERIVED)
         rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
+        rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
         sensor, quantity, channel = (
             Words(*coded(batch.readings, name)) for name in ("sensor_id", "quantity", "channel")
         )

@@ -59,6 +59,19 @@ def out_of_range(value: Column, low: Column, high: Column) -> Column:
         return np.where((value < low) | (value > high), Flag.OUT_OF_RANGE, 0)
 
 
+def impossible(value: Column, weight: Column, covers: Column) -> Column:
+    """
+    Mark numbers that nobody measures and no sum survives: PostgreSQL refuses to multiply what over- or underflows.
+
+    A value may be zero or at least 1e-30, a weight and a `covers` zero or from 1e-9 to 1e9.
+    """
+    with np.errstate(invalid="ignore"):
+        odd = (value != 0) & (np.abs(value) < 1e-30)
+        for column in (weight, covers):
+            odd |= (column != 0) & ((column < 1e-9) | (column > 1e9))
+    return np.where(odd, Flag.OUT_OF_RANGE, 0)
+
+
 def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, value: Column, flags: Column) -> Column:
     """
     Mark a lane's any-class total that differs from the sum of its classes by more than half a vehicle.

@@ -18,7 +18,8 @@ from ingest.catalogue import Entry
 from ingest.quantities import QUANTITIES
 from ingest.readings import Flag, Reading
 from streams.pipeline import Pipeline
-from streams.quality import Limits, Words, inconsistent, out_of_range, spike, stuck
+from streams.quality import Limits, Words, impossible, inconsistent, out_of_range, spike, stuck
+from streams.reconcile import reconcile
 from streams.rollup import roll_up
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -50,6 +51,36 @@ def test_negative_air_is_plausible_and_negative_counts_are_not() -> None:
     assert Limits.of(QUANTITIES["pm10"]).low == -50
     assert Limits.of(QUANTITIES["no2"]).low == -10
     assert Limits.of(QUANTITIES["vehicle_count"]).low == 0
+
+
+def test_impossible_numbers_are_marked() -> None:
+    """What no sum survives is out of range in any column; nothing, zero and what is usual is not."""
+    usual = np.ones(6)
+    value = np.array([1e-200, -1e-31, 0, 1e-29, np.nan, 5.0])
+    assert impossible(value, usual, usual).astype(bool).tolist() == [True, True, False, False, False, False]
+    other = np.array([1e308, 1e-300, 0, 1e9, np.nan, 1e-9])
+    for columns_ in ((usual, other, usual), (usual, usual, other)):
+        assert impossible(*columns_).astype(bool).tolist() == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("odd", [{"value": 1e-200}, {"value": 5.0, "weight": 1.7e308}, {"value": 5.0, "covers": 1e308}])
+def test_impossible_numbers_stop_nothing(store: Store, odd: dict[str, float]) -> None:
+    """Readings that would break a sum are kept out; corrections, roll-up and proof of their hour go on."""
+    pipeline = Pipeline(store)
+    bad = [Reading("stadspuls/x", "", "pm10", 60, START + timedelta(minutes=at), **odd) for at in (0, 1, 10, 11)]
+    good = Reading("stadspuls/x", "", "pm10", 60, START + timedelta(minutes=2), 7.0)
+    for said in (bad, [good], [good._replace(value=8.0, version=1)]):
+        pipeline.store(batch(said))
+    roll_up(store, LATER)
+    assert not any(found.windows for found in reconcile(store, START.date(), START.date() + timedelta(days=1)))
+    ((value, readings, flagged),) = asked(store, "SELECT value, readings, flagged FROM sensor_1h")
+    assert (value, readings, flagged) == (8.0, 1, 4)
+
+
+def asked(store: Store, question: str) -> list[tuple[Any, ...]]:
+    """Ask the database directly."""
+    with psycopg.connect(store.conninfo) as connection:
+        return connection.execute(question.encode()).fetchall()
 
 
 class Lines:
