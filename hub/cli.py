@@ -426,3 +426,6 @@ def _demo(settings: Settings, hub: EmbeddedHub) -> Iterator[None]:
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=errors, transient=True)
+
+
+from hub import cli_services  # noqa: E402, F401 - registers collect, work, rollup and serve on `app`

@@ -62,6 +62,14 @@ class Settings(BaseSettings):
         1, description="connections to the broker named; more than one share a subscription"
     )
     database: str | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
+    kafka: str | None = Field(None, description="Kafka servers, host:port[,host:port]; for the distributed hub")
+    kafka_topic: str = Field("readings", description="topic of the batches; dead letters go to dead-letters")
+    kafka_partitions: PositiveInt = Field(8, description="partitions of a topic when it is made; workers at most")
+    kafka_replicas: PositiveInt = Field(1, description="replicas of a topic when it is made")
+    kafka_group: str = Field("stadspuls", description="consumer group of the workers")
+    slots_dir: Path | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
+    metrics_host: str = Field("127.0.0.1", description="address of a service's own metrics")
+    metrics_port: int = Field(0, ge=0, le=65_535, description="port of a service's own metrics, 0: none")
     timezone: str = Field("Europe/Amsterdam", description="tz name of civil days")
     earliest: AwareDatetime = Field(datetime(2000, 1, 1, tzinfo=UTC), description="oldest start of a reading taken")
     retention: Duration | None = Field(None, description="readings are kept this long (90d, 36h); empty: for ever")
@@ -106,7 +114,9 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("broker", "database", "retention", "broker_username", "broker_password", mode="before")
+    @field_validator(
+        "broker", "database", "retention", "broker_username", "broker_password", "kafka", "slots_dir", mode="before"
+    )
     @classmethod
     def _nothing(cls, value: object) -> object:
         return None if value == "" else value

@@ -1,0 +1,118 @@
+"""
+The services of the distributed hub on the command line: collect, work, rollup and serve.
+
+`hub.cli` has the other commands and loads this module for its effect; `hub.distributed` is what they run.
+"""
+
+import signal
+import threading
+from typing import Annotated, Any
+
+import typer
+
+from hub.cli import IMPOSSIBLE, Broker, Database, Directory, app, flag
+from hub.distributed import Collect, rollup, serve, work
+from hub.logging import set_up_logging
+from hub.output import errors
+from hub.settings import Settings, load
+
+Kafka = Annotated[str | None, flag("kafka", "Kafka servers, host:port[,host:port]")]
+MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
+SlotsDir = Annotated[str | None, flag("slots-dir", "directory that all collectors share")]
+
+
+@app.command("collect")
+def collect_command(
+    drain: Annotated[int | None, typer.Option("--drain", help="empty this slot, left by a collector, and end")] = None,
+    kafka: Kafka = None,
+    broker: Broker = None,
+    slots_dir: SlotsDir = None,
+    metrics_port: MetricsPort = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Take messages off the broker and put them on Kafka; any number of these share the work.
+
+    Example: stadspuls collect --broker mqtt://mosquitto --kafka kafka:9092
+    """
+    settings = _settings(kafka=kafka, broker=broker, slots_dir=slots_dir, metrics_port=metrics_port, data_dir=data_dir)
+    stop = _stop_signals()
+    with Collect(settings, drain) as collecting:
+        if _wait_ready(collecting, stop):
+            errors.print(f"ready  collector in slot {collecting.slot}")
+        while drain is None and not collecting.failed.is_set() and not stop.wait(0.5):
+            pass
+        errors.print("draining")
+    if collecting.failed.is_set():
+        errors.print("error: the collector failed, see the log; nothing unacknowledged is lost")
+        raise typer.Exit(IMPOSSIBLE)
+
+
+def _wait_ready(collecting: Collect, stop: threading.Event) -> bool:
+    while not (stop.is_set() or collecting.failed.is_set()):
+        if collecting.receiver.ready.wait(0.2):
+            return True
+    return False
+
+
+@app.command("work")
+def work_command(
+    kafka: Kafka = None, database: Database = None, metrics_port: MetricsPort = None, data_dir: Directory = None
+) -> None:
+    """
+    Take batches off Kafka and store them; any number of these share the work, up to the number of partitions.
+
+    Example: stadspuls work --kafka kafka:9092 --database postgresql://writer@db/stadspuls
+    """
+    work(_settings(kafka=kafka, database=database, metrics_port=metrics_port, data_dir=data_dir))
+
+
+@app.command("rollup")
+def rollup_command(
+    database: Database = None,
+    retention: Annotated[str | None, flag("retention", "keep readings this long, as 90d (default: for ever)")] = None,
+    metrics_port: MetricsPort = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Make hours and days, drop what is too old, prove every night; of several one works and the others wait.
+
+    Example: stadspuls rollup --database postgresql://writer@db/stadspuls
+    """
+    settings = _settings(database=database, retention=retention, metrics_port=metrics_port, data_dir=data_dir)
+    stop = _stop_signals()
+    with rollup(settings):
+        errors.print("ready  roll-up")
+        stop.wait()
+
+
+@app.command("serve")
+def serve_command(
+    database: Database = None,
+    http_host: Annotated[str | None, flag("http-host", "address of the HTTP side")] = None,
+    http_port: Annotated[int | None, flag("http-port", "port of the HTTP side")] = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Serve the HTTP side of a hub whose database is elsewhere.
+
+    Example: stadspuls serve --database postgresql://reader@db/stadspuls --http-port 8080
+    """
+    settings = _settings(database=database, http_host=http_host, http_port=http_port, data_dir=data_dir)
+    stop = _stop_signals()
+    with serve(settings) as server:
+        errors.print(f"ready  http {server.url}")
+        stop.wait()
+
+
+def _settings(**flags: Any) -> Settings:
+    settings = load(flags)
+    set_up_logging(settings.log_level, settings.log_format)
+    return settings
+
+
+def _stop_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

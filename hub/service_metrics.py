@@ -1,0 +1,45 @@
+"""
+The numbers of one service for Prometheus: what it counts itself, without asking the database.
+
+`hub.distributed` gives each service one, `hub.http` serves it; `hub.metrics` has those of the whole hub.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from hub.http import HttpServer, application
+from hub.settings import Settings
+
+Gauges = Mapping[str, tuple[str, Callable[[], float]]]
+
+
+class ServiceCollector(Collector):
+    """What a service counts and what it shows, by name; a name that ends in `_total` is a counter."""
+
+    def __init__(self, numbers: Gauges) -> None:
+        self._numbers = numbers
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every metric."""
+        for name, (text, read) in self._numbers.items():
+            if name.endswith("_total"):
+                yield CounterMetricFamily(f"stadspuls_{name}", text, value=read())
+            else:
+                yield GaugeMetricFamily(f"stadspuls_{name}", text, value=read())
+
+
+@contextmanager
+def metrics(settings: Settings, numbers: Gauges, health: Callable[[], Mapping[str, object]]) -> Iterator[None]:
+    """Serve a service's own numbers, where a port is set for them."""
+    if not settings.metrics_port:
+        yield
+        return
+    server = HttpServer(application(ServiceCollector(numbers), health), settings.metrics_host, settings.metrics_port)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(2.0)

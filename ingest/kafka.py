@@ -1,0 +1,244 @@
+"""
+The Kafka door: batches onto the log, acknowledged when Kafka has all of their records.
+
+`ingest.collector` puts, `ingest.records` cuts, and `streams.worker` takes the records off again. No other module knows
+aiokafka. One thread waits a moment for more (never above `LINGER`), packs what came, sends it, and waits until every
+record of it is on all replicas, for as long as that takes.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+
+from ingest.batch import Batch
+from ingest.records import Topics, letter_records, reading_records
+
+LINGER = 0.05  # s that a reading waits for others
+PATIENCE = 40.0  # s until a silent Kafka is given up, and asked by a new producer
+LONGEST_WAIT = 5.0  # s between two attempts
+LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
+
+_log = structlog.get_logger("ingest.kafka")
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # what it says to nobody in particular is said here
+
+
+class LogClosed(Exception):  # noqa: N818 - what happened is the name
+    """The log takes no more: it was closed, or it failed."""
+
+
+def make_topics(topics: Topics, stop: threading.Event | None = None) -> bool:
+    """Make the topics that are missing, waiting for Kafka as long as it takes; False when `stop` was set before."""
+    stop, wait = stop or threading.Event(), 0.2
+    while not stop.is_set():
+        try:
+            asyncio.run(_make_topics(topics))
+            return True
+        except (KafkaError, OSError) as error:
+            _log.warning("kafka away, trying again", servers=topics.servers, error=str(error), seconds=wait)
+            stop.wait(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+    return False
+
+
+def answers(servers: str, seconds: float = 5.0) -> bool:
+    """Tell whether a Kafka answers there."""
+
+    async def ask() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=int(seconds * 1000))
+        try:
+            await admin.start()
+            await admin.list_topics()
+        finally:
+            await admin.close()
+
+    try:
+        asyncio.run(asyncio.wait_for(ask(), seconds))
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    return True
+
+
+async def _make_topics(topics: Topics) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, client_id="stadspuls-topics")
+    await admin.start()
+    try:
+        missing = sorted(set(topics.names) - set(await admin.list_topics()))
+        config = {"max.message.bytes": str(LARGEST_MESSAGE)}
+        new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]
+        answer = await admin.create_topics(new) if new else None
+        for name, code, *_ in answer.topic_errors if answer else ():
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                raise for_code(code)(name)
+    finally:
+        await admin.close()
+
+
+class KafkaLog:
+    """
+    A bounded queue and one thread that produces; see `ingest.collector.Log`.
+
+    While Kafka is away it keeps trying with what was taken, and `put` waits once the queue is full. `failed` is set
+    only for a bug: then nothing more is committed, and `put` raises. `together` and `waiting` count readings: packed in
+    one go at most (a single batch may be larger), and waiting at most.
+    """
+
+    def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000, linger: float = LINGER) -> None:
+        self.failed: BaseException | None = None
+        self.in_flight = 0  # readings that were put and are not on the log
+        self.records = self.bytes = self.rounds = self.retries = 0
+        self.seconds = 0.0  # spent waiting for Kafka
+        self._topics, self._together, self._waiting, self._linger = topics, together, waiting, linger
+        self._queue: deque[tuple[Batch, Callable[[], None]]] = deque()
+        self._changed = threading.Condition()
+        self._closed = self._given_up = False
+        self._producer: AIOKafkaProducer | None = None
+        self._loop = asyncio.new_event_loop()
+        self._news = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="kafka-log", daemon=True)
+        self._thread.start()
+
+    def put(self, batch: Batch, committed: Callable[[], None]) -> None:
+        """Take a batch, waiting while the queue is full; raises LogClosed when it is closed or has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._has_room(batch))
+            if self._closed:
+                raise LogClosed("the log has failed" if self.failed else "the log is closed")
+            self._queue.append((batch, committed))
+            self.in_flight += len(batch)
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    def _has_room(self, batch: Batch) -> bool:
+        # Each batch counts one more than its readings: one with dead letters alone is not free either.
+        held = self.in_flight + len(self._queue)
+        return not self._queue or held + len(batch) < self._waiting
+
+    def close(self, seconds: float | None = None) -> bool:
+        """Take no more, and wait until everything is on the log; False when `seconds` were not enough."""
+        with self._changed:
+            if not self._closed:
+                self._loop.call_soon_threadsafe(self._news.set)
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(seconds)
+        self._given_up = self._thread.is_alive()
+        return not self._given_up and self.failed is None
+
+    # In the thread.
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._work())
+        except BaseException as error:
+            _log.critical("the log failed, nothing more is acknowledged", exc_info=True)
+            with self._changed:
+                self.failed = error
+                self._closed = True
+                self._changed.notify_all()
+
+    async def _work(self) -> None:
+        while not self._closed or self._queue:
+            await self._news.wait()
+            self._news.clear()
+            await self._wait_for_more()
+            while taken := self._take():
+                await self._produce(taken)
+        await self._discard()
+
+    async def _wait_for_more(self) -> None:
+        until = time.monotonic() + self._linger
+        while not self._closed and self.in_flight < self._together and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), left)
+            self._news.clear()
+
+    def _take(self) -> list[tuple[Batch, Callable[[], None]]]:
+        with self._changed:
+            taken = [self._queue.popleft()] if self._queue else []
+            size = sum(len(batch) for batch, _ in taken)
+            while self._queue and size + len(self._queue[0][0]) <= self._together:
+                taken.append(self._queue.popleft())
+                size += len(taken[-1][0])
+            self._changed.notify_all()
+            return taken
+
+    async def _produce(self, taken: Sequence[tuple[Batch, Callable[[], None]]]) -> None:
+        batch = Batch.concat([batch for batch, _ in taken])
+        begun = time.monotonic()
+        await self._deliver(batch)
+        self.seconds += time.monotonic() - begun
+        self.rounds += 1
+        for _, committed in taken:
+            committed()
+        with self._changed:
+            self.in_flight -= len(batch)
+            self._changed.notify_all()
+
+    async def _deliver(self, batch: Batch) -> None:
+        """Send all records until Kafka has every one; what it has twice is harmless behind the store's fence."""
+        wait = 0.1
+        while True:
+            try:
+                producer = await self._ready()
+                return await _send(producer, await self._records(producer, batch))
+            except (KafkaError, OSError, TimeoutError) as error:
+                if self._given_up:
+                    raise LogClosed("the log was closed while Kafka was away") from error
+                _log.warning("kafka away, trying again", error=f"{type(error).__name__}: {error}", seconds=wait)
+                self.retries += 1
+                await self._discard()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, LONGEST_WAIT)
+
+    async def _records(self, producer: AIOKafkaProducer, batch: Batch) -> list[tuple[str, int, bytes]]:
+        # Kafka knows how many partitions there are: the setting is only for topics not made yet.
+        homes = {name: len(await producer.partitions_for(name)) for name in self._topics.names}
+        found = [
+            (self._topics.readings, *record[:2]) for record in reading_records(batch, homes[self._topics.readings])
+        ]
+        found += [
+            (self._topics.dead_letters, *record[:2])
+            for record in letter_records(batch.dead_letters, homes[self._topics.dead_letters])
+        ]
+        self.records += len(found)
+        self.bytes += sum(len(value) for *_, value in found)
+        return found
+
+    async def _ready(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            await _make_topics(self._topics)
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self._topics.servers, client_id="stadspuls-collect", acks="all",
+                enable_idempotence=True, max_request_size=LARGEST_MESSAGE, max_batch_size=LARGEST_MESSAGE,
+                request_timeout_ms=int(PATIENCE * 1000), retry_backoff_ms=100,
+            )  # fmt: skip
+            await self._producer.start()
+        return self._producer
+
+    async def _discard(self) -> None:
+        """End the producer, also one that would wait for ever until Kafka took what it still has."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        sender: Any = producer._sender
+        if sender is not None and sender.sender_task is not None:
+            sender.sender_task.cancel()
+        with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(producer.stop(), 5)
+
+
+async def _send(producer: AIOKafkaProducer, records: Sequence[tuple[str, int, bytes]]) -> None:
+    """Send records and wait for Kafka; raises what it answered to the first that it did not take."""
+    async with asyncio.timeout(PATIENCE):
+        sent = [await producer.send(topic, value, partition=partition) for topic, partition, value in records]
+        await asyncio.gather(*sent)

@@ -1,0 +1,214 @@
+"""
+The Faust door: batches off Kafka into the store, one record at a time and in order.
+
+`ingest.kafka` put them there; `hub.distributed` hands over the store, which is `streams.pipeline` as in the embedded
+mode. The database is the checkpoint: the position of a record is committed with its readings, and the consumer group
+is only ever set back to it, never forward. Reading a record again is harmless, skipping one is not.
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+import structlog
+
+from aggregates.store import StoreError
+from ingest.batch import SCHEMA, Batch, DeadLetter, columns
+from streams.pipeline import Position, Stopped
+
+SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to others
+PREFETCHED = 16  # records
+LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka takes the worker for hung
+LARGEST_FETCH = 4 << 20
+_LONGEST_WAIT = 5.0
+
+Offsets = Mapping[tuple[str, int], int]
+
+_log = structlog.get_logger("streams.worker")
+
+
+def end_process(error: BaseException) -> None:
+    """End without committing: another worker, or the next process, reads the record again."""
+    os._exit(3)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a worker has done and has before it, for its metrics."""
+
+    records: int = 0
+    readings: int = 0
+    seconds: float = 0.0  # spent storing
+    poisoned: int = 0
+    rebalances: int = 0
+    stored: dict[tuple[str, int], int] = field(default_factory=dict)
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    @property
+    def lag(self) -> int:
+        """Records of the assigned partitions that are on the log and not stored, as far as Kafka told."""
+        return sum(max(0, end - self.stored.get(home, 0)) for home, end in self.ends.items())
+
+
+class Worker:
+    """
+    Stores what Kafka has for its share of the partitions, until it is told to stop.
+
+    `store` commits a batch with its position and keeps trying while the database is away; `positions` gives what is
+    committed. Both are called in one thread of their own, so that Kafka hears from this worker meanwhile.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        topics: tuple[str, ...],
+        group: str,
+        store: Callable[[Batch, Position], None],
+        positions: Callable[[], Offsets],
+        stop: threading.Event,
+        on_failure: Callable[[BaseException], None] = end_process,
+    ) -> None:
+        self.progress = Progress()
+        self._store, self._positions, self._stop, self._on_failure = store, positions, stop, on_failure
+        self._thread = ThreadPoolExecutor(1, "store")
+        self._scratch = tempfile.TemporaryDirectory(prefix="stadspuls-worker-")
+        self._app: Any = self._make_app(servers, topics, group)
+
+    def run(self) -> None:
+        """Work until SIGINT or SIGTERM; raises what Faust ended with."""
+        service: Any = _Service(self._app, self._stop, loglevel=logging.WARNING, redirect_stdouts=False)
+        try:
+            service.execute_from_commandline()
+        except SystemExit as end:
+            if end.code:
+                raise
+        finally:
+            self._stop.set()
+            self._thread.shutdown(wait=True)
+            self._scratch.cleanup()
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether Kafka has given this worker its share."""
+        return bool(self._app.started and not self._app.rebalancing and self.progress.rebalances)
+
+    def _make_app(self, servers: str, topics: tuple[str, ...], group: str) -> Any:
+        app: Any = faust.App(
+            group,
+            broker=";".join(f"kafka://{server}" for server in servers.split(",")),
+            datadir=self._scratch.name,  # Faust wants one, for tables that there are none of
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            broker_session_timeout=SESSION_TIMEOUT,
+            broker_request_timeout=30.0,
+            broker_heartbeat_interval=2.0,
+            broker_max_poll_interval=LONGEST_OUTAGE,
+            stream_processing_timeout=LONGEST_OUTAGE,
+            stream_wait_empty=False,
+            stream_buffer_maxsize=PREFETCHED,
+            consumer_max_fetch_size=LARGEST_FETCH,
+            consumer_auto_offset_reset="earliest",
+        )
+        topic = app.topic(*topics, value_serializer="raw", key_serializer="raw")
+        app.agent(topic, name="store", concurrency=1)(self._agent)
+        app.on_rebalance_complete.connect(self._set_back)
+        return app
+
+    async def _agent(self, stream: Any) -> None:
+        # None of the `take` family: they acknowledge in `finally`, also what was not stored.
+        async for event in stream.noack().events():
+            await self._in_thread(self._store_record, event.message)
+            await stream.ack(event)
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Run what blocks; the process ends when it fails, and waits for its end when it stops."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        except Stopped:
+            await asyncio.Event().wait()
+        except Exception as error:
+            _log.critical("the worker ends, its record is read again", exc_info=True)
+            self._on_failure(error)
+            raise
+
+    async def _set_back(self, app: Any, **_: object) -> None:
+        """Set the group back to what the database has, where the database is behind: after a restored back-up."""
+        self.progress.rebalances += 1
+        committed = await app.consumer.seek_to_committed()
+        stored = await self._in_thread(self._known_positions)
+        behind = {}
+        for partition, offset in committed.items():
+            known = stored.get((partition.topic, partition.partition), 0)
+            if offset is not None and offset > known:
+                behind[partition] = known
+        if behind:
+            _log.warning("the database is behind the group, reading again", partitions=len(behind))
+            await app.consumer._commit(behind)
+        self.progress.ends = dict.fromkeys(((p.topic, p.partition) for p in committed), 0)
+        self.progress.stored.update(stored)
+
+    # In the thread.
+
+    def _known_positions(self) -> Offsets:
+        wait = 0.1
+        while True:
+            try:
+                return self._positions()
+            except StoreError as error:
+                _log.warning("database away, trying again", error=str(error), seconds=wait)
+                if self._stop.wait(wait):
+                    raise Stopped("the database did not come back before the worker stopped") from error
+                wait = min(wait * 2, _LONGEST_WAIT)
+
+    def _store_record(self, message: Any) -> None:
+        home = (message.topic, message.partition)
+        batch = self._batch(message)
+        begun = time.monotonic()
+        self._store(batch, Position(*home, message.offset + 1))
+        done = self.progress
+        done.seconds += time.monotonic() - begun
+        done.records += 1
+        done.readings += len(batch)
+        done.stored[home] = message.offset + 1
+        if home in done.ends:
+            done.ends[home] = max(self._app.consumer.highwater(message.tp) or 0, message.offset + 1)
+
+    def _batch(self, message: Any) -> Batch:
+        """Decode a record; one that no collector of ours can have written becomes a dead letter."""
+        try:
+            batch = Batch.from_ipc(message.value)
+            if not batch.readings.schema.equals(SCHEMA):
+                raise ValueError(f"columns {batch.readings.schema.names}, expected those of a batch")
+            return batch
+        except Exception as error:
+            _log.error("record not understood", topic=message.topic, partition=message.partition, offset=message.offset)
+            self.progress.poisoned += 1
+            return Batch(columns((), ()), (), [_letter(message, error)])
+
+
+class _Service(faust.Worker):
+    """Faust's own runner, which says at once that it stops: a record that waits for the database lets go."""
+
+    def __init__(self, app: Any, stop: threading.Event, **more: Any) -> None:
+        super().__init__(app, **more)
+        self._stop_storing = stop
+
+    def _flag_as_shutdown_by_signal(self) -> None:
+        self._stop_storing.set()
+        super()._flag_as_shutdown_by_signal()
+
+
+def _letter(message: Any, error: Exception) -> DeadLetter:
+    topic = f"{message.topic}/{message.partition}/{message.offset}"
+    reason = f"record not understood: {type(error).__name__}: {error}"[:1000].replace("\x00", "\ufffd")
+    return DeadLetter("unknown", topic, message.value or b"", reason, datetime.now(UTC))
