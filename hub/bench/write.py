@@ -2,8 +2,9 @@
 How many readings a second the pipeline commits, beside a binary COPY of the very same rows.
 
 Both write 5,000 series at a 1-minute cadence, sorted, one transaction a batch: `Pipeline.store` with quality, windows,
-marks, position and accounting, the baseline into an empty copy of `reading` with its key. They take turns, batch by
-batch, so that what else the machine does falls on both alike. Batches are made beforehand (`hub.bench.traffic`).
+marks, position and accounting, the baseline into an empty copy of `reading` with its key. Both begin a round with
+nothing and take turns, batch by batch, so that what else the machine does falls on both alike. Batches are made
+beforehand (`hub.bench.traffic`).
 """
 
 import time
@@ -45,16 +46,16 @@ class Rates:
 
 
 def write(
-    settings: Settings, series: int = SERIES, sizes: tuple[int, ...] = SIZES, batches: int = 20, rounds: int = 3
+    settings: Settings, series: int = SERIES, sizes: tuple[int, ...] = SIZES, readings: int = 500_000, rounds: int = 3
 ) -> Result:
-    """Measure `rounds` times `batches` batches of each size on both sides; the default takes a minute."""
+    """Write `readings` in batches of each size on both sides, `rounds` times; the default takes a minute or two."""
     with database(settings) as (store, edition):
         sides = _Sides(store, edition, series)
-        found = {size: _median([sides.race(size, batches) for _ in range(rounds)]) for size in sizes}
-        shares = sides.shares(sizes[0], batches)
+        found = {size: _median([sides.race(size, readings // size) for _ in range(rounds)]) for size in sizes}
+        shares = sides.shares(sizes[0], readings // sizes[0])
     head = found[sizes[0]]
     details: dict[str, object] = {
-        "edition": str(edition), "series": series, "batch": sizes[0], "batches": batches, "rounds": rounds,
+        "edition": str(edition), "series": series, "batch": sizes[0], "readings": readings, "rounds": rounds,
         "batches_of": {str(size): rates.shown() for size, rates in found.items()}, "time_shares": shares,
     }  # fmt: skip
     baseline = "binary COPY of the same rows into an empty copy of reading with its key, a transaction a batch"
@@ -77,7 +78,7 @@ class _Sides:
 
     def race(self, size: int, batches: int) -> Rates:
         """Store batches of one size on both sides in turn."""
-        self._empty_copy()
+        self._empty()
         ours = copy = readings = 0.0
         for rows in self._rows(size, batches):
             batch = self._traffic.batch(rows)
@@ -116,8 +117,10 @@ class _Sides:
         with self._store.transaction() as tx:
             tx.copy(_COPY, rows)
 
-    def _empty_copy(self) -> None:
+    def _empty(self) -> None:
+        """Let both sides begin with nothing; the series stay known."""
         with self._store.transaction() as tx:
+            tx.script("TRUNCATE reading, window_5m, mark")
             tx.script(f"DROP TABLE IF EXISTS {_COPY}; CREATE TABLE {_COPY} (LIKE reading, PRIMARY KEY (series, start))")
             if self._edition is not Edition.POSTGRES:
                 tx.script(f"SELECT create_hypertable('{_COPY}', 'start', create_default_indexes => false)")
