@@ -37,7 +37,7 @@ SELECT f.sensor_id, ''::text AS channel, f.quantity, f.unit, f.start, f."end",
                           ELSE coalesce(f.timed / nullif(f.time, 0), f.average) END AS value,
        f.estimate, f.weight / nullif(f.harmonic, 0) AS space_mean, f.minimum, f.maximum,
        f.readings, f.nothing, f.flagged, f.failed, f.warned,
-       least(1, f.covered_lanes / greatest(f.lanes, e.expected)) AS coverage,
+       CASE WHEN f.covered_lanes IS NOT NULL THEN least(1, f.covered_lanes / greatest(f.lanes, e.expected)) END AS coverage,
        coalesce(f.valid_lanes >= e.expected AND f.valid_lanes = f.lanes, false) AS valid,
        f.lanes, e.expected AS lanes_expected, f.status, f.revision, f.computed_at
 FROM sensors f

@@ -7,7 +7,7 @@ CASE WHEN w.readings > 0 THEN CASE q.aggregation
 CASE WHEN q.aggregation = 'sum' AND w.readings > 0 THEN w.total / nullif(w.covered, 0) * w.length END AS estimate,
 CASE WHEN q.aggregation = 'weighted_mean' THEN w.weight / nullif(w.harmonic, 0) END AS space_mean,
 w.minimum, w.maximum, w.readings, w.nothing, w.flagged, w.failed, w.warned,
-least(1, w.covered / w.length) AS coverage,
+CASE WHEN w.covered IS NOT NULL THEN least(1, w.covered / w.length) END AS coverage,
 CASE WHEN q.hours IS NULL OR w.length <= 3600 OR s.period >= 86400
      THEN coalesce(w.covered / w.length >= q.coverage, false)
      ELSE w.valid_hours >= q.hours END AS valid,
