@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run install install-test test lint clean
+.PHONY: run install install-test test lint clean secrets constraints
 
 run: install
 	$(BIN)/stadspuls up --demo
@@ -31,3 +31,16 @@ lint: install-test
 
 clean:
 	rm -rf .venv build dist
+
+# What docker-compose.yml asks for: adds to .env what is missing, and never changes what is there.
+secrets:
+	deploy/secrets.sh
+
+# The versions of the image, from those that the tests ran with.
+constraints: install-test
+	mkdir -p build && $(BIN)/python -m pip freeze --exclude-editable > build/tested.txt
+	$(PYTHON) -m venv --clear build/constraints
+	build/constraints/bin/pip install --quiet --constraint build/tested.txt .
+	sed -n '/^#/p' deploy/constraints.txt > build/constraints.txt
+	build/constraints/bin/pip freeze --exclude stadspuls >> build/constraints.txt
+	mv build/constraints.txt deploy/constraints.txt
