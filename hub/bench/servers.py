@@ -67,8 +67,12 @@ def database(settings: Settings) -> Iterator[tuple[Store, Edition]]:
 def _emptied(conninfo: str, settings: Settings) -> Iterator[tuple[Store, Edition]]:
     with closing(Store(conninfo, application="stadspuls bench")) as store:
         edition = migrate(store, settings.timezone, settings.chunk_interval)
-        if found := state(store, datetime.now(UTC)).series:
-            raise CannotStart(f"database named has {found} series in it, expected an empty one made for the bench")
+        found = state(store, datetime.now(UTC))
+        if found.series or found.sensors or found.dead_letters:
+            raise CannotStart(
+                f"database named has {found.sensors} sensors, {found.series} series and {found.dead_letters} dead "
+                "letters in it, expected an empty one made for the bench"
+            )
         try:
             yield store, edition
         finally:
@@ -78,7 +82,9 @@ def _emptied(conninfo: str, settings: Settings) -> Iterator[tuple[Store, Edition
 def empty(store: Store) -> None:
     """Empty everything that batches fill."""
     with store.transaction() as tx:
-        tx.script(f"TRUNCATE {_FILLED}; UPDATE rollup SET closed_until = '2000-01-01 00:00+00', reconciled = NULL")
+        tx.script(
+            f"TRUNCATE {_FILLED} CASCADE; UPDATE rollup SET closed_until = '2000-01-01 00:00+00', reconciled = NULL"
+        )
 
 
 class BenchHub:
