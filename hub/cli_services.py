@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from hub.cli import IMPOSSIBLE, Broker, Database, Directory, app, flag
-from hub.distributed import Collect, rollup, serve, work
+from hub.collecting import Collect
+from hub.distributed import rollup, serve, work
 from hub.logging import set_up_logging
 from hub.output import errors
 from hub.settings import Settings, load
@@ -38,21 +39,20 @@ def collect_command(
     settings = _settings(kafka=kafka, broker=broker, slots_dir=slots_dir, metrics_port=metrics_port, data_dir=data_dir)
     stop = _stop_signals()
     with Collect(settings, drain) as collecting:
-        if _wait_ready(collecting, stop):
-            errors.print(f"ready  collector in slot {collecting.slot}")
+        while not (stop.is_set() or collecting.failed.is_set() or collecting.wait_ready(0.2)):
+            pass
+        errors.print(f"ready  collector in slot {collecting.slot}")
         while drain is None and not collecting.failed.is_set() and not stop.wait(0.5):
             pass
-        errors.print("draining")
+        errors.print("stopping")
     if collecting.failed.is_set():
         errors.print("error: the collector failed, see the log; nothing unacknowledged is lost")
         raise typer.Exit(IMPOSSIBLE)
-
-
-def _wait_ready(collecting: Collect, stop: threading.Event) -> bool:
-    while not (stop.is_set() or collecting.failed.is_set()):
-        if collecting.receiver.ready.wait(0.2):
-            return True
-    return False
+    if drain is not None and not collecting.emptied:
+        errors.print(
+            "error: not drained: another collector must run to take what comes meanwhile, and Kafka must answer"
+        )
+        raise typer.Exit(IMPOSSIBLE)
 
 
 @app.command("work")

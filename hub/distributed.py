@@ -1,44 +1,32 @@
 """
-The services of the distributed hub: collect, work, rollup and serve, each a process of its own.
+The services of the distributed hub, each a process of its own; `hub.collecting` has the one at the broker.
 
     broker ──▶ collect ──▶ Kafka ──▶ work ──▶ database ◀── rollup
                                                  ▲──────── serve
 
 Between broker and log, and between log and database, this is the code of the embedded hub (`hub.embedded`);
-`hub.cli_services` runs it by command line, and `ingest.slots` says which session at the broker is whose.
+`hub.cli_services` runs it by command line.
 """
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Self
 
 import structlog
 
 from aggregates.store import Store, StoreError
-from hub.embedded import SITES_FILE
 from hub.http import HttpServer, application
 from hub.metrics import HubCollector
 from hub.servers import CannotStart
 from hub.service_metrics import Gauges, metrics
 from hub.settings import Settings
 from hub.upkeep import Upkeep
-from ingest.address import Address
-from ingest.collector import Collector
-from ingest.kafka import KafkaLog, make_topics
-from ingest.receiver import Limits
-from ingest.records import Topics
-from ingest.registry import load_formats
-from ingest.sitetable import SiteTable
-from ingest.slots import Slot, SlotReceiver, SlotTaken, free_slot, take_slot
-from ingest.sources import subscriptions
+from ingest.topics import Topics, make_topics
 from streams.pipeline import Pipeline
 from streams.worker import Worker
 
-GROUP = "stadspuls"  # of the collectors, at the broker
-_STOP_WITHIN = 30.0  # s to drain at a clean stop; what is left waits in the broker
 _CLOSE_WITHIN = 6.0
 
 log = structlog.get_logger(__name__)
@@ -58,95 +46,6 @@ def database(settings: Settings) -> str:
     if not settings.database:
         raise CannotStart("no database named, expected --database postgresql://...")
     return settings.database
-
-
-def broker(settings: Settings) -> Address:
-    """Give the broker that the settings name; raises CannotStart when they name none."""
-    if not settings.broker:
-        raise CannotStart("no broker named, expected --broker mqtt://host")
-    return Address.parse(settings.broker).with_credentials(settings.credentials)
-
-
-class Collect:
-    """
-    `stadspuls collect`: off the broker, onto Kafka; entering waits until the broker took the subscription.
-
-    Leaving the `with` block drains: what the broker has for this slot is taken, then the session ends. `failed` is set
-    when nothing more can be acknowledged.
-    """
-
-    def __init__(self, settings: Settings, slot: int | None = None) -> None:
-        self.failed = threading.Event()
-        self._settings, self._wanted = settings, slot
-        self._undo = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            settings = self._settings
-            load_formats(settings.mappings)
-            self._slot = undo.enter_context(self._take_slot())
-            self.log = KafkaLog(topics(settings), settings.batch_readings * 2)
-            self.receiver = SlotReceiver(
-                broker(settings), subscriptions(), self._slot.number, GROUP, settings.broker_connections,
-                Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
-            )  # fmt: skip
-            sites = SiteTable(settings.data_dir / SITES_FILE)
-            self.collector = Collector(self.receiver, self.log, sites.current, settings.earliest, self._fail)
-            undo.callback(self._leave)
-            self.collector.start()
-            self.receiver.start()
-            undo.enter_context(metrics(settings, self._numbers(), self._health))
-            self._undo = undo.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._undo.close()
-
-    @property
-    def slot(self) -> int:
-        """The number of the slot that this collector has."""
-        return self._slot.number
-
-    def _take_slot(self) -> Slot:
-        directory = self._settings.slots_dir or self._settings.data_dir / "slots"
-        try:
-            return free_slot(directory) if self._wanted is None else take_slot(directory, self._wanted)
-        except SlotTaken as error:
-            raise CannotStart(str(error)) from error
-
-    def _leave(self) -> None:
-        if not self.receiver.leave(_STOP_WITHIN):
-            log.warning("slot not drained in time, its session stays", slot=self.slot, seconds=_STOP_WITHIN)
-        self.log.close(_CLOSE_WITHIN)
-        self.collector.join(_CLOSE_WITHIN)
-
-    def _fail(self, error: BaseException) -> None:
-        self.failed.set()
-
-    def _health(self) -> dict[str, object]:
-        return {
-            "ready": self.receiver.ready.is_set() and not self.failed.is_set(),
-            "slot": self.slot,
-            "messages_received": self.receiver.received,
-            "messages_in_flight": self.receiver.in_flight,
-            "readings_in_flight": self.log.in_flight,
-        }
-
-    def _numbers(self) -> Gauges:
-        taken, made = self.receiver, self.log
-        return {
-            "mqtt_messages_received_total": ("messages taken from the broker", lambda: taken.received),
-            "mqtt_messages_in_flight": ("messages taken and not acknowledged", lambda: taken.in_flight),
-            "mqtt_reconnects_total": ("times a connection to the broker came up again", lambda: taken.reconnects),
-            "collect_readings_total": ("readings decoded", lambda: self.collector.readings),
-            "collect_dead_letters_total": ("messages and readings refused", lambda: self.collector.dead_letters),
-            "collect_readings_in_flight": ("readings not yet on the log", lambda: made.in_flight),
-            "collect_records_total": ("records put on the log", lambda: made.records),
-            "collect_record_bytes_total": ("bytes of these records", lambda: made.bytes),
-            "collect_kafka_seconds_total": ("seconds spent waiting for Kafka", lambda: made.seconds),
-            "collect_kafka_retries_total": ("times Kafka was asked again", lambda: made.retries),
-            "collect_slot": ("slot of this collector", lambda: self.slot),
-        }
 
 
 def work(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hub.servers import CannotStart, open_log, tail
-from ingest.kafka import answers
+from ingest.topics import NoAnswer, Topics, ends
 
 VERSION = "4.1.0"
 CACHE = "STADSPULS_KAFKA_JARS"
@@ -130,15 +130,16 @@ class KafkaServer:
     def _wait(self) -> None:
         # An open port is not enough: a broker that still recovers its log answers nothing.
         deadline = time.monotonic() + _START_WITHIN
-        while not (self._listens() and answers(self.servers)):
+        while not self._answers():
             if self.pid is None or time.monotonic() > deadline:
                 said = tail(self._directory / "kafka.log")
                 self.kill()
                 raise CannotStart(f"kafka did not start on port {self._port}, its log says: {said}")
             time.sleep(0.1)
 
-    def _listens(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+    def _answers(self) -> bool:
+        with suppress(OSError, NoAnswer), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+            ends(Topics(self.servers), 3.0)
             return True
         return False
 

@@ -1,14 +1,13 @@
 """
 The Kafka door: batches onto the log, acknowledged when Kafka has all of their records.
 
-`ingest.collector` puts, `ingest.records` cuts, and `streams.worker` takes the records off again. No other module knows
-aiokafka. One thread waits a moment for more (never above `LINGER`), packs what came, sends it, and waits until every
+`ingest.collector` puts, `ingest.records` cuts, `ingest.topics` has the topics, and `streams.worker` takes the records
+off again. One thread waits a moment for more (never above `LINGER`), packs what came, sends it, and waits until every
 record of it is on all replicas, for as long as that takes.
 """
 
 import asyncio
 import contextlib
-import logging
 import threading
 import time
 from collections import deque
@@ -17,70 +16,20 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from ingest.batch import Batch
-from ingest.records import Topics, letter_records, reading_records
+from ingest.records import letter_records, reading_records
+from ingest.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing
 
 LINGER = 0.05  # s that a reading waits for others
 PATIENCE = 40.0  # s until a silent Kafka is given up, and asked by a new producer
-LONGEST_WAIT = 5.0  # s between two attempts
-LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
 
 _log = structlog.get_logger("ingest.kafka")
-logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # what it says to nobody in particular is said here
 
 
 class LogClosed(Exception):  # noqa: N818 - what happened is the name
     """The log takes no more: it was closed, or it failed."""
-
-
-def make_topics(topics: Topics, stop: threading.Event | None = None) -> bool:
-    """Make the topics that are missing, waiting for Kafka as long as it takes; False when `stop` was set before."""
-    stop, wait = stop or threading.Event(), 0.2
-    while not stop.is_set():
-        try:
-            asyncio.run(_make_topics(topics))
-            return True
-        except (KafkaError, OSError) as error:
-            _log.warning("kafka away, trying again", servers=topics.servers, error=str(error), seconds=wait)
-            stop.wait(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
-    return False
-
-
-def answers(servers: str, seconds: float = 5.0) -> bool:
-    """Tell whether a Kafka answers there."""
-
-    async def ask() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=int(seconds * 1000))
-        try:
-            await admin.start()
-            await admin.list_topics()
-        finally:
-            await admin.close()
-
-    try:
-        asyncio.run(asyncio.wait_for(ask(), seconds))
-    except (KafkaError, OSError, TimeoutError):
-        return False
-    return True
-
-
-async def _make_topics(topics: Topics) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, client_id="stadspuls-topics")
-    await admin.start()
-    try:
-        missing = sorted(set(topics.names) - set(await admin.list_topics()))
-        config = {"max.message.bytes": str(LARGEST_MESSAGE)}
-        new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]
-        answer = await admin.create_topics(new) if new else None
-        for name, code, *_ in answer.topic_errors if answer else ():
-            if code and for_code(code) is not TopicAlreadyExistsError:
-                raise for_code(code)(name)
-    finally:
-        await admin.close()
 
 
 class KafkaLog:
@@ -216,7 +165,7 @@ class KafkaLog:
 
     async def _ready(self) -> AIOKafkaProducer:
         if self._producer is None:
-            await _make_topics(self._topics)
+            await create_missing(self._topics)
             self._producer = AIOKafkaProducer(
                 bootstrap_servers=self._topics.servers, client_id="stadspuls-collect", acks="all",
                 enable_idempotence=True, max_request_size=LARGEST_MESSAGE, max_batch_size=LARGEST_MESSAGE,

@@ -6,7 +6,6 @@ into one record, for rules of quality compare them.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 from zlib import crc32
 
@@ -19,22 +18,6 @@ from ingest.readings import SensorFact
 
 LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
 _WORDS = ("sensor_id", "channel", "quantity")
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics of one log at one Kafka; `partitions` and `replicas` are for topics that are made."""
-
-    servers: str
-    readings: str = "readings"
-    dead_letters: str = "dead-letters"
-    partitions: int = 8
-    replicas: int = 1
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """Both topics."""
-        return self.readings, self.dead_letters
 
 
 class Record(NamedTuple):
@@ -50,7 +33,7 @@ def partition_of(sensor_id: str, partitions: int) -> int:
     Give the partition of a sensor, the same in every process and for ever.
 
     >>> [partition_of(f"ndw/{number}", 4) for number in range(6)]
-    [3, 1, 3, 1, 2, 0]
+    [1, 3, 1, 3, 0, 2]
     """
     return crc32(sensor_id.encode()) % partitions
 

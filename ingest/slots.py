@@ -1,28 +1,23 @@
 """
-Slots: which persistent session at the broker is whose, and how one is left without leaving a message behind.
+Slots: which persistent session at the broker is whose; lock files in a directory that all collectors share.
 
 When a member of a shared subscription goes for good, the broker keeps its part of the stream for it. So a session does
-not belong to a process or a host but to a slot, a lock file in a directory that all collectors share: who starts takes
-the lowest free slot, and with it what the broker kept. `ingest.receiver` does the receiving, `hub.distributed` starts
-and stops it.
+not belong to a process or a host but to a slot: who starts takes a free slot, first one whose session a killed
+collector left, and with it what the broker kept. `ingest.leaving` empties a session that is given up.
+
+A slot's file is locked while a collector has it, and says what the broker has of it: `joining` until the subscription
+is granted, `session` then, `leaving` while it is emptied, nothing when it is gone.
 """
 
 import fcntl
 import os
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from ingest.address import Address
-from ingest.loop import Loop
-from ingest.mqtt import Connection
-from ingest.receiver import Limits, Receiver
-
 MOST = 1000
-_QUIET = 1.0  # s without a message after which a session that is unsubscribed is empty
-_PACKET_ID = 65_535
+_JOINING, _SESSION, _LEAVING = b"joining\n", b"session\n", b"leaving\n"
 
 
 class SlotTaken(Exception):  # noqa: N818 - what happened is the name
@@ -32,9 +27,35 @@ class SlotTaken(Exception):  # noqa: N818 - what happened is the name
 class Slot:
     """A slot that is ours until `release`, or until this process dies."""
 
-    def __init__(self, number: int, lock: int) -> None:
+    def __init__(self, directory: Path, number: int, lock: int) -> None:
         self.number = number
+        self._directory = directory
         self._lock = lock
+        if os.pread(lock, 20, 0) != _SESSION:
+            self._say(_JOINING)
+
+    def joined(self) -> None:
+        """Say that the broker keeps messages for this slot from now on."""
+        self._say(_SESSION)
+
+    def may_leave(self) -> bool:
+        """
+        Tell whether another collector stays, and if so say that this one leaves.
+
+        The last one keeps its session: what is published while no collector runs must wait somewhere.
+        """
+        with _alone(self._directory):
+            others = set(_numbers(self._directory)) - {self.number}
+            stay = any(
+                _said(self._directory, number) == _SESSION for number in others if _held(self._directory, number)
+            )
+            if stay:
+                self._say(_LEAVING)
+        return stay
+
+    def left(self, empty: bool) -> None:
+        """Say that the session is gone, or that it stays, without a subscription."""
+        self._say(b"" if empty else _JOINING)
 
     def release(self) -> None:
         """Let another collector have it."""
@@ -46,131 +67,71 @@ class Slot:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def _say(self, what: bytes) -> None:
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, what, 0)
+
 
 def free_slot(directory: Path) -> Slot:
-    """Take the lowest slot that nobody holds; raises SlotTaken, or OSError where the directory cannot be used."""
-    for number in range(MOST):
-        try:
+    """Take a slot that nobody holds; raises SlotTaken, or OSError where the directory cannot be used."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for number in (*lost_slots(directory), *range(MOST)):
+        with suppress(SlotTaken):
             return take_slot(directory, number)
-        except SlotTaken:
-            continue
     raise SlotTaken(f"all {MOST} slots in {directory} belong to running collectors")
 
 
 def take_slot(directory: Path, number: int) -> Slot:
     """Take one slot; raises SlotTaken when a collector that runs has it."""
     directory.mkdir(parents=True, exist_ok=True)
-    lock = os.open(directory / f"slot-{number}", os.O_RDWR | os.O_CREAT, 0o666)
+    lock = os.open(_path(directory, number), os.O_RDWR | os.O_CREAT, 0o660)
+    with _alone(directory):
+        if not _lockable(lock):
+            os.close(lock)
+            raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
+    return Slot(directory, number, lock)
+
+
+def lost_slots(directory: Path) -> list[int]:
+    """Give the slots that the broker still has a session for, and no running collector has."""
+    with _alone(directory):
+        return [n for n in _numbers(directory) if not _held(directory, n) and _said(directory, n)]
+
+
+def _path(directory: Path, number: int) -> Path:
+    return directory / f"slot-{number}"
+
+
+def _numbers(directory: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("slot-")) for path in directory.glob("slot-[0-9]*"))
+
+
+def _said(directory: Path, number: int) -> bytes:
+    return _path(directory, number).read_bytes()
+
+
+def _held(directory: Path, number: int) -> bool:
+    trial = os.open(_path(directory, number), os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not _lockable(trial)
+    finally:
+        os.close(trial)
+
+
+def _lockable(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(lock)
-        raise SlotTaken(f"slot {number} in {directory} belongs to a running collector") from None
-    return Slot(number, lock)
-
-
-class SlotReceiver(Receiver):
-    """A receiver that shares a subscription with other slots, and can leave for good."""
-
-    def __init__(
-        self, address: Address, filters: Sequence[str], slot: int, group: str, connections: int, limits: Limits
-    ) -> None:
-        super().__init__(address, filters, f"{group}-{slot}", group, connections, limits)
-        self._shared = [f"$share/{group}/{name}" for name in filters]
-        self._address = address
-        self._leaving = False
-        self._subscribed: set[Connection] = set()  # as far as a connection that leaves knows
-
-    def leave(self, seconds: float) -> bool:
-        """
-        Unsubscribe, take what the broker still has for this slot, and end the sessions.
-
-        False when `seconds` were not enough: the sessions stay, for the next collector that takes the slot.
-        """
-        self._subscribed = {connection for connection in self._connections if connection.is_up}
-        self._leaving = True
-        self._loop.wake()
-        until = time.monotonic() + seconds
-        empty = self._drained(until)
-        # Not before everything is acknowledged: a session that ends takes along what it still has.
-        settled = self.stop(max(0.1, until - time.monotonic()))
-        return empty and settled and all(self._end(c, until) for c in self._connections)
-
-    def _drained(self, until: float) -> bool:
-        seen, since = -1, time.monotonic()
-        while time.monotonic() < until and not self._loop.failed:
-            if self.received != seen or self.in_flight or self.connected < len(self._connections):
-                seen, since = self.received, time.monotonic()
-            elif time.monotonic() - since > _QUIET:
-                return True
-            time.sleep(0.02)
         return False
-
-    def _end(self, connection: Connection, until: float) -> bool:
-        """Connect once more under the same name with a clean session, which makes the broker forget the old one."""
-        with _Forgetting(self._address, connection.client_id) as forgotten:
-            return forgotten.wait(max(1.0, until - time.monotonic()))
-
-    # In the thread of the loop.
-
-    def up(self, connection: Connection) -> None:
-        """See `ingest.mqtt.Owner`: a connection that comes up again has subscribed again."""
-        super().up(connection)
-        self._subscribed.add(connection)
-
-    def _turn(self) -> None:
-        super()._turn()
-        while self._leaving and self._subscribed:
-            connection = self._subscribed.pop()
-            connection.send(unsubscribe(self._shared, connection.address.version))
+    return True
 
 
-def unsubscribe(filters: Sequence[str], version: int) -> bytes:
-    """
-    Write the packet that ends subscriptions; 5 is MQTT 5, anything else 3.1.1.
-
-    >>> unsubscribe(["a/#"], 4).hex()
-    'a207ffff0003612f23'
-    """
-    body = _PACKET_ID.to_bytes(2, "big") + (b"\x00" if version == 5 else b"")
-    for name in filters:
-        body += len(name.encode()).to_bytes(2, "big") + name.encode()
-    length, size = b"", len(body)
-    while True:
-        size, low = divmod(size, 128)
-        length += bytes([low | 128 if size else low])
-        if not size:
-            return b"\xa2" + length + body
-
-
-class _Forgetting:
-    """A connection with a clean session and nothing to say."""
-
-    def __init__(self, address: Address, client_id: str) -> None:
-        self._came_up = threading.Event()
-        connection = Connection(address, client_id, self)
-        self._loop = Loop("mqtt-forget", [connection], lambda: None, lambda: 1, lambda: None)
-
-    def __enter__(self) -> Self:
-        self._loop.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.end()
-
-    def wait(self, seconds: float) -> bool:
-        """Tell whether the broker let it in."""
-        return self._came_up.wait(seconds)
-
-    def up(self, connection: Connection) -> None:
-        """See `ingest.mqtt.Owner`."""
-        self._came_up.set()
-
-    def down(self, connection: Connection) -> None:
-        """See `ingest.mqtt.Owner`."""
-
-    def messages(self, connection: Connection, received: Sequence[tuple[bytes, bytes, int]]) -> None:
-        """See `ingest.mqtt.Owner`: it subscribes to nothing."""
-
-    def published(self, connection: Connection, mid: int, refused: bool) -> None:
-        """See `ingest.mqtt.Owner`: it publishes nothing."""
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Look at the slots while nobody else does: a look locks them for a moment."""
+    lock = os.open(directory / "slots.lock", os.O_RDWR | os.O_CREAT, 0o660)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

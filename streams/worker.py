@@ -85,7 +85,8 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGINT or SIGTERM; raises what Faust ended with."""
-        service: Any = _Service(self._app, self._stop, loglevel=logging.WARNING, redirect_stdouts=False)
+        logging.basicConfig(handlers=[_ToOurLog()], level=logging.WARNING)
+        service: Any = _Service(self._app, self._stop, override_logging=False, redirect_stdouts=False)
         try:
             service.execute_from_commandline()
         except SystemExit as end:
@@ -154,6 +155,7 @@ class Worker:
         if behind:
             _log.warning("the database is behind the group, reading again", partitions=len(behind))
             await app.consumer._commit(behind)
+        _log.info("partitions dealt out", partitions=len(committed), rebalances=self.progress.rebalances)
         self.progress.ends = dict.fromkeys(((p.topic, p.partition) for p in committed), 0)
         self.progress.stored.update(stored)
 
@@ -201,11 +203,20 @@ class _Service(faust.Worker):
 
     def __init__(self, app: Any, stop: threading.Event, **more: Any) -> None:
         super().__init__(app, **more)
+        self.spinner = None
         self._stop_storing = stop
 
     def _flag_as_shutdown_by_signal(self) -> None:
         self._stop_storing.set()
         super()._flag_as_shutdown_by_signal()
+
+
+class _ToOurLog(logging.Handler):
+    """What Faust and its Kafka client say, in the form of the hub's own log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it again."""
+        _log.log(record.levelno, record.getMessage(), logger=record.name)
 
 
 def _letter(message: Any, error: Exception) -> DeadLetter:

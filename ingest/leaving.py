@@ -1,0 +1,126 @@
+"""
+A receiver that shares its subscription with others, and can leave them without leaving a message behind.
+
+`ingest.slots` says who may leave; `ingest.receiver` does the receiving. To leave is to unsubscribe, to take what the
+broker has for this session already, and then to let the broker forget the session.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from ingest.address import Address
+from ingest.loop import Loop
+from ingest.mqtt import Connection
+from ingest.receiver import Limits, Receiver
+
+_QUIET = 1.0  # s without a message after which a session that is unsubscribed is empty
+_PACKET_ID = 65_535
+
+
+class LeavingReceiver(Receiver):
+    """A receiver that shares a subscription with other slots, and can leave for good."""
+
+    def __init__(
+        self, address: Address, filters: Sequence[str], slot: int, group: str, connections: int, limits: Limits
+    ) -> None:
+        super().__init__(address, filters, f"{group}-{slot}", group, connections, limits)
+        self._shared = [f"$share/{group}/{name}" for name in filters]
+        self._address = address
+        self._leaving = False
+        self._subscribed: set[Connection] = set()  # as far as a connection that leaves knows
+
+    def leave(self, seconds: float) -> bool:
+        """
+        Unsubscribe, take what the broker still has for this slot, and end the sessions.
+
+        False when `seconds` were not enough: the sessions stay, for the next collector that takes the slot.
+        """
+        self._subscribed = {connection for connection in self._connections if connection.is_up}
+        self._leaving = True
+        self._loop.wake()
+        until = time.monotonic() + seconds
+        empty = self._drained(until)
+        # Not before everything is acknowledged: a session that ends takes along what it still has.
+        settled = self.stop(max(0.1, until - time.monotonic()))
+        return empty and settled and all(self._end(c, until) for c in self._connections)
+
+    def _drained(self, until: float) -> bool:
+        seen, since = -1, time.monotonic()
+        while time.monotonic() < until and not self._loop.failed:
+            if self.received != seen or self.in_flight or self.connected < len(self._connections):
+                seen, since = self.received, time.monotonic()
+            elif time.monotonic() - since > _QUIET:
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _end(self, connection: Connection, until: float) -> bool:
+        """Connect once more under the same name with a clean session, which makes the broker forget the old one."""
+        with _Forgetting(self._address, connection.client_id) as forgotten:
+            return forgotten.wait(max(1.0, until - time.monotonic()))
+
+    # In the thread of the loop.
+
+    def up(self, connection: Connection) -> None:
+        """See `ingest.mqtt.Owner`: a connection that comes up again has subscribed again."""
+        super().up(connection)
+        self._subscribed.add(connection)
+
+    def _turn(self) -> None:
+        super()._turn()
+        while self._leaving and self._subscribed:
+            connection = self._subscribed.pop()
+            connection.send(unsubscribe(self._shared, connection.address.version))
+
+
+def unsubscribe(filters: Sequence[str], version: int) -> bytes:
+    """
+    Write the packet that ends subscriptions; 5 is MQTT 5, anything else 3.1.1.
+
+    >>> unsubscribe(["a/#"], 4).hex()
+    'a207ffff0003612f23'
+    """
+    body = _PACKET_ID.to_bytes(2, "big") + (b"\x00" if version == 5 else b"")
+    for name in filters:
+        body += len(name.encode()).to_bytes(2, "big") + name.encode()
+    length, size = b"", len(body)
+    while True:
+        size, low = divmod(size, 128)
+        length += bytes([low | 128 if size else low])
+        if not size:
+            return b"\xa2" + length + body
+
+
+class _Forgetting:
+    """A connection with a clean session and nothing to say."""
+
+    def __init__(self, address: Address, client_id: str) -> None:
+        self._came_up = threading.Event()
+        connection = Connection(address, client_id, self)
+        self._loop = Loop("mqtt-forget", [connection], lambda: None, lambda: 1, lambda: None)
+
+    def __enter__(self) -> Self:
+        self._loop.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.end()
+
+    def wait(self, seconds: float) -> bool:
+        """Tell whether the broker let it in."""
+        return self._came_up.wait(seconds)
+
+    def up(self, connection: Connection) -> None:
+        """See `ingest.mqtt.Owner`."""
+        self._came_up.set()
+
+    def down(self, connection: Connection) -> None:
+        """See `ingest.mqtt.Owner`."""
+
+    def messages(self, connection: Connection, received: Sequence[tuple[bytes, bytes, int]]) -> None:
+        """See `ingest.mqtt.Owner`: it subscribes to nothing."""
+
+    def published(self, connection: Connection, mid: int, refused: bool) -> None:
+        """See `ingest.mqtt.Owner`: it publishes nothing."""

@@ -1,0 +1,103 @@
+"""
+The topics of the log: made where they are missing, and how far they reach.
+
+`ingest.kafka` writes to them, `streams.worker` reads them; with these two it is all that knows a Kafka client.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+
+LONGEST_WAIT = 5.0  # s between two attempts
+LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
+
+_log = structlog.get_logger("ingest.topics")
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # whatever concerns us comes as an exception
+
+
+class NoAnswer(Exception):  # noqa: N818 - what happened is the name
+    """Kafka did not answer in time, or not as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one log at one Kafka; `partitions` and `replicas` are for topics that are made."""
+
+    servers: str
+    readings: str = "readings"
+    dead_letters: str = "dead-letters"
+    partitions: int = 8
+    replicas: int = 1
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both topics."""
+        return self.readings, self.dead_letters
+
+
+def make_topics(topics: Topics, stop: threading.Event | None = None) -> bool:
+    """Make the topics that are missing, waiting for Kafka as long as it takes; False when `stop` was set before."""
+    stop, wait = stop or threading.Event(), 0.2
+    while not stop.is_set():
+        try:
+            asyncio.run(create_missing(topics))
+            return True
+        except (KafkaError, OSError) as error:
+            _log.warning("kafka away, trying again", servers=topics.servers, error=str(error), seconds=wait)
+            stop.wait(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+    return False
+
+
+async def create_missing(topics: Topics) -> None:
+    """Make the topics that are missing; raises what aiokafka raises."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, client_id="stadspuls-topics")
+    await admin.start()
+    try:
+        missing = sorted(set(topics.names) - set(await admin.list_topics()))
+        config = {"max.message.bytes": str(LARGEST_MESSAGE)}
+        new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]
+        answer = await admin.create_topics(new) if new else None
+        for name, code, *_ in answer.topic_errors if answer else ():
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                raise for_code(code)(name)
+    finally:
+        await admin.close()
+
+
+def ends(topics: Topics, seconds: float = 10.0) -> dict[tuple[str, int], int]:
+    """Give the offset after the last record of every partition; raises NoAnswer."""
+
+    async def ask() -> dict[tuple[str, int], int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=topics.servers, request_timeout_ms=int(seconds * 1000))
+        try:
+            await consumer.start()
+            await consumer.topics()
+            homes = [TopicPartition(t, p) for t in topics.names for p in consumer.partitions_for_topic(t) or ()]
+            return {tuple(home): end for home, end in (await consumer.end_offsets(homes)).items()}
+        finally:
+            await consumer.stop()
+
+    return _within(seconds, ask)
+
+
+_T = TypeVar("_T")
+
+
+def _within(seconds: float, ask: Callable[[], Awaitable[_T]]) -> _T:
+    async def asked() -> _T:
+        async with asyncio.timeout(seconds):
+            return await ask()
+
+    try:
+        return asyncio.run(asked())
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise NoAnswer(f"{type(error).__name__}: {error}") from error
