@@ -1,0 +1,1 @@
+DELETE FROM area WHERE vintage = %(vintage)s AND municipality = %(municipality)s

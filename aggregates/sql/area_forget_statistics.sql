@@ -1,0 +1,1 @@
+DELETE FROM area_statistic WHERE vintage = %(vintage)s AND 'GM' || substr(code, 3, 4) = %(municipality)s

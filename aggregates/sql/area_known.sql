@@ -1,0 +1,1 @@
+SELECT code, name, change, derived, geometry FROM area WHERE vintage = %(vintage)s AND municipality = %(municipality)s
