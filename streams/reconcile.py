@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 
-from aggregates.store import Store
+from aggregates.store import Store, Transaction
 from ingest.readings import microseconds
 from streams.pipeline import recompute
 
@@ -68,16 +68,30 @@ def _compared(store: Store, day: date) -> Iterator[Difference]:
 
 
 def _repair(store: Store, found: list[Difference]) -> None:
-    short = sorted(window for difference in found if difference.level == "5m" for window in difference.windows)
-    hours = sorted({window for difference in found for window in difference.windows})
-    if not hours:
+    windows = sorted({window for difference in found for window in difference.windows})
+    if not windows:
         return
     with store.transaction() as tx:
         tx.prepare_session()
-        if short:
-            tx.rows("touch_windows", series=[series for series, _ in short], start=[start for _, start in short])
-            recompute(tx, np.array([microseconds(start) for _, start in short]))
-        tx.rows("mark_hours", series=[series for series, _ in hours], start=[start for _, start in hours])
+        tx.rows("rollup_lock")
+        tx.rows("share_freeze")  # a day may have frozen since it was compared
+        frozen = {day for (day,) in tx.rows("frozen_days")}
+        short = {window for difference in found if difference.level == "5m" for window in difference.windows}
+        _recompute(tx, sorted(window for window in short if window[1].date() not in frozen))
+        tx.rows("drop_hours", **_columns(windows))
+        tx.rows("drop_days", **_columns(windows))
+        tx.rows("mark_hours", **_columns(windows))
+
+
+def _recompute(tx: Transaction, windows: list[Window]) -> None:
+    if windows:
+        tx.rows("touch_windows", **_columns(windows))
+        recompute(tx, np.array([microseconds(start) for _, start in windows]))
+        tx.rows("drop_unread")
+
+
+def _columns(windows: list[Window]) -> dict[str, list[object]]:
+    return {"series": [series for series, _ in windows], "start": [start for _, start in windows]}
 
 
 def _midnight(day: date) -> datetime:
