@@ -2,7 +2,6 @@ WITH days AS MATERIALIZED (
     SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage,
            (date_trunc('day', d.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end"
     FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity)
-    WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date)
 )
 INSERT INTO window_1d AS t (series, start, {evidence}, valid_hours)
 {day_evidence}
