@@ -16,6 +16,7 @@ from hub.distributed import rollup, serve, work
 from hub.logging import set_up_logging
 from hub.output import errors
 from hub.settings import Settings, load
+from streams.worker import WorkerEnded
 
 Kafka = Annotated[str | None, flag("kafka", "Kafka servers, host:port[,host:port]")]
 MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
@@ -64,7 +65,11 @@ def work_command(
 
     Example: stadspuls work --kafka kafka:9092 --database postgresql://writer@db/stadspuls
     """
-    work(_settings(kafka=kafka, database=database, metrics_port=metrics_port, data_dir=data_dir))
+    try:
+        work(_settings(kafka=kafka, database=database, metrics_port=metrics_port, data_dir=data_dir))
+    except WorkerEnded as error:
+        errors.print(f"error: the worker ended, start it again: {error}", markup=False)
+        raise typer.Exit(IMPOSSIBLE) from error
 
 
 @app.command("rollup")

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
@@ -74,19 +74,29 @@ async def create_missing(topics: Topics) -> None:
 
 
 def ends(topics: Topics, seconds: float = 10.0) -> dict[tuple[str, int], int]:
-    """Give the offset after the last record of every partition; raises NoAnswer."""
+    """Give the offset after the last record of every partition, none of a topic not made yet; raises NoAnswer."""
 
     async def ask() -> dict[tuple[str, int], int]:
         consumer = AIOKafkaConsumer(bootstrap_servers=topics.servers, request_timeout_ms=int(seconds * 1000))
         try:
             await consumer.start()
-            await consumer.topics()
-            homes = [TopicPartition(t, p) for t in topics.names for p in consumer.partitions_for_topic(t) or ()]
-            return {tuple(home): end for home, end in (await consumer.end_offsets(homes)).items()}
+            found = await consumer.end_offsets(await _partitions(topics))
+            return {(home.topic, home.partition): end for home, end in found.items()}
         finally:
             await consumer.stop()
 
     return _within(seconds, ask)
+
+
+async def _partitions(topics: Topics) -> list[Any]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers)
+    try:
+        await admin.start()
+        known = set(await admin.list_topics())
+        said = await admin.describe_topics([name for name in topics.names if name in known])
+        return [TopicPartition(topic["topic"], one["partition"]) for topic in said for one in topic["partitions"]]
+    finally:
+        await admin.close()
 
 
 _T = TypeVar("_T")

@@ -30,10 +30,15 @@ PREFETCHED = 16  # records
 LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka takes the worker for hung
 LARGEST_FETCH = 4 << 20
 _LONGEST_WAIT = 5.0
+_REPEAT = 10.0  # s before the log of a Kafka that is away says the same again
 
 Offsets = Mapping[tuple[str, int], int]
 
 _log = structlog.get_logger("streams.worker")
+
+
+class WorkerEnded(Exception):  # noqa: N818 - what happened is the name
+    """Kafka or Faust gave up on this worker; nothing is lost, and starting it again is the way on."""
 
 
 def end_process(error: BaseException) -> None:
@@ -84,14 +89,16 @@ class Worker:
         self._app: Any = self._make_app(servers, topics, group)
 
     def run(self) -> None:
-        """Work until SIGINT or SIGTERM; raises what Faust ended with."""
+        """Work until SIGINT or SIGTERM; raises WorkerEnded when Faust ended by itself."""
         logging.basicConfig(handlers=[_ToOurLog()], level=logging.WARNING)
         service: Any = _Service(self._app, self._stop, override_logging=False, redirect_stdouts=False)
         try:
             service.execute_from_commandline()
         except SystemExit as end:
             if end.code:
-                raise
+                raise WorkerEnded(f"faust ended with {end.code}") from end
+        except Exception as error:
+            raise WorkerEnded(f"{type(error).__name__}: {error}") from error
         finally:
             self._stop.set()
             self._thread.shutdown(wait=True)
@@ -145,6 +152,9 @@ class Worker:
     async def _set_back(self, app: Any, **_: object) -> None:
         """Set the group back to what the database has, where the database is behind: after a restored back-up."""
         self.progress.rebalances += 1
+        if not app.consumer.assignment():  # more workers than partitions
+            self.progress.ends = {}
+            return
         committed = await app.consumer.seek_to_committed()
         stored = await self._in_thread(self._known_positions)
         behind = {}
@@ -212,11 +222,17 @@ class _Service(faust.Worker):
 
 
 class _ToOurLog(logging.Handler):
-    """What Faust and its Kafka client say, in the form of the hub's own log."""
+    """What Faust and its Kafka client say, in the form of the hub's own log, and not ten times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it again."""
-        _log.log(record.levelno, record.getMessage(), logger=record.name)
+        """Say it again, where it was not said a moment ago."""
+        if record.created - self._said.get(str(record.msg), 0.0) > _REPEAT:
+            self._said[str(record.msg)] = record.created
+            _log.log(record.levelno, record.getMessage(), logger=record.name)
 
 
 def _letter(message: Any, error: Exception) -> DeadLetter:

@@ -1,13 +1,26 @@
 """The distributed hub from end to end: Mosquitto, a real Kafka, Faust workers, killed and started again."""
 
+import random
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from aggregates.health import balances
+from aggregates.store import Store
+from hub.postgres import EmbeddedPostgres
 from ingest.address import Address
+from ingest.decoding import decode
+from ingest.readings import Message
 from ingest.sender import Sender
+from streams.pipeline import Pipeline
+from streams.rollup import roll_up
+from tests.databases import differences, fresh_database
 from tests.distributed import DistributedHub, distributed_hub
 from tests.test_hub import counts
 
@@ -50,3 +63,98 @@ class TestLine:
         (worker,) = hub.workers
         assert worker.metric("stadspuls_work_readings_total") == 61
         assert worker.metric("stadspuls_work_lag") == 0
+
+
+class Supervised:
+    """Does what a service manager does: starts again what ended by itself."""
+
+    def __init__(self, hub: DistributedHub) -> None:
+        self._hub = hub
+        self._ended = threading.Event()
+        self.restarts = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Supervised":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.2):
+            for service in [*self._hub.collectors, *self._hub.workers, self._hub.rollup, self._hub.serve]:
+                if service.process is not None and service.process.poll() is not None:
+                    self.restarts += 1
+                    service.start()
+
+
+class TestKilled:
+    """Promises 1, 2 and 5 under kill -9 of everything."""
+
+    def test_everything_killed(self, tmp_path: Path, postgres: str) -> None:
+        """
+        Numbered readings while collector, worker, Kafka and database are killed in turn.
+
+        Every one is stored once, the windows are those of one quiet run, and reconcile finds nothing.
+        """
+        said = [("stadspuls/stadspuls/bridge", counts(minute, minute % 11)) for minute in range(4000)]
+        said += [
+            ("stadspuls/stadspuls/gate", counts(minute, minute % 7).replace(b"bridge", b"gate"))
+            for minute in range(2000)
+        ]
+        server = EmbeddedPostgres(tmp_path / "server")
+        server.start()
+        try:
+            with (
+                fresh_database(server.conninfo) as database,
+                distributed_hub(tmp_path, database, collectors=2, workers=2) as hub,
+                Supervised(hub) as supervised,
+            ):
+                self.publish_and_kill(hub, server, said)
+                hub.settle()
+                self.check(hub, postgres, said)
+                print(f"restarts: {supervised.restarts}")
+        finally:
+            server.stop()
+
+    def publish_and_kill(self, hub: DistributedHub, server: EmbeddedPostgres, said: list[tuple[str, bytes]]) -> None:
+        """Publish in parts, and kill one thing after each."""
+        kills = [
+            hub.workers[0].kill, hub.collectors[0].kill, hub.kafka.kill, lambda: kill(server), hub.collectors[1].kill,
+            hub.workers[1].kill,
+        ]  # fmt: skip
+        random.Random(5).shuffle(kills)
+        part = len(said) // len(kills)
+        with sender(hub) as out:
+            for number, end in enumerate(kills):
+                for topic, payload in said[number * part : (number + 1) * part]:
+                    out.publish(topic, payload)
+                time.sleep(0.5)
+                end()
+                time.sleep(1.0)
+                if hub.kafka.pid is None:
+                    hub.kafka.start()
+                server.start()
+            out.flush(60)
+
+    def check(self, hub: DistributedHub, postgres: str, said: list[tuple[str, bytes]]) -> None:
+        """Compare with one quiet run."""
+        with fresh_database(postgres) as quiet, closing(Store(quiet)) as store:
+            now = datetime.now(UTC)
+            Pipeline(store).store(decode([Message(topic, payload, now) for topic, payload in said]))
+            roll_up(store, now)
+            assert differences(hub.database, quiet) == []
+        with closing(Store(hub.database)) as store:
+            (balance,) = balances(store)
+        assert balance.stored == len(said)
+        assert balance.holds
+        hub.run("reconcile", "--from=2026-03-01", "--to=2026-03-08")
+
+
+def kill(server: EmbeddedPostgres) -> None:
+    """Kill -9 a database."""
+    process = server.process()
+    assert process is not None
+    process.kill()
