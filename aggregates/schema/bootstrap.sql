@@ -2,7 +2,9 @@
 CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now());
 DO $$
 BEGIN
-    IF current_setting('shared_preload_libraries') LIKE '%timescaledb%'
+    -- Its loader's setting tells, not shared_preload_libraries: only a superuser may look at that.
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')
+       AND current_setting('timescaledb.disable_load', true) IS NOT NULL
        AND EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') THEN
         CREATE EXTENSION IF NOT EXISTS timescaledb;
     END IF;
