@@ -6,9 +6,11 @@ The catalogue of sensors from a file: CSV or GeoJSON, told by its content.
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -45,7 +47,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"sensor {self.sensor_id!r} with only one of lon and lat")
         if self.lon is not None and self.lat is not None and not (abs(self.lon) <= 180 and abs(self.lat) <= 90):
             raise ValueError(f"place ({self.lon}, {self.lat}) of {self.sensor_id!r}, expected degrees lon, lat")
-        if (self.lanes is not None and self.lanes < 1) or (self.interval is not None and self.interval <= 0):
+        if (self.lanes is not None and self.lanes < 1) or not 0 < (self.interval or 1) < inf or self.interval == 0:
             raise ValueError(f"lanes {self.lanes} and interval {self.interval} of {self.sensor_id!r}, expected above 0")
         for quantity, own_limits in (self.overrides or {}).items():
             _check_overrides(self.sensor_id, quantity, own_limits)
@@ -72,11 +74,16 @@ def read_catalogue(path: Path) -> list[Entry]:
     return list(entries.values())
 
 
+_AT = re.compile(r"at `\$\.(\w+)")  # where in a row msgspec found a mistake
+
+
 def _entry(where: str, row: Mapping[str, Any]) -> Entry:
     try:
         return _rounded(msgspec.convert(row, Entry, strict=False))
     except (msgspec.ValidationError, ValueError) as error:
-        raise BadCatalogue(f"{where}: {error}") from error
+        at = _AT.search(str(error))
+        found = f", found {row[at[1]]!r}" if at and at[1] in row else ""
+        raise BadCatalogue(f"{where}: {error}{found}") from error
 
 
 def _rounded(entry: Entry) -> Entry:
@@ -91,15 +98,24 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
     if "sensor_id" not in (reader.fieldnames or ()):
         raise BadCatalogue(f"{path} line 1: columns {reader.fieldnames}, expected sensor_id among them")
-    for row in reader:
-        where = f"{path} line {reader.line_num}"
-        if None in row or None in row.values():
-            raise BadCatalogue(f"{where}: expected {len(reader.fieldnames or ())} columns")
+    for where, row in _rows(path, reader):
+        columns = len(reader.fieldnames or ())
+        found = columns - list(row.values()).count(None) + len(row.get(None, ()))
+        if found != columns:
+            raise BadCatalogue(f"{where}: found {found} columns, expected {columns} columns")
         kept = {key.strip(): value.strip() for key, value in row.items() if value.strip()}
         if "overrides" in kept:
             yield where, {**kept, "overrides": _json(where, kept["overrides"])}
         else:
             yield where, kept
+
+
+def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[str, dict[Any, Any]]]:
+    try:
+        for row in reader:
+            yield f"{path} line {reader.line_num}", row
+    except csv.Error as error:
+        raise BadCatalogue(f"{path} line {reader.reader.line_num}: {error}") from error
 
 
 def _geojson(path: Path, text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -108,11 +124,21 @@ def _geojson(path: Path, text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         raise BadCatalogue(f"{path}: type {document.get('type')!r}, expected a GeoJSON FeatureCollection")
     for number, feature in enumerate(document["features"], 1):
         where = f"{path} feature {number}"
-        geometry = feature.get("geometry") or {}
-        if geometry and geometry.get("type") != "Point":
-            raise BadCatalogue(f"{where}: geometry {geometry.get('type')!r}, expected a Point or null")
-        lon, lat = (geometry.get("coordinates") or [None, None])[:2]
-        yield where, {**feature.get("properties", {}), "lon": lon, "lat": lat}
+        try:
+            found = msgspec.convert(feature, _Feature)
+        except msgspec.ValidationError as error:
+            raise BadCatalogue(f"{where}: {error}, expected a Feature with a Point or null") from error
+        lon, lat = found.geometry.coordinates[:2] if found.geometry else (None, None)
+        yield where, {**(found.properties or {}), "lon": lon, "lat": lat}
+
+
+class _Point(msgspec.Struct, tag_field="type", tag="Point"):
+    coordinates: Annotated[list[float], msgspec.Meta(min_length=2)]
+
+
+class _Feature(msgspec.Struct):
+    properties: dict[str, Any] | None = None
+    geometry: _Point | None = None
 
 
 def _json(where: str, text: str | bytes) -> Any:
