@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from aggregates.store import Store
+from aggregates.store import Store, unnested
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,13 @@ class Buried:
 
 def dead_letters(store: Store, source: str | None = None, reason: str | None = None, limit: int = 1000) -> list[Buried]:
     """List dead letters, the newest first; `reason` is text that the reason contains. Raises `StoreError`."""
-    like = None if reason is None else f"%{reason}%"
-    return [Buried(*row) for row in store.rows("dead_letters", source=source, reason=like, limit=limit)]
+    return [Buried(*row) for row in store.rows("dead_letters", source=source, reason=reason, limit=limit)]
 
 
 def exhume(store: Store, letters: Sequence[Buried]) -> None:
-    """Delete dead letters that were published again. Raises `StoreError`."""
-    store.rows("exhume", keys=[letter.key for letter in letters])
+    """
+    Delete dead letters that were published again, as they were listed.
+
+    One that came back before it was deleted is kept. Raises `StoreError`.
+    """
+    store.rows("exhume", **unnested(letters, ("key", "count")))
