@@ -64,7 +64,7 @@ def test_impossible_numbers_are_marked() -> None:
 
 
 @pytest.mark.parametrize("odd", [{"value": 1e-200}, {"value": 5.0, "weight": 1.7e308}, {"value": 5.0, "covers": 1e308}])
-def test_impossible_numbers_stop_nothing(store: Store, odd: dict[str, float]) -> None:
+def test_impossible_numbers_stop_nothing(store: Store, odd: dict[str, Any]) -> None:
     """Readings that would break a sum are kept out; corrections, roll-up and proof of their hour go on."""
     pipeline = Pipeline(store)
     bad = [Reading("stadspuls/x", "", "pm10", 60, START + timedelta(minutes=at), **odd) for at in (0, 1, 10, 11)]
