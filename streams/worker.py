@@ -118,6 +118,7 @@ class Worker:
             topic_allow_declare=False,
             topic_disable_leader=True,
             broker_session_timeout=SESSION_TIMEOUT,
+            broker_rebalance_timeout=SESSION_TIMEOUT,
             broker_request_timeout=30.0,
             broker_heartbeat_interval=2.0,
             broker_max_poll_interval=LONGEST_OUTAGE,
