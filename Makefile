@@ -1,6 +1,7 @@
 # The two commands of a newcomer are `make run` and `make test`; everything happens in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+ENV ?= .env
 
 .PHONY: run install install-test test lint clean secrets constraints
 
@@ -34,7 +35,7 @@ clean:
 
 # What docker-compose.yml asks for: adds to .env what is missing, and never changes what is there.
 secrets:
-	deploy/secrets.sh
+	deploy/secrets.sh $(ENV)
 
 # The versions of the image, from those that the tests ran with.
 constraints: install-test

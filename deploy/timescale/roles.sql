@@ -27,8 +27,6 @@ SELECT format('ALTER DATABASE %I OWNER TO stadspuls_owner', current_database()) 
 SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()) \gexec
 SELECT format('GRANT CONNECT ON DATABASE %I TO stadspuls_reader', current_database()) \gexec
 SELECT format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO stadspuls_writer', current_database()) \gexec
--- What the owner's migrations make later: `stadspuls serve` reads a sequence, too.
-ALTER DEFAULT PRIVILEGES FOR ROLE stadspuls_owner IN SCHEMA public GRANT SELECT ON SEQUENCES TO stadspuls_reader;
 -- Only a superuser may always do this; the migration finds it done.
 SELECT 'CREATE EXTENSION IF NOT EXISTS timescaledb'
 WHERE current_setting('shared_preload_libraries') LIKE '%timescaledb%' \gexec
