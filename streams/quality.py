@@ -22,7 +22,7 @@ Column = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A batch's words as codes: `codes` index the distinct `words`."""
+    """A batch's words as codes: `codes` index the distinct `words`, some of which may be of readings refused since."""
 
     codes: NDArray[np.int32]
     words: list[str]
@@ -80,7 +80,7 @@ def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, 
     one sensor and start are compared apart, so that it does not matter whether they met in one batch.
     """
     marks = np.zeros(len(value), dtype=np.int32)
-    adds_up = quantity.each(lambda word: QUANTITIES[word].aggregation is Aggregation.SUM, bool)
+    adds_up = quantity.each(_adds_up, bool)
     rows = np.flatnonzero(adds_up & channel.each(lambda word: "/" in word, bool))
     if not len(rows):
         return marks
@@ -99,6 +99,10 @@ def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, 
     odd = comparable & (np.abs(whole - parts) > 0.5)
     marks[rows[odd[group] & is_any]] = Flag.INCONSISTENT
     return marks
+
+
+def _adds_up(word: str) -> bool:
+    return word in QUANTITIES and QUANTITIES[word].aggregation is Aggregation.SUM
 
 
 def _turns(*keys: Column) -> Column:

@@ -151,6 +151,13 @@ class TestInconsistent:
         assert Lines(*first, *second).marks() == [True, False, False, False]
         assert Lines(*second, *first).marks() == [False, False, True, False]
 
+    def test_words_of_refused_readings_are_no_matter(self) -> None:
+        """A batch may still know the quantity of a reading that was refused."""
+        one = Words(np.zeros(1, dtype=np.int32), ["lane1/any"])
+        quantity = Words(np.array([1], dtype=np.int32), ["unicorns", "vehicle_count"])
+        column = np.ones(1)
+        assert inconsistent(one, quantity, one, column, column, column.astype(int)).tolist() == [0]
+
     def test_flags_do_not_depend_on_batching(self, store: Store) -> None:
         """A wrong publication and its correction leave the same flags, stored together or one after the other."""
         wrong = [lane("any", 12.0), lane("car", 10.0)]
