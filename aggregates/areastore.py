@@ -204,11 +204,15 @@ def _place(tx: Transaction, vintage: int, places: list[tuple[Any, ...]]) -> None
     )  # fmt: skip
 
 
-def roll_areas(store: Store) -> int:
-    """Make the area figures of every marked hour anew; give the number of hours and quantities. Raises `StoreError`."""
+def roll_areas(store: Store, most: int | None = None) -> int:
+    """
+    Make the area figures of every marked hour anew, at most `most` days of a quantity; give how many there were.
+
+    Raises `aggregates.store.StoreError`; whatever was committed by then stays.
+    """
     place_sensors(store)
     done = 0
-    while _roll_some(store):
+    while (most is None or done < most) and _roll_some(store):
         done += 1
     return done
 
@@ -221,6 +225,7 @@ def mark_all(store: Store) -> None:
 def _roll_some(store: Store) -> bool:
     with store.transaction() as tx:
         tx.rows("area_lock")
+        tx.rows("area_set")
         for quantity, first, last, first_day, last_day in tx.rows("area_take_marks"):
             for level, begin, end in (("1h", first, last), ("1d", first_day, last_day)):
                 tx.rows(f"area_roll_{level}", quantity=quantity, first=begin, last=end)

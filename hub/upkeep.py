@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
+from aggregates.areastore import roll_areas
 from aggregates.store import Store, StoreError
 from streams.maintain import maintain
 from streams.reconcile import changed_days, note_reconciled, reconcile
@@ -17,6 +18,7 @@ from streams.rollup import roll_up
 
 NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
+AREA_DAYS = 5  # of a quantity that one turn makes area figures of, so that the roll-ups never wait long
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class Upkeep:
     def turn(self, now: datetime) -> None:
         """Do what is due at `now`."""
         self.rolled += roll_up(self._store, now, self._grace)
+        roll_areas(self._store, AREA_DAYS)
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self._hour:
             maintain(self._store, now, self._retention)

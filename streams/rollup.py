@@ -70,6 +70,7 @@ def _roll_up_some(store: Store, until: datetime) -> int:
             ((_, first, last),) = tx.rows("dirty_span")
             tx.rows("roll_hours", first=first, last=last)
             tx.rows("roll_days")
+            tx.rows("area_mark_rolled")
         return int(count)
 
 

@@ -116,7 +116,7 @@ CREATE TABLE area_1h (           -- sum or mean over the valid sensors, which ar
     status        smallint NOT NULL,
     valid         boolean NOT NULL,
     code          text NOT NULL,
-    quantity      text NOT NULL REFERENCES quantity,
+    quantity      text NOT NULL,
     members       text[] NOT NULL,   -- the valid sensors
     PRIMARY KEY (vintage, code, quantity, start)
 );
@@ -124,11 +124,11 @@ CREATE TABLE area_1d (LIKE area_1h INCLUDING ALL);
 
 -- Which sensor belongs to which area, of every level, from when until when.
 CREATE VIEW sensor_area AS
-SELECT p.vintage, a.code, a.level, p.sensor_id, p.since, p.until, p.status
+SELECT DISTINCT p.vintage, a.code, a.level, p.sensor_id, p.since, p.until, p.status
 FROM (SELECT *, coalesce(lead(since) OVER (PARTITION BY vintage, sensor_id ORDER BY since), 'infinity') AS until
       FROM placement) p
-JOIN area a ON a.vintage = p.vintage
-           AND a.code IN (p.code, 'WK' || substr(p.code, 3, 6), 'GM' || substr(p.code, 3, 4));
+CROSS JOIN LATERAL (VALUES (p.code), ('WK' || substr(p.code, 3, 6)), ('GM' || substr(p.code, 3, 4))) c (code)
+JOIN area a ON a.vintage = p.vintage AND a.code = c.code;
 
 -- For analysts: area figures with the area's name and the sources of its sensors.
 CREATE VIEW area_hour AS

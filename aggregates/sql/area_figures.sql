@@ -7,4 +7,4 @@ min(f.minimum) FILTER (WHERE f.valid) AS minimum, max(f.maximum) FILTER (WHERE f
 sum(f.readings)::bigint AS readings, sum(f.flagged)::bigint AS flagged, sum(f.failed)::bigint AS failed,
 CASE WHEN bool_and(f.coverage IS NOT NULL) THEN avg(f.coverage) END AS coverage,
 CASE q.aggregation WHEN 'sum' THEN bool_and(f.valid) ELSE bool_or(f.valid) END AS valid, min(f.status) AS status,
-coalesce(array_agg(f.sensor_id ORDER BY f.sensor_id) FILTER (WHERE f.valid), '{}') AS members
+coalesce(array_agg(f.sensor_id ORDER BY f.sensor_id COLLATE "C") FILTER (WHERE f.valid), '{}') AS members
