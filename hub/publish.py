@@ -53,14 +53,17 @@ def publish(
     Publish messages and return how many, when the broker has them all.
 
     `speed` is times real time (None: at once); `backlog` is waited for where the hub can be seen; `tick` is called
-    after each message.
+    after each message. Raises BadRecording for a message that no broker takes.
     """
     began, first, count = time.monotonic(), None, 0
     for count, (topic, payload, when) in enumerate(found, 1):
         if speed and when is not None:
             first = first or when
             time.sleep(max(0.0, began + (when - first).total_seconds() / speed - time.monotonic()))
-        sender.publish(topic, payload)
+        try:
+            sender.publish(topic, payload)
+        except ValueError as error:
+            raise BadRecording(str(error)) from error
         if backlog is not None and count % _LOOK_EVERY == 0:
             backlog.wait(count)
         tick()
