@@ -1,0 +1,181 @@
+"""How the hub says how it is: the findings of `doctor`, and the numbers at `/metrics`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from aggregates.health import Balance, state
+from aggregates.store import Store
+from hub.cli import app
+from hub.doctor import Finding, examine
+from hub.metrics import OUTCOMES, HubCollector, exposition
+from hub.settings import load
+from ingest.batch import Batch, DeadLetter, columns
+from ingest.readings import Reading
+from streams.maintain import maintain
+from streams.pipeline import Pipeline
+from streams.rollup import roll_up
+from tests.brokers import Broker, built_in
+
+START = datetime(2024, 5, 1, 8, tzinfo=UTC)
+LATER = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def feed(store: Store, *, roll: bool = True) -> None:
+    """Two sensors with a reading each, and a dead letter."""
+    said = [Reading(f"{source}/s", "", "vehicle_count", 60, START, 1.0) for source in ("ndw", "fiware")]
+    letter = DeadLetter("ttn", "v3/a/devices/b/up", b"?", "on purpose", LATER)
+    Pipeline(store).store(Batch(columns(said, [LATER] * 2), (), [letter]))
+    if roll:
+        roll_up(store, LATER)
+
+
+def damage(store: Store, statement: str) -> None:
+    """Do what no code of the hub would do."""
+    with psycopg.connect(store.conninfo, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+class TestState:
+    """The store's own numbers."""
+
+    def test_counts_what_there_is(self, store: Store) -> None:
+        """Sensors, series, those without a place, letters, frozen days and how far hours are closed."""
+        feed(store)
+        found = state(store, LATER)
+        assert (found.sensors, found.unplaced, found.series, found.dead_letters) == (2, 2, 2, 1)
+        assert (found.marks, found.oldest_mark, found.frozen_days, found.reconciled) == (0, None, 0, None)
+        assert found.closed_until == LATER - timedelta(hours=1)
+        maintain(store, LATER + timedelta(days=9), timedelta(days=1))
+        assert state(store, LATER).frozen_days == 1
+
+    def test_marks_of_the_running_hour_are_no_lag(self, store: Store) -> None:
+        """Only an hour that has ended waits for the roll-up."""
+        feed(store, roll=False)
+        assert state(store, START + timedelta(minutes=59)).marks == 0
+        waiting = state(store, START + timedelta(hours=2))
+        assert (waiting.marks, waiting.oldest_mark) == (1, 7200)
+
+    def test_balance_holds_when_everything_adds_up(self) -> None:
+        """Anything missing or too much breaks the identity."""
+        assert Balance("ndw", 10, 4, 3, 2, 1).holds
+        assert not Balance("ndw", 11, 4, 3, 2, 1).holds
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that answers."""
+    made = built_in(tmp_path).start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """The command line sets up logging; it ends with the test."""
+    yield
+    structlog.reset_defaults()
+
+
+def findings(database: str, broker: str, directory: Path) -> dict[str, Finding]:
+    """Give the findings of `doctor` by what they are about."""
+    settings = load({"database": database, "broker": broker, "data_dir": str(directory)}, directory)
+    return {finding.what: finding for finding in examine(settings, None)}
+
+
+def doctor(database: str, broker: str, directory: Path) -> tuple[int, str]:
+    """Run `stadspuls doctor` and give its exit code and stdout."""
+    words = ["doctor", f"--database={database}", f"--broker={broker}", f"--data-dir={directory}"]
+    done = CliRunner().invoke(app, words)
+    return done.exit_code, done.stdout
+
+
+NOBODY = "mqtt://127.0.0.1:1"
+
+
+class TestDoctor:
+    """What is wrong, if anything."""
+
+    def test_all_is_well(self, store: Store, broker: Broker, tmp_path: Path) -> None:
+        """Exit 0, edition and identity shown, and what the broker may lose said, not hidden."""
+        feed(store)
+        code, out = doctor(store.conninfo, f"mqtt://127.0.0.1:{broker.port}", tmp_path)
+        assert code == 0, out
+        assert "1 received = 1 stored + 0 duplicate + 0 corrected + 0 rejected" in out
+        assert "edition" in out
+        assert "may lose" in out
+        assert "BAD" not in out
+
+    def test_broken_identity(self, store: Store, broker: Broker, tmp_path: Path) -> None:
+        """A reading that is not accounted for is exit 1, and its source is named."""
+        feed(store)
+        damage(store, "UPDATE accounting SET received = received + 1 WHERE source = 'ndw'")
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        code, out = doctor(store.conninfo, url, tmp_path)
+        assert code == 1
+        assert "BAD" in next(line for line in out.splitlines() if "accounting ndw" in line)
+        found = findings(store.conninfo, url, tmp_path)
+        assert [what for what, finding in found.items() if finding.good is False] == ["accounting ndw"]
+
+    def test_hours_that_wait_too_long(self, store: Store, tmp_path: Path) -> None:
+        """Marks of hours long closed say that nobody rolls up."""
+        feed(store, roll=False)
+        assert findings(store.conninfo, NOBODY, tmp_path)["roll-up"].good is False
+
+    def test_nobody_answers(self, tmp_path: Path) -> None:
+        """A database and a broker that are away are findings, not a traceback."""
+        found = findings("postgresql://127.0.0.1:1/x?connect_timeout=2", NOBODY, tmp_path)
+        assert (found["database"].good, found["broker"].good) == (False, False)
+        assert doctor("postgresql://127.0.0.1:1/x?connect_timeout=2", NOBODY, tmp_path)[0] == 1
+
+    def test_empty_database(self, postgres: str, tmp_path: Path) -> None:
+        """A database that was never migrated is a finding too."""
+        assert findings(postgres, NOBODY, tmp_path)["database"].good is False
+
+    def test_passwords_are_masked(self, tmp_path: Path) -> None:
+        """Neither the settings nor the findings show a password."""
+        _, out = doctor("postgresql://u:hush@127.0.0.1:1/x?connect_timeout=2", "mqtt://u:hush@127.0.0.1:1", tmp_path)
+        assert "hush" not in out
+
+
+def metrics(store: Store) -> dict[tuple[str, ...], float]:
+    """Give every sample of `/metrics` by its name and labels."""
+    collector = HubCollector(lambda: Store(store.conninfo), {"messages": ("of this process", lambda: 7.0)})
+    families = text_string_to_metric_families(exposition(collector).decode())
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value for family in families for sample in family.samples
+    }
+
+
+class TestMetrics:
+    """The numbers that Prometheus takes."""
+
+    def test_every_line_parses_and_the_identity_is_in_it(self, store: Store) -> None:
+        """Prometheus' own parser reads the text; received is the sum of the outcomes."""
+        feed(store)
+        found = metrics(store)
+        for source, received in (("ndw", 1), ("fiware", 1), ("ttn", 1)):
+            fates = [found["stadspuls_readings_total", *sorted((outcome, source))] for outcome in OUTCOMES]
+            assert fates[0] == sum(fates[1:]) == received
+        assert found["stadspuls_dead_letters",] == 1
+        assert (found["stadspuls_series",], found["stadspuls_sensors",]) == (2, 2)
+        assert (found["stadspuls_database_up",], found["stadspuls_messages",]) == (1, 7)
+
+    def test_database_away(self) -> None:
+        """Without a database this process's own numbers are still given, and that it is away."""
+        with closing(Store("postgresql://127.0.0.1:1/x?connect_timeout=2")) as nobody:
+            assert metrics(nobody) == {("stadspuls_database_up",): 0, ("stadspuls_messages",): 7}
+
+    def test_source_with_odd_letters_is_escaped(self, store: Store) -> None:
+        """A label may hold anything."""
+        odd = 'a"b\\c\nd'
+        with psycopg.connect(store.conninfo, autocommit=True) as connection:
+            connection.execute("INSERT INTO accounting VALUES (%s, '2024-05-01', 1, 1, 0, 0, 0)", [odd])
+        assert metrics(store)["stadspuls_readings_total", *sorted(["stored", odd])] == 1
