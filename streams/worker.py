@@ -119,6 +119,7 @@ class Worker:
             topic_disable_leader=True,
             broker_session_timeout=SESSION_TIMEOUT,
             broker_rebalance_timeout=SESSION_TIMEOUT,
+            broker_commit_interval=1.0,  # what a killed worker did since is read and refused again
             broker_request_timeout=30.0,
             broker_heartbeat_interval=2.0,
             broker_max_poll_interval=LONGEST_OUTAGE,
