@@ -7,6 +7,7 @@ Recorded files as MQTT messages, at once or at the speed they came.
 import json
 import time
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -42,7 +43,7 @@ def recorded(files: Sequence[Path], source: str, status: str | None, version: st
         try:
             for topic, payload, when in messages(path, source):
                 yield f"{topic}?{said}" if said else topic, payload, when
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, zlib.error) as error:  # EOFError: a .gz that was cut off
             raise BadRecording(f"{path}: {error}") from error
 
 
