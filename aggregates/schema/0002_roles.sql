@@ -11,5 +11,6 @@ BEGIN
     ALTER ROLE stadspuls_reader SET default_transaction_read_only = on;
 EXCEPTION
     WHEN insufficient_privilege THEN RAISE NOTICE 'this user may not create roles: %', SQLERRM;
-    WHEN duplicate_object OR unique_violation THEN NULL;  -- another hub on this server made them at the same moment
+    -- Another hub on this server made or altered them at the same moment ("tuple concurrently updated").
+    WHEN duplicate_object OR unique_violation OR internal_error THEN NULL;
 END $$;
