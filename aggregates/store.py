@@ -104,7 +104,8 @@ class Transaction:
     def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run a statement over a view, for which `<view>` stands in it; give the names of its columns and its rows."""
         text = _statement(statement).replace("<view>", f'"{view}"')
-        cursor = self._connection.execute(text, parameters, binary=True)
+        # Not prepared: a plan for any parameter would look at every sensor to find one.
+        cursor = self._connection.execute(text, parameters, binary=True, prepare=False)
         return [column.name for column in cursor.description or ()], cursor.fetchall()
 
     def script(self, text: str, **parameters: object) -> None:

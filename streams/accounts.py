@@ -18,6 +18,8 @@ from streams.series import source_names
 
 STORED, CORRECTED, DUPLICATE = range(3)  # as aggregates/sql/correct.sql numbers them
 Letters = Sequence[DeadLetter]
+DAY_US = 86_400_000_000
+SOURCES = 1 << 15  # more than a hub will ever have
 KEPT_BYTES = 1 << 20  # of a dead letter's payload
 
 
@@ -73,15 +75,13 @@ def accounts(
 
 
 def _count(rows: NDArray[Any]) -> Counter[tuple[str, date]]:
-    days = rows["received_at"] // 86_400_000_000
-    pairs, counts = np.unique(np.stack([rows["source"].astype(np.int64), days]), axis=1, return_counts=True)
-    names = source_names()
-    return Counter(
-        {
-            (names[source], date(1970, 1, 1) + timedelta(days=day)): count
-            for (source, day), count in zip(pairs.T.tolist(), counts.tolist(), strict=True)
-        }
-    )
+    # One number a pair: numpy finds distinct numbers far faster than distinct pairs.
+    pairs, counts = np.unique(rows["received_at"] // DAY_US * SOURCES + rows["source"], return_counts=True)
+    names, epoch = source_names(), date(1970, 1, 1)
+    return Counter({
+        (names[pair % SOURCES], epoch + timedelta(days=pair // SOURCES)): count
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
+    })  # fmt: skip
 
 
 def graves(letters: Letters) -> list[Grave]:

@@ -76,7 +76,9 @@ class SeriesBook:
         wanted = dict(zip(_KEY, map(list, zip(*keys, strict=True)), strict=True))
         found = tx.rows("find_series", **wanted)
         if len(found) < len(keys):
+            tx.rows("lock_sensors", sensor_id=wanted["sensor_id"])
             tx.rows("know_series", **wanted)
+            tx.rows("mark_alone", sensor_id=wanted["sensor_id"])
             found = tx.rows("find_series", **wanted)
         return {keys[nr - 1]: _line(keys[nr - 1], *line) for nr, *line in found}
 

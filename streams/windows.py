@@ -34,6 +34,9 @@ def ordered(readings: Rows) -> Rows:
 
     Greater is (status, version, value, weight, flags, covers), null lowest.
     """
+    series, start = readings["series"], readings["start"]
+    if ((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (start[1:] > start[:-1]))).all():
+        return readings
     value = np.nan_to_num(readings["value"], nan=-np.inf)
     covers = np.nan_to_num(readings["covers"], nan=-1)
     by = ("flags", "weight")

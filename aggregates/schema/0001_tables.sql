@@ -41,6 +41,7 @@ CREATE TABLE series (
     quantity  text NOT NULL REFERENCES quantity,
     channel   text NOT NULL,
     period    integer NOT NULL CHECK (period >= 0),  -- s, 0 is an instant
+    alone     boolean NOT NULL DEFAULT false,        -- the only series of its sensor and quantity, index channels aside
     UNIQUE (sensor_id, quantity, channel, period)
 );
 

@@ -1,3 +1,5 @@
+-- Live 5-minute rows change every minute: with room on their page the change stays there.
+ALTER TABLE window_5m SET (fillfactor = 60);
 -- Plain PostgreSQL: a small index that finds days of readings, where TimescaleDB has chunks.
 CREATE INDEX IF NOT EXISTS reading_start ON reading USING brin (start);
 CREATE INDEX IF NOT EXISTS reading_received_at ON reading USING brin (received_at);

@@ -1,17 +1,28 @@
 -- What a sensor counted: `any` of a lane where the source has it, else the sum of its classes, over the lanes seen. Of
 -- each channel and window it takes the period with most coverage (tie: the shorter), never two.
 CREATE VIEW sensor_<level> AS
+-- A quantity with one series is its sensor's figure as it stands; most sensors never reach the grouping below.
+SELECT a.sensor_id, ''::text AS channel, a.quantity, a.unit, a.start, a."end", a.value, a.estimate, a.space_mean, a.minimum,
+       a.maximum, a.readings::bigint AS readings, a.nothing::bigint AS nothing, a.flagged::bigint AS flagged,
+       a.failed::bigint AS failed, a.warned::bigint AS warned,
+       a.coverage / e.expected AS coverage, a.valid AND e.expected = 1 AS valid,
+       1::bigint AS lanes, e.expected AS lanes_expected, a.status, a.revision, a.computed_at
+FROM aggregate_<level> a
+CROSS JOIN LATERAL (SELECT CASE WHEN a.channel = '' THEN 1 ELSE coalesce(a.lanes_known, 1) END AS expected) e
+WHERE a.alone
+UNION ALL
+(
 WITH best AS (
     SELECT DISTINCT ON (a.sensor_id, a.quantity, a.start, a.channel) a.*,
            split_part(a.channel, '/', 1) AS lane, split_part(a.channel, '/', 2) IN ('', 'any') AS is_any
     FROM aggregate_<level> a
-    WHERE a.channel !~ '^index'
+    WHERE a.channel !~ '^index' AND NOT a.alone
     ORDER BY a.sensor_id, a.quantity, a.start, a.channel, a.coverage DESC NULLS LAST, a.period
 ), chosen AS (
     SELECT *, bool_or(is_any) OVER (PARTITION BY sensor_id, quantity, start, lane) AS has_any FROM best
 ), lanes AS (
     SELECT sensor_id, quantity, start, lane, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
-           max(length) AS length, sum(value) AS value, sum(estimate) AS estimate,
+           min(lanes_known) AS lanes_known, sum(value) AS value, sum(estimate) AS estimate,
            sum(value * covered) FILTER (WHERE readings > 0) AS timed, sum(covered) FILTER (WHERE readings > 0) AS time,
            sum(weighted) AS weighted, sum(weight) AS weight, sum(weight / nullif(space_mean, 0)) AS harmonic,
            avg(value) AS average, min(minimum) AS minimum, max(maximum) AS maximum,
@@ -23,7 +34,7 @@ WITH best AS (
     GROUP BY sensor_id, quantity, start, lane
 ), sensors AS (
     SELECT sensor_id, quantity, start, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
-           sum(value) AS value, sum(estimate) AS estimate, sum(timed) AS timed, sum(time) AS time,
+           min(lanes_known) AS lanes_known, sum(value) AS value, sum(estimate) AS estimate, sum(timed) AS timed, sum(time) AS time,
            sum(weighted) AS weighted, sum(weight) AS weight, sum(harmonic) AS harmonic, avg(average) AS average,
            min(minimum) AS minimum, max(maximum) AS maximum, sum(readings)::bigint AS readings, sum(nothing)::bigint AS nothing,
            sum(flagged)::bigint AS flagged, sum(failed)::bigint AS failed, sum(warned)::bigint AS warned,
@@ -41,9 +52,9 @@ SELECT f.sensor_id, ''::text AS channel, f.quantity, f.unit, f.start, f."end",
        coalesce(f.valid_lanes >= e.expected AND f.valid_lanes = f.lanes, false) AS valid,
        f.lanes, e.expected AS lanes_expected, f.status, f.revision, f.computed_at
 FROM sensors f
-JOIN sensor n USING (sensor_id)
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN f.whole AND f.lanes = 1 THEN 1 ELSE coalesce(n.lanes, (
+    SELECT CASE WHEN f.whole AND f.lanes = 1 THEN 1 ELSE coalesce(f.lanes_known, (
         SELECT 1 FROM series o WHERE o.sensor_id = f.sensor_id AND o.quantity = f.quantity
         HAVING count(DISTINCT o.channel) = 1)) END AS expected
-) e;
+) e
+);

@@ -1,4 +1,4 @@
--- The figures of a window w of a series s of a quantity q.
+-- The figures of a window w of a series s of a quantity q and a sensor n.
 s.sensor_id, s.channel, s.quantity, q.unit, s.period, s.series, w.start, w."end",
 CASE WHEN w.readings > 0 THEN CASE q.aggregation
     WHEN 'sum' THEN w.total
@@ -11,4 +11,5 @@ CASE WHEN w.covered IS NOT NULL THEN least(1, w.covered / w.length) END AS cover
 CASE WHEN q.hours IS NULL OR w.length <= 3600 OR s.period >= 86400
      THEN coalesce(w.covered / w.length >= q.coverage, false)
      ELSE w.valid_hours >= q.hours END AS valid,
-w.status, w.revision, w.computed_at, q.aggregation, w.weight, w.weighted, w.covered, w.length
+w.status, w.revision, w.computed_at, q.aggregation, w.weight, w.weighted, w.covered, w.length, s.alone,
+n.lanes AS lanes_known
