@@ -1,7 +1,8 @@
 """
 The services of the distributed hub on the command line: collect, work, rollup and serve.
 
-`hub.cli` has the other commands and loads this module for its effect; `hub.distributed` is what they run.
+`hub.cli` has the other commands and loads this module for its effect; `hub.distributed` and `hub.collecting` are what
+they run, loaded by the command that needs them: Kafka's client and Faust would make every other one slow to start.
 """
 
 import signal
@@ -11,12 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from hub.cli import IMPOSSIBLE, Broker, Database, Directory, app, flag
-from hub.collecting import Collect
-from hub.distributed import rollup, serve, work
 from hub.logging import set_up_logging
 from hub.output import errors
 from hub.settings import Settings, load
-from streams.worker import WorkerEnded
+
 
 Kafka = Annotated[str | None, flag("kafka", "Kafka servers, host:port[,host:port]")]
 MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
@@ -37,6 +36,8 @@ def collect_command(
 
     Example: stadspuls collect --broker mqtt://mosquitto --kafka kafka:9092
     """
+    from hub.collecting import Collect
+
     settings = _settings(kafka=kafka, broker=broker, slots_dir=slots_dir, metrics_port=metrics_port, data_dir=data_dir)
     stop = _stop_signals()
     with Collect(settings, drain) as collecting:
@@ -65,6 +66,9 @@ def work_command(
 
     Example: stadspuls work --kafka kafka:9092 --database postgresql://writer@db/stadspuls
     """
+    from hub.distributed import work
+    from streams.worker import WorkerEnded
+
     try:
         work(_settings(kafka=kafka, database=database, metrics_port=metrics_port, data_dir=data_dir))
     except WorkerEnded as error:
@@ -84,6 +88,8 @@ def rollup_command(
 
     Example: stadspuls rollup --database postgresql://writer@db/stadspuls
     """
+    from hub.distributed import rollup
+
     settings = _settings(database=database, retention=retention, metrics_port=metrics_port, data_dir=data_dir)
     stop = _stop_signals()
     with rollup(settings):
@@ -103,6 +109,8 @@ def serve_command(
 
     Example: stadspuls serve --database postgresql://reader@db/stadspuls --http-port 8080
     """
+    from hub.distributed import serve
+
     settings = _settings(database=database, http_host=http_host, http_port=http_port, data_dir=data_dir)
     stop = _stop_signals()
     with serve(settings) as server:

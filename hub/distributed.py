@@ -37,8 +37,9 @@ def topics(settings: Settings) -> Topics:
     if not settings.kafka:
         raise CannotStart("no Kafka named, expected --kafka host:port")
     return Topics(
-        settings.kafka, settings.kafka_topic, partitions=settings.kafka_partitions, replicas=settings.kafka_replicas
-    )
+        settings.kafka, settings.kafka_topic, settings.kafka_dead_letters,
+        partitions=settings.kafka_partitions, replicas=settings.kafka_replicas,
+    )  # fmt: skip
 
 
 def database(settings: Settings) -> str:

@@ -122,7 +122,8 @@ class KafkaServer:
 
     def _format(self, classpath: str, config: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*_java(classpath, "256m"), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={config}"]
+        flags = [f"--cluster-id={cluster}", f"--config={config}"]  # with "=": an id may begin with a dash
+        tool = [*_java(classpath, "256m"), "kafka.tools.StorageTool", "format", *flags]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CannotStart(f"kafka's storage cannot be formatted: {done.stderr[-500:] or done.stdout[-500:]}")

@@ -1,8 +1,8 @@
 """
 A batch cut into records for a log with partitions: pure, and by whole sensors.
 
-`ingest.kafka` produces what this gives. All readings of a sensor go to one partition, and all of one sensor and start
-into one record, for rules of quality compare them.
+`ingest.kafka` produces what this gives, `streams.worker` reads it again. All readings of a sensor go to one partition,
+and all of one sensor and start into one record, for rules of quality compare them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.batch import Batch, DeadLetter, coded, columns, numbers
+from ingest.batch import SCHEMA, Batch, DeadLetter, coded, columns, numbers
+from ingest.decoding import refused
+from ingest.quantities import QUANTITIES
 from ingest.readings import SensorFact
 
 LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
+UNKNOWN = "quantity not in the registry of the worker"
 _WORDS = ("sensor_id", "channel", "quantity")
+
+
+class BadRecord(ValueError):  # noqa: N818 - the reaction is the name: this record goes to the dead letters
+    """A record that no collector of ours can have written."""
 
 
 class Record(NamedTuple):
@@ -59,6 +66,27 @@ def letter_records(letters: Sequence[DeadLetter], partitions: int, largest: int 
     for partition, some in dealt.items():
         for few in _few(some, largest):
             yield Record(partition, Batch(columns((), ()), (), few).to_ipc(), 0)
+
+
+def read_record(value: bytes) -> Batch:
+    """
+    Read a record again; raises BadRecord.
+
+    A reading of a quantity that only a newer collector knows becomes a dead letter, to be replayed after the upgrade.
+    """
+    try:
+        batch = Batch.from_ipc(value)
+        if not batch.readings.schema.equals(SCHEMA):
+            raise BadRecord(f"columns {batch.readings.schema.names}")
+    except Exception as error:  # whatever pyarrow and msgspec raise for bytes of others
+        reason = f"record not understood: {type(error).__name__}: {error}"
+        raise BadRecord(reason[:1000].replace("\x00", "\ufffd")) from error
+    codes, words = coded(batch.readings, "quantity")
+    new = np.array([word not in QUANTITIES for word in words], dtype=bool)[codes]
+    if not new.any():
+        return batch
+    letters = [refused(row, UNKNOWN) for row in batch.readings.filter(pa.array(new)).to_pylist()]
+    return Batch(batch.readings.filter(pa.array(~new)), batch.sensors, (*batch.dead_letters, *letters))
 
 
 def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLetter]]:

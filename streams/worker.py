@@ -22,7 +22,8 @@ import faust
 import structlog
 
 from aggregates.store import StoreError
-from ingest.batch import SCHEMA, Batch, DeadLetter, columns
+from ingest.batch import Batch, DeadLetter, columns
+from ingest.records import BadRecord, read_record
 from streams.pipeline import Position, Stopped
 
 SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to others
@@ -167,6 +168,8 @@ class Worker:
         if behind:
             _log.warning("the database is behind the group, reading again", partitions=len(behind))
             await app.consumer._commit(behind)
+            for partition, known in behind.items():  # Faust's own seek, which follows, leaves out offset 0
+                await app.consumer.seek(partition, known)
         _log.info("partitions dealt out", partitions=len(committed), rebalances=self.progress.rebalances)
         self.progress.ends = dict.fromkeys(((p.topic, p.partition) for p in committed), 0)
         self.progress.stored.update(stored)
@@ -198,16 +201,15 @@ class Worker:
             done.ends[home] = max(self._app.consumer.highwater(message.tp) or 0, message.offset + 1)
 
     def _batch(self, message: Any) -> Batch:
-        """Decode a record; one that no collector of ours can have written becomes a dead letter."""
+        """Decode a record; what no collector of ours can have written becomes a dead letter."""
         try:
-            batch = Batch.from_ipc(message.value)
-            if not batch.readings.schema.equals(SCHEMA):
-                raise ValueError(f"columns {batch.readings.schema.names}, expected those of a batch")
-            return batch
-        except Exception as error:
-            _log.error("record not understood", topic=message.topic, partition=message.partition, offset=message.offset)
+            return read_record(message.value)
+        except BadRecord as error:
+            home = f"{message.topic}/{message.partition}/{message.offset}"
+            _log.error("record not understood", record=home, error=str(error))
             self.progress.poisoned += 1
-            return Batch(columns((), ()), (), [_letter(message, error)])
+            letter = DeadLetter("unknown", home, message.value or b"", str(error), datetime.now(UTC))
+            return Batch(columns((), ()), (), [letter])
 
 
 class _Service(faust.Worker):
@@ -235,9 +237,3 @@ class _ToOurLog(logging.Handler):
         if record.created - self._said.get(str(record.msg), 0.0) > _REPEAT:
             self._said[str(record.msg)] = record.created
             _log.log(record.levelno, record.getMessage(), logger=record.name)
-
-
-def _letter(message: Any, error: Exception) -> DeadLetter:
-    topic = f"{message.topic}/{message.partition}/{message.offset}"
-    reason = f"record not understood: {type(error).__name__}: {error}"[:1000].replace("\x00", "\ufffd")
-    return DeadLetter("unknown", topic, message.value or b"", reason, datetime.now(UTC))

@@ -1,5 +1,6 @@
 """A distributed hub as users run it: Mosquitto, a real Kafka, and every service as a process of its own."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]
 
 from aggregates.store import Store, StoreError
 from hub.kafkaserver import KafkaServer, missing_programs
@@ -207,3 +209,34 @@ def distributed_hub(directory: Path, database: str, **more: int) -> Iterator[Dis
         yield hub
     finally:
         hub.clean_up()
+
+
+@contextlib.contextmanager
+def kafka_server(directory: Path) -> Iterator[KafkaServer]:
+    """Give a Kafka that runs, and end it whatever the test did to it."""
+    programs_or_skip()
+    server = KafkaServer(directory, free_port(), free_port()).start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def records(topics: Topics, seconds: float = 20.0) -> list[tuple[str, int, bytes]]:
+    """Read everything that is on the log: topic, partition and value."""
+
+    reach = sum(ends(topics).values())
+
+    async def read() -> list[tuple[str, int, bytes]]:
+        reader = AIOKafkaConsumer(*topics.names, bootstrap_servers=topics.servers, auto_offset_reset="earliest")
+        await reader.start()
+        try:
+            found: list[tuple[str, int, bytes]] = []
+            while len(found) < reach:
+                record = await asyncio.wait_for(reader.getone(), seconds)
+                found.append((record.topic, record.partition, record.value))
+            return found
+        finally:
+            await reader.stop()
+
+    return asyncio.run(read())

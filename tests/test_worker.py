@@ -1,0 +1,195 @@
+"""The Faust worker as a process of its own, on a real Kafka: what it stores, what it survives, and what it re-reads."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+
+from hub.kafkaserver import KafkaServer
+from hub.postgres import EmbeddedPostgres
+from ingest.batch import Batch
+from ingest.kafka import KafkaLog
+from ingest.topics import Topics, make_topics
+from tests.databases import fresh_database
+from tests.distributed import Service, kafka_server
+from tests.lines import until
+from tests.test_records import SENSORS, batch, reading
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """One Kafka for the tests of this module."""
+    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+class Line:
+    """Topics, a group and a database of a test's own, and the workers on them."""
+
+    def __init__(self, kafka: KafkaServer, name: str, database: str, directory: Path) -> None:
+        self.topics = Topics(kafka.servers, f"{name}-readings", f"{name}-dead-letters", partitions=2)
+        self.database = database
+        self.made: list[Service] = []
+        self._name, self._directory = name, directory
+        make_topics(self.topics)
+
+    def worker(self) -> Service:
+        """Start a worker and wait until it has its share."""
+        environment = {
+            "STADSPULS_KAFKA": self.topics.servers,
+            "STADSPULS_KAFKA_TOPIC": self.topics.readings,
+            "STADSPULS_KAFKA_DEAD_LETTERS": self.topics.dead_letters,
+            "STADSPULS_KAFKA_GROUP": self._name,
+            "STADSPULS_DATABASE": self.database,
+            "STADSPULS_DATA_DIR": str(self._directory),
+        }
+        self.made.append(Service(["work"], environment, self._directory / f"work{len(self.made)}.log"))
+        return self.made[-1].start().wait_ready()
+
+    def put(self, first: int, last: int) -> None:
+        """Put minutes of every sensor on the log."""
+        log = KafkaLog(self.topics)
+        for minute in range(first, last):
+            log.put(batch([reading(sensor, minute) for sensor in SENSORS]), lambda: None)
+        assert log.close(30)
+
+    def produce(self, *values: bytes) -> None:
+        """Put bytes on the log, whatever they are."""
+
+        async def send() -> None:
+            producer = AIOKafkaProducer(bootstrap_servers=self.topics.servers)
+            await producer.start()
+            for value in values:
+                await producer.send_and_wait(self.topics.readings, value, partition=0)
+            await producer.stop()
+
+        asyncio.run(send())
+
+    def ask(self, query: str) -> list[tuple[object, ...]]:
+        """Ask the database, or change it."""
+        with psycopg.connect(self.database) as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def stored(self) -> int:
+        """Count the readings."""
+        ((count,),) = self.ask("SELECT count(*) FROM reading")
+        return int(str(count))
+
+    def wait_stored(self, count: int) -> None:
+        """Wait until so many are stored."""
+        until(lambda: self.stored() == count)
+
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def new_line(kafka: KafkaServer, tmp_path: Path) -> Iterator[Callable[[str], Line]]:
+    """Make lines, and end their workers."""
+    made: list[Line] = []
+
+    def make(database: str) -> Line:
+        made.append(Line(kafka, f"line{next(NUMBERS)}", database, tmp_path))
+        return made[-1]
+
+    yield make
+    for line in made:
+        for worker in line.made:
+            worker.kill()
+
+
+@pytest.fixture
+def line(new_line: Callable[[str], Line], postgres: str) -> Iterator[Line]:
+    """A line on a fresh database."""
+    with fresh_database(postgres) as database:
+        yield new_line(database)
+
+
+def test_stores_and_stops_in_time(line: Line) -> None:
+    """What is on the log is stored with its position; a clean stop is quick and the next worker goes on there."""
+    line.put(0, 10)
+    worker = line.worker()
+    line.wait_stored(10 * len(SENSORS))
+    assert worker.stop(15) == 0
+    line.put(10, 12)
+    again = line.worker()
+    line.wait_stored(12 * len(SENSORS))
+    assert again.metric("stadspuls_work_readings_total") == 2 * len(SENSORS)
+    assert line.ask("SELECT sum(duplicate)::int FROM accounting") == [(0,)]
+
+
+def test_poison(line: Line) -> None:
+    """A record that is no batch, one of other columns, and a reading of an unknown quantity become dead letters."""
+    unknown = batch([reading("ndw/1", 0), reading("ndw/2", 0)._replace(quantity="happiness")])
+    other = Batch(unknown.readings.select(["value"]))
+    worker = line.worker()
+    line.produce(b"nonsense", b"", other.to_ipc(), unknown.to_ipc())
+    line.put(1, 2)
+    line.wait_stored(1 + len(SENSORS))
+    reasons = [str(reason) for (reason,) in line.ask("SELECT reason FROM dead_letter ORDER BY reason")]
+    assert len(reasons) == 4
+    assert reasons[0] == "quantity not in the registry of the worker"
+    assert all(reason.startswith("record not understood") for reason in reasons[1:])
+    assert worker.metric("stadspuls_work_poisoned_total") == 3
+
+
+def test_database_behind_the_group(line: Line) -> None:
+    """After a back-up is restored the worker reads again from where the database is."""
+    worker = line.worker()
+    line.put(0, 5)
+    line.wait_stored(5 * len(SENSORS))
+    assert worker.stop() == 0
+    line.ask("DELETE FROM reading; DELETE FROM log_position")
+    line.worker()
+    line.wait_stored(5 * len(SENSORS))
+    assert "reading again" in line.made[-1].log()
+
+
+def test_killed_while_it_stores(line: Line) -> None:
+    """A worker killed at any moment: the next one has everything, once."""
+    for part in range(4):
+        worker = line.worker()
+        line.put(part * 10, part * 10 + 10)
+        worker.kill()
+    line.worker()
+    line.wait_stored(40 * len(SENSORS))
+    assert line.ask("SELECT sum(readings)::int FROM window_5m") == [(40 * len(SENSORS),)]
+
+
+def test_more_workers_than_partitions(line: Line) -> None:
+    """A worker without a partition waits, and takes over when another one stops."""
+    workers = [line.worker() for _ in range(3)]
+    until(lambda: sum(worker.metric("stadspuls_work_partitions") for worker in workers) == 4)
+    assert all(worker.alive for worker in workers)
+    for worker in workers[:2]:
+        assert worker.stop() == 0
+    line.put(0, 5)
+    line.wait_stored(5 * len(SENSORS))
+
+
+def test_database_away(new_line: Callable[[str], Line], tmp_path: Path) -> None:
+    """While the database is away the worker stays in the group; it stops in time, and goes on when it is back."""
+    server = EmbeddedPostgres(tmp_path / "server")
+    server.start()
+    try:
+        with fresh_database(server.conninfo) as database:
+            line = new_line(database)
+            patient, hasty = line.worker(), line.worker()
+            process = server.process()
+            assert process is not None
+            process.kill()
+            line.put(0, 5)
+            until(lambda: "database away" in patient.log() and "database away" in hasty.log())
+            assert hasty.stop(20) == 0
+            assert patient.alive
+            server.start()
+            line.wait_stored(5 * len(SENSORS))
+    finally:
+        server.stop()
