@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aggregates.areacodes import is_code
 from aggregates.store import Store
 from ingest.quantities import QUANTITIES
 
@@ -27,8 +28,9 @@ class Question:
     """
     Windows of one quantity whose start lies in `[first, last)`.
 
-    `sensor` None asks for all sensors. `channels` asks for every series instead of what each sensor counted. Raises
-    BadQuestion at birth.
+    `sensor` None asks for all sensors. `channels` asks for every series instead of what each sensor counted. `area`
+    asks for the windows of an area itself, or with `sensor` or `channels` for those of what stands in it; `vintage` is
+    the year of its boundaries, None the newest. Raises BadQuestion at birth.
     """
 
     quantity: str
@@ -37,6 +39,8 @@ class Question:
     window: str
     sensor: str | None = None
     channels: bool = False
+    area: str | None = None
+    vintage: int | None = None
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
@@ -47,6 +51,15 @@ class Question:
             raise BadQuestion("from and to without a zone, expected aware stamps")
         if self.first >= self.last:
             raise BadQuestion(f"from {self.first.isoformat()} is not before to {self.last.isoformat()}")
+        if self.area and not is_code(self.area):
+            raise BadQuestion(f"area {self.area!r}, expected a code as GM0014, WK001400 or BU00140002")
+        if self.of_area and self.window == "5m":
+            raise BadQuestion("window '5m' of an area, expected 1h or 1d, or one of its sensors")
+
+    @property
+    def of_area(self) -> bool:
+        """Whether the area's own windows are asked for, and not those of sensors in it."""
+        return self.area is not None and self.sensor is None and not self.channels
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:
@@ -56,11 +69,20 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
     Nothing found is an empty frame with the same columns. Raises `aggregates.store.StoreError`.
     """
     view = f"{'aggregate' if question.channels else 'sensor'}_{question.window}"
+    asked = {"quantity": question.quantity, "first": question.first, "last": question.last}
+    asked |= {} if question.of_area else {"sensor": question.sensor}
+    asked |= {"area": question.area, "vintage": question.vintage} if question.area else {}
+    statement = "query"
+    if question.area:
+        statement = "query_area" if question.of_area else "query_members"
+        view = {"1h": "area_hour", "1d": "area_day"}[question.window] if question.of_area else view
     with store.transaction(snapshot=True) as tx:
-        names, rows = tx.frame(
-            "query", view=view, quantity=question.quantity, sensor=question.sensor,
-            first=question.first, last=question.last,
-        )  # fmt: skip
+        names, rows = tx.frame(statement, view=view, **asked)
+    return framed(names, rows)
+
+
+def framed(names: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Make a frame of what a statement gave, typed by the names of its columns; stamps are microseconds since 1970."""
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
     return pd.DataFrame({name: _column(name, values) for name, values in zip(names, columns, strict=True)})
 

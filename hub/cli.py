@@ -21,7 +21,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aggregates.catalogue import import_sensors
 from aggregates.catalogue import sensors as list_sensors
+from aggregates.cbs import Unreachable
 from aggregates.deadletters import dead_letters, exhume
+from aggregates.indicators import Refused
+from aggregates.kwb import BadStatistics
+from aggregates.maps import BadMap
 from aggregates.migrate import migrate as migrate_store
 from aggregates.query import BadQuestion, Question, ask
 from aggregates.store import Store, StoreError
@@ -142,6 +146,8 @@ def query(
     window: Annotated[str, flag("window", "5m, 1h or 1d")],
     sensor: SensorId = None,
     channels: Annotated[bool, flag("channels", "every series instead of what each sensor counted")] = False,
+    area: Annotated[str | None, flag("area", "area code, as BU00140002: the area itself, or its --channels")] = None,
+    vintage: Annotated[int | None, flag("vintage", "year of the area (default: the newest loaded)")] = None,
     form: Annotated[Format, flag("format", "form of the answer")] = Format.TABLE,
     out: Annotated[Path | None, flag("out", "write to this file instead of stdout")] = None,
     database: Database = None,
@@ -152,7 +158,7 @@ def query(
 
     Example: stadspuls query --quantity no2 --from 2024-06-01 --to 2024-06-02 --window 1h --format csv
     """
-    question = Question(quantity, _stamp("from", first), _stamp("to", last), window, sensor, channels)
+    question = Question(quantity, _stamp("from", first), _stamp("to", last), window, sensor, channels, area, vintage)
     with _store(_settings(data_dir=data_dir, database=database)) as store:
         frame = ask(store, question)
     if frame.empty:
@@ -358,9 +364,9 @@ def main() -> None:
     """Run the command line, and say in one line what went wrong."""
     try:
         app(prog_name="stadspuls")
-    except (BadSettings, BadQuestion, BadCatalogue, BadRecording) as error:
+    except (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadStatistics, BadMap, Refused) as error:
         _end(error, WRONG)
-    except (CannotStart, StoreError, BrokerRefused, TimeoutError, OSError) as error:
+    except (CannotStart, StoreError, BrokerRefused, Unreachable, TimeoutError, OSError) as error:
         _end(error, IMPOSSIBLE)
 
 
@@ -428,4 +434,4 @@ def _progress() -> Progress:
     return Progress(*columns, console=errors, transient=True)
 
 
-from hub import cli_services  # noqa: E402, F401 - registers collect, work, rollup and serve on `app`
+from hub import cli_areas, cli_services  # noqa: E402, F401 - register `areas`, collect, work, rollup and serve on `app`

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import NamedTuple
 
+from aggregates.areafigures import state_lines
 from aggregates.health import balances, state
 from aggregates.migrate import edition
 from aggregates.store import Store, StoreError
@@ -55,6 +56,7 @@ def _database(conninfo: str) -> Iterator[Finding]:
         yield Finding("proven", f"{now.reconciled:%Y-%m-%d %H:%M}Z" if now.reconciled else "not yet, runs nightly")
         yield Finding("sensors", f"{now.sensors} with {now.series} series, {now.unplaced} without a place")
         yield Finding("frozen days", str(now.frozen_days))
+        yield from (Finding(*line) for line in state_lines(store))
         yield Finding("dead letters", str(now.dead_letters))
         for line in balances(store):
             sums = f"{line.stored} stored + {line.duplicate} duplicate + {line.corrected} corrected"

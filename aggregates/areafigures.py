@@ -1,0 +1,91 @@
+"""
+What is asked of the areas in the store, as pandas frames: figures beside statistics, areas, and how sensors lie.
+
+`stadspuls areas join`, the API, `doctor` and the exports ask; `aggregates.query` asks for the windows of one area.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import shapely
+
+from aggregates.areas import NEAR
+from aggregates.join import beside
+from aggregates.query import BadQuestion, framed
+from aggregates.store import Store
+
+VIEWS = {"1h": "area_hour", "1d": "area_day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Windows of one quantity in `[first, last)` of all areas of a level, and the measures that stand beside them."""
+
+    quantity: str
+    first: datetime
+    last: datetime
+    window: str
+    vintage: int
+    level: str | None = None
+    measures: Sequence[str] = ()
+
+
+def newest_vintage(store: Store) -> int:
+    """Give the newest vintage that is loaded; raises BadQuestion where none is."""
+    ((vintage,),) = store.rows("area_newest")
+    if vintage is None:
+        raise BadQuestion("no areas are loaded, see `stadspuls areas load --help`")
+    return int(vintage)
+
+
+def joined(store: Store, asked: Join) -> pd.DataFrame:
+    """Answer with a row an area and window; nothing found is an empty frame with the same columns."""
+    with store.transaction(snapshot=True) as tx:
+        names, rows = tx.frame(
+            "area_joined", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
+            vintage=asked.vintage, level=asked.level,
+        )  # fmt: skip
+        cells = tx.rows("area_statistics_of", vintage=asked.vintage, measures=list(asked.measures), level=asked.level)
+    columns = ["code", "measure", "value", "attribute", "unit", "period", "vintage", "source", "licence"]
+    return beside(framed(names, rows), pd.DataFrame(cells, columns=columns), asked.measures)
+
+
+def areas(
+    store: Store, vintage: int, level: str | None = None, after: str = "", limit: int = 10_000
+) -> list[dict[str, Any]]:
+    """List areas by code, from the one behind `after`; those without a boundary have `lon` and `lat` null."""
+    names = ("vintage", "code", "level", "name", "municipality", "derived", "geometry", "sensors", "statistics")
+    rows = store.rows("areas", vintage=vintage, level=level, after=after, limit=limit)
+    return [_area(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _area(found: dict[str, Any]) -> dict[str, Any]:
+    shape = shapely.from_wkb(found["geometry"]) if found["geometry"] is not None else None
+    point = shapely.point_on_surface(shape) if shape is not None else None
+    place = {"lon": None, "lat": None} if point is None else {"lon": round(point.x, 6), "lat": round(point.y, 6)}
+    return {**found, **place, "geometry": shape}
+
+
+def state_lines(store: Store) -> Iterator[tuple[str, str, bool | None]]:
+    """Say for `doctor` what is loaded, what waits, and how the sensors of each vintage lie."""
+    ((marks, loads),) = store.rows("area_lag")
+    if not loads:
+        yield "areas", "none loaded", None
+        return
+    for vintage, municipality, part, title, *_ in store.rows("area_loads", vintage=None):
+        yield f"areas {vintage} {municipality}", f"{part}: {title}", None
+    yield "area hours waiting", f"{marks} marks", marks < 100_000
+    for vintage, status, count, example in store.rows("area_state"):
+        yield f"sensors {vintage} {status}", f"{count}, as {example}: {_ANSWERS[status]}", None
+
+
+_ANSWERS = {
+    "inside": "in one area",
+    "border": "on a border, in the first of its areas by code",
+    "overlap": "where areas overlap, in the one it lies deepest in",
+    "gap": f"in no area, within {NEAR:g} m of one: a gap of the map, not snapped",
+    "outside": "in no area that is loaded",
+}

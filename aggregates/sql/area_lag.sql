@@ -1,0 +1,1 @@
+SELECT count(*), (SELECT count(*) FROM area_load) FROM area_mark

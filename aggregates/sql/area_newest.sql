@@ -1,0 +1,1 @@
+SELECT max(vintage) FROM area
