@@ -62,10 +62,8 @@ def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
     lanes = classes["channel"].str.partition("/")
     known = classes.assign(kind=lanes[2])[(lanes[2] != "any") & (lanes[2] != "")]
     if known.empty or not known["kind"].isin(heavy).any():
-        found = ", ".join(sorted(known["kind"].unique())) or "none"
-        raise Refused(
-            f"classes {found}, expected one of {', '.join(heavy)}: a share needs sensors that tell them apart"
-        )
+        seen = ", ".join(sorted(known["kind"].unique())) or "none"
+        raise Refused(f"classes {seen}, expected one of {', '.join(heavy)}: a share needs sensors that tell them apart")
     whole = known.groupby(["sensor_id", "start"])["valid"].transform("all") & (
         known.groupby(["sensor_id", "start"])["channel"].transform("size")
         == known.groupby("sensor_id")["channel"].transform("nunique")

@@ -239,7 +239,7 @@ def _about_of(name: str, found: Sorted, vintage: int) -> About:
     about = next((about for about in found.abouts if table in (about.table_id, None) or not about.table_id), None)
     about = about or About(None, table)
     check_vintage(about, vintage, name)
-    return about
+    return about if about.title else About(f"Kerncijfers wijken en buurten {vintage}", table)
 
 
 def _municipal(said: dict[str, Any]) -> pd.DataFrame:

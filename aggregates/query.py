@@ -29,8 +29,8 @@ class Question:
     Windows of one quantity whose start lies in `[first, last)`.
 
     `sensor` None asks for all sensors. `channels` asks for every series instead of what each sensor counted. `area`
-    asks for the windows of an area itself, or with `sensor` or `channels` for those of what stands in it; `vintage` is
-    the year of its boundaries, None the newest. Raises BadQuestion at birth.
+    asks for the windows of an area itself, or with `sensor`, `members` or `channels` for those of what stands in it;
+    `vintage` is the year of its boundaries, None the newest. Raises BadQuestion at birth.
     """
 
     quantity: str
@@ -41,6 +41,7 @@ class Question:
     channels: bool = False
     area: str | None = None
     vintage: int | None = None
+    members: bool = False
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
@@ -59,7 +60,7 @@ class Question:
     @property
     def of_area(self) -> bool:
         """Whether the area's own windows are asked for, and not those of sensors in it."""
-        return self.area is not None and self.sensor is None and not self.channels
+        return self.area is not None and self.sensor is None and not (self.channels or self.members)
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:

@@ -128,7 +128,11 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
     """`stadspuls serve`: the HTTP side over the database."""
     conninfo = database(settings)
     collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
-    app = application(collector, lambda: {"ready": _answers(conninfo)})
+    app = application(
+        collector,
+        lambda: {"ready": _answers(conninfo)},
+        lambda: Store(conninfo, application="stadspuls api"),
+    )
     server = HttpServer(app, settings.http_host, settings.http_port)
     server.start()
     try:

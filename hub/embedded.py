@@ -150,7 +150,7 @@ class EmbeddedHub:
 
     def _start_http(self, undo: ExitStack) -> None:
         collector = HubCollector(lambda: Store(self.database, application="stadspuls metrics"), self._gauges())
-        app = application(collector, self.health)
+        app = application(collector, self.health, lambda: Store(self.database, application="stadspuls api"))
         self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
         undo.callback(self.http.stop, 2.0)
         self.http.start()

@@ -15,13 +15,19 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from aggregates.store import Store
+from hub.api import api
 from hub.metrics import exposition
 from hub.servers import CannotStart
 
 
-def application(collector: Collector, health: Callable[[], Mapping[str, object]]) -> FastAPI:
-    """Make the application; `health` gives at least `ready`, and what it stands on."""
+def application(
+    collector: Collector, health: Callable[[], Mapping[str, object]], store: Callable[[], Store] | None = None
+) -> FastAPI:
+    """Make the application; `health` gives at least `ready`, and what it stands on; with a `store` it has the API."""
     app = FastAPI(title="Stadspuls", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
+    if store is not None:
+        app.include_router(api(store))
 
     @app.get("/healthz")
     def healthz() -> JSONResponse:

@@ -1,0 +1,106 @@
+"""
+Exports of areas: Parquet partitioned the hive way, GeoParquet or GeoJSON, each with source, vintage and licence.
+
+Every row says the vintage; the sources and licences of everything in a file stand in its metadata and in `SOURCES.json`
+beside it. An open-data export refuses sources that may not be used commercially. `stadspuls areas export` calls it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from aggregates.indicators import Refused
+from aggregates.store import Store
+from ingest.sources import SOURCES, source_of_sensor
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One supplier of something in an export."""
+
+    source: str
+    title: str
+    licence: str
+    vintage: int | None = None
+    commercial_use: bool = True
+
+
+def origins(store: Store, figures: pd.DataFrame, vintage: int) -> list[Origin]:
+    """Name the suppliers of the area figures and of the areas and statistics of a vintage."""
+    sensors = {member for members in figures["members"].dropna().unique() for member in members.split()}
+    named = sorted({source_of_sensor(sensor) for sensor in sensors})
+    found = [
+        Origin(name, SOURCES[name].title, SOURCES[name].licence, None, SOURCES[name].commercial_use) for name in named
+    ]
+    loads = {(row[3], row[5]) for row in store.rows("area_loads", vintage=vintage)}
+    return found + [Origin("cbs", title, licence, vintage) for title, licence in sorted(loads)]
+
+
+def check_open(found: Iterable[Origin]) -> None:
+    """Raise Refused where something may not be used commercially, and so is no open data."""
+    closed = [f"{one.title} ({one.licence})" for one in found if not one.commercial_use]
+    if closed:
+        raise Refused(f"open data without restrictions cannot hold {'; '.join(closed)}")
+
+
+def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) -> int:
+    """Write figures as Parquet below `out`/vintage=/quantity=/level=/; give the number of files."""
+    note = _note(found)
+    count = 0
+    for (vintage, quantity, level), part in figures.groupby(["vintage", "quantity", "level"]):
+        folder = out / f"vintage={vintage}" / f"quantity={quantity}" / f"level={level}"
+        folder.mkdir(parents=True, exist_ok=True)
+        table = pa.Table.from_pandas(part.drop(columns=["vintage", "quantity", "level"]), preserve_index=False)
+        pq.write_table(_noted(table, note), folder / "figures.parquet")
+        count += 1
+    (out / "SOURCES.json").write_text(note, encoding="utf-8")
+    return count
+
+
+def export_areas(areas: list[dict[str, Any]], found: Iterable[Origin], out: Path, form: str) -> Path:
+    """Write areas with their statistics as `areas.geojson` or, GeoParquet, `areas.parquet`; give the path."""
+    out.mkdir(parents=True, exist_ok=True)
+    note = _note(found)
+    rows = [{name: one[name] for name in _AREA} | (one["statistics"] or {}) for one in areas]
+    shapes = [one["geometry"] for one in areas]
+    (out / "SOURCES.json").write_text(note, encoding="utf-8")
+    if form == "geojson":
+        path = out / "areas.geojson"
+        features = [_feature(row, shape) for row, shape in zip(rows, shapes, strict=True)]
+        whole = {"type": "FeatureCollection", "sources": json.loads(note), "features": features}
+        path.write_text(json.dumps(whole), encoding="utf-8")
+        return path
+    path = out / "areas.parquet"
+    table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
+    wkb = [None if shape is None else shapely.to_wkb(shape) for shape in shapes]
+    table = table.append_column("geometry", pa.array(wkb, pa.binary()))
+    kinds = sorted({shape.geom_type for shape in shapes if shape is not None})
+    column = {"encoding": "WKB", "geometry_types": kinds}
+    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    pq.write_table(_noted(table, note, geo=json.dumps(geo)), path)
+    return path
+
+
+_AREA = ("vintage", "code", "level", "name", "municipality", "derived", "sensors")
+
+
+def _note(found: Iterable[Origin]) -> str:
+    return json.dumps([{name: getattr(one, name) for name in Origin.__slots__} for one in found], ensure_ascii=False)
+
+
+def _noted(table: pa.Table, note: str, **more: str) -> pa.Table:
+    known: dict[bytes, bytes] = table.schema.metadata or {}
+    added = {name.encode(): text.encode() for name, text in {"sources": note, **more}.items()}
+    return table.replace_schema_metadata({**known, **added})
+
+
+def _feature(row: dict[str, Any], shape: Any) -> dict[str, Any]:
+    geometry = None if shape is None else json.loads(shapely.to_geojson(shape))
+    return {"type": "Feature", "geometry": geometry, "properties": row}
