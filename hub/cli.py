@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,9 +47,11 @@ from ingest.sender import BrokerRefused, Sender
 from ingest.sitetable import import_table
 from streams.maintain import maintain as maintain_store
 from streams.maintain import thaw as thaw_store
+from streams.reconcile import first_day
 from streams.reconcile import reconcile as reconcile_store
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
+LARGEST_REPLAY = 1_000_000  # bytes; with its topic a larger payload is more than a broker takes
 
 app = typer.Typer(
     name="stadspuls", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -201,7 +203,8 @@ def sensors_list(
     Example: stadspuls sensors list --source ndw
     """
     with _store(_settings(data_dir=data_dir, database=database)) as store:
-        write(pd.DataFrame(list_sensors(store, source, limit=1_000_000)), form, None)
+        frame = pd.DataFrame(list_sensors(store, source, limit=1_000_000))
+    write(frame.astype({"lanes": "Int64"}) if "lanes" in frame else frame, form, None)
 
 
 @letters_app.command("list")
@@ -243,7 +246,8 @@ def letters_replay(
     """
     settings = _settings(data_dir=data_dir, broker=broker, database=database)
     with _store(settings) as store, Sender(_broker(settings)) as sender:
-        whole = [letter for letter in dead_letters(store, source, reason, limit) if letter.whole]
+        fits = (letter for letter in dead_letters(store, source, reason, limit) if letter.size < LARGEST_REPLAY)
+        whole = [letter for letter in fits if letter.whole]
         for letter in whole:
             sender.publish(letter.topic, letter.payload or b"")
         sender.flush()
@@ -253,7 +257,7 @@ def letters_replay(
 
 @app.command()
 def reconcile(
-    first: Annotated[str | None, flag("from", "first UTC day (default: the oldest that changed)")] = None,
+    first: Annotated[str | None, flag("from", "first UTC day (default: the first there is)")] = None,
     last: Annotated[str | None, flag("to", "end of the range, exclusive (default: tomorrow)")] = None,
     repair: Annotated[bool, flag("repair", "recompute what differs")] = False,
     database: Database = None,
@@ -264,9 +268,9 @@ def reconcile(
 
     Example: stadspuls reconcile --from 2024-06-01 --to 2024-07-01
     """
-    begin = _stamp("from", first).date() if first else date(2000, 1, 1)
     end = _stamp("to", last).date() if last else datetime.now(UTC).date() + timedelta(days=1)
     with _store(_settings(data_dir=data_dir, database=database)) as store:
+        begin = _stamp("from", first).date() if first else first_day(store) or end
         found = list(reconcile_store(store, begin, end, repair=repair))
     shown = [(d.day, d.level, d.compared, len(d.windows)) for d in found if d.compared or d.windows]
     print_table(pd.DataFrame(shown, columns=["day", "level", "compared", "different"]))

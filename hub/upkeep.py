@@ -6,14 +6,14 @@ What must be done again and again: roll-ups, retention, and the nightly proof.
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from aggregates.areastore import roll_areas
 from aggregates.store import Store, StoreError
 from streams.maintain import maintain
-from streams.reconcile import changed_days, note_reconciled, reconcile
+from streams.reconcile import changed_days, last_proof, note_reconciled, reconcile
 from streams.rollup import roll_up
 
 NIGHT = 2  # o'clock UTC, when the proof is made
@@ -40,7 +40,7 @@ class Upkeep:
         self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
         self._stop = threading.Event()
         self._hour: datetime | None = None
-        self._proven: date | None = None
+        self._proven: datetime | None = None
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
@@ -68,9 +68,19 @@ class Upkeep:
         if hour != self._hour:
             maintain(self._store, now, self._retention)
             self._hour = hour
-        if now.hour == NIGHT and self._proven != now.date():
+        self._prove_if_due(now)
+
+    def _prove_if_due(self, now: datetime) -> None:
+        """Prove once after every `NIGHT` o'clock, be it late: a hub that sleeps at night is proven when it wakes."""
+        night = now.replace(hour=NIGHT, minute=0, second=0, microsecond=0)
+        night -= DAY if night > now else timedelta(0)
+        self._proven = self._proven or last_proof(self._store)
+        if self._proven is None:  # nothing to prove yet: the first night proves what is written from now on
+            note_reconciled(self._store, now)
+            self._proven = now
+        if self._proven < night:
             self._prove(now)
-            self._proven = now.date()
+            self._proven = now
 
     def _prove(self, now: datetime) -> None:
         """Compare the days that changed since the last proof, and repair what differs."""

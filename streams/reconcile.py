@@ -49,12 +49,26 @@ def reconcile(store: Store, first: date, last: date, *, repair: bool = False) ->
 
 
 def changed_days(store: Store) -> list[date]:
-    """The UTC days with readings that came since the last proof; `note_reconciled` moves that point."""
+    """The UTC days with hours that were written since the last proof; `note_reconciled` moves that point."""
     return [day for (day,) in store.rows("changed_days")]
 
 
+def first_day(store: Store) -> date | None:
+    """The UTC day of the first window there is."""
+    ((day,),) = store.rows("first_day")
+    found: date | None = day
+    return found
+
+
+def last_proof(store: Store) -> datetime | None:
+    """When everything written before was proven; None before the first time."""
+    ((at,),) = store.rows("last_proof")
+    found: datetime | None = at
+    return found
+
+
 def note_reconciled(store: Store, at: datetime) -> None:
-    """Remember that everything received before `at` is proven."""
+    """Remember that everything written before `at` is proven."""
     store.rows("reconciled", at=at)
 
 

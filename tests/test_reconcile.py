@@ -158,13 +158,15 @@ def test_day_that_freezes_after_the_comparison_is_left_alone(store: Store, datab
 
 
 def test_changed_days_begin_at_the_last_proof(store: Store) -> None:
-    """What was received since is to be proven, however old it is."""
+    """What was written since is to be proven, however old it is."""
+    note_reconciled(store, datetime(2024, 1, 1, tzinfo=UTC))
     fill(store)
     assert changed_days(store) == [START.date()]
-    note_reconciled(store, LATER + timedelta(seconds=1))
+    note_reconciled(store, datetime.now(UTC))
     assert changed_days(store) == []
     old = Reading("stadspuls/s", "", "no2", 60, datetime(2001, 1, 1, tzinfo=UTC), 5.0)
     Pipeline(store).store(Batch(columns([old], [LATER + timedelta(hours=1)])))
+    roll_up(store, LATER)
     assert changed_days(store) == [date(2001, 1, 1)]
 
 

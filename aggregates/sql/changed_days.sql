@@ -1,3 +1,4 @@
--- The UTC days with readings that came or changed since the last proof.
+-- The UTC days with hours that were written since the last proof: by the time of the roll-up, not of receipt, for a batch may
+-- wait long for its commit.
 SELECT DISTINCT (start AT TIME ZONE 'UTC')::date
-FROM reading WHERE received_at >= coalesce((SELECT reconciled FROM rollup), '-infinity') ORDER BY 1
+FROM window_1h WHERE computed_at >= (SELECT reconciled FROM rollup) ORDER BY 1

@@ -8,7 +8,7 @@ CASE WHEN q.aggregation = 'sum' AND w.readings > 0 THEN w.total / nullif(w.cover
 CASE WHEN q.aggregation = 'weighted_mean' THEN w.weight / nullif(w.harmonic, 0) END AS space_mean,
 w.minimum, w.maximum, w.readings, w.nothing, w.flagged, w.failed, w.warned,
 CASE WHEN w.covered IS NOT NULL THEN least(1, w.covered / w.length) END AS coverage,
-CASE WHEN q.hours IS NULL OR w.length <= 3600 OR s.period >= 86400
+CASE WHEN q.hours IS NULL OR w.length <= 3600 OR s.period > 3600
      THEN coalesce(w.covered / w.length >= q.coverage, false)
      ELSE w.valid_hours >= q.hours END AS valid,
 w.status, w.revision, w.computed_at, q.aggregation, w.weight, w.weighted, w.covered, w.length, s.alone,

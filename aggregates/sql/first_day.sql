@@ -1,0 +1,1 @@
+SELECT (min(start) AT TIME ZONE 'UTC')::date FROM window_1d

@@ -1,0 +1,1 @@
+SELECT reconciled FROM rollup
