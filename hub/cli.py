@@ -368,7 +368,7 @@ def main() -> None:
     """Run the command line, and say in one line what went wrong."""
     try:
         app(prog_name="stadspuls")
-    except (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadStatistics, BadMap, Refused) as error:
+    except (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadPayload, BadStatistics, BadMap, Refused) as error:
         _end(error, WRONG)
     except (CannotStart, StoreError, BrokerRefused, Unreachable, TimeoutError, OSError) as error:
         _end(error, IMPOSSIBLE)
