@@ -16,7 +16,6 @@ from hub.logging import set_up_logging
 from hub.output import errors
 from hub.settings import Settings, load
 
-
 Kafka = Annotated[str | None, flag("kafka", "Kafka servers, host:port[,host:port]")]
 MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
 SlotsDir = Annotated[str | None, flag("slots-dir", "directory that all collectors share")]

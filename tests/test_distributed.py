@@ -18,10 +18,13 @@ from ingest.address import Address
 from ingest.decoding import decode
 from ingest.readings import Message
 from ingest.sender import Sender
+from ingest.slots import lost_slots
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
 from tests.databases import differences, fresh_database
 from tests.distributed import DistributedHub, distributed_hub
+from tests.lines import until
+from tests.test_hub import TestRealInput as EmbeddedRealInput
 from tests.test_hub import counts
 
 pytestmark = pytest.mark.kafka
@@ -114,8 +117,8 @@ class TestKilled:
             ):
                 self.publish_and_kill(hub, server, said)
                 hub.settle()
-                self.check(hub, postgres, said)
-                print(f"restarts: {supervised.restarts}")
+                check(hub, postgres, said)
+                assert supervised.restarts >= 4
         finally:
             server.stop()
 
@@ -139,18 +142,19 @@ class TestKilled:
                 server.start()
             out.flush(60)
 
-    def check(self, hub: DistributedHub, postgres: str, said: list[tuple[str, bytes]]) -> None:
-        """Compare with one quiet run."""
-        with fresh_database(postgres) as quiet, closing(Store(quiet)) as store:
-            now = datetime.now(UTC)
-            Pipeline(store).store(decode([Message(topic, payload, now) for topic, payload in said]))
-            roll_up(store, now)
-            assert differences(hub.database, quiet) == []
-        with closing(Store(hub.database)) as store:
-            (balance,) = balances(store)
-        assert balance.stored == len(said)
-        assert balance.holds
-        hub.run("reconcile", "--from=2026-03-01", "--to=2026-03-08")
+
+def check(hub: DistributedHub, postgres: str, said: list[tuple[str, bytes]]) -> None:
+    """Compare with one quiet run."""
+    with fresh_database(postgres) as quiet, closing(Store(quiet)) as store:
+        now = datetime.now(UTC)
+        Pipeline(store).store(decode([Message(topic, payload, now) for topic, payload in said]))
+        roll_up(store, now)
+        assert differences(hub.database, quiet) == []
+    with closing(Store(hub.database)) as store:
+        (balance,) = balances(store)
+    assert balance.stored == len(said)
+    assert balance.holds
+    hub.run("reconcile", "--from=2026-03-01", "--to=2026-03-08")
 
 
 def kill(server: EmbeddedPostgres) -> None:
@@ -158,3 +162,74 @@ def kill(server: EmbeddedPostgres) -> None:
     process = server.process()
     assert process is not None
     process.kill()
+
+
+class TestScaling:
+    """Services come and go while data flow."""
+
+    def test_workers_and_collectors_come_and_go(self, tmp_path: Path, postgres: str) -> None:
+        """Workers join and leave, one of two collectors stops for good, a lost slot is drained: no figure changes."""
+        said = numbered(6000)
+        with fresh_database(postgres) as database, distributed_hub(tmp_path, database, collectors=2) as hub:
+            with sender(hub) as out:
+                publish(out, said[:1500])
+                joining = hub.service("work").start().wait_ready()
+                publish(out, said[1500:3000])
+                assert hub.collectors[1].stop() == 0
+                assert lost_slots(tmp_path / "slots") == []
+                publish(out, said[3000:4500])
+                assert joining.stop() == 0
+                again = hub.service("collect").start().wait_ready()
+                slot = again.health()["slot"]
+                again.kill()
+                publish(out, said[4500:])
+                assert lost_slots(tmp_path / "slots") == [slot]
+                hub.run("collect", f"--drain={slot}")
+                assert lost_slots(tmp_path / "slots") == []
+            hub.settle()
+            check(hub, postgres, said)
+
+    def test_last_collector_leaves_nothing_unheard(self, tmp_path: Path, postgres: str) -> None:
+        """What is published while the only collector is restarted waits for it; draining it is refused."""
+        said = numbered(600)
+        with fresh_database(postgres) as database, distributed_hub(tmp_path, database) as hub, sender(hub) as out:
+            (collector,) = hub.collectors
+            assert collector.stop() == 0
+            publish(out, said)
+            hub.run("collect", "--drain=0", code=3)
+            collector.start().wait_ready()
+            hub.settle()
+            check(hub, postgres, said)
+
+    def test_second_rollup_takes_over(self, tmp_path: Path, postgres: str) -> None:
+        """Of two roll-ups one works; when it is killed the other one does."""
+        with fresh_database(postgres) as database, distributed_hub(tmp_path, database) as hub:
+            second = hub.service("rollup").start().wait_ready()
+            assert (hub.rollup.metric("stadspuls_rollup_leads"), second.metric("stadspuls_rollup_leads")) == (1, 0)
+            hub.rollup.kill()
+            until(lambda: second.metric("stadspuls_rollup_leads") == 1)
+            with sender(hub) as out:
+                publish(out, numbered(60))
+            until(lambda: fetched(database, "SELECT count(*) FROM window_1h") == [(1,)])
+
+
+class TestRealInput(EmbeddedRealInput):
+    """The recorded minute of the whole country and a month of air, by the scenarios of the embedded hub."""
+
+    @pytest.fixture
+    def hub(self, tmp_path: Path, postgres: str) -> Iterator[DistributedHub]:
+        """A distributed hub in the place of the embedded one."""
+        with fresh_database(postgres) as database, distributed_hub(tmp_path, database, workers=2) as made:
+            yield made
+
+
+def numbered(count: int) -> list[tuple[str, bytes]]:
+    """Make messages, one minute after the other."""
+    return [("stadspuls/stadspuls/bridge", counts(minute, minute % 11)) for minute in range(count)]
+
+
+def publish(out: Sender, said: list[tuple[str, bytes]]) -> None:
+    """Publish messages and wait until the broker has them."""
+    for topic, payload in said:
+        out.publish(topic, payload)
+    out.flush(60)
