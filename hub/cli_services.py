@@ -40,13 +40,13 @@ def collect_command(
     settings = _settings(kafka=kafka, broker=broker, slots_dir=slots_dir, metrics_port=metrics_port, data_dir=data_dir)
     stop = _stop_signals()
     with Collect(settings, drain) as collecting:
-        while not (stop.is_set() or collecting.failed.is_set() or collecting.wait_ready(0.2)):
+        while not (stop.is_set() or collecting.broken or collecting.wait_ready(0.2)):
             pass
         errors.print(f"ready  collector in slot {collecting.slot}")
-        while drain is None and not collecting.failed.is_set() and not stop.wait(0.5):
+        while drain is None and not collecting.broken and not stop.wait(0.5):
             pass
         errors.print("stopping")
-    if collecting.failed.is_set():
+    if collecting.broken:
         errors.print("error: the collector failed, see the log; nothing unacknowledged is lost")
         raise typer.Exit(IMPOSSIBLE)
     if drain is not None and not collecting.emptied:

@@ -46,7 +46,6 @@ class Collect:
 
     Leaving it finishes what was taken. Where another collector stays, the broker's session of this slot is emptied and
     ended; the last one keeps it, for what is published until the next one starts. `emptied` tells which it was.
-    `failed` is set when nothing more can be acknowledged.
     """
 
     def __init__(self, settings: Settings, slot: int | None = None) -> None:
@@ -79,6 +78,11 @@ class Collect:
         self._undo.close()
 
     @property
+    def broken(self) -> bool:
+        """Tell whether nothing is acknowledged any more, for a bug: the log says which."""
+        return self.failed.is_set() or self.log.failed is not None
+
+    @property
     def slot(self) -> int:
         """The number of the slot that this collector has."""
         return self._slot.number
@@ -97,7 +101,7 @@ class Collect:
             raise CannotStart(str(error)) from error
 
     def _stop(self) -> None:
-        if self.failed.is_set():
+        if self.broken:
             self.receiver.stop(0.1)
         elif self._slot.may_leave():
             self.emptied = self.receiver.leave(_DRAIN_WITHIN)
@@ -114,7 +118,7 @@ class Collect:
 
     def _health(self) -> dict[str, object]:
         return {
-            "ready": self.receiver.ready.is_set() and not self.failed.is_set(),
+            "ready": self.receiver.ready.is_set() and not self.broken,
             "slot": self.slot,
             "messages_received": self.receiver.received,
             "messages_in_flight": self.receiver.in_flight,
