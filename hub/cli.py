@@ -42,6 +42,7 @@ from hub.servers import CannotStart
 from hub.settings import BadSettings, Settings, load
 from ingest.address import Address
 from ingest.catalogue import BadCatalogue, read_catalogue
+from ingest.readings import BadPayload
 from ingest.registry import load_formats
 from ingest.sender import BrokerRefused, Sender
 from ingest.sitetable import import_table
