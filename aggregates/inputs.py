@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -116,7 +117,12 @@ def _sort(document: Document, found: Sorted) -> None:
         _sort_rows(name, pd.read_parquet(io.BytesIO(data)), found)
     elif data[:4] == b"\x00\x00\x27\x0a" and document.path:
         found.maps += [(name, one) for one in read_map(str(document.path), name)]
-    elif data[:15] == b"SQLite format 3" or (data[:2] == b"PK" and _has_shapes(data)):
+    elif data[:15] == b"SQLite format 3":
+        with tempfile.NamedTemporaryFile(suffix=".gpkg") as file:  # GDAL wants the suffix
+            file.write(data)
+            file.flush()
+            found.maps += [(name, one) for one in read_map(file.name, name)]
+    elif data[:2] == b"PK" and _has_shapes(data):
         found.maps += [(name, one) for one in read_map(data, name)]
     elif data[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

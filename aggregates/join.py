@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from aggregates.query import BadQuestion
+from aggregates.indicators import Refused
 
 
-class MixedVintages(BadQuestion):
+class MixedVintages(Refused):
     """Two vintages in one join: areas with one code are not one area, and figures of two years not one figure."""
 
 

@@ -22,6 +22,8 @@ _NUMBER = re.compile(r"(-?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)\s*(\*{0,2})")
 _STARS = {"*": "provisional", "**": "revised provisional"}
 NOT_GIVEN = "not given: unknown, not reliable or secret"
 CANNOT_OCCUR = "cannot occur"
+EMPTY = "not in the answer: empty at the source"
+_UNSPECIFIC = (NOT_GIVEN, EMPTY, SYMBOLS["."])  # a threshold says more
 
 
 class BadStatistics(ValueError):  # noqa: N818 - the reaction is the name: the user gives another file
@@ -163,10 +165,9 @@ def read_observations(
             raise BadStatistics(f"observation {key} of {code} for a second time")
         found[code, name] = (code, name, value, content, reason if attribute == "None" else attribute, unit, key)
     keys = {name: (row[5], row[6]) for (_, name), row in found.items()}
-    empty = "not in the answer: empty at the source"
     for code in {code for code, _ in found}:
         for name, (unit, key) in keys.items():
-            found.setdefault((code, name), (code, name, None, None, empty, unit, key))
+            found.setdefault((code, name), (code, name, None, None, EMPTY, unit, key))
     return Statistics(about, _explained(list(found.values())), {c: n for c, n in (names or {}).items() if is_code(c)})
 
 
@@ -204,6 +205,7 @@ def _explained(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
         if (rule := measure.below) and rule.measure in values and measure.name in values:
             few = values.index[values[rule.measure] < rule.least]
             hidden = (cells["measure"] == measure.name) & cells["value"].isna() & cells["code"].isin(few)
+            hidden &= cells["attribute"].isin(_UNSPECIFIC)
             cells.loc[hidden, "attribute"] = f"withheld: fewer than {rule.least:g} {rule.measure}"
     return cells
 
