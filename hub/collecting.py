@@ -58,11 +58,12 @@ class Collect:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             settings = self._settings
+            log_of, address = topics(settings), broker(settings)
             load_formats(settings.mappings)
             self._slot = undo.enter_context(self._take_slot())
-            self.log = KafkaLog(topics(settings), settings.batch_readings * 2)
+            self.log = KafkaLog(log_of, settings.batch_readings * 2)
             self.receiver = LeavingReceiver(
-                broker(settings), subscriptions(), self._slot.number, GROUP, settings.broker_connections,
+                address, subscriptions(), self._slot.number, GROUP, settings.broker_connections,
                 Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
             )  # fmt: skip
             sites = SiteTable(settings.data_dir / SITES_FILE)

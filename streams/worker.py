@@ -171,7 +171,8 @@ class Worker:
             for partition, known in behind.items():  # Faust's own seek, which follows, leaves out offset 0
                 await app.consumer.seek(partition, known)
         _log.info("partitions dealt out", partitions=len(committed), rebalances=self.progress.rebalances)
-        self.progress.ends = dict.fromkeys(((p.topic, p.partition) for p in committed), 0)
+        tops = await app.consumer.highwaters(*committed)
+        self.progress.ends = {(p.topic, p.partition): tops.get(p) or 0 for p in committed}
         self.progress.stored.update(stored)
 
     # In the thread.

@@ -117,6 +117,7 @@ def test_stores_and_stops_in_time(line: Line) -> None:
     line.put(0, 10)
     worker = line.worker()
     line.wait_stored(10 * len(SENSORS))
+    until(lambda: worker.metric("stadspuls_work_lag") == 0)
     assert worker.stop(15) == 0
     line.put(10, 12)
     again = line.worker()
