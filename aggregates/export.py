@@ -1,7 +1,7 @@
 """
 Exports of areas: Parquet partitioned the hive way, GeoParquet or GeoJSON, each with source, vintage and licence.
 
-Every row says the vintage; the sources and licences of everything in a file stand in its metadata and in `SOURCES.json`
+Every row says the vintage; the sources and licences of everything in a file stand in its metadata and in `_SOURCES.json`
 beside it. An open-data export refuses sources that may not be used commercially. `stadspuls areas export` calls it.
 """
 
@@ -60,7 +60,7 @@ def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) ->
         table = pa.Table.from_pandas(part.drop(columns=["vintage", "quantity", "level"]), preserve_index=False)
         pq.write_table(_noted(table, note), folder / "figures.parquet")
         count += 1
-    (out / "SOURCES.json").write_text(note, encoding="utf-8")
+    (out / "_SOURCES.json").write_text(note, encoding="utf-8")
     return count
 
 
@@ -70,7 +70,7 @@ def export_areas(areas: list[dict[str, Any]], found: Iterable[Origin], out: Path
     note = _note(found)
     rows = [{name: one[name] for name in _AREA} | (one["statistics"] or {}) for one in areas]
     shapes = [one["geometry"] for one in areas]
-    (out / "SOURCES.json").write_text(note, encoding="utf-8")
+    (out / "_SOURCES.json").write_text(note, encoding="utf-8")
     if form == "geojson":
         path = out / "areas.geojson"
         features = [_feature(row, shape) for row, shape in zip(rows, shapes, strict=True)]
