@@ -101,7 +101,7 @@ def week_profile(hours: pd.DataFrame, zone: str) -> pd.DataFrame:
     """
     good = hours[hours["valid"] & hours["value"].notna()]
     local = good["start"].dt.tz_convert(zone)
-    at = (local.dt.dayofweek * 24 + local.dt.hour).rename("hour_of_week")
+    at = (local.dt.day_of_week * 24 + local.dt.hour).rename("hour_of_week")
     found = good.groupby(at)["value"].agg(mean="mean", hours="size").reindex(range(168))
     found["hours"] = found["hours"].fillna(0).astype(int)
     return found.rename_axis("hour_of_week").reset_index().assign(label=WEEK)
