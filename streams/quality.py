@@ -80,8 +80,9 @@ def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, 
     one sensor and start are compared apart, so that it does not matter whether they met in one batch.
     """
     marks = np.zeros(len(value), dtype=np.int32)
-    adds_up = quantity.each(_adds_up, bool)
-    rows = np.flatnonzero(adds_up & channel.each(lambda word: "/" in word, bool))
+    if not any("/" in word and not word.endswith("/any") for word in channel.words):
+        return marks
+    rows = np.flatnonzero(quantity.each(_adds_up, bool) & channel.each(lambda word: "/" in word, bool))
     if not len(rows):
         return marks
     lanes: dict[str, int] = {}

@@ -6,7 +6,7 @@ after the catalogue was imported anew.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +61,8 @@ class SeriesBook:
                 tx.rows("know_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
             missing = [key for key in keys if key not in self._known]
             learned = self._learned(tx, missing) if missing else {}
-        self._remember(learned)  # after the commit: numbers that were rolled back belong to nobody
+        if learned:  # after the commit: numbers that were rolled back belong to nobody
+            self._remember(learned)
         lines: NDArray[Any] = self._lines[np.array([self._known[key] for key in keys], dtype=int)[row_key]]
         return lines
 
@@ -108,10 +109,7 @@ def _keys(readings: pa.RecordBatch) -> tuple[list[Key], NDArray[np.int64]]:
     sizes = [max(1, len(words)) for _, words in columns] + [max(1, len(periods))]
     combined = np.ravel_multi_index([code.astype(np.int64) for code in codes], sizes)
     distinct, row_key = np.unique(combined, return_inverse=True)
-    sensor, quantity, channel, period = (at.tolist() for at in np.unravel_index(distinct, sizes))
-    words = [words for _, words in columns]
-    keys = [
-        (words[0][s], words[1][q], words[2][c], int(periods[p]))
-        for s, q, c, p in zip(sensor, quantity, channel, period, strict=True)
-    ]
-    return keys, row_key
+    places = (at.tolist() for at in np.unravel_index(distinct, sizes))
+    words: list[list[Any]] = [*(words for _, words in columns), periods.tolist()]
+    keys = zip(*(map(known.__getitem__, at) for known, at in zip(words, places, strict=True)), strict=True)
+    return cast("list[Key]", list(keys)), row_key

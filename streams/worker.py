@@ -1,9 +1,12 @@
 """
-The Faust door: batches off Kafka into the store, one record at a time and in order.
+The Faust door: batches off Kafka into the store, in the order of each partition.
 
 `ingest.kafka` put them there; `hub.distributed` hands over the store, which is `streams.pipeline` as in the embedded
 mode. The database is the checkpoint: the position of a record is committed with its readings, and the consumer group
 is only ever set back to it, never forward. Reading a record again is harmless, skipping one is not.
+
+While one transaction runs, records gather; those of one partition are then stored together, so that a database that is
+slow gets larger transactions, as it does in the embedded mode.
 """
 
 import asyncio
@@ -12,7 +15,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +30,8 @@ from ingest.records import BadRecord, read_record
 from streams.pipeline import Position, Stopped
 
 SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to others
-PREFETCHED = 16  # records
+PREFETCHED = 16  # records that Faust holds
+WAITING = 64  # records, of up to 512 kB, that wait to be stored together
 LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka takes the worker for hung
 LARGEST_FETCH = 4 << 20
 _LONGEST_WAIT = 5.0
@@ -52,6 +56,7 @@ class Progress:
     """What a worker has done and has before it, for its metrics."""
 
     records: int = 0
+    transactions: int = 0
     readings: int = 0
     seconds: float = 0.0  # spent storing
     poisoned: int = 0
@@ -85,6 +90,8 @@ class Worker:
     ) -> None:
         self.progress = Progress()
         self._store, self._positions, self._stop, self._on_failure = store, positions, stop, on_failure
+        self._waiting: list[Any] = []
+        self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "store")
         self._scratch = tempfile.TemporaryDirectory(prefix="stadspuls-worker-")
         self._app: Any = self._make_app(servers, topics, group)
@@ -132,14 +139,43 @@ class Worker:
         )
         topic = app.topic(*topics, value_serializer="raw", key_serializer="raw")
         app.agent(topic, name="store", concurrency=1)(self._agent)
+        app.on_partitions_revoked.connect(self._forget)
         app.on_rebalance_complete.connect(self._set_back)
         return app
 
     async def _agent(self, stream: Any) -> None:
         # None of the `take` family: they acknowledge in `finally`, also what was not stored.
-        async for event in stream.noack().events():
-            await self._in_thread(self._store_record, event.message)
-            await stream.ack(event)
+        storing = asyncio.ensure_future(self._store_waiting(stream))
+        try:
+            async for event in stream.noack().events():
+                self._waiting.append(event)
+                self._arrived.set()
+                while len(self._waiting) >= WAITING:
+                    await asyncio.sleep(0.005)
+        finally:
+            storing.cancel()
+
+    async def _store_waiting(self, stream: Any) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while events := self._take():
+                await self._in_thread(self._store_records, [event.message for event in events])
+                for event in events:
+                    await stream.ack(event)
+
+    def _take(self) -> list[Any]:
+        """Take what waits of the partition whose record came first."""
+        if not self._waiting:
+            return []
+        first = self._waiting[0].message.tp
+        taken = [event for event in self._waiting if event.message.tp == first]
+        self._waiting = [event for event in self._waiting if event.message.tp != first]
+        return taken
+
+    async def _forget(self, app: Any, revoked: Any, **_: object) -> None:
+        """Let go of records that wait while partitions are dealt out anew: they are read again."""
+        self._waiting = []
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Run what blocks; the process ends when it fails, and waits for its end when it stops."""
@@ -188,18 +224,21 @@ class Worker:
                     raise Stopped("the database did not come back before the worker stopped") from error
                 wait = min(wait * 2, _LONGEST_WAIT)
 
-    def _store_record(self, message: Any) -> None:
-        home = (message.topic, message.partition)
-        batch = self._batch(message)
+    def _store_records(self, messages: Sequence[Any]) -> None:
+        """Store records of one partition, in their order, and note how far that is."""
+        last = messages[-1]
+        home, reach = (last.topic, last.partition), last.offset + 1
+        batch = Batch.concat([self._batch(message) for message in messages])
         begun = time.monotonic()
-        self._store(batch, Position(*home, message.offset + 1))
+        self._store(batch, Position(*home, reach))
         done = self.progress
         done.seconds += time.monotonic() - begun
-        done.records += 1
+        done.transactions += 1
+        done.records += len(messages)
         done.readings += len(batch)
-        done.stored[home] = message.offset + 1
+        done.stored[home] = reach
         if home in done.ends:
-            done.ends[home] = max(self._app.consumer.highwater(message.tp) or 0, message.offset + 1)
+            done.ends[home] = max(self._app.consumer.highwater(last.tp) or 0, reach)
 
     def _batch(self, message: Any) -> Batch:
         """Decode a record; what no collector of ours can have written becomes a dead letter."""

@@ -41,6 +41,7 @@ class Traffic:
             "period": [60] * self.series,
         }
         store.rows("know_series", **wanted)
+        store.rows("mark_alone", sensor_id=self.sensors)
         found = np.array([row[:2] for row in store.rows("find_series", **wanted)])
         numbers: NDArray[Any] = found[np.argsort(found[:, 0]), 1]
         return numbers
