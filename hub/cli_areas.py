@@ -24,7 +24,7 @@ from aggregates.inputs import Document, Gathered, gather
 from aggregates.measures import MEASURES, THEMES
 from aggregates.query import BadQuestion, Question
 from aggregates.store import Store
-from hub.cli import Database, Directory, _progress, _settings, _stamp, _store, app, flag
+from hub.commands.common import Database, Directory, app, flag, open_store, progress_bar, settings_of, stamp
 from hub.output import Format, errors, write
 
 areas_app = typer.Typer(no_args_is_help=True, help="Areas of CBS, and what sensors say of them.", rich_markup_mode=None)
@@ -53,7 +53,7 @@ def areas_load(
     Example: stadspuls areas load --vintage 2024 --municipality GM0014 --municipality GM0772
     """
     codes = _municipalities(municipality)
-    settings = _settings(data_dir=data_dir, database=database)
+    settings = settings_of(data_dir=data_dir, database=database)
     documents = [Document.read(path) for path in from_file or ()]
     found = gather(documents, vintage, codes)
     missing = [part for part, given in (("boundaries", found.areas), ("statistics", found.statistics)) if not given]
@@ -62,7 +62,7 @@ def areas_load(
             documents += _fetch(cbs, missing, vintage, codes, needed=not documents)
         found = gather(documents, vintage, codes)
     _check_complete(found, vintage, codes)
-    with _store(settings) as store:
+    with open_store(settings) as store:
         _store_areas(store, vintage, codes, found)
 
 
@@ -76,7 +76,7 @@ def _municipalities(given: list[str]) -> list[str]:
 
 @contextmanager
 def _fetching(cbs: Cbs) -> Iterator[Cbs]:
-    with _progress() as progress, cbs:
+    with progress_bar() as progress, cbs:
         task = progress.add_task("pages fetched", total=None)
         cbs.on_page = lambda: progress.advance(task)
         yield cbs
@@ -136,7 +136,7 @@ def areas_join(
 
     Example: stadspuls areas join --quantity no2 --from 2024-06-01 --to 2024-07-01 --window 1d --level buurt
     """
-    with _store(_settings(data_dir=data_dir, database=database)) as store:
+    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
         if anew:
             mark_all(store)
         errors.print(f"{roll_areas(store)} days of quantities made")
@@ -169,7 +169,7 @@ def _join(
 def _range(first: str | None, last: str | None) -> tuple[datetime, datetime]:
     if first is None or last is None:
         raise BadQuestion("no range, expected --from and --to")
-    return _stamp("from", first), _stamp("to", last)
+    return stamp("from", first), stamp("to", last)
 
 
 @areas_app.command("list")
@@ -185,7 +185,7 @@ def areas_list(
 
     Example: stadspuls areas list --vintage 2024 --level wijk
     """
-    with _store(_settings(data_dir=data_dir, database=database)) as store:
+    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
         found = areas(store, vintage or newest_vintage(store), level, limit=1_000_000)
     shown = ("vintage", "code", "level", "name", "lon", "lat", "derived", "sensors")
     rows = [{name: one[name] for name in shown} | (one["statistics"] or {}) for one in found]
@@ -229,7 +229,7 @@ def areas_export(
     """
     if shape not in ("geojson", "geoparquet"):
         raise BadQuestion(f"shape {shape!r}, expected geojson or geoparquet")
-    with _store(_settings(data_dir=data_dir, database=database)) as store:
+    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
         year = vintage or newest_vintage(store)
         if quantity is None:
             found = origins(store, pd.DataFrame({"members": []}), year)
@@ -266,12 +266,12 @@ def areas_indicator(
 
     Example: stadspuls areas indicator week-profile --quantity no2 --area GM0014 --from 2024-06-01 --to 2024-07-01
     """
-    settings = _settings(data_dir=data_dir, database=database)
-    begin, end = _stamp("from", first), _stamp("to", last)
-    with _store(settings) as store:
+    settings = settings_of(data_dir=data_dir, database=database)
+    begin, end = stamp("from", first), stamp("to", last)
+    with open_store(settings) as store:
         asked = Asked(quantity, begin, end, area, vintage or newest_vintage(store), settings.timezone)
         frame = compute(
-            store, name, asked, base_to=None if base is None else _stamp("base-to", base), threshold=threshold,
+            store, name, asked, base_to=None if base is None else stamp("base-to", base), threshold=threshold,
             heavy=heavy or HEAVY, layer=None if layer is None else read_layer(layer, column),
         )  # fmt: skip
     write(frame, form, out)

@@ -5,16 +5,12 @@ The services of the distributed hub on the command line: collect, work, rollup a
 they run, loaded by the command that needs them: Kafka's client and Faust would make every other one slow to start.
 """
 
-import signal
-import threading
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hub.cli import IMPOSSIBLE, Broker, Database, Directory, app, flag
-from hub.logging import set_up_logging
+from hub.commands.common import IMPOSSIBLE, Broker, Database, Directory, app, flag, settings_of, stop_signals
 from hub.output import errors
-from hub.settings import Settings, load
 
 Kafka = Annotated[str | None, flag("kafka", "Kafka servers, host:port[,host:port]")]
 MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
@@ -37,8 +33,10 @@ def collect_command(
     """
     from hub.collecting import Collect
 
-    settings = _settings(kafka=kafka, broker=broker, slots_dir=slots_dir, metrics_port=metrics_port, data_dir=data_dir)
-    stop = _stop_signals()
+    settings = settings_of(
+        service=True, kafka=kafka, broker=broker, slots_dir=slots_dir, metrics_port=metrics_port, data_dir=data_dir
+    )
+    stop = stop_signals()
     with Collect(settings, drain) as collecting:
         while not (stop.is_set() or collecting.broken or collecting.wait_ready(0.2)):
             pass
@@ -69,7 +67,7 @@ def work_command(
     from streams.worker import WorkerEnded
 
     try:
-        work(_settings(kafka=kafka, database=database, metrics_port=metrics_port, data_dir=data_dir))
+        work(settings_of(service=True, kafka=kafka, database=database, metrics_port=metrics_port, data_dir=data_dir))
     except WorkerEnded as error:
         errors.print(f"error: the worker ended, start it again: {error}", markup=False)
         raise typer.Exit(IMPOSSIBLE) from error
@@ -89,8 +87,10 @@ def rollup_command(
     """
     from hub.distributed import rollup
 
-    settings = _settings(database=database, retention=retention, metrics_port=metrics_port, data_dir=data_dir)
-    stop = _stop_signals()
+    settings = settings_of(
+        service=True, database=database, retention=retention, metrics_port=metrics_port, data_dir=data_dir
+    )
+    stop = stop_signals()
     with rollup(settings):
         errors.print("ready  roll-up")
         stop.wait()
@@ -110,21 +110,8 @@ def serve_command(
     """
     from hub.distributed import serve
 
-    settings = _settings(database=database, http_host=http_host, http_port=http_port, data_dir=data_dir)
-    stop = _stop_signals()
+    settings = settings_of(service=True, database=database, http_host=http_host, http_port=http_port, data_dir=data_dir)
+    stop = stop_signals()
     with serve(settings) as server:
         errors.print(f"ready  http {server.url}")
         stop.wait()
-
-
-def _settings(**flags: Any) -> Settings:
-    settings = load(flags)
-    set_up_logging(settings.log_level, settings.log_format)
-    return settings
-
-
-def _stop_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

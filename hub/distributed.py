@@ -79,6 +79,7 @@ def _worker_numbers(worker: Worker) -> Gauges:
         "work_lag": ("records of this worker's partitions that wait to be stored", lambda: done.lag),
         "work_partitions": ("partitions that this worker has", lambda: len(done.ends)),
         "work_records_total": ("records stored", lambda: done.records),
+        "work_transactions_total": ("transactions they were stored in", lambda: done.transactions),
         "work_readings_total": ("readings in these records", lambda: done.readings),
         "work_store_seconds_total": ("seconds spent storing them", lambda: done.seconds),
         "work_poisoned_total": ("records that could not be understood", lambda: done.poisoned),

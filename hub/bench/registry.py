@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from hub.bench.areas import areas
 from hub.bench.collect import collect
 from hub.bench.latency import latency
 from hub.bench.national import national
@@ -26,5 +27,6 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "national": national,
         "latency": lambda settings, _: latency(settings),
         "query": lambda settings, _: query(settings),
+        "areas": lambda settings, _: areas(settings),
     }
 )

@@ -1,0 +1,151 @@
+"""
+Asking: `query`, `sensors`, `doctor`, `bench`.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import pandas as pd
+import typer
+
+from aggregates.catalogue import import_sensors
+from aggregates.catalogue import sensors as list_sensors
+from aggregates.query import BadQuestion, Question, ask
+from hub.bench.registry import BENCHES
+from hub.commands.common import (
+    NO,
+    Broker,
+    Database,
+    Directory,
+    SensorId,
+    SourceName,
+    app,
+    flag,
+    open_store,
+    settings_of,
+    stamp,
+)
+from hub.datadir import find_hub
+from hub.doctor import examine, settings_table
+from hub.embedded import SITES_FILE
+from hub.output import Format, errors, print_table, write
+from ingest.catalogue import read_catalogue
+from ingest.sitetable import import_table
+
+sensors_app = typer.Typer(no_args_is_help=True, help="The catalogue of sensors.", rich_markup_mode=None)
+app.add_typer(sensors_app, name="sensors")
+
+
+@app.command()
+def query(
+    quantity: Annotated[str, flag("quantity", "what was measured, as no2 or vehicle_count")],
+    first: Annotated[str, flag("from", "first window's start, inclusive (ISO 8601; without a zone: UTC)")],
+    last: Annotated[str, flag("to", "end of the range, exclusive")],
+    window: Annotated[str, flag("window", "5m, 1h or 1d")],
+    sensor: SensorId = None,
+    channels: Annotated[bool, flag("channels", "every series instead of what each sensor counted")] = False,
+    area: Annotated[str | None, flag("area", "area code, as BU00140002: the area itself, or its --channels")] = None,
+    vintage: Annotated[int | None, flag("vintage", "year of the area (default: the newest loaded)")] = None,
+    form: Annotated[Format, flag("format", "form of the answer")] = Format.TABLE,
+    out: Annotated[Path | None, flag("out", "write to this file instead of stdout")] = None,
+    database: Database = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Ask for aggregates with their evidence.
+
+    Example: stadspuls query --quantity no2 --from 2024-06-01 --to 2024-06-02 --window 1h --format csv
+    """
+    question = Question(quantity, stamp("from", first), stamp("to", last), window, sensor, channels, area, vintage)
+    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+        frame = ask(store, question)
+    if frame.empty:
+        errors.print("no windows found for this question")
+    write(frame, form, out)
+
+
+@sensors_app.command("import")
+def sensors_import(
+    file: Annotated[Path, typer.Argument(help="CSV, GeoJSON, or NDW's measurement-site table (XML, may be .gz)")],
+    database: Database = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Import a catalogue of sensors.
+
+    Example: stadspuls sensors import sensors.csv
+    """
+    settings = settings_of(data_dir=data_dir, database=database)
+    if file.name.removesuffix(".gz").endswith(".xml"):
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        errors.print(f"{import_table(file, settings.data_dir / SITES_FILE)} measurement sites imported")
+        return
+    entries = read_catalogue(file)
+    with open_store(settings) as store:
+        import_sensors(store, entries)
+    errors.print(f"{len(entries)} sensors imported")
+
+
+@sensors_app.command("list")
+def sensors_list(
+    source: SourceName = None,
+    form: Annotated[Format, flag("format", "form of the answer")] = Format.TABLE,
+    database: Database = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    List the sensors.
+
+    Example: stadspuls sensors list --source ndw
+    """
+    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+        frame = pd.DataFrame(list_sensors(store, source, limit=1_000_000))
+    write(frame.astype({"lanes": "Int64"}) if "lanes" in frame else frame, form, None)
+
+
+@app.command()
+def doctor(
+    broker: Broker = None,
+    database: Database = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Say what is wrong; exit 1 when something is.
+
+    Example: stadspuls doctor
+    """
+    settings = settings_of(data_dir=data_dir, broker=broker, database=database)
+    findings = list(examine(settings, find_hub(settings.data_dir)))
+    marks = {True: "good", False: "BAD", None: ""}
+    print_table(pd.DataFrame([(marks[f.good], f.what, f.found) for f in findings], columns=["", "what", "found"]))
+    print_table(pd.DataFrame(settings_table(settings), columns=["setting", "value", "from"]))
+    if any(finding.good is False for finding in findings):
+        raise typer.Exit(NO)
+
+
+@app.command()
+def bench(
+    name: Annotated[str | None, typer.Argument(help=f"one of {', '.join(BENCHES)} (default: all)")] = None,
+    json: Annotated[bool, flag("json", "one object for machines, a list for all")] = False,
+    file: Annotated[Path | None, flag("file", "recorded national NDW minute (default: one made up)")] = None,
+    broker: Broker = None,
+    database: Annotated[str | None, flag("database", "URL of an empty database made for it (default: its own)")] = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Measure this machine, with servers of its own where none are named.
+
+    Example: stadspuls bench write --json
+    """
+    settings = settings_of(data_dir=data_dir, broker=broker, database=database)
+    if name is not None and name not in BENCHES:
+        raise BadQuestion(f"bench {name!r}, expected one of {', '.join(BENCHES)}")
+    found = []
+    for one in [name] if name else BENCHES:
+        errors.print(f"measuring {one}")
+        found.append(BENCHES[one](settings, file))
+    if json:
+        typer.echo(msgspec.json.encode(found[0] if name else found))
+    else:
+        print_table(pd.DataFrame([msgspec.structs.asdict(one) for one in found]).drop(columns="details"))
