@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +27,7 @@ from aggregates.store import StoreError
 from ingest.batch import Batch, DeadLetter, columns
 from ingest.records import BadRecord, read_record
 from streams.pipeline import Position, Stopped
+from streams.progress import Progress, Retold
 
 SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to others
 PREFETCHED = 16  # records that Faust holds
@@ -35,7 +35,6 @@ WAITING = 64  # records, of up to 512 kB, that wait to be stored together
 LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka takes the worker for hung
 LARGEST_FETCH = 4 << 20
 _LONGEST_WAIT = 5.0
-_REPEAT = 10.0  # s before the log of a Kafka that is away says the same again
 
 Offsets = Mapping[tuple[str, int], int]
 
@@ -49,25 +48,6 @@ class WorkerEnded(Exception):  # noqa: N818 - what happened is the name
 def end_process(error: BaseException) -> None:
     """End without committing: another worker, or the next process, reads the record again."""
     os._exit(3)
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a worker has done and has before it, for its metrics."""
-
-    records: int = 0
-    transactions: int = 0
-    readings: int = 0
-    seconds: float = 0.0  # spent storing
-    poisoned: int = 0
-    rebalances: int = 0
-    stored: dict[tuple[str, int], int] = field(default_factory=dict)
-    ends: dict[tuple[str, int], int] = field(default_factory=dict)
-
-    @property
-    def lag(self) -> int:
-        """Records of the assigned partitions that are on the log and not stored, as far as Kafka told."""
-        return sum(max(0, end - self.stored.get(home, 0)) for home, end in self.ends.items())
 
 
 class Worker:
@@ -98,7 +78,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGINT or SIGTERM; raises WorkerEnded when Faust ended by itself."""
-        logging.basicConfig(handlers=[_ToOurLog()], level=logging.WARNING)
+        logging.basicConfig(handlers=[Retold()], level=logging.WARNING)
         service: Any = _Service(self._app, self._stop, override_logging=False, redirect_stdouts=False)
         try:
             service.execute_from_commandline()
@@ -146,6 +126,7 @@ class Worker:
     async def _agent(self, stream: Any) -> None:
         # None of the `take` family: they acknowledge in `finally`, also what was not stored.
         storing = asyncio.ensure_future(self._store_waiting(stream))
+        storing.add_done_callback(self._ended)
         try:
             async for event in stream.noack().events():
                 self._waiting.append(event)
@@ -154,6 +135,10 @@ class Worker:
                     await asyncio.sleep(0.005)
         finally:
             storing.cancel()
+
+    def _ended(self, storing: asyncio.Future[None]) -> None:
+        if not storing.cancelled() and (error := storing.exception()) is not None:
+            self._on_failure(error)
 
     async def _store_waiting(self, stream: Any) -> None:
         while True:
@@ -263,17 +248,3 @@ class _Service(faust.Worker):
     def _flag_as_shutdown_by_signal(self) -> None:
         self._stop_storing.set()
         super()._flag_as_shutdown_by_signal()
-
-
-class _ToOurLog(logging.Handler):
-    """What Faust and its Kafka client say, in the form of the hub's own log, and not ten times a second."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[str, float] = {}
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Say it again, where it was not said a moment ago."""
-        if record.created - self._said.get(str(record.msg), 0.0) > _REPEAT:
-            self._said[str(record.msg)] = record.created
-            _log.log(record.levelno, record.getMessage(), logger=record.name)
