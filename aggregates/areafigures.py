@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import shapely
 
 from aggregates.areas import NEAR
 from aggregates.join import beside
-from aggregates.query import BadQuestion, framed
+from aggregates.query import BadQuestion
 from aggregates.store import Store
 
 VIEWS = {"1h": "area_hour", "1d": "area_day"}
@@ -44,13 +45,41 @@ def newest_vintage(store: Store) -> int:
 def joined(store: Store, asked: Join) -> pd.DataFrame:
     """Answer with a row an area and window; nothing found is an empty frame with the same columns."""
     with store.transaction(snapshot=True) as tx:
-        names, rows = tx.frame(
+        _, rows = tx.frame(
             "area_joined", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
             vintage=asked.vintage, level=asked.level,
         )  # fmt: skip
         cells = tx.rows("area_statistics_of", vintage=asked.vintage, measures=list(asked.measures), level=asked.level)
     columns = ["code", "measure", "value", "attribute", "unit", "period", "vintage", "source", "licence"]
-    return beside(framed(names, rows), pd.DataFrame(cells, columns=columns), asked.measures)
+    return beside(_unpacked(rows, asked), pd.DataFrame(cells, columns=columns), asked.measures)
+
+
+# A window as `area_joined.sql` packs it; stamps are microseconds since 1970, NaN is null.
+WINDOW = np.dtype([
+    ("start", ">i8"), ("end", ">i8"), ("value", ">f8"), ("estimate", ">f8"), ("minimum", ">f8"), ("maximum", ">f8"),
+    ("coverage", ">f8"), ("readings", ">i8"), ("flagged", ">i8"), ("failed", ">i8"), ("sensors", ">i4"),
+    ("valid_sensors", ">i4"), ("revision", ">i4"), ("valid", ">i4"),
+])  # fmt: skip
+_LABELS = ("code", "name", "level", "unit", "members")
+
+
+def _unpacked(rows: list[tuple[Any, ...]], asked: Join) -> pd.DataFrame:
+    """Make a frame of packed windows; what repeats is a category, so that a million rows are small."""
+    windows = np.frombuffer(b"".join(row[-1] for row in rows), WINDOW)
+    times = [len(row[-1]) // WINDOW.itemsize for row in rows]
+    labels = {
+        name: pd.Categorical([row[at] for row in rows]).repeat(times) if rows else pd.Categorical([])
+        for at, name in enumerate(_LABELS)
+    }
+    numbers = {name: windows[name].astype(WINDOW[name].newbyteorder("=")) for name in WINDOW.names or ()}
+    frame = pd.DataFrame({**labels, **numbers})
+    frame["valid"] = frame["valid"].astype(bool)
+    for name in ("start", "end"):
+        frame[name] = pd.to_datetime(frame[name], unit="us", utc=True)
+    frame = frame.sort_values(["code", "start"], ignore_index=True)
+    frame.insert(2, "vintage", asked.vintage)
+    frame.insert(3, "quantity", pd.Series(pd.Categorical([asked.quantity]).repeat(len(frame))))
+    return frame
 
 
 def areas(

@@ -21,7 +21,6 @@ from aggregates.indicators import INDICATORS, exposure, heavy_share, hours_above
 from aggregates.maps import BadMap, in_degrees
 from aggregates.query import BadQuestion, Question, ask
 from aggregates.store import Store
-from ingest.quantities import QUANTITIES
 
 HEAVY = ("heavy", ">12.2", ">=12.2", ">12.20")  # Telraam's class, and NDW's longest
 
@@ -54,8 +53,7 @@ def compute(
     if name == "heavy-share":
         return heavy_share(ask(store, replace(asked.windows("1h"), channels=True)), heavy)
     if name == "week-profile":
-        quantity = QUANTITIES.get(asked.quantity)
-        return week_profile(ask(store, asked.windows("1h")), (quantity and quantity.zone) or asked.timezone)
+        return week_profile(ask(store, asked.windows("1h")), asked.timezone)
     if name not in INDICATORS:
         raise BadQuestion(f"indicator {name!r}, expected one of {', '.join(INDICATORS)}")
     if threshold is None:

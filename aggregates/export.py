@@ -1,8 +1,9 @@
 """
 Exports of areas: Parquet partitioned the hive way, GeoParquet or GeoJSON, each with source, vintage and licence.
 
-Every row says the vintage; the sources and licences of everything in a file stand in its metadata and in `_SOURCES.json`
-beside it. An open-data export refuses sources that may not be used commercially. `stadspuls areas export` calls it.
+Every row says the vintage; the sources and licences of everything in a file stand in its metadata and in
+`_SOURCES.json` beside it. An open-data export refuses sources that may not be used commercially. `stadspuls areas
+export` calls it.
 """
 
 import json
@@ -54,7 +55,7 @@ def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) ->
     """Write figures as Parquet below `out`/vintage=/quantity=/level=/; give the number of files."""
     note = _note(found)
     count = 0
-    for (vintage, quantity, level), part in figures.groupby(["vintage", "quantity", "level"]):
+    for (vintage, quantity, level), part in figures.groupby(["vintage", "quantity", "level"], observed=True):
         folder = out / f"vintage={vintage}" / f"quantity={quantity}" / f"level={level}"
         folder.mkdir(parents=True, exist_ok=True)
         table = pa.Table.from_pandas(part.drop(columns=["vintage", "quantity", "level"]), preserve_index=False)

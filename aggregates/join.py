@@ -37,12 +37,15 @@ def beside(figures: pd.DataFrame, statistics: pd.DataFrame, measures: Sequence[s
         wide[measure] = own["value"].astype("float64").reindex(index)
         reason = own["attribute"].astype(object).reindex(index)
         wide[f"{measure}_reason"] = reason.where(index.isin(own.index), "not in the table of this vintage")
-    joined = figures.merge(wide, how="left", left_on="code", right_index=True)
-    strange = ~joined["code"].isin(index)
+    codes = pd.Categorical(figures["code"].astype(object)) if figures.empty else pd.Categorical(figures["code"])
+    wide = wide.reindex(pd.Index(codes.categories, dtype=object))
+    strange = ~wide.index.isin(index)
+    joined = figures.copy(deep=False)
     for measure in measures:
-        reasons = joined[f"{measure}_reason"].astype(object)
-        reasons = reasons.where(~strange, "no statistics of this area")
-        joined[f"{measure}_reason"] = reasons.where(reasons.notna(), None)
+        reasons = wide[f"{measure}_reason"].astype(object).where(~strange, "no statistics of this area")
+        reasons = reasons.where(reasons.notna(), None)
+        joined[measure] = wide[measure].to_numpy()[codes.codes]
+        joined[f"{measure}_reason"] = reasons.to_numpy()[codes.codes]
     return joined
 
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from aggregates.query import Question, ask
 from aggregates.store import Store
 from hub import cli
+from hub.bench.areas import areas
 from hub.bench.latency import latency
 from hub.bench.minute import SITES, made_up, recorded
 from hub.bench.national import national
@@ -72,6 +73,12 @@ def test_query(settings: Settings) -> None:
     details = _well_formed(query(settings, sensors=3, hours=48, runs=2), "query")
     assert details["rows"] == 48
     assert details["all_sensors_one_day_rows"] == 3 * 24
+
+
+def test_areas(settings: Settings) -> None:
+    """Every hour of every buurt with a sensor is joined."""
+    details = _well_formed(areas(settings, sensors=5, hours=24, places=50), "areas")
+    assert 24 <= int(str(details["rows"])) <= 5 * 24
 
 
 def test_made_up_minute() -> None:
@@ -141,4 +148,4 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_benches_have_the_names_of_the_contract() -> None:
     """Scripts of users depend on these names."""
-    assert set(BENCHES) == {"write", "collect", "national", "latency", "query"}
+    assert set(BENCHES) == {"write", "collect", "national", "latency", "query", "areas"}

@@ -94,8 +94,8 @@ def offices() -> Iterator[Offices]:
 
 def door(offices: Offices, cache: Path, **more: Any) -> Cbs:
     """A session with the server."""
-    urls = {name: f"{offices.url}/{name}" for name in ("v4", "v3", "pdok")}
-    return Cbs(cache, tries=3, **urls, **more)
+    url = offices.url
+    return Cbs(cache, tries=3, v4=f"{url}/v4", v3=f"{url}/v3", pdok=f"{url}/pdok", **more)
 
 
 def inhabitants(documents: list[Any]) -> dict[str, float]:

@@ -246,7 +246,8 @@ class TestAssignment:
             ("inside", "BU99010000"), ("border", "BU99010000"), ("border", "BU99010000"), ("border", "BU99010000"),
             ("gap", None), ("outside", None),
         ]  # fmt: skip
-        assert (found[4].nearest, found[4].distance) == ("BU99010001", pytest.approx(67, abs=1))
+        assert found[4].nearest == "BU99010001"
+        assert found[4].distance == pytest.approx(67, abs=1)
 
     def test_overlap(self) -> None:
         """Where two areas overlap, a place belongs to the one it lies deeper in."""

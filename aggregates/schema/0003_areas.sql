@@ -120,6 +120,7 @@ CREATE TABLE area_1h (           -- sum or mean over the valid sensors, which ar
     members       text[] NOT NULL,   -- the valid sensors
     PRIMARY KEY (vintage, code, quantity, start)
 );
+CREATE INDEX ON area_1h USING brin (start) WITH (autosummarize = on);
 CREATE TABLE area_1d (LIKE area_1h INCLUDING ALL);
 
 -- Which sensor belongs to which area, of every level, from when until when.
