@@ -45,6 +45,7 @@ def newest_vintage(store: Store) -> int:
 def joined(store: Store, asked: Join) -> pd.DataFrame:
     """Answer with a row an area and window; nothing found is an empty frame with the same columns."""
     with store.transaction(snapshot=True) as tx:
+        tx.rows("area_set")
         _, rows = tx.frame(
             "area_joined", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
             vintage=asked.vintage, level=asked.level,
