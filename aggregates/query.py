@@ -83,7 +83,7 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
 
 
 def framed(names: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Make a frame of what a statement gave, typed by the names of its columns; stamps are microseconds since 1970."""
+    """Make a frame of what a statement gave, typed by the names of its columns; stamps are seconds since 1970."""
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
     return pd.DataFrame({name: _column(name, values) for name, values in zip(names, columns, strict=True)})
 
@@ -91,14 +91,14 @@ def framed(names: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
 def _column(name: str, values: tuple[Any, ...]) -> "pd.Series[Any]":
     # Typed column by column: pandas takes far longer to find out by itself.
     column = pd.Series(np.array(values, _KINDS.get(name, "object")))
-    return column.dt.tz_localize("UTC") if name in _STAMPS else column
+    return column.astype("M8[us]").dt.tz_localize("UTC") if name in _STAMPS else column
 
 
 _STAMPS = ("start", "end")
 _NUMBERS = ("value", "estimate", "minimum", "maximum", "coverage")
 _COUNTS = ("readings", "nothing", "flagged", "failed", "warned", "revision")
 _KINDS = {
-    **dict.fromkeys(_STAMPS, "M8[us]"),
+    **dict.fromkeys(_STAMPS, "M8[s]"),
     **dict.fromkeys(_NUMBERS, "f8"),
     **dict.fromkeys(_COUNTS, "i8"),
     "valid": "bool",

@@ -146,7 +146,7 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
     layout = np.dtype([("fields", ">i2"), *(part for name in names for part in _wire_field(rows.dtype, name))])
     wire = np.empty(len(rows), layout)
     wire["fields"] = len(names)
-    kept = np.ones((len(rows), layout.itemsize), dtype=bool)
+    kept: NDArray[np.bool_] | None = None
     for name in names:
         size = rows.dtype[name].itemsize
         wire[f"{name} size"] = size
@@ -154,9 +154,10 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
         if rows.dtype[name].kind == "f" and (null := np.isnan(rows[name])).any():
             wire[f"{name} size"][null] = -1
             offset = layout.fields[name][1]  # type: ignore[index]
+            kept = np.ones((len(rows), layout.itemsize), dtype=bool) if kept is None else kept
             kept[null, offset : offset + size] = False
     body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
-    return _HEADER + (wire.tobytes() if kept.all() else body[kept].tobytes()) + b"\xff\xff"
+    return _HEADER + (wire.tobytes() if kept is None else body[kept].tobytes()) + b"\xff\xff"
 
 
 def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:

@@ -59,12 +59,19 @@ class SeriesBook:
             self._forget_if_imported(tx)
             if batch.sensors:
                 tx.rows("know_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
-            missing = [key for key in keys if key not in self._known]
+            at = self._places(keys)
+            missing = [keys[place] for place in np.flatnonzero(at < 0)]
             learned = self._learned(tx, missing) if missing else {}
         if learned:  # after the commit: numbers that were rolled back belong to nobody
             self._remember(learned)
-        lines: NDArray[Any] = self._lines[np.array([self._known[key] for key in keys], dtype=int)[row_key]]
+            at = self._places(keys)
+        lines: NDArray[Any] = self._lines[at[row_key]]
         return lines
+
+    def _places(self, keys: Sequence[Key]) -> NDArray[np.int64]:
+        """Where the line of each key stands, -1 where it is not known."""
+        known = self._known
+        return np.array([known.get(key, -1) for key in keys], dtype=np.int64)
 
     def _forget_if_imported(self, tx: Transaction) -> None:
         ((version,),) = tx.rows("catalogue_version")

@@ -1,2 +1,3 @@
 INSERT INTO mark (hour, members)
-SELECT date_trunc('hour', start, 'UTC'), array_agg(DISTINCT series) FROM touched GROUP BY 1 ORDER BY 1
+SELECT hour, array_agg(series)
+FROM (SELECT DISTINCT date_trunc('hour', start, 'UTC') AS hour, series FROM touched) t GROUP BY hour ORDER BY hour

@@ -1,6 +1,6 @@
 -- An area's own windows; <view> is area_hour or area_day. Without a vintage: the newest that has the area.
-SELECT ''::text AS sensor_id, ''::text AS channel, quantity, unit, (extract(epoch FROM start) * 1000000)::bigint AS start,
-       (extract(epoch FROM "end") * 1000000)::bigint AS "end", value, estimate, minimum, maximum, readings, flagged, failed,
+SELECT ''::text AS sensor_id, ''::text AS channel, quantity, unit, date_part('epoch', start)::bigint AS start,
+       date_part('epoch', "end")::bigint AS "end", value, estimate, minimum, maximum, readings, flagged, failed,
        coverage, valid, revision, code AS area, name, vintage, sensors, valid_sensors,
        array_to_string(members, ' ') AS members
 FROM <view>
