@@ -55,7 +55,7 @@ def joined(store: Store, asked: Join) -> pd.DataFrame:
     return beside(_unpacked(rows, asked), pd.DataFrame(cells, columns=columns), asked.measures)
 
 
-# A window as `area_joined.sql` packs it; stamps are microseconds since 1970, NaN is null.
+# A window as `area_joined.sql` packs it; stamps are seconds since 1970, NaN is null.
 WINDOW = np.dtype([
     ("start", ">i8"), ("end", ">i8"), ("value", ">f8"), ("estimate", ">f8"), ("minimum", ">f8"), ("maximum", ">f8"),
     ("coverage", ">f8"), ("readings", ">i8"), ("flagged", ">i8"), ("failed", ">i8"), ("sensors", ">i4"),
@@ -76,7 +76,7 @@ def _unpacked(rows: list[tuple[Any, ...]], asked: Join) -> pd.DataFrame:
     frame = pd.DataFrame({**labels, **numbers})
     frame["valid"] = frame["valid"].astype(bool)
     for name in ("start", "end"):
-        frame[name] = pd.to_datetime(frame[name], unit="us", utc=True)
+        frame[name] = frame[name].astype("M8[s]").astype("M8[us]").dt.tz_localize("UTC")
     frame = frame.sort_values(["code", "start"], ignore_index=True)
     frame.insert(2, "vintage", asked.vintage)
     frame.insert(3, "quantity", pd.Series(pd.Categorical([asked.quantity]).repeat(len(frame))))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 import stamina
+import stamina.instrumentation
 
 from aggregates.inputs import Document
 from aggregates.measures import TABLES
@@ -25,6 +26,8 @@ PDOK = "https://service.pdok.nl/cbs/wijkenbuurten"
 LAYERS = ("buurten", "wijken", "gemeenten")
 PAGE = 1000  # features: PDOK's own limit
 PATIENCE = 60.0  # s for one page
+
+stamina.instrumentation.set_on_retry_hooks(())  # the last error is told; each try is not worth a line
 
 
 class Unreachable(Exception):  # noqa: N818 - named for what a caller does: load from files, or try again later

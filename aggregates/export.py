@@ -19,7 +19,7 @@ import shapely
 
 from aggregates.indicators import Refused
 from aggregates.store import Store
-from ingest.sources import SOURCES, source_of_sensor
+from ingest.sources import SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,9 @@ class Origin:
     commercial_use: bool = True
 
 
-def origins(store: Store, figures: pd.DataFrame, vintage: int) -> list[Origin]:
-    """Name the suppliers of the area figures and of the areas and statistics of a vintage."""
-    sensors = {member for members in figures["members"].dropna().unique() for member in members.split()}
-    named = sorted({source_of_sensor(sensor) for sensor in sensors})
+def origins(store: Store, vintage: int, quantity: str | None = None) -> list[Origin]:
+    """Name the suppliers of the areas and statistics of a vintage, and of a quantity measured in them."""
+    named = [name for (name,) in store.rows("area_sources", vintage=vintage, quantity=quantity)]
     found = [
         Origin(name, SOURCES[name].title, SOURCES[name].licence, None, SOURCES[name].commercial_use) for name in named
     ]

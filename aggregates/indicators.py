@@ -69,6 +69,8 @@ def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
         == known.groupby("sensor_id")["channel"].transform("nunique")
     )
     counted = known[whole]
+    if counted.empty:
+        raise Refused("no window in which every class of a sensor was valid, a share needs one")
     counted = counted.assign(heavy=counted["value"].where(counted["kind"].isin(heavy), 0.0))
     found: pd.DataFrame = counted.groupby("sensor_id").agg(
         heavy=("heavy", "sum"), vehicles=("value", "sum"), windows=("start", "nunique")

@@ -13,9 +13,9 @@ from aggregates.kwb import BadStatistics
 from aggregates.maps import BadMap
 from aggregates.query import BadQuestion
 from aggregates.store import StoreError
-from hub import cli_areas, cli_services  # noqa: F401 - registers its commands
+from hub import cli_areas, cli_figures, cli_services  # noqa: F401 - registers its commands
 from hub.commands import ask, keep, run  # noqa: F401 - registers its commands
-from hub.commands.common import IMPOSSIBLE, WRONG, app
+from hub.commands.common import IMPOSSIBLE, NO, WRONG, app
 from hub.output import errors
 from hub.publish import BadRecording
 from hub.servers import CannotStart
@@ -24,7 +24,7 @@ from ingest.catalogue import BadCatalogue
 from ingest.readings import BadPayload
 from ingest.sender import BrokerRefused
 
-MISUSES = (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadPayload, BadStatistics, BadMap, Refused)
+MISUSES = (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadPayload, BadStatistics, BadMap)
 FAILURES = (CannotStart, StoreError, BrokerRefused, Unreachable, TimeoutError, OSError)
 
 
@@ -34,6 +34,8 @@ def main() -> None:
         app(prog_name="stadspuls")
     except MISUSES as error:
         _end(error, WRONG)
+    except Refused as error:
+        _end(error, NO)
     except FAILURES as error:
         _end(error, IMPOSSIBLE)
 

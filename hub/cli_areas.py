@@ -1,7 +1,7 @@
 """
-Areas on the command line: `areas load`, `join`, `list`, `measures`, `indicator` and `export`.
+Areas on the command line: `areas load`, `join`, `list` and `measures`.
 
-`hub.cli` has the other commands and loads this module for its effect.
+`hub.cli_figures` has `areas export` and `indicator`; `hub.cli` loads both for their effect.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,8 @@ import typer
 
 from aggregates.areacodes import LEVELS, is_code
 from aggregates.areafigures import VIEWS, Join, areas, joined, newest_vintage
-from aggregates.areaindicators import HEAVY, Asked, compute, read_layer
 from aggregates.areastore import load, mark_all, parts, place_sensors, roll_areas
 from aggregates.cbs import Cbs, Unreachable
-from aggregates.export import check_open, export_areas, export_figures, origins
-from aggregates.indicators import INDICATORS
 from aggregates.inputs import Document, Gathered, gather
 from aggregates.measures import MEASURES, THEMES
 from aggregates.query import BadQuestion, Question
@@ -117,7 +114,7 @@ def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) 
 
 
 @areas_app.command("join")
-def areas_join(
+def areasjoin_of(
     quantity: Annotated[str | None, flag("quantity", "what was measured; without it only the figures are made")] = None,
     first: Annotated[str | None, flag("from", "first window's start, inclusive")] = None,
     last: Annotated[str | None, flag("to", "end of the range, exclusive")] = None,
@@ -142,19 +139,20 @@ def areas_join(
         errors.print(f"{roll_areas(store)} days of quantities made")
         if quantity is None:
             return
-        asked = _join(store, quantity, first, last, window, level, measure, vintage)
+        asked = join_of(store, quantity, first, last, window, level, measure, vintage)
         frame = joined(store, asked)
     if frame.empty:
         errors.print("no area windows found for this question")
     write(frame, form, out)
 
 
-def _join(
+def join_of(
     store: Store, quantity: str, first: str | None, last: str | None, window: str, level: str | None,
     measure: list[str] | None, vintage: int | None,
 ) -> Join:  # fmt: skip
+    """Make the question of flags; raises BadQuestion for what cannot be asked."""
     begin, end = _range(first, last)
-    question = Question(quantity, begin, end, window)  # which refuses what cannot be asked
+    question = Question(quantity, begin, end, window)
     if window not in VIEWS:
         raise BadQuestion(f"window {window!r} of areas, expected 1h or 1d")
     if level is not None and level not in LEVELS:
@@ -205,73 +203,3 @@ def areas_measures(form: Form = Format.TABLE) -> None:
     rows += [(theme, "", "nothing yet", "", "", "") for theme in THEMES if theme not in has]
     frame = pd.DataFrame(rows, columns=["theme", "measure", "title", "unit", "about", "cbs_code"])
     write(frame.sort_values(["theme", "measure"]), form, None)
-
-
-@areas_app.command("export")
-def areas_export(
-    directory: Annotated[Path, flag("out", "directory to write to")],
-    quantity: Annotated[str | None, flag("quantity", "area figures of this; without it the areas themselves")] = None,
-    first: Annotated[str | None, flag("from", "first window's start, inclusive")] = None,
-    last: Annotated[str | None, flag("to", "end of the range, exclusive")] = None,
-    window: Annotated[str, flag("window", "1h or 1d")] = "1h",
-    level: Annotated[str | None, flag("level", "gemeente, wijk or buurt (default: all)")] = None,
-    measure: Annotated[list[str] | None, flag("measure", "measure beside the figures; may be repeated")] = None,
-    shape: Annotated[str, flag("shape", "of the areas themselves: geojson or geoparquet")] = "geojson",
-    open_data: Annotated[bool, flag("open-data", "refuse what may not be used commercially")] = False,
-    vintage: Vintage = None,
-    database: Database = None,
-    data_dir: Directory = None,
-) -> None:
-    """
-    Export area figures (Parquet) or areas with their statistics, with source, vintage and licence of all of it.
-
-    Example: stadspuls areas export --out open --quantity no2 --from 2024-06-01 --to 2024-07-01 --open-data
-    """
-    if shape not in ("geojson", "geoparquet"):
-        raise BadQuestion(f"shape {shape!r}, expected geojson or geoparquet")
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
-        year = vintage or newest_vintage(store)
-        if quantity is None:
-            found = origins(store, pd.DataFrame({"members": []}), year)
-            path = export_areas(areas(store, year, level, limit=1_000_000), found, directory, shape)
-            errors.print(f"{path}", markup=False)
-            return
-        figures = joined(store, _join(store, quantity, first, last, window, level, measure, year))
-        found = origins(store, figures, year)
-        if open_data:
-            check_open(found)
-        errors.print(f"{export_figures(figures, found, directory)} files in {directory}", markup=False)
-
-
-@areas_app.command("indicator")
-def areas_indicator(
-    name: Annotated[str, typer.Argument(help=", ".join(INDICATORS))],
-    quantity: Annotated[str, flag("quantity", "what was measured")],
-    first: Annotated[str, flag("from", "first window's start, inclusive")],
-    last: Annotated[str, flag("to", "end of the range, exclusive")],
-    area: Annotated[str, flag("area", "area code, as WK001400")],
-    base: Annotated[str | None, flag("base-to", "panel-index: the base is from --from to here")] = None,
-    threshold: Annotated[float | None, flag("threshold", "hours-above, exposure: the limit")] = None,
-    heavy: Annotated[list[str] | None, flag("heavy", "heavy-share: classes that are heavy; may be repeated")] = None,
-    layer: Annotated[Path | None, flag("layer", "exposure: a modelled map, grid cells or polygons")] = None,
-    column: Annotated[str, flag("column", "exposure: the layer's column with the values")] = "value",
-    vintage: Vintage = None,
-    form: Form = Format.TABLE,
-    out: Out = None,
-    database: Database = None,
-    data_dir: Directory = None,
-) -> None:
-    """
-    Compute an indicator of an area; docs/indicators.md says how, and what it does not say.
-
-    Example: stadspuls areas indicator week-profile --quantity no2 --area GM0014 --from 2024-06-01 --to 2024-07-01
-    """
-    settings = settings_of(data_dir=data_dir, database=database)
-    begin, end = stamp("from", first), stamp("to", last)
-    with open_store(settings) as store:
-        asked = Asked(quantity, begin, end, area, vintage or newest_vintage(store), settings.timezone)
-        frame = compute(
-            store, name, asked, base_to=None if base is None else stamp("base-to", base), threshold=threshold,
-            heavy=heavy or HEAVY, layer=None if layer is None else read_layer(layer, column),
-        )  # fmt: skip
-    write(frame, form, out)

@@ -266,7 +266,7 @@ class TestOutput:
         hours(loaded, "a", [10])
         refresh(loaded)
         found = joined(loaded, Join("no2", BEGIN, LATER, "1h", 2024, None, ("inhabitants",)))
-        named = origins(loaded, found, 2024)
+        named = origins(loaded, 2024, "no2")
         assert export_figures(found, named, tmp_path / "figures") == 3
         again = pd.read_parquet(tmp_path / "figures", columns=["code", "value", "vintage", "level"])
         assert set(again["code"]) == {"GM9901", "WK990100", "BU99010000"}
@@ -279,9 +279,13 @@ class TestOutput:
 
     def test_open_data_refuses_what_is_not_open(self, loaded: Store) -> None:
         """An open-data export with figures of Telraam (CC BY-NC) is refused and says so."""
-        found = origins(loaded, pd.DataFrame({"members": ["telraam/9000001 stadspuls/a"]}), 2024)
+        import_sensors(loaded, [Entry("telraam/9", lon=6.002, lat=53.002)])
+        said = [Reading("telraam/9", "", "vehicle_count", 3600, BEGIN, 5.0, covers=60.0)]
+        Pipeline(loaded).store(Batch(columns(said, [LATER]), (), ()))
+        refresh(loaded)
+        check_open(origins(loaded, 2024, "no2"))
         with pytest.raises(Refused, match="CC BY-NC"):
-            check_open(found)
+            check_open(origins(loaded, 2024, "vehicle_count"))
 
     def test_command_line(self, database: str, tmp_path: Path) -> None:
         """Load, join, list and measures from files; a wrong vintage ends with 2 and names the file."""
