@@ -151,6 +151,20 @@ class TestThaw:
         assert all(rows == [] for rows in tables(database).values())
         assert asked(store, "SELECT count(*) FROM frozen") == [(0,)]
 
+    def test_areas_are_made_anew(self, store: Store, database: str) -> None:
+        """Where areas are loaded, every hour that a thaw deletes is marked for them."""
+        with psycopg.connect(database) as connection:
+            connection.execute(
+                "INSERT INTO area_load (vintage, municipality, part, title, origin, licence, digest) "
+                "VALUES (2024, 'GM0001', 'boundaries', '', '', '', '')"
+            )
+        hear(store, readings())
+        maintain(store, LATER, MONTH)
+        with psycopg.connect(database) as connection:
+            connection.execute("DELETE FROM area_mark")
+        thaw(store, DAYS[0], DAYS[1])
+        assert asked(store, "SELECT count(*), count(DISTINCT quantity) FROM area_mark") == [(48, 2)]
+
     @pytest.mark.parametrize(("first", "last"), [(0, 3), (0, 1), (1, 2), (2, 3)])
     def test_published_again_gives_the_same_tables(self, store: Store, database: str, first: int, last: int) -> None:
         """All days or one of them: thawed and published again, the tables are what they were before the freeze."""

@@ -18,5 +18,8 @@ WITH thawed AS (
           SELECT x.series, date_trunc('day', x.start, q3.zone)
           FROM hours x JOIN series s3 USING (series) JOIN quantity q3 USING (quantity))
     GROUP BY h.start
+), areas AS (
+    INSERT INTO area_mark (hour, quantity)
+    SELECT DISTINCT h.start, s.quantity FROM hours h JOIN series s USING (series) WHERE EXISTS (SELECT FROM area_load)
 )
 SELECT day FROM thawed ORDER BY day
