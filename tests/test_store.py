@@ -1,10 +1,12 @@
 """The database door: rows on the wire, errors by what a caller can do, and a session that breaks."""
 
+import re
 import struct
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -230,3 +232,17 @@ def test_values_are_parameters(store: Store) -> None:
         tx.rows("know_series", sensor_id=[f"stadspuls/{nasty}"], quantity=["no2"], channel=[nasty], period=[0])
     (row,) = store.rows("sensors", source=None, after="", limit=9)
     assert row[0] == f"stadspuls/{nasty}"
+
+
+def test_every_statement_is_there_and_used() -> None:
+    """A statement that code names has its file, and no file is left that neither code nor another file names."""
+    root = Path(__file__).resolve().parent.parent
+    sources = [path.read_text() for room in ("aggregates", "streams", "hub") for path in (root / room).rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r"\.(?:rows|frame)\(\s*\"(\w+)\"", text)}
+    files = {path.stem: path.read_text() for path in (root / "aggregates" / "sql").glob("*.sql")}
+    assert named - files.keys() == set()
+    schema = [path.read_text() for path in (root / "aggregates" / "schema").glob("*.sql")]
+    included = {name for text in (*files.values(), *schema) for name in re.findall(r"\{(\w+)\}", text)}
+    words = {word for text in sources for word in re.findall(r"\"(\w+)\"", text)}
+    begun = tuple(begin for text in sources for begin in re.findall(r"f\"(\w+_)\{", text))
+    assert {name for name in files.keys() - included - words if not name.startswith(begun)} == set()
