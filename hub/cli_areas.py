@@ -191,7 +191,7 @@ def areas_list(
 
 
 @areas_app.command("measures")
-def areas_measures(form: Form = Format.TABLE) -> None:
+def areas_measures(form: Form = Format.TABLE, data_dir: Directory = None) -> None:
     """
     List the measures and indicators by theme; a theme without any is shown as such.
 

@@ -21,7 +21,7 @@ def set_up_logging(level: str, form: str) -> None:
             structlog.processors.JSONRenderer() if form == "json" else renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # what stderr is then, not now
         cache_logger_on_first_use=False,
     )
 

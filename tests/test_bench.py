@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from aggregates.query import Question, ask
 from aggregates.store import Store
-from hub import cli
 from hub.bench.areas import areas
 from hub.bench.latency import latency
 from hub.bench.minute import SITES, made_up, recorded
@@ -23,6 +22,7 @@ from hub.bench.result import Result
 from hub.bench.servers import database
 from hub.bench.traffic import Traffic
 from hub.bench.write import write
+from hub.cli import app
 from hub.servers import CannotStart
 from hub.settings import Settings, load
 from streams.pipeline import Pipeline
@@ -136,13 +136,13 @@ def _fake(name: str) -> Any:
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`bench NAME --json` gives one object, `bench --json` a list, `bench` a table."""
-    monkeypatch.setattr(cli, "BENCHES", {"one": _fake("one"), "two": _fake("two")})
+    monkeypatch.setattr("hub.commands.ask.BENCHES", {"one": _fake("one"), "two": _fake("two")})
     where = f"--data-dir={tmp_path}"
-    one = json.loads(CliRunner().invoke(cli.app, ["bench", "one", "--json", where]).stdout)
+    one = json.loads(CliRunner().invoke(app, ["bench", "one", "--json", where]).stdout)
     assert list(one) == FIELDS
-    every = json.loads(CliRunner().invoke(cli.app, ["bench", "--json", where]).stdout)
+    every = json.loads(CliRunner().invoke(app, ["bench", "--json", where]).stdout)
     assert [each["name"] for each in every] == ["one", "two"]
-    table = CliRunner().invoke(cli.app, ["bench", where]).stdout
+    table = CliRunner().invoke(app, ["bench", where]).stdout
     assert table.split()[:6] == ["name", "value", "unit", "baseline", "baseline_name", "ratio"]
 
 
