@@ -1,8 +1,8 @@
 """
 The service at the broker: messages off a shared subscription, batches onto Kafka.
 
-`hub.distributed` has the services behind Kafka, `hub.cli_services` runs them all; receiver and collector are those of
-the embedded hub, and `ingest.slots` says which session at the broker is whose.
+`hub.distributed` has the services behind Kafka, `hub.commands.services` runs them all; receiver and collector are those
+of the embedded hub, and `ingest.slots` says which session at the broker is whose.
 """
 
 import threading

@@ -5,7 +5,7 @@ The services of the distributed hub, each a process of its own; `hub.collecting`
                                                  ▲──────── serve
 
 Between broker and log, and between log and database, this is the code of the embedded hub (`hub.embedded`);
-`hub.cli_services` runs it by command line.
+`hub.commands.services` runs it by command line.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """
 What goes out of the areas, on the command line: `areas export` and `areas indicator`.
 
-`hub.cli_areas` has the other commands of `areas`; `hub.cli` loads this module for its effect.
+`hub.commands.areas` has the other commands of `areas`; `hub.cli` loads this module for its effect.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from aggregates.areaindicators import HEAVY, Asked, compute, read_layer
 from aggregates.export import check_open, export_areas, export_figures, origins
 from aggregates.indicators import INDICATORS
 from aggregates.query import BadQuestion
-from hub.cli_areas import Form, Out, Vintage, areas_app, join_of
+from hub.commands.areas import Form, Out, Vintage, areas_app, join_of
 from hub.commands.common import Database, Directory, flag, open_store, settings_of, stamp
 from hub.output import Format, errors, write
 

@@ -1,7 +1,7 @@
 """
 Areas on the command line: `areas load`, `join`, `list` and `measures`.
 
-`hub.cli_figures` has `areas export` and `indicator`; `hub.cli` loads both for their effect.
+`hub.commands.figures` has `areas export` and `indicator`; `hub.cli` loads both for their effect.
 """
 
 from collections.abc import Iterator
