@@ -13,6 +13,7 @@ import structlog
 
 from hub.distributed import topics
 from hub.embedded import SITES_FILE
+from hub.running import END_WITHIN
 from hub.servers import CannotStart
 from hub.service_metrics import Gauges, metrics
 from hub.settings import Settings
@@ -28,7 +29,6 @@ from ingest.sources import subscriptions
 
 GROUP = "stadspuls"  # of the collectors, at the broker
 _DRAIN_WITHIN = 30.0  # s to empty a slot; what is left waits in the broker
-_CLOSE_WITHIN = 6.0
 
 log = structlog.get_logger(__name__)
 
@@ -109,10 +109,10 @@ class Collect:
             self._slot.left(self.emptied)
             log.info("slot emptied" if self.emptied else "slot not emptied in time, it keeps the rest", slot=self.slot)
         else:
-            self.receiver.stop(_CLOSE_WITHIN)
+            self.receiver.stop(END_WITHIN)
             log.info("no other collector, the broker keeps what comes for this one", slot=self.slot)
-        self.log.close(_CLOSE_WITHIN)
-        self.collector.join(_CLOSE_WITHIN)
+        self.log.close(END_WITHIN)
+        self.collector.join(END_WITHIN)
 
     def _fail(self, error: BaseException) -> None:
         self.failed.set()

@@ -19,6 +19,7 @@ import structlog
 from aggregates.store import Store, StoreError
 from hub.http import HttpServer, application
 from hub.metrics import HubCollector
+from hub.running import CLOSE_WITHIN, running
 from hub.servers import CannotStart
 from hub.service_metrics import Gauges, metrics
 from hub.settings import Settings
@@ -26,8 +27,6 @@ from hub.upkeep import Upkeep
 from ingest.topics import Topics, make_topics
 from streams.pipeline import Pipeline
 from streams.worker import Worker
-
-_CLOSE_WITHIN = 6.0
 
 log = structlog.get_logger(__name__)
 
@@ -100,12 +99,8 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
             lambda: -1 if upkeep.differences is None else upkeep.differences,
         ),
     }
-    with metrics(settings, numbers, lambda: {"ready": upkeep.turns > 0, "leads": upkeep.leads}):
-        upkeep.start()
-        try:
-            yield upkeep
-        finally:
-            upkeep.stop(_CLOSE_WITHIN)
+    with metrics(settings, numbers, lambda: {"ready": upkeep.turns > 0, "leads": upkeep.leads}), running(upkeep):
+        yield upkeep
 
 
 class LeadingUpkeep(Upkeep):
@@ -135,11 +130,8 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
         lambda: Store(conninfo, application="stadspuls api"),
     )
     server = HttpServer(app, settings.http_host, settings.http_port)
-    server.start()
-    try:
+    with running(server, CLOSE_WITHIN):
         yield server
-    finally:
-        server.stop(2.0)
 
 
 def _answers(conninfo: str) -> bool:

@@ -22,6 +22,7 @@ from hub.datadir import DataDirectory
 from hub.http import HttpServer, application
 from hub.metrics import HubCollector
 from hub.postgres import EmbeddedPostgres
+from hub.running import CLOSE_WITHIN, END_WITHIN, running
 from hub.servers import CannotStart
 from hub.settings import Settings
 from hub.upkeep import Upkeep
@@ -36,7 +37,6 @@ from streams.pipeline import Pipeline, Stopped
 
 SITES_FILE = "ndw_sites.parquet"
 _SUBSCRIBED_WITHIN = 30.0  # s
-_STOP_WITHIN = 6.0  # s for each part that can wait
 
 log = structlog.get_logger(__name__)
 
@@ -130,11 +130,11 @@ class EmbeddedHub:
             raise CannotStart(f"broker {self.broker} did not take the subscription within {_SUBSCRIBED_WITHIN:.0f} s")
 
     def _stop_line(self, store: Store) -> None:
-        if not self.receiver.stop(_STOP_WITHIN):
-            log.warning("not everything was stored in time, the broker delivers it again", seconds=_STOP_WITHIN)
+        if not self.receiver.stop(END_WITHIN):
+            log.warning("not everything was stored in time, the broker delivers it again", seconds=END_WITHIN)
         self._stop.set()
-        self.log.close(_STOP_WITHIN)
-        self.collector.join(_STOP_WITHIN)
+        self.log.close(END_WITHIN)
+        self.collector.join(END_WITHIN)
         store.close()
 
     def _fail(self, error: BaseException) -> None:
@@ -145,15 +145,13 @@ class EmbeddedHub:
         settings = self._settings
         store = Store(self.database, application="stadspuls upkeep")
         self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention)
-        undo.callback(self.upkeep.stop, _STOP_WITHIN)
-        self.upkeep.start()
+        undo.enter_context(running(self.upkeep))
 
     def _start_http(self, undo: ExitStack) -> None:
         collector = HubCollector(lambda: Store(self.database, application="stadspuls metrics"), self._gauges())
         app = application(collector, self.health, lambda: Store(self.database, application="stadspuls api"))
         self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
-        undo.callback(self.http.stop, 2.0)
-        self.http.start()
+        undo.enter_context(running(self.http, CLOSE_WITHIN))
 
     def supervise(self) -> None:
         """Start the broker and the database again where they died; raises CannotStart when that fails."""

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from hub.http import HttpServer, application
+from hub.running import CLOSE_WITHIN, running
 from hub.settings import Settings
 
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
@@ -38,8 +39,5 @@ def metrics(settings: Settings, numbers: Gauges, health: Callable[[], Mapping[st
         yield
         return
     server = HttpServer(application(ServiceCollector(numbers), health), settings.metrics_host, settings.metrics_port)
-    server.start()
-    try:
+    with running(server, CLOSE_WITHIN):
         yield
-    finally:
-        server.stop(2.0)

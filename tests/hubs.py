@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,16 +15,51 @@ from typing import Any
 from hub.broker import BuiltInBroker
 from hub.datadir import RunningHub, find_hub
 from hub.postgres import EmbeddedPostgres
+from hub.rig.broker import free_port
 
 
-def free_port() -> int:
-    """Give a port that was free a moment ago."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+class Asked:
+    """What a hub is asked over HTTP and by the command line, whoever runs it."""
+
+    directory: Path
+    http_port: int
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Run another command against this hub and give its stdout."""
+        raise NotImplementedError
+
+    def settle(self, seconds: float = 120.0) -> None:
+        """Wait until nothing is on its way any more."""
+        raise NotImplementedError
+
+    def publish(self, files: Sequence[Path], source: str, *flags: str) -> None:
+        """Publish recorded files and wait until the hub has stored them."""
+        self.run("publish", *map(str, files), f"--source={source}", *flags)
+        self.settle()
+
+    def health(self) -> dict[str, Any]:
+        """Ask `/healthz`."""
+        answer: dict[str, Any] = json.loads(self.get("/healthz"))
+        return answer
+
+    def metric(self, name: str) -> float:
+        """Ask `/metrics` for the number of the line that begins with `name`; NaN where there is none."""
+        lines = [line for line in self.get("/metrics").splitlines() if line.startswith(name)]
+        return float(lines[0].rpartition(" ")[2]) if lines else math.nan
+
+    def get(self, path: str) -> str:
+        """Ask the hub's HTTP side."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
+            return str(answer.read().decode())
+
+    def query(self, quantity: str, first: str, last: str, window: str, *flags: str) -> list[dict[str, Any]]:
+        """Ask `stadspuls query` for JSON."""
+        asked = (f"--quantity={quantity}", f"--from={first}", f"--to={last}", f"--window={window}", "--format=json")
+        answer: list[dict[str, Any]] = json.loads(self.run("query", *asked, *flags))
+        return answer
 
 
-class UpHub:
+class UpHub(Asked):
     """One data directory and its ports; `start` and `kill` may take turns as often as a test likes."""
 
     def __init__(self, directory: Path, *flags: str) -> None:
@@ -88,11 +122,6 @@ class UpHub:
         assert done.returncode == code, f"exit {done.returncode}, expected {code}: {done.stderr}"
         return done.stdout
 
-    def publish(self, files: Sequence[Path], source: str, *flags: str) -> None:
-        """Publish recorded files and wait until the hub has stored them."""
-        self.run("publish", *map(str, files), f"--source={source}", *flags)
-        self.settle()
-
     def settle(self, seconds: float = 120.0) -> None:
         """Wait until nothing is on its way any more and every closed hour is rolled up."""
         deadline = time.monotonic() + seconds
@@ -104,27 +133,6 @@ class UpHub:
             quiet = quiet + 1 if now["messages_received"] == before and not on_its_way else 0
             before = now["messages_received"]
             time.sleep(0.3)
-
-    def health(self) -> dict[str, Any]:
-        """Ask `/healthz`."""
-        answer: dict[str, Any] = json.loads(self.get("/healthz"))
-        return answer
-
-    def metric(self, name: str) -> float:
-        """Ask `/metrics` for the number of the line that begins with `name`; NaN where there is none."""
-        lines = [line for line in self.get("/metrics").splitlines() if line.startswith(name)]
-        return float(lines[0].rpartition(" ")[2]) if lines else math.nan
-
-    def get(self, path: str) -> str:
-        """Ask the hub's HTTP side."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
-            return str(answer.read().decode())
-
-    def query(self, quantity: str, first: str, last: str, window: str, *flags: str) -> list[dict[str, Any]]:
-        """Ask `stadspuls query` for JSON."""
-        asked = (f"--quantity={quantity}", f"--from={first}", f"--to={last}", f"--window={window}", "--format=json")
-        answer: list[dict[str, Any]] = json.loads(self.run("query", *asked, *flags))
-        return answer
 
     @property
     def database(self) -> str:

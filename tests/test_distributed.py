@@ -1,7 +1,6 @@
 """The distributed hub from end to end: Mosquitto, a real Kafka, Faust workers, killed and started again."""
 
 import random
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ import pytest
 from aggregates.health import balances
 from aggregates.store import Store
 from hub.postgres import EmbeddedPostgres
+from hub.rig.chain import supervised
 from ingest.address import Address
 from ingest.decoding import decode
 from ingest.readings import Message
@@ -68,31 +68,6 @@ class TestLine:
         assert worker.metric("stadspuls_work_lag") == 0
 
 
-class Supervised:
-    """Does what a service manager does: starts again what ended by itself."""
-
-    def __init__(self, hub: DistributedHub) -> None:
-        self._hub = hub
-        self._ended = threading.Event()
-        self.restarts = 0
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> "Supervised":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.2):
-            for service in [*self._hub.collectors, *self._hub.workers, self._hub.rollup, self._hub.serve]:
-                if service.process is not None and service.process.poll() is not None:
-                    self.restarts += 1
-                    service.start()
-
-
 class TestKilled:
     """Promises 1, 2 and 5 under kill -9 of everything."""
 
@@ -113,12 +88,12 @@ class TestKilled:
             with (
                 fresh_database(server.conninfo) as database,
                 distributed_hub(tmp_path, database, collectors=2, workers=2) as hub,
-                Supervised(hub) as supervised,
+                supervised(hub) as restarted,
             ):
                 self.publish_and_kill(hub, server, said)
                 hub.settle()
                 check(hub, postgres, said)
-                assert supervised.restarts >= 4
+                assert len(restarted) >= 4
         finally:
             server.stop()
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from hub.kafkaserver import KafkaServer
+from hub.rig.broker import free_port
+from hub.rig.kafka import KafkaServer
 from hub.servers import CannotStart
 from ingest.batch import Batch, DeadLetter
 from ingest.kafka import KafkaLog, LogClosed
 from ingest.topics import NoAnswer, Topics, ends, make_topics
 from tests.distributed import kafka_server, records
-from tests.hubs import free_port
 from tests.lines import until
 from tests.test_pipeline import LATER
 from tests.test_records import SENSORS, batch, reading

@@ -9,13 +9,14 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 
-from hub.kafkaserver import KafkaServer
 from hub.postgres import EmbeddedPostgres
+from hub.rig.kafka import KafkaServer
+from hub.rig.service import Service
 from ingest.batch import Batch
 from ingest.kafka import KafkaLog
 from ingest.topics import Topics, make_topics
 from tests.databases import fresh_database
-from tests.distributed import Service, kafka_server
+from tests.distributed import kafka_server
 from tests.lines import until
 from tests.test_records import SENSORS, batch, reading
 

@@ -3,12 +3,11 @@ Servers for a bench: those that the settings name, else an embedded database and
 
 A database that is named must be one made for the bench: it is refused when anything is in it, and emptied afterwards.
 What the bench starts lives in a directory beside the data directory, on the disk that the hub would use, and is gone
-when it ends. `hub.bench.broker` has a broker alone, and finds free ports.
+when it ends. `hub.bench.broker` has a broker alone, `hub.rig` a whole distributed hub.
 """
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,10 +20,11 @@ import psutil
 from aggregates.health import state
 from aggregates.migrate import Edition, migrate
 from aggregates.store import Store
-from hub.bench.broker import free_port
 from hub.broker import BuiltInBroker
 from hub.datadir import RunningHub, find_hub
 from hub.postgres import EmbeddedPostgres
+from hub.rig.broker import free_port
+from hub.rig.service import COMMAND
 from hub.servers import CannotStart, tail
 from hub.settings import PREFIX, Settings
 from ingest.address import Address
@@ -50,21 +50,22 @@ def scratch(settings: Settings) -> Iterator[Path]:
 def database(settings: Settings) -> Iterator[tuple[Store, Edition]]:
     """Give a store on an empty, migrated database, and its edition."""
     if settings.database:
-        with _emptied(settings.database, settings) as found:
+        with emptied(settings.database, settings) as found:
             yield found
         return
     with scratch(settings) as directory:
         server = EmbeddedPostgres(directory)
         server.start()
         try:
-            with _emptied(server.conninfo, settings) as found:
+            with emptied(server.conninfo, settings) as found:
                 yield found
         finally:
             server.stop()
 
 
 @contextmanager
-def _emptied(conninfo: str, settings: Settings) -> Iterator[tuple[Store, Edition]]:
+def emptied(conninfo: str, settings: Settings) -> Iterator[tuple[Store, Edition]]:
+    """Give a store on a database named, migrated; raises CannotStart where anything is in it, empties it afterwards."""
     with closing(Store(conninfo, application="stadspuls bench")) as store:
         edition = migrate(store, settings.timezone, settings.chunk_interval)
         found = state(store, datetime.now(UTC))
@@ -112,7 +113,7 @@ def hub(settings: Settings) -> Iterator[BenchHub]:
     """Run `stadspuls up` as a process of its own, with the servers that the settings name or its own."""
     with scratch(settings) as directory:
         if settings.database:
-            with _emptied(settings.database, settings), _up(settings, directory) as running:
+            with emptied(settings.database, settings), _up(settings, directory) as running:
                 yield running
         else:
             with _up(settings, directory) as running:
@@ -123,11 +124,9 @@ def hub(settings: Settings) -> Iterator[BenchHub]:
 def _up(settings: Settings, directory: Path) -> Iterator[BenchHub]:
     port = free_port()
     with (directory / "up.log").open("ab") as log:
-        # -P: a directory named hub where the user stands must not shadow ours.
-        command = [sys.executable, "-P", "-c", "from hub.cli import main; main()", "up"]
         flags = [f"--data-dir={directory}", f"--mqtt-port={port}", f"--http-port={free_port()}"]
         process = subprocess.Popen(
-            [*command, *flags], env=_environment(settings), stdout=log, stderr=log, start_new_session=True
+            [*COMMAND, "up", *flags], env=_environment(settings), stdout=log, stderr=log, start_new_session=True
         )
     try:
         running = _ready(process, directory)

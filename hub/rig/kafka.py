@@ -1,5 +1,5 @@
 """
-A real Kafka as one process, for tests, benches and the chaos run: controller and broker in one JVM.
+A real Kafka as one process, that can be killed: controller and broker in one JVM.
 
 The jars come from Maven Central once and stay in a cache directory, so that later starts need no network. In
 production Kafka comes with `docker-compose.yml`; nothing here is used there.
@@ -43,7 +43,7 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
 controller.listener.names=CONTROLLER
 log.dirs={directory}/log
 auto.create.topics.enable=false
@@ -71,13 +71,19 @@ def jar_cache() -> Path:
 
 
 class KafkaServer:
-    """One Kafka with its data in `directory`; `kill` is kill -9, and `start` starts it again on the same data."""
+    """
+    One Kafka with its data in `directory`; `kill` is kill -9, and `start` starts it again on the same data.
 
-    def __init__(self, directory: Path, port: int, controller_port: int) -> None:
-        self.servers = f"127.0.0.1:{port}"
+    `advertised` is the port that clients are told to use, where something stands before Kafka.
+    """
+
+    def __init__(self, directory: Path, port: int, controller_port: int, advertised: int | None = None) -> None:
+        self.servers = f"127.0.0.1:{advertised or port}"
         self._directory = directory.absolute()
         self._port = port
-        self._config = _CONFIG.format(port=port, controller=controller_port, directory=self._directory)
+        self._config = _CONFIG.format(
+            port=port, advertised=advertised or port, controller=controller_port, directory=self._directory
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
