@@ -27,8 +27,14 @@ class BadRecording(ValueError):  # noqa: N818 - the reaction is the name: the us
     """A file that cannot be published; the text says which, and what was expected."""
 
 
-def recorded(files: Sequence[Path], source: str, status: str | None, version: str | None) -> Iterator[Recorded]:
-    """Take files apart into messages, with what is said of all of them behind their topics; raises BadRecording."""
+def recorded(
+    files: Sequence[Path], source: str, status: str | None, version: str | None, *, in_time: bool = False
+) -> Iterator[Recorded]:
+    """
+    Take files apart into messages, with what is said of all of them behind their topics.
+
+    `in_time` gives the messages of each file in the order of their stamps. Raises BadRecording.
+    """
     if source not in SOURCES:
         raise BadRecording(f"source {source!r}, expected one of {', '.join(SOURCES)}")
     said = urlencode({key: word for key, word in (("status", status), ("version", version)) if word is not None})
@@ -41,7 +47,7 @@ def recorded(files: Sequence[Path], source: str, status: str | None, version: st
         raise BadRecording(str(error)) from error
     for path in files:
         try:
-            for topic, payload, when in messages(path, source):
+            for topic, payload, when in messages(path, source, in_time=in_time):
                 yield f"{topic}?{said}" if said else topic, payload, when
         except (OSError, ValueError, EOFError, zlib.error) as error:  # EOFError: a .gz that was cut off
             raise BadRecording(f"{path}: {error}") from error

@@ -53,8 +53,8 @@ def _mapped(source: str, spec: MappingFile, message: Message) -> Iterator[Readin
 
 def _documents(spec: MappingFile, payload: bytes) -> Iterator[Any]:
     try:
-        if spec.format == "csv":
-            yield from csv.DictReader(io.StringIO(payload.decode("utf-8-sig")), delimiter=spec.delimiter)
+        if spec.format == "csv" and not payload.lstrip().startswith((b"[", b"{")):
+            yield from csv.DictReader(io.StringIO(payload.decode("utf-8-sig")), delimiter=spec.delimiter, restval="")
         else:
             yield msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, csv.Error) as error:
@@ -67,16 +67,18 @@ def _parts(spec: MappingFile, document: Any) -> Iterator[tuple[MessageRule, Any]
     for rule in spec.message:
         inner = first(document, texts(rule.each))
         parts = inner if isinstance(inner, list) else [] if inner is MISSING else [inner]
-        fitting = [one for one in parts if _holds(rule.when, one, spec.unwrap)]
+        fitting = [one for one in parts if _takes(rule, one, spec.unwrap)]
         yield from ((rule, one) for one in fitting)
         taken = taken or bool(fitting)
     if not taken:
-        wanted = "; or ".join(str(rule.when) for rule in spec.message)
+        wanted = "; or ".join(str(rule.has or rule.when) for rule in spec.message)
         raise BadPayload(f"no part of the message is of a known shape, expected {wanted}")
 
 
-def _holds(conditions: dict[str, str | int | float | bool], document: Any, unwrap: str | None) -> bool:
-    return all(first(document, [pointer], unwrap) == value for pointer, value in conditions.items())
+def _takes(rule: MessageRule, document: Any, unwrap: str | None) -> bool:
+    return all(first(document, [pointer], unwrap) is not MISSING for pointer in rule.has) and all(
+        first(document, [pointer], unwrap) == value for pointer, value in rule.when.items()
+    )
 
 
 def _found(source: str, spec: MappingFile, rule: MessageRule, document: Any, message: Message) -> Found:
@@ -95,9 +97,20 @@ def _found(source: str, spec: MappingFile, rule: MessageRule, document: Any, mes
 
 def _stamp(spec: MappingFile, rule: MessageRule, document: Any) -> str | None:
     said = first(document, texts(rule.stamp), spec.unwrap)
+    if rule.epoch and isinstance(said, str) and said.isdecimal():  # a cell of a CSV
+        said = int(said)
     if rule.epoch and isinstance(said, int | float):
         return datetime.fromtimestamp(said / (1000 if rule.epoch == "ms" else 1), UTC).isoformat()
+    if rule.written and isinstance(said, str):
+        return _rewritten(said, rule.written)
     return said if isinstance(said, str) and said else None
+
+
+def _rewritten(said: str, written: str) -> str:
+    try:
+        return datetime.strptime(said, written).isoformat()  # noqa: DTZ007 - `zone` or %z says whose time it is
+    except ValueError:
+        raise BadPayload(f"stamp {said[:50]!r}, expected one written as {written}") from None
 
 
 def _interval(
@@ -156,13 +169,16 @@ def _number(value: Any, where: str) -> float:
 def _readings(source: str, spec: MappingFile, found: Found, rule: ReadingRule) -> Iterator[Reading]:
     covers = SOURCES[source].interval if not found.period else None
     for star, raw in find(found.document, rule.value, spec.unwrap):
-        if spec.format == "csv" and raw in ("", None):
+        if spec.format == "csv" and raw == "":
             continue
         entry = _entry(spec, found, rule, star)
         sensor_id = f"{source}/{entry.sensor}" if entry.sensor else found.sensor_id
         channel = entry.channel or fill(texts(rule.channel), found.document, found.topic, spec.unwrap, star) or ""
         value, weight, flags = _state(spec, found, rule, entry, raw)
-        yield Reading(sensor_id, channel, entry.quantity, found.period, found.start, value, weight, covers, flags)
+        yield Reading(
+            sensor_id, channel, entry.quantity, found.period, found.start, value, weight, covers, flags,
+            version=entry.version,
+        )  # fmt: skip
 
 
 def _entry(spec: MappingFile, found: Found, rule: ReadingRule, star: str) -> Entry:

@@ -6,6 +6,7 @@ file that cannot work is refused with its name, the key and the reason.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -38,6 +39,7 @@ class Entry(msgspec.Struct, forbid_unknown_fields=True):
     unit: str | None = None
     sensor: str | None = None
     channel: str | None = None
+    version: int = 0
 
 
 class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,6 +63,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     sensor: Texts
     reading: list[ReadingRule]
     each: Texts = ""
+    has: list[str] = []
     when: dict[str, str | int | float | bool] = {}
     skip: dict[str, str | int | float | bool] = {}
     require: list[str] = []
@@ -70,6 +73,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     means: Stamp | None = None
     zone: str | None = None
     epoch: Literal["s", "ms"] | None = None
+    written: str | None = None
     name: Texts = []
     lon: Texts = []
     lat: Texts = []
@@ -107,8 +111,8 @@ def _check(spec: MappingFile) -> None:
         _check_quantity(f"table.{key}", entry.quantity, entry.unit)
     for at, rule in enumerate(spec.message):
         where = f"message[{at}]"
-        pointers = [*texts(rule.each), *rule.when, *rule.skip, *rule.require, *texts(rule.stamp), *texts(rule.until)]
-        _try(where, tokens, [*pointers, *texts(rule.name), *texts(rule.lon), *texts(rule.lat)])
+        pointers = (rule.each, rule.stamp, rule.until, rule.name, rule.lon, rule.lat)
+        _try(where, tokens, [*rule.has, *rule.when, *rule.skip, *rule.require, *chain(*map(texts, pointers))])
         _try(f"{where}.sensor", check, texts(rule.sensor))
         _try(f"{where}.zone", ZoneInfo, [rule.zone] if rule.zone else [])
         for index, reading in enumerate(rule.reading):

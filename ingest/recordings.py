@@ -2,46 +2,48 @@
 Splits recorded files into the MQTT messages they would have been: what `stadspuls publish` sends.
 
 A national NDW minute becomes one message for each site, read in bounded memory; station files become pieces of many
-readings. Nothing is decoded here beyond finding where to cut, and the readings of one sensor and start stay together.
+readings, or one for each stamp where they are replayed in time. Nothing is decoded here beyond finding where to cut,
+and the readings of one sensor and start stay together.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from lxml import etree
 
-from ingest.formats.luchtmeetnet import BEFORE_STATIONS, PREAMBLE, file_time
+from ingest.formats.luchtmeetnet import PREAMBLE
 from ingest.formats.ndw import check_creator
 from ingest.hardened import local, opened, records
 from ingest.readings import BadPayload
+from ingest.sheets import PIECE, Recorded, Sheet, packed
+from ingest.sheets import in_time as cut_in_time
 from ingest.sources import OWN
-from ingest.values import stamp
 
-PIECE = 256_000  # bytes of payload
 _UNSAFE = {ord(sign): f"%{ord(sign):02X}" for sign in "%#+/?\x00"}
 
 
-class Recorded(NamedTuple):
-    """One message to publish; `when` is the newest stamp in it where one was found."""
-
-    topic: str
-    payload: bytes
-    when: datetime | None
+Reader = Callable[[Path, str], Iterator[Sheet]]
 
 
-def messages(path: Path, source: str) -> Iterator[Recorded]:
-    """Give the messages of a recorded file, plain or gzipped; raises BadPayload where the file is not the source's."""
-    empty = True
-    for message in _READERS.get(source, _documents)(path, source):
-        empty = False
-        yield message
-    if empty:
+def messages(path: Path, source: str, *, in_time: bool = False) -> Iterator[Recorded]:
+    """
+    Give the messages of a recorded file, plain or gzipped, each as full as a message may be.
+
+    `in_time` gives them in the order of their stamps instead, and one stamp at a time, as they once came. Raises
+    BadPayload where the file is not the source's.
+    """
+    sheets = _reader(path, source)(path, source)
+    found = cut_in_time(sheets, source) if in_time else packed(sheets)
+    first = next(found, None)
+    if first is None:
         raise BadPayload(f"{path.name}: no message of {source} in it")
+    yield first
+    yield from found
 
 
 def topic_of(source: str, level: str) -> str:
@@ -58,113 +60,120 @@ def _stem(path: Path) -> str:
     return path.name.partition(".")[0] or path.name
 
 
-def _ndw(path: Path, source: str) -> Iterator[Recorded]:
+def _reader(path: Path, source: str) -> Reader:
+    table = _table if path.name.removesuffix(".gz").endswith(".csv") else _documents
+    return _READERS.get(source, table)
+
+
+def _ndw(path: Path, source: str) -> Iterator[Sheet]:
     with opened(path) as stream:
         for element in records(stream, "siteMeasurements", "publicationCreator"):
             if local(element) == "publicationCreator":
                 check_creator(element)
                 continue
-            site_id, when = _site(element)
-            yield Recorded(topic_of(source, site_id), etree.tostring(element, with_tail=False), when)
+            sites = [child.get("id") for child in element if local(child) == "measurementSiteReference"]
+            yield Sheet(topic_of(source, (sites or [None])[0] or "unknown"), [etree.tostring(element, with_tail=False)])
 
 
-def _site(element: etree._Element) -> tuple[str, datetime | None]:
-    site_id, when = "", None
-    for child in element:
-        name = local(child)
-        if name == "measurementSiteReference":
-            site_id = child.get("id", "")
-        elif name == "measurementTimeDefault":
-            values = [inner.text for inner in child if local(inner) == "timeValue"]
-            when = _when((values or [child.text])[0])
-    return site_id or "unknown", when
-
-
-def _when(text: object) -> datetime | None:
-    try:
-        return stamp(str(text), "stamp")
-    except BadPayload:
-        return None
-
-
-def _luchtmeetnet(path: Path, source: str) -> Iterator[Recorded]:
+def _luchtmeetnet(path: Path, source: str) -> Iterator[Sheet]:
     with opened(path) as stream:
         first = stream.readline()
         if not first.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
             yield from _documents(path, source)
             return
-        preamble = b"".join([first, *islice(stream, PREAMBLE - 1)])
-        for rows in _pieces(stream, PIECE - len(preamble), len):
-            cells = rows[-1].decode("latin-1").split(";")
-            when = file_time(cells[3]) if len(cells) > BEFORE_STATIONS else None
-            yield Recorded(topic_of(source, _stem(path)), preamble + b"".join(rows), when)
+        yield Sheet(topic_of(source, _stem(path)), stream, head=b"".join([first, *islice(stream, PREAMBLE - 1)]))
 
 
-def _pieces(items: Iterable[Any], limit: int, size: Callable[[Any], int]) -> Iterator[list[Any]]:
-    """Gather items in lists of at most `limit` bytes together; an item above it comes alone."""
-    piece: list[Any] = []
-    total = 0
-    for item in items:
-        if piece and total + size(item) > limit:
-            yield piece
-            piece, total = [], 0
-        piece.append(item)
-        total += size(item)
-    if piece:
-        yield piece
+def _table(path: Path, source: str) -> Iterator[Sheet]:
+    """A CSV: every message has the header."""
+    with opened(path) as stream:
+        header = stream.readline()
+        yield Sheet(topic_of(source, _stem(path)), _rows(stream), head=header.rstrip(b"\r\n") + b"\n")
 
 
-def _telraam(path: Path, source: str) -> Iterator[Recorded]:
+def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the rows of a CSV; a quoted cell may go on over the end of a line."""
+    row = b""
+    for line in lines:
+        row += line
+        if row.count(b'"') % 2 == 0:
+            if row.strip():
+                yield row.rstrip(b"\r\n") + b"\n"
+            row = b""
+    if row.strip():
+        yield row
+
+
+def _dexter(path: Path, source: str) -> Iterator[Sheet]:
+    """Dexter's CSV: the lanes of one site and hour stand together and are not parted."""
+    for sheet in _table(path, source):
+        names = sheet.head.decode("utf-8-sig").strip().split(",")
+        try:
+            key = itemgetter(names.index("id_meetlocatie"), names.index("start_meetperiode"))
+        except ValueError:
+            raise BadPayload(f"{path.name}: columns {', '.join(names)[:200]}, expected an export of Dexter") from None
+        cells = ((key(row.split(b",") + [b""] * len(names)), row) for row in sheet.parts)
+        yield sheet._replace(parts=(b"".join(row for _, row in hour) for _, hour in groupby(cells, itemgetter(0))))
+
+
+def _aireas(path: Path, source: str) -> Iterator[Sheet]:
+    """AiREAS: a file of sections, each a title on a line of its own, a header and rows."""
+    with opened(path) as stream:
+        title, rows = b"", []
+        for line in chain(stream, [b""]):
+            if line.strip() and b";" in line:
+                rows.append(line.rstrip(b"\r\n") + b"\n")
+            elif rows:
+                if title in (b"LOCATIONS", b"MEASUREMENTS"):
+                    yield Sheet(topic_of(source, _stem(path)), rows[1:], head=rows[0])
+                rows = []
+            title = line.strip() if b";" not in line and line.strip() else title
+
+
+def _telraam(path: Path, source: str) -> Iterator[Sheet]:
     for _, text in _texts(path):
         document = _decoded(path, text)
         reports = document.get("report", document.get("data")) if isinstance(document, dict) else document
         if not isinstance(reports, list):
-            yield Recorded(topic_of(source, _stem(path)), text, None)
+            yield Sheet(topic_of(source, _stem(path)), [text])
             continue
-        for piece in _pieces([msgspec.json.encode(report) for report in reports], PIECE - 20, lambda one: len(one) + 1):
-            last = msgspec.json.decode(piece[-1])
-            topic = topic_of(source, str(last.get("segment_id", _stem(path))))
-            yield Recorded(topic, b'{"report":[' + b",".join(piece) + b"]}", _when(last.get("date")))
+        for segment, group in groupby(reports, lambda report: str(report.get("segment_id", _stem(path)))):
+            parts = [msgspec.json.encode(report) for report in group]
+            yield Sheet(topic_of(source, segment), parts, head=b'{"report":[', between=b",", tail=b"]}")
 
 
-def _own(path: Path, source: str) -> Iterator[Recorded]:
+def _own(path: Path, source: str) -> Iterator[Sheet]:
     topic = topic_of(source, _stem(path))
     for _, text in _texts(path):
         document = _decoded(path, text)
         if isinstance(document, list):
-            yield from (Recorded(topic, b"[" + piece + b"]", when) for piece, when in _readings(document, PIECE))
+            yield Sheet(topic, _together(document), b"[", b",", b"]")
         elif isinstance(document, dict) and isinstance(document.get("readings"), list):
             head = msgspec.json.encode({key: value for key, value in document.items() if key != "readings"})[:-1]
             head += b',"readings":[' if len(head) > 1 else b'"readings":['
-            for piece, when in _readings(document["readings"], PIECE - len(head)):
-                yield Recorded(topic, head + piece + b"]}", when)
+            yield Sheet(topic, _together(document["readings"]), head, b",", b"]}")
         else:
-            yield Recorded(topic, text, _when(document.get("start")) if isinstance(document, dict) else None)
+            yield Sheet(topic, [text])
 
 
-def _readings(readings: list[Any], limit: int) -> Iterator[tuple[bytes, datetime | None]]:
-    """Cut a list of own JSON; readings of one sensor and start, such as lanes and classes, are not parted."""
-    together = [[msgspec.json.encode(one) for one in group] for _, group in groupby(readings, _sensor_and_start)]
-    ends = iter([_when(start) for (_, start), _ in groupby(readings, _sensor_and_start)])
-    for piece in _pieces(together, limit - 2, lambda group: sum(len(one) + 1 for one in group)):
-        *_, when = islice(ends, len(piece))
-        yield b",".join(chain.from_iterable(piece)), when
+def _together(readings: list[Any]) -> Iterator[bytes]:
+    """Write readings of own JSON; those of one sensor and start, such as lanes and classes, are not parted."""
+    for _, group in groupby(readings, _sensor_and_start):
+        yield b",".join(msgspec.json.encode(one) for one in group)
 
 
 def _sensor_and_start(reading: Any) -> tuple[object, object]:
     return (reading.get("sensor_id"), reading.get("start")) if isinstance(reading, dict) else (None, None)
 
 
-def _documents(path: Path, source: str) -> Iterator[Recorded]:
+def _documents(path: Path, source: str) -> Iterator[Sheet]:
     """One message for each JSON document; a list that is too long is cut; what is not JSON is one message as it is."""
     topic = topic_of(source, _stem(path))
     for known, text in _texts(path):
         if known and len(text) > PIECE and text.startswith(b"["):
-            items = [msgspec.json.encode(one) for one in _decoded(path, text)]
-            for piece in _pieces(items, PIECE - 2, lambda one: len(one) + 1):
-                yield Recorded(topic, b"[" + b",".join(piece) + b"]", None)
+            yield Sheet(topic, [msgspec.json.encode(one) for one in _decoded(path, text)], b"[", b",", b"]")
         else:
-            yield Recorded(topic, text, None)
+            yield Sheet(topic, [text])
 
 
 def _decoded(path: Path, text: bytes) -> Any:
@@ -207,4 +216,6 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-_READERS = {"ndw": _ndw, "luchtmeetnet": _luchtmeetnet, "telraam": _telraam, OWN: _own}
+_READERS: dict[str, Reader] = {
+    "ndw": _ndw, "luchtmeetnet": _luchtmeetnet, "telraam": _telraam, "dexter": _dexter, "aireas": _aireas, OWN: _own,
+}  # fmt: skip

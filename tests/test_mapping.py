@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from ingest.mapped import mapped
 from ingest.mapping import MappingFile, load
 from ingest.pointers import MISSING, check, fill, find, first, tokens
 from ingest.readings import BadPayload, Message, Reading, SensorFact
+from ingest.recordings import messages
 from ingest.registry import SHIPPED, load_formats
 from ingest.sources import SOURCES, SourceClass, source_of_topic
 from tests.conftest import ROOT
@@ -240,7 +242,7 @@ def test_any_document_is_read_or_refused(document: Any, topic: str) -> None:
 def test_worked_example_of_the_documentation(registries: None, tmp_path: Path) -> None:
     """The mapping file and the message in docs/adding-a-format.md do what the page says they do."""
     blocks = (ROOT / "docs/adding-a-format.md").read_text().split("```")
-    parts = {block.split("\n", 1)[0]: block.split("\n", 1)[1] for block in blocks[1::2] if "\n" in block}
+    parts = {block.split("\n", 1)[0]: block.split("\n", 1)[1] for block in reversed(blocks[1::2]) if "\n" in block}
     (tmp_path / "bike_barrel.toml").write_text(parts["toml"])
     load_formats([tmp_path])
     topic, payload = parts["mqtt"].strip().split("\n", 1)
@@ -251,6 +253,39 @@ def test_worked_example_of_the_documentation(registries: None, tmp_path: Path) -
         for row in batch.readings.to_pylist()
     ]
     assert rows == [json.loads(line) for line in parts["jsonl"].strip().splitlines()]
+
+
+@pytest.mark.shared
+def test_bicycles_of_the_documentation(registries: None, tmp_path: Path, shared_data: Path) -> None:
+    """The mapping file for a counter's CSV reads six years of bicycles, all of them, on the hours they belong to."""
+    blocks = (ROOT / "docs/adding-a-format.md").read_text().split("```toml\n")
+    (tmp_path / "fietsbrug.toml").write_text(blocks[2].partition("```")[0])
+    load_formats([tmp_path])
+    path = shared_data / "counters/fremont_bridge_bikes_hourly_2012_2018.csv.gz"
+    batch = decode([Message(one.topic, one.payload, NOW) for one in messages(path, "fietsbrug")])
+    assert batch.dead_letters == ()
+    table, found = pd.read_csv(path), batch.readings.to_pandas()
+    assert found.groupby("channel", observed=True).value.sum().to_dict() == {
+        "east": table.iloc[:, 1].sum(), "west": table.iloc[:, 2].sum()
+    }  # fmt: skip
+    assert found.start.min() == pd.Timestamp("2012-10-03 07:00", tz="UTC")
+
+
+def test_stamp_as_it_is_written(tmp_path: Path) -> None:
+    """A stamp that is not ISO 8601 is read as the file says it is written, and refused when it is not."""
+    spec = made(tmp_path, SMALL.replace("[[message]]", '[[message]]\nwritten = "%d-%m-%Y %H:%M"\nzone = "CET"'))
+    (one,) = read(spec, {"id": "a", "at": "04-05-2026 08:00", "t": 1})
+    assert one.start == datetime(2026, 5, 4, 6, tzinfo=UTC)
+    with pytest.raises(BadPayload, match=r"expected one written as %d-%m-%Y %H:%M"):
+        read(spec, {"id": "a", "at": "2026-05-04T08:00", "t": 1})
+
+
+def test_rule_that_takes_what_has_a_member(tmp_path: Path) -> None:
+    """`has` lets two shapes of row be told apart by a column."""
+    spec = made(tmp_path, SMALL.replace("[[message]]", '[[message]]\nhas = ["/t"]'))
+    assert len(read(spec, {"id": "a", "at": "2026-05-04T08:00:00Z", "t": 1})) == 1
+    with pytest.raises(BadPayload, match="/t"):
+        read(spec, {"id": "a", "at": "2026-05-04T08:00:00Z", "u": 1})
 
 
 @pytest.mark.shared

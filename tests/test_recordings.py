@@ -6,12 +6,14 @@ import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ingest.decoding import decode
 from ingest.formats.luchtmeetnet import PREAMBLE
 from ingest.readings import BadPayload, Message
-from ingest.recordings import PIECE, Recorded, messages, topic_of
+from ingest.recordings import messages, topic_of
+from ingest.sheets import PIECE, Recorded
 from ingest.sources import source_of_topic
 from tests.conftest import CASES
 
@@ -45,9 +47,10 @@ def test_topic_is_safe(site_id: str) -> None:
 def test_ndw_publication_becomes_sites(tmp_path: Path) -> None:
     """A publication is cut into standalone documents, which decode to the same readings, stamped with their minute."""
     payload = (CASES / "ndw-publication" / "payload").read_bytes()
-    recorded = list(messages(put(tmp_path, "minute.xml.gz", gzip.compress(payload)), "ndw"))
+    path = put(tmp_path, "minute.xml.gz", gzip.compress(payload))
+    recorded = list(messages(path, "ndw"))
     assert [one.topic for one in recorded] == ["stadspuls/ndw/RWS01_TEST_3", "stadspuls/ndw/PGR08_TEST_1"]
-    assert [one.when for one in recorded] == [
+    assert [one.when for one in messages(path, "ndw", in_time=True)] == [
         datetime(2026, 5, 4, 7, 59, tzinfo=UTC),
         datetime(2026, 5, 4, 8, 0, tzinfo=UTC),
     ]
@@ -60,7 +63,7 @@ def test_ndw_publication_becomes_sites(tmp_path: Path) -> None:
 def test_ndw_of_version_3_has_its_minute(tmp_path: Path) -> None:
     """The stamp of a v3 document is found too."""
     payload = (CASES / "ndw-v3" / "payload").read_bytes()
-    (one,) = messages(put(tmp_path, "v3.xml", payload), "ndw")
+    (one,) = messages(put(tmp_path, "v3.xml", payload), "ndw", in_time=True)
     assert one.when == datetime(2026, 5, 4, 8, tzinfo=UTC)
     assert rows([one]) == 4
 
@@ -86,7 +89,11 @@ def test_own_list_is_cut_between_starts(tmp_path: Path) -> None:
     assert rows(recorded) == len(readings)
     starts = [{one["start"] for one in json.loads(message.payload)} for message in recorded]
     assert not starts[0] & starts[1]
-    assert recorded[-1].when == datetime(2026, 5, 4, 19, 59, tzinfo=UTC)
+    timed = list(messages(tmp_path / "list.json", "stadspuls", in_time=True))
+    assert [one.when for one in timed] == [
+        datetime(2026, 5, 4, hour, minute, tzinfo=UTC) for hour in range(20) for minute in range(60)
+    ]
+    assert rows(timed) == len(readings)
 
 
 def test_own_document_keeps_its_facts(tmp_path: Path) -> None:
@@ -116,7 +123,7 @@ def test_mapped_source_one_message_a_document(tmp_path: Path) -> None:
     assert (one.topic, one.payload, one.when) == ("stadspuls/sensor_community/pull", payload, None)
 
 
-@pytest.mark.parametrize("source", ["ndw", "luchtmeetnet", "telraam", "stadspuls", "ttn"])
+@pytest.mark.parametrize("source", ["ndw", "luchtmeetnet", "telraam", "dexter", "aireas", "stadspuls", "ttn"])
 def test_empty_file_is_refused(tmp_path: Path, source: str) -> None:
     """An empty file is a mistake, not a recording of nothing."""
     with pytest.raises(BadPayload):
@@ -127,6 +134,65 @@ def test_what_is_not_json_reaches_the_dead_letters(tmp_path: Path) -> None:
     """A mapped source's file that is not JSON is sent as it is: the hub says why it can't be read."""
     (one,) = messages(put(tmp_path, "x.json", b'{"a": \xff'), "ttn")
     assert one.payload == b'{"a": \xff'
+
+
+@pytest.mark.parametrize("in_time", [False, True])
+def test_csv_rows_with_their_header(tmp_path: Path, in_time: bool) -> None:
+    """A CSV of a mapped source is cut between rows, never inside a quoted cell; in time it comes hour by hour."""
+    lines = [f'S{n % 3},pm25,{n},{1777881600 + 3600 * (n // 3)},"53.2\n","6.5"' for n in range(6_000)]
+    text = "station,parameter,value,timestamp,note,other\r\n" + "\r\n".join(reversed(lines)) + "\r\n"
+    recorded = list(messages(put(tmp_path, "many.csv", text), "samenmeten", in_time=in_time))
+    assert rows(recorded) == 6_000
+    assert max(len(one.payload) for one in recorded) <= PIECE
+    if in_time:
+        assert [one.when for one in recorded] == sorted({one.when for one in recorded if one.when})
+        assert len(recorded) == 2_000
+
+
+def test_lanes_of_an_hour_are_not_parted(tmp_path: Path) -> None:
+    """Dexter's rows of one site and hour travel together, however the file is cut."""
+    head, *rows_ = (CASES / "dexter-hour" / "payload").read_text().splitlines(keepends=True)[:4]
+    hours = [row.replace("2026-05-04 08", day).replace("09:00:00", "08:30:00").replace("2026-05-04", day[:10])
+             for n in range(900) for row in rows_ for day in [f"20{10 + n // 300}-01-{1 + n % 28:02} 08"]]  # fmt: skip
+    recorded = list(messages(put(tmp_path, "dexter.csv", head + "".join(hours)), "dexter"))
+    assert len(recorded) > 1
+    assert all((message.payload.count(b"\n") - 1) % 3 == 0 for message in recorded)
+    assert rows(recorded) == 900 * 3 * 2
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("year", [2019, 2021, 2022, 2024])
+def test_history_of_dexter(shared_data: Path, year: int) -> None:
+    """A real week of eight loops: the vehicles counted equal pandas' own sum; excluded rows failed, at no cost."""
+    path = shared_data / f"ndw/dexter_A10_hourly_week_{year}.csv.gz"
+    table = pd.read_csv(path)
+    batch = decode([Message(one.topic, one.payload, NOW) for one in messages(path, "dexter")])
+    assert batch.dead_letters == ()
+    counts = batch.readings.to_pandas().query("quantity == 'vehicle_count'")
+    counted = (table.gem_intensiteit * table.gebruikte_minuten_intensiteit / 60).sum()
+    assert counts.value.sum() == pytest.approx(counted)
+    assert len(counts) == len(table)
+    assert counts.value.isna().sum() == table.gem_intensiteit.isna().sum() == (664 if year == 2022 else 0)
+    assert {fact.lanes for fact in batch.sensors} <= {3, 4, 5}
+
+
+@pytest.mark.shared
+def test_day_of_aireas(shared_data: Path) -> None:
+    """A real day of 34 airboxes: every measurement, zeros as failed, and the 39 places of the other section."""
+    path = shared_data / "air/aireas_eindhoven_10min_2018-03-06.csv.gz"
+    recorded = list(messages(path, "aireas"))
+    assert rows(recorded) == 4_819 * 10
+    batch = decode([Message(one.topic, one.payload, NOW) for one in recorded])
+    assert batch.readings.to_pandas().query("quantity == 'pm10'").value.isna().sum() == 197
+    assert len({fact.sensor_id for fact in batch.sensors if fact.lon is not None}) == 39
+
+
+@pytest.mark.shared
+def test_citizens_week_of_samen_meten(shared_data: Path) -> None:
+    """A real week of seven citizens' stations: every value that is one, calibrated beside plain."""
+    path = shared_data / "air/samenmeten_zeeland_2022-02.csv.gz"
+    recorded = list(messages(path, "samenmeten"))
+    assert rows(recorded) == pd.read_csv(path).value.notna().sum()
 
 
 @pytest.mark.shared

@@ -95,7 +95,7 @@ def publish(
     backlog = Backlog(running.http) if running and not settings.broker else None
     with Sender(broker_of(settings)) as sender, progress_bar() as progress:
         task = progress.add_task("messages", total=None)
-        found = recorded(files, source, status, version)
+        found = recorded(files, source, status, version, in_time=speed is not None)
         count = publish_messages(sender, found, speed, backlog, lambda: progress.advance(task))
     errors.print(f"{count} messages published")
 
