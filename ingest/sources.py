@@ -56,7 +56,7 @@ _sources = {
         Source("dexter", "NDW Dexter history", Stamp.START, SourceClass.OPERATIONAL, "NDW open data"),
         Source("luchtmeetnet", "Luchtmeetnet (RIVM and partners)", Stamp.END, SourceClass.REFERENCE, "open data, RIVM"),
         Source("telraam", "Telraam", Stamp.START, SourceClass.CITIZEN, "CC BY-NC 4.0", commercial_use=False),
-        Source("samenmeten", "Samen Meten (RIVM)", Stamp.START, SourceClass.CITIZEN, "as its projects state"),
+        Source("samenmeten", "Samen Meten (RIVM)", Stamp.END, SourceClass.CITIZEN, "CC0 1.0, as its projects state"),
         Source("sensor_community", "Sensor.Community", Stamp.RECEIVED, SourceClass.CITIZEN, "ODbL 1.0", interval=145),
         Source("ttn", "The Things Stack", Stamp.RECEIVED, SourceClass.CITIZEN, "as agreed with the sensor's owner",
                topic="v3/+/devices/+/up"),

@@ -229,8 +229,8 @@ def test_topic_without_a_source_is_a_dead_letter(topic: str) -> None:
 
 def test_source_without_a_format_speaks_own_json() -> None:
     """What a gateway has translated is read on its source's topic."""
-    message = Message("stadspuls/samenmeten/x", json.dumps(READING | {"sensor_id": "samenmeten/GM_1"}).encode(), NOW)
-    assert [one["sensor_id"] for one in decode([message]).readings.to_pylist()] == ["samenmeten/GM_1"]
+    message = Message("stadspuls/aireas/x", json.dumps(READING | {"sensor_id": "aireas/1"}).encode(), NOW)
+    assert [one["sensor_id"] for one in decode([message]).readings.to_pylist()] == ["aireas/1"]
 
 
 def test_topic_with_odd_characters() -> None:

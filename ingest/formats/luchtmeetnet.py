@@ -1,6 +1,8 @@
 """
 Luchtmeetnet's hourly air figures: the answers of its API, and the monthly and yearly CSV files.
 
+`ingest.gateways.luchtmeetnet` sends the API's measurements, and its answer about each station on that station's topic.
+
 The API stamps the *end* of the hour, the files give both ends: here every reading has its start, and a station has the
 same id by both roads. Negative concentrations near zero are real and stay. An empty cell is missing: no reading at all.
 """
@@ -45,19 +47,51 @@ class Answer(msgspec.Struct):
     data: list[Measured]
 
 
+class Point(msgspec.Struct):
+    """A GeoJSON point: longitude and latitude in degrees."""
+
+    coordinates: tuple[float, float]
+
+
+class Station(msgspec.Struct):
+    """What the API tells about one station."""
+
+    location: str
+    geometry: Point
+
+
+class About(msgspec.Struct):
+    """The API's answer about one station; the number is only in the question."""
+
+    data: Station
+
+
 _answer = msgspec.json.Decoder(Answer)
+_about = msgspec.json.Decoder(About)
 _measured = msgspec.json.Decoder(Measured)
 
 
 @payload_format("luchtmeetnet")
 def luchtmeetnet(message: Message) -> Iterator[Reading | SensorFact]:
-    """Read an API answer, one measurement, or a piece of a CSV file; raises BadPayload for anything else."""
+    """Read an API answer, one measurement, a station, or a piece of a CSV file; raises BadPayload for anything else."""
     if message.payload.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
         yield from _file(message.payload)
+        return
+    if b'"geometry"' in message.payload:
+        yield _station_fact(message)
         return
     for one in _measurements(message.payload):
         if one.formula.upper() not in UNUSED:
             yield _reading(one, message.topic)
+
+
+def _station_fact(message: Message) -> SensorFact:
+    try:
+        said = _about.decode(message.payload).data
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadPayload(f"no answer of Luchtmeetnet about a station: {error}") from error
+    lon, lat = said.geometry.coordinates
+    return SensorFact(f"luchtmeetnet/{_station(message.topic)}", said.location, lon, lat, kind="air")
 
 
 def _measurements(payload: bytes) -> list[Measured]:
