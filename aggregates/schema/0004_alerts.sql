@@ -28,6 +28,9 @@ CREATE TABLE alert (
     since      timestamptz NOT NULL,     -- start of the first window that caused it
     until      timestamptz,              -- end of the window that cleared it; null: open
     judged     timestamptz NOT NULL,     -- end of the last window looked at
+    sure       timestamptz NOT NULL,     -- end of the last window that could be judged
+    calm       integer NOT NULL DEFAULT 0,  -- windows in a row that would clear it
+    told       double precision,         -- what the last update compared
     value      double precision,         -- of the last window that could be judged
     worst      double precision,         -- of all
     threshold  double precision NOT NULL,
