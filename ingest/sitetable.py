@@ -178,6 +178,12 @@ def read(path: Path) -> dict[str, Site]:
     }
 
 
+def places(path: Path) -> Iterator[tuple[str, float | None, float | None]]:
+    """Give id, longitude and latitude of every site in what `write` wrote."""
+    table = pq.read_table(path, columns=["id", "lon", "lat"])
+    yield from zip(*(table[name].to_pylist() for name in ("id", "lon", "lat")), strict=True)
+
+
 class SiteTable:
     """The sites in a file, read again when the file changes; a missing file has none."""
 

@@ -17,13 +17,13 @@ from ingest.readings import Message, Reading
 from streams.pipeline import Pipeline
 
 NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
-RAW, CALIBRATED = ("LTD_1-2-pm25", 9.5), ("LTD_1-3-pm25_kal", 6.1)
+RAW, CALIBRATED = ("pm25", 9.5), ("pm25_kal", 6.1)
 
 
-def page(name: str, value: float, said: str = "") -> Message:
-    """Make a message with one Observation."""
-    one = {"phenomenonTime": "2026-05-04T08:00:00.000Z", "result": value, "Datastream": {"name": name}}
-    return Message(f"stadspuls/samenmeten/LTD_1{said}", json.dumps({"value": [one]}).encode(), NOW)
+def page(parameter: str, value: float, said: str = "") -> Message:
+    """Make a message with one value."""
+    one = {"station": "LTD_1", "parameter": parameter, "value": value, "timestamp": "2026-05-04T08:00:00Z"}
+    return Message(f"stadspuls/samenmeten/LTD_1{said}", json.dumps([one]).encode(), NOW)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0), (1, 0, 1)])
@@ -45,7 +45,7 @@ def test_later_calibration_replaces_an_earlier_one(store: Store, database: str) 
     """A calibration that was published again is newer by the version in its topic, be it lower."""
     pipeline = Pipeline(store)
     pipeline.store(decode([page(*CALIBRATED, "?version=2026-05-04T08:45:00Z")]))
-    pipeline.store(decode([page("LTD_1-3-pm25_kal", 5.8, "?version=2026-05-05T08:45:00Z")]))
+    pipeline.store(decode([page("pm25_kal", 5.8, "?version=2026-05-05T08:45:00Z")]))
     pipeline.store(decode([page(*RAW)]))
     assert stored(database) == [(5.8, 0)]
 

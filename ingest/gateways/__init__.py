@@ -1,1 +1,1 @@
-"""Open-data gateways, one module each."""
+"""The country's open sources as MQTT messages: one file each, polled by `ingest.gateways.schedule`."""

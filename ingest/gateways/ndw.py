@@ -1,0 +1,138 @@
+"""
+NDW: the flows and speeds of the last minute of the whole country, and the table that says what they measure.
+
+One file of some 50 MB (1 MB packed), new each minute, without history: what is missed is gone, and counted as a gap. It
+mixes minutes, so what was published is remembered site by site. The table (340 MB) is fetched by a job of its own when
+a minute names another version of it, and goes into the file that the collector reads (`ingest.sitetable`).
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+from lxml import etree
+
+from ingest.gateways.area import Area
+from ingest.gateways.registry import Turn, gateway
+from ingest.gateways.web import FormChanged, Unreachable
+from ingest.hardened import local, opened, records
+from ingest.readings import BadPayload
+from ingest.recordings import messages, topic_of
+from ingest.sitetable import import_table, places
+from ingest.values import stamp
+
+SOURCE = "ndw"
+HOST = "https://opendata.ndw.nu"
+MINUTES = "trafficspeed.xml.gz"
+TABLE = "measurement_current.xml.gz"
+MINUTE = timedelta(minutes=1)
+ASK_AGAIN = timedelta(minutes=10)  # for the table, where NDW does not have the version yet that its minutes name
+
+log = structlog.get_logger("ingest.gateways")
+
+
+class Head(NamedTuple):
+    """What a publication says before its first site."""
+
+    published: datetime
+    table: str
+
+
+@gateway(SOURCE, HOST, every=60, job="sites")
+def sites(turn: Turn) -> None:
+    """Fetch the table where there is none, or where a minute names a version that is not here."""
+    have, wanted = turn.memory.note("table", str, ""), turn.board.get("table", "")
+    asked = turn.memory.note("asked", float, 0.0)
+    exists = turn.sites.exists()
+    if exists and (wanted in ("", have) or turn.now.timestamp() - asked < ASK_AGAIN.total_seconds()):
+        return
+    turn.memory.write("asked", turn.now.timestamp())
+    path = turn.sites.with_suffix(".xml.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("w+b") as file:
+            if not turn.web.download(TABLE, file, conditional=exists):
+                return
+        with _whole(TABLE):
+            version = _table_version(path)
+            log.info("a site table came", version=version, sites=import_table(path, turn.sites))
+        turn.memory.write("table", version)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@gateway(SOURCE, HOST, every=20)
+def minutes(turn: Turn) -> None:
+    """Publish what the newest file has that was not published yet, one message for each site and minute."""
+    if turn.area is not None and not turn.sites.exists():
+        return  # which sites are in the area is only in the table; the other job is at it
+    path = turn.sites.with_name("ndw_minute.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("w+b") as file:
+            if not turn.web.download(MINUTES, file):
+                return
+        with _whole(MINUTES):
+            _publish(turn, path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _publish(turn: Turn, path: Path) -> None:
+    head = _head(path)
+    turn.board["table"] = head.table
+    last = turn.memory.note("published", datetime, None)
+    if last is not None and head.published <= last:
+        return
+    if last is not None and head.published - last > 1.5 * MINUTE:
+        turn.counts.add("gaps", number=round((head.published - last) / MINUTE) - 1)
+        log.warning("minutes were missed", gateway=SOURCE, between=str(last), and_=str(head.published))
+    topics = None if turn.area is None else _topics(turn.sites, turn.area)
+    for topic, payload, when in messages(path, SOURCE):
+        if topics is None or topic in topics:
+            mark = f"{when} {zlib.crc32(payload):x}"
+            if turn.is_new(topic, mark):
+                turn.send(topic, payload, {topic: mark}, when)
+    turn.memory.write("published", head.published)
+
+
+def _topics(sites: Path, area: Area) -> set[str]:
+    return {topic_of(SOURCE, site) for site, lon, lat in places(sites) if area.contains(lon, lat)}
+
+
+def _head(path: Path) -> Head:
+    published = table = ""
+    with opened(path) as stream:
+        for element in records(stream, "publicationTime", "measurementSiteTableReference", "siteMeasurements"):
+            if local(element) == "publicationTime":
+                published = element.text or ""
+            elif local(element) == "measurementSiteTableReference":
+                table = element.get("version", "")
+            else:
+                break
+    return Head(stamp(published, "publicationTime"), table)
+
+
+def _table_version(path: Path) -> str:
+    with opened(path) as stream:
+        for element in records(stream, "measurementSiteRecord", "measurementSite"):
+            parent = element.getparent()
+            return parent.get("version", "") if parent is not None else ""
+    return ""
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Tell an answer that was cut off, which comes whole the next time, from one in another form."""
+    try:
+        yield
+    except (EOFError, OSError, zlib.error) as error:
+        raise Unreachable(f"{name} came cut off: {error or type(error).__name__}") from error
+    except BadPayload as error:
+        if isinstance(error.__cause__, etree.XMLSyntaxError):
+            raise Unreachable(f"{name} came cut off: {error}") from error
+        raise FormChanged(f"{name}: {error}") from error

@@ -1,0 +1,127 @@
+"""
+The open sources that the hub can poll, and what a gateway is: a function of a `Turn`.
+
+A module of this package registers its jobs with `@gateway`; `ingest.gateways.schedule` runs them, `load_gateways` finds
+them. Most sources are one job; NDW has a second one for its site table.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+import ingest.gateways
+from ingest.gateways.area import Area
+from ingest.gateways.counts import Counts
+from ingest.gateways.memory import Memory
+from ingest.gateways.web import Web
+
+log = structlog.get_logger("ingest.gateways")
+
+Send = Callable[[str, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """
+    One look at a source: where to ask, what is known, and how to publish.
+
+    `sites` is the file of NDW's site table, `board` what the jobs of one gateway tell each other.
+    """
+
+    now: datetime
+    area: Area | None
+    web: Web
+    memory: Memory
+    counts: Counts
+    sites: Path
+    board: dict[str, str]
+    put: Send
+
+    def is_new(self, key: str, mark: str) -> bool:
+        """Tell whether a measurement was not published before with this mark, and count it where it was."""
+        new = self.memory.is_new(key, mark, int(self.now.timestamp()))
+        self.counts.add("measurements", "new" if new else "known")
+        return new
+
+    def send(self, topic: str, payload: bytes, marks: Mapping[str, str], newest: datetime | None = None) -> None:
+        """Publish one message, and note the measurements in it; waits while the broker is behind."""
+        try:
+            self.put(topic, payload)
+        except ValueError as error:  # too large for any broker: a bug here, or a source gone mad
+            self.odd(str(error))
+        self.memory.publish(marks, int(self.now.timestamp()))
+        self.counts.add("messages")
+        if newest is not None:
+            self.counts.newest = max(self.counts.newest, newest.timestamp())
+
+    def changed(self, text: str) -> None:
+        """Count and tell that a source says something new that the hub cannot read; it becomes a dead letter."""
+        self.counts.add("form_changes")
+        log.error("a source changed its form", gateway=self.counts.job, found=text[:300])
+
+    def odd(self, text: str) -> None:
+        """Count and tell a part of an answer that cannot be read; the rest of it goes on."""
+        self.counts.add("odd")
+        log.warning("part of an answer cannot be read", gateway=self.counts.job, found=text[:300])
+
+
+Poll = Callable[[Turn], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """
+    Something that is done again and again at one source.
+
+    `host` is the beginning of its addresses, `every` the seconds from turn to turn, `pace` the requests in so many
+    seconds that its operator allows, `keep` how long a published measurement is remembered after it was last met.
+    """
+
+    gateway: str
+    name: str
+    poll: Poll
+    host: str
+    every: float
+    pace: tuple[int, float]
+    keep: timedelta
+
+
+_jobs: dict[str, Job] = {}
+
+
+def gateway(
+    source: str, host: str, every: float, *, job: str = "", pace: tuple[int, float] = (60, 60.0),
+    keep: timedelta = timedelta(days=2),
+) -> Callable[[Poll], Poll]:  # fmt: skip
+    """Register a function as a job of the gateway to `source`; raises ValueError for a second one of that name."""
+    name = f"{source}_{job}" if job else source
+
+    def register(poll: Poll) -> Poll:
+        if name in _jobs:
+            raise ValueError(f"a second job {name!r}: {poll.__module__}")
+        _jobs[name] = Job(source, name, poll, host, every, pace, keep)
+        return poll
+
+    return register
+
+
+def load_gateways() -> list[str]:
+    """Load every module of the package, and name the gateways there are."""
+    for module in pkgutil.iter_modules(ingest.gateways.__path__):
+        importlib.import_module(f"ingest.gateways.{module.name}")
+    return sorted({job.gateway for job in _jobs.values()})
+
+
+def jobs(sources: Iterable[str]) -> list[Job]:
+    """Give the jobs of these gateways; raises ValueError for a name that is none."""
+    known = load_gateways()
+    chosen = list(sources)
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"gateway {name!r}, expected one of {', '.join(known)}")
+    return [job for job in _jobs.values() if job.gateway in chosen]

@@ -1,0 +1,219 @@
+"""
+Samen Meten: the hourly figures of citizens' sensors from RIVM's SensorThings API, raw and calibrated.
+
+Observations become rows as in RIVM's exports, which `ingest/mappings/samenmeten.toml` reads. A calibrated value has the
+moment of asking as its version: it corrects the raw one, and an earlier calibration.
+
+The service is slow and particular. An hour is asked for once it should be complete, and again later, for calibrations
+that came after. The page behind the last one, and an hour without values, are answered with 504 after half a minute, so
+such an answer ends the hour, and the later looks make up for a page that was lost that way.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from ingest.gateways.registry import Turn, gateway
+from ingest.gateways.web import Unreachable
+from ingest.readings import BadPayload
+from ingest.recordings import topic_of
+from ingest.values import stamp
+
+SOURCE = "samenmeten"
+HOST = "https://api-samenmeten.rivm.nl/v1.0"
+PAGE = 200  # the service gives no more at once
+HOUR = timedelta(hours=1)
+LOOKS = (timedelta(minutes=80), timedelta(hours=5), timedelta(hours=26))  # after the stamp of an hour
+FIRST = timedelta(hours=6)  # asked for when nothing is known
+HISTORY = timedelta(days=7)  # how far back an outage is caught up
+HOURS_A_TURN = 6
+REFRESH = timedelta(days=1)  # of the list of Things
+GONE = 504
+CALIBRATED = "_kal"
+PARAMETERS = ("pm1", "pm10", "pm25", "no2", "o3", "nh3", "temp", "rh", "pres")  # of the mapping file
+
+
+class Entities(msgspec.Struct):
+    """A page of Things or Observations, each as it came."""
+
+    value: list[msgspec.Raw]
+
+
+class Point(msgspec.Struct):
+    """A GeoJSON point: longitude and latitude in degrees."""
+
+    coordinates: list[float]
+
+
+class Location(msgspec.Struct):
+    """Where a Thing is."""
+
+    location: Point
+
+
+class Thing(msgspec.Struct, rename={"locations": "Locations"}):
+    """What the gateway needs of a device."""
+
+    name: str
+    locations: list[Location]
+
+
+class Stream(msgspec.Struct):
+    """The Datastream of an Observation, `<thing>-<number>-<parameter>`."""
+
+    name: str
+
+
+class Row(msgspec.Struct, rename={"time": "phenomenonTime", "stream": "Datastream"}):
+    """What the gateway needs of one Observation."""
+
+    time: str
+    result: float | None
+    stream: Stream
+
+
+_row = msgspec.json.Decoder(Row)
+_thing = msgspec.json.Decoder(Thing)
+
+
+@gateway(SOURCE, HOST, every=300, pace=(100, 60.0), keep=timedelta(days=4))
+def hours(turn: Turn) -> None:
+    """Publish what the hours that are due say of the sensors in the area, and where new sensors are."""
+    if turn.now.timestamp() - turn.memory.note("listed", float, 0.0) >= REFRESH.total_seconds():
+        _list(turn)
+    looked = turn.memory.note("looked", dict[str, int], {})
+    for hour, looks in _due(turn, looked):
+        if _sweep(turn, hour):
+            looked[_text(hour)] = looks
+    oldest = _text(turn.now - HISTORY)
+    turn.memory.write("looked", {hour: looks for hour, looks in looked.items() if hour >= oldest})
+
+
+def _due(turn: Turn, looked: dict[str, int]) -> Iterator[tuple[datetime, int]]:
+    """Give at most a few hours that are due for a look, the newest first, with how many looks they will have had."""
+    since = turn.memory.note("since", datetime, None)
+    if since is None:
+        since = turn.now - FIRST
+        turn.memory.learn("since", since)
+    hour = turn.now.replace(minute=0, second=0, microsecond=0)
+    given = 0
+    while hour >= max(since, turn.now - HISTORY) and given < HOURS_A_TURN:
+        looks = sum(turn.now - hour >= look for look in LOOKS)
+        if looked.get(_text(hour), 0) < looks:
+            given += 1
+            yield hour, looks
+        hour -= HOUR
+
+
+def _text(hour: datetime) -> str:
+    return f"{hour:%Y-%m-%dT%H:%M:%S.000Z}"
+
+
+def _sweep(turn: Turn, hour: datetime) -> bool:
+    """Publish an hour; False where the service has none of it yet."""
+    places = turn.memory.note("things", dict[str, tuple[float, float]], {})
+    things: dict[str, list[Row]] = {}
+    whole = list(_observations(turn, hour))
+    for raw in whole:
+        try:
+            row = _row.decode(raw)
+            thing, _ = parts(row.stream.name)
+            stamp(row.time, "phenomenonTime")
+        except (msgspec.ValidationError, BadPayload) as error:
+            turn.odd(f"{bytes(raw)[:200]!r}: {error}")
+            continue
+        if turn.area is None or thing in places:
+            things.setdefault(thing, []).append(row)
+    for thing, rows in things.items():
+        _publish(turn, thing, rows, places.get(thing))
+    return bool(whole)
+
+
+def parts(name: str) -> tuple[str, str]:
+    """
+    Part the name of a Datastream in its Thing's and what it measures; raises BadPayload.
+
+    >>> parts("LTD_68263-6-pm25_kal")
+    ('LTD_68263', 'pm25_kal')
+    """
+    thing, number, what = ["", "", *name.rsplit("-", 2)][-3:]
+    if not thing or not number.isdigit():
+        raise BadPayload(f"Datastream {name[:50]!r}, expected <thing>-<number>-<parameter>")
+    return thing, what
+
+
+def _publish(turn: Turn, thing: str, rows: list[Row], place: tuple[float, float] | None) -> None:
+    """Publish what is new: raw and calibrated values apart, and each new parameter alone, for it may be refused."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        _, parameter = parts(row.stream.name)
+        calibrated = parameter.endswith(CALIBRATED)
+        # A calibration without a result takes nothing away from the raw value.
+        if not (calibrated and row.result is None) and turn.is_new(_key(row), repr(row.result)):
+            known = parameter.removesuffix(CALIBRATED) in PARAMETERS
+            groups.setdefault(CALIBRATED if calibrated and known else "" if known else parameter, []).append(row)
+    for group, found in groups.items():
+        if group not in ("", CALIBRATED):
+            turn.changed(f"{found[0].stream.name} measures {group!r}, expected one of {', '.join(PARAMETERS)}")
+        said = f"?version={turn.now:%Y-%m-%dT%H:%M:%SZ}" if group == CALIBRATED else ""
+        payload = msgspec.json.encode([_written(thing, row, place) for row in found])
+        marks = {_key(row): repr(row.result) for row in found}
+        turn.send(topic_of(SOURCE, thing) + said, payload, marks, stamp(found[0].time, "phenomenonTime"))
+
+
+def _written(thing: str, row: Row, place: tuple[float, float] | None) -> dict[str, str | float | None]:
+    """Write a row as in an export."""
+    lon, lat = place or (None, None)
+    _, parameter = parts(row.stream.name)
+    said = {
+        "station": thing,
+        "parameter": parameter,
+        "value": row.result,
+        "timestamp": row.time,
+        "lat": lat,
+        "lon": lon,
+    }
+    return {key: value for key, value in said.items() if value is not None or key == "value"}
+
+
+def _key(row: Row) -> str:
+    return f"{row.stream.name} {row.time}"
+
+
+def _observations(turn: Turn, hour: datetime) -> Iterator[msgspec.Raw]:
+    params = {
+        "$filter": f"phenomenonTime eq {_text(hour)}", "$expand": "Datastream($select=id,name)",
+        "$select": "phenomenonTime,result",
+    }  # fmt: skip
+    try:
+        yield from _pages(turn, "Observations", params)
+    except Unreachable as error:
+        if error.status != GONE:
+            raise
+
+
+def _pages(turn: Turn, path: str, params: Mapping[str, str | int]) -> Iterator[msgspec.Raw]:
+    """Page by number: the links of the service leave out what was selected."""
+    skip = 0
+    while True:
+        found = turn.web.json(path, Entities, {**params, "$top": PAGE, "$skip": skip}, tries=2).value
+        yield from found
+        if len(found) < PAGE:
+            return
+        skip += PAGE
+
+
+def _list(turn: Turn) -> None:
+    """Learn where the Things are, or those of the area."""
+    places: dict[str, tuple[float, float]] = {}
+    for raw in _pages(turn, "Things", {"$orderby": "id", "$expand": "Locations"}):
+        try:
+            thing = _thing.decode(raw)
+            lon, lat = thing.locations[0].location.coordinates[:2]
+        except (msgspec.ValidationError, IndexError, ValueError):
+            continue  # some have no place, and belong to no area
+        if turn.area is None or turn.area.contains(lon, lat):
+            places[thing.name] = (lon, lat)
+    turn.memory.learn("things", places)
+    turn.memory.learn("listed", turn.now.timestamp())

@@ -1,0 +1,181 @@
+"""
+Runs gateways: every job in a thread of its own, again and again, through every failure, until it is told to end.
+
+A turn asks the source, publishes what is new, waits until the broker has it, and only then keeps what it learnt. So a
+measurement is published once, also over a restart; after a kill -9 between the broker's answer and the file at most the
+last turn's messages come again, and the fence counts them as duplicates.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from ingest.address import Address
+from ingest.gateways.area import Area
+from ingest.gateways.counts import Counts
+from ingest.gateways.memory import Memory
+from ingest.gateways.patience import Pace, Stopped, pause
+from ingest.gateways.registry import Job, Turn, jobs
+from ingest.gateways.web import FormChanged, Unreachable, Web
+from ingest.sender import BrokerRefused, Sender
+
+log = structlog.get_logger("ingest.gateways")
+
+_END_WITHIN = 5.0  # s for all threads together
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What gateways need to know: which, for which area, to which broker, and where their memory is."""
+
+    sources: tuple[str, ...]
+    broker: Address
+    directory: Path
+    sites: Path
+    area: Area | None = None
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class Runner:
+    """One job with its memory, its connection to the broker and its numbers."""
+
+    def __init__(self, job: Job, plan: Plan, board: dict[str, str], stop: threading.Event) -> None:
+        self.job = job
+        self.counts = Counts(job.name)
+        self._plan, self._board, self._stop = plan, board, stop
+        self._memory = Memory(plan.directory / f"{job.name}.json")
+        self._web = Web(plan.hosts.get(job.gateway, job.host), self.counts, self._memory, Pace(*job.pace), stop)
+        self._sender = Sender(plan.broker)
+        self._thread = threading.Thread(target=self._run, name=f"gateway-{job.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the turn that runs, then close what it used."""
+        if self._thread.is_alive():
+            self._thread.join(seconds / 2)
+        self._sender.close()  # who waits for the broker waits no longer
+        if self._thread.is_alive():
+            self._thread.join(seconds / 2)
+        self._web.close()
+        self._memory.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            wait = self.turn()
+            self._stop.wait(wait)
+
+    def turn(self) -> float:
+        """Do one turn, whatever comes of it; give the seconds until the next."""
+        try:
+            wait = self._good_turn()
+        except Stopped:
+            return 0.0
+        except Exception as error:
+            return self._failed(error)
+        if self.counts.failures:
+            log.info("a source is back", gateway=self.job.name, after_failures=self.counts.failures)
+        self.counts.failures = 0
+        self.counts.add("turns", "good")
+        return wait
+
+    def _good_turn(self) -> float:
+        now = self._plan.clock()
+        before = int((now - self.job.keep).timestamp())
+        plan = self._plan
+        turn = Turn(now, plan.area, self._web, self._memory, self.counts, plan.sites, self._board, self._sender.publish)
+        try:
+            self.job.poll(turn)
+        except Stopped:
+            raise
+        except Exception:
+            self._settle()
+            self._memory.keep_published(before)
+            raise
+        self._settle()
+        self._memory.keep(before)
+        self.counts.succeeded = now.timestamp()
+        return max(1.0, self.job.every - (plan.clock() - now).total_seconds())
+
+    def _settle(self) -> None:
+        """Wait until the broker has everything; raises Stopped when told to end before."""
+        while True:
+            try:
+                self._sender.flush(1.0)
+                return
+            except TimeoutError as error:
+                if self._stop.is_set():
+                    raise Stopped from error
+
+    def _failed(self, error: Exception) -> float:
+        self._memory.forget()
+        if self._stop.is_set():
+            return 0.0
+        self.counts.failures += 1
+        self.counts.add("turns", "failed")
+        after = error.after if isinstance(error, Unreachable) else 0.0
+        wait = max(pause(self.counts.failures, random.random(), after), min(self.job.every, 10.0))
+        said = {"gateway": self.job.name, "error": str(error) or type(error).__name__, "again_in": f"{wait:.0f} s"}
+        if isinstance(error, FormChanged):
+            self.counts.add("form_changes")
+            log.error("a source changed its form", **said)
+        elif isinstance(error, Unreachable | BrokerRefused):
+            log.warning("a source could not be read", **said)
+        else:
+            log.error("a gateway failed", **said, exc_info=True)
+        return wait
+
+
+class Gateways:
+    """
+    Gateways that run while the `with` block does.
+
+    Raises ValueError for a name that is none, `ingest.gateways.memory.Taken` where another process runs one of them.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._stop = threading.Event()
+        board: dict[str, dict[str, str]] = {}
+        self.runners: list[Runner] = []
+        try:
+            for job in jobs(plan.sources):
+                self.runners.append(Runner(job, plan, board.setdefault(job.gateway, {}), self._stop))
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def counts(self) -> list[Counts]:
+        """What every job did."""
+        return [runner.counts for runner in self.runners]
+
+    def start(self) -> None:
+        """Begin to poll."""
+        for runner in self.runners:
+            runner.start()
+
+    def once(self) -> list[str]:
+        """Do one turn of each, one after the other; name the jobs whose turn failed."""
+        for runner in self.runners:
+            runner.turn()
+        return [runner.job.name for runner in self.runners if runner.counts.failures]
+
+    def stop(self) -> None:
+        """End: what the broker has not confirmed is not noted as published."""
+        self._stop.set()
+        for runner in self.runners:
+            runner.join(_END_WITHIN / len(self.runners))
+
+    def __enter__(self) -> "Gateways":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,177 @@
+"""
+The HTTP door of the gateways: conditional requests, time-outs, retries, and nothing taken for whole that is not.
+
+Each job of a gateway has a `Web` of its own; no other module of `ingest` knows httpx.
+"""
+
+import io
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import httpx
+import msgspec
+
+from ingest.gateways.counts import Counts
+from ingest.gateways.memory import Memory
+from ingest.gateways.patience import Pace, Stopped, pause
+
+T = TypeVar("T")
+Params = Mapping[str, str | int]
+
+TRIES = 3
+WITHIN_A_TURN = 20.0  # s: who has to wait longer ends the turn, so that the hub can stop
+LARGEST = 200_000_000  # bytes of an answer in memory
+_TIMEOUT = httpx.Timeout(20.0, read=45.0)
+
+
+class Unreachable(Exception):  # noqa: N818 - named for what a caller does: try again, in `after` seconds or later
+    """A source did not answer, or not with what was asked for; the text says which address, and what it said."""
+
+    def __init__(self, text: str, after: float = 0.0, status: int = 0) -> None:
+        super().__init__(text)
+        self.after, self.status = after, status
+
+
+class FormChanged(Exception):  # noqa: N818 - what happened is the name
+    """A source answered whole, and in another form than the gateway reads."""
+
+
+class _Again(Exception):  # noqa: N818 - an answer that another try may better
+    def __init__(self, kind: str, text: str, asked: float = 0.0, status: int = 0) -> None:
+        super().__init__(text)
+        self.kind, self.asked, self.status = kind, asked, status
+
+
+class _Question(NamedTuple):
+    path: str
+    params: Params | None = None
+    conditional: bool = False
+    tries: int = TRIES
+
+
+class Web:
+    """One source's host; `base` is the beginning of every address."""
+
+    def __init__(
+        self, base: str, counts: Counts, memory: Memory, pace: Pace, stop: threading.Event,
+        patience: float = 120.0, timeout: httpx.Timeout = _TIMEOUT,
+    ) -> None:  # fmt: skip
+        self.base = base.rstrip("/")
+        self._counts, self._memory, self._pace, self._stop = counts, memory, pace, stop
+        self._patience = patience
+        agent = {"User-Agent": "stadspuls (open data gateway)"}
+        self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers=agent)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def json(self, path: str, kind: type[T], params: Params | None = None, *, tries: int = TRIES) -> T:
+        """Ask for JSON; raises Unreachable, FormChanged where it is of another kind, Stopped."""
+        found = self._tried(_Question(path, params, tries=tries), lambda file: _decoded(file, kind), io.BytesIO())
+        if found is None:
+            raise Unreachable(f"{self.base}/{path}: not modified, to a question without a condition")
+        return found
+
+    def news(self, path: str, kind: type[T]) -> T | None:
+        """Ask for JSON that is newer than what was asked for in the last good turn; None where there is none."""
+        return self._tried(_Question(path, conditional=True), lambda file: _decoded(file, kind), io.BytesIO())
+
+    def download(self, path: str, into: BinaryIO, *, conditional: bool = True) -> bool:
+        """Write an answer to a file; False where it is not newer than in the last good turn."""
+        return self._tried(_Question(path, conditional=conditional), lambda file: True, into) is not None
+
+    def _tried(self, question: "_Question", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
+        url = f"{self.base}/{question.path}"
+        for attempt in range(1, question.tries + 1):
+            self._pace.wait(self._stop)
+            try:
+                return self._once(url, question, read, into)
+            except _Again as again:
+                self._counts.add("requests", again.kind)
+                wait = pause(attempt, random.random(), again.asked)
+                if attempt == question.tries or wait > WITHIN_A_TURN:
+                    raise Unreachable(f"{url}: {again}", again.asked, again.status) from again
+                if self._stop.wait(wait):
+                    raise Stopped from again
+        raise AssertionError("a try ends by an answer or an error")
+
+    def _once(self, url: str, question: "_Question", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
+        into.seek(0)
+        into.truncate()
+        try:
+            with self._client.stream("GET", url, params=question.params, headers=self._condition(question)) as response:
+                if response.status_code == httpx.codes.NOT_MODIFIED:
+                    self._counts.add("requests", "not_modified")
+                    return None
+                _check(response)
+                self._take(response, into)
+        except httpx.TimeoutException as error:
+            raise _Again("timeout", f"no answer in time ({type(error).__name__})") from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise _Again("broken", f"{error or type(error).__name__}") from error
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{url}: {error}") from error
+        into.seek(0)
+        found = read(into)
+        self._counts.add("requests", "good")
+        if question.conditional:
+            said = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+            self._memory.validate(question.path, said)
+        return found
+
+    def _condition(self, question: "_Question") -> dict[str, str]:
+        if not question.conditional:
+            return {}
+        tag, modified = self._memory.validators.get(question.path, ("", ""))
+        headers = {"If-None-Match": tag, "If-Modified-Since": modified}
+        return {name: said for name, said in headers.items() if said}
+
+    def _take(self, response: httpx.Response, into: BinaryIO) -> None:
+        until = time.monotonic() + self._patience
+        size = 0
+        for chunk in response.iter_bytes():
+            into.write(chunk)
+            size += len(chunk)
+            if self._stop.is_set():
+                raise Stopped
+            if time.monotonic() > until:
+                raise _Again("timeout", f"{size} bytes in {self._patience:.0f} s, and no end")
+            if size > LARGEST:
+                raise Unreachable(f"{response.url}: more than {LARGEST} bytes")
+
+
+def _check(response: httpx.Response) -> None:
+    code = response.status_code
+    if code == httpx.codes.TOO_MANY_REQUESTS or code >= 500:
+        raise _Again(f"status_{code}", f"status {code}", _retry_after(response), code)
+    if code >= 400:
+        raise _Again(f"status_{code}", f"status {code}", WITHIN_A_TURN, code)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Give the seconds that a server asks for, by a number or by a date; at most an hour."""
+    said = response.headers.get("Retry-After", "")
+    if said.isdigit():
+        return min(float(said), 3600.0)
+    try:
+        moment = parsedate_to_datetime(said)
+    except ValueError:
+        return 0.0
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), 3600.0)
+
+
+def _decoded(file: BinaryIO, kind: type[T]) -> T:
+    text = file.read()
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        raise FormChanged(f"{error}, in an answer of {len(text)} bytes") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _Again("not_whole", f"{len(text)} bytes that are not whole JSON") from error
