@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from aggregates.query import Question, ask
 from aggregates.store import Store
+from hub.bench.archive import archive
 from hub.bench.areas import areas
 from hub.bench.latency import latency
 from hub.bench.minute import SITES, made_up, recorded
@@ -51,6 +52,12 @@ def test_write(settings: Settings) -> None:
     assert set(details["batches_of"]) == {"40", "20"}
     assert {"sql: merge", "sql: copy reading", "python: fold"} <= details["time_shares"].keys()
     assert details["edition"] == "postgres"
+
+
+def test_archive(settings: Settings) -> None:
+    """Every value of a file of hours is stored."""
+    details = _well_formed(archive(settings, hours=3), "archive")
+    assert details["readings"] == 3 * 72 * 2
 
 
 def test_national(settings: Settings) -> None:
@@ -148,4 +155,4 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_benches_have_the_names_of_the_contract() -> None:
     """Scripts of users depend on these names."""
-    assert set(BENCHES) == {"write", "collect", "national", "latency", "query", "areas"}
+    assert {"write", "collect", "national", "latency", "query", "areas", "archive"} <= set(BENCHES)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from hub.bench.archive import archive
 from hub.bench.areas import areas
 from hub.bench.collect import collect
 from hub.bench.latency import latency
@@ -27,6 +28,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "national": national,
         "latency": lambda settings, _: latency(settings),
         "query": lambda settings, _: query(settings),
+        "archive": archive,
         "areas": lambda settings, _: areas(settings),
     }
 )
