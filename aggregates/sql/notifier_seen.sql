@@ -1,0 +1,1 @@
+SELECT seen_at, channels FROM notifier

@@ -1,0 +1,114 @@
+"""
+What operators do with alerts: list them, see to one, silence some; `hub.commands.alerts` and `hub.api_alerts` ask.
+
+Everything is one statement or one transaction. `streams.delivery` tells others of it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from aggregates.store import Store, Transaction
+from streams.silences import Silence, weekly
+
+COLUMNS = (
+    "alert", "rule", "title", "subject", "name", "quantity", "level", "severity", "state", "since", "until", "value",
+    "worst", "threshold", "unit", "coverage", "late", "withdrawn", "raised_at", "updated_at", "cleared_at",
+    "acknowledged_at", "acknowledged_by", "lon", "lat",
+)  # fmt: skip
+_TRANSITION = ("transition", "kind", "at", "about", "late", "value", "threshold", "coverage", "text", "windows")
+Row = dict[str, Any]
+
+
+def alerts(
+    store: Store, *, everything: bool = False, rule: str | None = None, subject: str | None = None, limit: int = 100,
+    before: int | None = None,
+) -> list[Row]:  # fmt: skip
+    """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS`."""
+    rows = store.rows("alerts_listed", everything=everything, rule=rule, subject=subject, limit=limit, before=before)
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def transitions(store: Store, alert: int) -> list[Row]:
+    """Give how an alert came about, oldest first, each with the windows that caused it."""
+    return [dict(zip(_TRANSITION, row, strict=True)) for row in store.rows("alert_transitions", alert=alert)]
+
+
+def acknowledge(store: Store, alert: int, by: str, now: datetime) -> bool:
+    """Note who sees to an alert, and tell those who were told of it; False where it is not open."""
+    with store.transaction() as tx:
+        tx.rows("alert_ack", alert=alert, by=by, now=now)
+        return tx.rows("alert_acknowledged", alert=alert) != []
+
+
+def silence(
+    store: Store, *, rule: str, subject: str, first: datetime, last: datetime | None, windows: list[str], by: str,
+    reason: str, now: datetime,
+) -> int:  # fmt: skip
+    """Make a silence and give its number; raises ValueError for windows or a span that cannot be."""
+    for text in windows:
+        weekly(text)
+    if last is not None and last <= first:
+        raise ValueError(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
+    ((number,),) = store.rows(
+        "silence_make", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
+        recurrence=msgspec.json.encode(windows).decode() if windows else None,
+    )  # fmt: skip
+    return int(number)
+
+
+def silences(source: Store | Transaction, now: datetime, *, everything: bool = False) -> list[Silence]:
+    """Give the silences that are or will be, or all that ever were."""
+    return [
+        Silence(number, rule, subject, first, last, tuple(map(weekly, windows or ())), by, reason)
+        for number, rule, subject, first, last, windows, by, reason, _ in source.rows(
+            "silences", now=now, everything=everything
+        )
+    ]
+
+
+def end_silence(store: Store, number: int, now: datetime) -> bool:
+    """End a silence: what it held back and still stands is told now; False where there is none to end."""
+    with store.transaction() as tx:
+        ended = bool(tx.rows("silence_end", silence=number, now=now))
+        if ended:
+            tx.rows("outbox_release", silence=number, now=now)
+    return ended
+
+
+def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:
+    """Give a silence as a row to show."""
+    return {
+        "silence": one.silence, "rule": one.rule, "subject": one.subject, "first": one.first, "last": one.last,
+        "weekly": "; ".join(map(str, one.weekly)), "silent_now": one.until(now, zone) is not None,
+        "made_by": one.made_by, "reason": one.reason,
+    }  # fmt: skip
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What a channel has not delivered: how many, how many of them a silence holds, the age in s of the oldest due."""
+
+    channel: str
+    waiting: int
+    held: int
+    oldest: float
+    attempts: int
+    last_error: str | None
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether somebody should look: a transition has waited for more than ten minutes."""
+        return self.oldest > timedelta(minutes=10).total_seconds()
+
+
+def outbox(store: Store, now: datetime) -> list[Waiting]:
+    """Say how delivery stands, a line for each channel that something waits for."""
+    return [Waiting(*row) for row in store.rows("outbox_state", now=now)]
+
+
+def notifier_seen(store: Store) -> datetime | None:
+    """Give when a notifier was last at work; None where none ever was."""
+    rows = store.rows("notifier_seen")
+    return rows[0][0] if rows else None
