@@ -19,6 +19,7 @@ import structlog
 from aggregates.store import Store, StoreError
 from hub.http import HttpServer, application
 from hub.metrics import HubCollector
+from hub.rules import judge_of
 from hub.running import CLOSE_WITHIN, running
 from hub.servers import CannotStart
 from hub.service_metrics import Gauges, metrics
@@ -55,7 +56,7 @@ def work(settings: Settings) -> None:
     with closing(Store(database(settings), application="stadspuls work")) as store:
         if not make_topics(log_of, stop):
             return
-        pipeline = Pipeline(store, stop)
+        pipeline = Pipeline(store, stop, judge_of(settings))
         worker = Worker(
             log_of.servers, log_of.names, settings.kafka_group, pipeline.store, lambda: _positions(store), stop
         )
@@ -90,7 +91,8 @@ def _worker_numbers(worker: Worker) -> Gauges:
 def rollup(settings: Settings) -> Iterator[Upkeep]:
     """`stadspuls rollup`: hours, days, retention and the nightly proof, by the one that holds the lock."""
     store = Store(database(settings), application="stadspuls rollup")
-    upkeep = LeadingUpkeep(store, settings.rollup_every, settings.grace, settings.retention)
+    upkeep = LeadingUpkeep(store, settings.rollup_every, settings.grace, settings.retention,
+                            judge=judge_of(settings, database(settings)), zone=settings.timezone)  # fmt: skip
     numbers: Gauges = {
         "rollup_leads": ("1 while this is the one that rolls up", lambda: upkeep.leads),
         "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),

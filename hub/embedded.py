@@ -22,6 +22,7 @@ from hub.datadir import DataDirectory
 from hub.http import HttpServer, application
 from hub.metrics import HubCollector
 from hub.postgres import EmbeddedPostgres
+from hub.rules import judge_of
 from hub.running import CLOSE_WITHIN, END_WITHIN, running
 from hub.servers import CannotStart
 from hub.settings import Settings
@@ -68,6 +69,7 @@ class EmbeddedHub:
             self.broker = self._start_broker(undo)
             self.edition = self._migrate()
             load_formats(self._settings.mappings)
+            self.judge = judge_of(self._settings, self.database)
             self._start_line(undo)
             self._start_upkeep(undo)
             self._start_http(undo)
@@ -114,7 +116,7 @@ class EmbeddedHub:
         """Start what a message runs through, from its end to its beginning; stop it the other way round."""
         settings = self._settings
         store = Store(self.database, application="stadspuls pipeline")
-        pipeline = Pipeline(store, self._stop)
+        pipeline = Pipeline(store, self._stop, self.judge)
         self.log = EmbeddedLog(pipeline.store, together=settings.batch_readings * 2)
         connections = settings.broker_connections
         self.receiver = Receiver(
@@ -144,7 +146,8 @@ class EmbeddedHub:
     def _start_upkeep(self, undo: ExitStack) -> None:
         settings = self._settings
         store = Store(self.database, application="stadspuls upkeep")
-        self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention)
+        self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention, judge=self.judge,
+                              zone=settings.timezone)  # fmt: skip
         undo.enter_context(running(self.upkeep))
 
     def _start_http(self, undo: ExitStack) -> None:

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     retention: Duration | None = Field(None, description="readings are kept this long (90d, 36h); empty: for ever")
     chunk_interval: Duration = Field(timedelta(days=1), description="length of a TimescaleDB chunk (1d, 6h)")
     mappings: Directories = Field((), description="directories of your own mapping files")
+    rules: Directories = Field((), description="directories of your own alert rules")
+    calendars: Directories = Field((), description="calendar files (TOML) in place of the shipped one")
+    country: str = Field("NL", description="ISO code of the country whose public holidays count")
     in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
     in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
     batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
@@ -147,7 +150,7 @@ class Settings(BaseSettings):
             raise ValueError("expected a tz name such as Europe/Amsterdam") from None
         return value
 
-    @field_validator("mappings")
+    @field_validator("mappings", "rules")
     @classmethod
     def _directories(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
         for directory in value:
@@ -221,7 +224,7 @@ def _beside(path: Path, key: str, value: Any) -> Any:
     """Read paths of a file from where the file is."""
     if key == "data_dir" and isinstance(value, str):
         return path.absolute().parent / Path(value).expanduser()
-    if key == "mappings" and isinstance(value, list):
+    if key in ("mappings", "rules", "calendars") and isinstance(value, list):
         return [path.absolute().parent / Path(str(one)).expanduser() for one in value]
     return value
 

@@ -12,9 +12,11 @@ import structlog
 
 from aggregates.areastore import roll_areas
 from aggregates.store import Store, StoreError
+from streams.judging import Judge
 from streams.maintain import maintain
 from streams.reconcile import changed_days, last_proof, note_reconciled, reconcile
 from streams.rollup import roll_up
+from streams.ticking import Ticker
 
 NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
@@ -33,11 +35,15 @@ class Upkeep:
         grace: timedelta = timedelta(minutes=1),
         retention: timedelta | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        judge: Judge | None = None,
+        zone: str = "Europe/Amsterdam",
     ) -> None:
         self.differences: int | None = None
         self.rolled = 0
         self._store = store
         self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
+        self._judge = judge
+        self._ticker = None if judge is None else Ticker(judge, zone)
         self._stop = threading.Event()
         self._hour: datetime | None = None
         self._proven: datetime | None = None
@@ -62,8 +68,10 @@ class Upkeep:
 
     def turn(self, now: datetime) -> None:
         """Do what is due at `now`."""
-        self.rolled += roll_up(self._store, now, self._grace)
+        self.rolled += roll_up(self._store, now, self._grace, self._judge)
         roll_areas(self._store, AREA_DAYS)
+        if self._ticker is not None:
+            self._ticker.tick(self._store, now)
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self._hour:
             maintain(self._store, now, self._retention)

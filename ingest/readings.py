@@ -5,7 +5,7 @@ Every payload format (`ingest.formats`, `ingest.mappings`) speaks in these words
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum, IntFlag
 from types import MappingProxyType
 from typing import NamedTuple
@@ -119,6 +119,16 @@ def microseconds(stamp: datetime) -> int:
     """
     since = stamp - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def utc(stamp: int) -> datetime:
+    """
+    Give microseconds since 1970 as an aware stamp.
+
+    >>> utc(1_000_000).isoformat()
+    '1970-01-01T00:00:01+00:00'
+    """
+    return _EPOCH + timedelta(microseconds=int(stamp))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@ A batch into the store, exactly once: quality, readings, windows, marks and acco
 
 The embedded log and the Faust worker hand their batches to `Pipeline.store`. What happens, always in this order:
 
-    log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks ─▶ accounting, dead letters
+    log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks ─▶ accounting, dead letters ─▶ alerts
 
 Readings first, then windows, in one transaction: a crash between them would count nothing or count twice. Where all
 readings are new they are COPYed straight in and folded by numpy (the optimistic path); where one is known already, the
@@ -11,7 +11,7 @@ staging path says which are new and which changed, and their windows are recompu
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from threading import Event
 from typing import Any
 
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from aggregates.store import Away, Clash, Refused, Store, StoreError, Transaction, unnested
 from ingest.batch import Batch, DeadLetter, coded, numbers
 from ingest.decoding import refused
-from ingest.readings import DERIVED
+from ingest.readings import DERIVED, utc
 from streams.accounts import ACCOUNT, GRAVE, STORED, accounts, graves
+from streams.judging import Judge
 from streams.quality import Words, impossible, inconsistent, out_of_range
 from streams.series import SeriesBook
 from streams.windows import READING, WINDOW_US, distinct, fold, ordered
@@ -55,8 +56,9 @@ class Stopped(Exception):  # noqa: N818 - what happened, not an error of anybody
 class Pipeline:
     """Stores batches through one connection; not to be shared by threads."""
 
-    def __init__(self, store: Store, stop: Event | None = None) -> None:
+    def __init__(self, store: Store, stop: Event | None = None, judge: Judge | None = None) -> None:
         self._store = store
+        self._judge = judge
         self._book = SeriesBook(store)
         self._stop = stop or Event()
         self._hopeful = True  # the last batch held nothing known, so the next one probably does not either
@@ -111,6 +113,8 @@ class Pipeline:
             tx.rows("account", **unnested(book, ACCOUNT))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
                 tx.rows("bury", **unnested(graves(letters), GRAVE))
+            if self._judge is not None and len(rows):
+                self._judge.batch(tx, batch.readings)
 
     def _readings(self, batch: Batch) -> NDArray[Any]:
         """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
@@ -169,9 +173,3 @@ def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
 def _in_days(starts: NDArray[np.int64], days: list[date]) -> NDArray[np.bool_]:
     frozen = np.array([(day - date(1970, 1, 1)).days for day in days], dtype=np.int64)
     return np.isin(starts // DAY_US, frozen)
-
-
-def utc(microseconds: int) -> datetime:
-    """Give microseconds since 1970 as an aware stamp."""
-    seconds, rest = divmod(int(microseconds), 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from aggregates.store import Store, Transaction
 from ingest.quantities import QUANTITIES
-from ingest.readings import DERIVED, Flag, Status
+from ingest.readings import DERIVED, Flag, Status, utc
 from ingest.sources import SOURCES, SourceClass, source_of_sensor
-from streams.pipeline import recompute, utc
+from streams.alertstore import Changed
+from streams.judging import Judge
+from streams.pipeline import recompute
 from streams.quality import NEIGHBOUR_RULES, Limits
+from streams.windows import WINDOW_US
 
 MOST_HOURS = 50_000  # of series in one transaction
 HOUR = timedelta(hours=1)
@@ -44,7 +47,7 @@ class Witness(NamedTuple):
     judged: bool
 
 
-def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1)) -> int:
+def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1), judge: Judge | None = None) -> int:
     """
     Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
 
@@ -52,13 +55,13 @@ def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1)
     """
     until = (now - grace).replace(minute=0, second=0, microsecond=0)
     written = 0
-    while done := _roll_up_some(store, until):
+    while done := _roll_up_some(store, until, judge, now):
         written += done
     store.rows("close_hours", until=until)
     return written
 
 
-def _roll_up_some(store: Store, until: datetime) -> int:
+def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datetime) -> int:
     with store.transaction() as tx:
         tx.prepare_session()
         tx.rows("rollup_lock")
@@ -66,20 +69,28 @@ def _roll_up_some(store: Store, until: datetime) -> int:
         ((count, first, last),) = tx.rows("dirty_span")
         if count:
             tx.rows("analyze_dirty")
-            _judge_neighbours(tx, first, last)
+            reflagged = _judge_neighbours(tx, first, last)
             ((_, first, last),) = tx.rows("dirty_span")
             tx.rows("roll_hours", first=first, last=last)
             tx.rows("roll_days")
             tx.rows("area_mark_rolled")
+            if judge is not None:
+                judge.changed(tx, "5m", reflagged, now)
+                judge.rolled(tx, until, now)
         return int(count)
 
 
-def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> None:
-    """Mark spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too."""
+def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Changed:
+    """
+    Mark spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too.
+
+    Gives the 5-minute windows that changed by it.
+    """
     found = tx.rows("neighbourhood", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
-    changed = list(_reflagged([Witness(*row) for row in found]))
+    witnesses = [Witness(*row) for row in found]
+    changed = list(_reflagged(witnesses))
     if not changed:
-        return
+        return Changed([], np.array([], np.int64))
     rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
     tx.copy("stage", rows)
     span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
@@ -88,6 +99,8 @@ def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> None:
     tx.rows("touch_judged")
     recompute(tx, rows["start"])
     tx.rows("dirty_judged")
+    sensors = {witness.series: witness.sensor_id for witness in witnesses}
+    return Changed([sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)
 
 
 def _reflagged(witnesses: list[Witness]) -> Iterator[tuple[int, int, int]]:

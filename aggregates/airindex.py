@@ -1,0 +1,79 @@
+"""
+Air-quality indices of an hour: the Dutch LKI and the European AQI, out of `airindex.toml`.
+
+`streams.alerts` judges by `index_of`; `aggregates.migrate` mirrors the bands into the database, where the views
+`index_1h` and `index_area_1h` make the same figures for dashboards and the API.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One index: `bounds` are the upper ends, inclusive, of its bands by quantity; above the last is one more."""
+
+    title: str
+    source: str
+    plus_one: bool
+    classes: dict[int, str]
+    colours: dict[int, str]
+    bounds: dict[str, tuple[float, ...]]
+
+    def class_of(self, index: float) -> str:
+        """
+        Name the class of an index.
+
+        >>> INDICES["lki"].class_of(7)
+        'insufficient'
+        """
+        return next(name for upper, name in sorted(self.classes.items()) if index <= upper)
+
+
+def _read() -> Mapping[str, Index]:
+    text = files("aggregates").joinpath("airindex.toml").read_text("utf-8")
+    return MappingProxyType(msgspec.convert(tomllib.loads(text), dict[str, Index], strict=False))
+
+
+INDICES = _read()
+
+
+def index_of(name: str, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """
+    Give the index of each hour from its valid means in ug/m3 (NaN: none), NaN where no substance has one.
+
+    The worst substance decides. LKI: where at least two substances are there and all have the same index, it is one
+    higher (luchtmeetnet.nl), which is the only way to 11.
+
+    >>> index_of("lki", {"no2": np.array([9.0, 9.0]), "pm10": np.array([80.0, 5.0])})
+    array([7., 2.])
+    """
+    index = INDICES[name]
+    parts = np.array([_bands(index.bounds[one], value) for one, value in values.items() if one in index.bounds])
+    if not len(parts):
+        return np.full(len(next(iter(values.values()), ())), np.nan)
+    none = np.isnan(parts)
+    worst = np.where(none, -np.inf, parts).max(axis=0)
+    agree = np.where(none, np.inf, parts).min(axis=0) == worst
+    many = (~none).sum(axis=0) >= 2
+    return np.where(none.all(axis=0), np.nan, worst + (index.plus_one & agree & many))
+
+
+def _bands(bounds: tuple[float, ...], values: NDArray[Any]) -> NDArray[Any]:
+    found = np.searchsorted(np.array(bounds), values, side="left") + 1.0
+    return np.where(np.isnan(values), np.nan, found)
+
+
+def bands() -> Iterator[tuple[str, str, int, float | None, float]]:
+    """Give every band as (index, quantity, band, above, up to); the first has no lower end, the last no upper one."""
+    for name, index in INDICES.items():
+        for quantity, bounds in index.bounds.items():
+            edges = (None, *bounds, np.inf)
+            for band in range(1, len(edges)):
+                yield name, quantity, band, edges[band - 1], float(edges[band] or 0)

@@ -1,0 +1,1 @@
+SELECT level, judged FROM alert_clock

@@ -1,0 +1,1 @@
+SELECT closed_until FROM rollup

@@ -1,0 +1,4 @@
+-- Open alerts that no window could be judged for since long: rule and subject.
+SELECT a.rule, a.subject FROM alert a
+JOIN unnest(%(rule)s::text[], %(patience)s::timestamptz[], %(forget)s::timestamptz[]) AS n (rule, patience, forget) USING (rule)
+WHERE a.cleared_at IS NULL AND (a.state = 'raised' AND a.sure <= n.patience OR a.sure <= n.forget)

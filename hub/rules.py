@@ -1,0 +1,32 @@
+"""
+The judge that the settings describe: rules, calendar and zone; refused before anything starts where they cannot work.
+
+`hub.embedded` and `hub.distributed` hand it to whoever commits windows.
+"""
+
+from aggregates.store import Store
+from hub.servers import CannotStart
+from hub.settings import Settings
+from streams.alertstore import mirror_rules
+from streams.days import BadCalendar, load_days
+from streams.judging import Judge
+from streams.rulebook import BadRule, load_rules
+
+
+def judge_of(settings: Settings, database: str | None = None) -> Judge:
+    """
+    Load rules and calendar, and name the rules in the database where one is given.
+
+    Raises CannotStart for a rule or a calendar that cannot work.
+    """
+    try:
+        judge = Judge(load_rules(settings.rules), load_days(settings.timezone, settings.calendars, settings.country))
+    except (BadRule, BadCalendar) as error:
+        raise CannotStart(str(error)) from error
+    if database is not None:
+        store = Store(database, application="stadspuls rules")
+        try:
+            mirror_rules(store, judge.book)
+        finally:
+            store.close()
+    return judge
