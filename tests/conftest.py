@@ -8,6 +8,7 @@ import pytest
 
 from aggregates.store import Store
 from hub.postgres import EmbeddedPostgres
+from hub.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
 from ingest.registry import load_formats
 from tests.databases import fresh_database, timescale_url
 
@@ -45,6 +46,21 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     server = request.getfixturevalue("postgres") if request.param == "postgres" else timescale_url()
     with fresh_database(server) as url:
         yield url
+
+
+@pytest.fixture(params=["postgres", pytest.param("timescale", marks=pytest.mark.timescale)])
+def killable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseServer]:
+    """A database server of the test's own: the embedded one, and TimescaleDB where its programs are."""
+    if request.param == "postgres":
+        server: DatabaseServer = KillablePostgres(tmp_path / "server")
+    else:
+        if (found := installation()) is None:
+            pytest.skip(
+                "no programs of TimescaleDB: set STADSPULS_TIMESCALE_ROOT to the root of a Debian that has them"
+            )
+        server = KillableTimescale(found)
+    with running_database(server):
+        yield server
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from aggregates.health import balances
 from aggregates.store import Store
-from hub.postgres import EmbeddedPostgres
 from hub.rig.chain import supervised
+from hub.rig.database import DatabaseServer
 from ingest.address import Address
 from ingest.decoding import decode
 from ingest.readings import Message
@@ -43,6 +43,20 @@ def fetched(url: str, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
+def change(url: str, statement: str) -> None:
+    """Change the database under a hub that runs."""
+    with psycopg.connect(url) as connection:
+        connection.execute(statement.encode())
+
+
+def outcome(hub: DistributedHub) -> tuple[int, int, int, int]:
+    """Give what was received, stored, duplicate and rejected, which must balance."""
+    with closing(Store(hub.database)) as store:
+        (balance,) = balances(store)
+    assert balance.holds
+    return balance.received, balance.stored, balance.duplicate, balance.rejected
+
+
 def sender(hub: DistributedHub) -> Sender:
     """Publish to the hub's broker."""
     return Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}"))
@@ -68,10 +82,39 @@ class TestLine:
         assert worker.metric("stadspuls_work_lag") == 0
 
 
+class TestPoison:
+    """Promise 6, where it is the database that will not take a reading."""
+
+    def test_refused_readings_become_dead_letters(self, hub: DistributedHub) -> None:
+        """
+        Readings that the database will never take become dead letters, the rest of their record and the line go on.
+
+        Once it takes them a replay brings them back.
+        """
+        readings = [counts(minute, minute % 29) for minute in range(600)]
+        unlucky = sum(minute % 29 == 13 for minute in range(600))
+        change(hub.database, "ALTER TABLE reading ADD CONSTRAINT unlucky CHECK (value <> 13)")
+        with sender(hub) as out:
+            out.publish("stadspuls/stadspuls/bridge", b"[%s]" % b",".join(readings[:580]))
+            out.flush(30)
+            hub.settle()
+            publish(out, [("stadspuls/stadspuls/bridge", one) for one in readings[580:]])
+        hub.settle()
+        assert outcome(hub) == (600, 600 - unlucky, 0, unlucky)
+        letters = "SELECT count(*) FROM dead_letter WHERE strpos(encode(payload, 'escape'), '\"value\":13.0') > 0"
+        assert fetched(hub.database, f"{letters} AND reason LIKE '%unlucky%'") == [(unlucky,)]
+        assert all(worker.metric("stadspuls_work_lag") == 0 for worker in hub.workers)
+        change(hub.database, "ALTER TABLE reading DROP CONSTRAINT unlucky")
+        hub.run("dead-letters", "replay")
+        hub.settle()
+        assert fetched(hub.database, "SELECT count(*) FROM reading") == [(600,)]
+        hub.run("reconcile", "--from=2026-03-01", "--to=2026-03-08")
+
+
 class TestKilled:
     """Promises 1, 2 and 5 under kill -9 of everything."""
 
-    def test_everything_killed(self, tmp_path: Path, postgres: str) -> None:
+    def test_everything_killed(self, tmp_path: Path, killable: DatabaseServer, postgres: str) -> None:
         """
         Numbered readings while collector, worker, Kafka and database are killed in turn.
 
@@ -82,25 +125,20 @@ class TestKilled:
             ("stadspuls/stadspuls/gate", counts(minute, minute % 7).replace(b"bridge", b"gate"))
             for minute in range(2000)
         ]
-        server = EmbeddedPostgres(tmp_path / "server")
-        server.start()
-        try:
-            with (
-                fresh_database(server.conninfo) as database,
-                distributed_hub(tmp_path, database, collectors=2, workers=2) as hub,
-                supervised(hub) as restarted,
-            ):
-                self.publish_and_kill(hub, server, said)
-                hub.settle()
-                check(hub, postgres, said)
-                assert len(restarted) >= 4
-        finally:
-            server.stop()
+        with (
+            fresh_database(killable.conninfo) as database,
+            distributed_hub(tmp_path, database, collectors=2, workers=2) as hub,
+            supervised(hub) as restarted,
+        ):
+            self.publish_and_kill(hub, killable, said)
+            hub.settle()
+            check(hub, postgres, said)
+            assert len(restarted) >= 4
 
-    def publish_and_kill(self, hub: DistributedHub, server: EmbeddedPostgres, said: list[tuple[str, bytes]]) -> None:
+    def publish_and_kill(self, hub: DistributedHub, server: DatabaseServer, said: list[tuple[str, bytes]]) -> None:
         """Publish in parts, and kill one thing after each."""
         kills = [
-            hub.workers[0].kill, hub.collectors[0].kill, hub.kafka.kill, lambda: kill(server), hub.collectors[1].kill,
+            hub.workers[0].kill, hub.collectors[0].kill, hub.kafka.kill, server.kill, hub.collectors[1].kill,
             hub.workers[1].kill,
         ]  # fmt: skip
         random.Random(5).shuffle(kills)
@@ -132,20 +170,13 @@ def check(hub: DistributedHub, postgres: str, said: list[tuple[str, bytes]]) -> 
     hub.run("reconcile", "--from=2026-03-01", "--to=2026-03-08")
 
 
-def kill(server: EmbeddedPostgres) -> None:
-    """Kill -9 a database."""
-    process = server.process()
-    assert process is not None
-    process.kill()
-
-
 class TestScaling:
     """Services come and go while data flow."""
 
-    def test_workers_and_collectors_come_and_go(self, tmp_path: Path, postgres: str) -> None:
+    def test_workers_and_collectors_come_and_go(self, tmp_path: Path, database: str, postgres: str) -> None:
         """Workers join and leave, one of two collectors stops for good, a lost slot is drained: no figure changes."""
         said = numbered(6000)
-        with fresh_database(postgres) as database, distributed_hub(tmp_path, database, collectors=2) as hub:
+        with distributed_hub(tmp_path, database, collectors=2) as hub:
             with sender(hub) as out:
                 publish(out, said[:1500])
                 joining = hub.service("work").start().wait_ready()
@@ -164,10 +195,10 @@ class TestScaling:
             hub.settle()
             check(hub, postgres, said)
 
-    def test_last_collector_leaves_nothing_unheard(self, tmp_path: Path, postgres: str) -> None:
+    def test_last_collector_leaves_nothing_unheard(self, tmp_path: Path, database: str, postgres: str) -> None:
         """What is published while the only collector is restarted waits for it; draining it is refused."""
         said = numbered(600)
-        with fresh_database(postgres) as database, distributed_hub(tmp_path, database) as hub, sender(hub) as out:
+        with distributed_hub(tmp_path, database) as hub, sender(hub) as out:
             (collector,) = hub.collectors
             assert collector.stop() == 0
             publish(out, said)
@@ -176,9 +207,9 @@ class TestScaling:
             hub.settle()
             check(hub, postgres, said)
 
-    def test_second_rollup_takes_over(self, tmp_path: Path, postgres: str) -> None:
+    def test_second_rollup_takes_over(self, tmp_path: Path, database: str) -> None:
         """Of two roll-ups one works; when it is killed the other one does."""
-        with fresh_database(postgres) as database, distributed_hub(tmp_path, database) as hub:
+        with distributed_hub(tmp_path, database) as hub:
             second = hub.service("rollup").start().wait_ready()
             assert (hub.rollup.metric("stadspuls_rollup_leads"), second.metric("stadspuls_rollup_leads")) == (1, 0)
             hub.rollup.kill()
@@ -192,9 +223,9 @@ class TestRealInput(EmbeddedRealInput):
     """The recorded minute of the whole country and a month of air, by the scenarios of the embedded hub."""
 
     @pytest.fixture
-    def hub(self, tmp_path: Path, postgres: str) -> Iterator[DistributedHub]:
+    def hub(self, tmp_path: Path, database: str) -> Iterator[DistributedHub]:
         """A distributed hub in the place of the embedded one."""
-        with fresh_database(postgres) as database, distributed_hub(tmp_path, database, workers=2) as made:
+        with distributed_hub(tmp_path, database, workers=2) as made:
             yield made
 
 
