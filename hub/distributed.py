@@ -38,7 +38,7 @@ def topics(settings: Settings) -> Topics:
         raise CannotStart("no Kafka named, expected --kafka host:port")
     return Topics(
         settings.kafka, settings.kafka_topic, settings.kafka_dead_letters,
-        partitions=settings.kafka_partitions, replicas=settings.kafka_replicas,
+        partitions=settings.kafka_partitions, replicas=settings.kafka_replicas, access=settings.kafka_access,
     )  # fmt: skip
 
 
@@ -57,9 +57,7 @@ def work(settings: Settings) -> None:
         if not make_topics(log_of, stop):
             return
         pipeline = Pipeline(store, stop, judge_of(settings))
-        worker = Worker(
-            log_of.servers, log_of.names, settings.kafka_group, pipeline.store, lambda: _positions(store), stop
-        )
+        worker = Worker(log_of, settings.kafka_group, pipeline.store, lambda: _positions(store), stop)
         health = partial(_worker_health, worker)
         with metrics(settings, _worker_numbers(worker), health):
             worker.run()

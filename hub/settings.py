@@ -34,10 +34,12 @@ from pydantic_settings import (
 )
 
 from hub.values import Directories, Duration, Port, is_loopback, masked
+from ingest.access import MECHANISMS, Access
 
 FILE = "stadspuls.toml"
 PREFIX = "STADSPULS_"
-_SECRETS = {"broker", "broker_password", "database"}  # whole values that never stand in a message
+_SECRETS = {"broker", "broker_password", "database", "kafka_password"}  # whole values that never stand in a message
+_PATHS = {"data_dir", "kafka_ca", "kafka_certificate", "kafka_key"}  # read from where the file is that says them
 
 
 class BadSettings(ValueError):  # noqa: N818 - the reaction is the name: the user mends the settings
@@ -68,6 +70,15 @@ class Settings(BaseSettings):
     kafka_partitions: PositiveInt = Field(8, description="partitions of a topic when it is made; workers at most")
     kafka_replicas: PositiveInt = Field(1, description="replicas of a topic when it is made")
     kafka_group: str = Field("stadspuls", description="consumer group of the workers")
+    kafka_tls: bool = Field(False, description="whether Kafka is spoken to through TLS")
+    kafka_ca: Path | None = Field(
+        None, description="file of who signed Kafka's certificate; empty: those of the system"
+    )
+    kafka_certificate: Path | None = Field(None, description="certificate of this client, for Kafka")
+    kafka_key: Path | None = Field(None, description="key of that certificate")
+    kafka_username: str | None = Field(None, description="user name at Kafka (SASL)")
+    kafka_password: SecretStr | None = Field(None, description="password at Kafka")
+    kafka_mechanism: str = Field(MECHANISMS[0], description=f"how the password is shown: {', '.join(MECHANISMS)}")
     slots_dir: Path | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
     metrics_host: str = Field("127.0.0.1", description="address of a service's own metrics")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of a service's own metrics, 0: none")
@@ -97,6 +108,15 @@ class Settings(BaseSettings):
         return self.broker_username, self.broker_password.get_secret_value()
 
     @property
+    def kafka_access(self) -> Access:
+        """How Kafka lets the services in."""
+        secret = self.kafka_password.get_secret_value() if self.kafka_password else None
+        return Access(
+            self.kafka_tls, self.kafka_username, secret, self.kafka_mechanism, self.kafka_ca, self.kafka_certificate,
+            self.kafka_key,
+        )  # fmt: skip
+
+    @property
     def grace(self) -> timedelta:
         """How long after its end an hour is closed."""
         return timedelta(seconds=self.rollup_grace)
@@ -119,8 +139,9 @@ class Settings(BaseSettings):
         return value.expanduser().absolute()
 
     @field_validator(
-        "broker", "database", "retention", "broker_username", "broker_password", "kafka", "slots_dir", mode="before"
-    )
+        "broker", "database", "retention", "broker_username", "broker_password", "kafka", "slots_dir", "kafka_ca",
+        "kafka_certificate", "kafka_key", "kafka_username", "kafka_password", mode="before",
+    )  # fmt: skip
     @classmethod
     def _nothing(cls, value: object) -> object:
         return None if value == "" else value
@@ -169,6 +190,7 @@ class Settings(BaseSettings):
             )
         if bool(self.broker_username) != bool(self.broker_password):
             raise ValueError("broker_username and broker_password go together, found one of them")
+        _ = self.kafka_access
         return self
 
 
@@ -222,7 +244,7 @@ def _file(path: Path, without: str | None = None) -> _Layer:
 
 def _beside(path: Path, key: str, value: Any) -> Any:
     """Read paths of a file from where the file is."""
-    if key == "data_dir" and isinstance(value, str):
+    if key in _PATHS and isinstance(value, str) and value:
         return path.absolute().parent / Path(value).expanduser()
     if key in ("mappings", "rules", "calendars") and isinstance(value, list):
         return [path.absolute().parent / Path(str(one)).expanduser() for one in value]

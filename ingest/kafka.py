@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from ingest.batch import Batch
 from ingest.records import letter_records, reading_records
-from ingest.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing
+from ingest.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing, why
 
 LINGER = 0.05  # s that a reading waits for others
 PATIENCE = 40.0  # s until a silent Kafka is given up, and asked by a new producer
@@ -143,7 +143,7 @@ class KafkaLog:
             except (KafkaError, OSError, TimeoutError) as error:
                 if self._given_up:
                     raise LogClosed("the log was closed while Kafka was away") from error
-                _log.warning("kafka away, trying again", error=f"{type(error).__name__}: {error}", seconds=wait)
+                _log.warning("kafka away, trying again", error=why(error), seconds=wait)
                 self.retries += 1
                 await self._discard()
                 await asyncio.sleep(wait)
@@ -169,7 +169,7 @@ class KafkaLog:
             self._producer = AIOKafkaProducer(
                 bootstrap_servers=self._topics.servers, client_id="stadspuls-collect", acks="all",
                 enable_idempotence=True, max_request_size=LARGEST_MESSAGE, max_batch_size=LARGEST_MESSAGE,
-                request_timeout_ms=int(PATIENCE * 1000), retry_backoff_ms=100,
+                request_timeout_ms=int(PATIENCE * 1000), retry_backoff_ms=100, **self._topics.access.arguments(),
             )  # fmt: skip
             await self._producer.start()
         return self._producer

@@ -8,19 +8,33 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+
+from ingest.access import Access
 
 LONGEST_WAIT = 5.0  # s between two attempts
 LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
 
 _log = structlog.get_logger("ingest.topics")
-logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # whatever concerns us comes as an exception
+
+
+class _Heard(logging.Handler):
+    """What aiokafka said last: its exceptions do not say why it could not connect."""
+
+    said = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said = record.getMessage()
+
+
+_heard = _Heard(logging.ERROR)
+logging.getLogger("aiokafka").addHandler(_heard)
 
 
 class NoAnswer(Exception):  # noqa: N818 - what happened is the name
@@ -36,6 +50,7 @@ class Topics:
     dead_letters: str = "dead-letters"
     partitions: int = 8
     replicas: int = 1
+    access: Access = field(default_factory=Access)
 
     @property
     def names(self) -> tuple[str, str]:
@@ -51,15 +66,23 @@ def make_topics(topics: Topics, stop: threading.Event | None = None) -> bool:
             asyncio.run(create_missing(topics))
             return True
         except (KafkaError, OSError) as error:
-            _log.warning("kafka away, trying again", servers=topics.servers, error=str(error), seconds=wait)
+            _log.warning("kafka away, trying again", servers=topics.servers, error=why(error), seconds=wait)
             stop.wait(wait)
             wait = min(wait * 2, LONGEST_WAIT)
     return False
 
 
+def why(error: BaseException) -> str:
+    """Say why Kafka does not answer, as a wrong password."""
+    known = f"; {_heard.said}" if isinstance(error, KafkaConnectionError) and _heard.said else ""
+    return f"{type(error).__name__}: {error}{known}"
+
+
 async def create_missing(topics: Topics) -> None:
     """Make the topics that are missing; raises what aiokafka raises."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, client_id="stadspuls-topics")
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=topics.servers, client_id="stadspuls-topics", **topics.access.arguments()
+    )
     await admin.start()
     try:
         missing = sorted(set(topics.names) - set(await admin.list_topics()))
@@ -77,7 +100,9 @@ def ends(topics: Topics, seconds: float = 10.0) -> dict[tuple[str, int], int]:
     """Give the offset after the last record of every partition, none of a topic not made yet; raises NoAnswer."""
 
     async def ask() -> dict[tuple[str, int], int]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=topics.servers, request_timeout_ms=int(seconds * 1000))
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=topics.servers, request_timeout_ms=int(seconds * 1000), **topics.access.arguments()
+        )
         try:
             await consumer.start()
             found = await consumer.end_offsets(await _partitions(topics))
@@ -89,7 +114,7 @@ def ends(topics: Topics, seconds: float = 10.0) -> dict[tuple[str, int], int]:
 
 
 async def _partitions(topics: Topics) -> list[Any]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, **topics.access.arguments())
     try:
         await admin.start()
         known = set(await admin.list_topics())
@@ -110,4 +135,4 @@ def _within(seconds: float, ask: Callable[[], Awaitable[_T]]) -> _T:
     try:
         return asyncio.run(asked())
     except (KafkaError, OSError, TimeoutError) as error:
-        raise NoAnswer(f"{type(error).__name__}: {error}") from error
+        raise NoAnswer(why(error)) from error

@@ -17,26 +17,26 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-import faust
 import structlog
 
 from aggregates.store import StoreError
 from ingest.batch import Batch, DeadLetter, columns
 from ingest.records import BadRecord, read_record
+from ingest.topics import Topics
+from streams.faustapp import Runner, make_app
+from streams.order import Home, Order, Turn
 from streams.pipeline import Position, Stopped
 from streams.progress import Progress, Retold
 
-SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to others
-PREFETCHED = 16  # records that Faust holds
 WAITING = 64  # records, of up to 512 kB, that wait to be stored together
-LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka takes the worker for hung
-LARGEST_FETCH = 4 << 20
+_LOOK = 5.0  # s between two looks for records that never came
 _LONGEST_WAIT = 5.0
 
-Offsets = Mapping[tuple[str, int], int]
+Offsets = Mapping[Home, int]
 
 _log = structlog.get_logger("streams.worker")
 
@@ -60,8 +60,7 @@ class Worker:
 
     def __init__(
         self,
-        servers: str,
-        topics: tuple[str, ...],
+        topics: Topics,
         group: str,
         store: Callable[[Batch, Position], None],
         positions: Callable[[], Offsets],
@@ -71,15 +70,17 @@ class Worker:
         self.progress = Progress()
         self._store, self._positions, self._stop, self._on_failure = store, positions, stop, on_failure
         self._waiting: list[Any] = []
+        self._order = Order()
+        self._storing = False
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "store")
         self._scratch = tempfile.TemporaryDirectory(prefix="stadspuls-worker-")
-        self._app: Any = self._make_app(servers, topics, group)
+        self._app: Any = self._make_app(topics, group)
 
     def run(self) -> None:
         """Work until SIGINT or SIGTERM; raises WorkerEnded when Faust ended by itself."""
         logging.basicConfig(handlers=[Retold()], level=logging.WARNING)
-        service: Any = _Service(self._app, self._stop, override_logging=False, redirect_stdouts=False)
+        service: Any = Runner(self._app, self._stop)
         try:
             service.execute_from_commandline()
         except SystemExit as end:
@@ -97,27 +98,9 @@ class Worker:
         """Tell whether Kafka has given this worker its share."""
         return bool(self._app.started and not self._app.rebalancing and self.progress.rebalances)
 
-    def _make_app(self, servers: str, topics: tuple[str, ...], group: str) -> Any:
-        app: Any = faust.App(
-            group,
-            broker=";".join(f"kafka://{server}" for server in servers.split(",")),
-            datadir=self._scratch.name,  # Faust wants one, for tables that there are none of
-            web_enabled=False,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            broker_session_timeout=SESSION_TIMEOUT,
-            broker_rebalance_timeout=SESSION_TIMEOUT,
-            broker_commit_interval=1.0,  # what a killed worker did since is read and refused again
-            broker_request_timeout=30.0,
-            broker_heartbeat_interval=2.0,
-            broker_max_poll_interval=LONGEST_OUTAGE,
-            stream_processing_timeout=LONGEST_OUTAGE,
-            stream_wait_empty=False,
-            stream_buffer_maxsize=PREFETCHED,
-            consumer_max_fetch_size=LARGEST_FETCH,
-            consumer_auto_offset_reset="earliest",
-        )
-        topic = app.topic(*topics, value_serializer="raw", key_serializer="raw")
+    def _make_app(self, topics: Topics, group: str) -> Any:
+        app = make_app(topics, group, self._scratch.name)
+        topic = app.topic(*topics.names, value_serializer="raw", key_serializer="raw")
         app.agent(topic, name="store", concurrency=1)(self._agent)
         app.on_partitions_revoked.connect(self._forget)
         app.on_rebalance_complete.connect(self._set_back)
@@ -125,16 +108,49 @@ class Worker:
 
     async def _agent(self, stream: Any) -> None:
         # None of the `take` family: they acknowledge in `finally`, also what was not stored.
-        storing = asyncio.ensure_future(self._store_waiting(stream))
-        storing.add_done_callback(self._ended)
+        tasks = [asyncio.ensure_future(task) for task in (self._store_waiting(stream), self._look_for_missing())]
+        for task in tasks:
+            task.add_done_callback(self._ended)
         try:
             async for event in stream.noack().events():
-                self._waiting.append(event)
-                self._arrived.set()
+                await self._arrive(event)
                 while len(self._waiting) >= WAITING:
                     await asyncio.sleep(0.005)
         finally:
-            storing.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _arrive(self, event: Any) -> None:
+        message = event.message
+        home = (message.topic, message.partition)
+        turn = self._order.turn(home, message.offset)
+        if turn is Turn.NEXT:
+            self._waiting.append(event)
+            self._arrived.set()
+        elif turn is Turn.EARLY:
+            _log.warning("a record is missing, reading again", record=f"{home[0]}/{home[1]}/{self._order.wanted(home)}")
+            await self._app.consumer.seek(message.tp, self._order.wanted(home))
+
+    async def _look_for_missing(self) -> None:
+        """Read again what the log has and nobody brought, where no later record shows that it is missing."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            consumer = self._app.consumer
+            if self._waiting or self._storing or not self.ready:
+                continue
+            homes = {(tp.topic, tp.partition): tp for tp in consumer.assignment()}
+            stuck = self._order.overdue(await self._reach(homes))
+            firsts = await consumer.earliest_offsets(*(homes[home] for home in stuck)) if stuck else {}
+            for home in stuck:
+                if gone := self._order.leave_out(home, firsts.get(homes[home]) or 0):
+                    _log.error(
+                        "the log has deleted what was not stored", records=gone, partition=f"{home[0]}/{home[1]}"
+                    )
+                await consumer.seek(homes[home], self._order.wanted(home))
+
+    async def _reach(self, homes: Mapping[Home, Any]) -> dict[Home, int]:
+        tops = await self._app.consumer.highwaters(*homes.values())
+        return {home: tops.get(tp) or 0 for home, tp in homes.items()}
 
     def _ended(self, storing: asyncio.Future[None]) -> None:
         if not storing.cancelled() and (error := storing.exception()) is not None:
@@ -145,7 +161,9 @@ class Worker:
             await self._arrived.wait()
             self._arrived.clear()
             while events := self._take():
+                self._storing = True
                 await self._in_thread(self._store_records, [event.message for event in events])
+                self._storing = False
                 for event in events:
                     await stream.ack(event)
 
@@ -161,6 +179,7 @@ class Worker:
     async def _forget(self, app: Any, revoked: Any, **_: object) -> None:
         """Let go of records that wait while partitions are dealt out anew: they are read again."""
         self._waiting = []
+        self._order.forget()
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Run what blocks; the process ends when it fails, and waits for its end when it stops."""
@@ -181,19 +200,22 @@ class Worker:
             return
         committed = await app.consumer.seek_to_committed()
         stored = await self._in_thread(self._known_positions)
+        homes = {(tp.topic, tp.partition): tp for tp in committed}
         behind = {}
-        for partition, offset in committed.items():
-            known = stored.get((partition.topic, partition.partition), 0)
-            if offset is not None and offset > known:
-                behind[partition] = known
+        for home, tp in homes.items():
+            if (committed[tp] or 0) > stored.get(home, 0):
+                behind[tp] = stored.get(home, 0)
         if behind:
             _log.warning("the database is behind the group, reading again", partitions=len(behind))
             await app.consumer._commit(behind)
-            for partition, known in behind.items():  # Faust's own seek, which follows, leaves out offset 0
-                await app.consumer.seek(partition, known)
+        firsts = await app.consumer.earliest_offsets(*committed)
+        begins = {home: behind.get(tp, committed[tp]) or firsts.get(tp) or 0 for home, tp in homes.items()}
+        for home, begin in begins.items():
+            if not committed[homes[home]] or homes[home] in behind:
+                await app.consumer.seek(homes[home], begin)  # Faust's own seek, which follows, leaves out offset 0
+        self._order.deal(begins)
         _log.info("partitions dealt out", partitions=len(committed), rebalances=self.progress.rebalances)
-        tops = await app.consumer.highwaters(*committed)
-        self.progress.ends = {(p.topic, p.partition): tops.get(p) or 0 for p in committed}
+        self.progress.ends = await self._reach(homes)
         self.progress.stored.update(stored)
 
     # In the thread.
@@ -223,7 +245,8 @@ class Worker:
         done.readings += len(batch)
         done.stored[home] = reach
         if home in done.ends:
-            done.ends[home] = max(self._app.consumer.highwater(last.tp) or 0, reach)
+            with suppress(AssertionError, AttributeError):  # the partition has just been dealt to another worker
+                done.ends[home] = max(self._app.consumer.highwater(last.tp) or 0, reach)
 
     def _batch(self, message: Any) -> Batch:
         """Decode a record; what no collector of ours can have written becomes a dead letter."""
@@ -235,16 +258,3 @@ class Worker:
             self.progress.poisoned += 1
             letter = DeadLetter("unknown", home, message.value or b"", str(error), datetime.now(UTC))
             return Batch(columns((), ()), (), [letter])
-
-
-class _Service(faust.Worker):
-    """Faust's own runner, which says at once that it stops: a record that waits for the database lets go."""
-
-    def __init__(self, app: Any, stop: threading.Event, **more: Any) -> None:
-        super().__init__(app, **more)
-        self.spinner = None
-        self._stop_storing = stop
-
-    def _flag_as_shutdown_by_signal(self) -> None:
-        self._stop_storing.set()
-        super()._flag_as_shutdown_by_signal()

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,8 +35,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
 class Line:
     """Topics, a group and a database of a test's own, and the workers on them."""
 
-    def __init__(self, kafka: KafkaServer, name: str, database: str, directory: Path) -> None:
-        self.topics = Topics(kafka.servers, f"{name}-readings", f"{name}-dead-letters", partitions=2)
+    def __init__(self, kafka: KafkaServer, name: str, database: str, directory: Path, partitions: int = 2) -> None:
+        self.topics = Topics(kafka.servers, f"{name}-readings", f"{name}-dead-letters", partitions=partitions)
         self.database = database
         self.made: list[Service] = []
         self._name, self._directory = name, directory
@@ -42,15 +44,12 @@ class Line:
 
     def worker(self) -> Service:
         """Start a worker and wait until it has its share."""
-        environment = {
-            "STADSPULS_KAFKA": self.topics.servers,
-            "STADSPULS_KAFKA_TOPIC": self.topics.readings,
-            "STADSPULS_KAFKA_DEAD_LETTERS": self.topics.dead_letters,
-            "STADSPULS_KAFKA_GROUP": self._name,
-            "STADSPULS_DATABASE": self.database,
-            "STADSPULS_DATA_DIR": str(self._directory),
-        }
-        self.made.append(Service(["work"], environment, self._directory / f"work{len(self.made)}.log"))
+        settings = {
+            "kafka": self.topics.servers, "kafka_topic": self.topics.readings,
+            "kafka_dead_letters": self.topics.dead_letters, "kafka_group": self._name, "database": self.database,
+            "data_dir": str(self._directory),
+        }  # fmt: skip
+        self.made.append(Service(["work"], settings, self._directory / f"work{len(self.made)}.log"))
         return self.made[-1].start().wait_ready()
 
     def put(self, first: int, last: int) -> None:
@@ -163,6 +162,50 @@ def test_killed_while_it_stores(line: Line) -> None:
     line.worker()
     line.wait_stored(40 * len(SENSORS))
     assert line.ask("SELECT sum(readings)::int FROM window_5m") == [(40 * len(SENSORS),)]
+
+
+def test_first_records_while_partitions_are_dealt_out(kafka: KafkaServer, postgres: str, tmp_path: Path) -> None:
+    """
+    Single records come to many partitions, mostly their first, while a second worker joins and leaves: all are stored.
+
+    Faust throws away what arrives while partitions are dealt out, and reads it again only where something is committed.
+    """
+    with fresh_database(postgres) as database:
+        line = Line(kafka, f"line{next(NUMBERS)}", database, tmp_path, partitions=60)
+        feed = Feed(line.topics)
+        try:
+            line.worker()
+            feed.start()
+            for _ in range(4):
+                joining = line.worker()
+                time.sleep(1)
+                assert joining.stop() == 0
+            line.wait_stored(feed.stop())
+        finally:
+            for worker in line.made:
+                worker.kill()
+
+
+class Feed(threading.Thread):
+    """Puts one reading of a new sensor on the log every tenth of a second."""
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__(daemon=True)
+        self._log = KafkaLog(topics, linger=0.01)
+        self._ended = threading.Event()
+        self._count = 0
+
+    def run(self) -> None:
+        while not self._ended.wait(0.1):
+            self._log.put(batch([reading(f"ndw/{self._count}", 0)]), lambda: None)
+            self._count += 1
+
+    def stop(self) -> int:
+        """End when all is on the log, and give how many readings that is."""
+        self._ended.set()
+        self.join()
+        assert self._log.close(30)
+        return self._count
 
 
 def test_more_workers_than_partitions(line: Line) -> None:

@@ -86,7 +86,7 @@ def chaos(
     """
     if lacking := missing():
         raise CannotStart(
-            f"the chaos run needs {', '.join(lacking)}, not found on this machine; `make chaos` fetches it"
+            f"the chaos run needs {', '.join(lacking)}, not found here: install it, or run `make chaos` as root"
         )
     with ExitStack() as stack:
         directory = stack.enter_context(_workplace())
@@ -159,7 +159,8 @@ class _Run:
     def judge(self) -> None:
         """Compare what was published with what is there."""
         self._say("comparing")
-        self._report.checks += verdict(self._chain, self._numbered, self._report.published, self._report.bad)
+        chain, report = self._chain, self._report
+        report.checks += verdict(chain.database, chain.command, self._numbered, report.published, report.bad)
 
 
 def _chain(

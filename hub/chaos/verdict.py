@@ -5,10 +5,11 @@ Whether the promises held: what was published against what is in the database.
 the accounts. Nothing is repaired here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from subprocess import CompletedProcess
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,6 @@ from aggregates.health import Balance, balances, state
 from aggregates.query import WINDOWS, Question, ask
 from aggregates.store import Store
 from hub.chaos.numbered import BEGIN, QUANTITY, Numbered
-from hub.rig.chain import Chain
 
 SOURCE = "stadspuls"
 _SHOWN = 5
@@ -33,14 +33,21 @@ class Check:
     good: bool
 
 
-def verdict(chain: Chain, numbered: Numbered, published: int, bad: int) -> Iterator[Check]:
-    """Check every promise, `published` readings and `bad` messages having been confirmed by the broker."""
-    with closing(Store(chain.database, application="stadspuls chaos")) as store:
+Command = Callable[..., CompletedProcess[str]]
+
+
+def verdict(database: str, stadspuls: Command, numbered: Numbered, published: int, bad: int) -> Iterator[Check]:
+    """
+    Check every promise, `published` readings and `bad` messages having been confirmed by the broker.
+
+    `stadspuls` runs a command against this database, and gives its end.
+    """
+    with closing(Store(database, application="stadspuls chaos")) as store:
         yield from _stored(store, numbered, published)
         for level in WINDOWS:
             yield _windows(store, numbered, published, level)
         yield from _accounts(store, published, bad)
-    yield _reconciled(chain, numbered, published)
+    yield _reconciled(stadspuls, numbered, published)
 
 
 def _stored(store: Store, numbered: Numbered, published: int) -> Iterator[Check]:
@@ -91,9 +98,9 @@ def _accounts(store: Store, published: int, bad: int) -> Iterator[Check]:
     yield _count("unreadable messages in the dead letters", bad, state(store, datetime.now(UTC)).dead_letters)
 
 
-def _reconciled(chain: Chain, numbered: Numbered, published: int) -> Check:
+def _reconciled(stadspuls: Command, numbered: Numbered, published: int) -> Check:
     first, last = BEGIN - timedelta(days=1), _end(numbered, published) + timedelta(days=2)
-    done = chain.command("reconcile", f"--from={first:%Y-%m-%d}", f"--to={last:%Y-%m-%d}")
+    done = stadspuls("reconcile", f"--from={first:%Y-%m-%d}", f"--to={last:%Y-%m-%d}")
     return Check("stadspuls reconcile", "exit 0", f"exit {done.returncode}", done.returncode == 0)
 
 

@@ -6,6 +6,7 @@ Trying it: `chaos`, a distributed hub of one's own whose parts are killed while 
 
 import secrets
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -44,6 +45,6 @@ def chaos(
         secrets.randbelow(10_000) if seed is None else seed,
         tuple(names[name] for name in only) if only else USUAL, lambda text: errors.print(text, markup=False),
     )  # fmt: skip
-    show(report, Console(soft_wrap=True))
+    show(report, Console(width=None if sys.stdout.isatty() else 140))
     if not report.good:
         raise typer.Exit(NO)

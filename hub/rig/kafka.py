@@ -14,10 +14,13 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from hub.servers import CannotStart, open_log, tail
+from ingest.access import Access
 from ingest.topics import NoAnswer, Topics, ends
 
 VERSION = "4.1.0"
@@ -74,16 +77,23 @@ class KafkaServer:
     """
     One Kafka with its data in `directory`; `kill` is kill -9, and `start` starts it again on the same data.
 
-    `advertised` is the port that clients are told to use, where something stands before Kafka.
+    `advertised` is the port that clients are told to use, where something stands before Kafka. `more` are lines of its
+    configuration, `users` go by SCRAM-SHA-512, and `access` is how to get in.
     """
 
-    def __init__(self, directory: Path, port: int, controller_port: int, advertised: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, port: int, controller_port: int, advertised: int | None = None, more: str = "",
+        users: Mapping[str, str] = MappingProxyType({}), access: Access | None = None,
+    ) -> None:  # fmt: skip
+        self.access = access or Access()
+        self._users = users
         self.servers = f"127.0.0.1:{advertised or port}"
         self._directory = directory.absolute()
         self._port = port
         self._config = _CONFIG.format(
             port=port, advertised=advertised or port, controller=controller_port, directory=self._directory
         )
+        self._config += more
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -129,6 +139,7 @@ class KafkaServer:
     def _format(self, classpath: str, config: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         flags = [f"--cluster-id={cluster}", f"--config={config}"]  # with "=": an id may begin with a dash
+        flags += [f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._users.items()]
         tool = [*_java(classpath, "256m"), "kafka.tools.StorageTool", "format", *flags]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -146,7 +157,7 @@ class KafkaServer:
 
     def _answers(self) -> bool:
         with suppress(OSError, NoAnswer), socket.create_connection(("127.0.0.1", self._port), timeout=1):
-            ends(Topics(self.servers), 3.0)
+            ends(Topics(self.servers, access=self.access), 3.0)
             return True
         return False
 
