@@ -119,7 +119,7 @@ class Collect:
 
     def _health(self) -> dict[str, object]:
         return {
-            "ready": self.receiver.ready.is_set() and not self.broken,
+            "ready": self.receiver.connected == self._settings.broker_connections and not self.broken,
             "slot": self.slot,
             "messages_received": self.receiver.received,
             "messages_in_flight": self.receiver.in_flight,

@@ -8,13 +8,13 @@ the accounts. Nothing is repaired here.
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from subprocess import CompletedProcess
 
 import numpy as np
 import pandas as pd
 
-from aggregates.health import Balance, balances, state
+from aggregates.health import Balance, balances
 from aggregates.query import WINDOWS, Question, ask
 from aggregates.store import Store
 from hub.chaos.numbered import BEGIN, QUANTITY, Numbered
@@ -46,7 +46,7 @@ def verdict(database: str, stadspuls: Command, numbered: Numbered, published: in
         yield from _stored(store, numbered, published)
         for level in WINDOWS:
             yield _windows(store, numbered, published, level)
-        yield from _accounts(store, published, bad)
+        yield from _accounts(store, numbered, published, bad)
     yield _reconciled(stadspuls, numbered, published)
 
 
@@ -87,7 +87,7 @@ def _windows(store: Store, numbered: Numbered, published: int, level: str) -> Ch
     return _count(promise, len(expected), int(same.sum()))
 
 
-def _accounts(store: Store, published: int, bad: int) -> Iterator[Check]:
+def _accounts(store: Store, numbered: Numbered, published: int, bad: int) -> Iterator[Check]:
     (balance,) = [one for one in balances(store) if one.source == SOURCE] or [Balance(SOURCE, 0, 0, 0, 0, 0)]
     said = (
         f"{balance.received:,} = {balance.stored:,} + {balance.duplicate:,} + {balance.corrected:,} + "
@@ -95,7 +95,10 @@ def _accounts(store: Store, published: int, bad: int) -> Iterator[Check]:
     )
     yield Check("received = stored + duplicate + corrected + rejected", "equal", said, balance.holds)
     yield _count("readings accounted for as stored", published, balance.stored)
-    yield _count("unreadable messages in the dead letters", bad, state(store, datetime.now(UTC)).dead_letters)
+    letters = {bytes(row[3]) for row in store.rows("dead_letters", source=SOURCE, reason=None, limit=10 * bad + 10)}
+    wanted = [message[1] for number in range(published) if (message := numbered.bad(number))]
+    lost = "".join(f"; {payload.decode()}" for payload in wanted if payload not in letters)
+    yield _count("unreadable messages in the dead letters", bad, len(letters), lost[:200])
 
 
 def _reconciled(stadspuls: Command, numbered: Numbered, published: int) -> Check:
