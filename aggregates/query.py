@@ -1,26 +1,45 @@
 """
-What is asked of the store: aggregates with their evidence, as a pandas frame.
+What is asked of the store: aggregates with their evidence, as Arrow tables or a pandas frame.
 
-`stadspuls query` prints them, the API serves them. The figures themselves are made by the views of
-`aggregates/schema/`.
+`stadspuls query` prints them, the API, the live page and the exports serve them. The figures themselves are made by the
+views of `aggregates/schema/`; `aggregates.chosen` fetches them series by series, `aggregates.rawreadings` has readings.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from aggregates.areacodes import is_code
-from aggregates.store import Store
+from aggregates.chosen import (
+    STAMP,
+    WORD,
+    BadQuestion,
+    Box,
+    Cursor,
+    Fetch,
+    Lines,
+    check_box,
+    check_range,
+    chosen,
+    nullable,
+    pieces,
+    stamps,
+    statuses,
+)
+from aggregates.store import Store, Transaction
 from ingest.quantities import QUANTITIES
+from ingest.readings import microseconds
 
-WINDOWS = ("5m", "1h", "1d")
+__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Page", "Question", "ask", "latest", "page", "tables"]
 
-
-class BadQuestion(ValueError):  # noqa: N818 - the reaction is the name: ask again, corrected
-    """A question that has no answer: the text says what was found and what was expected."""
+LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+WINDOWS = tuple(LENGTHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +47,101 @@ class Question:
     """
     Windows of one quantity whose start lies in `[first, last)`.
 
-    `sensor` None asks for all sensors. `channels` asks for every series instead of what each sensor counted. `area`
-    asks for the windows of an area itself, or with `sensor`, `members` or `channels` for those of what stands in it;
-    `vintage` is the year of its boundaries, None the newest. Raises BadQuestion at birth.
+    `sensor` is one, several, or None for all; `box` chooses those that stand in it (west, south, east, north, degrees).
+    `channels` asks for every series instead of what each sensor counted. `area` asks for the windows of an area itself,
+    or with `sensor`, `box`, `members` or `channels` for those of what stood in it; `vintage` is the year of its
+    boundaries, None the newest. `coverage` is the least that a window must have, 0 takes those where it is unknown
+    too. Raises BadQuestion at birth.
     """
 
     quantity: str
     first: datetime
     last: datetime
     window: str
-    sensor: str | None = None
+    sensor: str | tuple[str, ...] | None = None
     channels: bool = False
     area: str | None = None
     vintage: int | None = None
     members: bool = False
+    box: Box | None = None
+    coverage: float = 0.0
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES:
             raise BadQuestion(f"quantity {self.quantity!r}, expected one of {', '.join(QUANTITIES)}")
         if self.window not in WINDOWS:
             raise BadQuestion(f"window {self.window!r}, expected one of {', '.join(WINDOWS)}")
-        if self.first.tzinfo is None or self.last.tzinfo is None:
-            raise BadQuestion("from and to without a zone, expected aware stamps")
-        if self.first >= self.last:
-            raise BadQuestion(f"from {self.first.isoformat()} is not before to {self.last.isoformat()}")
+        check_range(self.first, self.last)
         if self.area and not is_code(self.area):
             raise BadQuestion(f"area {self.area!r}, expected a code as GM0014, WK001400 or BU00140002")
         if self.of_area and self.window == "5m":
             raise BadQuestion("window '5m' of an area, expected 1h or 1d, or one of its sensors")
+        if not 0 <= self.coverage <= 1:
+            raise BadQuestion(f"coverage {self.coverage}, expected 0 to 1")
+        check_box(self.box)
 
     @property
     def of_area(self) -> bool:
         """Whether the area's own windows are asked for, and not those of sensors in it."""
-        return self.area is not None and self.sensor is None and not (self.channels or self.members)
+        return self.area is not None and self.sensor is None and not (self.channels or self.members or self.box)
+
+
+class Page(NamedTuple):
+    """Some rows of an answer, and the cursor of what follows; None where nothing does."""
+
+    rows: pa.Table
+    next: str | None
+
+
+def tables(store: Store, question: Question, *, after: str = "", limit: int | None = None) -> Iterator[pa.Table]:
+    """
+    Answer in tables of about 100,000 windows, at least one, all of one state of the database.
+
+    Columns: sensor_id, channel, quantity, unit (dictionaries), start, end (UTC), value, estimate, minimum, maximum
+    (doubles in that unit), readings, nothing, flagged, failed, warned (counts), coverage (0 to 1), valid, revision,
+    status (provisional or validated), series (its number in the store); of sensors in an area also area and vintage.
+    Sorted by sensor_id, channel, period and start. Of an area itself: see `query_area.sql`. Raises BadQuestion for a
+    cursor of another question, and `aggregates.store.StoreError`.
+    """
+    behind = Cursor.parse(after)
+    with store.transaction(snapshot=True) as tx:
+        if question.of_area:
+            yield _of_area(tx, question, behind, limit)
+            return
+        lines, area = _lines(tx, question)
+        yield _table(np.empty(0, WINDOW), lines, question, area)
+        expected = (question.last - question.first) / LENGTHS[question.window]
+        for rows in pieces(lines, _fetch(tx, question, area), expected, behind, limit):
+            if len(rows):
+                yield _table(rows, lines, question, area)
+
+
+def page(store: Store, question: Question, limit: int, after: str = "") -> Page:
+    """Answer with at most `limit` windows behind the cursor `after`; columns and errors as of `tables`."""
+    return paged(tables(store, question, after=after, limit=limit + 1), limit)
+
+
+def paged(found: Iterator[pa.Table], limit: int) -> Page:
+    """Cut a page out of what was asked for with one row more than it holds."""
+    rows = pa.concat_tables(list(found))
+    kept = rows.slice(0, limit).drop_columns(["series"])
+    if rows.num_rows <= limit or not limit:
+        return Page(kept, None)
+    last = rows.slice(limit - 1, 1).to_pylist()[0]
+    return Page(kept, str(Cursor(last["series"], microseconds(last["start"]))))
+
+
+def latest(store: Store, question: Question) -> pa.Table:
+    """
+    Give only the newest window of each sensor (with `channels`: of each series) in the question's range.
+
+    A sensor without any has no row. Let the range end a window before now for windows that are over. Columns and errors
+    as of `tables`; of an area, what stands in it now.
+    """
+    with store.transaction(snapshot=True) as tx:
+        lines, area = _lines(tx, question)
+        rows = _fetch(tx, replace(question, area=None), {}, "latest")(lines.series)
+        return _table(rows[np.argsort(lines.places(rows["series"]))], lines, question, area)
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:
@@ -69,37 +150,81 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
 
     Nothing found is an empty frame with the same columns. Raises `aggregates.store.StoreError`.
     """
-    view = f"{'aggregate' if question.channels else 'sensor'}_{question.window}"
-    asked = {"quantity": question.quantity, "first": question.first, "last": question.last}
-    asked |= {} if question.of_area else {"sensor": question.sensor}
-    asked |= {"area": question.area, "vintage": question.vintage} if question.area else {}
-    statement = "query"
+    found = pa.concat_tables(list(tables(store, question))).drop_columns(["series"])
+    plain = pa.schema([f.with_type(pa.string()) if f.type == WORD else f for f in found.schema])
+    return found.cast(plain).to_pandas()
+
+
+# A row of `windows.sql`, and of it what is a number as it stands.
+WINDOW = np.dtype([
+    ("series", "i4"), ("start", "i8"), ("value", "f8"), ("estimate", "f8"), ("minimum", "f8"), ("maximum", "f8"),
+    ("coverage", "f8"), ("readings", "i4"), ("nothing", "i4"), ("flagged", "i4"), ("failed", "i4"), ("warned", "i4"),
+    ("revision", "i4"), ("status", "i2"), ("valid", "?"),
+])  # fmt: skip
+_NUMBERS = ("value", "estimate", "minimum", "maximum", "readings", "nothing", "flagged", "failed", "warned", "coverage",
+            "valid", "revision")  # fmt: skip
+
+
+def _lines(tx: Transaction, question: Question) -> tuple[Lines, dict[str, Any]]:
+    """Find the series of a question, and the area and vintage that its windows must be of."""
+    area: dict[str, Any] = {}
     if question.area:
-        statement = "query_area" if question.of_area else "query_members"
-        view = {"1h": "area_hour", "1d": "area_day"}[question.window] if question.of_area else view
-    with store.transaction(snapshot=True) as tx:
-        names, rows = tx.frame(statement, view=view, **asked)
-    return framed(names, rows)
+        ((vintage,),) = tx.rows("area_vintage", area=question.area, vintage=question.vintage)
+        area = {"area": question.area, "vintage": vintage}
+    found = chosen(
+        tx, quantity=question.quantity, sensor=question.sensor, channels=question.channels, box=question.box, **area
+    )
+    return found, area
 
 
-def framed(names: list[str], rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Make a frame of what a statement gave, typed by the names of its columns; stamps are seconds since 1970."""
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return pd.DataFrame({name: _column(name, values) for name, values in zip(names, columns, strict=True)})
+def _fetch(tx: Transaction, question: Question, area: dict[str, Any], statement: str = "windows") -> Fetch:
+    of = {
+        "view": f"{'aggregate' if question.channels else 'sensor'}_{question.window}",
+        "table": f"window_{question.window}",
+    }
+    asked = {
+        "first": question.first,
+        "last": question.last,
+        "coverage": question.coverage,
+        "channels": question.channels,
+    }
+    name = "windows_in_area" if area else statement
+    return lambda series: tx.numbers(name, WINDOW, of, series=series.tolist(), **asked, **area)
 
 
-def _column(name: str, values: tuple[Any, ...]) -> "pd.Series[Any]":
-    # Typed column by column: pandas takes far longer to find out by itself.
-    column = pd.Series(np.array(values, _KINDS.get(name, "object")))
-    return column.astype("M8[us]").dt.tz_localize("UTC") if name in _STAMPS else column
+def _table(rows: NDArray[Any], lines: Lines, question: Question, area: dict[str, Any]) -> pa.Table:
+    columns: dict[str, pa.Array[Any]] = dict(lines.words(rows["series"]))
+    columns |= {"start": stamps(rows["start"]), "end": _ends(rows["start"], question.window, lines)}
+    columns |= {name: nullable(rows[name]) for name in _NUMBERS}
+    columns["status"] = statuses(rows["status"])
+    columns |= {name: pa.array([said] * len(rows), _KINDS.get(name, pa.string())) for name, said in area.items()}
+    return pa.table(columns | {"series": pa.array(rows["series"])})
 
 
-_STAMPS = ("start", "end")
-_NUMBERS = ("value", "estimate", "minimum", "maximum", "coverage")
-_COUNTS = ("readings", "nothing", "flagged", "failed", "warned", "revision")
-_KINDS = {
-    **dict.fromkeys(_STAMPS, "M8[s]"),
-    **dict.fromkeys(_NUMBERS, "f8"),
-    **dict.fromkeys(_COUNTS, "i8"),
-    "valid": "bool",
+def _ends(starts: NDArray[np.int64], window: str, lines: Lines) -> "pa.Array[Any]":
+    if window != "1d":
+        return stamps(starts + int(LENGTHS[window].total_seconds() * 1_000_000))
+    # A civil day has 23, 24 or 25 hours.
+    local = pd.DatetimeIndex(stamps(starts).to_pandas()).tz_convert(next(iter(lines.zones), "UTC"))
+    return pa.array(local + pd.DateOffset(days=1)).cast(STAMP)
+
+
+def _of_area(tx: Transaction, question: Question, after: Cursor | None, limit: int | None) -> pa.Table:
+    """The windows of an area itself; there are few enough for plain rows."""
+    view = {"1h": "area_hour", "1d": "area_day"}[question.window]
+    names, rows = tx.frame(
+        "query_area", view=view, quantity=question.quantity, first=question.first, last=question.last, limit=limit,
+        area=question.area, vintage=question.vintage, after=after.start if after else None, coverage=question.coverage,
+    )  # fmt: skip
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    kinds = [_KINDS.get(name, pa.string()) for name in names]
+    return pa.table({name: pa.array(cells, kind) for name, cells, kind in zip(names, columns, kinds, strict=True)})
+
+
+_KINDS: dict[str, pa.DataType] = {
+    **dict.fromkeys(("start", "end"), STAMP),
+    **dict.fromkeys(("value", "estimate", "minimum", "maximum", "coverage"), pa.float64()),
+    **dict.fromkeys(("readings", "flagged", "failed"), pa.int64()),
+    **dict.fromkeys(("revision", "vintage", "sensors", "valid_sensors", "series"), pa.int32()),
+    "valid": pa.bool_(),
 }

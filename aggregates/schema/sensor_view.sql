@@ -6,22 +6,22 @@ SELECT a.sensor_id, ''::text AS channel, a.quantity, a.unit, a.start, a."end", a
        a.maximum, a.readings::bigint AS readings, a.nothing::bigint AS nothing, a.flagged::bigint AS flagged,
        a.failed::bigint AS failed, a.warned::bigint AS warned,
        a.coverage / e.expected AS coverage, a.valid AND e.expected = 1 AS valid,
-       1::bigint AS lanes, e.expected AS lanes_expected, a.status, a.revision, a.computed_at
+       1::bigint AS lanes, e.expected AS lanes_expected, a.status, a.revision, a.computed_at, a.series
 FROM aggregate_<level> a
 CROSS JOIN LATERAL (SELECT CASE WHEN a.channel = '' THEN 1 ELSE coalesce(a.lanes_known, 1) END AS expected) e
 WHERE a.alone
 UNION ALL
 (
 WITH best AS (
-    SELECT DISTINCT ON (a.sensor_id, a.quantity, a.start, a.channel) a.*,
+    SELECT DISTINCT ON (a.head, a.sensor_id, a.quantity, a.start, a.channel) a.*,
            split_part(a.channel, '/', 1) AS lane, split_part(a.channel, '/', 2) IN ('', 'any') AS is_any
     FROM aggregate_<level> a
     WHERE a.channel !~ '^index' AND NOT a.alone
-    ORDER BY a.sensor_id, a.quantity, a.start, a.channel, a.coverage DESC NULLS LAST, a.period
+    ORDER BY a.head, a.sensor_id, a.quantity, a.start, a.channel, a.coverage DESC NULLS LAST, a.period
 ), chosen AS (
-    SELECT *, bool_or(is_any) OVER (PARTITION BY sensor_id, quantity, start, lane) AS has_any FROM best
+    SELECT *, bool_or(is_any) OVER (PARTITION BY head, sensor_id, quantity, start, lane) AS has_any FROM best
 ), lanes AS (
-    SELECT sensor_id, quantity, start, lane, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
+    SELECT head, sensor_id, quantity, start, lane, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
            min(lanes_known) AS lanes_known, sum(value) AS value, sum(estimate) AS estimate,
            sum(value * covered) FILTER (WHERE readings > 0) AS timed, sum(covered) FILTER (WHERE readings > 0) AS time,
            sum(weighted) AS weighted, sum(weight) AS weight, sum(weight / nullif(space_mean, 0)) AS harmonic,
@@ -31,9 +31,9 @@ WITH best AS (
            bool_and(valid) AS valid, min(status) AS status, max(revision) AS revision, max(computed_at) AS computed_at,
            bool_and(channel = '') AS whole
     FROM chosen WHERE is_any OR NOT has_any
-    GROUP BY sensor_id, quantity, start, lane
+    GROUP BY head, sensor_id, quantity, start, lane
 ), sensors AS (
-    SELECT sensor_id, quantity, start, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
+    SELECT head, sensor_id, quantity, start, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
            min(lanes_known) AS lanes_known, sum(value) AS value, sum(estimate) AS estimate, sum(timed) AS timed, sum(time) AS time,
            sum(weighted) AS weighted, sum(weight) AS weight, sum(harmonic) AS harmonic, avg(average) AS average,
            min(minimum) AS minimum, max(maximum) AS maximum, sum(readings)::bigint AS readings, sum(nothing)::bigint AS nothing,
@@ -41,7 +41,7 @@ WITH best AS (
            CASE WHEN bool_and(coverage IS NOT NULL) THEN sum(coverage) END AS covered_lanes,
            count(*) FILTER (WHERE valid) AS valid_lanes, count(*) AS lanes, bool_and(whole) AS whole,
            min(status) AS status, max(revision) AS revision, max(computed_at) AS computed_at
-    FROM lanes GROUP BY sensor_id, quantity, start
+    FROM lanes GROUP BY head, sensor_id, quantity, start
 )
 SELECT f.sensor_id, ''::text AS channel, f.quantity, f.unit, f.start, f."end",
        CASE f.aggregation WHEN 'sum' THEN f.value WHEN 'weighted_mean' THEN f.weighted / nullif(f.weight, 0)
@@ -50,7 +50,8 @@ SELECT f.sensor_id, ''::text AS channel, f.quantity, f.unit, f.start, f."end",
        f.readings, f.nothing, f.flagged, f.failed, f.warned,
        CASE WHEN f.covered_lanes IS NOT NULL THEN least(1, f.covered_lanes / greatest(f.lanes, e.expected)) END AS coverage,
        coalesce(f.valid_lanes >= e.expected AND f.valid_lanes = f.lanes, false) AS valid,
-       f.lanes, e.expected AS lanes_expected, f.status, f.revision, f.computed_at
+       f.lanes, e.expected AS lanes_expected, f.status, f.revision, f.computed_at,
+       f.head AS series
 FROM sensors f
 CROSS JOIN LATERAL (
     SELECT CASE WHEN f.whole AND f.lanes = 1 THEN 1 ELSE coalesce(f.lanes_known, (

@@ -1,5 +1,5 @@
 -- The figures of a window w of a series s of a quantity q and a sensor n.
-s.sensor_id, s.channel, s.quantity, q.unit, s.period, s.series, w.start, w."end",
+s.sensor_id, s.channel, s.quantity, q.unit, s.period, s.series, s.head, w.start, w."end",
 CASE WHEN w.readings > 0 THEN CASE q.aggregation
     WHEN 'sum' THEN w.total
     WHEN 'mean' THEN w.total / w.readings

@@ -1,5 +1,9 @@
--- Say of each series of these sensors whether it is the only one of its quantity.
-UPDATE series s SET alone = NOT s.alone
-WHERE s.sensor_id = ANY (%(sensor_id)s) AND s.channel !~ '^index' AND s.alone <> NOT EXISTS (
-    SELECT FROM series o WHERE o.sensor_id = s.sensor_id AND o.quantity = s.quantity AND o.series <> s.series
-        AND o.channel !~ '^index')
+-- Say of each series of these sensors whether it is the only one of its quantity, and which series stands for them: once
+-- it is said, it stays.
+UPDATE series s SET alone = n.alone, head = n.head
+FROM (
+    SELECT series, count(*) OVER w = 1 AS alone, coalesce(min(head) OVER w, min(series) OVER w) AS head
+    FROM series WHERE sensor_id = ANY (%(sensor_id)s) AND channel !~ '^index'
+    WINDOW w AS (PARTITION BY sensor_id, quantity)
+) n
+WHERE s.series = n.series AND (s.alone, s.head) IS DISTINCT FROM (n.alone, n.head)

@@ -1,0 +1,163 @@
+"""
+Which series a question is about, and what is stored of them, in pieces of a bounded size.
+
+The database sends numbers alone, which numpy reads as they are; the words of a series (sensor, channel, quantity, unit)
+are put beside them here. `aggregates.query` asks for windows with it, `aggregates.rawreadings` for readings.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from aggregates.store import Transaction
+from ingest.readings import Status
+
+PIECE = 100_000  # rows that a piece is meant to have
+STAMP = pa.timestamp("us", tz="UTC")
+WORD = pa.dictionary(pa.int32(), pa.string())
+
+Rows = NDArray[Any]
+Box = tuple[float, float, float, float]  # west, south, east, north, degrees
+Fetch = Callable[[NDArray[np.int32]], Rows]
+
+
+class BadQuestion(ValueError):  # noqa: N818 - the reaction is the name: ask again, corrected
+    """A question that has no answer: the text says what was found and what was expected."""
+
+
+class Cursor(NamedTuple):
+    """Where a page ended: behind this start (us since 1970) of this series."""
+
+    series: int
+    start: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor | None":
+        """Read what `str` wrote, nothing of the empty text; raises BadQuestion."""
+        if not text:
+            return None
+        found = re.fullmatch(r"([0-9]{1,9})\.(-?[0-9]{1,18})", text)
+        if not found:
+            raise BadQuestion(f"cursor {text!r}, expected `next` of the page before")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.series}.{self.start}"
+
+
+class Lines:
+    """The series of an answer, in its order."""
+
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        columns = list(zip(*rows, strict=True)) or [()] * 7
+        self.series = np.array(columns[0], np.int32)
+        self.zones = set(columns[6])
+        self._words = dict(zip(("sensor_id", "channel", "quantity", "unit"), columns[1:5], strict=True))
+        self._periods = np.array(columns[5], np.int32)
+        self._order = np.argsort(self.series)
+
+    def places(self, series: NDArray[np.int32]) -> NDArray[np.intp]:
+        """Where in the answer these series stand; all of them are in it."""
+        found: NDArray[np.intp] = self._order[np.searchsorted(self.series, series, sorter=self._order)]
+        return found
+
+    def words(self, series: NDArray[np.int32]) -> dict[str, "pa.Array[Any]"]:
+        """What these series are, a column for each word."""
+        places = self.places(series)
+        return {name: _coded(words, places) for name, words in self._words.items()}
+
+    def periods(self, series: NDArray[np.int32]) -> NDArray[np.int32]:
+        """How many seconds a reading of each of these series is long."""
+        found: NDArray[np.int32] = self._periods[self.places(series)]
+        return found
+
+
+def chosen(
+    tx: Transaction, *, quantity: str | None = None, sensor: str | tuple[str, ...] | None = None,
+    channels: bool = False, box: Box | None = None, area: str | None = None, vintage: int | None = None,
+) -> Lines:  # fmt: skip
+    """Find the series of a question, without `channels` those that stand for a sensor; None leaves a filter out."""
+    west, south, east, north = box or (None, None, None, None)
+    sensors = [sensor] if isinstance(sensor, str) else None if sensor is None else list(sensor)
+    rows = tx.rows(
+        "chosen", quantity=quantity, sensors=sensors, channels=channels, west=west, south=south, east=east, north=north,
+        area=area, vintage=vintage,
+    )  # fmt: skip
+    return Lines(rows)
+
+
+def pieces(lines: Lines, fetch: Fetch, expected: float, after: Cursor | None, limit: int | None) -> Iterator[Rows]:
+    """
+    Give the rows of `lines`, sorted by line and start, in pieces; at most `limit`, from behind `after`.
+
+    `expected` is how many rows a series probably has; what is found corrects it.
+    """
+    todo = lines.series[_place(lines, after) :]
+    wanted = PIECE if limit is None else min(PIECE, limit)
+    count = max(1, int(wanted / max(1, expected)))
+    while len(todo) and limit != 0:
+        rows = fetch(todo[:count])
+        if after is not None:
+            rows = rows[(rows["series"] != after.series) | (rows["start"] > after.start)]
+        rows = rows[np.lexsort((rows["start"], lines.places(rows["series"])))][:limit]
+        yield rows
+        limit = None if limit is None else limit - len(rows)
+        todo = todo[count:]
+        count = max(1, min(10 * count, count * wanted // max(1, len(rows))))
+
+
+def nullable(numbers: NDArray[Any]) -> "pa.Array[Any]":
+    """Make a column of numbers, in which NaN is null."""
+    column: pa.Array[Any] = pa.array(numbers, from_pandas=True)
+    return column
+
+
+def stamps(microseconds: NDArray[np.int64]) -> "pa.Array[Any]":
+    """Make a column of stamps."""
+    return pa.array(microseconds, pa.int64()).cast(STAMP)
+
+
+def statuses(codes: NDArray[np.int16]) -> "pa.Array[Any]":
+    """Make a column of what `ingest.readings.Status` calls these."""
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), _STATUSES)
+
+
+_STATUSES = pa.array([status.name.lower() for status in Status], pa.string())
+
+
+def check_range(first: datetime, last: datetime) -> None:
+    """Raise BadQuestion for what is no range of time."""
+    if first.tzinfo is None or last.tzinfo is None:
+        raise BadQuestion("from and to without a zone, expected aware stamps")
+    if first >= last:
+        raise BadQuestion(f"from {first.isoformat()} is not before to {last.isoformat()}")
+
+
+def check_box(box: Box | None) -> None:
+    """Raise BadQuestion for what is no bounding box."""
+    if box is None:
+        return
+    west, south, east, north = box
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise BadQuestion(f"box {box}, expected west, south, east, north in degrees, as 6.4,53.1,6.7,53.3")
+
+
+def _place(lines: Lines, after: Cursor | None) -> int:
+    if after is None:
+        return 0
+    if after.series not in lines.series:
+        raise BadQuestion(f"cursor '{after}' of another question, expected `next` of the page before")
+    return int(lines.places(np.array([after.series], np.int32))[0])
+
+
+def _coded(words: tuple[str, ...], places: NDArray[np.intp]) -> "pa.Array[Any]":
+    # Each word once in the dictionary, and only those that are used.
+    used, codes = np.unique(places, return_inverse=True)
+    distinct = {word: code for code, word in enumerate(dict.fromkeys(words[place] for place in used))}
+    recoded = np.array([distinct[words[place]] for place in used], np.int32)
+    return pa.DictionaryArray.from_arrays(recoded[codes], pa.array(list(distinct), pa.string()))
