@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
     rollup_every: PositiveFloat = Field(1.0, description="seconds between two roll-ups")
     rollup_grace: float = Field(60.0, ge=0, description="seconds after its end before an hour is closed")
+    grafana_url: str | None = Field(None, description="http(s):// address of an existing Grafana")
+    grafana_token: SecretStr | None = Field(None, description="its service account's token, or user:password")
+    grafana_database: SecretStr | None = Field(
+        None,
+        description="postgresql:// URL by which Grafana reaches the database, as the reader; empty: left alone",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
 

@@ -1,0 +1,159 @@
+"""
+The dashboards in Grafana's own typed model, made of `hub.grafana.pages`.
+
+`hub.grafana.push` sends them, `stadspuls grafana write` puts them where docker-compose provisions them from. The time
+series get a row without a value where windows are missing, so that Grafana draws no line over what was not measured.
+"""
+
+import json
+import re
+from typing import Any
+
+from grafana_foundation_sdk.builders import barchart, common, geomap, stat, table, timeseries, xychart
+from grafana_foundation_sdk.builders import dashboard as make
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models import common as kinds
+from grafana_foundation_sdk.models import dashboard as typed
+
+from hub.grafana.pages import Page, Panel, Variable, pages, variables
+
+SOURCE = typed.DataSourceRef(type_val="grafana-postgresql-datasource", uid="stadspuls")
+Plain = dict[str, Any]
+AnyPanel = barchart.Panel | geomap.Panel | stat.Panel | table.Panel | timeseries.Panel | xychart.Panel
+
+_GAPS = """
+WITH figure AS (%s), followed AS (
+    SELECT *, lead(time) OVER (PARTITION BY metric ORDER BY time) AS next FROM figure
+)
+SELECT time, metric, value FROM followed
+UNION ALL SELECT "end", metric, NULL FROM followed WHERE next > "end"
+ORDER BY time
+"""
+
+
+class SqlQuery(Dataquery):
+    """One statement to the PostgreSQL data source."""
+
+    def __init__(self, sql: str, shape: str) -> None:
+        self._json = {"refId": "A", "rawQuery": True, "editorMode": "code", "format": shape, "rawSql": sql.strip()}
+
+    def to_json(self) -> dict[str, object]:
+        """Give it as Grafana's data source reads it."""
+        return {"datasource": SOURCE, **self._json}
+
+
+class _Made(Builder[Dataquery]):
+    def __init__(self, query: SqlQuery) -> None:
+        self._query = query
+
+    def build(self) -> Dataquery:
+        return self._query
+
+
+def dashboards() -> dict[str, Plain]:
+    """Give every dashboard by uid, as the JSON that Grafana stores; raises ValueError for a page that cannot work."""
+    return {uid: plain(uid, page, variables()) for uid, page in pages().items()}
+
+
+def plain(uid: str, page: Page, known: dict[str, Variable]) -> Plain:
+    """Make one dashboard."""
+    built = make.Dashboard(page.title).uid(uid).description(page.description).tags(["stadspuls"])
+    built = built.time(page.since, "now").refresh(page.refresh).timezone("browser").editable()
+    built = built.tooltip(typed.DashboardCursorSync.CROSSHAIR)
+    for link in _links():
+        built = built.link(link)
+    for name in page.variables:
+        built = built.with_variable(_variable(name, known[name]))
+    for panel in page.panel:
+        if panel.row:
+            built = built.with_row(make.Row(panel.row))
+        built = built.with_panel(_panel(panel))
+    found: Plain = json.loads(JSONEncoder(sort_keys=True).encode(built.build()))
+    return found
+
+
+def _links() -> list[make.DashboardLink]:
+    link = make.DashboardLink("Stadspuls").type(typed.DashboardLinkType.DASHBOARDS).tags(["stadspuls"])
+    return [link.as_dropdown(True).keep_time(True).include_vars(True)]
+
+
+def _variable(name: str, spec: Variable) -> make.QueryVariable | make.CustomVariable:
+    if spec.words:
+        first = typed.VariableOption(text=spec.words[0], value=spec.words[0], selected=True)
+        return make.CustomVariable(name).label(spec.label).values(",".join(spec.words)).current(first)
+    refresh = typed.VariableRefresh.ON_TIME_RANGE_CHANGED if spec.by_range else typed.VariableRefresh.ON_DASHBOARD_LOAD
+    query = (
+        make.QueryVariable(name)
+        .label(spec.label)
+        .query(_quoted(spec.query.strip()))
+        .datasource(SOURCE)
+        .refresh(refresh)
+    )
+    query = query.sort(typed.VariableSort.DISABLED)
+    return query.include_all(True).all_value(spec.all) if spec.all else query
+
+
+def _panel(spec: Panel) -> AnyPanel:
+    panel = _KINDS[spec.kind]()
+    if isinstance(panel, timeseries.Panel):
+        _drawn(panel, spec)
+    elif isinstance(panel, geomap.Panel):
+        panel.basemap(common.MapLayerOptions().type("default").name("Base")).layers([_markers()])
+    panel.title(spec.title).description(spec.description).datasource(SOURCE).span(spec.width).height(spec.height)
+    panel.no_value("no value")
+    panel.with_target(_Made(SqlQuery(statement(spec), "time_series" if spec.kind == "timeseries" else "table")))
+    if spec.unit:
+        panel.unit(spec.unit)
+    if spec.decimals is not None:
+        panel.decimals(spec.decimals)
+    if spec.limits:
+        panel.thresholds(_thresholds(spec))
+    for column, address in spec.links.items():
+        link = {"title": "Open", "url": address}
+        panel.override_by_name(column, [typed.DynamicConfigValue(id_val="links", value=[link])])
+    return panel
+
+
+def statement(spec: Panel) -> str:
+    """Give a panel's SQL as it is sent, with rows for gaps where it draws lines."""
+    return _quoted(_GAPS % spec.sql.strip() if spec.kind == "timeseries" else spec.sql)
+
+
+def _quoted(sql: str) -> str:
+    """Have Grafana quote what is chosen; what stands for "all" it would not quote, so that keeps its own quotes."""
+    free = [name for name, one in variables().items() if not one.all]
+    return re.sub(rf"'\$({'|'.join(free)})'", r"${\1:sqlstring}", sql)
+
+
+def _drawn(panel: timeseries.Panel, spec: Panel) -> None:
+    panel.span_nulls(False).line_width(1).fill_opacity(60 if spec.stacked else 0)
+    panel.legend(common.VizLegendOptions().show_legend(True).placement(kinds.LegendPlacement.BOTTOM))
+    panel.tooltip(common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI))
+    if spec.stacked:
+        panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
+    if spec.limits:
+        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.LINE))
+
+
+def _thresholds(spec: Panel) -> make.ThresholdsConfig:
+    steps = [typed.Threshold(value=value, color=color) for value, color in spec.limits]
+    if spec.kind == "timeseries":
+        steps = [typed.Threshold(value=None, color="transparent"), *steps]
+    else:
+        steps[0] = typed.Threshold(value=None, color=steps[0].color)
+    return make.ThresholdsConfig().mode(typed.ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+def _markers() -> common.MapLayerOptions:
+    config = {"style": {"color": {"field": "value"}, "size": {"fixed": 7}, "opacity": 0.8}, "showLegend": True}
+    place = common.FrameGeometrySource().mode(kinds.FrameGeometrySourceMode.COORDS)
+    place = place.latitude("latitude").longitude("longitude")
+    return common.MapLayerOptions().type("markers").name("Sensors").config(config).location(place).tooltip(True)
+
+
+_KINDS: dict[str, type[AnyPanel]] = {
+    "barchart": barchart.Panel, "geomap": geomap.Panel, "stat": stat.Panel, "table": table.Panel,
+    "timeseries": timeseries.Panel, "xychart": xychart.Panel,
+}  # fmt: skip
