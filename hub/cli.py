@@ -13,11 +13,7 @@ from aggregates.kwb import BadStatistics
 from aggregates.maps import BadMap
 from aggregates.query import BadQuestion
 from aggregates.store import StoreError
-<<<<<<< HEAD
-from hub.commands import areas, ask, chaos, figures, keep, run, services  # noqa: F401 - registers its commands
-=======
-from hub.commands import areas, ask, figures, grafana, keep, run, services  # noqa: F401 - registers its commands
->>>>>>> 4e93c7f (Grafana: dashboards as data in its typed model, every panel run on real databases, push that repeats nothing)
+from hub.commands import areas, ask, chaos, figures, grafana, keep, run, services  # noqa: F401 - registers its commands
 from hub.commands.common import IMPOSSIBLE, NO, WRONG, app
 from hub.output import errors
 from hub.publish import BadRecording
