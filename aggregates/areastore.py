@@ -180,6 +180,12 @@ def _mirror(tx: Transaction) -> None:
         )  # fmt: skip
 
 
+def boundary(store: Store, code: str) -> Area | None:
+    """Give an area with its boundary, of the newest vintage that has one; None where there is none."""
+    rows = store.rows("area_boundary", code=code)
+    return Area(rows[0][0], rows[0][1], shapely.from_wkb(rows[0][2]), rows[0][3]) if rows else None
+
+
 def place_sensors(store: Store) -> int:
     """Hold every place that is new or moved against the boundaries of every vintage; give how many there were."""
     if not store.rows("area_unplaced"):

@@ -47,11 +47,12 @@ class Cbs:
 
     def __init__(
         self, cache: Path, *, refresh: bool = False, v4: str = V4, v3: str = V3, pdok: str = PDOK, tries: int = 4,
+        patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self.on_page: Callable[[], object] = lambda: None
         self._cache, self._refresh, self._tries = cache, refresh, tries
         self._v4, self._v3, self._pdok = v4, v3, pdok
-        self._client = httpx.Client(timeout=PATIENCE, follow_redirects=True, headers={"Accept": "application/json"})
+        self._client = httpx.Client(timeout=patience, follow_redirects=True, headers={"Accept": "application/json"})
 
     def __enter__(self) -> Self:
         return self

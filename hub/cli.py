@@ -13,7 +13,17 @@ from aggregates.kwb import BadStatistics
 from aggregates.maps import BadMap
 from aggregates.query import BadQuestion
 from aggregates.store import StoreError
-from hub.commands import areas, ask, chaos, figures, grafana, keep, run, services  # noqa: F401 - registers its commands
+from hub.commands import (  # noqa: F401 - each registers its commands
+    areas,
+    ask,
+    chaos,
+    figures,
+    gateway,
+    grafana,
+    keep,
+    run,
+    services,
+)
 from hub.commands.common import IMPOSSIBLE, NO, WRONG, app
 from hub.output import errors
 from hub.publish import BadRecording

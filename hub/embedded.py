@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
+from prometheus_client.registry import Collector as MetricsCollector
 
 from aggregates.migrate import Edition, migrate
 from aggregates.store import Away, Store
@@ -59,6 +60,7 @@ class EmbeddedHub:
         self.failed = threading.Event()
         self._settings = settings
         self._stop = threading.Event()
+        self.collectors: list[MetricsCollector] = []  # of what runs beside the hub, for /metrics
         self._servers: list[EmbeddedPostgres | BuiltInBroker] = []
         self._undo = ExitStack()
 
@@ -151,7 +153,9 @@ class EmbeddedHub:
         undo.enter_context(running(self.upkeep))
 
     def _start_http(self, undo: ExitStack) -> None:
-        collector = HubCollector(lambda: Store(self.database, application="stadspuls metrics"), self._gauges())
+        collector = HubCollector(
+            lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
+        )
         app = application(collector, self.health, lambda: Store(self.database, application="stadspuls api"))
         self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
         undo.enter_context(running(self.http, CLOSE_WITHIN))

@@ -4,7 +4,7 @@ The hub's numbers for Prometheus, read at the moment somebody asks.
 `hub.http` serves them at `/metrics`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -19,19 +19,27 @@ OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
 
 class HubCollector(Collector):
     """
-    Everything of one hub: `gauges` are this process's own, by name; the rest is asked of the database.
+    Everything of one hub: `gauges` and `more` are this process's own; the rest is asked of the database.
 
     With the database away only `stadspuls_database_up 0` and the gauges are given.
     """
 
-    def __init__(self, store: Callable[[], Store], gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        gauges: Mapping[str, tuple[str, Callable[[], float]]],
+        more: Sequence[Collector] = (),
+    ) -> None:
         self._store = store
         self._gauges = gauges
+        self._more = more
 
     def collect(self) -> Iterable[Metric]:
         """Give every metric."""
         for name, (text, read) in self._gauges.items():
             yield GaugeMetricFamily(f"stadspuls_{name}", text, value=read())
+        for collector in self._more:
+            yield from collector.collect()
         try:
             stored = list(self._stored())
         except StoreError:

@@ -35,9 +35,16 @@ class ServiceCollector(Collector):
 @contextmanager
 def metrics(settings: Settings, numbers: Gauges, health: Callable[[], Mapping[str, object]]) -> Iterator[None]:
     """Serve a service's own numbers, where a port is set for them."""
+    with served(settings, ServiceCollector(numbers), health):
+        yield
+
+
+@contextmanager
+def served(settings: Settings, collector: Collector, health: Callable[[], Mapping[str, object]]) -> Iterator[None]:
+    """Serve a collector of metrics, where a port is set for it."""
     if not settings.metrics_port:
         yield
         return
-    server = HttpServer(application(ServiceCollector(numbers), health), settings.metrics_host, settings.metrics_port)
+    server = HttpServer(application(collector, health), settings.metrics_host, settings.metrics_port)
     with running(server, CLOSE_WITHIN):
         yield

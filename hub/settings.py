@@ -101,6 +101,14 @@ class Settings(BaseSettings):
         None,
         description="postgresql:// URL by which Grafana reaches the database, as the reader; empty: left alone",
     )
+    ndw_url: str = Field("", description="host of NDW's open data, empty: its own")
+    luchtmeetnet_url: str = Field("", description="host of Luchtmeetnet's API, empty: its own")
+    samenmeten_url: str = Field("", description="host of Samen Meten's API, empty: its own")
+    sensor_community_url: str = Field("", description="host of Sensor.Community's snapshots, empty: its own")
+    cbs_url: str = Field("", description="host of CBS's tables (OData 4), empty: its own")
+    cbs_v3_url: str = Field("", description="host of CBS's tables (OData 3), empty: its own")
+    pdok_url: str = Field("", description="host of PDOK's boundaries, empty: its own")
+    gateway_timeout: PositiveFloat = Field(45.0, description="seconds a gateway waits for a host to say something")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
 

@@ -26,11 +26,14 @@ from hub.commands.common import (
     settings_of,
     stop_signals,
 )
+from hub.commands.gateway import code_of
 from hub.demo import Demo
 from hub.embedded import EmbeddedHub
+from hub.opendata import OpenCity
 from hub.output import errors
 from hub.publish import Backlog, recorded
 from hub.publish import publish as publish_messages
+from hub.running import running
 from hub.settings import Settings
 from ingest.registry import load_formats
 from ingest.sender import Sender
@@ -39,6 +42,7 @@ from ingest.sender import Sender
 @app.command()
 def up(
     demo: Annotated[bool, flag("demo", "add a simulated city with two days of history")] = False,
+    city: Annotated[str | None, flag("city", "show this municipality, as GM0014, from open data")] = None,
     data_dir: Directory = None,
     mqtt_host: Annotated[str | None, flag("mqtt-host", "address the built-in broker listens on")] = None,
     mqtt_port: Annotated[int | None, flag("mqtt-port", "port of the built-in broker")] = None,
@@ -51,8 +55,9 @@ def up(
     """
     Run the whole hub as one program: broker, database, collector, pipeline, roll-ups.
 
-    Example: stadspuls up --demo
+    Example: stadspuls up --city GM0014
     """
+    code = code_of(city) if city else None
     settings = settings_of(
         service=True, data_dir=data_dir, mqtt_host=mqtt_host, mqtt_port=mqtt_port, http_host=http_host,
         http_port=http_port, broker=broker, database=database, retention=retention,
@@ -65,7 +70,7 @@ def up(
             f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:00} --to {datetime.now(UTC):%Y-%m-%dT%H:59}"
         )
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
-        with _demo(settings, hub) if demo else nullcontext():
+        with _demo(settings, hub) if demo else nullcontext(), _city(settings, hub, code):
             while not stop.wait(0.5):
                 hub.supervise()
                 if hub.failed.is_set():
@@ -111,6 +116,15 @@ def migrate(database: Database = None, data_dir: Directory = None) -> None:
     with open_store(settings) as store:
         edition = migrate_store(store, settings.timezone, settings.chunk_interval)
     errors.print(f"schema is up to date, edition {edition}")
+
+
+@contextmanager
+def _city(settings: Settings, hub: EmbeddedHub, code: str | None) -> Iterator[None]:
+    if code is None:
+        yield
+        return
+    with running(OpenCity(settings, hub, code, lambda text: errors.print(text, markup=False))):
+        yield
 
 
 @contextmanager

@@ -32,6 +32,11 @@ class Kept(msgspec.Struct):
     validators: dict[str, tuple[str, str]] = {}
 
 
+def anything_published(directory: Path) -> bool:
+    """Tell whether any job with its memory in this directory has ever published something."""
+    return any(_read(path).published for path in directory.glob("*.json"))
+
+
 class Memory:
     """One job's memory; raises Taken when another process has it open."""
 
@@ -44,7 +49,7 @@ class Memory:
         except BlockingIOError:
             os.close(self._lock)
             raise Taken(f"{path.stem} is polled by another process with this data directory") from None
-        self._kept = self._read()
+        self._kept = _read(path)
         self._fresh = Kept({}, {}, {})
 
     def close(self) -> None:
@@ -115,11 +120,12 @@ class Memory:
             os.fsync(file.fileno())
         os.replace(part, self._path)
 
-    def _read(self) -> Kept:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Kept)
-        except FileNotFoundError:
-            return Kept({}, {}, {})
-        except msgspec.DecodeError as error:
-            log.warning("a gateway's memory cannot be read, it begins anew", file=str(self._path), error=str(error))
-            return Kept({}, {}, {})
+
+def _read(path: Path) -> Kept:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Kept)
+    except FileNotFoundError:
+        return Kept({}, {}, {})
+    except msgspec.DecodeError as error:
+        log.warning("a gateway's memory cannot be read, it begins anew", file=str(path), error=str(error))
+        return Kept({}, {}, {})

@@ -39,6 +39,7 @@ class Plan:
     sites: Path
     area: Area | None = None
     hosts: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 45.0  # s that a host may say nothing
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -50,7 +51,8 @@ class Runner:
         self.counts = Counts(job.name)
         self._plan, self._board, self._stop = plan, board, stop
         self._memory = Memory(plan.directory / f"{job.name}.json")
-        self._web = Web(plan.hosts.get(job.gateway, job.host), self.counts, self._memory, Pace(*job.pace), stop)
+        host = plan.hosts.get(job.gateway, job.host)
+        self._web = Web(host, self.counts, self._memory, Pace(*job.pace), stop, plan.timeout)
         self._sender = Sender(plan.broker)
         self._thread = threading.Thread(target=self._run, name=f"gateway-{job.name}", daemon=True)
 
@@ -168,11 +170,11 @@ class Gateways:
             runner.turn()
         return [runner.job.name for runner in self.runners if runner.counts.failures]
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = _END_WITHIN) -> None:
         """End: what the broker has not confirmed is not noted as published."""
         self._stop.set()
         for runner in self.runners:
-            runner.join(_END_WITHIN / len(self.runners))
+            runner.join(seconds / len(self.runners))
 
     def __enter__(self) -> "Gateways":
         return self

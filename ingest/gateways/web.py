@@ -26,7 +26,7 @@ Params = Mapping[str, str | int]
 TRIES = 3
 WITHIN_A_TURN = 20.0  # s: who has to wait longer ends the turn, so that the hub can stop
 LARGEST = 200_000_000  # bytes of an answer in memory
-_TIMEOUT = httpx.Timeout(20.0, read=45.0)
+SLOWEST = 4  # times the time-out: so long may a whole answer take
 
 
 class Unreachable(Exception):  # noqa: N818 - named for what a caller does: try again, in `after` seconds or later
@@ -55,15 +55,14 @@ class _Question(NamedTuple):
 
 
 class Web:
-    """One source's host; `base` is the beginning of every address."""
+    """One source's host; `base` is the beginning of every address, `timeout` the seconds it may say nothing."""
 
     def __init__(
-        self, base: str, counts: Counts, memory: Memory, pace: Pace, stop: threading.Event,
-        patience: float = 120.0, timeout: httpx.Timeout = _TIMEOUT,
+        self, base: str, counts: Counts, memory: Memory, pace: Pace, stop: threading.Event, timeout: float
     ) -> None:  # fmt: skip
         self.base = base.rstrip("/")
         self._counts, self._memory, self._pace, self._stop = counts, memory, pace, stop
-        self._patience = patience
+        self._patience = SLOWEST * timeout
         agent = {"User-Agent": "stadspuls (open data gateway)"}
         self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers=agent)
 

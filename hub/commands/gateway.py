@@ -1,0 +1,109 @@
+"""
+The country's open sources: `gateway`.
+"""
+
+from typing import Annotated
+
+import typer
+
+from aggregates.areacodes import is_code
+from aggregates.query import BadQuestion
+from hub.commands.common import (
+    IMPOSSIBLE,
+    Broker,
+    Database,
+    Directory,
+    app,
+    broker_of,
+    flag,
+    running_hub,
+    settings_of,
+    stop_signals,
+)
+from hub.gateways import GatewayCollector, municipality, plan
+from hub.output import errors
+from hub.servers import CannotStart
+from hub.service_metrics import served
+from hub.settings import Settings
+from ingest.gateways.area import Area
+from ingest.gateways.memory import Taken
+from ingest.gateways.registry import load_gateways
+from ingest.gateways.schedule import Gateways
+
+City = Annotated[str | None, flag("city", "only this municipality, as GM0014")]
+NAMES = load_gateways()
+
+
+@app.command("gateway")
+def gateway(
+    names: Annotated[list[str], typer.Argument(help=f"one or more of {', '.join(NAMES)}", metavar="NAME...")],
+    city: City = None,
+    bbox: Annotated[str | None, flag("bbox", "only this box: west,south,east,north in degrees")] = None,
+    once: Annotated[bool, flag("once", "look at each source once, and end")] = False,
+    broker: Broker = None,
+    database: Database = None,
+    metrics_port: Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")] = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Poll open sources and publish what they say over MQTT; what was published is remembered in the data directory.
+
+    Example: stadspuls gateway ndw luchtmeetnet --city GM0014
+    """
+    settings = settings_of(service=True, data_dir=data_dir, broker=broker, database=database, metrics_port=metrics_port)
+    _check(names)
+    address = broker_of(settings)
+    area = _area(settings, city, bbox)
+    stop = stop_signals()
+    try:
+        gateways = Gateways(plan(settings, list(dict.fromkeys(names)), address, area))
+    except Taken as error:
+        raise CannotStart(str(error)) from error
+    health = {"ready": True, "gateways": names}
+    with gateways, served(settings, GatewayCollector(lambda: gateways.counts), lambda: health):
+        if once:
+            _once(gateways)
+            return
+        gateways.start()
+        errors.print(
+            f"ready  gateways {', '.join(names)} for {area.name if area else 'the whole country'} to {address}"
+        )
+        stop.wait()
+        errors.print("stopping")
+
+
+def _once(gateways: Gateways) -> None:
+    failed = gateways.once()
+    for one in gateways.counts:
+        errors.print(f"{one.job}: {one.total('messages')} messages published")
+    if failed:
+        errors.print(f"error: {', '.join(failed)} could not be read, the log says why")
+        raise typer.Exit(IMPOSSIBLE)
+
+
+def _check(names: list[str]) -> None:
+    for name in names:
+        if name not in NAMES:
+            raise BadQuestion(f"gateway {name!r}, expected one of {', '.join(NAMES)}")
+
+
+def _area(settings: Settings, city: str | None, bbox: str | None) -> Area | None:
+    if city and bbox:
+        raise BadQuestion("--city and --bbox, expected one of them")
+    if bbox:
+        try:
+            return Area.box(bbox)
+        except ValueError as error:
+            raise BadQuestion(f"--bbox {error}") from error
+    if city:
+        running = running_hub(settings)
+        return municipality(settings, settings.database or (running.database if running else None), code_of(city))
+    return None
+
+
+def code_of(city: str) -> str:
+    """Read --city; raises BadQuestion for what is no municipality's code."""
+    code = city.strip().upper()
+    if not (is_code(code) and code.startswith("GM")):
+        raise BadQuestion(f"--city {city!r}, expected GM and four digits, as GM0014")
+    return code
