@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from zlib import crc32
 
 HOUR = timedelta(hours=1)
+NOW = datetime(2026, 5, 4, 9, 30, 20, tzinfo=UTC)
 
 
 @dataclass(frozen=True)

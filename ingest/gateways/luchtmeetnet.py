@@ -14,6 +14,7 @@ import msgspec
 from ingest.formats.luchtmeetnet import QUANTITY, UNUSED
 from ingest.gateways.registry import Turn, gateway
 from ingest.gateways.web import FormChanged, Unreachable
+from ingest.lki import lki
 from ingest.readings import BadPayload
 from ingest.recordings import topic_of
 from ingest.values import stamp
@@ -87,11 +88,14 @@ def hours(turn: Turn) -> None:
     """Publish the figures that are new or mended, station by station, and ask about stations that are not known."""
     whole = True
     for begin, end in _windows(turn):
+        means: dict[tuple[str, str], dict[str, float | None]] = {}
         for number, rows in _by_station(turn, begin, end).items():
             place = _station(turn, number)
             whole = whole and place is not None
             if turn.area is None or (place is not None and turn.area.contains(place.lon, place.lat)):
                 _publish(turn, number, rows)
+                means |= {(number, end): _means(hour) for end, hour in _by_hour(rows).items()}
+        _compare(turn, begin, end, means)
     if whole:
         turn.memory.write("until", turn.now)
 
@@ -152,6 +156,30 @@ def _publish(turn: Turn, number: str, rows: list[tuple[Row, bytes]]) -> None:
             payload = b'{"data":[' + b",".join(raw for _, raw in part) + b"]}"
             newest = max(stamp(row.timestamp_measured, "timestamp_measured") for row, _ in part)
             turn.send(topic, payload, {_key(row): repr(row.value) for row, _ in part}, newest)
+
+
+def _by_hour(rows: list[tuple[Row, bytes]]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row, _ in rows:
+        found.setdefault(row.timestamp_measured, []).append(row)
+    return found
+
+
+def _means(rows: list[Row]) -> dict[str, float | None]:
+    return {QUANTITY[row.formula.upper()]: row.value for row in rows if row.formula.upper() in QUANTITY}
+
+
+def _compare(turn: Turn, begin: datetime, end: datetime, means: dict[tuple[str, str], dict[str, float | None]]) -> None:
+    """Hold the index that Luchtmeetnet gives against ours, once for each station and hour; it only counts."""
+    try:
+        for raw in _pages(turn, "lki", begin, end) if means else ():
+            row = _row.decode(raw)
+            ours = lki(means.get((row.station_number, row.timestamp_measured), {}))
+            if ours is not None and turn.memory.is_new(_key(row), repr(row.value), int(turn.now.timestamp())):
+                turn.memory.publish({_key(row): repr(row.value)}, int(turn.now.timestamp()))
+                turn.counts.add("index_compared", "same" if row.value == ours else "differs")
+    except (Unreachable, FormChanged, msgspec.ValidationError) as error:
+        turn.odd(f"lki: {error}")
 
 
 def _key(row: Row) -> str:

@@ -5,7 +5,6 @@ How long to wait: one rule for every retry of every gateway, and a pace that kee
 """
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -31,14 +30,14 @@ class Stopped(Exception):  # noqa: N818 - it is no error: the gateway ends
 class Pace:
     """At most `count` requests in any `seconds`; waits for its turn, and raises Stopped when told to end meanwhile."""
 
-    def __init__(self, count: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, count: int, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds = seconds
         self._clock = clock
         self._asked: deque[float] = deque(maxlen=count)
 
     def wait(self, stop: threading.Event) -> None:
         """Return when one more request is within the limit."""
-        if len(self._asked) == self._asked.maxlen and stop.wait(max(0.0, self.due - self._clock())):
+        if stop.wait(min(self._seconds, max(0.0, self.due - self._clock()))):
             raise Stopped
         self._asked.append(self._clock())
 

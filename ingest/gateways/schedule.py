@@ -52,7 +52,8 @@ class Runner:
         self._plan, self._board, self._stop = plan, board, stop
         self._memory = Memory(plan.directory / f"{job.name}.json")
         host = plan.hosts.get(job.gateway, job.host)
-        self._web = Web(host, self.counts, self._memory, Pace(*job.pace), stop, plan.timeout)
+        pace = Pace(*job.pace, clock=lambda: plan.clock().timestamp())
+        self._web = Web(host, self.counts, self._memory, pace, stop, plan.timeout)
         self._sender = Sender(plan.broker)
         self._thread = threading.Thread(target=self._run, name=f"gateway-{job.name}", daemon=True)
 
