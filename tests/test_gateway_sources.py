@@ -358,7 +358,7 @@ def test_page_lost_to_an_error_is_made_up_for(line: Line, sources: Country) -> N
     """An hour cut short by an error that looked like its end is completed by a later look."""
     sources.things = [thing(f"LTD_{n}", *IN) for n in range(300)]
     sources.observations = [observation(f"LTD_{n}-1-pm25", hour_before(NOW, 2), 1.0) for n in range(300)]
-    sources.faults = [("$skip=200", failing(504))] * 2
+    sources.faults = [("result&$top=200&$skip=200", failing(504))] * 2
     runner = line.one("samenmeten")
     runner.turn()
     assert len(line.readings()) == 200

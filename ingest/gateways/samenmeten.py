@@ -186,18 +186,21 @@ def _observations(turn: Turn, hour: datetime) -> Iterator[msgspec.Raw]:
         "$filter": f"phenomenonTime eq {_text(hour)}", "$expand": "Datastream($select=id,name)",
         "$select": "phenomenonTime,result",
     }  # fmt: skip
-    try:
-        yield from _pages(turn, "Observations", params)
-    except Unreachable as error:
-        if error.status != GONE:
-            raise
+    yield from _pages(turn, "Observations", params, may_be_empty=True)
 
 
-def _pages(turn: Turn, path: str, params: Mapping[str, str | int]) -> Iterator[msgspec.Raw]:
-    """Page by number: the links of the service leave out what was selected."""
+def _pages(
+    turn: Turn, path: str, params: Mapping[str, str | int], *, may_be_empty: bool = False
+) -> Iterator[msgspec.Raw]:
+    """Page by number, for the links of the service leave out what was selected; an empty page comes as an error."""
     skip = 0
     while True:
-        found = turn.web.json(path, Entities, {**params, "$top": PAGE, "$skip": skip}, tries=2).value
+        try:
+            found = turn.web.json(path, Entities, {**params, "$top": PAGE, "$skip": skip}, tries=2).value
+        except Unreachable as error:
+            if error.status == GONE and (skip or may_be_empty):
+                return
+            raise
         yield from found
         if len(found) < PAGE:
             return
@@ -206,7 +209,8 @@ def _pages(turn: Turn, path: str, params: Mapping[str, str | int]) -> Iterator[m
 
 def _list(turn: Turn) -> None:
     """Learn where the Things are, or those of the area."""
-    places: dict[str, tuple[float, float]] = {}
+    # On top of what is known: a list that an error cut short takes nothing away.
+    places = turn.memory.note("things", dict[str, tuple[float, float]], {})
     for raw in _pages(turn, "Things", {"$orderby": "id", "$expand": "Locations"}):
         try:
             thing = _thing.decode(raw)
