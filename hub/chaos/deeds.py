@@ -8,15 +8,16 @@ started again by the supervisor (`hub.rig.chain.supervised`), as a service manag
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
 import structlog
 
-from hub.chaos.plan import Deed, Event, Part
+from hub.chaos.plan import POSSIBLE, Deed, Event, Part
 from hub.rig.chain import Chain
 from hub.rig.database import DatabaseServer
 from hub.rig.relay import Relay
@@ -66,7 +67,8 @@ class Deeds:
         self._chance = Random(seed)
         self._threads = ThreadPoolExecutor(16, "deed")
         self._running: list[Future[None]] = []
-        self._one_at_a_time = {part: threading.Lock() for part in Part}
+        self._locks = {pair: threading.Lock() for pair in POSSIBLE}
+        self._busy: set[Service] = set()
 
     def can(self, deed: Deed, part: Part) -> bool:
         """Tell whether this can be done here: a database elsewhere cannot be killed."""
@@ -91,18 +93,48 @@ class Deeds:
             Deed.KILL: self._kill, Deed.JOIN: self._join, Deed.LEAVE: self._leave, Deed.CUT: self._cut,
             Deed.FREEZE: self._freeze,
         }[event.deed]  # fmt: skip
-        with self._one_at_a_time[event.part]:
-            began = time.monotonic()
-            try:
-                deed(event, done)
+        due = time.monotonic()
+        try:
+            with self._locks[event.deed, event.part], self._whom(event, done) as service:
+                began = time.monotonic()
+                done.at += began - due  # where the same was still being done
+                deed(event, done, service)
                 done.back = time.monotonic() - began
-            except (CannotStart, TimeoutError, OSError) as error:
-                done.note = str(error)[-200:]
-                log.warning("a part did not come back", part=str(event.part), error=str(error))
+        except (CannotStart, TimeoutError, OSError) as error:
+            done.note = str(error)[-200:]
+            log.warning("a part did not come back", part=str(event.part), error=str(error))
 
-    def _kill(self, event: Event, done: Done) -> None:
-        if event.part in (Part.COLLECTOR, Part.WORKER, Part.ROLLUP):
-            service = self._one_of(event.part, done)
+    @contextmanager
+    def _whom(self, event: Event, done: Done) -> Iterator[Service | None]:
+        """Choose a service that nothing is being done to, waiting for one; None where it is about a server."""
+        if event.part in self._relays:
+            yield None
+            return
+        service = self._new(event.part) if event.deed is Deed.JOIN else self._idle(event.part)
+        done.who = service.name
+        try:
+            yield service
+        finally:
+            self._busy.discard(service)
+
+    def _idle(self, part: Part) -> Service:
+        deadline = time.monotonic() + _BACK_WITHIN
+        while time.monotonic() < deadline:
+            idle = [service for service in self._members(part) if service not in self._busy]
+            if idle:
+                service = self._chance.choice(idle)
+                self._busy.add(service)
+                return service
+            time.sleep(0.1)
+        raise TimeoutError(f"no {part} that nothing is being done to")
+
+    def _new(self, part: Part) -> Service:
+        service = self._chain.service({Part.COLLECTOR: "collect", Part.WORKER: "work"}[part])
+        self._busy.add(service)
+        return service
+
+    def _kill(self, event: Event, done: Done, service: Service | None) -> None:
+        if service is not None:
             service.kill()
             _wait_ready(service)
             return
@@ -111,23 +143,22 @@ class Deeds:
         time.sleep(event.seconds)
         server.start()
 
-    def _join(self, event: Event, done: Done) -> None:
-        service = self._chain.service({Part.COLLECTOR: "collect", Part.WORKER: "work"}[event.part])
-        done.who = service.name
+    def _join(self, event: Event, done: Done, service: Service | None) -> None:
+        assert service is not None
         service.start()
         self._members(event.part).append(service)
         _wait_ready(service)
 
-    def _leave(self, event: Event, done: Done) -> None:
-        service = self._one_of(event.part, done)
-        if len(self._members(event.part)) > 1:
-            self._members(event.part).remove(service)
-            if code := service.stop(_LEAVES_WITHIN):
-                done.note = f"ended with {code}"
-        else:
+    def _leave(self, event: Event, done: Done, service: Service | None) -> None:
+        assert service is not None
+        if len(self._members(event.part)) < 2:
             done.note = "the last one, it stays"
+            return
+        self._members(event.part).remove(service)
+        if code := service.stop(_LEAVES_WITHIN):
+            done.note = f"ended with {code}"
 
-    def _cut(self, event: Event, done: Done) -> None:
+    def _cut(self, event: Event, done: Done, service: Service | None) -> None:
         relay = self._relays[event.part]
         relay.cut()
         time.sleep(event.seconds)
@@ -135,8 +166,8 @@ class Deeds:
         relay.mend(reset=reset)
         done.note = "hung connections were reset" if reset else "hung connections went on"
 
-    def _freeze(self, event: Event, done: Done) -> None:
-        service = self._one_of(event.part, done)
+    def _freeze(self, event: Event, done: Done, service: Service | None) -> None:
+        assert service is not None
         service.send(signal.SIGSTOP)
         time.sleep(event.seconds)
         service.send(signal.SIGCONT)
@@ -145,11 +176,6 @@ class Deeds:
     def _members(self, part: Part) -> list[Service]:
         chain = self._chain
         return {Part.COLLECTOR: chain.collectors, Part.WORKER: chain.workers}.get(part, [chain.rollup])
-
-    def _one_of(self, part: Part, done: Done) -> Service:
-        service = self._chance.choice(self._members(part))
-        done.who = service.name
-        return service
 
 
 def _wait_ready(service: Service) -> None:
