@@ -3,11 +3,10 @@ Settings: one model, refused at birth when it cannot work, with the key and the 
 
 `load` lays flags over the environment over `stadspuls.toml` (working directory, then data directory) over defaults;
 `sources_of` says for `stadspuls doctor` where each value came from, `shown` prints them without secrets. The command
-line (`hub.cli`) loads them once; `hub.values` reads single values; everything else gets plain values.
+line (`hub.cli`) loads them once; `hub.layers` reads files, `hub.values` single values; all else gets plain values.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,17 +32,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from hub.layers import FILE, BadSettings, Layer, merged, read_layer
 from hub.values import Directories, Duration, Port, is_loopback, masked
 from ingest.access import MECHANISMS, Access
 
-FILE = "stadspuls.toml"
 PREFIX = "STADSPULS_"
 _SECRETS = {"broker", "broker_password", "database", "kafka_password"}  # whole values that never stand in a message
-_PATHS = {"data_dir", "kafka_ca", "kafka_certificate", "kafka_key"}  # read from where the file is that says them
-
-
-class BadSettings(ValueError):  # noqa: N818 - the reaction is the name: the user mends the settings
-    """Settings that cannot work: a line per error, each with the key, what is wrong and where it was said."""
 
 
 class Settings(BaseSettings):
@@ -214,19 +208,20 @@ def load(flags: Mapping[str, Any] | None = None, directory: Path | None = None) 
 
     Raises BadSettings for anything that cannot work, also for a key of a file that does not exist.
     """
+    keys = set(Settings.model_fields)
     layers = [
         {key: (value, "flag") for key, value in (flags or {}).items() if value is not None},
         {
             key: (value, f"environment {PREFIX}{key.upper()}")
             for key, value in EnvSettingsSource(Settings, env_ignore_empty=True)().items()
         },
-        _file((directory or Path()) / FILE),
+        read_layer((directory or Path()) / FILE, keys),
     ]
-    data_dir, _ = _merged(layers).get("data_dir", (Settings.model_fields["data_dir"].default, ""))
+    data_dir, _ = merged(layers).get("data_dir", (Settings.model_fields["data_dir"].default, ""))
     own = Path(data_dir).expanduser() / FILE
     if own.absolute() != ((directory or Path()) / FILE).absolute():
-        layers.append(_file(own, without="data_dir"))
-    return _make(_merged(layers))
+        layers.append(read_layer(own, keys - {"data_dir"}))
+    return _make(merged(layers))
 
 
 def sources_of(settings: Settings) -> dict[str, str]:
@@ -239,37 +234,7 @@ def shown(settings: Settings) -> dict[str, str]:
     return {key: masked(getattr(settings, key)) for key in Settings.model_fields}
 
 
-_Layer = dict[str, tuple[Any, str]]
-
-
-def _file(path: Path, without: str | None = None) -> _Layer:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BadSettings(f"{path}: {error}") from error
-    known = Settings.model_fields.keys() - {without}
-    wrong = [f"{key}: no such setting here (from {path})" for key in values if key not in known]
-    if wrong:
-        raise BadSettings("\n".join(wrong))
-    return {key: (_beside(path, key, value), str(path)) for key, value in values.items()}
-
-
-def _beside(path: Path, key: str, value: Any) -> Any:
-    """Read paths of a file from where the file is."""
-    if key in _PATHS and isinstance(value, str) and value:
-        return path.absolute().parent / Path(value).expanduser()
-    if key in ("mappings", "rules", "calendars") and isinstance(value, list):
-        return [path.absolute().parent / Path(str(one)).expanduser() for one in value]
-    return value
-
-
-def _merged(layers: list[_Layer]) -> _Layer:
-    return {key: found for layer in reversed(layers) for key, found in layer.items()}
-
-
-def _make(found: _Layer) -> Settings:
+def _make(found: Layer) -> Settings:
     try:
         settings = Settings(**{key: value for key, (value, _) in found.items()})
     except ValidationError as error:
@@ -278,10 +243,13 @@ def _make(found: _Layer) -> Settings:
     return settings
 
 
-def _line(error: Any, found: _Layer) -> str:
+def _line(error: Any, found: Layer) -> str:
     reason = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return str(reason)
     key = str(error["loc"][0])
     value = "" if key in _SECRETS else f", found {error['input']!r}"
     return f"{key}: {reason[:1].lower()}{reason[1:]}{value} (from {found.get(key, ('', 'default'))[1]})"
+
+
+__all__ = ["BadSettings", "Settings", "load", "shown", "sources_of"]
