@@ -23,6 +23,12 @@ from numpy.typing import NDArray
 from psycopg import errors, sql
 
 EPOCH_2000 = 946_684_800_000_000  # us from 1970 to PostgreSQL's own epoch
+# A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
+# locked is another one's to do. So is what a process holds that hangs in a transaction.
+_SESSION: LiteralString = """
+    SET timezone = 'UTC'; SET idle_in_transaction_session_timeout = '5min';
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4
+"""
 _STAMPS = ("start", "received_at")
 
 
@@ -83,9 +89,10 @@ class Store:
         if self._connection is None or self._connection.closed:
             connection = psycopg.connect(
                 self.conninfo, autocommit=True, application_name=self._application, connect_timeout=10,
-                prepare_threshold=2,
+                prepare_threshold=2, keepalives_idle=10, keepalives_interval=5, keepalives_count=4,
+                tcp_user_timeout=30_000,
             )  # fmt: skip
-            connection.execute("SET timezone = 'UTC'")
+            connection.execute(_SESSION)
             self._connection = connection
         return self._connection
 

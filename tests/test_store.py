@@ -246,3 +246,15 @@ def test_every_statement_is_there_and_used() -> None:
     words = {word for text in sources for word in re.findall(r"\"(\w+)\"", text)}
     begun = tuple(begin for text in sources for begin in re.findall(r"f\"(\w+_)\{", text))
     assert {name for name in files.keys() - included - words if not name.startswith(begun)} == set()
+
+
+def test_vanished_session_is_noticed(store: Store, database: str) -> None:
+    """
+    The server looks after a client that says nothing, and ends one that hangs in a transaction.
+
+    Else what the worker of a machine that vanished had locked would stay locked for hours.
+    """
+    with store.transaction() as transaction:
+        asked = "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('tcp_keepalives_idle')"
+        found = transaction._connection.execute(asked).fetchall()
+    assert found == [("5min", "10" if "127.0.0.1" in database else "0")]  # a unix socket has no machine behind it

@@ -77,10 +77,10 @@ class Relay:
             await self._whole.wait()
             back, far = await self._reach()
             self._writers.add(far)
-            await asyncio.wait(
-                [asyncio.ensure_future(self._pass(reader, far)), asyncio.ensure_future(self._pass(back, writer))],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            ways = [asyncio.ensure_future(self._pass(*way)) for way in ((reader, far), (back, writer))]
+            _, rest = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in rest:
+                way.cancel()
         except OSError:
             pass  # the server is away: its client sees a connection that ends
         finally:
