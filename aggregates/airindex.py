@@ -8,6 +8,7 @@ Air-quality indices of an hour: the Dutch LKI and the European AQI, out of `airi
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -70,10 +71,11 @@ def _bands(bounds: tuple[float, ...], values: NDArray[Any]) -> NDArray[Any]:
     return np.where(np.isnan(values), np.nan, found)
 
 
-def bands() -> Iterator[tuple[str, str, int, float | None, float]]:
-    """Give every band as (index, quantity, band, above, up to); the first has no lower end, the last no upper one."""
+def bands() -> Iterator[dict[str, object]]:
+    """Give every band as a row of the table `index_band`; the first has no lower end, the last no upper one."""
     for name, index in INDICES.items():
         for quantity, bounds in index.bounds.items():
-            edges = (None, *bounds, np.inf)
-            for band in range(1, len(edges)):
-                yield name, quantity, band, edges[band - 1], float(edges[band] or 0)
+            edges = (-np.inf, *bounds, np.inf)
+            for band, (above, upto) in enumerate(pairwise(edges), 1):
+                yield {"index": name, "quantity": quantity, "band": band, "above": float(above), "upto": float(upto),
+                       "plus_one": index.plus_one}  # fmt: skip

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from importlib.resources import files
 
+from aggregates.airindex import bands
 from aggregates.store import Store, Transaction, expanded
 from ingest.quantities import QUANTITIES
 from ingest.sources import SOURCES
@@ -44,6 +45,7 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
         tx.script(expanded(_schema("views")))
         for level in LEVELS:
             tx.script(_schema("sensor_view").replace("<level>", level))
+        tx.script(expanded(_schema("index_view")))
         tx.script(_schema("grants"))
     return found
 
@@ -69,6 +71,9 @@ def _mirror(tx: Transaction, zone: str) -> None:
             "mirror_source", source=source.name, title=source.title, class_=str(source.source_class),
             licence=source.licence, commercial_use=source.commercial_use,
         )  # fmt: skip
+    tx.rows("forget_bands")
+    for band in bands():
+        tx.rows("mirror_band", **band)
 
 
 def _numbered() -> list[tuple[str, str]]:

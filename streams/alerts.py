@@ -7,7 +7,7 @@ An *episode* is the time from the first window that caused an alert to the one t
 windows alone, not on the order in which they became known; `streams.judging` keeps the store's alerts equal to them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -195,6 +195,20 @@ class Seen:
                 float(self.usual[at]),
             )  # fmt: skip
 
+    def of(self, subjects: Collection[str]) -> "Seen":
+        """Give the windows of some subjects."""
+        mine = self.frame["subject"].isin(list(subjects)).to_numpy()
+        value, compared, threshold, usual = self.value, self.compared, self.threshold, self.usual
+        return Seen(self.frame[mine], value[mine], compared[mine], threshold[mine], self.sure[mine], usual[mine])
+
+    def by_subject(self) -> Iterator[tuple[str, list[Window]]]:
+        """Give the windows of each subject."""
+        codes, names = pd.factorize(self.frame["subject"].to_numpy())
+        order = np.argsort(codes, kind="stable")
+        edges = np.searchsorted(codes[order], np.arange(len(names) + 1))
+        for at, name in enumerate(names):
+            yield str(name), list(self.windows(order[edges[at] : edges[at + 1]]))
+
     def raising(self, rule: Rule) -> NDArray[np.bool_]:
         """Tell which windows lie beyond the threshold that raises."""
         return self.sure & rule.beyond(self.compared, rule.raise_at)
@@ -304,29 +318,17 @@ def replay(
     until = None if now is None else int(now.timestamp() * 1_000_000)
     found: list[Transition] = []
     for rule in rules:
-        for episode in episodes(rule, of_rule(rule, windows), until, usual_of, effective=effective):
-            found += episode.transitions
+        seen = see(rule, of_rule(rule, windows), usual_of, effective=effective)
+        found += [one for episode in episodes(rule, seen, until) for one in episode.transitions]
     return sorted(found, key=lambda one: (one.about, one.rule, one.subject))
 
 
-def episodes(
-    rule: Rule,
-    windows: pd.DataFrame,
-    now: int | None = None,
-    usual_of: UsualOf | None = None,
-    *,
-    effective: bool = True,
-) -> Iterator[Episode]:
-    """Give the episodes of every subject of a rule, of windows of its quantity and level alone."""
-    seen = see(rule, windows, usual_of, effective=effective)
-    codes, subjects = pd.factorize(windows["subject"].to_numpy())
-    raised = np.unique(codes[seen.raising(rule)])
-    chosen = [code for code in raised if rule.wants(str(subjects[code]))]
-    order = np.argsort(codes, kind="stable")
-    edges = np.searchsorted(codes[order], [*chosen, *(code + 1 for code in chosen)])
-    for at, code in enumerate(chosen):
-        places = order[edges[at] : edges[len(chosen) + at]]
-        yield from fold(rule, str(subjects[code]), seen.windows(places), now=now)
+def episodes(rule: Rule, seen: Seen, now: int | None = None) -> Iterator[Episode]:
+    """Give the episodes of every subject of a rule that has any."""
+    raised = {str(one) for one in seen.frame["subject"].to_numpy()[seen.raising(rule)]}
+    chosen = seen.of({one for one in raised if rule.wants(one)})
+    for subject, windows in chosen.by_subject():
+        yield from fold(rule, subject, windows, now=now)
 
 
 def message(rule: Rule, what: Mapping[str, float | None], text: str) -> str:

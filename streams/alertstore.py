@@ -121,6 +121,19 @@ def count_stuck(tx: Transaction, windows: pd.DataFrame) -> pd.DataFrame:
     return windows.assign(stuck=[counts.get(key, 0) for key in keys])
 
 
+def with_share(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
+    """Put the share of a rule's classes in place of the counts, of hours with at least `least` vehicles."""
+    enough = windows[windows["value"].to_numpy(np.float64) >= (rule.least or 1)]
+    if not len(enough):
+        return enough
+    first, last = int(enough["start"].min()), int(enough["end"].max())
+    found = tx.rows("alert_share", sensors=enough["subject"].unique().tolist(), first=utc(first), last=utc(last),
+                    classes=rule.share_of)  # fmt: skip
+    shares = {(sensor, start): share for sensor, start, share in found}
+    keys = zip(enough["subject"], enough["start"], strict=True)
+    return enough.assign(value=np.array([shares.get(key) for key in keys], np.float64))
+
+
 class Kept(msgspec.Struct, frozen=True):
     """An alert as it stands in the store; stamps in us."""
 

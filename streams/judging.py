@@ -24,7 +24,7 @@ from ingest.batch import coded, numbers
 from ingest.quantities import QUANTITIES
 from ingest.readings import microseconds, utc
 from streams.alerts import Seen, Window, of_rule, see
-from streams.alertstore import Change, Changed, Kept, Span, count_stuck, load_windows, near, write
+from streams.alertstore import Change, Changed, Kept, Span, count_stuck, load_windows, near, with_share, write
 from streams.baseline import Usual, needed, usual
 from streams.days import Days
 from streams.rulebook import Rule, RuleBook
@@ -39,7 +39,7 @@ class Judge:
 
     def __init__(self, book: RuleBook, days: Days) -> None:
         self.book, self.days = book, days
-        self._quantities = {level: _quantities(book.of(level)) for level in ("5m", "1h", "1d")}
+        self._quantities = {level: quantities_of(book.of(level)) for level in ("5m", "1h", "1d")}
 
     def watches(self, level: str) -> frozenset[str]:
         """The quantities that some rule looks at on a level."""
@@ -92,7 +92,7 @@ class Judge:
 
     def areas(self, tx: Transaction, level: str, quantity: str, first: datetime, last: datetime, now: datetime) -> int:
         """Judge the windows of areas of a quantity whose start lies in `[first, last]`."""
-        rules = [rule for rule in self._rules(level, "area") if quantity in _quantities([rule])]
+        rules = [rule for rule in self._rules(level, "area") if quantity in quantities_of([rule])]
         span = Span(microseconds(first), microseconds(last) + 1)
         return self._judge(tx, rules, level, span, now, now) if rules else 0
 
@@ -110,13 +110,11 @@ class Judge:
         after: datetime | None = None,
     ) -> int:
         """Judge the windows of a span that ended by `until`, and after `after`."""
-        windows = load_windows(tx, level, sorted(_quantities(rules)), span, rules[0].per)
+        windows = load_windows(tx, level, sorted(quantities_of(rules)), span, rules[0].per)
         ended = windows["end"] <= microseconds(until)
         windows = windows[ended if after is None else ended & (windows["end"] > microseconds(after))]
         if not len(windows):
             return 0
-        if any(rule.statistic == "stuck" for rule in rules):
-            windows = count_stuck(tx, windows)
         first, last = int(windows["start"].min()), int(windows["end"].max())
         reach = max(lookback(rule) for rule in rules)
         known = near(tx, [rule.name for rule in rules], first - reach, last, None)
@@ -141,12 +139,17 @@ class Judge:
             if part is not None and (limit := rule.times["retrospect"]):
                 part = part[part["end"] > microseconds(now) - limit]
             if part is not None and len(part):
-                found = found | _chosen(tx, rule, self._see(tx, rule, part))
+                found = found | _chosen(tx, rule, self.see(tx, rule, part))
             if found:
                 yield rule, sorted(found)
 
-    def _see(self, tx: Transaction, rule: Rule, windows: pd.DataFrame) -> Seen:
-        return see(rule, windows, lambda rule, windows: self._usual(tx, rule, windows))
+    def see(self, tx: Transaction, rule: Rule, windows: pd.DataFrame, *, effective: bool = True) -> Seen:
+        """Compare what a rule compares, reading what it needs beside its windows."""
+        if rule.share_of:
+            windows = with_share(tx, rule, windows)
+        elif rule.statistic == "stuck":
+            windows = count_stuck(tx, windows)
+        return see(rule, windows, lambda rule, windows: self._usual(tx, rule, windows), effective=effective)
 
     def _usual(self, tx: Transaction, rule: Rule, windows: pd.DataFrame) -> Usual:
         """Load the earlier hours that these hours are compared with, and say what is usual."""
@@ -195,13 +198,8 @@ class Judge:
         """Read the windows that start from `first` on and end by `last`, by subject."""
         if rule.level == "clock" or first >= last:
             return {}
-        windows = load_windows(tx, rule.level, sorted(_quantities([rule])), Span(first, last, subjects), rule.per)
-        if rule.statistic == "stuck":
-            windows = count_stuck(tx, windows)
-        windows = of_rule(rule, windows[windows["end"] <= last])
-        seen = self._see(tx, rule, windows)
-        codes, names = pd.factorize(windows["subject"].to_numpy())
-        return {str(name): list(seen.windows(np.flatnonzero(codes == code))) for code, name in enumerate(names)}
+        windows = load_windows(tx, rule.level, sorted(quantities_of([rule])), Span(first, last, subjects), rule.per)
+        return dict(self.see(tx, rule, of_rule(rule, windows[windows["end"] <= last])).by_subject())
 
     def stale(self, tx: Transaction, now: datetime) -> int:
         """Say of open alerts that nothing can be judged any more, and clear them in the end."""
@@ -222,7 +220,8 @@ class Judge:
         return sum(self._settle(tx, rules[name], some, until, until, now, now) for name, some in subjects.items())
 
 
-def _quantities(rules: Sequence[Rule]) -> frozenset[str]:
+def quantities_of(rules: Sequence[Rule]) -> frozenset[str]:
+    """Name the quantities that rules look at; an index looks at its substances."""
     found: set[str] = set()
     for rule in rules:
         if rule.quantity == "any":

@@ -5,6 +5,7 @@ A pack has `[defaults]` for all of its rules and a `[[rule]]` for each; the fiel
 `streams.alerts` judges by them, `streams.judging` keeps what came out.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     precision: int | None = None
     precision_source: str = ""
     baseline: Baseline | None = None
-    share_of: str = ""  # pattern of the channels whose share of the any-class count is judged
+    share_of: str = ""  # regular expression of the channels of the classes whose share of the count is judged
     per: Literal["sensor", "area"] = "sensor"
     sensors: tuple[str, ...] = ("*",)
     areas: tuple[str, ...] = ()
@@ -285,5 +286,9 @@ def _wrong_threshold(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "worse", f"{rule.worse:g}, expected a factor above 1"
     if rule.baseline and (rule.level != "1h" or rule.quantity not in QUANTITIES or rule.per == "area"):
         yield "baseline", "expected level '1h', a quantity and sensors: it compares hours of the week"
-    if rule.share_of and (rule.level == "5m" or rule.baseline or rule.quantity != "vehicle_count"):
-        yield "share_of", "expected the vehicle_count of an hour or day without a baseline"
+    if rule.share_of and (rule.level != "1h" or rule.baseline or rule.quantity != "vehicle_count"):
+        yield "share_of", "expected the vehicle_count of an hour without a baseline"
+    try:
+        re.compile(rule.share_of)
+    except re.error as error:
+        yield "share_of", f"{rule.share_of!r}: {error}"
