@@ -15,8 +15,9 @@ from ingest.loop import Loop
 from ingest.mqtt import Connection
 from ingest.receiver import Limits, Receiver
 
-_QUIET = 1.0  # s without a message after which a session that is unsubscribed is empty
-_PACKET_ID = 65_535
+_PROOFS = 2  # answers running without a message, after which a session that is unsubscribed is empty
+_PAUSE = 0.25  # s between two
+_IDS = 65_535
 
 
 class LeavingReceiver(Receiver):
@@ -28,8 +29,8 @@ class LeavingReceiver(Receiver):
         super().__init__(address, filters, f"{group}-{slot}", group, connections, limits)
         self._shared = [f"$share/{group}/{name}" for name in filters]
         self._address = address
-        self._leaving = False
-        self._subscribed: set[Connection] = set()  # as far as a connection that leaves knows
+        self._question = 0  # id of the UNSUBSCRIBE that must be answered now; 0: it does not leave
+        self._asked: dict[Connection, int] = {}
 
     def leave(self, seconds: float) -> bool:
         """
@@ -37,9 +38,6 @@ class LeavingReceiver(Receiver):
 
         False when `seconds` were not enough: the sessions stay, for the next collector that takes the slot.
         """
-        self._subscribed = {connection for connection in self._connections if connection.is_up}
-        self._leaving = True
-        self._loop.wake()
         until = time.monotonic() + seconds
         empty = self._drained(until)
         # Not before everything is acknowledged: a session that ends takes along what it still has.
@@ -47,14 +45,28 @@ class LeavingReceiver(Receiver):
         return empty and settled and all(self._end(c, until) for c in self._connections)
 
     def _drained(self, until: float) -> bool:
-        seen, since = -1, time.monotonic()
-        while time.monotonic() < until and not self._loop.failed:
-            if self.received != seen or self.in_flight or self.connected < len(self._connections):
-                seen, since = self.received, time.monotonic()
-            elif time.monotonic() - since > _QUIET:
-                return True
-            time.sleep(0.02)
-        return False
+        """
+        Unsubscribe until the broker has answered twice running without a message before the answer.
+
+        Silence proves nothing, for the network may be cut. An answer comes behind all that the broker had to say when
+        it was asked, and it was asked behind the last acknowledgement.
+        """
+        proofs = 0
+        while proofs < _PROOFS and time.monotonic() < until and not self._loop.failed:
+            before = self.received
+            empty = not self.in_flight and self._answered(until) and self.received == before and not self.in_flight
+            proofs = proofs + 1 if empty else 0
+            time.sleep(_PAUSE)
+        return proofs == _PROOFS
+
+    def _answered(self, until: float) -> bool:
+        self._question = self._question % _IDS + 1
+        self._loop.wake()
+        while not all(connection.unsubscribed == self._question for connection in self._connections):
+            if time.monotonic() > until or self._loop.failed:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _end(self, connection: Connection, until: float) -> bool:
         """Connect once more under the same name with a clean session, which makes the broker forget the old one."""
@@ -66,23 +78,25 @@ class LeavingReceiver(Receiver):
     def up(self, connection: Connection) -> None:
         """See `ingest.mqtt.Owner`: a connection that comes up again has subscribed again."""
         super().up(connection)
-        self._subscribed.add(connection)
+        self._asked.pop(connection, None)
 
     def _turn(self) -> None:
         super()._turn()
-        while self._leaving and self._subscribed:
-            connection = self._subscribed.pop()
-            connection.send(unsubscribe(self._shared, connection.address.version))
+        question = self._question
+        for connection in self._connections if question else ():
+            if connection.is_up and self._asked.get(connection) != question:
+                self._asked[connection] = question
+                connection.send(unsubscribe(self._shared, connection.address.version, question))
 
 
-def unsubscribe(filters: Sequence[str], version: int) -> bytes:
+def unsubscribe(filters: Sequence[str], version: int, packet_id: int) -> bytes:
     """
-    Write the packet that ends subscriptions; 5 is MQTT 5, anything else 3.1.1.
+    Write the packet that ends subscriptions; version 5 is MQTT 5, anything else 3.1.1.
 
-    >>> unsubscribe(["a/#"], 4).hex()
-    'a207ffff0003612f23'
+    >>> unsubscribe(["a/#"], 4, 7).hex()
+    'a20700070003612f23'
     """
-    body = _PACKET_ID.to_bytes(2, "big") + (b"\x00" if version == 5 else b"")
+    body = packet_id.to_bytes(2, "big") + (b"\x00" if version == 5 else b"")
     for name in filters:
         body += len(name.encode()).to_bytes(2, "big") + name.encode()
     length, size = b"", len(body)

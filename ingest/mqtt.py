@@ -71,6 +71,7 @@ class Connection:
         self.connects = 0
         self.receive_maximum = 65_535  # what the broker says it takes in flight from us
         self.is_up = False
+        self.unsubscribed = 0  # id of the last packet that ended subscriptions and that the broker has answered
         self.address = address
         self._owner = owner
         self._filters = filters
@@ -101,6 +102,7 @@ class Connection:
             client.tls_set_context(self.address.context())
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_publish = self._on_subscribe, self._on_publish
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_message = self._on_message
         return client
 
@@ -220,8 +222,12 @@ class Connection:
         else:
             self._is_up()
 
+    def _on_unsubscribe(self, _c: Client, _u: object, mid: int, _whys: list[ReasonCode], _p: Properties | None) -> None:
+        self.unsubscribed = mid
+
     def _is_up(self) -> None:
         self.connects += 1
+        self.unsubscribed = 0
         self._failures = 0
         self.is_up = True
         _log.info("connected", broker=str(self.address), client_id=self.client_id)

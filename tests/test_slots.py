@@ -1,12 +1,16 @@
 """Slots: who has which session at the broker, and how one is given up without losing a message."""
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from hub.rig.broker import free_port
+from hub.rig.relay import Relay
+from ingest.address import Address
 from ingest.leaving import LeavingReceiver, unsubscribe
 from ingest.receiver import Limits
 from ingest.slots import SlotTaken, free_slot, lost_slots, take_slot
@@ -67,8 +71,8 @@ def hold_for_ever(directory: Path) -> None:
 
 def test_unsubscribe_packet() -> None:
     """Long packets have a length of two bytes, MQTT 5 a length of properties."""
-    assert unsubscribe(["a" * 200], 5)[:5].hex() == "a2cd01ffff"
-    assert unsubscribe(["a"], 5)[2:5].hex() == "ffff00"
+    assert unsubscribe(["a" * 200], 5, 7)[:5].hex() == "a2cd010007"
+    assert unsubscribe(["a"], 5, 65_535)[2:5].hex() == "ffff00"
 
 
 @pytest.mark.mosquitto
@@ -98,6 +102,27 @@ class TestLeaving:
             found = sorted(payload for taker in takers for payload in taker.payloads())
             assert found == sorted(numbers(0, 2_000))
             assert len(takers[0].taken) > len(takers[1].taken)
+
+    @pytest.mark.parametrize("options", ["", "?version=5"])
+    def test_cut_off_while_it_leaves(self, broker: Broker, options: str) -> None:
+        """
+        The network is cut while a slot leaves: it hears nothing, but the broker still has messages for it.
+
+        It takes them once the network is back; only then does the broker forget its session.
+        """
+        port = free_port()
+        with Relay(("127.0.0.1", port), ("127.0.0.1", broker.port)) as relay, ExitStack() as undo:
+            cut_off = LeavingReceiver(
+                Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], 1, "group", 1, Limits()
+            )
+            takers = [Taker(self.slot(broker, 0, options)), Taker(cut_off)]
+            undo.callback(takers[0].stop)
+            relay.cut()
+            send(broker, 0, 1_000, options)
+            threading.Timer(4.0, relay.mend).start()
+            assert cut_off.leave(20)
+            until(lambda: sum(len(taker.taken) for taker in takers) == 1_000)
+            assert sorted(payload for taker in takers for payload in taker.payloads()) == sorted(numbers(0, 1_000))
 
     def test_what_waits_is_taken(self, broker: Broker) -> None:
         """A lost slot's messages are taken by whoever drains it."""
