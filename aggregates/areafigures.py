@@ -84,11 +84,15 @@ def _unpacked(rows: list[tuple[Any, ...]], asked: Join) -> pd.DataFrame:
 
 
 def areas(
-    store: Store, vintage: int, level: str | None = None, after: str = "", limit: int = 10_000
+    store: Store, vintage: int, level: str | None = None, after: str = "", limit: int = 10_000, area: str | None = None
 ) -> list[dict[str, Any]]:
-    """List areas by code, from the one behind `after`; those without a boundary have `lon` and `lat` null."""
+    """
+    List areas by code, from the one behind `after`; those without a boundary have `lon` and `lat` null.
+
+    `area` is the code of one: it and all that lie in it.
+    """
     names = ("vintage", "code", "level", "name", "municipality", "derived", "geometry", "sensors", "statistics")
-    rows = store.rows("areas", vintage=vintage, level=level, after=after, limit=limit)
+    rows = store.rows("areas", vintage=vintage, level=level, after=after, limit=limit, area=area)
     return [_area(dict(zip(names, row, strict=True))) for row in rows]
 
 

@@ -6,6 +6,8 @@ stand in `aggregates/sql/`. No other module knows psycopg. The errors say what a
 
     StoreError
     ├── Away      the database cannot be reached or gave up: try again later
+    │   ├── Slow      the statement took longer than this session lets it: ask for less
+    │   └── Denied    this session's role may not: ask as another one
     ├── Clash     a deadlock or a serialization failure: try again at once
     └── Refused   it will never take these data: split them
 """
@@ -13,6 +15,7 @@ stand in `aggregates/sql/`. No other module knows psycopg. The errors say what a
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any, LiteralString
@@ -40,6 +43,14 @@ class Away(StoreError):  # noqa: N818 - named for what a caller does
     """The database cannot be reached, or ended the session: try again later."""
 
 
+class Slow(Away):
+    """The statement took longer than this session lets it: ask for less."""
+
+
+class Denied(Away):
+    """This session's role may not do that: ask as another one."""
+
+
 class Clash(StoreError):  # noqa: N818 - named for what a caller does
     """Another session was in the way: try again at once."""
 
@@ -52,12 +63,17 @@ class Store:
     """
     One connection to the database, made when it is first needed and again after it broke.
 
-    Not to be shared by threads. `role` becomes the session's role, where it is given.
+    Not to be shared by threads. With `patience` the session reads only, and no statement takes longer; with `role` it
+    has that role from then on, where its user may.
     """
 
-    def __init__(self, conninfo: str, *, application: str = "stadspuls") -> None:
+    def __init__(
+        self, conninfo: str, *, application: str = "stadspuls", patience: timedelta | None = None, role: str = ""
+    ) -> None:  # fmt: skip
         self.conninfo = conninfo
         self._application = application
+        self._patience = patience
+        self._role = role
         self._connection: psycopg.Connection[Any] | None = None
 
     @contextmanager
@@ -93,6 +109,9 @@ class Store:
                 tcp_user_timeout=30_000,
             )  # fmt: skip
             connection.execute(_SESSION)
+            if self._patience is not None:
+                milliseconds = self._patience // timedelta(milliseconds=1)
+                connection.execute(_statement("reading_session"), {"role": self._role, "patience": str(milliseconds)})
             self._connection = connection
         return self._connection
 
@@ -127,6 +146,14 @@ class Transaction:
         text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
         with self._connection.cursor().copy(f"COPY ({text}) TO STDOUT (FORMAT BINARY)", parameters) as copy:
             return rows_of(b"".join(copy), layout)
+
+    def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
+        """Run a statement as `frame` does, and give its rows `size` at a time; the database keeps the others."""
+        text = _statement(statement).replace("<view>", f'"{view}"')
+        with self._connection.cursor("stream", binary=True) as cursor:
+            cursor.execute(text, parameters)
+            while rows := cursor.fetchmany(size):
+                yield rows
 
     def script(self, text: str, **parameters: object) -> None:
         """Run a migration: several statements in one text."""
@@ -237,6 +264,10 @@ def _translated() -> Iterator[None]:
         yield
     except (errors.DeadlockDetected, errors.SerializationFailure) as error:
         raise Clash(str(error)) from error
+    except errors.QueryCanceled as error:
+        raise Slow(str(error)) from error
+    except errors.InsufficientPrivilege as error:
+        raise Denied(str(error)) from error
     except psycopg.Error as error:
         raise (Refused if _is_refusal(error) else Away)(f"{type(error).__name__}: {error}") from error
 

@@ -15,7 +15,7 @@ add() { has "$1" || printf '%s=%s\n' "$1" "$2" >> "$work/env"; }
 secret() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }   # hexadecimal: as it is in URLs and configuration files
 
 for key in STADSPULS_OWNER_PASSWORD STADSPULS_WRITER_PASSWORD STADSPULS_READER_PASSWORD POSTGRES_PASSWORD \
-    MQTT_HUB_PASSWORD MQTT_SENSORS_PASSWORD GRAFANA_ADMIN_PASSWORD; do
+    MQTT_HUB_PASSWORD MQTT_SENSORS_PASSWORD GRAFANA_ADMIN_PASSWORD STADSPULS_API_TOKEN; do
     add $key "$(secret)"
 done
 add KAFKA_CLUSTER_ID "$(head -c 16 /dev/urandom | base64 | tr '+/' 'AZ' | tr -d '=')"

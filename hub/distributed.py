@@ -17,7 +17,7 @@ from functools import partial
 import structlog
 
 from aggregates.store import Store, StoreError
-from hub.http import HttpServer, application
+from hub.http import HttpServer, application, served
 from hub.metrics import HubCollector
 from hub.rules import judge_of
 from hub.running import CLOSE_WITHIN, running
@@ -124,11 +124,7 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
     """`stadspuls serve`: the HTTP side over the database."""
     conninfo = database(settings)
     collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
-    app = application(
-        collector,
-        lambda: {"ready": _answers(conninfo)},
-        lambda: Store(conninfo, application="stadspuls api"),
-    )
+    app = application(collector, lambda: {"ready": _answers(conninfo)}, served(settings, conninfo))
     server = HttpServer(app, settings.http_host, settings.http_port)
     with running(server, CLOSE_WITHIN):
         yield server

@@ -20,7 +20,7 @@ from aggregates.migrate import Edition, migrate
 from aggregates.store import Away, Store
 from hub.broker import BuiltInBroker
 from hub.datadir import DataDirectory
-from hub.http import HttpServer, application
+from hub.http import HttpServer, application, served
 from hub.metrics import HubCollector
 from hub.postgres import EmbeddedPostgres
 from hub.rules import judge_of
@@ -156,7 +156,7 @@ class EmbeddedHub:
         collector = HubCollector(
             lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
         )
-        app = application(collector, self.health, lambda: Store(self.database, application="stadspuls api"))
+        app = application(collector, self.health, served(self._settings, self.database))
         self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
         undo.enter_context(running(self.http, CLOSE_WITHIN))
 

@@ -1,33 +1,46 @@
 """
-The hub's HTTP side: `/metrics`, `/healthz` and `/readyz`, served by uvicorn in a thread of its own.
+The hub's HTTP side: the API, `/metrics`, `/healthz` and `/readyz`, served by uvicorn in a thread of its own.
 
-`hub.embedded` opens it last, so that an open port means a hub that is ready.
+`hub.embedded` opens it last, so that an open port means a hub that is ready. Where a token guards the API it guards
+everything else too, but for `/healthz` and `/readyz`.
 """
 
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from aggregates.store import Store
-from hub.api import api
+from hub.api.access import Access, Guard
+from hub.api.app import PREFIX, Served, api
 from hub.metrics import exposition
 from hub.servers import CannotStart
+from hub.settings import Settings
 
 
 def application(
-    collector: Collector, health: Callable[[], Mapping[str, object]], store: Callable[[], Store] | None = None
+    collector: Collector, health: Callable[[], Mapping[str, object]], served: Served | None = None
 ) -> FastAPI:
-    """Make the application; `health` gives at least `ready`, and what it stands on; with a `store` it has the API."""
-    app = FastAPI(title="Stadspuls", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None)
-    if store is not None:
-        app.include_router(api(store))
+    """Make the application; `health` gives at least `ready`, and what it stands on; with `served` it has the API."""
+    made = None if served is None else api(served, health)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if made is not None:
+            made.close()
+
+    app = FastAPI(title="Stadspuls", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    if served is not None and made is not None:
+        app.mount(PREFIX, made.app)
+        free = ["/healthz", "/readyz", f"{PREFIX}/"]
+        app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=free)
 
     @app.get("/healthz")
     def healthz() -> JSONResponse:
@@ -48,6 +61,18 @@ def application(
     return app
 
 
+def _unauthorised() -> Response:
+    asked = {"WWW-Authenticate": 'Basic realm="Stadspuls, the token as password", charset="UTF-8"'}
+    return PlainTextResponse("the token of this hub is needed\n", 401, asked)
+
+
+def served(settings: Settings, database: str) -> Served:
+    """Give what the API stands on."""
+    token = settings.api_token.get_secret_value() if settings.api_token else None
+    access = Access(token, settings.public)
+    return Served(database, settings.timezone, settings.api_patience, settings.api_connections, access)
+
+
 class HttpServer:
     """One application on one port; raises CannotStart when the port is taken."""
 
@@ -60,7 +85,7 @@ class HttpServer:
             self._socket.close()
             raise CannotStart(f"http port {port} on {host} cannot be opened: {error.strerror}") from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False))
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", access_log=False))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
 
     def start(self) -> None:

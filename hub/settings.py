@@ -37,7 +37,8 @@ from hub.values import Directories, Duration, Port, is_loopback, masked
 from ingest.access import MECHANISMS, Access
 
 PREFIX = "STADSPULS_"
-_SECRETS = {"broker", "broker_password", "database", "kafka_password"}  # whole values that never stand in a message
+# Whole values that never stand in a message.
+_SECRETS = {"broker", "broker_password", "database", "kafka_password", "api_token"}
 
 
 class Settings(BaseSettings):
@@ -50,6 +51,10 @@ class Settings(BaseSettings):
     mqtt_port: Port = Field(1883, description="port the built-in broker listens on")
     http_host: str = Field("127.0.0.1", description="address of the API and the live page")
     http_port: Port = Field(8080, description="port of the API and the live page")
+    api_token: SecretStr | None = Field(None, description="who has it may read; needed where others reach http_host")
+    public: bool = Field(False, description="everyone who reaches http_host may read, without the token")
+    api_patience: Duration = Field(timedelta(seconds=30), description="a statement of the API may take this long")
+    api_connections: PositiveInt = Field(8, description="answers of the API that are made at once, at most")
     broker: str | None = Field(None, repr=False, description="mqtt:// or mqtts:// URL; empty: the built-in broker")
     broker_username: str | None = Field(None, description="user name at the broker")
     broker_password: SecretStr | None = Field(None, description="password at the broker")
@@ -148,7 +153,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "broker", "database", "retention", "broker_username", "broker_password", "kafka", "slots_dir", "kafka_ca",
-        "kafka_certificate", "kafka_key", "kafka_username", "kafka_password", mode="before",
+        "kafka_certificate", "kafka_key", "kafka_username", "kafka_password", "api_token", mode="before",
     )  # fmt: skip
     @classmethod
     def _nothing(cls, value: object) -> object:
@@ -199,6 +204,12 @@ class Settings(BaseSettings):
         if bool(self.broker_username) != bool(self.broker_password):
             raise ValueError("broker_username and broker_password go together, found one of them")
         _ = self.kafka_access
+        return self
+
+    @model_validator(mode="after")
+    def _readers(self) -> Self:
+        if not (is_loopback(self.http_host) or self.api_token or self.public):
+            raise ValueError(f"http_host {self.http_host!r} can be reached by others, expected api_token or public")
         return self
 
 

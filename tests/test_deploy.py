@@ -140,7 +140,7 @@ class TestSecrets:
     def test_nothing_starts_without(self) -> None:
         """What is secret has no default, is refused when it is missing, and is what `make secrets` writes."""
         found = variables()
-        secret = {name for name in found if re.search("PASSWORD|_KEY$|CERTIFICATE|CLUSTER_ID", name)}
+        secret = {name for name in found if re.search("PASSWORD|TOKEN|_KEY$|CERTIFICATE|CLUSTER_ID", name)}
         assert len(secret) >= 10
         assert all(found[name] == {":?"} for name in secret)
         assert all(operators == {":-"} for name, operators in found.items() if name not in secret)

@@ -6,4 +6,6 @@ SELECT a.vintage, a.code, a.level, a.name, a.municipality, a.derived, a.geometry
         WHERE s.vintage = a.vintage AND s.code = a.code) AS statistics
 FROM area a
 WHERE a.vintage = %(vintage)s AND (%(level)s::text IS NULL OR a.level = %(level)s) AND a.code > %(after)s
+  AND (%(area)s::text IS NULL OR a.code = %(area)s OR a.municipality = %(area)s
+       OR a.level = 'buurt' AND 'WK' || substr(a.code, 3, 6) = %(area)s)
 ORDER BY a.code LIMIT %(limit)s

@@ -41,6 +41,8 @@ Directory = Annotated[Path | None, flag("data-dir", "data directory of the hub (
 Broker = Annotated[str | None, flag("broker", "mqtt:// or mqtts:// URL of a broker (default: the hub's own)")]
 Database = Annotated[str | None, flag("database", "postgresql:// URL (default: the hub's own)")]
 SensorId = Annotated[str | None, flag("sensor", "sensor id, <source>/<id>")]
+ApiToken = Annotated[str | None, flag("api-token", "who has it may read; better in the environment than here")]
+Public = Annotated[bool | None, flag("public", "let everyone read who reaches the address")]
 SourceName = Annotated[str | None, flag("source", "only this source")]
 
 

@@ -14,9 +14,11 @@ from aggregates.migrate import migrate as migrate_store
 from aggregates.store import Store
 from hub.commands.common import (
     IMPOSSIBLE,
+    ApiToken,
     Broker,
     Database,
     Directory,
+    Public,
     app,
     broker_of,
     flag,
@@ -48,6 +50,8 @@ def up(
     mqtt_port: Annotated[int | None, flag("mqtt-port", "port of the built-in broker")] = None,
     http_host: Annotated[str | None, flag("http-host", "address of the HTTP side")] = None,
     http_port: Annotated[int | None, flag("http-port", "port of the HTTP side")] = None,
+    api_token: ApiToken = None,
+    public: Public = None,
     broker: Broker = None,
     database: Database = None,
     retention: Annotated[str | None, flag("retention", "keep readings this long, as 90d (default: for ever)")] = None,
@@ -60,7 +64,7 @@ def up(
     code = code_of(city) if city else None
     settings = settings_of(
         service=True, data_dir=data_dir, mqtt_host=mqtt_host, mqtt_port=mqtt_port, http_host=http_host,
-        http_port=http_port, broker=broker, database=database, retention=retention,
+        http_port=http_port, api_token=api_token, public=public, broker=broker, database=database, retention=retention,
     )  # fmt: skip
     stop = stop_signals()
     with EmbeddedHub(settings) as hub:

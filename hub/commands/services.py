@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from hub.commands.common import IMPOSSIBLE, Broker, Database, Directory, app, flag, settings_of, stop_signals
+from hub.commands.common import (
+    IMPOSSIBLE,
+    ApiToken,
+    Broker,
+    Database,
+    Directory,
+    Public,
+    app,
+    flag,
+    settings_of,
+    stop_signals,
+)
 from hub.output import errors
 
 Kafka = Annotated[str | None, flag("kafka", "Kafka servers, host:port[,host:port]")]
@@ -101,6 +112,8 @@ def serve_command(
     database: Database = None,
     http_host: Annotated[str | None, flag("http-host", "address of the HTTP side")] = None,
     http_port: Annotated[int | None, flag("http-port", "port of the HTTP side")] = None,
+    api_token: ApiToken = None,
+    public: Public = None,
     data_dir: Directory = None,
 ) -> None:
     """
@@ -110,7 +123,10 @@ def serve_command(
     """
     from hub.distributed import serve
 
-    settings = settings_of(service=True, database=database, http_host=http_host, http_port=http_port, data_dir=data_dir)
+    settings = settings_of(
+        service=True, database=database, http_host=http_host, http_port=http_port, api_token=api_token, public=public,
+        data_dir=data_dir,
+    )  # fmt: skip
     stop = stop_signals()
     with serve(settings) as server:
         errors.print(f"ready  http {server.url}")
