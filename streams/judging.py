@@ -31,6 +31,7 @@ from streams.rulebook import Rule, RuleBook
 from streams.settling import already_said, by_subject, lookback, only_new, task_of
 from streams.windows import WINDOW_US
 
+FOREVER = 250_000_000_000_000_000  # us, a stamp that the database still takes
 _REACH = 24  # windows beyond the last change that are looked at before all are
 
 
@@ -175,8 +176,10 @@ class Judge:
         until: datetime,
     ) -> int:
         """Make the alerts of one rule and some subjects equal to what their windows around a span say."""
-        limit, clock = microseconds(until), microseconds(now)
-        kept = near(tx, [rule.name], first - lookback(rule), clock + 1, subjects)
+        clock = microseconds(now)
+        kept = near(tx, [rule.name], first - lookback(rule), FOREVER, subjects)
+        # A batch that is read again was received long ago: what was judged since has ended too.
+        limit = max([microseconds(until), *(one.judged for one in kept)])
         tasks = {one: task_of(rule, one, mine, first) for one, mine in by_subject(kept, subjects).items()}
         changes: list[Change] = []
         for end in dict.fromkeys((min(limit, last + _REACH * rule.length * 1_000_000), limit)):

@@ -1,24 +1,36 @@
 """Alerts in the store: the same whatever the order, batching, redelivery or restart, and said once."""
 
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import pandas as pd
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from aggregates.store import Store
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
+from streams.alerts import COLUMNS, replay
 from streams.days import load_days
 from streams.judging import Judge
 from streams.pipeline import Pipeline
+from streams.rollup import roll_up
 from streams.rulebook import RuleBook, load_rules
-from tests.databases import ZONE
+from streams.ticking import Ticker
+from tests.databases import ZONE, fresh_database, truncate
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 RULES = """
 [defaults]
 quantity = "no2"
@@ -114,3 +126,179 @@ def test_five_minutes_raise_and_clear_with_hysteresis(database: str, store: Stor
     assert asked(database, SENT) == [(kind, to) for kind in ("raised", "cleared") for to in ("mail", "page")]
     ((windows,),) = asked(database, "SELECT windows FROM alert_transition WHERE kind = 'raised'")
     assert [(one["value"], one["coverage"], one["level"]) for one in windows] == [(15, 1, "5m"), (10, 1, "5m")]
+
+
+def test_hours_and_days_are_judged_by_the_roll_up(database: str, store: Store, judge: Judge) -> None:
+    """An hour is judged once it is rolled up; a day once it is over, though no reading of its last hour came."""
+    night = datetime(2024, 3, 3, 23, tzinfo=UTC)  # midnight in UTC+1
+    deliver(store, judge, hours([60, 120, 90, 70, *[60] * 19, None], night), night + timedelta(hours=24))
+    roll_up(store, night + timedelta(hours=23, minutes=30), judge=judge)
+    assert asked(database, ALERTS) == [
+        ("hour", "luchtmeetnet/b", "cleared", night + HOUR, night + 4 * HOUR, False, False),
+    ]
+    ((text,),) = asked(database, "SELECT text FROM alert_transition WHERE kind = 'raised'")
+    assert text == "120 ug/m3, threshold 100"
+    ticker = Ticker(judge, ZONE)
+    for now in (night + timedelta(hours=23, minutes=30), night + timedelta(hours=24, minutes=5)):
+        roll_up(store, now, judge=judge)
+        ticker.tick(store, now)
+        ticker = Ticker(judge, ZONE)  # a restart forgets nothing
+    assert asked(database, "SELECT state, since, until, value FROM alert WHERE rule = 'day'") == [
+        ("raised", night, None, pytest.approx(64.348, abs=1e-3)),
+    ]
+
+
+def test_late_data_withdraw_and_raise_in_retrospect(database: str, store: Store, judge: Judge) -> None:
+    """A correction takes an alert back and says so; hours that come days late raise late, and tell nobody."""
+    deliver(store, judge, hours([120]), START + 2 * HOUR)
+    roll_up(store, START + 2 * HOUR, judge=judge)
+    corrected = [reading._replace(version=9, value=20.0) for reading in hours([120])]
+    deliver(store, judge, corrected, START + 3 * HOUR)
+    roll_up(store, START + 3 * HOUR, judge=judge)
+    deliver(store, judge, hours([150, 10], START - 72 * HOUR), START + 4 * HOUR)
+    roll_up(store, START + 4 * HOUR, judge=judge)
+    old = START - 72 * HOUR
+    assert asked(database, ALERTS) == [
+        ("hour", "luchtmeetnet/b", "cleared", START, START, False, True),
+        ("hour", "luchtmeetnet/b", "cleared", old, old + 2 * HOUR, True, False),
+    ]
+    assert [row[1] for row in asked(database, SAID)] == ["raised", "cleared", "raised", "cleared"]
+    assert [kind for kind, channel in asked(database, SENT) if channel == "mail"] == ["raised", "cleared"]
+
+
+def test_a_window_that_is_not_valid_is_not_judged(database: str, store: Store, judge: Judge) -> None:
+    """Half an hour of high values raises nothing; an open alert that nothing can be said of says so, and is cleared."""
+    half = [Reading("stadspuls/c", "", "no2", 60, START + at * MINUTE, 500.0) for at in range(30)]
+    deliver(store, judge, [*half, *hours([150])], START + 2 * HOUR)
+    roll_up(store, START + 2 * HOUR, judge=judge)
+    assert [row[:3] for row in asked(database, ALERTS)] == [("hour", "luchtmeetnet/b", "raised")]
+    for later in (8 * HOUR, 60 * HOUR):
+        Ticker(judge, ZONE).tick(store, START + later)
+    assert [row[1:3] for row in asked(database, SAID)] == [
+        ("raised", START + HOUR),
+        ("cannot_judge", START + 7 * HOUR),
+        ("cleared", START + 49 * HOUR),
+    ]
+    ((text,),) = asked(database, "SELECT text FROM alert_transition WHERE kind = 'cannot_judge'")
+    assert text == "nothing that could be judged since 2024-03-04 09:00 UTC"
+
+
+def test_kill_9_neither_loses_nor_repeats_a_transition(database: str, postgres: str, tmp_path: Path) -> None:
+    """A process that is killed again and again, and starts anew from its first batch, says what one says that lives."""
+    (tmp_path / "own.toml").write_text(RULES)
+    dice = Random(7)
+    for _ in range(6):
+        with subprocess.Popen(fed(database, tmp_path), stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(dice.uniform(0.02, 0.4))
+            process.kill()
+    subprocess.run(fed(database, tmp_path), check=True, stdout=subprocess.DEVNULL)
+    with fresh_database(postgres) as undisturbed:
+        subprocess.run(fed(undisturbed, tmp_path), check=True, stdout=subprocess.DEVNULL)
+        for question in (ALERTS, SAID, SENT):
+            found = sorted(asked(database, question), key=str)
+            assert found == sorted(asked(undisturbed, question), key=str)
+        assert len(found) > 10
+
+
+def fed(url: str, rules: Path) -> list[str]:
+    """The command of a process that feeds a database."""
+    return [sys.executable, "-m", "tests.alertfeed", url, str(rules)]
+
+
+@pytest.fixture(scope="module")
+def emptied(postgres: str) -> Iterator[str]:
+    """One database for all examples of a property; each begins with empty tables."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+def empty(url: str) -> None:
+    """Forget readings and alerts."""
+    truncate(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("TRUNCATE alert, alert_transition, outbox, alert_clock")
+
+
+TRUTH = "SELECT rule, subject, since, until, worst, value, state FROM alert WHERE NOT withdrawn ORDER BY 1, 2, 3"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_order_batching_and_redelivery_do_not_matter(emptied: str, book: RuleBook, data: st.DataObject) -> None:
+    """The same readings in any order, in any batches, some twice, leave the alerts that all at once leave."""
+    judge = Judge(book, load_days(ZONE))
+    number = st.sampled_from([None, 10.0, 25.0, 25.0, 40.0, 90.0, 120.0, 15.0])
+    readings = speeds(data.draw(st.lists(number, min_size=4, max_size=14)))
+    readings += hours(data.draw(st.lists(number, min_size=2, max_size=14)))
+    now = START + timedelta(hours=18)
+    found = []
+    for pieces in ([readings], data.draw(dealt(readings))):
+        empty(emptied)
+        with closing(Store(emptied)) as store:
+            for piece in pieces:
+                deliver(store, judge, piece, now)
+                roll_up(store, now, judge=judge)
+            Ticker(judge, ZONE).tick(store, now)
+        found.append(asked(emptied, TRUTH))
+    assert found[1] == found[0]
+
+
+@st.composite
+def dealt(draw: st.DrawFn, readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Deal readings out to batches in any order, some of them twice; those of one sensor and start stay together."""
+    order = draw(st.permutations([*readings, *readings[:3]]))
+    cuts = sorted(draw(st.lists(st.integers(0, len(order)), max_size=6)))
+    return [piece for first, last in pairwise([0, *cuts, len(order)]) if (piece := order[first:last])]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0]), min_size=3, max_size=12), data=st.data())
+def test_in_order_every_batching_says_the_same(
+    emptied: str, book: RuleBook, values: list[float | None], data: st.DataObject
+) -> None:
+    """In order of time even the transitions are the same, be it window by window or several at once."""
+    judge = Judge(book, load_days(ZONE))
+    cuts = data.draw(st.lists(st.integers(1, len(values)), max_size=5).map(sorted))
+    found = []
+    for edges in ([0, len(values)], [0, *cuts, len(values)]):
+        empty(emptied)
+        with closing(Store(emptied)) as store:
+            for first, last in pairwise(edges):
+                piece = speeds(values[first:last], START + 5 * first * MINUTE)
+                if piece:
+                    deliver(store, judge, piece, START + 5 * last * MINUTE + MINUTE)
+        found.append((asked(emptied, TRUTH), asked(emptied, SAID)))
+    assert found[1] == found[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0, 19.0]), max_size=40))
+def test_replay_says_what_a_plain_loop_says(book: RuleBook, values: list[float | None]) -> None:
+    """`replay` against hysteresis and runs written down once more, naively."""
+    windows = pd.DataFrame(
+        [("vehicle_speed", "5m", "a", at * 300 * 10**6, (at + 1) * 300 * 10**6, value, 1.0, True, 1, 5, 0, 0, 0, 0)
+         for at, value in enumerate(values) if value is not None], columns=COLUMNS,
+    )  # fmt: skip
+    said = [(one.kind, one.about // (300 * 10**6)) for one in replay([book["jam"]], windows)]
+    assert [one for one in said if one[0] != "cannot_judge"] == list(naive(values))
+
+
+def naive(values: Sequence[float | None]) -> Iterator[tuple[str, int]]:
+    """Raise after two below 20 in a row, clear after two that are not below 30; gaps break runs of the first alone."""
+    slow = calm = 0
+    is_open = False
+    for at, value in enumerate(values, 1):
+        if value is None:
+            slow = 0
+        elif is_open:
+            calm = 0 if value < 30 else calm + 1
+            if calm == 2:
+                yield "cleared", at
+                is_open, slow = False, 0
+        else:
+            slow = slow + 1 if value < 20 else 0
+            if slow == 2:
+                yield "raised", at
+                is_open, calm = True, 0
