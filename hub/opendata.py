@@ -16,6 +16,8 @@ from aggregates.areas import Area as CbsArea
 from aggregates.areastore import boundary, load, parts, place_sensors
 from aggregates.cbs import Cbs, Unreachable
 from aggregates.inputs import Document, gather
+from aggregates.kwb import BadStatistics
+from aggregates.maps import BadMap
 from aggregates.store import Store, StoreError
 from hub.demo import Demo
 from hub.embedded import EmbeddedHub
@@ -98,8 +100,8 @@ class OpenCity:
                 except Unreachable as error:
                     self._tell("boundaries", f"could not be reached: {error}")
                     continue
-                self._keep(store, vintage, documents + self._statistics(cbs, vintage))
-                return boundary(store, self._code)
+                if self._keep(store, vintage, documents, self._statistics(cbs, vintage)):
+                    return boundary(store, self._code)
         return None
 
     def _statistics(self, cbs: Cbs, vintage: int) -> list[Document]:
@@ -109,12 +111,18 @@ class OpenCity:
             self._tell("statistics", f"could not be reached: {error}")
             return []
 
-    def _keep(self, store: Store, vintage: int, documents: list[Document]) -> None:
-        found = gather(documents, vintage, [self._code])
+    def _keep(self, store: Store, vintage: int, boundaries: list[Document], statistics: list[Document]) -> bool:
+        """Store a vintage, without statistics where those cannot be read; False where the boundaries cannot."""
+        try:
+            found = gather(boundaries + statistics, vintage, [self._code])
+        except (BadMap, BadStatistics) as error:
+            self._tell(f"{'statistics' if statistics else 'boundaries'} of {vintage}", f"cannot be read: {error}")
+            return bool(statistics) and self._keep(store, vintage, boundaries, [])
         origins = ", ".join(found.map_names), ", ".join(found.table_names)
         for part in load(store, vintage, parts([self._code], found.areas, found.statistics, found.map_title, *origins)):
             self._say(f"city   {part.name} of {self._code}, {vintage}, from {part.origin}")
         place_sensors(store)
+        return True
 
     def _look(self, gateways: Gateways) -> None:
         """Say what cannot be reached; simulate while nothing real has come, and no longer."""

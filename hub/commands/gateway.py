@@ -51,9 +51,9 @@ def gateway(
     Example: stadspuls gateway ndw luchtmeetnet --city GM0014
     """
     settings = settings_of(service=True, data_dir=data_dir, broker=broker, database=database, metrics_port=metrics_port)
-    _check(names)
+    where = _checked(names, city, bbox)
     address = broker_of(settings)
-    area = _area(settings, city, bbox)
+    area = _area(settings, where)
     stop = stop_signals()
     try:
         gateways = Gateways(plan(settings, list(dict.fromkeys(names)), address, area))
@@ -81,24 +81,24 @@ def _once(gateways: Gateways) -> None:
         raise typer.Exit(IMPOSSIBLE)
 
 
-def _check(names: list[str]) -> None:
+def _checked(names: list[str], city: str | None, bbox: str | None) -> Area | str | None:
+    """Give the box, the municipality's code, or None for the whole country; raises BadQuestion."""
     for name in names:
         if name not in NAMES:
             raise BadQuestion(f"gateway {name!r}, expected one of {', '.join(NAMES)}")
-
-
-def _area(settings: Settings, city: str | None, bbox: str | None) -> Area | None:
     if city and bbox:
         raise BadQuestion("--city and --bbox, expected one of them")
-    if bbox:
-        try:
-            return Area.box(bbox)
-        except ValueError as error:
-            raise BadQuestion(f"--bbox {error}") from error
-    if city:
-        running = running_hub(settings)
-        return municipality(settings, settings.database or (running.database if running else None), code_of(city))
-    return None
+    try:
+        return code_of(city) if city else Area.box(bbox) if bbox else None
+    except ValueError as error:
+        raise error if isinstance(error, BadQuestion) else BadQuestion(f"--bbox {error}") from error
+
+
+def _area(settings: Settings, where: Area | str | None) -> Area | None:
+    if not isinstance(where, str):
+        return where
+    running = running_hub(settings)
+    return municipality(settings, settings.database or (running.database if running else None), where)
 
 
 def code_of(city: str) -> str:
