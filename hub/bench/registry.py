@@ -16,6 +16,7 @@ from hub.bench.latency import latency
 from hub.bench.national import national
 from hub.bench.query import query
 from hub.bench.result import Result
+from hub.bench.workers import scale, worker
 from hub.bench.write import write
 from hub.settings import Settings
 
@@ -29,6 +30,8 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "latency": lambda settings, _: latency(settings),
         "query": lambda settings, _: query(settings),
         "archive": archive,
+        "worker": lambda settings, _: worker(settings),
+        "scale": lambda settings, _: scale(settings),
         "areas": lambda settings, _: areas(settings),
     }
 )
