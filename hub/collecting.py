@@ -11,8 +11,8 @@ from typing import Self
 
 import structlog
 
-from hub.distributed import topics
 from hub.embedded import SITES_FILE
+from hub.log import topics
 from hub.running import END_WITHIN
 from hub.servers import CannotStart
 from hub.service_metrics import Gauges, metrics

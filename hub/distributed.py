@@ -18,6 +18,7 @@ import structlog
 
 from aggregates.store import Store, StoreError
 from hub.http import HttpServer, application, served
+from hub.log import topics
 from hub.metrics import HubCollector
 from hub.rules import judge_of
 from hub.running import CLOSE_WITHIN, running
@@ -25,21 +26,11 @@ from hub.servers import CannotStart
 from hub.service_metrics import Gauges, metrics
 from hub.settings import Settings
 from hub.upkeep import Upkeep
-from ingest.topics import Topics, make_topics
+from ingest.topics import make_topics
 from streams.pipeline import Pipeline
 from streams.worker import Worker
 
 log = structlog.get_logger(__name__)
-
-
-def topics(settings: Settings) -> Topics:
-    """Give the log that the settings name; raises CannotStart when they name none."""
-    if not settings.kafka:
-        raise CannotStart("no Kafka named, expected --kafka host:port")
-    return Topics(
-        settings.kafka, settings.kafka_topic, settings.kafka_dead_letters,
-        partitions=settings.kafka_partitions, replicas=settings.kafka_replicas, access=settings.kafka_access,
-    )  # fmt: skip
 
 
 def database(settings: Settings) -> str:

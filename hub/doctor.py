@@ -6,6 +6,7 @@ What is wrong, if anything: versions, edition, connections, lags, the accounting
 
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from aggregates.store import Store, StoreError
 from hub.datadir import RunningHub
 from hub.settings import Settings, shown, sources_of
 from ingest.address import Address
+from ingest.slots import lost_slots
 
 LAG = 600.0  # s that a closed hour may wait for the roll-up
 
@@ -41,6 +43,8 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     else:
         yield from _database(database)
     yield from _broker(settings, running)
+    if settings.kafka:
+        yield from _log(settings, database)
 
 
 def _database(conninfo: str) -> Iterator[Finding]:
@@ -86,6 +90,27 @@ def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     else:
         text = f"its queue is in memory: all of it when killed, the oldest beyond {settings.broker_queue} messages"
         yield Finding("broker may lose", text)
+
+
+def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
+    """The log between collectors and workers: what waits on it, and whether it is the one that the database knows."""
+    from hub.log import NoAnswer, log_state, topics  # loads Kafka's client, which nothing else here needs
+
+    try:
+        with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
+            stored = {(topic, partition): position for topic, partition, position in store.rows("positions")}
+        now = log_state(topics(settings), stored)
+    except (StoreError, NoAnswer) as error:
+        yield Finding("log", f"Kafka at {settings.kafka}: {error}", False)
+        return
+    yield Finding("log", f"Kafka at {settings.kafka}, {now.partitions} partitions, {now.waiting} records wait", True)
+    for topic, partition in now.gone:
+        found = "ends before what the database has of it: another Kafka, or one that lost its log"
+        yield Finding(f"log {topic}/{partition}", found, False)
+    slots = settings.slots_dir or settings.data_dir / "slots"
+    lost = lost_slots(slots) if slots.is_dir() else []
+    text = f"a collector is gone and its queue is not: stadspuls collect --drain {lost[0]}" if lost else "none lost"
+    yield Finding("slots", text, not lost)
 
 
 def settings_table(settings: Settings) -> list[tuple[str, str, str]]:

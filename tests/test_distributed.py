@@ -82,6 +82,30 @@ class TestLine:
         assert worker.metric("stadspuls_work_lag") == 0
 
 
+class TestDoctor:
+    """What the doctor sees of the chain between broker and database."""
+
+    def test_what_waits_and_what_is_lost(self, hub: DistributedHub) -> None:
+        """Well: exit 0. Without its worker records wait; a killed collector and a log that is not the one are bad."""
+        well = hub.command("doctor")
+        assert well.returncode == 0, well.stdout
+        assert "0 records wait" in well.stdout
+        assert "none lost" in well.stdout
+        hub.workers[0].kill()
+        with sender(hub) as out:
+            out.publish("stadspuls/stadspuls/bridge", counts(0, 7))
+            out.flush()
+        until(lambda: "1 records wait" in hub.command("doctor").stdout)
+        hub.collectors[0].kill()
+        change(hub.database, "INSERT INTO log_position VALUES ('readings', 0, 1000000) "
+                             "ON CONFLICT (topic, partition) DO UPDATE SET position = 1000000")  # fmt: skip
+        ill = hub.command("doctor")
+        assert ill.returncode == 1
+        bad = [line for line in ill.stdout.splitlines() if "BAD" in line]
+        assert any("collect --drain 0" in line for line in bad), ill.stdout
+        assert any("readings/0" in line for line in bad), ill.stdout
+
+
 class TestPoison:
     """Promise 6, where it is the database that will not take a reading."""
 
