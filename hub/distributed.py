@@ -17,7 +17,7 @@ from functools import partial
 import structlog
 
 from aggregates.store import Store, StoreError
-from hub.http import HttpServer, application, served
+from hub.http import HttpServer, add_live_page, application, served
 from hub.log import topics
 from hub.metrics import HubCollector
 from hub.rules import judge_of
@@ -116,6 +116,7 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
     conninfo = database(settings)
     collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
     app = application(collector, lambda: {"ready": _answers(conninfo)}, served(settings, conninfo))
+    add_live_page(app, settings, dict, conninfo)
     server = HttpServer(app, settings.http_host, settings.http_port)
     with running(server, CLOSE_WITHIN):
         yield server

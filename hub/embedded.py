@@ -20,7 +20,7 @@ from aggregates.migrate import Edition, migrate
 from aggregates.store import Away, Store
 from hub.broker import BuiltInBroker
 from hub.datadir import DataDirectory
-from hub.http import HttpServer, application, served
+from hub.http import HttpServer, add_live_page, application, served
 from hub.metrics import HubCollector
 from hub.postgres import EmbeddedPostgres
 from hub.rules import judge_of
@@ -157,6 +157,7 @@ class EmbeddedHub:
             lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
         )
         app = application(collector, self.health, served(self._settings, self.database))
+        add_live_page(app, self._settings, self.health, self.database)
         self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
         undo.enter_context(running(self.http, CLOSE_WITHIN))
 

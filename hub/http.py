@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from aggregates.store import Store
 from hub.api.access import Access, Guard
 from hub.api.app import PREFIX, Served, api
 from hub.metrics import exposition
@@ -73,6 +74,14 @@ def served(settings: Settings, database: str) -> Served:
     return Served(database, settings.timezone, settings.api_patience, settings.api_connections, access)
 
 
+def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:
+    """Put the live page at `/`, behind every other route."""
+    from hub.live.mount import Live, mount  # takes a second to load, which no other command should pay
+
+    live = Live(settings.timezone, health, settings.map_tiles, settings.map_attribution)
+    mount(app, live, lambda: Store(database, application="stadspuls live"))
+
+
 class HttpServer:
     """One application on one port; raises CannotStart when the port is taken."""
 
@@ -85,7 +94,10 @@ class HttpServer:
             self._socket.close()
             raise CannotStart(f"http port {port} on {host} cannot be opened: {error.strerror}") from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", access_log=False))
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="on", access_log=False, timeout_graceful_shutdown=1
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
 
     def start(self) -> None:

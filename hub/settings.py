@@ -108,6 +108,8 @@ class Settings(BaseSettings):
     cbs_v3_url: str = Field("", description="host of CBS's tables (OData 3), empty: its own")
     pdok_url: str = Field("", description="host of PDOK's boundaries, empty: its own")
     gateway_timeout: PositiveFloat = Field(45.0, description="seconds a gateway waits for a host to say something")
+    map_tiles: str = Field("", description="tiles under the live map, https://.../{z}/{x}/{y}.png; empty: none")
+    map_attribution: str = Field("", description="who made those tiles, as their licence wants it said")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
 
