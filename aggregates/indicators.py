@@ -59,6 +59,8 @@ def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
     class `any` is the total of the others and is not added to them. Gives sensor_id, heavy, vehicles, share, windows.
     Raises Refused where no sensor tells classes apart.
     """
+    if classes.empty:
+        raise Refused("no windows of this quantity here, a share needs some")
     lanes = classes["channel"].str.partition("/")
     known = classes.assign(kind=lanes[2])[(lanes[2] != "any") & (lanes[2] != "")]
     if known.empty or not known["kind"].isin(heavy).any():

@@ -156,6 +156,7 @@ class TestLists:
         answer = get(client, "/indicators/panel-index")
         assert (answer.status_code, answer.headers["content-type"]) == (422, MEDIA)
         assert "a panel needs one" in answer.json()["detail"]
+        assert "a share needs some" in get(client, "/indicators/heavy-share", area="GM0014").json()["detail"]
 
     def test_health(self, client: httpx.Client) -> None:
         """How the hub is, in numbers."""

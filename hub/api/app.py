@@ -82,7 +82,7 @@ def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
     listed = resources(served.timezone)
     for resource in listed:
         _add(app, resource, insiders if resource.secret else readers, served.access)
-    _add_health(app, readers, health)
+    _add_health(app, readers, health, served.access)
     complete(app, listed, served.access)
     app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=[f"{PREFIX}/openapi.json"])
     app.add_middleware(
@@ -108,8 +108,8 @@ def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access) -> No
     app.get(resource.path, summary=resource.about, responses=responses(resource, access), response_class=Response)(give)
 
 
-def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]]) -> None:
-    @app.get("/health", summary="How the hub is.", responses=responses(None, Access()))
+def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]], access: Access) -> None:
+    @app.get("/health", summary="How the hub is.", responses=responses(None, access))
     def give_health() -> Health:
         with stores.lend() as store:
             now = state(store, datetime.now(UTC))

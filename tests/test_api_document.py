@@ -1,0 +1,59 @@
+"""The OpenAPI document: it is one, every resource is in it, and the API answers as it says, whatever it is asked."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from hub.api.access import Access
+from hub.api.resources import resources
+from tests.apis import filled, served, serving
+from tests.databases import fresh_database
+
+TOKEN = {"Authorization": "Bearer s3cret"}
+# Days that no calendar has, a range that ends before it begins, or a cursor made up: no schema says these are wrong.
+SANE = {"from": "2024-06-03", "to": "2024-06-05", "window": "1h", "baseTo": "2024-06-04", "area": "GM9901"}
+LEFT_OUT: list[Any] = [positive_data_acceptance]
+
+
+@pytest.fixture(scope="module")
+def address(postgres: str) -> Iterator[str]:
+    """The address of an API with a token, over a database with something of everything."""
+    with (
+        fresh_database(postgres) as url,
+        filled(url),
+        served(serving(url, access=Access("s3cret"))) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def document(address: str) -> BaseSchema:
+    """The document, as schemathesis reads it."""
+    return schemathesis.openapi.from_url(f"{address}/api/v1/openapi.json")
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("path", [*(one.path for one in resources("Europe/Amsterdam")), "/health"])
+def test_answers_as_documented(document: BaseSchema, path: str, mode: GenerationMode) -> None:
+    """No server error; no status, header, form or field that the document does not know; right or wrong input."""
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(case=document[path]["GET"].as_strategy(generation_mode=mode), sane=st.booleans())
+    def answers(case: schemathesis.Case[Any], sane: bool) -> None:
+        if sane and mode is GenerationMode.POSITIVE and case.query:
+            case.query.update({name: value for name, value in SANE.items() if name in case.query})
+            case.query.pop("cursor", None)
+        case.call_and_validate(headers=TOKEN, excluded_checks=LEFT_OUT, timeout=30)
+
+    try:
+        answers()
+    except Unsatisfiable:
+        assert (path, mode) == ("/health", GenerationMode.NEGATIVE), "nothing can be wrong about no parameters"
