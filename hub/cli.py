@@ -14,6 +14,7 @@ from aggregates.maps import BadMap
 from aggregates.query import BadQuestion
 from aggregates.store import StoreError
 from hub.commands import (  # noqa: F401 - each registers its commands
+    alerts,
     areas,
     ask,
     chaos,
@@ -32,8 +33,9 @@ from hub.settings import BadSettings
 from ingest.catalogue import BadCatalogue
 from ingest.readings import BadPayload
 from ingest.sender import BrokerRefused
+from streams.channels import BadChannels
 
-MISUSES = (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadPayload, BadStatistics, BadMap)
+MISUSES = (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadPayload, BadStatistics, BadMap, BadChannels)
 FAILURES = (CannotStart, StoreError, BrokerRefused, Unreachable, TimeoutError, OSError)
 
 

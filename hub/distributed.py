@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -29,6 +30,9 @@ from hub.upkeep import Upkeep
 from ingest.topics import make_topics
 from streams.pipeline import Pipeline
 from streams.worker import Worker
+
+if TYPE_CHECKING:
+    from streams.notifier import Notifier
 
 log = structlog.get_logger(__name__)
 
@@ -78,11 +82,15 @@ def _worker_numbers(worker: Worker) -> Gauges:
 
 @contextmanager
 def rollup(settings: Settings) -> Iterator[Upkeep]:
-    """`stadspuls rollup`: hours, days, retention and the nightly proof, by the one that holds the lock."""
+    """`stadspuls rollup`: hours, days, retention, the nightly proof and notifications, by who holds the locks."""
+    from hub.notifying import channels_file, notifier_of  # brings Apprise along, which no other service needs
+
+    notifier = notifier_of(channels_file(settings), lambda: database(settings), settings.timezone, None)
     store = Store(database(settings), application="stadspuls rollup")
     upkeep = LeadingUpkeep(store, settings.rollup_every, settings.grace, settings.retention,
                             judge=judge_of(settings, database(settings)), zone=settings.timezone)  # fmt: skip
     numbers: Gauges = {
+        **notifier.numbers(),
         "rollup_leads": ("1 while this is the one that rolls up", lambda: upkeep.leads),
         "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),
         "reconcile_differences": (
@@ -90,8 +98,14 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
             lambda: -1 if upkeep.differences is None else upkeep.differences,
         ),
     }
-    with metrics(settings, numbers, lambda: {"ready": upkeep.turns > 0, "leads": upkeep.leads}), running(upkeep):
+    health = partial(_rollup_health, upkeep, notifier)
+    with metrics(settings, numbers, health), running(upkeep), running(notifier):
         yield upkeep
+
+
+def _rollup_health(upkeep: "LeadingUpkeep", notifier: "Notifier") -> dict[str, object]:
+    ready = upkeep.turns > 0 and notifier.turns > 0
+    return {"ready": ready, "leads": upkeep.leads, "notifies": notifier.leads, "alerts_leave": notifier.healthy}
 
 
 class LeadingUpkeep(Upkeep):

@@ -7,7 +7,7 @@ What is wrong, if anything: versions, edition, connections, lags, the accounting
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ from hub.datadir import RunningHub
 from hub.settings import Settings, shown, sources_of
 from ingest.address import Address
 from ingest.slots import lost_slots
+from streams.operators import notifier_seen, open_alerts, outbox
 
+NOTIFIER_SEEN = timedelta(minutes=10)
 LAG = 600.0  # s that a closed hour may wait for the roll-up
 
 
@@ -62,6 +64,7 @@ def _database(conninfo: str) -> Iterator[Finding]:
         yield Finding("frozen days", str(now.frozen_days))
         yield from (Finding(*line) for line in state_lines(store))
         yield Finding("dead letters", str(now.dead_letters))
+        yield from _alerts(store)
         for line in balances(store):
             sums = f"{line.stored} stored + {line.duplicate} duplicate + {line.corrected} corrected"
             text = f"{line.received} received = {sums} + {line.rejected} rejected"
@@ -70,6 +73,22 @@ def _database(conninfo: str) -> Iterator[Finding]:
         yield Finding("database", str(error), False)
     finally:
         store.close()
+
+
+def _alerts(store: Store) -> Iterator[Finding]:
+    """Say what stands open, whether a notifier works, and which channel does not take its messages."""
+    now = datetime.now(UTC)
+    counts = ", ".join(f"{count} {severity}" for severity, count in open_alerts(store).items())
+    yield Finding("alerts open", counts)
+    seen = notifier_seen(store)
+    if seen is None:
+        yield Finding("notifier", "none has run yet")
+    else:
+        yield Finding("notifier", f"at work {(now - seen).total_seconds():.0f} s ago", now - seen < NOTIFIER_SEEN)
+    for one in outbox(store, now):
+        text = f"{one.waiting} waiting, {one.held} held by a silence, the oldest due for {one.oldest:.0f} s"
+        why = f": {one.last_error}" if one.last_error else ""
+        yield Finding(f"outbox {one.channel}", text + why, not one.stuck)
 
 
 def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from prometheus_client.registry import Collector as MetricsCollector
@@ -36,6 +36,9 @@ from ingest.sitetable import SiteTable
 from ingest.sources import subscriptions
 from streams.embedded import EmbeddedLog
 from streams.pipeline import Pipeline, Stopped
+
+if TYPE_CHECKING:
+    from streams.notifier import Notifier
 
 SITES_FILE = "ndw_sites.parquet"
 _SUBSCRIBED_WITHIN = 30.0  # s
@@ -67,6 +70,7 @@ class EmbeddedHub:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             directory = undo.enter_context(DataDirectory(self._settings.data_dir))
+            self.notifier = self._make_notifier()
             self.database = self._start_database(undo)
             self.broker = self._start_broker(undo)
             self.edition = self._migrate()
@@ -74,6 +78,7 @@ class EmbeddedHub:
             self.judge = judge_of(self._settings, self.database)
             self._start_line(undo)
             self._start_upkeep(undo)
+            undo.enter_context(running(self.notifier))
             self._start_http(undo)
             directory.announce(str(self.broker), self.database, self.http.url)
             self._undo = undo.pop_all()
@@ -83,6 +88,14 @@ class EmbeddedHub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    def _make_notifier(self) -> "Notifier":
+        """Make it before anything is started: channels that cannot work are refused at once."""
+        from hub.notifying import channels_file, notifier_of  # brings Apprise along, which only a hub needs
+
+        settings = self._settings
+        link = f"http://{settings.http_host}:{settings.http_port}"
+        return notifier_of(channels_file(settings), lambda: self.database, settings.timezone, link)
 
     def _start_database(self, undo: ExitStack) -> str:
         if self._settings.database:
@@ -187,6 +200,7 @@ class EmbeddedHub:
             "mqtt_messages_in_flight": ("messages taken and not acknowledged", lambda: self.receiver.in_flight),
             "mqtt_reconnects": ("times a connection to the broker came up again", lambda: self.receiver.reconnects),
             "readings_in_flight": ("readings on their way into the database", lambda: self.log.in_flight),
+            **self.notifier.numbers(),
             "reconcile_differences": (
                 "windows that differed at the last nightly proof, -1 before the first",
                 lambda: -1 if self.upkeep.differences is None else self.upkeep.differences,

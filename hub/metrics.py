@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from aggregates.health import balances, state
 from aggregates.store import Store, StoreError
+from streams.operators import Waiting, open_alerts, outbox
 
 OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
 
@@ -37,7 +38,7 @@ class HubCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Give every metric."""
         for name, (text, read) in self._gauges.items():
-            yield GaugeMetricFamily(f"stadspuls_{name}", text, value=read())
+            yield family(name, text, read())
         for collector in self._more:
             yield from collector.collect()
         try:
@@ -50,7 +51,9 @@ class HubCollector(Collector):
     def _stored(self) -> Iterable[Metric]:
         store = self._store()
         try:
-            accounting, now = balances(store), state(store, datetime.now(UTC))
+            clock = datetime.now(UTC)
+            accounting, now = balances(store), state(store, clock)
+            delivery = list(_delivery(outbox(store, clock), open_alerts(store)))
         finally:
             store.close()
         readings = CounterMetricFamily(
@@ -62,6 +65,7 @@ class HubCollector(Collector):
             for outcome in OUTCOMES:
                 readings.add_metric([balance.source, outcome], getattr(balance, outcome))
         yield readings
+        yield from delivery
         yield GaugeMetricFamily("stadspuls_dead_letters", "distinct dead letters kept", value=now.dead_letters)
         yield GaugeMetricFamily("stadspuls_rollup_marks", "marks of closed hours not rolled up", value=now.marks)
         yield GaugeMetricFamily(
@@ -69,6 +73,28 @@ class HubCollector(Collector):
         )
         yield GaugeMetricFamily("stadspuls_series", "series known", value=now.series)
         yield GaugeMetricFamily("stadspuls_sensors", "sensors known", value=now.sensors)
+
+
+def family(name: str, text: str, value: float) -> Metric:
+    """Make a metric of one number; a name that ends in `_total` is a counter."""
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    return kind(f"stadspuls_{name}", text, value=value)
+
+
+def _delivery(waiting: Sequence[Waiting], open_alerts: Mapping[str, int]) -> Iterable[Metric]:
+    """Give how many alerts stand open, and what of them still has to leave."""
+    alerts = GaugeMetricFamily("stadspuls_alerts_open", "alerts that are open", labels=["severity"])
+    for severity, count in open_alerts.items():
+        alerts.add_metric([severity], count)
+    yield alerts
+    length = GaugeMetricFamily("stadspuls_outbox_waiting", "transitions not delivered yet", labels=["channel"])
+    oldest = GaugeMetricFamily(
+        "stadspuls_outbox_oldest_seconds", "age of the oldest that no silence holds", labels=["channel"]
+    )
+    for one in waiting:
+        length.add_metric([one.channel], one.waiting)
+        oldest.add_metric([one.channel], one.oldest)
+    yield from (length, oldest)
 
 
 def exposition(collector: Collector) -> bytes:

@@ -5,25 +5,25 @@ A notifier from the settings: the file of channels read, every door opened, one 
 Apprise along, so it is loaded by those who need it only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from aggregates.store import Store
+from hub.settings import Settings
 from streams.annotate import open_door
 from streams.channels import FILE, BadChannels, Channels, read_channels
 from streams.delivery import Delivery
-from streams.messages import Voice
+from streams.messages import Voice, trial_message
 from streams.notifier import Notifier
 from streams.notify import Door
 
-Numbers = Mapping[str, tuple[str, Callable[[], float]]]
 
-
-def channels_file(named: Path | None, data_dir: Path) -> Path | None:
+def channels_file(settings: Settings) -> Path | None:
     """Give the file of channels: the one named, else the data directory's own where it has one."""
-    own = data_dir / FILE
-    return named or (own if own.exists() else None)
+    own = settings.data_dir / FILE
+    return settings.alert_channels or (own if own.exists() else None)
 
 
 def doors(path: Path, channels: Channels) -> dict[str, Door]:
@@ -37,23 +37,33 @@ def doors(path: Path, channels: Channels) -> dict[str, Door]:
     return found
 
 
-def notifier_of(path: Path | None, database: str, zone: str, link: str | None) -> Notifier:
-    """Make the notifier of a file of channels, of none where there is no file; `link` is where messages point to."""
+def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link: str | None) -> Notifier:
+    """
+    Make the notifier of a file of channels, of none where there is no file; `link` is where messages point to.
+
+    Raises BadChannels; nothing is connected to before it starts.
+    """
     channels = Channels() if path is None else read_channels(path)
     opened = {} if path is None else doors(path, channels)
     voices = {
         name: Voice(one.language, ZoneInfo(zone), channels.link or link) for name, one in channels.channels.items()
     }
     deliveries = {name: Delivery(name, one, opened[name], voices[name]) for name, one in channels.channels.items()}
-    return Notifier(lambda: Store(database, application="stadspuls notify"), channels, deliveries)
+    return Notifier(lambda: Store(database(), application="stadspuls notify"), channels, deliveries)
 
 
-def numbers(notifier: Notifier) -> Numbers:
-    """Give what a notifier counts, by name, for `/metrics`."""
-    lines = notifier.deliveries.values()
-    return {
-        "notify_leads": ("1 while this is the notifier that works", lambda: notifier.leads),
-        "notify_healthy": ("1 while alerts leave: no channel has failed for long", lambda: notifier.healthy),
-        "notify_delivered": ("transitions delivered by this process", lambda: sum(one.delivered for one in lines)),
-        "notify_failed": ("attempts that failed in this process", lambda: sum(one.failed for one in lines)),
-    }
+def send_test(settings: Settings, name: str, now: datetime) -> str:
+    """
+    Send a test through a channel and give its URL without secrets.
+
+    Raises BadChannels where there is no such channel, `streams.notify.Unsent` where it is not taken.
+    """
+    path = channels_file(settings)
+    if path is None:
+        raise BadChannels(f"no file of channels: expected --alert-channels, or {FILE} in {settings.data_dir}")
+    channels = read_channels(path)
+    if name not in channels.channels:
+        raise BadChannels(f"{path}: no channel {name!r}, expected one of {', '.join(channels.channels)}")
+    door = doors(path, channels)[name]
+    door.send(trial_message(now, ZoneInfo(settings.timezone), channels.link))
+    return door.shown

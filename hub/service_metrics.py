@@ -7,10 +7,11 @@ The numbers of one service for Prometheus: what it counts itself, without asking
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from hub.http import HttpServer, application
+from hub.metrics import family
 from hub.running import CLOSE_WITHIN, running
 from hub.settings import Settings
 
@@ -18,7 +19,7 @@ Gauges = Mapping[str, tuple[str, Callable[[], float]]]
 
 
 class ServiceCollector(Collector):
-    """What a service counts and what it shows, by name; a name that ends in `_total` is a counter."""
+    """What a service counts and what it shows, by name."""
 
     def __init__(self, numbers: Gauges) -> None:
         self._numbers = numbers
@@ -26,10 +27,7 @@ class ServiceCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Give every metric."""
         for name, (text, read) in self._numbers.items():
-            if name.endswith("_total"):
-                yield CounterMetricFamily(f"stadspuls_{name}", text, value=read())
-            else:
-                yield GaugeMetricFamily(f"stadspuls_{name}", text, value=read())
+            yield family(name, text, read())
 
 
 @contextmanager

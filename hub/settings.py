@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     rules: Directories = Field((), description="directories of your own alert rules")
     calendars: Directories = Field((), description="calendar files (TOML) in place of the shipped one")
     country: str = Field("NL", description="ISO code of the country whose public holidays count")
+    alert_channels: Path | None = Field(
+        None, description="file that says who is told of alerts; empty: channels.toml of the data directory, if any"
+    )
     in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
     in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
     batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
@@ -155,7 +158,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         "broker", "database", "retention", "broker_username", "broker_password", "kafka", "slots_dir", "kafka_ca",
-        "kafka_certificate", "kafka_key", "kafka_username", "kafka_password", "api_token", mode="before",
+        "kafka_certificate", "kafka_key", "kafka_username", "kafka_password", "api_token",
+        "alert_channels", mode="before",
     )  # fmt: skip
     @classmethod
     def _nothing(cls, value: object) -> object:
@@ -176,6 +180,13 @@ class Settings(BaseSettings):
         if value is not None and not re.match(r"postgres(ql)?://|\s*\w+\s*=", value):
             raise ValueError("expected postgresql://... or key=value pairs")
         return value
+
+    @field_validator("alert_channels")
+    @classmethod
+    def _file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.expanduser().is_file():
+            raise ValueError(f"no file {str(value)!r}")
+        return None if value is None else value.expanduser().absolute()
 
     @field_validator("timezone")
     @classmethod

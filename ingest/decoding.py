@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ingest.batch import Batch, DeadLetter, coded, columns, numbers
 from ingest.quantities import QUANTITIES
 from ingest.readings import BadPayload, Message, Reading, SensorFact, Status, microseconds
-from ingest.sources import OWN, source_of_sensor, source_of_topic
+from ingest.sources import OWN, is_news, source_of_sensor, source_of_topic
 
 PayloadFormat = Callable[[Message], Iterator[Reading | SensorFact]]
 
@@ -56,6 +56,8 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
     decoded: list[_Decoded] = []
     letters: list[DeadLetter] = []
     for message in messages:
+        if is_news(message.topic):  # the subscription to all sources brings the hub's own alerts along
+            continue
         try:
             decoded.append(_read(message))
         except Exception as error:

@@ -117,6 +117,16 @@ def source_of_sensor(sensor_id: str) -> str:
     return sensor_id.partition("/")[0]
 
 
+def is_news(topic: str) -> bool:
+    """
+    Tell whether a topic is one that the hub itself says something on: its alerts, retained for others to see.
+
+    >>> is_news("stadspuls/alerts/no2-alert/luchtmeetnet/NL10938"), is_news("stadspuls/ndw/A1")
+    (True, False)
+    """
+    return topic.startswith(f"{OWN}/alerts/")
+
+
 def subscriptions() -> list[str]:
     """Every topic filter that a collector subscribes to."""
     return [f"{OWN}/#", *("/".join(parts) for _, parts in _OWN_TOPICS)]

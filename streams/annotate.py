@@ -27,11 +27,16 @@ class GrafanaDoor:
         if not parts.hostname or not parts.username or parts.password:
             raise ValueError("grafana:// expected grafana://TOKEN@host[:port][/prefix]")
         path = parts.path.strip("/")
-        self.shown = f"{parts.scheme}://***@{parts.hostname}"
+        self._shown = f"{parts.scheme}://***@{parts.hostname}"
         self._face = GrafanaFace(
             auth=unquote(parts.username), host=parts.hostname, port=parts.port, protocol=_SCHEMES[parts.scheme],
             url_path_prefix=f"{path}/" if path else "", timeout=10.0,
         )  # fmt: skip
+
+    @property
+    def shown(self) -> str:
+        """The URL with its token masked."""
+        return self._shown
 
     def send(self, message: Message) -> None:
         """See `streams.notify.Door`."""

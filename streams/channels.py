@@ -29,6 +29,8 @@ FILE = "channels.toml"
 ALL = "operators"  # stands for every channel that is not `named_only`; what a rule names that names none
 SEVERITIES = ("info", "warning", "critical")
 
+DIGEST = "digest"  # named by a rule that is told of in the daily summaries alone
+
 Severity = Literal["info", "warning", "critical"]
 Kind = Literal["raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated"]
 KINDS: tuple[Kind, ...] = ("raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated")
@@ -139,8 +141,8 @@ def _known(path: Path, said: Mapping[str, Any]) -> None:
 
 def _channel(path: Path, name: str, said: object, environment: Mapping[str, str]) -> Channel:
     where = f"channel.{name}"
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name) or name == ALL:
-        raise BadChannels(f"{path}: {where}: expected a name of a-z, 0-9, - and _, at most 40, and not {ALL!r}")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name) or name in (ALL, DIGEST):
+        raise BadChannels(f"{path}: {where}: expected a name of a-z, 0-9, - and _, not {ALL!r} or {DIGEST!r}")
     channel = _converted(path, where, said, Channel)
     for key, wrong in _objections(channel):
         raise BadChannels(f"{path}: {where}.{key}: {wrong}")

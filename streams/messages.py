@@ -97,7 +97,7 @@ class Voice(NamedTuple):
         """Give the address of the page, of one alert where it is named."""
         if self.link is None:
             return None
-        return f"{self.link.rstrip('/')}/alerts" + ("" if alert is None else f"?alert={alert}")
+        return f"{self.link.rstrip('/')}/" + ("" if alert is None else f"?alert={alert}")
 
 
 _WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
@@ -195,6 +195,14 @@ def _data(row: Told, voice: Voice) -> dict[str, Any]:
 def zulu(moment: datetime) -> str:
     """Write a stamp in UTC with a Z, to the second."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def trial_message(now: datetime, zone: ZoneInfo, link: str | None) -> Message:
+    """Make a message that says that it is a test, shaped as an alert of a made-up rule."""
+    body = f"This is a test of Stadspuls, sent {now.astimezone(zone):%Y-%m-%d %H:%M %Z}. Nothing is wrong."
+    one = {"transition": 0, "alert": 0, "kind": "test", "rule": "test", "subject": "stadspuls/test", "severity": "info",
+           "since": zulu(now), "text": body, "page": link}  # fmt: skip
+    return Message(key=f"stadspuls-test-{now:%Y%m%dT%H%M%S}", title="[test] Stadspuls", body=body, data=(one,))
 
 
 class Standing(NamedTuple):

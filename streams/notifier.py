@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from aggregates.store import Store, StoreError
-from streams.channels import ALL, Channels
+from streams.channels import ALL, DIGEST, Channels
 from streams.delivery import KEPT, Delivery
 from streams.notify import ping
 
@@ -76,6 +76,17 @@ class Notifier:
         failing = [one.failing_since for one in self.deliveries.values() if one.failing_since is not None]
         return seen and all(since > now - _SICK for since in failing)
 
+    def numbers(self) -> Mapping[str, tuple[str, Callable[[], float]]]:
+        """Give what it counts, by name and with its meaning, for `/metrics`."""
+        lines = self.deliveries.values()
+        return {
+            "notify_leads": ("1 while this is the notifier that works", lambda: self.leads),
+            "notify_healthy": ("1 while alerts leave: no channel has failed for long", lambda: self.healthy),
+            "notify_delivered_total": ("transitions delivered", lambda: sum(one.delivered for one in lines)),
+            "notify_failed_total": ("attempts to deliver that failed", lambda: sum(one.failed for one in lines)),
+            "notify_heartbeats_total": ("heartbeats that were taken", lambda: self.heartbeats),
+        }
+
     def _loop(self, name: str, turn: Callable[[Store, datetime], bool], every: float) -> None:
         store = self._store()
         while not self._stop.wait(every):
@@ -105,6 +116,7 @@ class Notifier:
         everyone = [name for name, one in self._channels.channels.items() if not one.named_only]
         reason = "told to every channel" if everyone else "no channel is configured"
         store.rows("outbox_spread", everyone=ALL, channels=everyone, reason=reason)
+        store.rows("outbox_spread", everyone=DIGEST, channels=[], reason="told in the daily summary")
         if self._beaten is None or now >= self._beaten + _BEAT:
             self._escalate(store, now)
             names = sorted(self._channels.channels)

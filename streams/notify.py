@@ -36,7 +36,11 @@ class Unsent(Exception):  # noqa: N818 - what happened is the name
 
 
 class Door(Protocol):
-    """A way out."""
+    """A way out; `shown` is its URL without secrets."""
+
+    @property
+    def shown(self) -> str:
+        """The URL with its secrets masked."""
 
     def send(self, message: Message) -> None:
         """Hand a message over; raises Unsent when it was not taken."""

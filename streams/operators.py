@@ -4,6 +4,7 @@ What operators do with alerts: list them, see to one, silence some; `hub.command
 Everything is one statement or one transaction. `streams.delivery` tells others of it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from aggregates.store import Store, Transaction
+from streams.channels import SEVERITIES
 from streams.silences import Silence, weekly
 
 COLUMNS = (
@@ -48,15 +50,20 @@ def silence(
     reason: str, now: datetime,
 ) -> int:  # fmt: skip
     """Make a silence and give its number; raises ValueError for windows or a span that cannot be."""
-    for text in windows:
-        weekly(text)
-    if last is not None and last <= first:
-        raise ValueError(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
+    check_silence(first, last, windows)
     ((number,),) = store.rows(
         "silence_make", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
         recurrence=msgspec.json.encode(windows).decode() if windows else None,
     )  # fmt: skip
     return int(number)
+
+
+def check_silence(first: datetime, last: datetime | None, windows: Sequence[str]) -> None:
+    """Raise ValueError for weekly windows that cannot be read, or a span that has no length."""
+    for text in windows:
+        weekly(text)
+    if last is not None and last <= first:
+        raise ValueError(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
 
 
 def silences(source: Store | Transaction, now: datetime, *, everything: bool = False) -> list[Silence]:
@@ -106,6 +113,12 @@ class Waiting(msgspec.Struct, frozen=True):
 def outbox(store: Store, now: datetime) -> list[Waiting]:
     """Say how delivery stands, a line for each channel that something waits for."""
     return [Waiting(*row) for row in store.rows("outbox_state", now=now)]
+
+
+def open_alerts(store: Store) -> dict[str, int]:
+    """Count the alerts that are open, by severity, the three always named."""
+    found = dict(store.rows("alerts_open"))
+    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
 
 
 def notifier_seen(store: Store) -> datetime | None:

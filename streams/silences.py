@@ -25,6 +25,10 @@ class Weekly(NamedTuple):
     begin: time
     end: time
 
+    def __str__(self) -> str:
+        days = ",".join(DAYS[day] for day in sorted(self.days))
+        return f"{'daily' if len(self.days) == 7 else days} {self.begin:%H:%M}-{self.end:%H:%M}"
+
     def end_of(self, moment: datetime) -> datetime | None:
         """Give the end of the window that a local moment lies in."""
         for day in (moment.date() - _DAY, moment.date()):

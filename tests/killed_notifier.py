@@ -73,7 +73,7 @@ class Watched:
     """A door that says when something goes through."""
 
     def __init__(self, door: Door, killer: Killer) -> None:
-        self._door, self._killer = door, killer
+        self._door, self._killer, self.shown = door, killer, door.shown
 
     def send(self, message: Message) -> None:
         """See `streams.notify.Door`."""

@@ -269,3 +269,10 @@ def test_fact_that_no_catalogue_takes_is_a_dead_letter(fact: bytes) -> None:
     batch = decode([Message("stadspuls/stadspuls/a", payload, datetime(2026, 1, 2, tzinfo=UTC))])
     assert (len(batch), len(batch.dead_letters), batch.sensors) == (0, 1, ())
     batch.dead_letters[0].reason.encode()
+
+
+def test_own_alerts_are_no_readings() -> None:
+    """What the hub says of alerts comes back on its own subscription, and is neither reading nor dead letter."""
+    news = Message("stadspuls/alerts/no2-alert/ndw/A1", b'{"kind": "raised"}', datetime(2024, 6, 1, tzinfo=UTC))
+    batch = decode([news])
+    assert (batch.readings.num_rows, batch.dead_letters) == (0, ())
