@@ -22,6 +22,7 @@ from hub.commands import (  # noqa: F401 - each registers its commands
     gateway,
     grafana,
     keep,
+    rules,
     run,
     services,
 )
