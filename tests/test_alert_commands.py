@@ -63,6 +63,42 @@ class TestList:
         assert "412" in text
 
 
+class TestRules:
+    """`alerts rules` and `alerts test`."""
+
+    def test_a_line_for_each_rule(self, run: Run, tmp_path: Path) -> None:
+        """Name, quantity, level and thresholds of shipped rules and one's own, without a hub."""
+        (tmp_path / "own.toml").write_text(
+            '[[rule]]\nname = "mine"\ntitle = "Mine"\nquantity = "no2"\nlevel = "5m"\nraise = 90\nclear = 70\n'
+        )
+        done = run("alerts", "rules", f"--rules={tmp_path}", "--format=json")
+        rows = {one["name"]: one for one in json.loads(done.stdout)}
+        assert (rows["mine"]["quantity"], rows["mine"]["level"], rows["mine"]["raise"], rows["mine"]["clear"]) == (
+            "no2", "5m", "> 90", "70",
+        )  # fmt: skip
+        assert rows["eu2008-no2-alert"]["windows"] == 3
+        lines = run("alerts", "rules").stdout.splitlines()
+        assert any(line.split()[:5] == ["eu2008-no2-alert", "no2", "1h", ">", "400"] for line in lines)
+
+    def test_rule_that_cannot_work(self, run: Run, tmp_path: Path) -> None:
+        """A rule file that cannot work is refused with file, rule, key and reason."""
+        (tmp_path / "own.toml").write_text(
+            '[[rule]]\nname = "mine"\ntitle = "x"\nquantity = "no2"\nlevel = "2h"\nraise = 9'
+        )
+        done = run("alerts", "rules", f"--rules={tmp_path}")
+        assert done.returncode in (2, 3)
+        assert "own.toml: rule 'mine': level" in done.stderr
+
+    def test_replays_nothing(self, run: Run, filled: str) -> None:
+        """A range without windows raises nothing and is no error; an unknown rule and a wrong range are exit 2."""
+        span = ("--from=2023-01-01", "--to=2023-02-01", f"--database={filled}")
+        done = run("alerts", "test", "eu2008-no2-alert", *span, "--format=json")
+        assert (done.returncode, done.stdout.strip()) == (0, "[]")
+        assert "would have been raised 0 times" in done.stderr
+        assert run("alerts", "test", "nope", *span).returncode == 2
+        assert run("alerts", "test", "eu2008-no2-alert", "--from=2024-01-01", "--to=2023-01-01").returncode == 2
+
+
 class TestAck:
     """`alerts ack`."""
 

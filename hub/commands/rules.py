@@ -21,8 +21,8 @@ from streams.replaying import replay_stored
 from streams.rulebook import Rule
 
 Rules = Annotated[str | None, flag("rules", "directory of your own rules")]
-_COLUMNS = ["name", "quantity", "level", "raise", "clear", "unit", "windows", "statistic", "severity", "channels", "pack",
-            "first", "last", "title", "source"]  # fmt: skip
+_COLUMNS = ["name", "quantity", "level", "raise", "clear", "unit", "windows", "statistic", "severity", "channels",
+            "pack", "first", "last", "title", "source"]  # fmt: skip
 _BRIEF = 10  # of these columns in the table
 
 
