@@ -100,8 +100,8 @@ class TestHelp:
     def test_commands_of_the_contract_exist(self) -> None:
         """Scripts of users depend on these names."""
         promised = {"up", "publish", "query", "sensors import", "sensors list", "dead-letters list",
-                    "dead-letters replay", "reconcile", "maintain", "migrate", "doctor", "alerts list", "alerts ack", "alerts rules", "alerts test",
-                    "alerts silence", "alerts send-test"}  # fmt: skip
+                    "dead-letters replay", "reconcile", "maintain", "migrate", "doctor", "alerts list", "alerts ack",
+                    "alerts rules", "alerts test", "alerts silence", "alerts send-test"}  # fmt: skip
         assert promised <= COMMANDS.keys()
 
 
