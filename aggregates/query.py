@@ -34,7 +34,7 @@ from aggregates.chosen import (
 )
 from aggregates.store import Store, Transaction
 from ingest.quantities import QUANTITIES
-from ingest.readings import microseconds
+from ingest.readings import microseconds, utc
 
 __all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Page", "Question", "ask", "latest", "page", "tables"]
 
@@ -138,9 +138,11 @@ def latest(store: Store, question: Question) -> pa.Table:
     A sensor without any has no row. Let the range end a window before now for windows that are over. Columns and errors
     as of `tables`; of an area, what stands in it now.
     """
+    asked = {"first": question.first, "last": question.last, "channels": question.channels}
     with store.transaction(snapshot=True) as tx:
         lines, area = _lines(tx, question)
-        rows = _fetch(tx, replace(question, area=None), {}, "latest")(lines.series)
+        newest = tx.numbers("newest", NEWEST, _tables(question), series=lines.series.tolist(), **asked)
+        rows = _windows_at(tx, question, newest) if len(newest) else np.empty(0, WINDOW)
         return _table(rows[np.argsort(lines.places(rows["series"]))], lines, question, area)
 
 
@@ -161,6 +163,7 @@ WINDOW = np.dtype([
     ("coverage", "f8"), ("readings", "i4"), ("nothing", "i4"), ("flagged", "i4"), ("failed", "i4"), ("warned", "i4"),
     ("revision", "i4"), ("status", "i2"), ("valid", "?"),
 ])  # fmt: skip
+NEWEST = np.dtype([("series", "i4"), ("start", "i8")])
 _NUMBERS = ("value", "estimate", "minimum", "maximum", "readings", "nothing", "flagged", "failed", "warned", "coverage",
             "valid", "revision")  # fmt: skip
 
@@ -177,19 +180,29 @@ def _lines(tx: Transaction, question: Question) -> tuple[Lines, dict[str, Any]]:
     return found, area
 
 
-def _fetch(tx: Transaction, question: Question, area: dict[str, Any], statement: str = "windows") -> Fetch:
-    of = {
-        "view": f"{'aggregate' if question.channels else 'sensor'}_{question.window}",
-        "table": f"window_{question.window}",
-    }
-    asked = {
-        "first": question.first,
-        "last": question.last,
-        "coverage": question.coverage,
-        "channels": question.channels,
-    }
-    name = "windows_in_area" if area else statement
-    return lambda series: tx.numbers(name, WINDOW, of, series=series.tolist(), **asked, **area)
+def _tables(question: Question) -> dict[str, str]:
+    kind = "aggregate" if question.channels else "sensor"
+    return {"view": f"{kind}_{question.window}", "table": f"window_{question.window}"}
+
+
+def _fetch(tx: Transaction, question: Question, area: dict[str, Any]) -> Fetch:
+    statement, of = "windows_in_area" if area else "windows", _tables(question)
+    asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
+    return lambda series: tx.numbers(statement, WINDOW, of, series=series.tolist(), **asked)
+
+
+def _windows_at(tx: Transaction, question: Question, newest: NDArray[Any]) -> NDArray[Any]:
+    """The windows that begin then: together where most of them do, the others one by one."""
+    starts, counts = np.unique(newest["start"], return_counts=True)
+    moment = utc(starts[counts.argmax()])
+    most = newest["start"] == microseconds(moment)
+    at_once = replace(question, area=None, first=moment, last=moment + timedelta(microseconds=1))
+    others = newest[~most]
+    rest = tx.numbers(
+        "windows_at", WINDOW, _tables(question), series=others["series"].tolist(),
+        start=[utc(start) for start in others["start"]], coverage=question.coverage,
+    )  # fmt: skip
+    return np.concatenate([_fetch(tx, at_once, {})(newest["series"][most]), rest])
 
 
 def _table(rows: NDArray[Any], lines: Lines, question: Question, area: dict[str, Any]) -> pa.Table:
