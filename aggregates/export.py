@@ -36,11 +36,17 @@ class Origin:
 def origins(store: Store, vintage: int, quantity: str | None = None) -> list[Origin]:
     """Name the suppliers of the areas and statistics of a vintage, and of a quantity measured in them."""
     named = [name for (name,) in store.rows("area_sources", vintage=vintage, quantity=quantity)]
-    found = [
-        Origin(name, SOURCES[name].title, SOURCES[name].licence, None, SOURCES[name].commercial_use) for name in named
-    ]
+    found = [supplier(name) for name in named]
     loads = {(row[3], row[5]) for row in store.rows("area_loads", vintage=vintage)}
     return found + [Origin("cbs", title, licence, vintage) for title, licence in sorted(loads)]
+
+
+def supplier(name: str) -> Origin:
+    """Name the supplier of a source's readings; one that is in no registry has told no licence."""
+    source = SOURCES.get(name)
+    if source is None:
+        return Origin(name, name, "unknown", None, False)
+    return Origin(name, source.title, source.licence, None, source.commercial_use)
 
 
 def check_open(found: Iterable[Origin]) -> None:
@@ -52,7 +58,7 @@ def check_open(found: Iterable[Origin]) -> None:
 
 def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) -> int:
     """Write figures as Parquet below `out`/vintage=/quantity=/level=/; give the number of files."""
-    note = _note(found)
+    note = note_of(found)
     count = 0
     for (vintage, quantity, level), part in figures.groupby(["vintage", "quantity", "level"], observed=True):
         folder = out / f"vintage={vintage}" / f"quantity={quantity}" / f"level={level}"
@@ -67,7 +73,7 @@ def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) ->
 def export_areas(areas: list[dict[str, Any]], found: Iterable[Origin], out: Path, form: str) -> Path:
     """Write areas with their statistics as `areas.geojson` or, GeoParquet, `areas.parquet`; give the path."""
     out.mkdir(parents=True, exist_ok=True)
-    note = _note(found)
+    note = note_of(found)
     rows = [{name: one[name] for name in _AREA} | (one["statistics"] or {}) for one in areas]
     shapes = [one["geometry"] for one in areas]
     (out / "_SOURCES.json").write_text(note, encoding="utf-8")
@@ -91,7 +97,8 @@ def export_areas(areas: list[dict[str, Any]], found: Iterable[Origin], out: Path
 _AREA = ("vintage", "code", "level", "name", "municipality", "derived", "sensors")
 
 
-def _note(found: Iterable[Origin]) -> str:
+def note_of(found: Iterable[Origin]) -> str:
+    """Write suppliers as JSON."""
     return json.dumps([{name: getattr(one, name) for name in Origin.__slots__} for one in found], ensure_ascii=False)
 
 

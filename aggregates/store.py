@@ -140,12 +140,15 @@ class Transaction:
         """
         Run a statement whose columns are those of `layout`, none of them ever null, and give its rows.
 
-        `of` names the tables and views for which `<name>` stands in the statement.
-        Stamps are microseconds since 1970. COPY hands over rows as bytes: no Python object is made of any value.
+        One column is `start`; stamps are microseconds since 1970. `of` names the tables and views for which `<name>`
+        stands in the statement. The database packs a month of rows into one value: neither side handles single rows,
+        and no Python object is made of any number.
         """
         text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
-        with self._connection.cursor().copy(f"COPY ({text}) TO STDOUT (FORMAT BINARY)", parameters) as copy:
-            return rows_of(b"".join(copy), layout)
+        packed = _statement("packed").replace("<statement>", text)
+        # Not prepared: as in `frame`.
+        cursor = self._connection.execute(packed, parameters, binary=True, prepare=False)
+        return unpacked(b"".join(data for (data,) in cursor), layout)
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
         """Run a statement as `frame` does, and give its rows `size` at a time; the database keeps the others."""
@@ -182,27 +185,6 @@ class Transaction:
         return True
 
 
-def rows_of(data: bytes, layout: np.dtype[Any]) -> NDArray[Any]:
-    """
-    Read what `binary_rows` writes, where no value is null; raises ValueError where the columns are not those expected.
-
-    >>> rows_of(binary_rows(np.array([(7,)], dtype=[("series", "i4")])), np.dtype([("series", "i4")])).tolist()
-    [(7,)]
-    """
-    wire = _wire(layout)
-    count, rest = divmod(len(data) - len(_HEADER) - len(_TRAILER), wire.itemsize)
-    found = np.frombuffer(data, wire, count, len(_HEADER))
-    sizes = [layout[name].itemsize for name in layout.names or ()]
-    if rest or (count and [int(found[0][f"{name} size"]) for name in layout.names or ()] != sizes):
-        raise ValueError(
-            f"{len(data)} bytes of COPY, expected rows of {wire.itemsize} bytes: a null, or another column"
-        )
-    rows = np.empty(count, layout)
-    for name in layout.names or ():
-        rows[name] = found[name] + EPOCH_2000 if name in _STAMPS else found[name]
-    return rows
-
-
 def binary_rows(rows: NDArray[Any]) -> bytes:
     """
     Write a structured array in PostgreSQL's binary COPY format; NaN is NULL, stamps are microseconds since 1970.
@@ -211,7 +193,7 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
     '00010000000400000007ffff'
     """
     names = rows.dtype.names or ()
-    layout = _wire(rows.dtype)
+    layout = np.dtype([("fields", ">i2"), *(part for name in names for part in _wire_field(rows.dtype, name))])
     wire = np.empty(len(rows), layout)
     wire["fields"] = len(names)
     kept: NDArray[np.bool_] | None = None
@@ -225,12 +207,7 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
             kept = np.ones((len(rows), layout.itemsize), dtype=bool) if kept is None else kept
             kept[null, offset : offset + size] = False
     body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
-    return _HEADER + (wire.tobytes() if kept is None else body[kept].tobytes()) + _TRAILER
-
-
-def _wire(layout: np.dtype[Any]) -> np.dtype[Any]:
-    """A row as PostgreSQL's binary COPY has it: the number of fields, then each with its size before it."""
-    return np.dtype([("fields", ">i2"), *(part for name in layout.names or () for part in _wire_field(layout, name))])
+    return _HEADER + (wire.tobytes() if kept is None else body[kept].tobytes()) + b"\xff\xff"
 
 
 def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
@@ -239,7 +216,26 @@ def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
 
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_TRAILER = b"\xff\xff"
+
+
+def unpacked(data: bytes, layout: np.dtype[Any]) -> NDArray[Any]:
+    """
+    Read the rows that PostgreSQL's `record_send` wrote: a count of columns, then each with its type and size before it.
+
+    Raises ValueError where the columns are not those of `layout`, or one is null.
+    """
+    names = layout.names or ()
+    fields = [part for name in names for part in ((f"{name} type", ">i4"), *_wire_field(layout, name))]
+    wire = np.dtype([("fields", ">i4"), *fields])
+    if len(data) % wire.itemsize:
+        raise ValueError(f"{len(data)} bytes, expected rows of {wire.itemsize}: a null, or other columns than {names}")
+    found = np.frombuffer(data, wire)
+    if any(found[f"{name} size"][:1].tolist() not in ([], [layout[name].itemsize]) for name in names):
+        raise ValueError(f"columns of other sizes, expected those of {layout}")
+    rows = np.empty(len(found), layout)
+    for name in names:
+        rows[name] = found[name] + EPOCH_2000 if name in _STAMPS else found[name]
+    return rows
 
 
 @cache

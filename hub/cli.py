@@ -18,6 +18,7 @@ from hub.commands import (  # noqa: F401 - each registers its commands
     areas,
     ask,
     chaos,
+    export,
     figures,
     gateway,
     grafana,

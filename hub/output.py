@@ -1,5 +1,5 @@
 """
-Answers in the form a user asked for: a table to read, CSV, JSON or Parquet.
+Answers in the form a user asked for: a table to read, CSV (plain or for a Dutch spreadsheet), JSON or Parquet.
 
 `hub.cli` writes data to stdout with it, and everything else to stderr.
 """
@@ -15,7 +15,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-UTC_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+from aggregates.sheets import UTC_FORMAT, csv, dutch_csv, with_texts
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -27,14 +27,19 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+    CSV_NL = "csv-nl"
 
 
-def write(frame: pd.DataFrame, form: Format, out: Path | None) -> None:
-    """Write a frame to a file or to stdout; stamps are UTC with a Z, null is an empty cell or null."""
+def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str = "Europe/Amsterdam") -> None:
+    """
+    Write a frame to a file or to stdout; stamps are UTC with a Z, null is an empty cell or null.
+
+    `zone` is the local time of a Dutch spreadsheet.
+    """
     if form is Format.TABLE and out is None:
         print_table(frame)
         return
-    data = _written(frame, form)
+    data = _written(frame, form, zone)
     if out is not None:
         out.write_bytes(data)
     else:
@@ -47,18 +52,17 @@ def print_table(frame: pd.DataFrame) -> None:
     Console(width=None if sys.stdout.isatty() else 300).print(_table(frame))
 
 
-def _written(frame: pd.DataFrame, form: Format) -> bytes:
+def _written(frame: pd.DataFrame, form: Format, zone: str) -> bytes:
     if form is Format.PARQUET:
         sink = io.BytesIO()
         frame.to_parquet(sink, index=False)
         return sink.getvalue()
-    text = frame.copy()
-    for name in text.select_dtypes("datetimetz"):
-        text[name] = text[name].dt.strftime(UTC_FORMAT)
     if form is Format.JSON:
-        return msgspec.json.encode(_records(text)) + b"\n"
+        return msgspec.json.encode(_records(with_texts(frame, UTC_FORMAT))) + b"\n"
     if form is Format.CSV:
-        return text.to_csv(index=False).encode()
+        return csv(frame)
+    if form is Format.CSV_NL:
+        return dutch_csv(frame, zone)
     console = Console(file=io.StringIO(), width=300)
     console.print(_table(frame))
     return str(console.file.getvalue()).encode()  # type: ignore[attr-defined]

@@ -58,11 +58,12 @@ def query(
     Example: stadspuls query --quantity no2 --from 2024-06-01 --to 2024-06-02 --window 1h --format csv
     """
     question = Question(quantity, stamp("from", first), stamp("to", last), window, sensor, channels, area, vintage)
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+    settings = settings_of(data_dir=data_dir, database=database)
+    with open_store(settings) as store:
         frame = ask(store, question)
     if frame.empty:
         errors.print("no windows found for this question")
-    write(frame, form, out)
+    write(frame, form, out, settings.timezone)
 
 
 @sensors_app.command("import")

@@ -1,0 +1,170 @@
+"""
+The whole hub as files that DuckDB, pandas and polars read: readings, aggregates and areas, and only what changed.
+
+`stadspuls export` calls `export`. `aggregates.partitions` plans the files; each is written beside its place and moved
+there when it is whole, so that a reader never sees half of one. Sources and licences stand in `_SOURCES.json` and in
+every Parquet file; `aggregates.export` writes the areas themselves.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from aggregates.areafigures import Join, areas, joined
+from aggregates.chosen import BadQuestion
+from aggregates.export import Origin, export_areas, note_of, origins, supplier
+from aggregates.partitions import Change, Journal, Part, Scope
+from aggregates.query import WINDOWS, Question, tables
+from aggregates.rawreadings import Readings, readings
+from aggregates.sheets import FORMS, open_writer
+from aggregates.store import Store
+from ingest.quantities import QUANTITIES
+
+DATASETS = ("readings", "aggregates", "channels", "area_aggregates", "areas")
+EVER = (datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    What to export: datasets, windows of the aggregates, one quantity or all, starts in `[first, last)`, and the form.
+
+    `zone` is the local time of the form csv-nl. `anew` writes every file again. Raises BadQuestion at birth.
+    """
+
+    datasets: tuple[str, ...] = ("readings", "aggregates", "area_aggregates", "areas")
+    windows: tuple[str, ...] = ("1h", "1d")
+    quantity: str | None = None
+    first: datetime = EVER[0]
+    last: datetime = EVER[1]
+    form: str = "parquet"
+    zone: str = "Europe/Amsterdam"
+    anew: bool = False
+
+    def __post_init__(self) -> None:
+        for what, said, known in (
+            ("dataset", self.datasets, DATASETS), ("window", self.windows, WINDOWS), ("format", (self.form,), FORMS),
+            ("quantity", (self.quantity,) if self.quantity else (), QUANTITIES),
+        ):  # fmt: skip
+            if strange := [word for word in said if word not in known]:
+                raise BadQuestion(f"{what} {strange[0]!r}, expected one of {', '.join(known)}")
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of a dataset is left out."""
+        return self.quantity is None and (self.first, self.last) == EVER
+
+
+class Written(NamedTuple):
+    """A file that was written, with its rows; `path` None where there was nothing to write."""
+
+    path: Path | None
+    rows: int
+
+
+def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
+    """
+    Write what changed since the last export into `out`, file by file; running hours are left out until they close.
+
+    An export that was killed goes on where it was. Raises ValueError where `out` holds another's journal,
+    `aggregates.store.StoreError`, and OSError.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    journal = Journal(out, wanted.form)
+    (out / "_SOURCES.json").write_text(note_of(_suppliers(store)), encoding="utf-8")
+    for dataset in wanted.datasets:
+        if dataset == "areas":
+            yield from _areas(store, out)
+            continue
+        for scope in _scopes(store, dataset, wanted.windows):
+            yield from _scope(store, out, journal, scope, wanted)
+
+
+def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Wanted) -> Iterator[Written]:
+    ((at, closed),) = store.rows("export_clock")
+    changed = scope.parts(_changed(store, scope, EVER[0] if wanted.anew else journal.since(scope.name), wanted))
+    for part in sorted(changed) if wanted.anew else journal.missing(changed):
+        yield _written(store, out, part, wanted, closed)
+        journal.note(part, at)
+    if wanted.whole:
+        journal.finish(scope.name, at)
+
+
+def _scopes(store: Store, dataset: str, windows: tuple[str, ...]) -> list[Scope]:
+    if dataset == "readings":
+        return [Scope(dataset)]
+    if dataset == "area_aggregates":
+        vintages = [vintage for (vintage,) in store.rows("export_vintages")]
+        return [Scope(dataset, window, vintage) for vintage in vintages for window in windows if window != "5m"]
+    return [Scope(dataset, window) for window in windows]
+
+
+def _changed(store: Store, scope: Scope, since: datetime, wanted: Wanted) -> list[Change]:
+    asked = {"since": since, "first": wanted.first, "last": wanted.last}
+    if scope.vintage:
+        rows = store.rows("export_changed_areas", vintage=scope.vintage, **asked)
+    else:
+        rows = store.rows("export_changed", **asked)
+    return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
+
+
+def _content(store: Store, part: Part, closed: datetime) -> Iterator[pa.Table]:
+    first, last = part.span
+    dataset, window, vintage = part.scope
+    if dataset == "readings":
+        return readings(store, Readings(first, min(last, closed), part.quantity))
+    if vintage:
+        frame = joined(store, Join(part.quantity, first, last, window, vintage))
+        return iter([pa.Table.from_pandas(frame.drop(columns="vintage"), preserve_index=False)])
+    end = last if window == "1d" else min(last, closed)
+    return tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
+
+
+def _written(store: Store, out: Path, part: Part, wanted: Wanted, closed: datetime) -> Written:
+    """Write one file beside its place and move it there; readings that were dropped since stay in the export."""
+    path, draft = out / part.folder / f"part.{FORMS[wanted.form]}", out / ".part.tmp"
+    rows = 0
+    vintage = part.scope.vintage
+    of_areas = origins(store, vintage, part.quantity) if vintage else []
+    with open_writer(draft, wanted.form, wanted.zone, of_areas) as put:
+        for table in _ahead(_content(store, part, closed)):
+            put(table.drop_columns([name for name in ("quantity", "series") if name in table.column_names]))
+            rows += table.num_rows
+    if rows:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(path)
+        return Written(path, rows)
+    draft.unlink()
+    if part.scope.dataset != "readings":
+        path.unlink(missing_ok=True)
+    return Written(None, 0)
+
+
+def _ahead(found: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Fetch the next table while this one is written: the database has a core of its own to work on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, found, None)
+        while (table := coming.result()) is not None:
+            coming = pool.submit(next, found, None)
+            yield table
+
+
+def _suppliers(store: Store) -> list[Origin]:
+    """Everyone whose readings, boundaries or statistics an export holds."""
+    named = [supplier(name) for (name,) in store.rows("export_sources")]
+    loads = {(row[0], row[3], row[5]) for row in store.rows("area_loads", vintage=None)}
+    return named + [Origin("cbs", title, licence, vintage) for vintage, title, licence in sorted(loads)]
+
+
+def _areas(store: Store, out: Path) -> Iterator[Written]:
+    """Write the areas of every vintage with their statistics, as GeoParquet; they are few."""
+    for (vintage,) in store.rows("export_vintages"):
+        found = areas(store, vintage, limit=1_000_000)
+        yield Written(
+            export_areas(found, origins(store, vintage), out / f"areas/vintage={vintage}", "geoparquet"), len(found)
+        )

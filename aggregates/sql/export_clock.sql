@@ -1,0 +1,1 @@
+SELECT now(), (SELECT closed_until FROM rollup)

@@ -1,0 +1,1 @@
+SELECT DISTINCT vintage FROM area_load ORDER BY vintage
