@@ -22,8 +22,10 @@ from hub.bench.registry import BENCHES
 from hub.bench.result import Result
 from hub.bench.servers import database
 from hub.bench.traffic import Traffic
+from hub.bench.workers import scale, worker
 from hub.bench.write import write
 from hub.cli import app
+from hub.rig.kafka import missing_programs
 from hub.servers import CannotStart
 from hub.settings import Settings, load
 from streams.pipeline import Pipeline
@@ -52,6 +54,25 @@ def test_write(settings: Settings) -> None:
     assert set(details["batches_of"]) == {"40", "20"}
     assert {"sql: merge", "sql: copy reading", "python: fold"} <= details["time_shares"].keys()
     assert details["edition"] == "postgres"
+
+
+@pytest.mark.kafka
+def test_worker(settings: Settings) -> None:
+    """A worker stores a small log beside a plain agent that counts a smaller one."""
+    if lacking := missing_programs():
+        pytest.skip(f"no {', '.join(lacking)} on this machine")
+    details = _well_formed(worker(settings, readings=20_000, plain=200), "worker")
+    assert details["cpu_us_a_reading"].keys() == {"workers", "database"}
+
+
+@pytest.mark.kafka
+def test_scale(settings: Settings) -> None:
+    """One and two workers, few and many series, and how soon a worker commits again."""
+    if lacking := missing_programs():
+        pytest.skip(f"no {', '.join(lacking)} on this machine")
+    details = _well_formed(scale(settings, readings=20_000, counts=(1, 2)), "scale")
+    assert set(details["workers"]) == {"1", "2"}
+    assert {"after_stop_s", "after_kill_s", "20_series", "2000_series"} <= details.keys()
 
 
 def test_archive(settings: Settings) -> None:

@@ -175,7 +175,7 @@ def scale(settings: Settings, readings: int = 1_000_000, counts: tuple[int, ...]
     cost = small.rate / large.rate
     details: dict[str, object] = {
         "edition": str(found.edition), "readings": readings,
-        "workers": {count: run.told() for count, run in by_workers.items()},
+        "workers": {str(count): run.told() for count, run in by_workers.items()},
         f"{few}_series": small.told(), f"{many}_series": large.told(), **starts,
     }  # fmt: skip
     name = f"seconds a reading at {few} series; the ratio is how many times that at {many}"
