@@ -63,8 +63,9 @@ def accounts(
     `received` are all its readings, of which `rejected` never reached the store; `kept` are those that did, one of each
     key, with the `outcome` of each; `letters` are the messages that could not be read.
     """
-    came, lost, reached = _count(received), _count(received[rejected]), _count(kept)
-    fate = [_count(kept[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE)]
+    all_pairs, kept_pairs = _pairs(received), _pairs(kept)
+    came, lost, reached = _count(all_pairs), _count(all_pairs[rejected]), _count(kept_pairs)
+    fate = [_count(kept_pairs[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE)]
     dead = Counter((letter.source, letter.received_at.astimezone(UTC).date()) for letter in letters)
     return [
         Account(*key, came[key] + dead[key], fate[STORED][key],
@@ -74,13 +75,18 @@ def accounts(
     ]  # fmt: skip
 
 
-def _count(rows: NDArray[Any]) -> Counter[tuple[str, date]]:
-    # One number a pair: numpy finds distinct numbers far faster than distinct pairs.
-    pairs, counts = np.unique(rows["received_at"] // DAY_US * SOURCES + rows["source"], return_counts=True)
+def _pairs(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Day of receipt and source as one number: numpy finds distinct numbers far faster than distinct pairs."""
+    pairs: NDArray[np.int64] = rows["received_at"] // DAY_US * SOURCES + rows["source"]
+    return pairs
+
+
+def _count(pairs: NDArray[np.int64]) -> Counter[tuple[str, date]]:
+    distinct, counts = np.unique(pairs, return_counts=True)
     names, epoch = source_names(), date(1970, 1, 1)
     return Counter({
         (names[pair % SOURCES], epoch + timedelta(days=pair // SOURCES)): count
-        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True)
+        for pair, count in zip(distinct.tolist(), counts.tolist(), strict=True)
     })  # fmt: skip
 
 

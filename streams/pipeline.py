@@ -106,6 +106,7 @@ class Pipeline:
             tx.prepare_session()
             tx.rows("claim", topic=position.topic, partition=position.partition, position=position.position)
             tx.rows("share_freeze")
+            self._book.check(tx)
             frozen = _in_days(readings["start"], [day for (day,) in tx.rows("frozen_days")])
             rows = distinct(ordered(readings[~frozen]))
             outcome = self._insert(tx, rows)

@@ -1,8 +1,8 @@
 """
 Which series is which: the words of a batch to the numbers of the tables, with what the quality rules need of each.
 
-`streams.pipeline` asks here for every batch; the database is asked only for series not met before, and again for all
-after the catalogue was imported anew.
+`streams.pipeline` asks here for every batch, and inside its transaction whether what it was told still holds; the
+database is asked only for series not met before, and again for all after the catalogue was imported anew.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aggregates.store import Store, Transaction, unnested
-from ingest.batch import Batch, coded, numbers
+from aggregates.store import Clash, Store, Transaction, unnested
+from ingest.batch import Batch, coded
 from ingest.quantities import QUANTITIES
 from ingest.readings import SensorFact
 from ingest.sources import SOURCES, source_of_sensor
 from streams.quality import Limits
 
 _KEY = ("sensor_id", "quantity", "channel", "period")
-Key = tuple[str, str, str, int]
+Kind = tuple[str, str, int]
 
 # Of each known series: its number, its source's place in `source_names`, plausible range, and the seconds that an
 # instant of it covers (NaN: unknown).
 SERIES = np.dtype([("series", "i4"), ("source", "i2"), ("low", "f8"), ("high", "f8"), ("interval", "f8")])
+
+# No series has the greatest key: every search for a key ends at a line.
+_NOBODY = np.array([np.iinfo(np.int64).max]), np.zeros(1, SERIES)
 
 _source_codes: dict[str, int] = {}
 
@@ -40,13 +43,19 @@ def source_names() -> list[str]:
 
 
 class SeriesBook:
-    """The series met so far."""
+    """
+    The series met so far.
+
+    A series is a sensor and a kind, which is quantity, channel and period; both are numbered here, in the order they
+    are met, so that one number stands for each series and numpy finds the lines of a batch.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[Key, int] = {}
-        self._lines = np.empty(0, SERIES)
+        self._sensors: dict[str, int] = {}
+        self._kinds: dict[Kind, int] = {}
         self._version: int | None = None
+        self._keys, self._lines = _NOBODY
 
     def of(self, batch: Batch) -> NDArray[Any]:
         """
@@ -54,69 +63,94 @@ class SeriesBook:
 
         Raises `aggregates.store.StoreError`.
         """
-        keys, row_key = _keys(batch.readings)
-        with self._store.transaction() as tx:
-            self._forget_if_imported(tx)
-            if batch.sensors:
-                tx.rows("know_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
-            at = self._places(keys)
-            missing = [keys[place] for place in np.flatnonzero(at < 0)]
-            learned = self._learned(tx, missing) if missing else {}
-        if learned:  # after the commit: numbers that were rolled back belong to nobody
-            self._remember(learned)
-            at = self._places(keys)
-        lines: NDArray[Any] = self._lines[at[row_key]]
+        keys = self._numbered(batch.readings)
+        at = np.searchsorted(self._keys, keys)
+        if batch.sensors or (self._keys[at] != keys).any():
+            self._learn(batch, keys)
+            at = np.searchsorted(self._keys, keys)
+        lines: NDArray[Any] = self._lines[at]
         return lines
 
-    def _places(self, keys: Sequence[Key]) -> NDArray[np.int64]:
-        """Where the line of each key stands, -1 where it is not known."""
-        known = self._known
-        return np.array([known.get(key, -1) for key in keys], dtype=np.int64)
+    def check(self, tx: Transaction) -> None:
+        """Raise `Clash` where the catalogue was imported anew since lines were given: the next may be others."""
+        if self._outdated(tx):
+            raise Clash("the catalogue was imported anew")
 
-    def _forget_if_imported(self, tx: Transaction) -> None:
-        ((version,),) = tx.rows("catalogue_version")
-        if version != self._version:
-            self._known.clear()
-            self._lines = np.empty(0, SERIES)
-            self._version = version
+    def _numbered(self, readings: pa.RecordBatch) -> NDArray[np.int64]:
+        """Give the key of each reading's series."""
+        codes, words = coded(readings, "sensor_id")
+        sensors = [self._sensors.setdefault(word, len(self._sensors)) for word in words]
+        kind_codes, kinds = _kinds(readings)
+        numbers = [self._kinds.setdefault(kind, len(self._kinds)) for kind in kinds]
+        keys: NDArray[np.int64] = np.array(sensors, np.int64)[codes] << 32 | np.array(numbers, np.int64)[kind_codes]
+        return keys
 
-    def _learned(self, tx: Transaction, keys: Sequence[Key]) -> dict[Key, tuple[Any, ...]]:
-        wanted = dict(zip(_KEY, map(list, zip(*keys, strict=True)), strict=True))
+    def _learn(self, batch: Batch, keys: NDArray[np.int64]) -> None:
+        with self._store.transaction() as tx:
+            self._outdated(tx)
+            if batch.sensors:
+                tx.rows("know_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
+            missing, rows = np.unique(keys, return_index=True)
+            new = self._keys[np.searchsorted(self._keys, missing)] != missing
+            lines = _registered(tx, batch.readings.take(pa.array(rows[new])))
+        # After the commit: numbers that were rolled back belong to nobody.
+        at = np.searchsorted(self._keys, missing[new])
+        self._lines = np.insert(self._lines, at, lines)
+        self._keys = np.insert(self._keys, at, missing[new])
+
+    def _outdated(self, tx: Transaction) -> bool:
+        """Forget all lines where the catalogue was imported anew, and say so."""
+        known = self._version
+        ((self._version,),) = tx.rows("catalogue_version")
+        if self._version == known:
+            return False
+        self._keys, self._lines = _NOBODY
+        return known is not None
+
+
+def _kinds(readings: pa.RecordBatch) -> tuple[NDArray[np.int32], list[Kind]]:
+    """Give quantity, channel and period of each reading as codes, and the distinct kinds that they index."""
+    columns = [_distinct(readings.column(name)) for name in ("quantity", "channel", "period")]
+    sizes = [max(1, len(values)) for _, values in columns]
+    combined = np.ravel_multi_index([codes for codes, _ in columns], sizes)
+    codes, distinct = _distinct(pa.array(combined))
+    places = np.unravel_index(np.array(distinct, np.int64), sizes)
+    kinds = zip(
+        *([values[at] for at in place] for (_, values), place in zip(columns, places, strict=True)), strict=True
+    )
+    return codes, cast("list[Kind]", list(kinds))
+
+
+def _distinct(column: "pa.Array[Any]") -> tuple[NDArray[np.int32], list[Any]]:
+    encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
+    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+
+
+def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
+    """Give the lines of readings of distinct series, registering those that the store does not know."""
+    wanted = {name: readings.column(name).to_pylist() for name in _KEY}
+    if not len(readings):
+        return np.empty(0, SERIES)
+    found = tx.rows("find_series", **wanted)
+    if len(found) < len(readings):
+        tx.rows("lock_sensors", sensor_id=wanted["sensor_id"])
+        tx.rows("know_series", **wanted)
+        tx.rows("mark_alone", sensor_id=wanted["sensor_id"])
         found = tx.rows("find_series", **wanted)
-        if len(found) < len(keys):
-            tx.rows("lock_sensors", sensor_id=wanted["sensor_id"])
-            tx.rows("know_series", **wanted)
-            tx.rows("mark_alone", sensor_id=wanted["sensor_id"])
-            found = tx.rows("find_series", **wanted)
-        return {keys[nr - 1]: _line(keys[nr - 1], *line) for nr, *line in found}
-
-    def _remember(self, learned: dict[Key, tuple[Any, ...]]) -> None:
-        start = len(self._lines)
-        self._lines = np.concatenate([self._lines, np.array(list(learned.values()), SERIES)])
-        self._known.update((key, start + at) for at, key in enumerate(learned))
+    keys = list(zip(wanted["sensor_id"], wanted["quantity"], strict=True))
+    return np.array([_line(*keys[nr - 1], *line) for nr, *line in sorted(found)], SERIES)
 
 
-def _line(key: Key, series: int, interval: float | None, overrides: dict[str, Any] | None) -> tuple[Any, ...]:
-    limits = Limits.of(QUANTITIES[key[1]], overrides)
-    source = SOURCES.get(source_of_sensor(key[0]))
+def _line(
+    sensor_id: str, quantity: str, series: int, interval: float | None, overrides: dict[str, Any] | None
+) -> tuple[Any, ...]:
+    limits = Limits.of(QUANTITIES[quantity], overrides)
+    name = source_of_sensor(sensor_id)
+    source = SOURCES.get(name)
     covers = interval if interval is not None else source.interval if source else None
-    return series, source_code(source_of_sensor(key[0])), limits.low, limits.high, np.nan if covers is None else covers
+    return series, source_code(name), limits.low, limits.high, np.nan if covers is None else covers
 
 
 def _merged(facts: Sequence[SensorFact]) -> list[SensorFact]:
     """The last fact about each sensor: one statement may touch a row once."""
     return list({fact.sensor_id: fact for fact in facts}.values())
-
-
-def _keys(readings: pa.RecordBatch) -> tuple[list[Key], NDArray[np.int64]]:
-    """The distinct series of a batch, and for each reading which of them it belongs to."""
-    columns = [coded(readings, name) for name in ("sensor_id", "quantity", "channel")]
-    periods, period_codes = np.unique(numbers(readings, "period"), return_inverse=True)
-    codes = [codes for codes, _ in columns] + [period_codes]
-    sizes = [max(1, len(words)) for _, words in columns] + [max(1, len(periods))]
-    combined = np.ravel_multi_index([code.astype(np.int64) for code in codes], sizes)
-    distinct, row_key = np.unique(combined, return_inverse=True)
-    places = (at.tolist() for at in np.unravel_index(distinct, sizes))
-    words: list[list[Any]] = [*(words for _, words in columns), periods.tolist()]
-    keys = zip(*(map(known.__getitem__, at) for known, at in zip(words, places, strict=True)), strict=True)
-    return cast("list[Key]", list(keys)), row_key
