@@ -9,12 +9,14 @@ stand in `aggregates/sql/`. No other module knows psycopg. The errors say what a
     │   ├── Slow      the statement took longer than this session lets it: ask for less
     │   └── Denied    this session's role may not: ask as another one
     ├── Clash     a deadlock or a serialization failure: try again at once
+    ├── Known     a key is there already, and all since the savepoint undone: write with care
     └── Refused   it will never take these data: split them
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -53,6 +55,10 @@ class Denied(Away):
 
 class Clash(StoreError):  # noqa: N818 - named for what a caller does
     """Another session was in the way: try again at once."""
+
+
+class Known(StoreError):  # noqa: N818 - named for what was found
+    """A key is there already, and everything since the savepoint undone: write in the way that looks first."""
 
 
 class Refused(StoreError):  # noqa: N818 - named for what a caller does
@@ -168,21 +174,42 @@ class Transaction:
         if not self._connection.execute("SELECT to_regclass('pg_temp.stage')").fetchall()[0][0]:
             self.script(statement_text("session"))
 
-    def copy(self, table: str, rows: NDArray[Any]) -> None:
-        """COPY a structured array into the columns that its fields name."""
-        names = sql.SQL(", ").join(sql.Identifier(name) for name in rows.dtype.names or ())
-        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
-        with self._connection.cursor().copy(query) as copy:
-            copy.write(binary_rows(rows))
-
-    def copy_unless_known(self, table: str, rows: NDArray[Any]) -> bool:
-        """COPY as `copy` does, or leave everything as it was and say False where a key is there already."""
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the block did when it raises; raises `Known` where it wrote a key that is there already."""
         try:
             with self._connection.transaction():
-                self.copy(table, rows)
-        except errors.UniqueViolation:
-            return False
-        return True
+                yield
+        except errors.UniqueViolation as error:
+            raise Known(str(error)) from error
+
+    @contextmanager
+    def copying(self, table: str, rows: "NDArray[Any] | Packed") -> Iterator[None]:
+        """COPY a structured array into the columns that its fields name, while the block calculates something else."""
+        packed = rows if isinstance(rows, Packed) else Packed.of(rows)
+        names = sql.SQL(", ").join(map(sql.Identifier, packed.names))
+        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
+        with self._connection.cursor().copy(query) as copy:
+            copy.write(packed.data)
+            yield
+
+    def copy(self, table: str, rows: "NDArray[Any] | Packed") -> None:
+        """COPY as `copying` does, and wait for the server."""
+        with self.copying(table, rows):
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A structured array ready to be COPYed."""
+
+    names: tuple[str, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, rows: NDArray[Any]) -> "Packed":
+        """Pack the rows; the names of their fields are those of the columns."""
+        return cls(rows.dtype.names or (), binary_rows(rows))
 
 
 def binary_rows(rows: NDArray[Any]) -> bytes:

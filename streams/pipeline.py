@@ -6,8 +6,9 @@ The embedded log and the Faust worker hand their batches to `Pipeline.store`. Wh
     log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks ─▶ accounting, dead letters ─▶ alerts
 
 Readings first, then windows, in one transaction: a crash between them would count nothing or count twice. Where all
-readings are new they are COPYed straight in and folded by numpy (the optimistic path); where one is known already, the
-staging path says which are new and which changed, and their windows are recomputed from the readings.
+readings are new they are COPYed straight in and folded by numpy (the optimistic path), and so are the 5-minute rows
+that begin with them; where one is known already, the staging path says which are new and which changed, and their
+windows are recomputed from the readings.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import pyarrow as pa
 import structlog
 from numpy.typing import NDArray
 
-from aggregates.store import Away, Clash, Refused, Store, StoreError, Transaction, unnested
+from aggregates.store import Away, Clash, Known, Packed, Refused, Store, StoreError, Transaction, unnested
 from ingest.batch import Batch, DeadLetter, coded, numbers
 from ingest.decoding import refused
 from ingest.readings import DERIVED, utc
@@ -28,7 +29,7 @@ from streams.accounts import ACCOUNT, GRAVE, STORED, accounts, graves
 from streams.judging import Judge
 from streams.quality import Words, impossible, inconsistent, out_of_range
 from streams.series import SeriesBook
-from streams.windows import READING, WINDOW_US, distinct, fold, ordered
+from streams.windows import READING, WINDOW_US, Frontier, distinct, fold, ordered, telling
 
 DAY_US = 86_400_000_000
 FROZEN = "frozen: the readings of this day were dropped, so that it cannot be told from a duplicate any more"
@@ -60,6 +61,7 @@ class Pipeline:
         self._store = store
         self._judge = judge
         self._book = SeriesBook(store)
+        self._frontier = Frontier()
         self._stop = stop or Event()
         self._hopeful = True  # the last batch held nothing known, so the next one probably does not either
 
@@ -140,14 +142,28 @@ class Pipeline:
         outcome = np.zeros(len(rows), dtype=np.int8)
         if not len(rows):
             return outcome
-        if self._hopeful and tx.copy_unless_known("reading", rows[COLUMNS]):
-            tx.copy("touched", fold(rows))
-            tx.rows("merge")
-        else:
+        if not (self._hopeful and self._insert_new(tx, rows)):
             outcome = self._insert_staged(tx, rows)
             self._hopeful = bool((outcome == STORED).all())
         tx.rows("mark")
         return outcome
+
+    def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> bool:
+        """Take the optimistic path; False, with everything as it was, where something is there already."""
+        try:
+            with tx.savepoint():
+                with tx.copying("reading", rows[COLUMNS]):
+                    windows = fold(rows)
+                    begun = self._frontier.passed(windows)
+                    running = Packed.of(telling(windows[~begun]))
+                tx.copy("touched", running)
+                tx.rows("merge")
+                if begun.any():
+                    tx.copy("window_5m", windows[begun])
+                    tx.copy("touched", windows[begun][["series", "start"]])  # after the merge: only to be marked
+        except Known:
+            return False
+        return True
 
     def _insert_staged(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
         span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}

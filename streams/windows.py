@@ -25,6 +25,8 @@ WINDOW = np.dtype([
     ("minimum", "f8"), ("maximum", "f8"), ("covered", "f8"), ("status", "i2"),
 ])  # fmt: skip
 
+_UNMET = np.iinfo(np.int64).max
+
 Rows = NDArray[Any]
 
 
@@ -86,6 +88,33 @@ def fold(readings: Rows) -> Rows:
     windows["maximum"] = _extreme(np.maximum, readings["value"], counted, at)
     windows["status"] = np.minimum.reduceat(readings["status"], at)
     return windows
+
+
+def telling(windows: Rows) -> Rows:
+    """Leave out the counts that are zero throughout, which is what `touched` takes for one that is not given."""
+    rare = ("nothing", "flagged", "failed", "warned")
+    return windows[[name for name in WINDOW.names or () if name not in rare or windows[name].any()]]
+
+
+class Frontier:
+    """
+    The latest window of each series met so far: one beyond it is probably not in the store yet.
+
+    A guess that saves looking; the store's keys have the last word.
+    """
+
+    def __init__(self) -> None:
+        self._latest = np.empty(0, dtype=np.int64)  # by series
+
+    def passed(self, windows: Rows) -> NDArray[np.bool_]:
+        """Say which windows, sorted, lie beyond the latest of their series, and remember them; of a new series none."""
+        series, start = windows["series"], windows["start"]
+        if (more := series.max(initial=0) + 1 - len(self._latest)) > 0:
+            self._latest = np.append(self._latest, np.full(more + len(self._latest), _UNMET))
+        latest = self._latest[series]
+        self._latest[series] = np.where(latest == _UNMET, start, np.maximum(latest, start))
+        beyond: NDArray[np.bool_] = start > latest
+        return beyond
 
 
 def _evidence(readings: Rows) -> dict[str, Rows]:

@@ -82,11 +82,11 @@ class TestStreamEqualsBatch:
             self.check(store, said, data)
 
     def check(self, store: Store, said: list[Reading], data: st.DataObject) -> None:
-        """Store the readings in drawn batches, then compare everything."""
-        pipeline = Pipeline(store)
+        """Store the readings in drawn batches by workers that know nothing of each other, then compare everything."""
+        workers = [Pipeline(store), Pipeline(store)]
         cuts = sorted({0, len(said), *data.draw(st.lists(st.integers(0, len(said)), max_size=5))})
         for first, last in pairwise(cuts):
-            pipeline.store(batch(said[first:last]))
+            data.draw(st.sampled_from(workers)).store(batch(said[first:last]))
             if data.draw(st.booleans()):
                 roll_up(store, LATER)
         roll_up(store, LATER)
@@ -179,6 +179,19 @@ class TestStore:
         assert hours(database) == [(7.0, 2)]
         (balance,) = balances(store)
         assert (balance.stored, balance.corrected, balance.duplicate) == (2, 1, 1)
+
+    def test_a_window_that_another_worker_began(self, store: Store, database: str) -> None:
+        """A worker that takes a 5-minute row to be new, while another has begun it, adds to it and marks it."""
+        first, second = Pipeline(store), Pipeline(store)
+        first.store(batch([count(0, 4)]))
+        second.store(batch([count(5, 8)]))
+        roll_up(store, LATER)
+        first.store(batch([count(6, 1), count(11, 2)]))
+        roll_up(store, LATER)
+        assert fetched(database, "SELECT total, readings FROM window_5m ORDER BY start") == [(4, 1), (9, 2), (2, 1)]
+        assert hours(database) == [(15.0, 4)]
+        (balance,) = balances(store)
+        assert (balance.received, balance.stored) == (4, 4)
 
     def test_late_data_reach_their_day(self, store: Store, database: str) -> None:
         """A reading of the year 2000, sent after everything else was rolled up, has its hour and day at once."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aggregates.store import binary_rows, statement_text
 from ingest.readings import Reading, microseconds
-from streams.windows import READING, WINDOW, WINDOW_US, distinct, fold, ordered, supplied
+from streams.windows import READING, WINDOW, WINDOW_US, Frontier, distinct, fold, ordered, supplied, telling
 from tests import model
 from tests.databases import fresh_database
 
@@ -154,9 +154,31 @@ class TestFold:
         (window,) = fold(rows(said_))
         assert [window[name] for name in ("readings", "nothing", "failed", "weight", "covered")] == [1, 1, 1, 3, 120]
 
+    def test_counts_of_nothing_are_left_out(self) -> None:
+        """Only a rare count that is zero in every window is left out; what else is zero is told."""
+        one = Reading("stadspuls/1", "", "pm10", 60, START, 0.0, 0.0, 60.0)
+        names = telling(fold(rows([one, one._replace(sensor_id="stadspuls/2", value=None)]))).dtype.names
+        assert names == tuple(name for name in WINDOW.names or () if name not in ("flagged", "failed", "warned"))
+
     def test_hub_keeps_only_the_suppliers_flags(self) -> None:
         """Flags that only the hub derives are not part of what was supplied."""
         assert supplied(np.array([511])).tolist() == [1 | 2 | 4 | 32]
+
+
+class TestFrontier:
+    """Which windows are probably new."""
+
+    @given(st.lists(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 9)))))
+    def test_beyond_is_later_than_all_before(self, batches: list[set[tuple[int, int]]]) -> None:
+        """A window lies beyond when its series was met in an earlier batch, and never with one as late."""
+        frontier, met = Frontier(), dict[int, int]()
+        for batch in batches:
+            windows = np.zeros(len(batch), WINDOW)
+            windows["series"], windows["start"] = np.array(sorted(batch), dtype=int).reshape(-1, 2).T
+            expected = [series in met and start > met[series] for series, start in sorted(batch)]
+            assert frontier.passed(windows).tolist() == expected
+            for series, start in sorted(batch):
+                met[series] = max(start, met.get(series, start))
 
 
 def merged(one: Rows, other: Rows) -> Rows:

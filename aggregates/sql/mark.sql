@@ -1,3 +1,2 @@
 INSERT INTO mark (hour, members)
-SELECT hour, array_agg(series)
-FROM (SELECT DISTINCT date_trunc('hour', start, 'UTC') AS hour, series FROM touched) t GROUP BY hour ORDER BY hour
+SELECT date_bin('1 hour', start, 'epoch') AS hour, array_agg(DISTINCT series) FROM touched GROUP BY hour ORDER BY hour

@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from aggregates.store import Store, Transaction
+from aggregates.store import Packed, Store, Transaction
 
 # The functions that calculate, by the end of their file's name; what they call is part of them.
 _FUNCTIONS = {
@@ -78,7 +78,9 @@ class _Timed(Transaction):
         self._seconds[f"sql: {statement}"] += time.perf_counter() - began
         return found
 
-    def copy(self, table: str, rows: NDArray[Any]) -> None:
+    @contextmanager
+    def copying(self, table: str, rows: NDArray[Any] | Packed) -> Iterator[None]:
         began = time.perf_counter()
-        super().copy(table, rows)
+        with super().copying(table, rows):
+            yield
         self._seconds[f"sql: copy {table}"] += time.perf_counter() - began
