@@ -135,6 +135,15 @@ def test_open_broker_demands_credentials(tmp_path: Path, host: str) -> None:
     assert load({"mqtt_host": host, "broker": "mqtt://b"}, tmp_path).mqtt_host == host
 
 
+def test_http_side_that_others_reach_wants_a_token(tmp_path: Path) -> None:
+    """Bound to more than this machine, the HTTP side needs a token or to be called public: refused at birth."""
+    with pytest.raises(BadSettings, match="can be reached by others, expected api_token or public"):
+        load({"http_host": "0.0.0.0"}, tmp_path)
+    assert load({"http_host": "0.0.0.0", "api_token": "x"}, tmp_path).http_host == "0.0.0.0"
+    assert load({"http_host": "0.0.0.0", "public": True}, tmp_path).public
+    assert "x" not in shown(load({"api_token": "x"}, tmp_path))["api_token"]
+
+
 def test_secrets_are_not_printed(tmp_path: Path) -> None:
     """Neither repr, nor what doctor shows, nor an error gives a password away."""
     secret = {
