@@ -29,6 +29,8 @@ KEEPALIVE = 60
 PATIENCE = 10.0  # s for a CONNACK and the SUBACK after it
 FOREVER = 0xFFFFFFFF  # MQTT 5: the session never expires
 LONGEST_WAIT = 15.0  # s between two attempts to connect
+LONGEST_ABSENCE = 0.5  # s for one that subscribes: what a broker that came back takes before is lost (docs/traps.md)
+_TOLD = 10  # failures that are logged one by one; of those that follow one in so many
 _PINGREQ = b"\xc0\x00"
 _log = structlog.get_logger("ingest.mqtt")
 
@@ -242,10 +244,12 @@ class Connection:
             self._retry(str(why))
 
     def _retry(self, reason: str) -> None:
-        wait = min(LONGEST_WAIT, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
-        self._failures += 1
+        longest = LONGEST_ABSENCE if self._filters else LONGEST_WAIT
+        wait = min(longest, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
         self._due = time.monotonic() + wait
-        _log.warning("not connected", broker=str(self.address), reason=reason, again_in=round(wait, 1))
+        if self._failures < _TOLD or self._failures % _TOLD == 0:
+            _log.warning("not connected", broker=str(self.address), reason=reason, again_in=round(wait, 1))
+        self._failures += 1
 
     def _on_message(self, _c: Client, _u: object, message: MQTTMessage) -> None:
         # Only what was published at QoS 0: see `ingest.wire`.

@@ -276,7 +276,8 @@ class TestBroker:
         """`sensors` publishes for every source, a further account for its own, none elsewhere; none hears a thing."""
         with shipped_broker(tmp_path, made, "ttn:secret1 telraam:secret2") as (broker, _):
             url = f"127.0.0.1:{broker.port}"
-            taker = Taker(Receiver(Address.parse(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@{url}"), ["#"], "test"))
+            hub = Address.parse(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@{url}")
+            taker = Taker(Receiver(hub, ["#"], "test", "stadspuls"))
             accounts = (f"sensors:{made['MQTT_SENSORS_PASSWORD']}", "ttn:secret1", "telraam:secret2")
             deaf = [Taker(Receiver(Address.parse(f"mqtt://{who}@{url}"), ["#"], who[:3])) for who in accounts]
             for account in accounts:
@@ -325,6 +326,33 @@ class TestBroker:
             until(lambda: len(taker.taken) >= 3_000)
             assert taker.stop()
             assert taker.payloads() == [b"%d" % number for number in range(3_000)]
+
+    def test_nobody_publishes_before_a_collector_has_subscribed(self, made: dict[str, str], tmp_path: Path) -> None:
+        """
+        Mosquitto forgets shared subscriptions when it ends, and then confirms what it drops: publishers wait outside.
+
+        The broker is killed while no collector runs; what is published until one is back is not confirmed, and arrives.
+        """
+        with shipped_broker(tmp_path, made) as (broker, _):
+            url = f"127.0.0.1:{broker.port}"
+            collector = Address.parse(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@{url}")
+            sensors = f"mqtt://sensors:{made['MQTT_SENSORS_PASSWORD']}@{url}"
+            assert not _gets_in(sensors)
+            first = Taker(Receiver(collector, [FILTER], "test", "stadspuls"))
+            with Sender(Address.parse(sensors)) as sender:
+                sender.publish("stadspuls/ndw/a", b"before")
+                sender.flush(30)
+                until(lambda: first.payloads() == [b"before"])
+                assert first.stop()
+                broker.kill()
+                broker.start()
+                sender.publish("stadspuls/ndw/a", b"while nobody was there")
+                with pytest.raises(TimeoutError):
+                    sender.flush(3)
+                second = Taker(Receiver(collector, [FILTER], "test", "stadspuls"))
+                sender.flush(30)
+            until(lambda: b"while nobody was there" in second.payloads())
+            assert second.stop()
 
     def test_nothing_for_others_to_read(self, made: dict[str, str], tmp_path: Path) -> None:
         """What the script writes is for the broker alone, and no password is in it in the clear."""

@@ -39,5 +39,19 @@ echo "$MQTT_KEY" | base64 -d > "$run/key.pem"
 sed -e "s|@RUN@|$run|" -e "s|@DATA@|$data|" -e "s|@PORT@|${MQTT_PORT:-1883}|" -e "s|@TLS_PORT@|${MQTT_TLS_PORT:-8883}|" \
     "$here/mosquitto.conf" > "$run/mosquitto.conf"
 
+# Mosquitto forgets shared subscriptions when it ends, and what nobody has subscribed to it confirms and drops. So until a
+# collector has subscribed only `hub` gets in: a publisher that is refused keeps its messages, and tries again.
+cp "$run/passwords" "$run/everyone"
+grep '^hub:' "$run/everyone" > "$run/passwords"
+admit() {
+    until [ "$(mosquitto_sub -p "${MQTT_PORT:-1883}" -u hub -P "$MQTT_HUB_PASSWORD" -C 1 -W 5 \
+        -t '$SYS/broker/shared_subscriptions/count' 2> /dev/null || echo 0)" -gt 0 ]; do
+        sleep 0.3
+    done
+    cp "$run/everyone" "$run/passwords"
+    kill -HUP "$1"
+}
+admit $$ &
+
 unset MQTT_SENSORS_PASSWORD MQTT_ACCOUNTS MQTT_KEY
 exec mosquitto -c "$run/mosquitto.conf"
