@@ -7,8 +7,9 @@ is written meanwhile is made anew the next time.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -22,6 +23,8 @@ from aggregates.areas import Area, assign
 from aggregates.kwb import Statistics
 from aggregates.measures import MEASURES
 from aggregates.store import Store, Transaction
+
+Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
 LICENCE = "CC BY 4.0, Centraal Bureau voor de Statistiek (CBS)"
 _CELLS = ("code", "measure", "value", "content", "attribute", "unit", "key")
@@ -210,15 +213,16 @@ def _place(tx: Transaction, vintage: int, places: list[tuple[Any, ...]]) -> None
     )  # fmt: skip
 
 
-def roll_areas(store: Store, most: int | None = None) -> int:
+def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = None) -> int:
     """
     Make the area figures of every marked hour anew, at most `most` days of a quantity; give how many there were.
 
+    `rolled` is told, in the transaction, what was made: level, quantity, and the first and last start.
     Raises `aggregates.store.StoreError`; whatever was committed by then stays.
     """
     place_sensors(store)
     done = 0
-    while (most is None or done < most) and _roll_some(store):
+    while (most is None or done < most) and _roll_some(store, rolled):
         done += 1
     return done
 
@@ -228,7 +232,7 @@ def mark_all(store: Store) -> None:
     store.rows("area_mark_sensors", sensor_id=None)
 
 
-def _roll_some(store: Store) -> bool:
+def _roll_some(store: Store, rolled: Rolled | None) -> bool:
     with store.transaction() as tx:
         tx.rows("area_lock")
         tx.rows("area_set")
@@ -236,5 +240,7 @@ def _roll_some(store: Store) -> bool:
             for level, begin, end in (("1h", first, last), ("1d", first_day, last_day)):
                 tx.rows(f"area_roll_{level}", quantity=quantity, first=begin, last=end)
                 tx.rows(f"area_vanished_{level}", quantity=quantity, first=begin, last=end)
+                if rolled is not None:
+                    rolled(tx, level, quantity, begin, end)
             return True
         return False

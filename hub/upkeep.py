@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from aggregates.areastore import roll_areas
+from aggregates.areastore import Rolled, roll_areas
 from aggregates.store import Store, StoreError
 from streams.judging import Judge
 from streams.maintain import maintain
@@ -69,7 +69,7 @@ class Upkeep:
     def turn(self, now: datetime) -> None:
         """Do what is due at `now`."""
         self.rolled += roll_up(self._store, now, self._grace, self._judge)
-        roll_areas(self._store, AREA_DAYS)
+        roll_areas(self._store, AREA_DAYS, self._judge_areas(now))
         if self._ticker is not None:
             self._ticker.tick(self._store, now)
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -77,6 +77,12 @@ class Upkeep:
             maintain(self._store, now, self._retention)
             self._hour = hour
         self._prove_if_due(now)
+
+    def _judge_areas(self, now: datetime) -> Rolled | None:
+        judge = self._judge
+        if judge is None:
+            return None
+        return lambda tx, level, quantity, first, last: judge.areas(tx, level, quantity, first, last, now)
 
     def _prove_if_due(self, now: datetime) -> None:
         """Prove once after every `NIGHT` o'clock, be it late: a hub that sleeps at night is proven when it wakes."""

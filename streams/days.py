@@ -46,9 +46,10 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A calendar file."""
+    """A calendar file; `working` names public holidays on which most people work, as the `holidays` library does."""
 
     source: str = ""
+    working: tuple[str, ...] = ()
     school: tuple[School, ...] = ()
     event: tuple[Event, ...] = ()
 
@@ -99,11 +100,15 @@ def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years:
     """
     Load the calendar: the shipped one, or in its place the files that are named.
 
-    Raises BadCalendar for a file that cannot be read.
+    Raises BadCalendar for a file that cannot be read, and for a country that the library does not know.
     """
     calendars = [_read(path) for path in files or (SHIPPED,)]
+    working = {name for calendar in calendars for name in calendar.working}
+    if country not in holidays.list_supported_countries():
+        raise BadCalendar(f"country {country!r}, expected a code of ISO 3166 as NL")
+    public = holidays.country_holidays(country, years=years, language="en_US")
     return Days(
-        ZoneInfo(zone), frozenset(holidays.country_holidays(country, years=years)),
+        ZoneInfo(zone), frozenset(day for day, name in public.items() if not working & set(name.split("; "))),
         tuple(one for calendar in calendars for one in calendar.school),
         tuple(one for calendar in calendars for one in calendar.event),
     )  # fmt: skip
