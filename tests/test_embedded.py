@@ -8,7 +8,8 @@ import pytest
 
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
-from streams.embedded import EmbeddedLog, LogClosed
+from ingest.waiting import LogClosed
+from streams.embedded import EmbeddedLog
 
 NOW = datetime(2024, 5, 1, 8, tzinfo=UTC)
 

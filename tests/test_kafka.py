@@ -10,8 +10,9 @@ from hub.rig.broker import free_port
 from hub.rig.kafka import KafkaServer
 from hub.servers import CannotStart
 from ingest.batch import Batch, DeadLetter
-from ingest.kafka import KafkaLog, LogClosed
+from ingest.kafka import KafkaLog
 from ingest.topics import NoAnswer, Topics, ends, make_topics
+from ingest.waiting import LogClosed
 from tests.distributed import kafka_server, records
 from tests.lines import until
 from tests.test_pipeline import LATER
