@@ -96,6 +96,13 @@ def test_latency(settings: Settings) -> None:
     assert details["median_s"] <= details["p99_s"] <= details["max_s"]
 
 
+def test_latency_while_people_look(settings: Settings) -> None:
+    """Viewers with real websockets are let in and stay while it measures."""
+    details = _well_formed(latency(settings, rate=200, seconds=3, echo_seconds=0.2, viewers=3), "latency")
+    assert details["viewers"] == 3
+    assert details["figures_mb"] > 0
+
+
 def test_query(settings: Settings) -> None:
     """The question is answered with a row for every hour that was written."""
     details = _well_formed(query(settings, sensors=3, hours=48, runs=2), "query")

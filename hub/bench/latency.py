@@ -23,6 +23,7 @@ from aggregates.health import balances
 from aggregates.store import Store
 from hub.bench.result import Result
 from hub.bench.servers import BenchHub, hub
+from hub.bench.viewers import looked_at
 from hub.settings import Settings
 from ingest.receiver import Receiver
 from ingest.sender import Sender
@@ -33,14 +34,20 @@ _LOOK = 0.01  # s between two looks at what is committed
 _SLOT = 0.005  # s: messages due within one are sent together
 
 
-def latency(settings: Settings, rate: int = 1_000, seconds: float = 30.0, echo_seconds: float = 5.0) -> Result:
-    """Measure `seconds` through the hub after `echo_seconds` of round trips; the default takes a minute."""
+def latency(
+    settings: Settings, rate: int = 1_000, seconds: float = 30.0, echo_seconds: float = 5.0, viewers: int = 0
+) -> Result:
+    """
+    Measure `seconds` through the hub after `echo_seconds` of round trips; the default takes a minute.
+
+    So many `viewers` look at the live page meanwhile, each by a websocket of its own, and fetch what changed.
+    """
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     count = int(rate * seconds)
     with hub(settings) as running, Sender(running.address) as sender:
         trips = _round_trips(running, sender, rate, int(rate * echo_seconds))
         _send(sender, 1e6, (_message(number, now - timedelta(minutes=1)) for number in range(count)))
-        with _watched(running, count) as seen:
+        with looked_at(running.http, viewers) as looked, _watched(running, count) as seen:
             due = _send(sender, rate, (_message(number, now) for number in range(count)))
     waits = _waits(due, seen)
     median, baseline = float(np.median(waits)), float(np.median(trips))
@@ -48,6 +55,7 @@ def latency(settings: Settings, rate: int = 1_000, seconds: float = 30.0, echo_s
         "messages": count, "messages_s": rate, "median_s": round(median, 3),
         "p99_s": round(float(np.quantile(waits, 0.99)), 3), "max_s": round(float(waits.max()), 3),
         "round_trip_p99_s": round(float(np.quantile(trips, 0.99)), 4), "limits": "median 0.5 s, p99 2 s",
+        **looked,
     }  # fmt: skip
     name = "MQTT round trip through the same broker at the same pace, median; the ratio is how many times that"
     return Result("latency", median, "s", baseline, name, median / baseline, details)

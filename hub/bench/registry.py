@@ -22,6 +22,12 @@ from hub.settings import Settings
 
 Bench = Callable[[Settings, Path | None], Result]
 
+
+def measure(name: str, settings: Settings, file: Path | None, viewers: int = 0) -> Result:
+    """Run a bench; `viewers` look at the live page while `latency` measures."""
+    return latency(settings, viewers=viewers) if name == "latency" else BENCHES[name](settings, file)
+
+
 BENCHES: Mapping[str, Bench] = MappingProxyType(
     {
         "write": lambda settings, _: write(settings),

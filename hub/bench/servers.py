@@ -94,6 +94,7 @@ class BenchHub:
     def __init__(self, process: psutil.Process, running: RunningHub, settings: Settings) -> None:
         self.address = Address.parse(running.broker).with_credentials(settings.credentials)
         self.database = running.database
+        self.http = running.http
         self._process = process
 
     def pss(self) -> int:

@@ -12,7 +12,7 @@ import typer
 from aggregates.catalogue import import_sensors
 from aggregates.catalogue import sensors as list_sensors
 from aggregates.query import BadQuestion, Question, ask
-from hub.bench.registry import BENCHES
+from hub.bench.registry import BENCHES, measure
 from hub.commands.common import (
     NO,
     Broker,
@@ -129,6 +129,7 @@ def doctor(
 def bench(
     name: Annotated[str | None, typer.Argument(help=f"one of {', '.join(BENCHES)} (default: all)")] = None,
     json: Annotated[bool, flag("json", "one object for machines, a list for all")] = False,
+    viewers: Annotated[int, flag("viewers", "latency: people at the live page meanwhile", min=0)] = 0,
     file: Annotated[Path | None, flag("file", "recorded national NDW minute (default: one made up)")] = None,
     broker: Broker = None,
     database: Annotated[str | None, flag("database", "URL of an empty database made for it (default: its own)")] = None,
@@ -145,7 +146,7 @@ def bench(
     found = []
     for one in [name] if name else BENCHES:
         errors.print(f"measuring {one}")
-        found.append(BENCHES[one](settings, file))
+        found.append(measure(one, settings, file, viewers))
     if json:
         typer.echo(msgspec.json.encode(found[0] if name else found))
     else:
