@@ -158,7 +158,7 @@ def _facts(row: Told, voice: Voice) -> Iterable[tuple[str, str | None]]:
         yield "until", voice.stamp(row.about)
     against = f"{number(row.value, row.unit)}, {words['threshold']} {number(row.threshold, row.unit)}"
     yield "value", None if row.threshold is None else against
-    yield "coverage", None if row.coverage is None else f"{row.coverage:.0%}"
+    yield "coverage", None if row.coverage is None else f"{row.coverage:.0%}".replace("%", " %")
     yield "acknowledged_by", row.acknowledged_by
     yield "owner", row.owner
     yield "runbook", row.runbook

@@ -142,7 +142,7 @@ class TestMessages:
         (message,) = at.doors["en"].messages
         assert message.title == "[warning] raised: Rule no2-alert, Nijensteinheerd"
         for part in ("Rule no2-alert", "Nijensteinheerd (luchtmeetnet/NL1), Buurt, Wijk, Stad", "2024-06-03 11:00 CEST",
-                     "412 ug/m3, threshold 400 ug/m3", "98%", f"https://hub.example/?alert={alert}"):  # fmt: skip
+                     "412 ug/m3, threshold 400 ug/m3", "98 %", f"https://hub.example/?alert={alert}"):  # fmt: skip
             assert part in message.body, part
         (dutch,) = at.doors["nl"].messages
         assert dutch.title == "[waarschuwing] begonnen: Regel no2-alert, Nijensteinheerd"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from hub.bench.alerts import alerts
 from hub.bench.archive import archive
 from hub.bench.areas import areas
 from hub.bench.collect import collect
@@ -38,6 +39,7 @@ BENCHES: Mapping[str, Bench] = MappingProxyType(
         "archive": archive,
         "worker": lambda settings, _: worker(settings),
         "scale": lambda settings, _: scale(settings),
+        "alerts": lambda settings, _: alerts(settings),
         "areas": lambda settings, _: areas(settings),
     }
 )

@@ -142,9 +142,10 @@ def _environment(settings: Settings) -> dict[str, str]:
     """Name the servers where nobody reads their passwords, as in a process list."""
     name, password = settings.credentials or (None, None)
     named = {
-        "BROKER": settings.broker, "DATABASE": settings.database, "BROKER_USERNAME": name, "BROKER_PASSWORD": password
+        "BROKER": settings.broker, "DATABASE": settings.database, "BROKER_USERNAME": name, "BROKER_PASSWORD": password,
+        "ALERT_CHANNELS": settings.alert_channels, "RULES": os.pathsep.join(map(str, settings.rules)),
     }  # fmt: skip
-    return {**os.environ, **{PREFIX + key: value for key, value in named.items() if value}}
+    return {**os.environ, **{PREFIX + key: str(value) for key, value in named.items() if value}}
 
 
 def _ready(process: subprocess.Popen[bytes], directory: Path) -> RunningHub:
