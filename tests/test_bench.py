@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from aggregates.query import Question, ask
 from aggregates.store import Store
+from hub.bench.alerts import alerts
 from hub.bench.archive import archive
 from hub.bench.areas import areas
 from hub.bench.latency import latency
@@ -110,6 +111,13 @@ def test_query(settings: Settings) -> None:
     assert details["all_sensors_one_day_rows"] == 3 * 24
 
 
+def test_alerts(settings: Settings) -> None:
+    """Alerts of the load arrive at the webhook, each once, and rules cost something that is measured."""
+    details = _well_formed(alerts(settings, rate=200, seconds=2.0, batches=2), "alerts")
+    assert details["alerts"] == 4
+    assert float(str(details["cost"])) > -1
+
+
 def test_areas(settings: Settings) -> None:
     """Every hour of every buurt with a sensor is joined."""
     details = _well_formed(areas(settings, sensors=5, hours=24, places=50), "areas")
@@ -183,4 +191,4 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_benches_have_the_names_of_the_contract() -> None:
     """Scripts of users depend on these names."""
-    assert {"write", "collect", "national", "latency", "query", "areas", "archive"} <= set(BENCHES)
+    assert {"write", "collect", "national", "latency", "query", "areas", "archive", "alerts"} <= set(BENCHES)
