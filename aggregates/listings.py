@@ -2,13 +2,12 @@
 Lists out of the store as Arrow batches, in the order of their keys, from behind a key on: what the API gives.
 
 Each `Listing` names its statement of `aggregates/sql/`, its columns (`aggregates.columns`) and its key. Rows come from
-the database a batch at a time, so that no answer is ever whole in memory. `aggregates.query` has the answers of the
-command line.
+the database a batch at a time, so that no answer is ever whole in memory. `aggregates.figures` has windows and
+readings of sensors, `aggregates.query` the answers of the command line.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -17,69 +16,33 @@ import shapely
 from aggregates.areafigures import areas, newest_vintage
 from aggregates.columns import schema
 from aggregates.query import BadQuestion
-from aggregates.store import Store, Transaction
-from ingest.readings import Flag, Status
+from aggregates.store import Store
 
 SIZE = 5_000  # rows of a batch
-TOGETHER = 50  # sensors or series that one statement is about: a page need not read what stands behind it
 Key = tuple[Any, ...]
 Batches = Generator[pa.RecordBatch, None, None]
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """
-    One kind of rows; `key` names the columns that order them, and that no two rows share.
-
-    `about` says what the statement is about a few at a time: `series`, `sensors`, or nothing. `made` gives functions
-    that make a column of what the database has.
-    """
+    """One kind of rows; `key` names the columns that order them, and that no two rows share."""
 
     statement: str
     columns: pa.Schema
     key: tuple[str, ...]
-    about: str = ""
-    made: Mapping[str, Callable[[Any], object]] = field(default_factory=dict)
 
     def read(self, store: Store, after: Key | None, limit: int, view: str = "", **asked: object) -> Batches:
         """Give at most `limit` rows from the one behind `after`. Raises `aggregates.store.StoreError`."""
         behind = after or (None,) * len(self.key)
         asked |= {f"after_{name}": value for name, value in zip(self.key, behind, strict=True)}
         with store.transaction(snapshot=True) as tx:
-            for found in self._groups(tx, asked):
-                for rows in tx.stream(self.statement, view, SIZE, limit=limit, found=found, **asked):
-                    limit -= len(rows)
-                    yield self._batch(rows)
-                if limit <= 0:
-                    return
-
-    def _groups(self, tx: Transaction, asked: Mapping[str, object]) -> Iterator[list[Any]]:
-        if not self.about:
-            yield []
-            return
-        ((series, sensors),) = tx.rows("series_in_scope", **asked)
-        found = series if self.about == "series" else sensors
-        for at in range(0, len(found), TOGETHER):
-            yield found[at : at + TOGETHER]
+            for rows in tx.stream(self.statement, view, SIZE, limit=limit, **asked):
+                yield self._batch(rows)
 
     def _batch(self, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
         columns = zip(*rows, strict=True)
-        arrays = [self._array(column, values) for column, values in zip(self.columns, columns, strict=True)]
+        arrays = [pa.array(values, column.type) for column, values in zip(self.columns, columns, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.columns)
-
-    def _array(self, column: "pa.Field[Any]", values: tuple[Any, ...]) -> "pa.Array[Any]":
-        make = self.made.get(column.name)
-        made: pa.Array[Any] = pa.array(values if make is None else [make(value) for value in values], column.type)
-        return made
-
-
-@cache
-def _flags(flags: int) -> list[str]:
-    return [str(flag.name).lower() for flag in Flag(flags)]
-
-
-def _status(status: int) -> str:
-    return Status(status).name.lower()
 
 
 SENSORS = Listing(
@@ -91,22 +54,6 @@ SERIES = Listing(
     "list_series",
     schema("sensor_id quantity channel period unit aggregation source lon? lat?"),
     ("sensor_id", "quantity", "channel", "period"),
-)
-READINGS = Listing(
-    "list_readings",
-    schema("sensor_id quantity channel period unit start end value? weight covers? flags status version? received_at"),
-    ("sensor_id", "quantity", "channel", "period", "start"),
-    about="series",
-    made={"flags": _flags, "status": _status},
-)
-WINDOWS = Listing(
-    "list_windows",
-    schema(
-        "sensor_id quantity channel unit start end value? estimate? minimum? maximum? readings nothing flagged failed "
-        "warned coverage? valid revision computed_at lon? lat?"
-    ),
-    ("sensor_id", "quantity", "channel", "start"),
-    about="sensors",
 )
 AREA_WINDOWS = Listing(
     "list_area_windows",

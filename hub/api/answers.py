@@ -15,6 +15,7 @@ from typing import IO, cast
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from aggregates.columns import COLUMNS
 from aggregates.store import Away, Slow
 from hub.api.forms import CRS84, FORMS, Form, chosen
 from hub.api.paging import Rows, decoded
@@ -75,7 +76,7 @@ def answer(request: Request, resource: Resource, asked: Asked, stores: Stores) -
     """Answer one request; raises Problem, or what the store raises."""
     form = _form(request, resource, asked)
     limit = _limit(resource, asked, form)
-    kinds = [resource.columns.field(name).type for name in resource.key]
+    kinds = [COLUMNS[name][0] for name in resource.key]
     after = decoded(asked.cursor, kinds) if asked.cursor else None
 
     def write() -> tuple[Body, Rows]:

@@ -36,7 +36,7 @@ class Rows:
                 return
             last = batch.slice(0, left)
             left -= last.num_rows
-            yield last
+            yield last.select(self.columns.names)
             if last.num_rows < batch.num_rows:
                 self.next = encoded([last.column(name)[last.num_rows - 1].as_py() for name in self._key])
                 return

@@ -18,20 +18,9 @@ from aggregates.areafigures import VIEWS, newest_vintage
 from aggregates.areaindicators import Asked as Indicator
 from aggregates.areaindicators import compute
 from aggregates.columns import schema
+from aggregates.figures import KEY, READINGS, WINDOWS, read_readings, read_windows
 from aggregates.indicators import Refused
-from aggregates.listings import (
-    AREA_WINDOWS,
-    AREAS,
-    LETTERS,
-    READINGS,
-    SENSORS,
-    SERIES,
-    WINDOWS,
-    Batches,
-    Key,
-    Listing,
-    read_areas,
-)
+from aggregates.listings import AREA_WINDOWS, AREAS, LETTERS, SENSORS, SERIES, Batches, Key, Listing, read_areas
 from aggregates.query import BadQuestion
 from aggregates.store import Store
 from hub.api import parameters as asks
@@ -71,10 +60,13 @@ def resources(timezone: str) -> tuple[Resource, ...]:
         Resource("/quantities", "What can be measured.", asks.Asked, _QUANTITIES, ("quantity",), _quantities),
         _listed("/sensors", "Sensors by id, also those without a place.", asks.Scoped, SENSORS, geographic=True),
         _listed("/series", "Series of sensors: quantity, channel and period.", asks.Scoped, SERIES, geographic=True),
-        _listed("/readings", "Readings as they are stored, with their flags.", asks.Readings, READINGS, **windows),
+        Resource(
+            "/readings", "Readings as they are stored, with their flags.",
+            asks.Readings, READINGS, KEY, _readings, **windows,
+        ),
         Resource(
             "/aggregates", "What sensors counted or measured in windows, with the evidence; the fields of `query`.",
-            asks.Windows, WINDOWS.columns, WINDOWS.key, _windows, geographic=True, **windows,
+            asks.Windows, WINDOWS, KEY, _windows, geographic=True, **windows,
         ),
         Resource(
             "/areas", "Areas of one vintage with statistics of CBS; those without a boundary too.",
@@ -101,8 +93,11 @@ def _listed(path: str, about: str, asked: type[asks.Asked], listing: Listing, **
 
 
 def _windows(store: Store, asked: asks.Windows, after: Key | None, limit: int) -> Batches:
-    view = f"{'aggregate' if asked.channels else 'sensor'}_{asked.window}"
-    return WINDOWS.read(store, after, limit, view, **asked.filters())
+    return read_windows(store, after, limit, window=asked.window, channels=asked.channels, **asked.filters())
+
+
+def _readings(store: Store, asked: asks.Readings, after: Key | None, limit: int) -> Batches:
+    return read_readings(store, after, limit, **asked.filters())
 
 
 def _area_windows(store: Store, asked: asks.AreaWindows, after: Key | None, limit: int) -> Batches:
