@@ -29,7 +29,7 @@ VINTAGES = 2  # of boundaries are tried, the newest first: a year's map may come
 EVENTS = {
     "requests": ("outcome", "requests to a source by outcome"),
     "turns": ("outcome", "turns of a gateway by outcome"),
-    "measurements": ("known", "measurements seen: new ones, and those that were published before"),
+    "measurements": ("state", "measurements seen: new ones, and those that were published before"),
     "messages": (None, "messages published"),
     "odd": (None, "parts of answers that could not be read"),
     "form_changes": (None, "times a source was found in another form"),

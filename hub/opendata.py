@@ -75,19 +75,22 @@ class OpenCity:
                 self._look(self._gateways)
         except Taken as error:
             self._say(f"note: no gateways here: {error}")
-        except StoreError as error:
-            log.error("the city ends", error=str(error))
+        except Exception:
+            log.error("the city ends, the hub goes on", exc_info=True)
 
     def _area(self) -> CbsArea | None:
         """Give the municipality with its boundary, loading and waiting as long as it takes; None when told to stop."""
         failures = 0
         while not self._stop.is_set():
-            with closing(Store(self._hub.database, application="stadspuls city")) as store:
-                known = boundary(store, self._code) or self._loaded(store)
-            if known is not None:
-                return known
+            try:
+                with closing(Store(self._hub.database, application="stadspuls city")) as store:
+                    known = boundary(store, self._code) or self._loaded(store)
+                if known is not None:
+                    return known
+                self._simulate()
+            except StoreError as error:
+                log.warning("the city waits for the database", error=str(error))
             failures += 1
-            self._simulate()
             self._stop.wait(pause(failures + 4, random.random()))
         return None
 

@@ -1,6 +1,8 @@
 """`stadspuls up --city`: the real municipality where its sources answer, the simulated one where they do not."""
 
+import gzip
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import shapely
 
@@ -32,7 +35,7 @@ from tests.test_cbs import CASES, GM, Offices
 
 SOURCES = ("NDW", "LUCHTMEETNET", "SAMENMETEN", "SENSOR_COMMUNITY")
 OFFICES = {"CBS": "/v4", "CBS_V3": "/v3", "PDOK": "/pdok"}
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -204,3 +207,34 @@ def test_gateway_killed_in_the_middle_loses_nothing_and_doubles_nothing(
         assert plain.metric('stadspuls_readings_total{outcome="duplicate",source="ndw"}') == outcomes["duplicate"]
     finally:
         plain.clean_up()
+
+
+@pytest.mark.shared
+def test_real_groningen(tmp_path: Path, shared_data: Path, sources: Country, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the recorded national minute the sites in Groningen arrive, put where NDW has some in the municipality."""
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    recorded = gzip.decompress((shared_data / "ndw/trafficspeed_20250815T2149Z.xml.gz").read_bytes())
+    moved = re.sub(rb"2025-08-15T21:4[78]:00Z", f"{now - 2 * MINUTE:%Y-%m-%dT%H:%M:00Z}".encode(), recorded)
+    places = pd.read_csv(shared_data / "ndw/ndw_site_positions_in_groningen.csv")[["lon", "lat"]].to_numpy().tolist()
+    ids = re.findall(r'<measurementSiteReference id="(PGR08[^"]+)" version="[^"]+"', recorded.decode())
+    sources.files["trafficspeed.xml.gz"] = gzip.compress(moved)
+    sources.files["measurement_current.xml.gz"] = ndw_table("1648", dict(zip(ids, map(tuple, places), strict=False)))
+    hosts(monkeypatch, sources.url, sources.url)
+    hub = UpHub(tmp_path)
+    city = UpHub(tmp_path, "--city=GM0014")
+    try:
+        hub.start()
+        names = ("geometry/buurt_2024_GM0014_approx.geojson", "kwb/kwb_2024_GM0014.json")
+        files = [f"--from-file={shared_data / 'cbs' / name}" for name in names]
+        hub.run("areas", "load", "--vintage=2024", "--municipality=GM0014", "--offline", *files)
+        assert hub.stop() == 0
+        city.start()
+        until(lambda: city.metric('stadspuls_gateway_messages_total{gateway="ndw"}') > 0, 120)
+        city.settle()
+        sensors = json.loads(city.run("sensors", "list", "--source=ndw", "--format=json"))
+        assert 90 <= len(sensors) <= len(ids) == 105
+        assert {one["sensor_id"] for one in sensors} <= {f"ndw/{site}" for site in ids}
+        assert city.stop() == 0
+    finally:
+        hub.clean_up()
+        city.clean_up()

@@ -28,7 +28,7 @@ DEEP_EVERY = timedelta(hours=6)
 HISTORY = timedelta(days=28)  # how far back an outage is caught up; older months come as files
 LONGEST = timedelta(days=6)  # of one question: the API refuses more than seven days
 REFRESH = timedelta(days=7)  # of what is known about a station
-PAGES = 500  # of one question; more is an answer gone mad
+PAGES = 2_000  # of one question; more is an answer gone mad
 
 
 class Pagination(msgspec.Struct):
@@ -96,8 +96,9 @@ def hours(turn: Turn) -> None:
                 _publish(turn, number, rows)
                 means |= {(number, end): _means(hour) for end, hour in _by_hour(rows).items()}
         _compare(turn, begin, end, means)
-    if whole:
-        turn.memory.write("until", turn.now)
+    # Figures of a station whose place is not known yet are asked for again, as far back as a deep look goes.
+    until = turn.memory.note("until", datetime, turn.now - FIRST)
+    turn.memory.write("until", turn.now if whole else max(until, turn.now - DEEP))
 
 
 def _windows(turn: Turn) -> Iterator[tuple[datetime, datetime]]:

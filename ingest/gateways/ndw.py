@@ -31,6 +31,7 @@ MINUTES = "trafficspeed.xml.gz"
 TABLE = "measurement_current.xml.gz"
 MINUTE = timedelta(minutes=1)
 ASK_AGAIN = timedelta(minutes=10)  # for the table, where NDW does not have the version yet that its minutes name
+REFRESH = timedelta(days=1)  # where no minute says which version it needs, as after a single look
 
 log = structlog.get_logger("ingest.gateways")
 
@@ -48,7 +49,8 @@ def sites(turn: Turn) -> None:
     have, wanted = turn.memory.note("table", str, ""), turn.board.get("table", "")
     asked = turn.memory.note("asked", float, 0.0)
     exists = turn.sites.exists()
-    if exists and (wanted in ("", have) or turn.now.timestamp() - asked < ASK_AGAIN.total_seconds()):
+    enough = REFRESH if wanted in ("", have) else ASK_AGAIN
+    if exists and turn.now.timestamp() - asked < enough.total_seconds():
         return
     turn.memory.write("asked", turn.now.timestamp())
     path = turn.sites.with_suffix(".xml.part")

@@ -97,8 +97,6 @@ class Runner:
         turn = Turn(now, plan.area, self._web, self._memory, self.counts, plan.sites, self._board, self._sender.publish)
         try:
             self.job.poll(turn)
-        except Stopped:
-            raise
         except Exception:
             self._settle()
             self._memory.keep_published(before)

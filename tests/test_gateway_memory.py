@@ -1,0 +1,60 @@
+"""A gateway's memory under every order of good turns, failures, restarts and kills: nothing lost, nothing doubled."""
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.gateways.memory import Memory
+
+KEYS, MARKS = st.sampled_from("abcd"), st.sampled_from("12")
+ANSWERS = st.dictionaries(KEYS, MARKS, max_size=4)
+ENDS = st.sampled_from(["good", "failed", "restarted", "killed"])
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(ANSWERS, ENDS), max_size=12))
+def test_every_mark_is_published_once(turns: list[tuple[dict[str, str], str]]) -> None:
+    """
+    What an answer says is published when it is new or another than before, and never else.
+
+    Only a kill between the broker's confirmation and the file lets a message come again. A note counts when its turn
+    ended well.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.json"
+        memory = Memory(path)
+        known: dict[str, str] = {}
+        good = 0
+        for at, (answer, end) in enumerate(turns):
+            assert memory.note("good", int, 0) == good
+            sent = {key: mark for key, mark in answer.items() if memory.is_new(key, mark, at)}
+            assert sent == {key: mark for key, mark in answer.items() if known.get(key) != mark}
+            memory.publish(sent, at)
+            assert not any(memory.is_new(key, mark, at) for key, mark in answer.items())
+            memory.write("good", good + 1)
+            if end == "killed":
+                memory.close()
+                memory = Memory(path)
+                continue
+            known |= sent
+            if end == "failed":
+                memory.keep_published(before=0)
+                continue
+            memory.keep(before=0)
+            good += 1
+            if end == "restarted":
+                memory.close()
+                memory = Memory(path)
+        memory.close()
+
+
+def test_what_was_not_met_for_long_is_forgotten(tmp_path: Path) -> None:
+    """The file stays small: a measurement is forgotten when it was last met before a given moment, not published."""
+    memory = Memory(tmp_path / "x.json")
+    memory.publish({"old": "1", "met": "1"}, 100)
+    memory.keep(before=0)
+    assert not memory.is_new("met", "1", 200)
+    memory.keep(before=150)
+    assert (memory.is_new("old", "1", 300), memory.is_new("met", "1", 300)) == (True, False)
