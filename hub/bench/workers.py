@@ -114,6 +114,11 @@ class Line:
             pss = max(_pss(service) for service in services)
         return Run((readings - first) / (ended - began), workers, postgres, readings - first, pss)
 
+    def size(self, readings: int) -> dict[str, object]:
+        """Bytes on disk, indexes included, of a reading and of its share of a 5-minute row."""
+        ((reading,),), ((window,),) = (self.store.rows("size_of", table=name) for name in ("reading", "window_5m"))
+        return {"bytes_a_reading": round(reading / readings), "bytes_of_windows_a_reading": round(window / readings)}
+
     def _cpu(self, services: list[Service]) -> tuple[float, float]:
         ours = [psutil.Process(service.process.pid) for service in services if service.process]
         postgres = [one for one in psutil.process_iter(["name"]) if (one.info["name"] or "").startswith("postgres")]
@@ -149,8 +154,9 @@ def worker(settings: Settings, readings: int = 2_000_000, plain: int = 30_000) -
     """Measure one worker beside a plain Faust agent."""
     with line(settings) as found:
         ours = found.run(5_000, readings, 1)
+        size = found.size(readings)
         baseline = _plain(found, plain)
-    details = {"edition": str(found.edition), "series": 5_000, "readings": readings, **ours.told()}
+    details = {"edition": str(found.edition), "series": 5_000, "readings": readings, **ours.told(), **size}
     name = "plain Faust agent, a table updated for each reading, no database"
     return Result("worker", ours.rate, "readings/s", baseline, name, ours.rate / baseline, details)
 
