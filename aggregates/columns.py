@@ -96,6 +96,18 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType({
     "label": (TEXT, "weekday and hour"),
     "mean": (NUMBER, "mean of the valid values"),
     "about": (TEXT, "what it says"),
+    "alert": (COUNT, "identifies an alert"),
+    "rule": (TEXT, "name of the rule that raised it"),
+    "severity": (TEXT, "info, warning or critical"),
+    "state": (TEXT, "raised, cannot_judge or cleared"),
+    "since": (STAMP, "start of the first window that caused it"),
+    "until": (STAMP, "end of the window that cleared it; null: open"),
+    "worst": (NUMBER, "worst value of all its windows"),
+    "late": (YES_OR_NO, "whether it was over when it was found"),
+    "withdrawn": (YES_OR_NO, "whether late data say that it never was"),
+    "raised_at": (STAMP, "when it was raised"),
+    "cleared_at": (STAMP, "when it was cleared; null: open"),
+    "acknowledged_at": (STAMP, "when somebody took note; null: nobody did"),
 })  # fmt: skip
 
 

@@ -68,6 +68,14 @@ LETTERS = Listing(
     schema("key source topic reason count first_at last_at size payload?"),
     ("last_at", "key"),
 )
+ALERTS = Listing(
+    "list_alerts",
+    schema(
+        "alert rule title subject quantity unit level severity state since until? value? worst? threshold coverage? "
+        "late withdrawn raised_at cleared_at? acknowledged_at?"
+    ),
+    ("raised_at", "alert"),
+)
 AREAS = schema("vintage code level name municipality derived sensors lon? lat? statistics? geometry?")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 from aggregates.areastore import load, parts, place_sensors, roll_areas
 from aggregates.catalogue import import_sensors
@@ -40,6 +41,7 @@ def fill(store: Store) -> None:
     files = [Document.read(AREAS / name) for name in ("map_2024.geojson", "typed_v3.json")]
     found = gather(files, 2024, ["GM9901"])
     load(store, 2024, parts(["GM9901"], found.areas, found.statistics, found.map_title, "a", "b"))
+    _alerts(store)
     roll_up(store, LATER)
     place_sensors(store)
     roll_areas(store)
@@ -58,6 +60,22 @@ def _traffic() -> Iterator[Reading]:
     for at in range(HOURS):
         for channel, count in (("lane1/light", 90.0), ("lane1/heavy", 10.0)):
             yield Reading(TRAFFIC, channel, "vehicle_count", 3600, BEGIN + timedelta(hours=at), count)
+
+
+def _alerts(store: Store) -> None:
+    """Two alerts of one rule, of which one is over."""
+    with psycopg.connect(store.conninfo) as connection:
+        connection.execute(
+            "INSERT INTO alert_rule (rule, pack, title, title_nl, quantity, unit, level, severity, channels)"
+            " VALUES ('much', 'own', 'Much', 'Veel', 'no2', 'ug/m3', '1h', 'warning', '{}')"
+        )
+        for subject, end in (("stadspuls/a", None), ("stadspuls/b", LATER)):
+            connection.execute(
+                "INSERT INTO alert (rule, subject, quantity, level, severity, state, since, until, judged, sure,"
+                " threshold, raised_at, updated_at, cleared_at)"
+                " VALUES ('much', %s, 'no2', '1h', 'warning', 'raised', %s, %s, %s, %s, 30, %s, %s, %s)",
+                (subject, BEGIN, end, LATER, LATER, LATER, LATER, end),
+            )
 
 
 def serving(database: str, **more: Any) -> Served:

@@ -158,6 +158,13 @@ class TestLists:
         assert "a panel needs one" in answer.json()["detail"]
         assert "a share needs some" in get(client, "/indicators/heavy-share", area="GM0014").json()["detail"]
 
+    def test_alerts(self, client: httpx.Client) -> None:
+        """The newest first, with what their rule is called; open ones have no end."""
+        assert [row["subject"] for row in items(client, "/alerts")] == ["stadspuls/b", "stadspuls/a"]
+        (still,) = items(client, "/alerts", open=True)
+        assert (still["title"], still["subject"], still["cleared_at"]) == ("Much", "stadspuls/a", None)
+        assert items(client, "/alerts", subject="stadspuls/b", open=True) == []
+
     def test_health(self, client: httpx.Client) -> None:
         """How the hub is, in numbers."""
         said = client.get("/health").json()
@@ -556,7 +563,8 @@ ODD = st.sampled_from([
     "GM0014'", "٣", "",
 ])  # fmt: skip
 NAMES = ["source", "sensor", "quantity", "bbox", "area", "vintage", "from", "to", "window", "channels", "coverage",
-         "valid", "level", "limit", "cursor", "format", "reason", "threshold", "baseTo"]  # fmt: skip
+         "valid", "level", "limit", "cursor", "format", "reason", "open", "rule", "subject",
+         "threshold", "baseTo"]  # fmt: skip
 
 
 class TestFuzz:

@@ -23,5 +23,7 @@ EXAMPLES: Mapping[str, object] = {
     "first_at": "2024-06-01T11:00:03Z", "last_at": "2024-06-01T12:00:03Z", "index": 104.2, "panel": 1, "heavy": 120.0,
     "vehicles": 2_400.0, "share": 0.05, "windows": 24, "subject": "luchtmeetnet/NL10937", "above": 3,
     "valid_hours": 718, "hours": 720, "not_measured": 0.0028, "threshold": 25.0, "hour_of_week": 7, "label": "Mon 07",
-    "mean": 20.0, "about": "Mean by hour of the week.",
+    "mean": 20.0, "about": "Mean by hour of the week.", "alert": 7, "rule": "eu-no2-hour", "severity": "warning",
+    "state": "raised", "since": "2024-06-01T11:00:00Z", "until": None, "worst": 212.0, "late": False,
+    "withdrawn": False, "raised_at": "2024-06-01T12:01:00Z", "cleared_at": None, "acknowledged_at": None,
 }  # fmt: skip

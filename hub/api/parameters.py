@@ -185,6 +185,19 @@ class AreaWindows(Asked, Timed, Judged):
         }  # fmt: skip
 
 
+class Alerts(Asked):
+    """Which alerts."""
+
+    rule: Text | None = Field(None, description="only of this rule")
+    subject: Text | None = Field(None, description="only about this sensor or area")
+    severity: Literal["info", "warning", "critical"] | None = Field(None, description="only of this severity")
+    open: bool | None = Field(None, description="only those that are open, or that are over")
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        return {"rule": self.rule, "subject": self.subject, "severity": self.severity, "open": self.open}
+
+
 class Letters(Asked):
     """Which dead letters."""
 

@@ -20,7 +20,7 @@ from aggregates.areaindicators import compute
 from aggregates.columns import schema
 from aggregates.figures import KEY, READINGS, WINDOWS, read_readings, read_windows
 from aggregates.indicators import Refused
-from aggregates.listings import AREA_WINDOWS, AREAS, LETTERS, SENSORS, SERIES, Batches, Key, Listing, read_areas
+from aggregates.listings import ALERTS, AREA_WINDOWS, AREAS, LETTERS, SENSORS, SERIES, Batches, Key, Listing, read_areas
 from aggregates.query import BadQuestion
 from aggregates.store import Store
 from hub.api import parameters as asks
@@ -81,6 +81,7 @@ def resources(timezone: str) -> tuple[Resource, ...]:
             Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, timezone, columns, key))
             for one, (about, asked, columns, key) in _COMPUTED.items()
         ),
+        _listed("/alerts", "Alerts, the newest first.", asks.Alerts, ALERTS),
         _listed("/dead-letters", "What could not be read, the newest first.", asks.Letters, LETTERS, secret=True),
     )  # fmt: skip
 
