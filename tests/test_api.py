@@ -514,6 +514,16 @@ class TestAccess:
             assert [item["reason"] for item in found["items"]] == ["unknown unit 2", "unknown unit 1"] or found["next"]
             assert found["items"][0]["topic"] == "v3/x"
 
+    def test_reader_is_kept_from_dead_letters(self, small: str) -> None:
+        """Where the database's role may not read them either, not even the token helps; all else it may read."""
+        reader = f"{small}&options=-crole%3Dstadspuls_reader"
+        token = {"Authorization": "Bearer s3cret"}
+        with client_of(serving(reader, access=Access("s3cret")), headers=token) as client:
+            answer = client.get("/dead-letters")
+            assert (answer.status_code, answer.headers["content-type"]) == (403, MEDIA)
+            for path in (*PATHS, "/health"):
+                assert get(client, path).status_code == 200, path
+
     def test_session_reads_only(self, small: str) -> None:
         """The API's sessions have the reader's role and cannot write, whatever they are asked."""
         store = Store(small, patience=timedelta(seconds=1), role="stadspuls_reader")
