@@ -101,6 +101,11 @@ class Store:
         with self.transaction() as transaction:
             return transaction.rows(statement, **parameters)
 
+    def vacuum(self, table: str) -> None:
+        """Do to a table what autovacuum does sooner or later."""
+        with _translated():
+            self._connect().execute(sql.SQL("VACUUM {}").format(sql.Identifier(table)))
+
     def close(self) -> None:
         """End the session; the next use opens another."""
         if self._connection is not None:

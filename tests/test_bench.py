@@ -105,10 +105,12 @@ def test_latency_while_people_look(settings: Settings) -> None:
 
 
 def test_query(settings: Settings) -> None:
-    """The question is answered with a row for every hour that was written."""
+    """Each question is answered with a row for every hour that was written, and all of them are exported."""
     details = _well_formed(query(settings, sensors=3, hours=48, runs=2), "query")
-    assert details["rows"] == 48
-    assert details["all_sensors_one_day_rows"] == 3 * 24
+    assert (details["one_rows"], details["latest_rows"], details["lanes_rows"]) == (48, 4, 48)
+    assert details["box_rows"] in (3 * 24, 3 * 48)
+    assert details["export_rows"] == 4 * 48
+    assert "timescale" in details
 
 
 def test_alerts(settings: Settings) -> None:

@@ -1,83 +1,158 @@
 """
-How long the aggregates of one sensor over a year of hours take, as a pandas frame with their evidence.
+How fast the hub answers over a year of hours of 1,000 sensors, 8.8 million rows: pages, programs, exports.
 
-`aggregates.query.ask`, which `stadspuls query` and the API call, beside a bare SELECT of the same rows out of
-`window_1h` that is received and not looked at. The hours of several hundred sensors are copied straight into the table,
-in the order in which roll-ups write them: hour by hour, all sensors.
+One sensor's year, a bounding box of 100 sensors for a month, the latest window of every sensor, and the export of all
+to Parquet; each through the function that users reach it by. The figure is one sensor's year, as Arrow table with its
+evidence, beside a bare SELECT of the same rows of `window_1h` that is received and not looked at. Every question is
+about another sensor or month than the one before. The hours lie in the table in the order in which roll-ups write them:
+hour by hour, all sensors. Where no database is named, all is measured on a TimescaleDB too, if this machine has one.
 """
 
+import random
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from aggregates.query import Question, ask
+from aggregates.catalogue import import_sensors
+from aggregates.exportall import Wanted, export
+from aggregates.query import Question, latest, tables
 from aggregates.store import Store
 from hub.bench.result import Result
-from hub.bench.servers import database
-from hub.bench.traffic import HOUR, QUANTITIES, Traffic
+from hub.bench.servers import database, emptied, scratch
+from hub.bench.traffic import HOUR
+from hub.rig.database import KillableTimescale, installation
 from hub.settings import Settings
+from ingest.catalogue import Entry
 from ingest.readings import microseconds
 from streams.windows import WINDOW
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
+QUANTITY = "vehicle_count"
+LANES = 12  # channels of one more sensor, whose figure is made of them
+NO_TIMESCALE = "not measured: no TimescaleDB found (see hub.rig.database), and none named with --database"
 _PIECE = 250  # hours in one COPY
+Figures = dict[str, object]
 
 
-def query(settings: Settings, sensors: int = 300, hours: int = 366 * 24, runs: int = 20) -> Result:
-    """Measure `runs` questions of both sides in turn; the default takes a minute, most of it to fill the table."""
-    end = BEGIN + timedelta(hours=hours)
-    with database(settings) as (store, edition):
-        traffic = Traffic(store, sensors * len(QUANTITIES))
-        _fill(store, traffic.numbers, hours)
-        year = Question("vehicle_count", BEGIN, end, "1h", traffic.sensors[sensors // 2])
-        day = replace(year, sensor=None, last=min(end, BEGIN + timedelta(days=1)))
-        questions: dict[str, Callable[[], int]] = {
-            "ask": lambda: len(ask(store, year)),
-            "select": lambda: _select(store, traffic.numbers[sensors // 2 * len(QUANTITIES)]),
-            "channels": lambda: len(ask(store, replace(year, channels=True))),
-            "day": lambda: len(ask(store, day)),
-        }
-        seconds = _in_turn(questions, runs)
-        rows = {name: question() for name, question in questions.items()}
-    middle = {name: statistics.median(found) for name, found in seconds.items()}
-    details: dict[str, object] = {
-        "edition": str(edition), "rows": rows["ask"], "table_rows": sensors * len(QUANTITIES) * hours, "runs": runs,
-        "slowest_ms": round(max(seconds["ask"]) * 1000, 1), "channels_ms": round(middle["channels"] * 1000, 1),
-        "all_sensors_one_day_ms": round(middle["day"] * 1000, 1), "all_sensors_one_day_rows": rows["day"],
-    }  # fmt: skip
+def query(settings: Settings, sensors: int = 1000, hours: int = 366 * 24, runs: int = 15) -> Result:
+    """Measure `runs` questions of each kind in turn; the default takes minutes, most of them to fill the tables."""
+    with database(settings) as (store, edition), scratch(settings) as directory:
+        found = {"edition": str(edition), **_measured(store, directory, sensors, hours, runs)}
+    found["timescale"] = NO_TIMESCALE if settings.database else _on_timescale(settings, sensors, hours, runs)
+    ours, bare = float(str(found["one_ms"])), float(str(found["select_ms"]))
     baseline = "bare SELECT of the same rows of window_1h, received only; the ratio is how many times that"
-    ours, bare = middle["ask"] * 1000, middle["select"] * 1000
-    return Result("query", ours, "ms", bare, baseline, ours / bare, details)
+    return Result("query", ours, "ms", bare, baseline, ours / bare, found)
 
 
-def _in_turn(questions: dict[str, Callable[[], int]], runs: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in questions}
+def _on_timescale(settings: Settings, sensors: int, hours: int, runs: int) -> Figures | str:
+    place = installation()
+    if place is None:
+        return NO_TIMESCALE
+    server = KillableTimescale(place)
+    try:
+        server.start()
+        with emptied(server.conninfo, settings) as (store, edition), scratch(settings) as directory:
+            return {"edition": str(edition), **_measured(store, directory, sensors, hours, runs)}
+    finally:
+        server.remove()
+
+
+def _measured(store: Store, directory: Path, sensors: int, hours: int, runs: int) -> Figures:
+    names = [f"stadspuls/bench-{number:06d}" for number in range(sensors)]
+    end = BEGIN + timedelta(hours=hours)
+    known = _known(store, names)
+    _fill(store, known, hours)
+    asked = _Questions(store, names, known, end)
+    kinds = {"one": asked.one, "select": asked.select, "box": asked.box, "latest": asked.latest, "lanes": asked.lanes}
+    seconds, rows = _in_turn(kinds, runs)
+    began = time.perf_counter()
+    written = sum(one.rows for one in export(store, directory, Wanted(("aggregates",), ("1h",))))
+    return {
+        "table_rows": len(known) * hours, "runs": runs,
+        **{f"{kind}_ms": round(statistics.median(found) * 1000, 1) for kind, found in seconds.items()},
+        **{f"{kind}_slowest_ms": round(max(found) * 1000, 1) for kind, found in seconds.items()},
+        **{f"{kind}_rows": count for kind, count in rows.items()},
+        "export_rows": written, "export_rows_per_s": round(written / (time.perf_counter() - began)),
+    }  # fmt: skip
+
+
+class _Questions:
+    """The questions, each time about something else."""
+
+    def __init__(self, store: Store, names: list[str], series: NDArray[Any], end: datetime) -> None:
+        self._store, self._names, self._series, self._end = store, names, series, end
+        self._random = random.Random(7)
+
+    def one(self) -> int:
+        """A year of one sensor."""
+        return _rows(tables(self._store, Question(QUANTITY, BEGIN, self._end, "1h", self._random.choice(self._names))))
+
+    def box(self) -> int:
+        """A month of those in a box of a hundred: the sensors stand on a line from west to east."""
+        first = self._random.randrange(max(1, len(self._names) - 100))
+        begin = BEGIN + timedelta(days=self._random.randrange(11) * 30)
+        month = min(begin, self._end - timedelta(days=1)), min(begin + timedelta(days=30), self._end)
+        box = (first / 1000 - 0.0005, 52.0, (first + 99) / 1000 + 0.0005, 54.0)
+        return _rows(tables(self._store, Question(QUANTITY, *month, "1h", box=box)))
+
+    def latest(self) -> int:
+        """The newest window of every sensor."""
+        return latest(self._store, Question(QUANTITY, BEGIN, self._end, "1h")).num_rows
+
+    def lanes(self) -> int:
+        """A year of a sensor that is the sum of its lanes."""
+        return _rows(tables(self._store, Question(QUANTITY, BEGIN, self._end, "1h", "stadspuls/lanes")))
+
+    def select(self) -> int:
+        """The rows of one sensor's year as they are."""
+        with self._store.transaction() as tx:
+            series = int(self._random.choice(self._series[:-LANES]))
+            tx.script("SELECT * FROM window_1h WHERE series = %(series)s ORDER BY start", series=series)
+        return 0
+
+
+def _in_turn(kinds: dict[str, Callable[[], int]], runs: int) -> tuple[dict[str, list[float]], dict[str, int]]:
+    seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    rows: dict[str, int] = {}
     for _ in range(runs):
-        for name, question in questions.items():
+        for name, ask in kinds.items():
             began = time.perf_counter()
-            question()
+            rows[name] = ask()
             seconds[name].append(time.perf_counter() - began)
-    return seconds
+    return seconds, rows
 
 
-def _select(store: Store, series: int) -> int:
-    with store.transaction() as tx:
-        tx.script("SELECT * FROM window_1h WHERE series = %(series)s ORDER BY start", series=int(series))
-    return 0
+def _rows(found: Iterable[pa.Table]) -> int:
+    return sum(table.num_rows for table in found)
+
+
+def _known(store: Store, names: list[str]) -> NDArray[Any]:
+    """Put the sensors on a line, a thousandth of a degree apart, and give their series; the last are the lanes."""
+    import_sensors(store, [Entry(name, lon=at / 1000, lat=53.0, lanes=1) for at, name in enumerate(names)])
+    import_sensors(store, [Entry("stadspuls/lanes", lanes=LANES)])
+    sensors = [*names, *["stadspuls/lanes"] * LANES]
+    channels = [*["lane1/any"] * len(names), *(f"lane{lane}/any" for lane in range(1, LANES + 1))]
+    wanted = {"sensor_id": sensors, "quantity": [QUANTITY] * len(sensors), "channel": channels,
+              "period": [60] * len(sensors)}  # fmt: skip
+    store.rows("know_series", **wanted)
+    store.rows("mark_alone", sensor_id=sensors)
+    return np.array([series for _, series, *_ in sorted(store.rows("find_series", **wanted), key=lambda row: row[0])])
 
 
 def _fill(store: Store, series: NDArray[Any], hours: int) -> None:
-    """Copy the hours of a year, and say that they are closed."""
+    """Copy the hours of a year, say that they are closed, and do what autovacuum would have done meanwhile."""
     for first in range(0, hours, _PIECE):
         with store.transaction() as tx:
             tx.copy("window_1h", _windows(series, first, min(_PIECE, hours - first)))
     store.rows("close_hours", until=BEGIN + timedelta(hours=hours))
+    store.vacuum("window_1h")
     with store.transaction() as tx:
         tx.script("ANALYZE")
 
