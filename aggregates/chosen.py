@@ -60,6 +60,9 @@ class Lines:
         self._words = dict(zip(("sensor_id", "channel", "quantity", "unit"), columns[1:5], strict=True))
         self._periods = np.array(columns[5], np.int32)
         self._order = np.argsort(self.series)
+        names = list(zip(columns[1], columns[2], columns[3], strict=True))
+        # Two periods of one channel are in one place of the answer, ordered by their starts.
+        self.ranks = np.cumsum([at > 0 and names[at] != names[at - 1] for at in range(len(names))])
 
     def places(self, series: NDArray[np.int32]) -> NDArray[np.intp]:
         """Where in the answer these series stand; all of them are in it."""
@@ -93,22 +96,24 @@ def chosen(
 
 def pieces(lines: Lines, fetch: Fetch, expected: float, after: Cursor | None, limit: int | None) -> Iterator[Rows]:
     """
-    Give the rows of `lines`, sorted by line and start, in pieces; at most `limit`, from behind `after`.
+    Give the rows of `lines`, sorted by their words and start, in pieces; at most `limit`, from behind `after`.
 
     `expected` is how many rows a series probably has; what is found corrects it.
     """
-    todo = lines.series[_place(lines, after) :]
+    at = _place(lines, after)
     wanted = PIECE if limit is None else min(PIECE, limit)
     count = max(1, int(wanted / max(1, expected)))
-    while len(todo) and limit != 0:
-        rows = fetch(todo[:count])
-        if after is not None:
-            rows = rows[(rows["series"] != after.series) | (rows["start"] > after.start)]
-        rows = rows[np.lexsort((rows["start"], lines.places(rows["series"])))][:limit]
+    while at < len(lines.series) and limit != 0:
+        # All of the same rank together: their rows are sorted by start.
+        end = int(np.searchsorted(lines.ranks, lines.ranks[min(at + count, len(lines.ranks)) - 1], "right"))
+        rows = fetch(lines.series[at:end])
+        places = lines.places(rows["series"])
+        order = np.lexsort((places, rows["start"], lines.ranks[places]))
+        rows = rows[order][_behind(rows[order], places[order], lines, after) :][:limit]
         yield rows
         limit = None if limit is None else limit - len(rows)
-        todo = todo[count:]
-        count = max(1, min(10 * count, count * wanted // max(1, len(rows))))
+        count = max(1, min(10 * count, (end - at) * wanted // max(1, len(rows))))
+        at = end
 
 
 def nullable(numbers: NDArray[Any]) -> "pa.Array[Any]":
@@ -148,11 +153,23 @@ def check_box(box: Box | None) -> None:
 
 
 def _place(lines: Lines, after: Cursor | None) -> int:
+    """Where the first series stands that rows behind a cursor may be of."""
     if after is None:
         return 0
     if after.series not in lines.series:
         raise BadQuestion(f"cursor '{after}' of another question, expected `next` of the page before")
-    return int(lines.places(np.array([after.series], np.int32))[0])
+    rank = lines.ranks[lines.places(np.array([after.series], np.int32))[0]]
+    return int(np.searchsorted(lines.ranks, rank))
+
+
+def _behind(rows: Rows, places: NDArray[np.intp], lines: Lines, after: Cursor | None) -> int:
+    """How many of these sorted rows a cursor has behind it."""
+    if after is None:
+        return 0
+    (place,) = lines.places(np.array([after.series], np.int32))
+    same = lines.ranks[places] == lines.ranks[place]
+    before = (rows["start"] < after.start) | ((rows["start"] == after.start) & (places <= place))
+    return int((same & before).sum())
 
 
 def _coded(words: tuple[str, ...], places: NDArray[np.intp]) -> "pa.Array[Any]":

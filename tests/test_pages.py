@@ -80,6 +80,19 @@ class TestPages:
         assert len(rows) == 16
         assert walked(lambda after: readings_page(city, asked, 3, after)) == rows
 
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_two_periods_of_a_channel_are_paged_by_start(self, city: Store, limit: int) -> None:
+        """A sensor that changed its interval has two series in one place of the answer: in order, none left out."""
+        said = [
+            Reading("ndw/g", "", "vehicle_count", period, HOUR + timedelta(minutes=5 * at), 1.0)
+            for at, period in enumerate((60, 300, 60, 300, 300))
+        ]
+        Pipeline(city).store(Batch(columns([*said, said[0]._replace(period=300)], [LATER] * 6)))
+        asked = Question("vehicle_count", HOUR, LATER, "5m", "ndw/g", channels=True)
+        rows = walked(lambda after: page(city, asked, limit, after))
+        assert [row["start"].minute for row in rows] == [0, 0, 5, 10, 15, 20]
+        assert rows == whole(tables(city, asked)).drop_columns(["series"]).to_pylist()
+
     def test_small_pieces_are_the_same_answer(self, city: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """In how many pieces the database was asked cannot be seen in the answer."""
         before = whole(tables(city, HOURS)).to_pylist()
