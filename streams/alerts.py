@@ -242,6 +242,15 @@ def see(rule: Rule, windows: pd.DataFrame, usual_of: UsualOf | None = None, *, e
     return Seen(windows, value, compared, threshold, sure, usual)
 
 
+def may_raise(rule: Rule, windows: pd.DataFrame) -> bool:
+    """Tell whether any of these windows may lie beyond a rule's threshold: quickly, for most rules most of the time."""
+    if rule.statistic in EVIDENCE or rule.baseline or rule.share_of:
+        return len(windows) > 0
+    values = windows["value"].to_numpy()[windows["valid"].to_numpy()]
+    extreme = (np.nanmax if rule.direction == "above" else np.nanmin)(values) if len(values) else np.nan
+    return bool(rule.beyond(np.array([extreme]), rule.raise_at)[0])
+
+
 def _evidence(rule: Rule, windows: pd.DataFrame) -> tuple[Floats, NDArray[np.bool_]]:
     if rule.statistic == "coverage":
         coverage = windows["coverage"].to_numpy(np.float64).copy()

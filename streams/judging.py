@@ -23,7 +23,7 @@ from aggregates.store import Transaction
 from ingest.batch import coded, numbers
 from ingest.quantities import QUANTITIES
 from ingest.readings import microseconds, utc
-from streams.alerts import Seen, Window, of_rule, see
+from streams.alerts import Seen, Window, may_raise, of_rule, see
 from streams.alertstore import Change, Changed, Kept, Span, count_stuck, load_windows, near, with_share, write
 from streams.baseline import Usual, needed, usual
 from streams.days import Days
@@ -137,10 +137,10 @@ class Judge:
         for rule in rules:
             part = parts.get(rule.quantity) if rule.quantity in QUANTITIES else of_rule(rule, windows)
             found = watched.get(rule.name, set()) & present
-            if part is not None and (limit := rule.times["retrospect"]):
-                part = part[part["end"] > microseconds(now) - limit]
-            if part is not None and len(part):
-                found = found | _chosen(tx, rule, self.see(tx, rule, part))
+            if part is not None and may_raise(rule, part):
+                limit = rule.times["retrospect"] or FOREVER
+                recent = part[part["end"].to_numpy() > microseconds(now) - limit]
+                found = found | _chosen(tx, rule, self.see(tx, rule, recent))
             if found:
                 yield rule, sorted(found)
 
