@@ -47,6 +47,7 @@ admit() {
     until [ "$(mosquitto_sub -p "${MQTT_PORT:-1883}" -u hub -P "$MQTT_HUB_PASSWORD" -C 1 -W 5 \
         -t '$SYS/broker/shared_subscriptions/count' 2> /dev/null || echo 0)" -gt 0 ]; do
         sleep 0.3
+        kill -0 "$1" || exit
     done
     cp "$run/everyone" "$run/passwords"
     kill -HUP "$1"
