@@ -154,6 +154,20 @@ class TestMap:
         expect(page.locator(".legend .scale").first.locator("li")).to_have_count(6)
         expect(page.locator(".legend")).to_contain_text("niet geldig: te weinig dekking")
 
+    def test_no_window_shorter_than_what_is_measured(self, hub: UpHub, visit: Open) -> None:
+        """Air that is measured by the hour is shown by the hour, whatever window was asked for or chosen before."""
+        air = {"sensor_id": "air", "quantity": "no2", "start": last_hour().isoformat(), "period": 3600, "value": 21}
+        publish(hub, [("stadspuls/stadspuls/air", json.dumps(air).encode())])
+        hub.settle()
+        page = visit("?quantity=no2&lens=5m")
+        expect(page.locator("#choose-lens")).to_have_value("1h")
+        expect(page.locator("#choose-lens option[value='5m']")).to_be_disabled()
+        expect(page.locator("#summary")).to_contain_text("1 van 1 sensoren")
+        page.locator("#choose-quantity").select_option("vehicle_count")
+        page.locator("#choose-lens").select_option("5m")
+        page.locator("#choose-quantity").select_option("no2")
+        expect(page.locator("#choose-lens")).to_have_value("1h")
+
     def test_areas(self, visit: Open) -> None:
         """Areas without a value are hatched; a click shows one beside its statistics."""
         page = visit("?lens=1h&level=buurt")

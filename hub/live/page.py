@@ -101,7 +101,7 @@ class Page:
             known, drawn = await self._outlook.ask(lambda store: (choices(store), levels(store)))
         except StoreError:
             known, drawn = [], []
-        self.view = _view(asked, [name for name, _, _ in known])
+        self.view = _view(asked, {name: shortest for name, _, shortest in known})
         ui.add_head_html(f"<style>{_STYLE.read_text('utf-8')}</style>")
         self._header()
         with ui.element("div").classes("layout"):
@@ -176,7 +176,7 @@ class Page:
         ]  # fmt: skip
 
     async def _chosen(self, event: GenericEventArguments) -> None:
-        self.view = _view(_texts(event.args), list(QUANTITIES))
+        self.view = _view(_texts(event.args), dict.fromkeys(QUANTITIES, 0))
         if self._opened:
             await self._open(*self._opened)
 
@@ -227,11 +227,13 @@ class Page:
         self._city.run_method("opened", "", "")
 
 
-def _view(asked: dict[str, str], known: list[str]) -> View:
-    """Read a view; what is not known becomes the first."""
-    first = _FIRST.quantity if _FIRST.quantity in known or not known else known[0]
+def _view(asked: dict[str, str], known: dict[str, int]) -> View:
+    """Read a view; what is not known, or a window shorter than what is measured (s), becomes the first that is."""
+    first = _FIRST.quantity if _FIRST.quantity in known or not known else next(iter(known))
     quantity, lens = asked.get("quantity", ""), asked.get("lens", "")
-    return View(quantity if quantity in QUANTITIES else first, lens if lens in LENSES else _FIRST.lens)
+    quantity = quantity if quantity in QUANTITIES else first
+    fitting = [name for name, one in LENSES.items() if one.length.total_seconds() >= known.get(quantity, 0)]
+    return View(quantity, lens if lens in fitting else (fitting or list(LENSES))[0])
 
 
 def _texts(found: Any) -> dict[str, str]:

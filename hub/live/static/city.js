@@ -40,7 +40,7 @@ export default {
         </select></label>
       <label>{{ words.window }}
         <select v-model="lens" @change="choose" id="choose-lens">
-          <option v-for="one in lenses" :value="one">{{ words['lens.' + one] }}</option>
+          <option v-for="one in lenses" :value="one" :disabled="!fits(one)">{{ words['lens.' + one] }}</option>
         </select></label>
       <label v-if="levels.length">{{ words.areas }}
         <select v-model="drawn" @change="chooseAreas" id="choose-level">
@@ -178,6 +178,7 @@ export default {
     await this.fetchAll();
   },
   methods: {
+    fits(lens) { return { "5m": 300, "1h": 3600, "1d": 86400 }[lens.slice(0, 2)] >= (this.about.shortest || 0); },
     renew(version) {
       if (document.hidden) this.behind = true; // nobody looks: nothing is asked
       else if (!version || version !== this.frame?.version) this.fetchFigures();
@@ -211,6 +212,7 @@ export default {
       } catch { this.lost = true; return null; }
     },
     choose() {
+      if (!this.fits(this.lens)) this.lens = this.lenses.find((one) => this.fits(one));
       this.$emit("view", { quantity: this.quantity, lens: this.lens });
       this.address({ quantity: this.quantity, lens: this.lens });
       this.frame = null;
