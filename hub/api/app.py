@@ -7,6 +7,7 @@ The application below `/api/v1`: a route for each resource, health, who may read
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import FastAPI, Query, Request, Response
@@ -46,7 +47,7 @@ class Served:
 
     def stores(self, role: str) -> Stores:
         """Make connections that only read, as `role` where their user may."""
-        make = lambda: Store(self.database, application="stadspuls api", patience=self.patience, role=role)  # noqa: E731
+        make = partial(Store, self.database, application="stadspuls api", patience=self.patience, role=role)
         return Stores(make, self.connections)
 
 

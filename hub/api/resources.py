@@ -49,7 +49,6 @@ class Resource:
     bulk: int = 0
     geographic: bool = False
     secret: bool = False
-    example: str = ""
 
 
 def resources(timezone: str) -> tuple[Resource, ...]:
