@@ -84,7 +84,7 @@ class OpenCity:
         while not self._stop.is_set():
             try:
                 with closing(Store(self._hub.database, application="stadspuls city")) as store:
-                    known = boundary(store, self._code) or self._loaded(store)
+                    known = self._known(store)
                 if known is not None:
                     return known
                 self._simulate()
@@ -93,6 +93,12 @@ class OpenCity:
             failures += 1
             self._stop.wait(pause(failures + 4, random.random()))
         return None
+
+    def _known(self, store: Store) -> CbsArea | None:
+        """Give the municipality, loading what is missing of boundaries and statistics; None without boundaries."""
+        loaded = {row[2] for row in store.rows("area_loads", vintage=None) if row[1] == self._code}
+        found = None if {"boundaries", "statistics"} <= loaded else self._loaded(store)
+        return found or boundary(store, self._code)
 
     def _loaded(self, store: Store) -> CbsArea | None:
         """Load the newest boundaries and their statistics; None where there are no boundaries to be had now."""
@@ -111,7 +117,7 @@ class OpenCity:
         try:
             return cbs.statistics(vintage, [self._code])
         except Unreachable as error:
-            self._tell("statistics", f"could not be reached: {error}")
+            self._tell("statistics", f"could not be reached, the next start asks again: {error}")
             return []
 
     def _keep(self, store: Store, vintage: int, boundaries: list[Document], statistics: list[Document]) -> bool:

@@ -238,3 +238,22 @@ def test_real_groningen(tmp_path: Path, shared_data: Path, sources: Country, mon
     finally:
         hub.clean_up()
         city.clean_up()
+
+
+def test_statistics_that_were_away_come_with_the_next_start(
+    hub: UpHub, sources: Country, offices: Offices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boundaries alone are enough for the gateways; the statistics are said to be missing, and loaded the next time."""
+    answer = offices.answer
+    monkeypatch.setattr(offices, "answer", lambda path: (404, b"{}") if "/2025/" in path else answer(path))
+    filled(sources, middle(), datetime.now(UTC))
+    hosts(monkeypatch, sources.url, offices.url)
+    offices.closed = "NED"  # of the tables, not of the maps
+    hub.start()
+    until(lambda: "city   gateways for" in hub.log(), 60)
+    assert "statistics could not be reached" in hub.log()
+    assert hub.stop() == 0
+    offices.closed = ""
+    hub.start()
+    until(lambda: f"city   statistics of {GM[0]}, 2024" in hub.log(), 60)
+    assert hub.stop() == 0
