@@ -156,8 +156,9 @@ class Pipeline:
                     windows = fold(rows)
                     begun = self._frontier.passed(windows)
                     running = Packed.of(telling(windows[~begun]))
-                tx.copy("touched", running)
-                tx.rows("merge")
+                if not begun.all():
+                    tx.copy("touched", running)
+                    tx.rows("merge")
                 if begun.any():
                     tx.copy("window_5m", windows[begun])
                     tx.copy("touched", windows[begun][["series", "start"]])  # after the merge: only to be marked

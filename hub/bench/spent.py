@@ -18,7 +18,7 @@ from aggregates.store import Packed, Store, Transaction
 
 # The functions that calculate, by the end of their file's name; what they call is part of them.
 _FUNCTIONS = {
-    ("series.py", "_keys"): "python: which series",
+    ("series.py", "_numbered"): "python: which series",
     ("pipeline.py", "_readings"): "python: rows and quality, series included",
     ("windows.py", "ordered"): "python: sort",
     ("windows.py", "distinct"): "python: distinct",
