@@ -1,9 +1,10 @@
 """
-The Faust door: batches off Kafka into the store, in the order of each partition.
+A worker on Faust: batches off Kafka into the store, in the order of each partition.
 
-`ingest.kafka` put them there; `hub.distributed` hands over the store, which is `streams.pipeline` as in the embedded
-mode. The database is the checkpoint: the position of a record is committed with its readings, and the consumer group
-is only ever set back to it, never forward. Reading a record again is harmless, skipping one is not.
+`ingest.kafka` put them there, `streams.faustapp` is Faust, `streams.dealing` keeps the order; `hub.distributed` hands
+over the store, which is `streams.pipeline` as in the embedded mode. The database is the checkpoint: the position of a
+record is committed with its readings, and the consumer group is only ever set back to it, never forward. Reading a
+record again is harmless, skipping one is not.
 
 While one transaction runs, records gather; those of one partition are then stored together, so that a database that is
 slow gets larger transactions, as it does in the embedded mode.
@@ -27,8 +28,9 @@ from aggregates.store import StoreError
 from ingest.batch import Batch, DeadLetter, columns
 from ingest.records import BadRecord, read_record
 from ingest.topics import Topics
+from streams.dealing import Dealing
 from streams.faustapp import Runner, make_app
-from streams.order import Home, Order, Turn
+from streams.order import Home
 from streams.pipeline import Position, Stopped
 from streams.progress import Progress, Retold
 
@@ -70,12 +72,12 @@ class Worker:
         self.progress = Progress()
         self._store, self._positions, self._stop, self._on_failure = store, positions, stop, on_failure
         self._waiting: list[Any] = []
-        self._order = Order()
         self._storing = False
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "store")
         self._scratch = tempfile.TemporaryDirectory(prefix="stadspuls-worker-")
         self._app: Any = self._make_app(topics, group)
+        self._dealing = Dealing(self._app, self.progress)
 
     def run(self) -> None:
         """Work until SIGINT or SIGTERM; raises WorkerEnded when Faust ended by itself."""
@@ -103,7 +105,7 @@ class Worker:
         topic = app.topic(*topics.names, value_serializer="raw", key_serializer="raw")
         app.agent(topic, name="store", concurrency=1)(self._agent)
         app.on_partitions_revoked.connect(self._forget)
-        app.on_rebalance_complete.connect(self._set_back)
+        app.on_rebalance_complete.connect(self._deal)
         return app
 
     async def _agent(self, stream: Any) -> None:
@@ -113,44 +115,24 @@ class Worker:
             task.add_done_callback(self._ended)
         try:
             async for event in stream.noack().events():
-                await self._arrive(event)
+                if await self._dealing.takes(event.message):
+                    self._waiting.append(event)
+                    self._arrived.set()
                 while len(self._waiting) >= WAITING:
                     await asyncio.sleep(0.005)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _arrive(self, event: Any) -> None:
-        message = event.message
-        home = (message.topic, message.partition)
-        turn = self._order.turn(home, message.offset)
-        if turn is Turn.NEXT:
-            self._waiting.append(event)
-            self._arrived.set()
-        elif turn is Turn.EARLY:
-            _log.warning("a record is missing, reading again", record=f"{home[0]}/{home[1]}/{self._order.wanted(home)}")
-            await self._app.consumer.seek(message.tp, self._order.wanted(home))
-
     async def _look_for_missing(self) -> None:
-        """Read again what the log has and nobody brought, where no later record shows that it is missing."""
         while True:
             await asyncio.sleep(_LOOK)
-            consumer = self._app.consumer
             if self._waiting or self._storing or not self.ready:
                 continue
-            homes = {(tp.topic, tp.partition): tp for tp in consumer.assignment()}
-            stuck = self._order.overdue(await self._reach(homes))
-            firsts = await consumer.earliest_offsets(*(homes[home] for home in stuck)) if stuck else {}
-            for home in stuck:
-                if gone := self._order.leave_out(home, firsts.get(homes[home]) or 0):
-                    _log.error(
-                        "the log has deleted what was not stored", records=gone, partition=f"{home[0]}/{home[1]}"
-                    )
-                await consumer.seek(homes[home], self._order.wanted(home))
-
-    async def _reach(self, homes: Mapping[Home, Any]) -> dict[Home, int]:
-        tops = await self._app.consumer.highwaters(*homes.values())
-        return {home: tops.get(tp) or 0 for home, tp in homes.items()}
+            try:
+                await self._dealing.look()
+            except Exception as error:  # Kafka is away, or deals out anew: the next look sees more
+                _log.warning("cannot look for missing records now", error=repr(error))
 
     def _ended(self, storing: asyncio.Future[None]) -> None:
         if not storing.cancelled() and (error := storing.exception()) is not None:
@@ -179,7 +161,7 @@ class Worker:
     async def _forget(self, app: Any, revoked: Any, **_: object) -> None:
         """Let go of records that wait while partitions are dealt out anew: they are read again."""
         self._waiting = []
-        self._order.forget()
+        self._dealing.forget()
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Run what blocks; the process ends when it fails, and waits for its end when it stops."""
@@ -192,31 +174,9 @@ class Worker:
             self._on_failure(error)
             raise
 
-    async def _set_back(self, app: Any, **_: object) -> None:
-        """Set the group back to what the database has, where the database is behind: after a restored back-up."""
+    async def _deal(self, app: Any, **_: object) -> None:
         self.progress.rebalances += 1
-        if not app.consumer.assignment():  # more workers than partitions
-            self.progress.ends = {}
-            return
-        committed = await app.consumer.seek_to_committed()
-        stored = await self._in_thread(self._known_positions)
-        homes = {(tp.topic, tp.partition): tp for tp in committed}
-        behind = {}
-        for home, tp in homes.items():
-            if (committed[tp] or 0) > stored.get(home, 0):
-                behind[tp] = stored.get(home, 0)
-        if behind:
-            _log.warning("the database is behind the group, reading again", partitions=len(behind))
-            await app.consumer._commit(behind)
-        firsts = await app.consumer.earliest_offsets(*committed)
-        begins = {home: behind.get(tp, committed[tp]) or firsts.get(tp) or 0 for home, tp in homes.items()}
-        for home, begin in begins.items():
-            if not committed[homes[home]] or homes[home] in behind:
-                await app.consumer.seek(homes[home], begin)  # Faust's own seek, which follows, leaves out offset 0
-        self._order.deal(begins)
-        _log.info("partitions dealt out", partitions=len(committed), rebalances=self.progress.rebalances)
-        self.progress.ends = await self._reach(homes)
-        self.progress.stored.update(stored)
+        await self._dealing.deal(await self._in_thread(self._known_positions))
 
     # In the thread.
 
