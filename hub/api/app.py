@@ -1,7 +1,8 @@
 """
 The application below `/api/v1`: a route for each resource, health, who may read, and what every answer carries.
 
-`hub.http` mounts it; `hub.api.resources` says what there is. Read-only: whatever is not GET, HEAD or OPTIONS is 405.
+`hub.http` mounts it; `hub.api.resources` says what there is. Read-only, but for what
+`hub.api.alerts` lets those with the token do: whatever else is not GET, HEAD or OPTIONS is 405.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from aggregates.health import state
 from aggregates.store import Store
 from hub.api.access import Access, Guard
+from hub.api.alerts import add_actions
 from hub.api.answers import answer
 from hub.api.document import VERSION, complete, responses
 from hub.api.parameters import Asked
@@ -84,6 +86,8 @@ def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
     for resource in listed:
         _add(app, resource, insiders if resource.secret else readers, served.access)
     _add_health(app, readers, health, served.access)
+    writers = Stores(lambda: Store(served.database, application="stadspuls api"), 1)
+    add_actions(app, writers, lambda request: _check(request, served.access))
     complete(app, listed, served.access)
     app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=[f"{PREFIX}/openapi.json"])
     app.add_middleware(
@@ -94,14 +98,15 @@ def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
     def close() -> None:
         readers.close()
         insiders.close()
+        writers.close()
 
     return Api(Headers(app), close)
 
 
 def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access) -> None:
     def give(request: Request, asked: Asked) -> Response:
-        if resource.secret and not access.has_token(request.headers):
-            raise _forbidden() if access.token is None else _missing()
+        if resource.secret:
+            _check(request, access)
         return answer(request, resource, asked, stores)
 
     give.__annotations__["asked"] = Annotated[resource.asked, Query()]
@@ -119,6 +124,11 @@ def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, 
             dead_letters=now.dead_letters, rollup_lag=now.oldest_mark or 0.0, closed_until=now.closed_until,
             reconciled=now.reconciled, frozen_days=now.frozen_days,
         )  # fmt: skip
+
+
+def _check(request: Request, access: Access) -> None:
+    if not access.has_token(request.headers):
+        raise _forbidden() if access.token is None else _missing()
 
 
 def _forbidden() -> Problem:

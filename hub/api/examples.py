@@ -23,7 +23,10 @@ EXAMPLES: Mapping[str, object] = {
     "first_at": "2024-06-01T11:00:03Z", "last_at": "2024-06-01T12:00:03Z", "index": 104.2, "panel": 1, "heavy": 120.0,
     "vehicles": 2_400.0, "share": 0.05, "windows": 24, "subject": "luchtmeetnet/NL10937", "above": 3,
     "valid_hours": 718, "hours": 720, "not_measured": 0.0028, "threshold": 25.0, "hour_of_week": 7, "label": "Mon 07",
-    "mean": 20.0, "about": "Mean by hour of the week.", "alert": 7, "rule": "eu-no2-hour", "severity": "warning",
-    "state": "raised", "since": "2024-06-01T11:00:00Z", "until": None, "worst": 212.0, "late": False,
-    "withdrawn": False, "raised_at": "2024-06-01T12:01:00Z", "cleared_at": None, "acknowledged_at": None,
+    "mean": 20.0, "about": "Mean by hour of the week.", "alert": 17, "rule": "eu2008-no2-alert",
+    "severity": "critical", "state": "raised", "since": "2024-06-01T09:00:00Z", "until": None, "worst": 431.0,
+    "late": False, "withdrawn": False, "raised_at": "2024-06-01T12:01:00Z",
+    "cleared_at": None, "acknowledged_at": None, "pack": "eu-2008-50", "owner": "air quality",
+    "runbook": "docs/alerts.md#legal-thresholds", "channels": ["operators"], "silence": 3,
+    "first": "2024-06-01T00:00:00Z", "last": None, "weekly": ["daily 22:00-07:00"], "made_by": "Anna",
 }  # fmt: skip

@@ -24,6 +24,7 @@ from aggregates.listings import ALERTS, AREA_WINDOWS, AREAS, LETTERS, SENSORS, S
 from aggregates.query import BadQuestion
 from aggregates.store import Store
 from hub.api import parameters as asks
+from hub.api.alerts import RULES, SILENCES, find_rules, find_silences
 from ingest.quantities import QUANTITIES
 from ingest.sources import SOURCES
 
@@ -81,6 +82,8 @@ def resources(timezone: str) -> tuple[Resource, ...]:
             for one, (about, asked, columns, key) in _COMPUTED.items()
         ),
         _listed("/alerts", "Alerts, the newest first.", asks.Alerts, ALERTS),
+        Resource("/alerts/rules", "The rules that are judged.", asks.Asked, RULES, ("rule",), find_rules),
+        Resource("/alerts/silences", "What is kept quiet.", asks.Asked, SILENCES, ("silence",), find_silences),
         _listed("/dead-letters", "What could not be read, the newest first.", asks.Letters, LETTERS, secret=True),
     )  # fmt: skip
 
