@@ -78,7 +78,7 @@ def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping
     """Put the live page at `/`, behind every other route."""
     from hub.live.mount import Live, mount  # takes a second to load, which no other command should pay
 
-    live = Live(settings.timezone, health, settings.map_tiles, settings.map_attribution)
+    live = Live(settings.timezone, health, settings.map_tiles, settings.map_attribution, not settings.public)
     mount(app, live, lambda: Store(database, application="stadspuls live"))
 
 

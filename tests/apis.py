@@ -20,8 +20,10 @@ from hub.metrics import HubCollector
 from ingest.batch import Batch, DeadLetter, columns
 from ingest.catalogue import Entry
 from ingest.readings import Flag, Reading
+from streams.operators import silence
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
+from tests.alerting import raised, rule
 
 AREAS = Path(__file__).parent / "areas"
 BEGIN = datetime(2024, 6, 3, tzinfo=UTC)
@@ -107,4 +109,14 @@ def filled(database: str) -> Iterator[str]:
     """Fill a database, and give its URL."""
     with closing(Store(database)) as store:
         fill(store)
+        _alerts(store, database)
     yield database
+
+
+def _alerts(store: Store, database: str) -> None:
+    """Store two rules, alerts of both, and two silences."""
+    for name in ("no2-alert", "pm10-alert"):
+        rule(database, name)
+        raised(database, "stadspuls/a", name=name)
+        silence(store, rule=name, subject="*", first=BEGIN, last=None, windows=["daily 22:00-07:00"], by="Anna",
+                reason="quiet", now=BEGIN)  # fmt: skip

@@ -13,6 +13,7 @@ from nicegui import app as nicegui
 from nicegui import ui
 
 from aggregates.store import Store
+from hub.live import alerts  # noqa: F401 - registers its panel
 from hub.live.page import Outlook, register
 from hub.live.routes import routes
 from hub.live.watch import Watch
@@ -31,13 +32,14 @@ class Live:
     gauges: Callable[[], Mapping[str, object]]
     tiles: str = ""
     tiles_attribution: str = ""
+    may_act: bool = False
 
 
 def mount(app: FastAPI, live: Live, open_store: Callable[[], Store]) -> None:
     """Add the page and what it fetches; one to a process."""
     watch = Watch(open_store(), live.gauges, lambda: datetime.now(UTC))
     app.include_router(routes(watch, open_store))
-    register(Outlook(watch, open_store, live.zone, live.tiles, live.tiles_attribution))
+    register(Outlook(watch, open_store, live.zone, live.tiles, live.tiles_attribution, live.may_act))
     nicegui.on_startup(watch.start)
     nicegui.on_shutdown(watch.stop)
     ui.run_with(app, title="Stadspuls", favicon=ICON, tailwind=False, show_welcome_message=False)

@@ -55,6 +55,7 @@ class Outlook:
     zone: str
     tiles: str
     tiles_attribution: str
+    may_act: bool = False
 
     async def ask(self, question: Callable[[Store], T]) -> T:
         """Run a question to the store in a thread."""
@@ -91,7 +92,7 @@ class Page:
         self.view = _FIRST
         self._outlook, self._words = outlook, said
         self._client = ui.context.client
-        self._desk = Desk(said, outlook.zone, outlook.ask, self._open_sensor)
+        self._desk = Desk(said, outlook.zone, outlook.ask, self._open_sensor, outlook.may_act)
         self._opened: tuple[str, str] | None = None
         self._renewals: list[Callable[[Health | None], None]] = []
 

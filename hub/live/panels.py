@@ -36,12 +36,13 @@ class Ask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What a panel works with: the viewer's words and zone, the store, and a way to open a sensor."""
+    """What a panel works with: the viewer's words and zone, store, how to open a sensor, whether it may act."""
 
     words: Words
     zone: str
     ask: Ask
     open_sensor: Callable[[str], Awaitable[None]]
+    may_act: bool = False
 
     def clock(self, at: datetime, form: str = "%H:%M") -> str:
         """Write a stamp as the hub's own clock says it."""

@@ -23,10 +23,12 @@ from aggregates.live import LENSES, Rows, Silent, newest, newest_areas, pulse, s
 from aggregates.store import Store, StoreError
 from hub.live.scale import edges
 from ingest.quantities import QUANTITIES, Aggregation
+from streams.operators import Row, alerts
 
 EVERY = 1.0  # s between two looks
 _REST = 4.0  # times as long as a look took
 _HEALTH_EVERY = 5.0  # s
+_ALERTS = 100  # open ones that are counted
 _AGAIN = 15  # s after which a view is made anew though nothing was committed: windows end, sensors fall silent
 
 log = structlog.get_logger(__name__)
@@ -58,6 +60,7 @@ class Health:
     in_flight: int | None
     state: State
     silent: list[Silent]
+    alerts: list[Row]
     viewers: int
 
 
@@ -175,7 +178,8 @@ class Watch:
             now, (more - readings) / seconds if seconds else None,
             (later - messages) / seconds if own and seconds else None,
             int(str(gauges["readings_in_flight"])) if own else None,
-            state(self._store, now), silent(self._store, now), len(self.viewers),
+            state(self._store, now), silent(self._store, now), alerts(self._store, limit=_ALERTS),
+            len(self.viewers),
         )  # fmt: skip
 
 
