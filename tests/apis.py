@@ -23,7 +23,6 @@ from ingest.readings import Flag, Reading
 from streams.operators import silence
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
-from tests.alerting import raised, rule
 
 AREAS = Path(__file__).parent / "areas"
 BEGIN = datetime(2024, 6, 3, tzinfo=UTC)
@@ -69,7 +68,8 @@ def _alerts(store: Store) -> None:
     with psycopg.connect(store.conninfo) as connection:
         connection.execute(
             "INSERT INTO alert_rule (rule, pack, title, title_nl, quantity, unit, level, severity, channels)"
-            " VALUES ('much', 'own', 'Much', 'Veel', 'no2', 'ug/m3', '1h', 'warning', '{}')"
+            " VALUES ('much', 'own', 'Much', 'Veel', 'no2', 'ug/m3', '1h', 'warning', '{}'),"
+            " ('more', 'own', 'More', 'Meer', 'no2', 'ug/m3', '1h', 'info', '{digest}')"
         )
         for subject, end in (("stadspuls/a", None), ("stadspuls/b", LATER)):
             connection.execute(
@@ -78,6 +78,9 @@ def _alerts(store: Store) -> None:
                 " VALUES ('much', %s, 'no2', '1h', 'warning', 'raised', %s, %s, %s, %s, 30, %s, %s, %s)",
                 (subject, BEGIN, end, LATER, LATER, LATER, LATER, end),
             )
+    for name in ("much", "more"):
+        silence(store, rule=name, subject="*", first=BEGIN, last=None, windows=["daily 22:00-07:00"], by="Anna",
+                reason="quiet", now=BEGIN)  # fmt: skip
 
 
 def serving(database: str, **more: Any) -> Served:
@@ -109,14 +112,4 @@ def filled(database: str) -> Iterator[str]:
     """Fill a database, and give its URL."""
     with closing(Store(database)) as store:
         fill(store)
-        _alerts(store, database)
     yield database
-
-
-def _alerts(store: Store, database: str) -> None:
-    """Store two rules, alerts of both, and two silences."""
-    for name in ("no2-alert", "pm10-alert"):
-        rule(database, name)
-        raised(database, "stadspuls/a", name=name)
-        silence(store, rule=name, subject="*", first=BEGIN, last=None, windows=["daily 22:00-07:00"], by="Anna",
-                reason="quiet", now=BEGIN)  # fmt: skip
