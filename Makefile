@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENV ?= .env
 
-.PHONY: run install install-test test lint clean secrets constraints chaos
+.PHONY: run install install-test test lint clean secrets constraints pictures chaos
 
 run: install
 	$(BIN)/stadspuls up --demo
@@ -34,6 +34,10 @@ lint: install-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pictures of docs/first-five-minutes.md, taken anew of a hub that runs for it; needs chromium.
+pictures: install-test
+	$(BIN)/python -m tests.pictures
 
 clean:
 	rm -rf .venv build dist

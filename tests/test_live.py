@@ -263,6 +263,14 @@ def test_edges(one: float, other: float) -> None:
     assert found[-1] + steps[0] >= high - 1e-6 * max(1, abs(high))
 
 
+def test_pictures() -> None:
+    """Every picture that a document shows is there and small, and none lies about unused."""
+    shown = set(re.findall(r"images/([\w-]+\.png)", (ROOT / "docs" / "first-five-minutes.md").read_text()))
+    there = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").glob("*.png")}
+    assert shown == there.keys()
+    assert max(there.values()) <= 150_000
+
+
 class TestWords:
     """The catalogue of words."""
 

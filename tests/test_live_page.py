@@ -6,7 +6,12 @@ English, on a phone; and axe-core reads what a screen reader would.
 """
 
 import json
+import os
 import re
+import socket
+import subprocess
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -17,10 +22,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
+from hub.rig.broker import free_port
 from ingest.address import Address
 from ingest.sender import Sender
 from tests.browsers import browser, chromium
-from tests.hubs import UpHub
+from tests.hubs import UpHub, command
 
 pytestmark = pytest.mark.browser
 
@@ -318,6 +324,41 @@ class TestNews:
         expect(page.locator(".side")).to_contain_text("nooit gehoord")
         page.get_by_role("button", name="Dijk").click()
         expect(page.locator("#detail-title")).to_have_text("Dijk")
+
+
+def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:
+    """`stadspuls serve` has the page too; with a token a browser asks for it once, and its websocket passes as well."""
+    port = free_port()
+    flags = ["serve", f"--database={hub.database}", f"--http-port={port}"]
+    environment = {**os.environ, "STADSPULS_API_TOKEN": "a-token-of-the-test"}
+    with (hub.directory / "serve.log").open("wb") as log:
+        serve = subprocess.Popen([*command(), *flags], env=environment, stderr=log, start_new_session=True)
+    context = chrome.new_context(http_credentials={"username": "team", "password": "a-token-of-the-test"})
+    try:
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        until_open(port)
+        page.goto(f"http://127.0.0.1:{port}/?lens=1h&sensor=stadspuls/full")
+        expect(page.locator("#detail-title")).to_have_text("Havenkade", timeout=WAIT)
+        expect(page.locator(".numbers dd").first).not_to_have_text("–", timeout=WAIT)
+        for path in ("/", "/live/figures?quantity=no2&lens=1h"):
+            with pytest.raises(OSError, match="401"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30)
+    finally:
+        context.close()
+        serve.terminate()
+        assert serve.wait(25) == 0
+
+
+def until_open(port: int) -> None:
+    """Wait until somebody listens."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"nobody listens on {port}")
 
 
 def test_refusals(hub: UpHub) -> None:
