@@ -6,6 +6,7 @@ page showed, and what the commands printed.
 """
 
 import html
+import json
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,6 @@ from tests.hubs import UpHub
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 LARGEST = 150_000  # bytes of a picture
-_HISTORY = 36  # hours of the simulated two days that must be there
 _BUSIEST = """\
 import pandas as pd
 
@@ -65,7 +65,8 @@ def take(hub: UpHub, chrome: Browser) -> None:
     asked = (
         f"{url}/api/v1/aggregates?quantity=vehicle_count&window=1h&sensor=ndw/GEO0B_SIM_05&from={_ago(2)}&to={_ago(1)}"
     )
-    _terminal(chrome, "api", [(f"curl '{asked}'", hub.get(asked.removeprefix(url)))])
+    answer = json.dumps(json.loads(hub.get(asked.removeprefix(url))), indent=2)
+    _terminal(chrome, "api", [(f"curl '{asked}' | python -m json.tool", answer)])
     script = _BUSIEST.format(hub=url, first=_ago(24), last=_ago(0))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     _terminal(chrome, "pandas", [(f"python\n{script}", done.stdout)])
@@ -76,14 +77,14 @@ def _ago(hours: int) -> str:
 
 
 def _wait_for_history(hub: UpHub) -> None:
-    first = f"{datetime.now(UTC) - timedelta(hours=48):%Y-%m-%dT%H:00}"
-    last = f"{datetime.now(UTC):%Y-%m-%dT%H:00}"
-    deadline = time.monotonic() + 300
-    while len(hub.query("vehicle_count", first, last, "1h", "--sensor=ndw/GEO0B_SIM_05")) < _HISTORY:
+    """Wait for the last full hour, which comes last, and for the roll-up."""
+    now = datetime.now(UTC)
+    asked = (f"{now - timedelta(hours=1):%Y-%m-%dT%H:00}", f"{now:%Y-%m-%dT%H:00}", "1h", "--sensor=stadspuls/air-14")
+    deadline = time.monotonic() + 400
+    while not hub.query("pm10", *asked) or hub.metric("stadspuls_rollup_marks"):
         if time.monotonic() > deadline:
-            raise TimeoutError("the simulated city has no history after 300 s")
+            raise TimeoutError("the simulated city has no history after 400 s")
         time.sleep(2)
-    time.sleep(15)  # the last of it, and the roll-up
 
 
 def _page(chrome: Browser, name: str, url: str, scheme: str = "light", width: int = 1160) -> None:
