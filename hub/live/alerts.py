@@ -43,7 +43,7 @@ def _lines(desk: Desk, found: list[Row]) -> None:
     if not found:
         Text("li", desk.words("alerts_none"))
     for one in found[:_NAMED]:
-        with ui.element("li"):
+        with ui.element("li").classes("wrapped"):
             _line(desk, one)
     if len(found) > _NAMED:
         Text("li", desk.words("and_more", count=len(found) - _NAMED), "quiet")
