@@ -136,11 +136,11 @@ _STATUSES = pa.array([status.name.lower() for status in Status], pa.string())
 
 
 def check_range(first: datetime, last: datetime) -> None:
-    """Raise BadQuestion for what is no range of time."""
+    """Raise BadQuestion for what is no range of time; one of no length is a range in which nothing lies."""
     if first.tzinfo is None or last.tzinfo is None:
         raise BadQuestion("from and to without a zone, expected aware stamps")
-    if first >= last:
-        raise BadQuestion(f"from {first.isoformat()} is not before to {last.isoformat()}")
+    if first > last:
+        raise BadQuestion(f"from {first.isoformat()} is after to {last.isoformat()}")
 
 
 def check_box(box: Box | None) -> None:
