@@ -14,13 +14,14 @@ import numpy as np
 from aggregates.store import Store, Transaction
 from ingest.readings import microseconds
 from streams.alertstore import Change, near, write
-from streams.judging import Judge
+from streams.judging import FOREVER, Judge
 from streams.rulebook import Rule
 from streams.settling import fold_on
 
 EVERY = timedelta(minutes=1)
 SLACK = timedelta(seconds=90)  # after its end a 5-minute window is looked at by the clock
 REACH = timedelta(days=8)  # a sensor that was not heard of for longer is expected no more
+WARM = timedelta(minutes=5)  # a hub that was away says nothing of silence before the sensors had time to be heard
 MOST = timedelta(days=1)  # of 5-minute windows after a hub was away
 HOURS_TODAY = 6  # that must be over before the day's coverage says anything
 
@@ -33,6 +34,7 @@ class Ticker:
     def __init__(self, judge: Judge, zone: str) -> None:
         self._judge, self._zone = judge, ZoneInfo(zone)
         self._last: datetime | None = None
+        self._began: datetime | None = None
 
     def tick(self, store: Store, now: datetime) -> None:
         """
@@ -42,6 +44,7 @@ class Ticker:
         """
         if self._last is not None and now - self._last < EVERY:
             return
+        self._began = self._began or now
         with store.transaction() as tx:
             clock = dict(tx.rows("alert_clock"))
         slot = (now - SLACK).replace(second=0, microsecond=0)
@@ -68,7 +71,7 @@ class Ticker:
         for rule in self._judge.book.of("clock"):
             rules.setdefault(rule.statistic, []).append(rule)
         with store.transaction() as tx:
-            if rules.keys() & {"silence", "drift"}:
+            if rules.keys() & {"silence", "drift"} and now - (self._began or now) >= WARM:
                 heard = tx.rows("alert_heard", now=now, reach=REACH)
                 silence = [(sensor, since, missed) for sensor, since, missed, _ in heard]
                 drift = [(sensor, since, ahead) for sensor, since, _, ahead in heard]
@@ -100,7 +103,7 @@ def _changes(tx: Transaction, rule: Rule, told: Told, now: datetime) -> Iterator
     beyond = rule.beyond(values, rule.raise_at)
     chosen = {one[0]: one for one, high in zip(told, beyond, strict=True) if high and rule.wants(one[0])}
     tx.rows("alert_lock")
-    kept = {one.subject: one for one in near(tx, [rule.name], clock, clock + 1, None) if one.until is None}
+    kept = {one.subject: one for one in near(tx, [rule.name], clock, FOREVER, None) if one.until is None}
     for subject, since, value in told:
         if subject in chosen or subject in kept:
             yield from fold_on(rule, subject, kept.get(subject), since, value, clock)

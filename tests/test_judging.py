@@ -183,6 +183,24 @@ def test_a_window_that_is_not_valid_is_not_judged(database: str, store: Store, j
     assert text == "nothing that could be judged since 2024-03-04 09:00 UTC"
 
 
+def test_a_silent_sensor_and_one_whose_clock_is_ahead(database: str, store: Store) -> None:
+    """Each is told once, minute after minute; what is heard again is cleared; a hub that just began accuses nobody."""
+    judge = Judge(load_rules(), load_days(ZONE))
+    ahead = speeds([50], START + 2 * MINUTE, "stadspuls/ahead")
+    deliver(store, judge, [*speeds([50]), *ahead], START + 5 * MINUTE)
+    ticker = Ticker(judge, ZONE)
+    for minute in range(5, 20):
+        ticker.tick(store, START + minute * MINUTE)
+    deliver(store, judge, speeds([50], START + 15 * MINUTE), START + 20 * MINUTE)
+    ticker.tick(store, START + 20 * MINUTE)
+    found = asked(database, "SELECT rule, subject, state, since FROM alert WHERE level = 'clock' ORDER BY 1, 2")
+    assert found == [
+        ("sensor-clock", "stadspuls/ahead", "raised", START + 7 * MINUTE),
+        ("sensor-silent", "stadspuls/a", "cleared", START + 5 * MINUTE),
+        ("sensor-silent", "stadspuls/ahead", "raised", START + 7 * MINUTE),
+    ]
+
+
 def test_kill_9_neither_loses_nor_repeats_a_transition(database: str, postgres: str, tmp_path: Path) -> None:
     """A process that is killed again and again, and starts anew from its first batch, says what one says that lives."""
     (tmp_path / "own.toml").write_text(RULES)

@@ -11,5 +11,5 @@ FROM (
     ) r
     WHERE coalesce(nullif(s.period, 0), n.interval) > 0
 ) h
-WHERE received_at - heard < greatest(make_interval(secs => 3 * every), interval '3 hours')
+WHERE received_at - heard < greatest(make_interval(secs => 3 * every), interval '10 minutes')
 GROUP BY sensor_id
