@@ -181,7 +181,8 @@ def _fake(name: str) -> Any:
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`bench NAME --json` gives one object, `bench --json` a list, `bench` a table."""
-    monkeypatch.setattr("hub.commands.ask.BENCHES", {"one": _fake("one"), "two": _fake("two")})
+    for module in ("hub.commands.ask", "hub.bench.registry"):
+        monkeypatch.setattr(f"{module}.BENCHES", {"one": _fake("one"), "two": _fake("two")})
     where = f"--data-dir={tmp_path}"
     one = json.loads(CliRunner().invoke(app, ["bench", "one", "--json", where]).stdout)
     assert list(one) == FIELDS
