@@ -27,6 +27,9 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import errors, sql
 
+# What they look at grows from nothing to a country while a session lives: a plan kept from its beginning would compare
+# every row with every other.
+_LEARNING = frozenset({"know_sensors", "lock_sensors", "know_series", "mark_alone", "find_series"})
 EPOCH_2000 = 946_684_800_000_000  # us from 1970 to PostgreSQL's own epoch
 # A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
 # locked is another one's to do. So is what a process holds that hangs in a transaction.
@@ -135,7 +138,8 @@ class Transaction:
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
-        cursor = self._connection.execute(_statement(statement), parameters or None, binary=True)
+        prepare = False if statement in _LEARNING else None
+        cursor = self._connection.execute(_statement(statement), parameters or None, binary=True, prepare=prepare)
         return cursor.fetchall() if cursor.description else []
 
     def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:

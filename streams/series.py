@@ -19,6 +19,7 @@ from ingest.readings import SensorFact
 from ingest.sources import SOURCES, source_of_sensor
 from streams.quality import Limits
 
+MANY = 500  # series that are learnt at once
 _KEY = ("sensor_id", "quantity", "channel", "period")
 Kind = tuple[str, str, int]
 
@@ -131,11 +132,14 @@ def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
     wanted = {name: readings.column(name).to_pylist() for name in _KEY}
     if not len(readings):
         return np.empty(0, SERIES)
+    if len(readings) > MANY:
+        tx.rows("learn_many")
     found = tx.rows("find_series", **wanted)
     if len(found) < len(readings):
-        tx.rows("lock_sensors", sensor_id=wanted["sensor_id"])
+        sensors = list(dict.fromkeys(wanted["sensor_id"]))
+        tx.rows("lock_sensors", sensor_id=sensors)
         tx.rows("know_series", **wanted)
-        tx.rows("mark_alone", sensor_id=wanted["sensor_id"])
+        tx.rows("mark_alone", sensor_id=sensors)
         found = tx.rows("find_series", **wanted)
     keys = list(zip(wanted["sensor_id"], wanted["quantity"], strict=True))
     return np.array([_line(*keys[nr - 1], *line) for nr, *line in sorted(found)], SERIES)
