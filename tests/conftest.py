@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from aggregates.store import Store
 from hub.postgres import EmbeddedPostgres
@@ -14,6 +15,11 @@ from tests.databases import fresh_database, timescale_url
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
+
+
+# No test asserts a time, and neither does Hypothesis of its examples: machines are busy.
+settings.register_profile("stadspuls", deadline=None)
+settings.load_profile("stadspuls")
 
 
 @pytest.fixture(scope="session")

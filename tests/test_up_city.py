@@ -52,6 +52,7 @@ def offices() -> Iterator[Offices]:
     threading.Thread(target=made.server.serve_forever, daemon=True).start()
     yield made
     made.server.shutdown()
+    made.server.server_close()
 
 
 @pytest.fixture
