@@ -46,6 +46,7 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
         for level in LEVELS:
             tx.script(_schema("sensor_view").replace("<level>", level))
         tx.script(expanded(_schema("index_view")))
+        tx.script(_schema("locks"))
         tx.script(_schema("grants"))
     return found
 

@@ -30,6 +30,8 @@ from psycopg import errors, sql
 # What they look at grows from nothing to a country while a session lives: a plan kept from its beginning would compare
 # every row with every other.
 _LEARNING = frozenset({"know_sensors", "lock_sensors", "know_series", "mark_alone", "find_series"})
+# What they unpack of a packed day hangs on what they are given, so a plan for anything would unpack all of it.
+_UNPACKING = frozenset({"correct", "reflag", "recompute", "drop_unread"})
 EPOCH_2000 = 946_684_800_000_000  # us from 1970 to PostgreSQL's own epoch
 # A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
 # locked is another one's to do. So is what a process holds that hangs in a transaction.
@@ -138,7 +140,7 @@ class Transaction:
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
-        prepare = False if statement in _LEARNING else None
+        prepare = False if statement in _LEARNING | _UNPACKING else None
         cursor = self._connection.execute(_statement(statement), parameters or None, binary=True, prepare=prepare)
         return cursor.fetchall() if cursor.description else []
 

@@ -11,6 +11,7 @@ that begin with them; where one is known already, the staging path says which ar
 windows are recomputed from the readings.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from threading import Event
@@ -170,18 +171,23 @@ class Pipeline:
         span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
         tx.copy("stage", rows[COLUMNS])
         tx.rows("insert_fresh")
-        tx.rows("lock_known", **span)
-        tx.rows("correct", **span)
+        ((members,),) = tx.rows("lock_known", **span)
+        tx.rows("correct", **span, members=members)
         tx.rows("touch_judged")
-        recompute(tx, rows["start"])
+        recompute(tx, rows["start"], members)
         return np.array([outcome for (outcome,) in tx.rows("outcomes")], dtype=np.int8)
 
 
-def recompute(tx: Transaction, starts: NDArray[np.int64]) -> None:
-    """Lock the 5-minute rows in `touched`, then make them anew from their readings; `starts` (us) bound the search."""
+def recompute(tx: Transaction, starts: NDArray[np.int64], members: Sequence[int] | None) -> None:
+    """
+    Lock the 5-minute rows in `touched`, then make them anew from their readings.
+
+    `starts` (us) bound the search, and so do the series `members`, if any: a packed day is unpacked for them alone.
+    """
     tx.rows("merge")
     first, last = int(starts.min()), int(starts.max())
-    tx.rows("recompute", first=utc(first - first % WINDOW_US), last=utc(last - last % WINDOW_US + WINDOW_US))
+    span = {"first": utc(first - first % WINDOW_US), "last": utc(last - last % WINDOW_US + WINDOW_US)}
+    tx.rows("recompute", **span, members=members)
 
 
 def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:

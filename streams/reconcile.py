@@ -100,8 +100,10 @@ def _repair(store: Store, found: list[Difference]) -> None:
 def _recompute(tx: Transaction, windows: list[Window]) -> None:
     if windows:
         tx.rows("touch_windows", **_columns(windows))
-        recompute(tx, np.array([microseconds(start) for _, start in windows]))
-        tx.rows("drop_unread")
+        members = sorted({series for series, _ in windows})
+        starts = [start for _, start in windows]
+        recompute(tx, np.array([microseconds(start) for start in starts]), members)
+        tx.rows("drop_unread", first=min(starts), last=max(starts), members=members)
 
 
 def _columns(windows: list[Window]) -> dict[str, list[object]]:

@@ -94,10 +94,10 @@ def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Chang
     rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
     tx.copy("stage", rows)
     span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
-    tx.rows("lock_known", **span)
-    tx.rows("reflag", **span)
+    ((members,),) = tx.rows("lock_known", **span)
+    tx.rows("reflag", **span, members=members)
     tx.rows("touch_judged")
-    recompute(tx, rows["start"])
+    recompute(tx, rows["start"], members)
     tx.rows("dirty_judged")
     sensors = {witness.series: witness.sensor_id for witness in witnesses}
     return Changed([sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)

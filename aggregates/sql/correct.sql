@@ -27,6 +27,7 @@ WITH pair AS (
         flags       = v.ambiguous | CASE WHEN v.wins AND NOT v.same_figure THEN v.flags & 39 ELSE v.known & ~64 END
     FROM verdict v
     WHERE r.series = v.series AND r.start = v.start AND r.start BETWEEN %(first)s AND %(last)s
+      AND (%(members)s::int[] IS NULL OR r.series = ANY (%(members)s::int[]))
       AND (v.wins OR v.ambiguous <> v.known & 64)
     RETURNING v.series, v.start, v.same_figure AND v.ambiguous = v.known & 64 AS only_version
 )

@@ -5,3 +5,4 @@ UPDATE window_5m w SET ({evidence}) = (SELECT {evidence} FROM (SELECT {fold}
       AND r.start >= %(first)s AND r.start < %(last)s) e)
 FROM touched t
 WHERE w.series = t.series AND w.start = t.start AND w.start >= %(first)s AND w.start < %(last)s
+  AND (%(members)s::int[] IS NULL OR w.series = ANY (%(members)s::int[]))

@@ -3,6 +3,7 @@ WITH thawed AS (
     DELETE FROM frozen WHERE day >= %(first)s AND day < %(last)s RETURNING day
 ), short AS (
     DELETE FROM window_5m WHERE (start AT TIME ZONE 'UTC')::date IN (SELECT day FROM thawed)
+    AND start >= %(first)s::timestamp AT TIME ZONE 'UTC' AND start < %(last)s::timestamp AT TIME ZONE 'UTC'
 ), hours AS (
     DELETE FROM window_1h WHERE (start AT TIME ZONE 'UTC')::date IN (SELECT day FROM thawed) RETURNING series, start
 ), days AS (
