@@ -23,23 +23,12 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     source: str
     plus_one: bool
-    classes: dict[int, str]
-    colours: dict[int, str]
     bounds: dict[str, tuple[float, ...]]
-
-    def class_of(self, index: float) -> str:
-        """
-        Name the class of an index.
-
-        >>> INDICES["lki"].class_of(7)
-        'insufficient'
-        """
-        return next(name for upper, name in sorted(self.classes.items()) if index <= upper)
 
 
 def _read() -> Mapping[str, Index]:
     text = files("aggregates").joinpath("airindex.toml").read_text("utf-8")
-    return MappingProxyType(msgspec.convert(tomllib.loads(text), dict[str, Index], strict=False))
+    return MappingProxyType(msgspec.convert(tomllib.loads(text), dict[str, Index]))
 
 
 INDICES = _read()

@@ -5,9 +5,8 @@ What cannot be defended is refused with the reason: vehicles per 1,000 inhabitan
 exposure needs a model layer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from aggregates.areas import Area
 
+INDICATORS = ("panel-index", "heavy-share", "hours-above", "week-profile", "exposure")
 WEEK = [f"{day} {hour:02d}" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun") for hour in range(24)]
 
 
@@ -150,11 +150,3 @@ def _exposed(
         reason = "inhabitants not known"
     above = None if reason or people is None or mean is None else (people if mean > limit else 0.0)
     return area.code, area.name, mean, min(covered, 1.0), people, above, reason
-
-
-INDICATORS: Mapping[str, Callable[..., pd.DataFrame]] = MappingProxyType(
-    {
-        "panel-index": panel_index, "heavy-share": heavy_share, "hours-above": hours_above,
-        "week-profile": week_profile, "exposure": exposure,
-    }
-)  # fmt: skip

@@ -8,7 +8,7 @@ views of `aggregates/schema/`; `aggregates.chosen` fetches them series by series
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ from aggregates.store import Store, Transaction
 from ingest.quantities import QUANTITIES
 from ingest.readings import microseconds, utc
 
-__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Page", "Question", "ask", "latest", "page", "tables"]
+__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Question", "ask", "latest", "tables"]
 
 LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 WINDOWS = tuple(LENGTHS)
@@ -86,13 +86,6 @@ class Question:
         return self.area is not None and self.sensor is None and not (self.channels or self.members or self.box)
 
 
-class Page(NamedTuple):
-    """Some rows of an answer, and the cursor of what follows; None where nothing does."""
-
-    rows: pa.Table
-    next: str | None
-
-
 def tables(store: Store, question: Question, *, after: str = "", limit: int | None = None) -> Iterator[pa.Table]:
     """
     Answer in tables of about 100,000 windows, at least one, all of one state of the database.
@@ -114,21 +107,6 @@ def tables(store: Store, question: Question, *, after: str = "", limit: int | No
         for rows in pieces(lines, _fetch(tx, question, area), expected, behind, limit):
             if len(rows):
                 yield _table(rows, lines, question, area)
-
-
-def page(store: Store, question: Question, limit: int, after: str = "") -> Page:
-    """Answer with at most `limit` windows behind the cursor `after`; columns and errors as of `tables`."""
-    return paged(tables(store, question, after=after, limit=limit + 1), limit)
-
-
-def paged(found: Iterator[pa.Table], limit: int) -> Page:
-    """Cut a page out of what was asked for with one row more than it holds."""
-    rows = pa.concat_tables(list(found))
-    kept = rows.slice(0, limit).drop_columns(["series"])
-    if rows.num_rows <= limit or not limit:
-        return Page(kept, None)
-    last = rows.slice(limit - 1, 1).to_pylist()[0]
-    return Page(kept, str(Cursor(last["series"], microseconds(last["start"]))))
 
 
 def latest(store: Store, question: Question) -> pa.Table:

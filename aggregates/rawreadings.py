@@ -26,7 +26,6 @@ from aggregates.chosen import (
     stamps,
     statuses,
 )
-from aggregates.query import Page, paged
 from aggregates.store import Store
 from ingest.quantities import QUANTITIES
 from ingest.readings import Flag
@@ -78,11 +77,6 @@ def readings(store: Store, question: Readings, *, after: str = "", limit: int | 
         for rows in pieces(lines, fetch, expected, behind, limit):
             if len(rows):
                 yield _table(rows, lines)
-
-
-def readings_page(store: Store, question: Readings, limit: int, after: str = "") -> Page:
-    """Answer with at most `limit` readings behind the cursor `after`; columns and errors as of `readings`."""
-    return paged(readings(store, question, after=after, limit=limit + 1), limit)
 
 
 READ = np.dtype([

@@ -57,11 +57,6 @@ class Sender:
         self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: 1, self._give_up)
         self._loop.start()
 
-    @property
-    def outstanding(self) -> int:
-        """How many messages the broker has not confirmed."""
-        return self._outstanding
-
     def publish(self, topic: str, payload: bytes) -> None:
         """
         Hand over one message; waits while the window is full.

@@ -310,28 +310,6 @@ def index_windows(name: str, windows: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def replay(
-    rules: Iterable[Rule],
-    windows: pd.DataFrame,
-    *,
-    now: datetime | None = None,
-    usual_of: UsualOf | None = None,
-    effective: bool = False,
-) -> list[Transition]:
-    """
-    Say what rules would have said of stored windows (a frame of `COLUMNS`), in order of time.
-
-    `now` is when the replay ends: what is still open is aged by it. `effective` keeps rules to their dates; without it
-    a rule that is not yet in force is tried too.
-    """
-    until = None if now is None else int(now.timestamp() * 1_000_000)
-    found: list[Transition] = []
-    for rule in rules:
-        seen = see(rule, of_rule(rule, windows), usual_of, effective=effective)
-        found += [one for episode in episodes(rule, seen, until) for one in episode.transitions]
-    return sorted(found, key=lambda one: (one.about, one.rule, one.subject))
-
-
 def episodes(rule: Rule, seen: Seen, now: int | None = None) -> Iterator[Episode]:
     """Give the episodes of every subject of a rule that has any."""
     raised = {str(one) for one in seen.frame["subject"].to_numpy()[seen.raising(rule)]}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.readings import DERIVED, EXCLUDES, Flag
+from ingest.readings import EXCLUDES, Flag
 
 WINDOW_US = 300_000_000
 
@@ -153,8 +153,3 @@ def _first_of(*keys: Rows) -> Rows:
 
 def _last_of(*keys: Rows) -> Rows:
     return np.roll(_first_of(*keys), -1) if len(keys[0]) else np.ones(0, dtype=bool)
-
-
-def supplied(flags: Rows) -> Rows:
-    """Give the flags without those that only the hub derives."""
-    return flags & ~int(DERIVED)

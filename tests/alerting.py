@@ -1,11 +1,15 @@
-"""Alerts as the judging core writes them: alert, transition and outbox rows in one transaction."""
+"""Alerts as the judging core writes them: rows in one transaction; and what rules would have said of windows."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import psycopg
 
+from streams.alerts import Transition, UsualOf, episodes, of_rule, see
 from streams.channels import ALL
+from streams.rulebook import Rule
 
 NOON = datetime.fromisoformat("2024-06-03T12:00:00+00:00")  # a Monday
 RULE = "no2-alert"
@@ -69,3 +73,12 @@ def outbox(url: str) -> list[tuple[int, str, bool, str | None]]:
         return connection.execute(
             "SELECT transition, channel, delivered_at IS NOT NULL, dropped FROM outbox ORDER BY 1, 2"
         ).fetchall()
+
+
+def replay(
+    rules: Sequence[Rule], windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = False
+) -> list[Transition]:
+    """Say what rules would have said of windows, in order of time; `effective` keeps them to their dates."""
+    seen = [(rule, see(rule, of_rule(rule, windows), usual_of, effective=effective)) for rule in rules]
+    found = [one for rule, some in seen for episode in episodes(rule, some) for one in episode.transitions]
+    return sorted(found, key=lambda one: (one.about, one.rule, one.subject))

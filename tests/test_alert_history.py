@@ -15,13 +15,14 @@ from aggregates.store import Store
 from ingest.batch import Batch, columns
 from ingest.formats.luchtmeetnet import luchtmeetnet
 from ingest.readings import Message, Reading
-from streams.alerts import COLUMNS, replay
+from streams.alerts import COLUMNS
 from streams.baseline import usual
 from streams.days import load_days
 from streams.judging import Judge
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
 from streams.rulebook import Baseline, load_rules
+from tests.alerting import replay
 from tests.databases import ZONE
 
 HOUR_US = 3_600_000_000

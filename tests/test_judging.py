@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from aggregates.store import Store
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
-from streams.alerts import COLUMNS, replay
+from streams.alerts import COLUMNS
 from streams.days import load_days
 from streams.judging import Judge
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
 from streams.rulebook import RuleBook, load_rules
 from streams.ticking import Ticker
+from tests.alerting import replay
 from tests.databases import ZONE, fresh_database, truncate
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)

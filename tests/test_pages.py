@@ -1,6 +1,6 @@
 """Answers in pages: windows and readings as Arrow tables, chosen by place and coverage, cut and put together again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,12 +10,13 @@ import pytest
 
 from aggregates import chosen
 from aggregates.catalogue import import_sensors
-from aggregates.query import BadQuestion, Page, Question, latest, page, tables
-from aggregates.rawreadings import Readings, readings, readings_page
+from aggregates.chosen import Cursor
+from aggregates.query import BadQuestion, Question, latest, tables
+from aggregates.rawreadings import Readings, readings
 from aggregates.store import Store
 from ingest.batch import Batch, columns
 from ingest.catalogue import Entry
-from ingest.readings import Flag, Reading
+from ingest.readings import Flag, Reading, microseconds
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
 
@@ -49,15 +50,19 @@ def whole(found: Any) -> pa.Table:
     return pa.concat_tables(list(found))
 
 
-def walked(ask: Callable[[str], Page]) -> list[dict[str, Any]]:
-    """Turn page after page until there is no next."""
-    rows, after = [], ""
-    while True:
-        found = ask(after)
-        rows += found.rows.to_pylist()
-        if found.next is None:
-            return rows
-        after = found.next
+Answer = Callable[[str, int], Iterator[pa.Table]]  # from behind a cursor on, so many rows
+
+
+def walked(answer: Answer, limit: int) -> list[dict[str, Any]]:
+    """Turn page after page, each from behind the last row of the one before, until one is not full."""
+    rows: list[dict[str, Any]] = []
+    while len(page := whole(answer(_cursor(rows), limit)).to_pylist()) == limit:
+        rows += page
+    return rows + page
+
+
+def _cursor(rows: list[dict[str, Any]]) -> str:
+    return str(Cursor(rows[-1]["series"], microseconds(rows[-1]["start"]))) if rows else ""
 
 
 class TestPages:
@@ -68,17 +73,17 @@ class TestPages:
     def test_pages_are_the_answer(self, city: Store, limit: int, channels: bool) -> None:
         """Whatever the page's size, all pages together are the whole answer, in its order, nothing twice."""
         asked = Question("vehicle_count", HOUR, LATER, "1h", channels=channels)
-        rows = whole(tables(city, asked)).drop_columns(["series"]).to_pylist()
+        rows = whole(tables(city, asked)).to_pylist()
         assert len(rows) == (15 if channels else 12)
         assert rows == sorted(rows, key=lambda row: (row["sensor_id"], row["channel"], row["start"]))
-        assert walked(lambda after: page(city, asked, limit, after)) == rows
+        assert walked(lambda after, most: tables(city, asked, after=after, limit=most), limit) == rows
 
     def test_readings_are_paged_the_same_way(self, city: Store) -> None:
         """Readings of all quantities too."""
         asked = Readings(HOUR, LATER)
-        rows = whole(readings(city, asked)).drop_columns(["series"]).to_pylist()
+        rows = whole(readings(city, asked)).to_pylist()
         assert len(rows) == 16
-        assert walked(lambda after: readings_page(city, asked, 3, after)) == rows
+        assert walked(lambda after, most: readings(city, asked, after=after, limit=most), 3) == rows
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 100])
     def test_two_periods_of_a_channel_are_paged_by_start(self, city: Store, limit: int) -> None:
@@ -89,9 +94,9 @@ class TestPages:
         ]
         Pipeline(city).store(Batch(columns([*said, said[0]._replace(period=300)], [LATER] * 6)))
         asked = Question("vehicle_count", HOUR, LATER, "5m", "ndw/g", channels=True)
-        rows = walked(lambda after: page(city, asked, limit, after))
+        rows = walked(lambda after, most: tables(city, asked, after=after, limit=most), limit)
         assert [row["start"].minute for row in rows] == [0, 0, 5, 10, 15, 20]
-        assert rows == whole(tables(city, asked)).drop_columns(["series"]).to_pylist()
+        assert rows == whole(tables(city, asked)).to_pylist()
 
     def test_small_pieces_are_the_same_answer(self, city: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """In how many pieces the database was asked cannot be seen in the answer."""
@@ -105,13 +110,12 @@ class TestPages:
     def test_a_strange_cursor_is_refused(self, city: Store, cursor: str) -> None:
         """A cursor that no page gave is a bad question, not an empty answer."""
         with pytest.raises(BadQuestion, match="cursor"):
-            page(city, HOURS, 10, cursor)
+            whole(tables(city, HOURS, after=cursor, limit=10))
 
     def test_nothing_found_has_the_same_columns(self, city: Store) -> None:
         """An empty table knows its columns and their types."""
         nobody = Question("vehicle_count", HOUR, LATER, "1h", "ndw/none")
         assert whole(tables(city, nobody)).schema == whole(tables(city, HOURS)).schema
-        assert page(city, nobody, 10) == (whole(tables(city, nobody)).drop_columns(["series"]), None)
 
 
 class TestFilters:

@@ -10,10 +10,11 @@ import pytest
 
 from aggregates.airindex import INDICES, index_of
 from aggregates.store import Store
-from streams.alerts import COLUMNS, replay
+from streams.alerts import COLUMNS
 from streams.baseline import usual
 from streams.days import BadCalendar, Days, load_days
 from streams.rulebook import BadRule, Baseline, RuleBook, load_rules
+from tests.alerting import replay
 from tests.databases import ZONE
 
 HOUR_US = 3_600_000_000

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aggregates.store import binary_rows, statement_text
 from ingest.readings import Reading, microseconds
-from streams.windows import READING, WINDOW, WINDOW_US, Frontier, distinct, fold, ordered, supplied, telling
+from streams.windows import READING, WINDOW, WINDOW_US, Frontier, distinct, fold, ordered, telling
 from tests import model
 from tests.databases import fresh_database
 
@@ -159,10 +159,6 @@ class TestFold:
         one = Reading("stadspuls/1", "", "pm10", 60, START, 0.0, 0.0, 60.0)
         names = telling(fold(rows([one, one._replace(sensor_id="stadspuls/2", value=None)]))).dtype.names
         assert names == tuple(name for name in WINDOW.names or () if name not in ("flagged", "failed", "warned"))
-
-    def test_hub_keeps_only_the_suppliers_flags(self) -> None:
-        """Flags that only the hub derives are not part of what was supplied."""
-        assert supplied(np.array([511])).tolist() == [1 | 2 | 4 | 32]
 
 
 class TestFrontier:

@@ -61,10 +61,7 @@ def _chart(desk: Desk, hours: Sequence[Hour], moment: Moment) -> None:
     today, before = (day(hours, moment.now, zone, ago) for ago in (0, 1))
     band = usual(hours, moment.now, zone)
     weekday = words(f"day.{moment.now.isoweekday()}")
-    said = {
-        key: words(key)
-        for key in ("today", "yesterday", "invalid_hour", "running_hour", "flagged_hour", "none", "locale")
-    }
+    said = {key: words(key) for key in _SERIES}
     said |= {"usual": words("usual", day=weekday), "median": words("median", day=weekday), "unit": unit(desk, moment)}
     title = f"{words(f'quantity.{moment.quantity}')}, {said['unit']}"
     Text("h3", title)
