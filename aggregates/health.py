@@ -53,3 +53,8 @@ def state(store: Store, now: datetime) -> State:
 def balances(store: Store) -> list[Balance]:
     """Give the accounting identity's terms by source. Raises `aggregates.store.StoreError`."""
     return [Balance(*row) for row in store.rows("accounting", since=None)]
+
+
+def positions(store: Store) -> dict[tuple[str, int], int]:
+    """Give how far each partition of the log is stored: the offset of the next record. Raises `StoreError`."""
+    return {(topic, partition): position for topic, partition, position in store.rows("positions")}

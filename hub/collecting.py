@@ -11,7 +11,6 @@ from typing import Self
 
 import structlog
 
-from hub.embedded import SITES_FILE
 from hub.log import topics
 from hub.running import END_WITHIN
 from hub.servers import CannotStart
@@ -23,7 +22,7 @@ from ingest.kafka import KafkaLog
 from ingest.leaving import LeavingReceiver
 from ingest.receiver import Limits
 from ingest.registry import load_formats
-from ingest.sitetable import SiteTable
+from ingest.sitetable import SITES_FILE, SiteTable
 from ingest.slots import Slot, SlotTaken, free_slot, lost_slots, take_slot
 from ingest.sources import subscriptions
 

@@ -8,7 +8,6 @@ The data directory of an embedded hub: one hub at a time, and where others find 
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
 
 import msgspec
 
@@ -59,9 +58,7 @@ class DataDirectory:
         (self.path / _ADDRESSES).unlink(missing_ok=True)  # of a hub that was killed
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         (self.path / _ADDRESSES).unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)

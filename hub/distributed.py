@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from aggregates.health import positions
 from aggregates.store import Store, StoreError
 from hub.http import HttpServer, add_live_page, application, served
 from hub.log import topics
@@ -52,14 +53,10 @@ def work(settings: Settings) -> None:
         if not make_topics(log_of, stop):
             return
         pipeline = Pipeline(store, stop, judge_of(settings))
-        worker = Worker(log_of, settings.kafka_group, pipeline.store, lambda: _positions(store), stop)
+        worker = Worker(log_of, settings.kafka_group, pipeline.store, lambda: positions(store), stop)
         health = partial(_worker_health, worker)
         with metrics(settings, _worker_numbers(worker), health):
             worker.run()
-
-
-def _positions(store: Store) -> dict[tuple[str, int], int]:
-    return {(topic, partition): position for topic, partition, position in store.rows("positions")}
 
 
 def _worker_health(worker: Worker) -> dict[str, object]:

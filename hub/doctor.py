@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from aggregates.areafigures import state_lines
-from aggregates.health import balances, state
+from aggregates.health import balances, positions, state
 from aggregates.migrate import edition
 from aggregates.store import Store, StoreError
 from hub.datadir import RunningHub
@@ -117,7 +117,7 @@ def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
 
     try:
         with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
-            stored = {(topic, partition): position for topic, partition, position in store.rows("positions")}
+            stored = positions(store)
         now = log_state(topics(settings), stored)
     except (StoreError, NoAnswer) as error:
         yield Finding("log", f"Kafka at {settings.kafka}: {error}", False)

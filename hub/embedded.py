@@ -9,8 +9,7 @@ The embedded hub: broker, database, collector, pipeline, roll-ups and HTTP as on
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
-from types import TracebackType
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Self
 
 import structlog
@@ -32,7 +31,7 @@ from ingest.address import Address
 from ingest.collector import Collector
 from ingest.receiver import Limits, Receiver
 from ingest.registry import load_formats
-from ingest.sitetable import SiteTable
+from ingest.sitetable import SITES_FILE, SiteTable
 from ingest.sources import subscriptions
 from streams.embedded import EmbeddedLog
 from streams.pipeline import Pipeline, Stopped
@@ -40,7 +39,6 @@ from streams.pipeline import Pipeline, Stopped
 if TYPE_CHECKING:
     from streams.notifier import Notifier
 
-SITES_FILE = "ndw_sites.parquet"
 _SUBSCRIBED_WITHIN = 30.0  # s
 
 log = structlog.get_logger(__name__)
@@ -84,9 +82,7 @@ class EmbeddedHub:
             self._undo = undo.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._undo.close()
 
     def _make_notifier(self) -> "Notifier":
@@ -119,13 +115,11 @@ class EmbeddedHub:
         return Address.parse(broker.url).with_credentials(settings.credentials)
 
     def _migrate(self) -> Edition:
-        store = Store(self.database, application="stadspuls migrate")
-        try:
-            return migrate(store, self._settings.timezone, self._settings.chunk_interval)
-        except Away as error:
-            raise CannotStart(f"database {error}") from error
-        finally:
-            store.close()
+        with closing(Store(self.database, application="stadspuls migrate")) as store:
+            try:
+                return migrate(store, self._settings.timezone, self._settings.chunk_interval)
+            except Away as error:
+                raise CannotStart(f"database {error}") from error
 
     def _start_line(self, undo: ExitStack) -> None:
         """Start what a message runs through, from its end to its beginning; stop it the other way round."""

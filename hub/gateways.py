@@ -16,12 +16,12 @@ from aggregates.cbs import PDOK, V3, V4, Cbs, Unreachable
 from aggregates.inputs import gather
 from aggregates.measures import TABLES
 from aggregates.store import Store
-from hub.embedded import SITES_FILE
 from hub.settings import Settings
 from ingest.address import Address
 from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.schedule import Plan
+from ingest.sitetable import SITES_FILE
 
 VINTAGES = 2  # of boundaries are tried, the newest first: a year's map may come after its table
 

@@ -5,6 +5,7 @@ The hub's numbers for Prometheus, read at the moment somebody asks.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -49,13 +50,10 @@ class HubCollector(Collector):
         yield from stored
 
     def _stored(self) -> Iterable[Metric]:
-        store = self._store()
-        try:
-            clock = datetime.now(UTC)
+        clock = datetime.now(UTC)
+        with closing(self._store()) as store:
             accounting, now = balances(store), state(store, clock)
             delivery = list(_delivery(outbox(store, clock), open_alerts(store)))
-        finally:
-            store.close()
         readings = CounterMetricFamily(
             "stadspuls_readings",
             "readings by source and outcome; received is the sum of the others",

@@ -4,6 +4,8 @@ The judge that the settings describe: rules, calendar and zone; refused before a
 `hub.embedded` and `hub.distributed` hand it to whoever commits windows.
 """
 
+from contextlib import closing
+
 from aggregates.store import Store
 from hub.servers import CannotStart
 from hub.settings import Settings
@@ -24,9 +26,6 @@ def judge_of(settings: Settings, database: str | None = None) -> Judge:
     except (BadRule, BadCalendar) as error:
         raise CannotStart(str(error)) from error
     if database is not None:
-        store = Store(database, application="stadspuls rules")
-        try:
+        with closing(Store(database, application="stadspuls rules")) as store:
             mirror_rules(store, judge.book)
-        finally:
-            store.close()
     return judge

@@ -21,7 +21,7 @@ from lxml import etree
 from ingest.hardened import local, opened, records
 from ingest.readings import BadPayload, Site
 
-FILE = "ndw_sites.parquet"
+SITES_FILE = "ndw_sites.parquet"
 QUANTITY = {"trafficFlow": "vehicle_count", "trafficSpeed": "vehicle_speed"}
 MINUTE = 60
 _SIGNS = {

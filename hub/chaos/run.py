@@ -89,7 +89,8 @@ def chaos(
             f"the chaos run needs {', '.join(lacking)}, not found here: install it, or run `make chaos` as root"
         )
     with ExitStack() as stack:
-        directory = stack.enter_context(_workplace())
+        workplace = tempfile.TemporaryDirectory(prefix="stadspuls-chaos-", ignore_cleanup_errors=True)
+        directory = Path(stack.enter_context(workplace))
         name, url, place, server = stack.enter_context(_database(settings, directory))
         say(f"database {name}, seed {seed}; logs in {directory}")
         chain, relays = _chain(directory, url, place, scale, stack)
@@ -222,16 +223,6 @@ def _through(url: str, sockets: Path) -> str:
     parts = urlsplit(url)
     user, at, _ = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=user + at, query=f"host={quote(str(sockets), safe='')}"))
-
-
-@contextmanager
-def _workplace() -> Iterator[Path]:
-    """Make a directory for the run; what is in it when it ends is gone."""
-    directory = Path(tempfile.mkdtemp(prefix="stadspuls-chaos-"))
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

@@ -28,10 +28,9 @@ from hub.commands.common import (
 )
 from hub.datadir import find_hub
 from hub.doctor import examine, settings_table
-from hub.embedded import SITES_FILE
 from hub.output import Format, errors, print_table, write
 from ingest.catalogue import read_catalogue
-from ingest.sitetable import import_table
+from ingest.sitetable import SITES_FILE, import_table
 
 sensors_app = typer.Typer(no_args_is_help=True, help="The catalogue of sensors.", rich_markup_mode=None)
 app.add_typer(sensors_app, name="sensors")

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from aggregates.health import state
+from aggregates.health import positions, state
 from aggregates.store import Store, StoreError
 from hub.rig.broker import PROGRAM, Broker, free_port, mosquitto
 from hub.rig.kafka import KafkaServer, missing_programs
@@ -132,7 +132,7 @@ class Chain:
             health = [service.health() for service in self.collectors if service.alive]
             waiting = sum(one["messages_in_flight"] + one["readings_in_flight"] for one in health)
             with closing(Store(self.database)) as store:
-                stored = {(topic, partition): position for topic, partition, position in store.rows("positions")}
+                stored = positions(store)
                 marks = state(store, datetime.now(UTC)).marks
             lag = sum(end - stored.get(home, 0) for home, end in ends(self.topics).items())
             return sum(one["messages_received"] for one in health), waiting + lag + marks
