@@ -22,7 +22,7 @@ from aggregates.areacodes import level_of, municipality_of
 from aggregates.areas import Area, assign
 from aggregates.kwb import Statistics
 from aggregates.measures import MEASURES
-from aggregates.store import Store, Transaction
+from aggregates.store import Store, Transaction, statement_text
 
 Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
@@ -238,8 +238,8 @@ def _roll_some(store: Store, rolled: Rolled | None) -> bool:
         tx.rows("area_set")
         for quantity, first, last, first_day, last_day in tx.rows("area_take_marks"):
             for level, begin, end in (("1h", first, last), ("1d", first_day, last_day)):
-                tx.rows(f"area_roll_{level}", quantity=quantity, first=begin, last=end)
-                tx.rows(f"area_vanished_{level}", quantity=quantity, first=begin, last=end)
+                made = statement_text("area_roll").replace("<level>", level)
+                tx.script(made, quantity=quantity, first=begin, last=end)
                 if rolled is not None:
                     rolled(tx, level, quantity, begin, end)
             return True

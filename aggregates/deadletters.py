@@ -18,12 +18,12 @@ class Buried:
     key: str
     source: str
     topic: str
-    payload: bytes | None
-    size: int
     reason: str
     count: int
     first_at: datetime
     last_at: datetime
+    size: int
+    payload: bytes | None
 
     @property
     def whole(self) -> bool:
@@ -33,7 +33,8 @@ class Buried:
 
 def dead_letters(store: Store, source: str | None = None, reason: str | None = None, limit: int = 1000) -> list[Buried]:
     """List dead letters, the newest first; `reason` is text that the reason contains. Raises `StoreError`."""
-    return [Buried(*row) for row in store.rows("dead_letters", source=source, reason=reason, limit=limit)]
+    asked = {"source": source, "reason": reason, "limit": limit, "after_last_at": None, "after_key": None}
+    return [Buried(*row) for row in store.rows("list_dead_letters", **asked)]
 
 
 def exhume(store: Store, letters: Sequence[Buried]) -> None:

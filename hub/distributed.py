@@ -114,7 +114,7 @@ class LeadingUpkeep(Upkeep):
     def turn(self, now: datetime) -> None:
         """Do what is due, where this session has or gets the lock; it is gone with the session."""
         self.leads = False
-        ((leads,),) = self._store.rows("lead")
+        ((leads,),) = self._store.rows("hold_lock", name="stadspuls upkeep")
         self.leads = bool(leads)
         self.turns += 1
         if self.leads:

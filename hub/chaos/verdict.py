@@ -14,6 +14,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pandas as pd
 
+from aggregates.deadletters import dead_letters
 from aggregates.health import Balance, balances
 from aggregates.query import WINDOWS, Question, ask
 from aggregates.store import Store
@@ -95,7 +96,7 @@ def _accounts(store: Store, numbered: Numbered, published: int, bad: int) -> Ite
     )
     yield Check("received = stored + duplicate + corrected + rejected", "equal", said, balance.holds)
     yield _count("readings accounted for as stored", published, balance.stored)
-    letters = {bytes(row[3]) for row in store.rows("dead_letters", source=SOURCE, reason=None, limit=10 * bad + 10)}
+    letters = {letter.payload for letter in dead_letters(store, SOURCE, limit=10 * bad + 10)}
     wanted = [message[1] for number in range(published) if (message := numbered.bad(number))]
     lost = "".join(f"; {payload.decode()}" for payload in wanted if payload not in letters)
     yield _count("unreadable messages in the dead letters", bad, len(letters), lost[:200])
