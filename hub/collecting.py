@@ -11,10 +11,11 @@ from typing import Self
 
 import structlog
 
+from hub.http import metrics_served
 from hub.log import topics
+from hub.metrics import Gauges, ServiceCollector
 from hub.running import END_WITHIN
 from hub.servers import CannotStart
-from hub.service_metrics import Gauges, metrics
 from hub.settings import Settings
 from ingest.address import Address
 from ingest.collector import Collector
@@ -70,7 +71,7 @@ class Collect:
             undo.callback(self._stop)
             self.collector.start()
             self.receiver.start()
-            undo.enter_context(metrics(settings, self._numbers(), self._health))
+            undo.enter_context(metrics_served(settings, ServiceCollector(self._numbers()), self._health))
             self._undo = undo.pop_all()
         return self
 

@@ -19,13 +19,12 @@ import structlog
 
 from aggregates.health import positions
 from aggregates.store import Store, StoreError
-from hub.http import HttpServer, add_live_page, application, served
+from hub.http import HttpServer, add_live_page, application, metrics_served, served
 from hub.log import topics
-from hub.metrics import HubCollector
+from hub.metrics import Gauges, HubCollector, ServiceCollector
 from hub.rules import judge_of
 from hub.running import CLOSE_WITHIN, running
 from hub.servers import CannotStart
-from hub.service_metrics import Gauges, metrics
 from hub.settings import Settings
 from hub.upkeep import Upkeep
 from ingest.topics import make_topics
@@ -55,7 +54,7 @@ def work(settings: Settings) -> None:
         pipeline = Pipeline(store, stop, judge_of(settings))
         worker = Worker(log_of, settings.kafka_group, pipeline.store, lambda: positions(store), stop)
         health = partial(_worker_health, worker)
-        with metrics(settings, _worker_numbers(worker), health):
+        with metrics_served(settings, ServiceCollector(_worker_numbers(worker)), health):
             worker.run()
 
 
@@ -88,15 +87,12 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
                             judge=judge_of(settings, database(settings)), zone=settings.timezone)  # fmt: skip
     numbers: Gauges = {
         **notifier.numbers(),
+        **upkeep.numbers(),
         "rollup_leads": ("1 while this is the one that rolls up", lambda: upkeep.leads),
         "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),
-        "reconcile_differences": (
-            "windows that differed at the last nightly proof, -1 before the first",
-            lambda: -1 if upkeep.differences is None else upkeep.differences,
-        ),
     }
     health = partial(_rollup_health, upkeep, notifier)
-    with metrics(settings, numbers, health), running(upkeep), running(notifier):
+    with metrics_served(settings, ServiceCollector(numbers), health), running(upkeep), running(notifier):
         yield upkeep
 
 

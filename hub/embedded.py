@@ -195,8 +195,5 @@ class EmbeddedHub:
             "mqtt_reconnects": ("times a connection to the broker came up again", lambda: self.receiver.reconnects),
             "readings_in_flight": ("readings on their way into the database", lambda: self.log.in_flight),
             **self.notifier.numbers(),
-            "reconcile_differences": (
-                "windows that differed at the last nightly proof, -1 before the first",
-                lambda: -1 if self.upkeep.differences is None else self.upkeep.differences,
-            ),
+            **self.upkeep.numbers(),
         }

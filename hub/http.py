@@ -8,8 +8,8 @@ everything else too, but for `/healthz` and `/readyz`.
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -21,6 +21,7 @@ from aggregates.store import Store
 from hub.api.access import Access, Guard
 from hub.api.app import PREFIX, Served, api
 from hub.metrics import exposition
+from hub.running import CLOSE_WITHIN, running
 from hub.servers import CannotStart
 from hub.settings import Settings
 
@@ -112,3 +113,16 @@ class HttpServer:
         if self._thread.is_alive():
             self._thread.join(seconds)
         self._socket.close()
+
+
+@contextmanager
+def metrics_served(
+    settings: Settings, collector: Collector, health: Callable[[], Mapping[str, object]]
+) -> Iterator[None]:
+    """Serve what a service counts, where a port is set for it."""
+    if not settings.metrics_port:
+        yield
+        return
+    server = HttpServer(application(collector, health), settings.metrics_host, settings.metrics_port)
+    with running(server, CLOSE_WITHIN):
+        yield

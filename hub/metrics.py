@@ -1,5 +1,5 @@
 """
-The hub's numbers for Prometheus, read at the moment somebody asks.
+Numbers for Prometheus, read at the moment somebody asks: a service's own, and those of the whole hub.
 
 `hub.http` serves them at `/metrics`.
 """
@@ -19,22 +19,14 @@ from streams.operators import Waiting, open_alerts, outbox
 OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
 
 
-class HubCollector(Collector):
-    """
-    Everything of one hub: `gauges` and `more` are this process's own; the rest is asked of the database.
+Gauges = Mapping[str, tuple[str, Callable[[], float]]]
 
-    With the database away only `stadspuls_database_up 0` and the gauges are given.
-    """
 
-    def __init__(
-        self,
-        store: Callable[[], Store],
-        gauges: Mapping[str, tuple[str, Callable[[], float]]],
-        more: Sequence[Collector] = (),
-    ) -> None:
-        self._store = store
-        self._gauges = gauges
-        self._more = more
+class ServiceCollector(Collector):
+    """What this process counts and what it shows, by name; `more` gives what else it has."""
+
+    def __init__(self, gauges: Gauges, more: Sequence[Collector] = ()) -> None:
+        self._gauges, self._more = gauges, more
 
     def collect(self) -> Iterable[Metric]:
         """Give every metric."""
@@ -42,6 +34,22 @@ class HubCollector(Collector):
             yield family(name, text, read())
         for collector in self._more:
             yield from collector.collect()
+
+
+class HubCollector(ServiceCollector):
+    """
+    Everything of one hub: `gauges` and `more` are this process's own; the rest is asked of the database.
+
+    With the database away only `stadspuls_database_up 0` and the gauges are given.
+    """
+
+    def __init__(self, store: Callable[[], Store], gauges: Gauges, more: Sequence[Collector] = ()) -> None:
+        super().__init__(gauges, more)
+        self._store = store
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every metric."""
+        yield from super().collect()
         try:
             stored = list(self._stored())
         except StoreError:

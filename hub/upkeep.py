@@ -12,6 +12,7 @@ import structlog
 
 from aggregates.areastore import Rolled, roll_areas
 from aggregates.store import Store, StoreError
+from hub.metrics import Gauges
 from streams.judging import Judge
 from streams.maintain import maintain
 from streams.reconcile import changed_days, last_proof, note_reconciled, reconcile
@@ -57,6 +58,11 @@ class Upkeep:
         """End after the transaction that runs now; wait at most so long for it."""
         self._stop.set()
         self._thread.join(seconds)
+
+    def numbers(self) -> Gauges:
+        """Give what the last proof found, for `/metrics`."""
+        text = "windows that differed at the last nightly proof, -1 before the first"
+        return {"reconcile_differences": (text, lambda: -1 if self.differences is None else self.differences)}
 
     def _run(self) -> None:
         while not self._stop.wait(self._every):

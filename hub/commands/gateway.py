@@ -21,9 +21,9 @@ from hub.commands.common import (
     stop_signals,
 )
 from hub.gateways import GatewayCollector, municipality, plan
+from hub.http import metrics_served
 from hub.output import errors
 from hub.servers import CannotStart
-from hub.service_metrics import served
 from hub.settings import Settings
 from ingest.gateways.area import Area
 from ingest.gateways.memory import Taken
@@ -60,7 +60,7 @@ def gateway(
     except Taken as error:
         raise CannotStart(str(error)) from error
     health = {"ready": True, "gateways": names}
-    with gateways, served(settings, GatewayCollector(lambda: gateways.counts), lambda: health):
+    with gateways, metrics_served(settings, GatewayCollector(lambda: gateways.counts), lambda: health):
         if once:
             _once(gateways)
             return
