@@ -5,6 +5,7 @@ The simulated city in a running hub: two days of history through the normal path
 """
 
 import threading
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,28 +29,26 @@ log = structlog.get_logger(__name__)
 class Demo:
     """A thread that publishes what the city says; how far it got is kept in the data directory."""
 
-    def __init__(self, directory: Path, broker: Address, zone: str) -> None:
+    def __init__(self, directory: Path, broker: Address, database: str, zone: str) -> None:
         self._file = directory / _FILE
-        self._broker = broker
+        self._broker, self._database = broker, database
         self._city = City(zone=zone)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
 
-    def catalogue(self, store: Store) -> None:
-        """Write the city's sensors into the catalogue."""
+    def start(self) -> None:
+        """Write the city's sensors into the catalogue, and begin to publish. Raises `aggregates.store.StoreError`."""
         entries = [
             Entry(f.sensor_id, f.name, f.kind, f.lon, f.lat, f.lanes, f.interval) for f in self._city.catalogue()
         ]
-        import_sensors(store, entries)
-
-    def start(self) -> None:
-        """Begin to publish."""
+        with closing(Store(self._database)) as store:
+            import_sensors(store, entries)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, seconds: float) -> None:
         """Publish no more."""
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         with Sender(self._broker) as sender:

@@ -56,7 +56,7 @@ class OpenCity:
         if self._gateways is not None:
             self._gateways.stop(seconds)
         if self._demo is not None:
-            self._demo.stop()
+            self._demo.stop(5.0)
         self._thread.join(1.0)  # a request that is under way is not waited for
 
     def _counts(self) -> list[Counts]:
@@ -140,7 +140,7 @@ class OpenCity:
             if one.failures:
                 self._tell(one.job, "could not be reached, it is tried again; the log says what it answered")
         if good and self._demo is not None:
-            self._demo.stop()
+            self._demo.stop(5.0)
             self._demo = None
             self._say("city   the simulated city ends: real measurements have come")
         elif not good and all(one.failures for one in gateways.counts):
@@ -154,9 +154,7 @@ class OpenCity:
             self._tell("city", "goes on with the real measurements it has, and simulates none")
             return
         self._say("note: going on with the simulated city")
-        self._demo = Demo(self._settings.data_dir, self._hub.broker, self._settings.timezone)
-        with closing(Store(self._hub.database)) as store:
-            self._demo.catalogue(store)
+        self._demo = Demo(self._settings.data_dir, self._hub.broker, self._hub.database, self._settings.timezone)
         self._demo.start()
 
     def _tell(self, what: str, text: str) -> None:

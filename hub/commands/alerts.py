@@ -19,6 +19,7 @@ from hub.commands.common import (
     NO,
     Database,
     Directory,
+    Form,
     app,
     flag,
     open_store,
@@ -34,7 +35,6 @@ SHOWN = ("alert", "severity", "state", "since", "rule", "subject", "name", "valu
 alerts_app = typer.Typer(no_args_is_help=True, help="Alerts, and who is told of them.", rich_markup_mode=None)
 app.add_typer(alerts_app, name="alerts")
 
-Form = Annotated[Format, flag("format", "form of the answer")]
 Channels = Annotated[
     str | None, flag("alert-channels", "file that says who is told (default: channels.toml of the hub)")
 ]

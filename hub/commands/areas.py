@@ -13,7 +13,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from aggregates.areacodes import LEVELS, is_code
+from aggregates.areacodes import LEVELS
 from aggregates.areafigures import VIEWS, Join, areas, joined, newest_vintage
 from aggregates.areastore import load, mark_all, parts, place_sensors, roll_areas
 from aggregates.cbs import Cbs, Unreachable
@@ -21,15 +21,25 @@ from aggregates.inputs import Document, Gathered, gather
 from aggregates.measures import MEASURES, THEMES
 from aggregates.query import BadQuestion, Question
 from aggregates.store import Store
-from hub.commands.common import Database, Directory, app, flag, open_store, progress_bar, settings_of, stamp
+from hub.commands.common import (
+    Database,
+    Directory,
+    Form,
+    Out,
+    app,
+    flag,
+    municipality_code,
+    open_store,
+    progress_bar,
+    settings_of,
+    stamp,
+)
 from hub.output import Format, errors, write
 
 areas_app = typer.Typer(no_args_is_help=True, help="Areas of CBS, and what sensors say of them.", rich_markup_mode=None)
 app.add_typer(areas_app, name="areas")
 
 Vintage = Annotated[int | None, flag("vintage", "year of the areas (default: the newest that is loaded)")]
-Form = Annotated[Format, flag("format", "form of the answer")]
-Out = Annotated[Path | None, flag("out", "write to this file instead of stdout")]
 
 
 @areas_app.command("load")
@@ -49,7 +59,7 @@ def areas_load(
 
     Example: stadspuls areas load --vintage 2024 --municipality GM0014 --municipality GM0772
     """
-    codes = _municipalities(municipality)
+    codes = list(dict.fromkeys(municipality_code("municipality", code) for code in municipality))
     settings = settings_of(data_dir=data_dir, database=database)
     documents = [Document.read(path) for path in from_file or ()]
     found = gather(documents, vintage, codes)
@@ -61,14 +71,6 @@ def areas_load(
     _check_complete(found, vintage, codes)
     with open_store(settings) as store:
         _store_areas(store, vintage, codes, found)
-
-
-def _municipalities(given: list[str]) -> list[str]:
-    codes = list(dict.fromkeys(code.strip().upper() for code in given))
-    for code in codes:
-        if not (is_code(code) and code.startswith("GM")):
-            raise BadQuestion(f"--municipality {code!r}, expected GM and four digits, as GM0014")
-    return codes
 
 
 @contextmanager

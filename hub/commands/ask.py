@@ -18,6 +18,8 @@ from hub.commands.common import (
     Broker,
     Database,
     Directory,
+    Form,
+    Out,
     SensorId,
     SourceName,
     app,
@@ -46,8 +48,8 @@ def query(
     channels: Annotated[bool, flag("channels", "every series instead of what each sensor counted")] = False,
     area: Annotated[str | None, flag("area", "area code, as BU00140002: the area itself, or its --channels")] = None,
     vintage: Annotated[int | None, flag("vintage", "year of the area (default: the newest loaded)")] = None,
-    form: Annotated[Format, flag("format", "form of the answer")] = Format.TABLE,
-    out: Annotated[Path | None, flag("out", "write to this file instead of stdout")] = None,
+    form: Form = Format.TABLE,
+    out: Out = None,
     database: Database = None,
     data_dir: Directory = None,
 ) -> None:
@@ -90,7 +92,7 @@ def sensors_import(
 @sensors_app.command("list")
 def sensors_list(
     source: SourceName = None,
-    form: Annotated[Format, flag("format", "form of the answer")] = Format.TABLE,
+    form: Form = Format.TABLE,
     database: Database = None,
     data_dir: Directory = None,
 ) -> None:

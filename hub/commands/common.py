@@ -15,11 +15,12 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from aggregates.areacodes import is_code
 from aggregates.query import BadQuestion
 from aggregates.store import Store
 from hub.datadir import RunningHub, find_hub
 from hub.logging import set_up_logging
-from hub.output import errors
+from hub.output import Format, errors
 from hub.servers import CannotStart
 from hub.settings import Settings, load, sources_of
 from ingest.address import Address
@@ -43,6 +44,12 @@ Database = Annotated[str | None, flag("database", "postgresql:// URL (default: t
 SensorId = Annotated[str | None, flag("sensor", "sensor id, <source>/<id>")]
 ApiToken = Annotated[str | None, flag("api-token", "who has it may read; better in the environment than here")]
 Public = Annotated[bool | None, flag("public", "let everyone read who reaches the address")]
+Form = Annotated[Format, flag("format", "form of the answer")]
+Out = Annotated[Path | None, flag("out", "write to this file instead of stdout")]
+Retention = Annotated[str | None, flag("retention", "keep readings this long, as 90d (default: for ever)")]
+HttpHost = Annotated[str | None, flag("http-host", "address of the HTTP side")]
+HttpPort = Annotated[int | None, flag("http-port", "port of the HTTP side")]
+MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
 SourceName = Annotated[str | None, flag("source", "only this source")]
 
 
@@ -85,6 +92,14 @@ def stamp(name: str, text: str) -> datetime:
     except ValueError:
         raise BadQuestion(f"--{name} {text!r}, expected a date or stamp in ISO 8601") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def municipality_code(name: str, text: str) -> str:
+    """Read the code of a municipality out of a flag; raises BadQuestion."""
+    code = text.strip().upper()
+    if not (is_code(code) and code.startswith("GM")):
+        raise BadQuestion(f"--{name} {text!r}, expected GM and four digits, as GM0014")
+    return code
 
 
 def progress_bar() -> Progress:

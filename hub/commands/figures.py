@@ -14,8 +14,8 @@ from aggregates.areaindicators import HEAVY, Asked, compute, read_layer
 from aggregates.export import check_open, export_areas, export_figures, origins
 from aggregates.indicators import INDICATORS
 from aggregates.query import BadQuestion
-from hub.commands.areas import Form, Out, Vintage, areas_app, join_of
-from hub.commands.common import Database, Directory, flag, open_store, settings_of, stamp
+from hub.commands.areas import Vintage, areas_app, join_of
+from hub.commands.common import Database, Directory, Form, Out, flag, open_store, settings_of, stamp
 from hub.output import Format, errors, write
 
 

@@ -6,16 +6,17 @@ from typing import Annotated
 
 import typer
 
-from aggregates.areacodes import is_code
 from aggregates.query import BadQuestion
 from hub.commands.common import (
     IMPOSSIBLE,
     Broker,
     Database,
     Directory,
+    MetricsPort,
     app,
     broker_of,
     flag,
+    municipality_code,
     running_hub,
     settings_of,
     stop_signals,
@@ -42,7 +43,7 @@ def gateway(
     once: Annotated[bool, flag("once", "look at each source once, and end")] = False,
     broker: Broker = None,
     database: Database = None,
-    metrics_port: Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")] = None,
+    metrics_port: MetricsPort = None,
     data_dir: Directory = None,
 ) -> None:
     """
@@ -89,7 +90,7 @@ def _checked(names: list[str], city: str | None, bbox: str | None) -> Area | str
     if city and bbox:
         raise BadQuestion("--city and --bbox, expected one of them")
     try:
-        return code_of(city) if city else Area.box(bbox) if bbox else None
+        return municipality_code("city", city) if city else Area.box(bbox) if bbox else None
     except ValueError as error:
         raise error if isinstance(error, BadQuestion) else BadQuestion(f"--bbox {error}") from error
 
@@ -99,11 +100,3 @@ def _area(settings: Settings, where: Area | str | None) -> Area | None:
         return where
     running = running_hub(settings)
     return municipality(settings, settings.database or (running.database if running else None), where)
-
-
-def code_of(city: str) -> str:
-    """Read --city; raises BadQuestion for what is no municipality's code."""
-    code = city.strip().upper()
-    if not (is_code(code) and code.startswith("GM")):
-        raise BadQuestion(f"--city {city!r}, expected GM and four digits, as GM0014")
-    return code

@@ -15,6 +15,8 @@ from hub.commands.common import (
     Broker,
     Database,
     Directory,
+    Form,
+    Retention,
     SourceName,
     app,
     broker_of,
@@ -40,7 +42,7 @@ def letters_list(
     source: SourceName = None,
     reason: Annotated[str | None, flag("reason", "only where the reason contains this")] = None,
     limit: Annotated[int, flag("limit", "how many at most")] = 100,
-    form: Annotated[Format, flag("format", "form of the answer")] = Format.TABLE,
+    form: Form = Format.TABLE,
     database: Database = None,
     data_dir: Directory = None,
 ) -> None:
@@ -112,7 +114,7 @@ def maintain(
     thaw: Annotated[bool, flag("thaw", "delete the aggregates of frozen days and unfreeze them")] = False,
     first: Annotated[str | None, flag("from", "first UTC day to thaw")] = None,
     last: Annotated[str | None, flag("to", "end of the days to thaw, exclusive")] = None,
-    retention: Annotated[str | None, flag("retention", "keep readings this long, as 90d")] = None,
+    retention: Retention = None,
     database: Database = None,
     data_dir: Directory = None,
 ) -> None:

@@ -11,8 +11,8 @@ import pandas as pd
 import typer
 
 from aggregates.query import BadQuestion
-from hub.commands.alerts import Form, alerts_app
-from hub.commands.common import Database, Directory, flag, open_store, settings_of, stamp
+from hub.commands.alerts import alerts_app
+from hub.commands.common import Database, Directory, Form, flag, open_store, settings_of, stamp
 from hub.output import Format, errors, write
 from hub.rules import judge_of
 from ingest.readings import utc

@@ -2,33 +2,35 @@
 Running the hub and feeding it: `up`, `publish`, `migrate`.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aggregates.migrate import migrate as migrate_store
-from aggregates.store import Store
 from hub.commands.common import (
     IMPOSSIBLE,
     ApiToken,
     Broker,
     Database,
     Directory,
+    HttpHost,
+    HttpPort,
     Public,
+    Retention,
     app,
     broker_of,
     flag,
+    municipality_code,
     open_store,
     progress_bar,
     running_hub,
     settings_of,
     stop_signals,
 )
-from hub.commands.gateway import code_of
 from hub.demo import Demo
 from hub.embedded import EmbeddedHub
 from hub.opendata import OpenCity
@@ -36,7 +38,6 @@ from hub.output import errors
 from hub.publish import Backlog, recorded
 from hub.publish import publish as publish_messages
 from hub.running import running
-from hub.settings import Settings
 from ingest.registry import load_formats
 from ingest.sender import Sender
 
@@ -48,20 +49,20 @@ def up(
     data_dir: Directory = None,
     mqtt_host: Annotated[str | None, flag("mqtt-host", "address the built-in broker listens on")] = None,
     mqtt_port: Annotated[int | None, flag("mqtt-port", "port of the built-in broker")] = None,
-    http_host: Annotated[str | None, flag("http-host", "address of the HTTP side")] = None,
-    http_port: Annotated[int | None, flag("http-port", "port of the HTTP side")] = None,
+    http_host: HttpHost = None,
+    http_port: HttpPort = None,
     api_token: ApiToken = None,
     public: Public = None,
     broker: Broker = None,
     database: Database = None,
-    retention: Annotated[str | None, flag("retention", "keep readings this long, as 90d (default: for ever)")] = None,
+    retention: Retention = None,
 ) -> None:
     """
     Run the whole hub as one program: broker, database, collector, pipeline, roll-ups.
 
     Example: stadspuls up --city GM0014
     """
-    code = code_of(city) if city else None
+    code = municipality_code("city", city) if city else None
     settings = settings_of(
         service=True, data_dir=data_dir, mqtt_host=mqtt_host, mqtt_port=mqtt_port, http_host=http_host,
         http_port=http_port, api_token=api_token, public=public, broker=broker, database=database, retention=retention,
@@ -74,7 +75,11 @@ def up(
             f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:00} --to {datetime.now(UTC):%Y-%m-%dT%H:59}"
         )
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
-        with _demo(settings, hub) if demo else nullcontext(), _city(settings, hub, code):
+        with ExitStack() as parts:
+            if demo:
+                parts.enter_context(running(Demo(settings.data_dir, hub.broker, hub.database, settings.timezone)))
+            if code is not None:
+                parts.enter_context(running(OpenCity(settings, hub, code, partial(errors.print, markup=False))))
             while not stop.wait(0.5):
                 hub.supervise()
                 if hub.failed.is_set():
@@ -120,24 +125,3 @@ def migrate(database: Database = None, data_dir: Directory = None) -> None:
     with open_store(settings) as store:
         edition = migrate_store(store, settings.timezone, settings.chunk_interval)
     errors.print(f"schema is up to date, edition {edition}")
-
-
-@contextmanager
-def _city(settings: Settings, hub: EmbeddedHub, code: str | None) -> Iterator[None]:
-    if code is None:
-        yield
-        return
-    with running(OpenCity(settings, hub, code, lambda text: errors.print(text, markup=False))):
-        yield
-
-
-@contextmanager
-def _demo(settings: Settings, hub: EmbeddedHub) -> Iterator[None]:
-    demo = Demo(settings.data_dir, hub.broker, settings.timezone)
-    with closing(Store(hub.database)) as store:
-        demo.catalogue(store)
-    demo.start()
-    try:
-        yield
-    finally:
-        demo.stop()

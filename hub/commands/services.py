@@ -15,7 +15,11 @@ from hub.commands.common import (
     Broker,
     Database,
     Directory,
+    HttpHost,
+    HttpPort,
+    MetricsPort,
     Public,
+    Retention,
     app,
     flag,
     settings_of,
@@ -24,7 +28,6 @@ from hub.commands.common import (
 from hub.output import errors
 
 Kafka = Annotated[str | None, flag("kafka", "Kafka servers, host:port[,host:port]")]
-MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
 SlotsDir = Annotated[str | None, flag("slots-dir", "directory that all collectors share")]
 
 
@@ -87,7 +90,7 @@ def work_command(
 @app.command("rollup")
 def rollup_command(
     database: Database = None,
-    retention: Annotated[str | None, flag("retention", "keep readings this long, as 90d (default: for ever)")] = None,
+    retention: Retention = None,
     metrics_port: MetricsPort = None,
     data_dir: Directory = None,
 ) -> None:
@@ -110,8 +113,8 @@ def rollup_command(
 @app.command("serve")
 def serve_command(
     database: Database = None,
-    http_host: Annotated[str | None, flag("http-host", "address of the HTTP side")] = None,
-    http_port: Annotated[int | None, flag("http-port", "port of the HTTP side")] = None,
+    http_host: HttpHost = None,
+    http_port: HttpPort = None,
     api_token: ApiToken = None,
     public: Public = None,
     data_dir: Directory = None,
