@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregates.store import Store
-from hub.bench.latency import _message, _received, _send, _until
+from hub.bench.latency import message, send
 from hub.bench.result import Result
-from hub.bench.servers import database, hub, scratch
+from hub.bench.servers import database, hub, received, scratch, until
 from hub.bench.traffic import BEGIN, MINUTE, Traffic
 from hub.settings import Settings
 from ingest.readings import microseconds
@@ -39,6 +39,7 @@ from streams.rulebook import Rule, RuleBook
 
 SERIES, RULES = 10_000, 100
 _EVERY = 100  # one message in so many raises an alert
+_PATIENCE = 120.0  # s
 _RULE = """
 [[rule]]
 name = "bench"
@@ -120,18 +121,18 @@ def _delay(
     window = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0) - timedelta(minutes=5)
     count = int(rate * seconds)
     with hub(told) as running, Sender(running.address) as sender:
-        before = (_message(number, now - timedelta(minutes=1)) for number in range(count))
-        _send(sender, 1e6, chain(before, (_reading(number, window, 10) for number in range(0, count, _EVERY))))
+        before = (message(number, now - timedelta(minutes=1)) for number in range(count))
+        send(sender, 1e6, chain(before, (_reading(number, window, 10) for number in range(0, count, _EVERY))))
         with closing(Store(running.database)) as store:
-            _until(lambda: _received(store) >= count + count // _EVERY, "committed")
-        due = _send(sender, rate, (_one(number, now, window) for number in range(count)))
-        _until(lambda: len(hook.seen) >= count // _EVERY, "notified")
+            until(lambda: received(store), count + count // _EVERY, "readings committed", _PATIENCE)
+        due = send(sender, rate, (_one(number, now, window) for number in range(count)))
+        until(lambda: len(hook.seen), count // _EVERY, "alerts notified", _PATIENCE)
     waits = [hook.seen[f"stadspuls/ALARM-{n:06d}"] - due[n] for n in range(0, count, _EVERY)]
     return np.array(waits), _alone(hook)
 
 
 def _one(number: int, now: datetime, window: datetime) -> tuple[str, bytes]:
-    return _message(number, now) if number % _EVERY else _reading(number, window, 412)
+    return message(number, now) if number % _EVERY else _reading(number, window, 412)
 
 
 def _reading(number: int, window: datetime, value: float) -> tuple[str, bytes]:

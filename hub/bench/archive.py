@@ -11,10 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from aggregates.health import balances
 from aggregates.store import Store
 from hub.bench.result import Result
-from hub.bench.servers import hub, scratch
+from hub.bench.servers import hub, received, scratch, until
 from hub.settings import Settings
 from ingest.decoding import decode
 from ingest.formats.luchtmeetnet import PREAMBLE
@@ -45,7 +44,7 @@ def archive(settings: Settings, file: Path | None = None, hours: int = HOURS) ->
         with Sender(running.address) as sender:
             for topic, payload in sent:
                 sender.publish(topic, payload)
-            _await(store, readings)
+            until(lambda: received(store), readings, "readings committed", _PATIENCE)
         rate = readings / (time.perf_counter() - began)
     details: dict[str, object] = {
         "input": file.name if file else "made up", "readings": readings, "messages": len(sent),
@@ -71,11 +70,3 @@ def made_up(path: Path, hours: int) -> Path:
             lines.append(";".join([component, "", "µg/m³", f"{start:{_CET}}", f"{end:{_CET}}", *values]))
     path.write_text("\n".join(lines) + "\n", "latin-1")
     return path
-
-
-def _await(store: Store, received: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while (now := sum(one.received for one in balances(store) if one.source == "luchtmeetnet")) < received:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{now} of {received} readings committed after {_PATIENCE:.0f} s")
-        time.sleep(0.1)

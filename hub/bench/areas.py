@@ -24,17 +24,14 @@ from aggregates.kwb import COLUMNS, About, Statistics
 from aggregates.store import Store
 from hub.bench.result import Result
 from hub.bench.servers import database
-from hub.bench.traffic import HOUR, QUANTITIES, Traffic
+from hub.bench.traffic import QUANTITIES, Traffic, fill_hours
 from hub.servers import CannotStart
 from hub.settings import Settings
 from ingest.catalogue import Entry
-from ingest.readings import microseconds
-from streams.windows import WINDOW
 
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)
 VINTAGE = 2024
 _SIDE = 0.01  # degrees of a buurt
-_PIECE = 120  # hours in one COPY
 _TABLES = "area, area_load, area_statistic, area_1h, area_1d, area_mark"
 
 
@@ -103,23 +100,9 @@ def _fill(store: Store, sensors: int, hours: int) -> NDArray[Any]:
     places = zip(traffic.sensors, lon.tolist(), lat.tolist(), strict=True)
     import_sensors(store, [Entry(sensor, lon=x, lat=y, lanes=1) for sensor, x, y in places])
     values = noise.uniform(1, 60, (hours, sensors))
-    for first in range(0, hours, _PIECE):
-        with store.transaction() as tx:
-            tx.copy("window_1h", _windows(traffic.numbers[:: len(QUANTITIES)], first, values[first : first + _PIECE]))
-    store.rows("close_hours", until=BEGIN + timedelta(hours=hours))
-    with store.transaction() as tx:
-        tx.script("ANALYZE")
+    numbers = traffic.numbers[:: len(QUANTITIES)]
+    fill_hours(store, numbers, BEGIN, hours, lambda first, count: values[first : first + count])
     return values
-
-
-def _windows(series: NDArray[Any], first: int, values: NDArray[Any]) -> NDArray[Any]:
-    windows = np.zeros(values.size, WINDOW)
-    windows["series"] = np.tile(series, len(values))
-    windows["start"] = microseconds(BEGIN) + HOUR * np.repeat(np.arange(first, first + len(values)), len(series))
-    windows["readings"], windows["covered"] = 60, 3600
-    for name in ("total", "minimum", "maximum"):
-        windows[name] = values.ravel()
-    return windows
 
 
 def _pandas(values: NDArray[Any], hours: int) -> float:

@@ -12,17 +12,16 @@ being published to arriving at a subscriber that does nothing.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregates.health import balances
 from aggregates.store import Store
 from hub.bench.result import Result
-from hub.bench.servers import BenchHub, hub
+from hub.bench.servers import BenchHub, hub, received, until
 from hub.bench.viewers import looked_at
 from hub.settings import Settings
 from ingest.receiver import Receiver
@@ -46,9 +45,9 @@ def latency(
     count = int(rate * seconds)
     with hub(settings) as running, Sender(running.address) as sender:
         trips = _round_trips(running, sender, rate, int(rate * echo_seconds))
-        _send(sender, 1e6, (_message(number, now - timedelta(minutes=1)) for number in range(count)))
+        send(sender, 1e6, (message(number, now - timedelta(minutes=1)) for number in range(count)))
         with looked_at(running.http, viewers) as looked, _watched(running, count) as seen:
-            due = _send(sender, rate, (_message(number, now) for number in range(count)))
+            due = send(sender, rate, (message(number, now) for number in range(count)))
     waits = _waits(due, seen)
     median, baseline = float(np.median(waits)), float(np.median(trips))
     details: dict[str, object] = {
@@ -76,7 +75,7 @@ def _waits(due: NDArray[np.float64], seen: Seen) -> NDArray[np.float64]:
     return first - due
 
 
-def _send(sender: Sender, rate: float, messages: Iterator[tuple[str, bytes]]) -> NDArray[np.float64]:
+def send(sender: Sender, rate: float, messages: Iterator[tuple[str, bytes]]) -> NDArray[np.float64]:
     """Publish at a pace and give when each message was due."""
     began = time.perf_counter()
     due = []
@@ -89,7 +88,8 @@ def _send(sender: Sender, rate: float, messages: Iterator[tuple[str, bytes]]) ->
     return np.array(due)
 
 
-def _message(number: int, start: datetime) -> tuple[str, bytes]:
+def message(number: int, start: datetime) -> tuple[str, bytes]:
+    """Give topic and payload of a minute's count of one sensor."""
     payload = (
         f'{{"sensor_id":"stadspuls/BENCH-{number:06d}","channel":"lane1/any","quantity":"vehicle_count","unit":"1",'
         f'"start":"{start:%Y-%m-%dT%H:%M:%SZ}","period":60,"value":{number % 40}}}'
@@ -102,7 +102,7 @@ def _watched(running: BenchHub, count: int) -> Iterator[Seen]:
     """Wait until everything sent so far is committed; then note what is committed of `count` more, until all are."""
     seen: Seen = []
     with closing(Store(running.database)) as store:
-        _until(lambda: _received(store) >= count, "committed")
+        until(lambda: received(store), count, "readings committed", _PATIENCE)
         thread = threading.Thread(target=_watch, args=(store, count, seen), name="watch", daemon=True)
         thread.start()
         yield seen
@@ -112,15 +112,11 @@ def _watched(running: BenchHub, count: int) -> Iterator[Seen]:
 
 
 def _watch(store: Store, count: int, seen: Seen) -> None:
-    before = _received(store)
+    before = received(store)
     while not seen or seen[-1][1] < count:
-        now = _received(store) - before
+        now = received(store) - before
         seen.append((time.perf_counter(), now))
         time.sleep(_LOOK)
-
-
-def _received(store: Store) -> int:
-    return sum(balance.received for balance in balances(store))
 
 
 def _round_trips(running: BenchHub, sender: Sender, rate: int, count: int) -> NDArray[np.float64]:
@@ -136,17 +132,9 @@ def _round_trips(running: BenchHub, sender: Sender, rate: int, count: int) -> ND
     thread = threading.Thread(target=listen, name="echo", daemon=True)
     thread.start()
     receiver.start()
-    _until(receiver.ready.is_set, "subscribed")
-    due = _send(sender, rate, ((_ECHO, b"%d" % number) for number in range(count)))
-    _until(lambda: bool(seen) and seen[-1][1] >= count, "echoed")
+    until(receiver.ready.is_set, True, "subscriptions", _PATIENCE)
+    due = send(sender, rate, ((_ECHO, b"%d" % number) for number in range(count)))
+    until(lambda: seen[-1][1] if seen else 0, count, "messages echoed", _PATIENCE)
     receiver.stop(_PATIENCE)
     thread.join(_PATIENCE)
     return _waits(due, seen)
-
-
-def _until(reached: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not reached():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not everything was {what} within {_PATIENCE:.0f} s")
-        time.sleep(_LOOK)

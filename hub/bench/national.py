@@ -19,13 +19,12 @@ from aggregates.health import Balance, balances
 from aggregates.store import Store
 from hub.bench import minute as minutes
 from hub.bench.result import Result
-from hub.bench.servers import BenchHub, hub
+from hub.bench.servers import BenchHub, hub, received, until
 from hub.settings import Settings
 from ingest.registry import load_formats
 from ingest.sender import Sender
 
 _PATIENCE = 600.0  # s for a minute
-_LOOK = 0.05  # s between two looks at the accounting
 _SAMPLE = 0.25  # s between two looks at the memory
 
 
@@ -59,17 +58,9 @@ def _through(running: BenchHub, store: Store, sent: list[minutes.Minute], readin
             began = time.perf_counter()
             for topic, payload in minute.messages:
                 sender.publish(topic, payload)
-            _await(store, readings * number)
+            until(lambda: received(store), readings * number, "readings committed", _PATIENCE)
             found.append(time.perf_counter() - began)
     return found
-
-
-def _await(store: Store, received: int) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while (now := _balance(store).received) < received:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{now} of {received} readings committed after {_PATIENCE:.0f} s")
-        time.sleep(_LOOK)
 
 
 def _balance(store: Store) -> Balance:

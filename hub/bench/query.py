@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,15 @@ from aggregates.query import Question, latest, tables
 from aggregates.store import Store
 from hub.bench.result import Result
 from hub.bench.servers import database, emptied, scratch
-from hub.bench.traffic import HOUR
-from hub.rig.database import KillableTimescale, installation
+from hub.bench.traffic import fill_hours, known
+from hub.rig.database import KillableTimescale, installation, running_database
 from hub.settings import Settings
 from ingest.catalogue import Entry
-from ingest.readings import microseconds
-from streams.windows import WINDOW
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 QUANTITY = "vehicle_count"
 LANES = 12  # channels of one more sensor, whose figure is made of them
 NO_TIMESCALE = "not measured: no TimescaleDB found (see hub.rig.database), and none named with --database"
-_PIECE = 250  # hours in one COPY
 Figures = dict[str, object]
 
 
@@ -55,27 +53,26 @@ def _on_timescale(settings: Settings, sensors: int, hours: int, runs: int) -> Fi
     place = installation()
     if place is None:
         return NO_TIMESCALE
-    server = KillableTimescale(place)
-    try:
-        server.start()
-        with emptied(server.conninfo, settings) as (store, edition), scratch(settings) as directory:
-            return {"edition": str(edition), **_measured(store, directory, sensors, hours, runs)}
-    finally:
-        server.remove()
+    with (
+        running_database(KillableTimescale(place)) as server,
+        emptied(server.conninfo, settings) as (store, edition),
+        scratch(settings) as directory,
+    ):
+        return {"edition": str(edition), **_measured(store, directory, sensors, hours, runs)}
 
 
 def _measured(store: Store, directory: Path, sensors: int, hours: int, runs: int) -> Figures:
     names = [f"stadspuls/bench-{number:06d}" for number in range(sensors)]
     end = BEGIN + timedelta(hours=hours)
-    known = _known(store, names)
-    _fill(store, known, hours)
-    asked = _Questions(store, names, known, end)
+    series = _known(store, names)
+    fill_hours(store, series, BEGIN, hours, partial(_values, len(series)))
+    asked = _Questions(store, names, series, end)
     kinds = {"one": asked.one, "select": asked.select, "box": asked.box, "latest": asked.latest, "lanes": asked.lanes}
     seconds, rows = _in_turn(kinds, runs)
     began = time.perf_counter()
     written = sum(one.rows for one in export(store, directory, Wanted(("aggregates",), ("1h",))))
     return {
-        "table_rows": len(known) * hours, "runs": runs,
+        "table_rows": len(series) * hours, "runs": runs,
         **{f"{kind}_ms": round(statistics.median(found) * 1000, 1) for kind, found in seconds.items()},
         **{f"{kind}_slowest_ms": round(max(found) * 1000, 1) for kind, found in seconds.items()},
         **{f"{kind}_rows": count for kind, count in rows.items()},
@@ -141,28 +138,8 @@ def _known(store: Store, names: list[str]) -> NDArray[Any]:
     channels = [*["lane1/any"] * len(names), *(f"lane{lane}/any" for lane in range(1, LANES + 1))]
     wanted = {"sensor_id": sensors, "quantity": [QUANTITY] * len(sensors), "channel": channels,
               "period": [60] * len(sensors)}  # fmt: skip
-    store.rows("know_series", **wanted)
-    store.rows("mark_alone", sensor_id=sensors)
-    return np.array([series for _, series, *_ in sorted(store.rows("find_series", **wanted), key=lambda row: row[0])])
+    return known(store, wanted)
 
 
-def _fill(store: Store, series: NDArray[Any], hours: int) -> None:
-    """Copy the hours of a year, say that they are closed, and do what autovacuum would have done meanwhile."""
-    for first in range(0, hours, _PIECE):
-        with store.transaction() as tx:
-            tx.copy("window_1h", _windows(series, first, min(_PIECE, hours - first)))
-    store.rows("close_hours", until=BEGIN + timedelta(hours=hours))
-    store.vacuum("window_1h")
-    with store.transaction() as tx:
-        tx.script("ANALYZE")
-
-
-def _windows(series: NDArray[Any], first: int, hours: int) -> NDArray[Any]:
-    windows = np.zeros(len(series) * hours, WINDOW)
-    windows["series"] = np.tile(series, hours)
-    windows["start"] = microseconds(BEGIN) + HOUR * np.repeat(np.arange(first, first + hours), len(series))
-    windows["readings"], windows["covered"] = 60, 3600
-    noise = np.random.default_rng(first).uniform(1, 60, len(windows))
-    for name in ("total", "weight", "weighted", "squares", "harmonic", "minimum", "maximum"):
-        windows[name] = noise
-    return windows
+def _values(series: int, first: int, hours: int) -> NDArray[np.float64]:
+    return np.random.default_rng(first).uniform(1, 60, (hours, series))

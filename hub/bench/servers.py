@@ -10,14 +10,14 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
-from aggregates.health import state
+from aggregates.health import balances, state
 from aggregates.migrate import Edition, migrate
 from aggregates.store import Store
 from hub.broker import BuiltInBroker
@@ -29,6 +29,7 @@ from hub.servers import CannotStart, tail
 from hub.settings import PREFIX, Settings
 from ingest.address import Address
 
+LOOK = 0.02  # s between two looks at what is committed
 _READY_WITHIN = 90.0  # s
 _STOPPED_WITHIN = 30.0
 _FILLED = "reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, series, sensor"
@@ -78,6 +79,20 @@ def emptied(conninfo: str, settings: Settings) -> Iterator[tuple[Store, Edition]
             yield store, edition
         finally:
             empty(store)
+
+
+def received(store: Store) -> int:
+    """Count the readings that are accounted for, which is committed with them."""
+    return sum(balance.received for balance in balances(store))
+
+
+def until(count: Callable[[], int], wanted: int, what: str, seconds: float) -> None:
+    """Wait until there are so many of something; raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while (now := count()) < wanted:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{now} of {wanted} {what} after {seconds:.0f} s")
+        time.sleep(LOOK)
 
 
 def empty(store: Store) -> None:

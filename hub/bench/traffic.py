@@ -5,8 +5,8 @@ Readings for benches without a message: counts and speeds of many sensors, a min
 same each time.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from aggregates.store import Store
 from ingest.batch import SCHEMA, Batch
 from ingest.readings import microseconds
-from streams.windows import READING
+from streams.windows import READING, WINDOW
 
 BEGIN = microseconds(datetime(2024, 5, 1, tzinfo=UTC))
 MINUTE = 60_000_000  # us
 HOUR = 60 * MINUTE
+_PIECE = 250  # hours in one COPY
 QUANTITIES = ("vehicle_count", "vehicle_speed")
 CHANNEL = "lane1/any"
 
@@ -40,11 +41,7 @@ class Traffic:
             "channel": [CHANNEL] * self.series,
             "period": [60] * self.series,
         }
-        store.rows("know_series", **wanted)
-        store.rows("mark_alone", sensor_id=self.sensors)
-        found = np.array([row[:2] for row in store.rows("find_series", **wanted)])
-        numbers: NDArray[Any] = found[np.argsort(found[:, 0]), 1]
-        return numbers
+        return known(store, wanted)
 
     def rows(self, minute: int, minutes: int) -> NDArray[Any]:
         """Rows of the table `reading`, sorted by (series, start)."""
@@ -73,6 +70,43 @@ class Traffic:
 
     def _is_speed(self, minutes: int) -> NDArray[np.bool_]:
         return np.tile(np.repeat([False, True], minutes), len(self.sensors))
+
+
+def known(store: Store, wanted: Mapping[str, Any]) -> NDArray[Any]:
+    """Make series known to the store, each named by sensor, quantity, channel and period; give their numbers."""
+    store.rows("know_series", **wanted)
+    store.rows("mark_alone", sensor_id=sorted(set(wanted["sensor_id"])))
+    found = np.array([row[:2] for row in store.rows("find_series", **wanted)])
+    numbers: NDArray[Any] = found[np.argsort(found[:, 0]), 1]
+    return numbers
+
+
+def fill_hours(
+    store: Store, series: NDArray[Any], begin: datetime, hours: int, values: Callable[[int, int], NDArray[Any]]
+) -> None:
+    """
+    Copy closed hours of counts into `window_1h`, hour by hour all series, and do what autovacuum would have done.
+
+    `values` gives those of so many hours from one on, a row an hour.
+    """
+    for first in range(0, hours, _PIECE):
+        rows = _hours(series, microseconds(begin) + first * HOUR, values(first, min(_PIECE, hours - first)))
+        with store.transaction() as tx:
+            tx.copy("window_1h", rows)
+    store.rows("close_hours", until=begin + timedelta(hours=hours))
+    store.vacuum("window_1h")
+    with store.transaction() as tx:
+        tx.script("ANALYZE")
+
+
+def _hours(series: NDArray[Any], begin: int, values: NDArray[Any]) -> NDArray[Any]:
+    windows = np.zeros(values.size, WINDOW)
+    windows["series"] = np.tile(series, len(values))
+    windows["start"] = begin + HOUR * np.repeat(np.arange(len(values)), len(series))
+    windows["readings"], windows["covered"] = 60, 3600
+    for name in ("total", "weight", "weighted", "squares", "harmonic", "minimum", "maximum"):
+        windows[name] = values.ravel()
+    return windows
 
 
 def _words(codes: NDArray[np.int_], words: Sequence[str]) -> "pa.Array[Any]":

@@ -19,7 +19,7 @@ from aggregates.health import balances
 from aggregates.migrate import Edition
 from aggregates.store import Store
 from hub.bench.result import Result
-from hub.bench.servers import database, empty, scratch
+from hub.bench.servers import database, empty, scratch, until
 from hub.bench.traffic import Traffic
 from hub.rig.broker import free_port
 from hub.rig.kafka import KafkaServer
@@ -30,7 +30,6 @@ from ingest.kafka import KafkaLog
 from ingest.topics import Topics, make_topics
 
 BATCH = 10_000  # readings that a collector packs together
-_LOOK = 0.02  # s between two looks at the accounting
 _PATIENCE = 300.0  # s
 RATE = "readings a second: "  # what `hub.bench.plain` says before its figure
 
@@ -96,11 +95,7 @@ class Line:
 
     def wait(self, readings: int) -> float:
         """Wait until so many are committed, and give the moment; raises TimeoutError."""
-        deadline = time.monotonic() + _PATIENCE
-        while (now := self.stored()) < readings:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{now} of {readings} readings committed after {_PATIENCE:.0f} s")
-            time.sleep(_LOOK)
+        until(self.stored, readings, "readings committed", _PATIENCE)
         return time.perf_counter()
 
     def run(self, series: int, readings: int, count: int) -> Run:
