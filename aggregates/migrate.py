@@ -8,8 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from importlib.resources import files
 
-from aggregates.airindex import bands
 from aggregates.store import Store, Transaction, expanded
+from ingest.airindex import bands
 from ingest.quantities import QUANTITIES
 from ingest.sources import SOURCES
 

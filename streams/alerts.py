@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from aggregates.airindex import INDICES, index_of
+from ingest.airindex import INDICES, index_of
 from streams.baseline import Usual
 from streams.rulebook import EVIDENCE, Rule
 

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aggregates.airindex import INDICES
 from aggregates.store import Transaction
+from ingest.airindex import INDICES
 from ingest.batch import coded, numbers
 from ingest.quantities import QUANTITIES
 from ingest.readings import microseconds, utc

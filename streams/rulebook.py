@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregates.airindex import INDICES
 from aggregates.areacodes import is_code
+from ingest.airindex import INDICES
 from ingest.quantities import QUANTITIES
 from ingest.sources import SOURCES, SourceClass, source_of_sensor
 

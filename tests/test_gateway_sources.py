@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.airindex import index_of_hour
 from ingest.decoding import decode
-from ingest.lki import lki
 from ingest.sitetable import read
 from tests.brokers import Broker, built_in
 from tests.country import (
@@ -301,7 +301,7 @@ def test_index_is_held_against_ours(line: Line, sources: Country) -> None:
 )  # fmt: skip
 def test_index_of_an_hour(means: dict[str, float | None], expected: int | None) -> None:
     """Bounds belong to the lower index; all alike is one more."""
-    assert lki(means) == expected
+    assert index_of_hour("lki", means) == expected
 
 
 # Samen Meten

@@ -8,8 +8,8 @@ import pandas as pd
 import psycopg
 import pytest
 
-from aggregates.airindex import INDICES, index_of
 from aggregates.store import Store
+from ingest.airindex import INDICES, index_of
 from streams.alerts import COLUMNS
 from streams.baseline import usual
 from streams.days import BadCalendar, Days, load_days

@@ -3,7 +3,7 @@ Luchtmeetnet: the hourly figures of every official station, and where the statio
 
 Each turn asks for the hours since the last good one and some before, so that a figure that came late or was mended is
 found: a mended one is published again with the moment of asking as its version, and so replaces the old. The index that
-Luchtmeetnet gives (LKI) is held against the one made of the same figures (`ingest.lki`); it is not stored.
+Luchtmeetnet gives (LKI) is held against the one made of the same figures (`ingest.airindex`); it is not stored.
 """
 
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from ingest.airindex import index_of_hour
 from ingest.formats.luchtmeetnet import QUANTITY, UNUSED
 from ingest.gateways.registry import Turn, gateway
 from ingest.gateways.web import FormChanged, Unreachable
-from ingest.lki import lki
 from ingest.readings import BadPayload
 from ingest.recordings import topic_of
 from ingest.values import stamp
@@ -175,7 +175,7 @@ def _compare(turn: Turn, begin: datetime, end: datetime, means: dict[tuple[str, 
     try:
         for raw in _pages(turn, "lki", begin, end) if means else ():
             row = _row.decode(raw)
-            ours = lki(means.get((row.station_number, row.timestamp_measured), {}))
+            ours = index_of_hour("lki", means.get((row.station_number, row.timestamp_measured), {}))
             if ours is not None and turn.memory.is_new(_key(row), repr(row.value), int(turn.now.timestamp())):
                 turn.memory.publish({_key(row): repr(row.value)}, int(turn.now.timestamp()))
                 turn.counts.add("index_compared", "same" if row.value == ours else "differs")
