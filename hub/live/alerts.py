@@ -12,8 +12,7 @@ from nicegui import ui
 
 from aggregates.store import StoreError
 from hub.live.markup import Text
-from hub.live.panels import Desk, Renew, panel
-from hub.live.watch import Health
+from hub.live.panels import Desk, Renew, listing, panel
 from streams.operators import Row, acknowledge
 
 _NAMED = 8
@@ -23,20 +22,7 @@ _SEVERITIES = {"info": "severity_info", "warning": "severity_warning", "critical
 @panel("alerts")
 def alerts_panel(desk: Desk) -> Renew:
     """List what is open, the newest first."""
-    title = Text("h2", desk.words("alerts"))
-    place = ui.element("ul").classes("plain")
-    drawn: list[list[Row]] = []
-
-    def renew(health: Health | None) -> None:
-        if health is None or drawn == [health.alerts]:
-            return
-        drawn[:] = [health.alerts]
-        title.text = f"{desk.words('alerts')} ({len(health.alerts)})"
-        place.clear()
-        with place:
-            _lines(desk, health.alerts)
-
-    return renew
+    return listing(desk, "alerts", lambda health: health.alerts, _lines)
 
 
 def _lines(desk: Desk, found: list[Row]) -> None:

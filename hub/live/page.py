@@ -7,7 +7,6 @@ is who looks at what, and the panels beside it.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from aggregates.store import Store, StoreError
 from hub.live.details import Moment, show_area, show_sensor
 from hub.live.markup import Text
 from hub.live.panels import PANELS, Desk
+from hub.live.routes import asked
 from hub.live.watch import Health, View, Watch
 from hub.live.words import LANGUAGES, Words, preferred, words
 from ingest.quantities import QUANTITIES
@@ -59,12 +59,7 @@ class Outlook:
 
     async def ask(self, question: Callable[[Store], T]) -> T:
         """Run a question to the store in a thread."""
-
-        def asked() -> T:
-            with closing(self.open_store()) as store:
-                return question(store)
-
-        return await asyncio.to_thread(asked)
+        return await asyncio.to_thread(asked, self.open_store, question)
 
     def now(self) -> datetime:
         """Give the time by the hub's own clock."""

@@ -102,23 +102,28 @@ def _numbers(health: Health, words: Words) -> dict[str, str]:
     }
 
 
+def listing(desk: Desk, name: str, read: Callable[[Health], list[T]], lines: Callable[[Desk, list[T]], None]) -> Renew:
+    """Build a panel of a list, titled with how many there are, whose lines are drawn anew when it changed."""
+    title = Text("h2", desk.words(name))
+    place = ui.element("ul").classes("plain")
+    drawn: list[list[T]] = []
+
+    def renew(health: Health | None) -> None:
+        if health is None or drawn == [read(health)]:
+            return
+        drawn[:] = [read(health)]
+        title.text = f"{desk.words(name)} ({len(drawn[0])})"
+        place.clear()
+        with place:
+            lines(desk, drawn[0])
+
+    return renew
+
+
 @panel("silent")
 def silent_panel(desk: Desk) -> Renew:
     """Name the sensors that say nothing, the longest silent first."""
-    title = Text("h2", desk.words("silent"))
-    place = ui.element("ul").classes("plain")
-    drawn: list[list[Silent]] = []
-
-    def renew(health: Health | None) -> None:
-        if health is None or drawn == [health.silent]:
-            return
-        drawn[:] = [health.silent]
-        title.text = f"{desk.words('silent')} ({len(health.silent)})"
-        place.clear()
-        with place:
-            _silent_lines(desk, health.silent)
-
-    return renew
+    return listing(desk, "silent", lambda health: health.silent, _silent_lines)
 
 
 def _silent_lines(desk: Desk, found: list[Silent]) -> None:

@@ -48,14 +48,15 @@ def routes(watch: Watch, open_store: Callable[[], Store]) -> APIRouter:
 
     async def ask(question: Callable[[Store], T]) -> T:
         try:
-            return await asyncio.to_thread(_asked, open_store, question)
+            return await asyncio.to_thread(asked, open_store, question)
         except StoreError as error:
             raise HTTPException(503, f"the database did not answer: {error}") from error
 
     return router
 
 
-def _asked(open_store: Callable[[], Store], question: Callable[[Store], T]) -> T:
+def asked(open_store: Callable[[], Store], question: Callable[[Store], T]) -> T:
+    """Put a question to a store of its own."""
     with closing(open_store()) as store:
         return question(store)
 
