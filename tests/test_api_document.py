@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -48,6 +51,7 @@ def test_answers_as_documented(document: BaseSchema, path: str, mode: Generation
     @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=document[path]["GET"].as_strategy(generation_mode=mode), sane=st.booleans())
     def answers(case: schemathesis.Case[Any], sane: bool) -> None:
+        assume(mode is GenerationMode.POSITIVE or _wrong_on_the_wire(case))
         if sane and mode is GenerationMode.POSITIVE and case.query:
             case.query.update({name: value for name, value in SANE.items() if name in case.query})
             case.query.pop("cursor", None)
@@ -57,3 +61,10 @@ def test_answers_as_documented(document: BaseSchema, path: str, mode: Generation
         answers()
     except Unsatisfiable:
         assert (path, mode) == ("/health", GenerationMode.NEGATIVE), "nothing can be wrong about no parameters"
+
+
+def _wrong_on_the_wire(case: schemathesis.Case[Any]) -> bool:
+    """Whether the query is wrong, and all of it is sent: an unknown parameter that is an empty list leaves no trace."""
+    url = requests.Request("GET", "http://hub", params=case.query).prepare().url or ""
+    sent = parse_qs(urlsplit(url).query, keep_blank_values=True).keys()
+    return case.meta is not None and case.meta.is_negative_at(ParameterLocation.QUERY) and sent == case.query.keys()

@@ -38,6 +38,7 @@ stadspuls/full,Havenkade,traffic,6.001,53.001
 stadspuls/half,Molenweg,traffic,6.006,53.006
 stadspuls/never,Dijk,traffic,6.009,53.004
 stadspuls/news,Brug,pedestrian,6.004,53.004
+stadspuls/wild,Fietspad,bicycle,6.003,53.003
 """
 Open = Callable[..., Page]
 
@@ -201,16 +202,19 @@ class TestMap:
 class TestDetail:
     """What a click opens."""
 
-    def test_click_opens_a_sensor(self, visit: Open) -> None:
+    def test_click_opens_a_sensor(self, hub: UpHub, visit: Open) -> None:
         """Its day as a chart and as a table, its flags by name, its licence; the focus is on its name."""
-        page = visit()
-        page.locator(spot("half")).dispatch_event("click")
-        expect(page.locator("#detail-title")).to_have_text("Molenweg")
+        now = datetime.now(UTC).replace(second=0, microsecond=0)  # the last hour may be yesterday's
+        publish(hub, [message("wild", now, 1e6, "bicycle_count")])
+        hub.settle()
+        page = visit("?lens=1h&quantity=bicycle_count")
+        page.locator(spot("wild")).dispatch_event("click")
+        expect(page.locator("#detail-title")).to_have_text("Fietspad")
         expect(page.locator("#detail-title")).to_be_focused()
         expect(page.locator(".detail .chart svg path").first).to_be_attached()
         expect(page.locator(".flags")).to_contain_text("buiten het mogelijke bereik")
         page.locator(".detail summary").click()
-        expect(page.locator(".detail table")).to_contain_text("niet geldig")
+        expect(page.locator(".detail table")).to_contain_text("met vlag")
         assert "sensor=stadspuls" in page.url
         page.locator(".detail .close").click()
         expect(page.locator(".detail")).to_be_hidden()

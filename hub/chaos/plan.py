@@ -62,7 +62,7 @@ def plan(seconds: float, seed: int, deeds: tuple[tuple[Deed, Part], ...] = USUAL
     Spread whole rounds of deeds over so many seconds, the first after a moment.
 
     >>> [str(event) for event in plan(60, 5, USUAL[:3])]
-    ['kill -9 collector', 'kill -9 kafka', 'kill -9 worker']
+    ['kill -9 worker', 'kill -9 kafka', 'kill -9 collector']
     >>> plan(60, 5) == plan(60, 5) != plan(60, 6)
     True
     """
