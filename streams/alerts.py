@@ -9,7 +9,7 @@ windows alone, not on the order in which they became known; `streams.judging` ke
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
@@ -238,7 +238,7 @@ def see(rule: Rule, windows: pd.DataFrame, usual_of: UsualOf | None = None, *, e
         threshold = known.median + rule.raise_at * known.spread
         sure &= ~np.isnan(compared) & ~(known.median < (rule.least or -np.inf))
     if effective:
-        sure &= _effective(rule, windows["start"].to_numpy(np.int64))
+        sure &= in_force(rule, *(windows[edge].to_numpy(np.int64) for edge in ("start", "end")))
     return Seen(windows, value, compared, threshold, sure, usual)
 
 
@@ -261,17 +261,19 @@ def _evidence(rule: Rule, windows: pd.DataFrame) -> tuple[Floats, NDArray[np.boo
     return share, whole >= (rule.least or 1)
 
 
-def _effective(rule: Rule, start: NDArray[np.int64]) -> NDArray[np.bool_]:
+def in_force(rule: Rule, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which windows lie in the days, of UTC+1 and by their middle, from and until which a rule is in force."""
+    middle = (start + end) // 2 + HOUR_US
     inside = np.ones(len(start), bool)
     if rule.first:
-        inside &= start >= _us(rule.first.isoformat())
+        inside &= middle >= _us(rule.first)
     if rule.last:
-        inside &= start < _us(rule.last.isoformat())
+        inside &= middle < _us(rule.last)
     return inside
 
 
-def _us(day: str) -> int:
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1_000_000
+def _us(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * 24 * HOUR_US
 
 
 def of_rule(rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:

@@ -134,6 +134,18 @@ def with_share(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFra
     return enough.assign(value=np.array([shares.get(key) for key in keys], np.float64))
 
 
+def belonging(tx: Transaction, rule: Rule, subjects: set[str]) -> set[str]:
+    """Give those of some subjects that are the rule's, by name, source, kind and area."""
+    found = {one for one in subjects if rule.wants(one)}
+    if not found or rule.per == "area" or not (rule.kinds or rule.areas):
+        return found
+    members = tx.rows("alert_members", sensors=sorted(found))
+    return {
+        sensor for sensor, kind, areas in members
+        if (not rule.kinds or kind in rule.kinds) and (not rule.areas or set(areas) & set(rule.areas))
+    }  # fmt: skip
+
+
 class Kept(msgspec.Struct, frozen=True):
     """An alert as it stands in the store; stamps in us."""
 

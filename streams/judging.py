@@ -24,7 +24,18 @@ from ingest.batch import coded, numbers
 from ingest.quantities import QUANTITIES
 from ingest.readings import microseconds, utc
 from streams.alerts import Seen, Window, may_raise, of_rule, see
-from streams.alertstore import Change, Changed, Kept, Span, count_stuck, load_windows, near, with_share, write
+from streams.alertstore import (
+    Change,
+    Changed,
+    Kept,
+    Span,
+    belonging,
+    count_stuck,
+    load_windows,
+    near,
+    with_share,
+    write,
+)
 from streams.baseline import Usual, needed, usual
 from streams.days import Days
 from streams.rulebook import Rule, RuleBook
@@ -236,15 +247,4 @@ def quantities_of(rules: Sequence[Rule]) -> frozenset[str]:
 
 def _chosen(tx: Transaction, rule: Rule, seen: Seen) -> set[str]:
     """The subjects with a window beyond the threshold that are the rule's, by name, source, kind and area."""
-    raising = seen.raising(rule)
-    if not raising.any():
-        return set()
-    found = {str(one) for one in seen.frame["subject"].to_numpy()[raising] if rule.wants(str(one))}
-    if found and rule.per == "sensor" and (rule.kinds or rule.areas):
-        members = tx.rows("alert_members", sensors=sorted(found))
-        found = {one for one, kind, areas in members if _belongs(rule, kind, areas)}
-    return found
-
-
-def _belongs(rule: Rule, kind: str | None, areas: Sequence[str]) -> bool:
-    return (not rule.kinds or kind in rule.kinds) and (not rule.areas or bool(set(areas) & set(rule.areas)))
+    return belonging(tx, rule, {str(one) for one in seen.frame["subject"].to_numpy()[seen.raising(rule)]})

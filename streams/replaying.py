@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from aggregates.store import Store
 from ingest.readings import microseconds
 from streams.alerts import Episode, Transition, episodes, of_rule
-from streams.alertstore import Span, load_windows
+from streams.alertstore import Span, belonging, load_windows
 from streams.judging import Judge, quantities_of
 from streams.rulebook import BadRule, Rule
 from streams.settling import lookback
@@ -36,4 +36,5 @@ def stored_episodes(store: Store, judge: Judge, rule: Rule, first: datetime, las
         span = Span(microseconds(begin), microseconds(last))
         windows = load_windows(tx, rule.level, sorted(quantities_of([rule])), span, rule.per)
         seen = judge.see(tx, rule, of_rule(rule, windows), effective=False)
+        seen = seen.of(belonging(tx, rule, set(windows["subject"])))
     yield from episodes(rule, seen, microseconds(last))

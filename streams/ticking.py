@@ -13,7 +13,8 @@ import numpy as np
 
 from aggregates.store import Store, Transaction
 from ingest.readings import microseconds
-from streams.alertstore import Change, near, write
+from streams.alerts import in_force
+from streams.alertstore import Change, belonging, near, write
 from streams.judging import FOREVER, Judge
 from streams.rulebook import Rule
 from streams.settling import fold_on
@@ -99,11 +100,12 @@ def judge_told(tx: Transaction, rules: Sequence[Rule], told: Told, now: datetime
 
 def _changes(tx: Transaction, rule: Rule, told: Told, now: datetime) -> Iterator[Change]:
     clock = microseconds(now)
-    values = np.array([value for *_, value in told])
+    force = in_force(rule, np.array([clock]), np.array([clock]))[0]
+    values = np.array([value if force else np.nan for *_, value in told])
     beyond = rule.beyond(values, rule.raise_at)
-    chosen = {one[0]: one for one, high in zip(told, beyond, strict=True) if high and rule.wants(one[0])}
+    chosen = belonging(tx, rule, {one[0] for one, high in zip(told, beyond, strict=True) if high})
     tx.rows("alert_lock")
     kept = {one.subject: one for one in near(tx, [rule.name], clock, FOREVER, None) if one.until is None}
-    for subject, since, value in told:
+    for (subject, since, _), value in zip(told, values, strict=True):
         if subject in chosen or subject in kept:
             yield from fold_on(rule, subject, kept.get(subject), since, value, clock)

@@ -24,6 +24,7 @@ from streams.alerts import COLUMNS
 from streams.days import load_days
 from streams.judging import Judge
 from streams.pipeline import Pipeline
+from streams.replaying import replay_stored
 from streams.rollup import roll_up
 from streams.rulebook import RuleBook, load_rules
 from streams.ticking import Ticker
@@ -200,6 +201,67 @@ def test_a_silent_sensor_and_one_whose_clock_is_ahead(database: str, store: Stor
         ("sensor-silent", "stadspuls/a", "cleared", START + 5 * MINUTE),
         ("sensor-silent", "stadspuls/ahead", "raised", START + 7 * MINUTE),
     ]
+
+
+NARROW = """
+[defaults]
+quantity = "any"
+level = "clock"
+statistic = "silence"
+raise = 10
+
+[[rule]]
+name = "in-city"
+title = "Silent in the city"
+areas = ["GM0014"]
+
+[[rule]]
+name = "counters"
+title = "Silent counter"
+kinds = ["counter"]
+
+[[rule]]
+name = "next-year"
+title = "Silent next year"
+first = 2025-01-01
+
+[[rule]]
+name = "slow-in-city"
+title = "Slow in the city"
+quantity = "vehicle_speed"
+level = "5m"
+statistic = "value"
+direction = "below"
+raise = 60
+areas = ["GM0014"]
+kinds = ["counter"]
+"""
+
+
+def test_areas_kinds_and_dates_narrow_every_kind_of_rule(database: str, store: Store, tmp_path: Path) -> None:
+    """Sensors elsewhere, of another kind or before its day are not a rule's: by windows, by the clock, in a replay."""
+    (tmp_path / "own.toml").write_text(NARROW)
+    judge = Judge(load_rules((tmp_path,), shipped=Path("/nowhere")), load_days(ZONE))
+    with psycopg.connect(database) as connection:
+        for name, kind, area in (("in", "counter", "GM0014"), ("out", "counter", None), ("other", "bench", "GM0014")):
+            connection.execute(
+                "INSERT INTO sensor (sensor_id, source, kind) VALUES (%s, 'stadspuls', %s)", [f"stadspuls/{name}", kind]
+            )
+            if area:
+                connection.execute("INSERT INTO area (vintage, code, level, name, municipality) VALUES"
+                                   " (2024, %s, 'gemeente', 'Stad', %s) ON CONFLICT DO NOTHING", [area, area])  # fmt: skip
+                connection.execute("INSERT INTO placement VALUES (2024, %s, '1900-01-01', 6.5, 53.2, 'inside', %s)",
+                                   [f"stadspuls/{name}", area])  # fmt: skip
+    for name in ("in", "out", "other"):
+        deliver(store, judge, speeds([50], sensor=f"stadspuls/{name}"), START + 5 * MINUTE)
+    ticker = Ticker(judge, ZONE)
+    for minute in range(5, 17):
+        ticker.tick(store, START + minute * MINUTE)
+    raised = [("counters", "stadspuls/in"), ("counters", "stadspuls/out"), ("in-city", "stadspuls/in"),
+              ("in-city", "stadspuls/other"), ("slow-in-city", "stadspuls/in")]  # fmt: skip
+    assert asked(database, "SELECT rule, subject FROM alert ORDER BY 1, 2") == raised
+    told = replay_stored(store, judge, judge.book["slow-in-city"], START, START + HOUR)
+    assert {one.subject for one in told} == {"stadspuls/in"}
 
 
 def test_kill_9_neither_loses_nor_repeats_a_transition(database: str, postgres: str, tmp_path: Path) -> None:

@@ -108,11 +108,21 @@ def test_a_citizen_sensor_never_raises_a_legal_alert() -> None:
     assert replay([load_rules()["eu2024-no2-information"]], hourly([500], subject="samenmeten/a")) == []
 
 
-def test_a_rule_judges_between_its_dates() -> None:
-    """In force from its first day on, but tried on any day."""
-    rule = load_rules()["eu2024-no2-information"]
-    assert replay([rule], hourly([500]), effective=True) == []
-    assert [one.kind for one in replay([rule], hourly([500]))] == ["raised"]
+@pytest.mark.parametrize("level", ["1h", "1d"])
+def test_a_rule_judges_between_its_dates(level: str) -> None:
+    """From its first day of UTC+1 on and until its last, hours and days alike; but tried on any day."""
+    change = round(datetime(2026, 12, 11, 23, tzinfo=UTC).timestamp()) * 1_000_000  # 12 December in UTC+1
+    length, quantity = {"1h": (HOUR_US, "o3"), "1d": (24 * HOUR_US, "pm10")}[level]
+    before, after = (
+        hourly([500], quantity).assign(level=level, start=start, end=start + length)
+        for start in (change - length, change)
+    )
+    new = load_rules()[f"eu2024-{quantity}-information"]
+    assert [replay([new], windows, effective=True) == [] for windows in (before, after)] == [True, False]
+    assert [one.kind for one in replay([new], before)] == ["raised"]
+    if level == "1h":
+        old = load_rules()["eu2008-o3-information"]
+        assert [replay([old], windows, effective=True) == [] for windows in (before, after)] == [False, True]
 
 
 @pytest.mark.parametrize(
