@@ -99,7 +99,7 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType({
     "alert": (COUNT, "number of the alert"),
     "rule": (TEXT, "name of the rule, or the pattern of rules"),
     "severity": (TEXT, "info, warning or critical"),
-    "state": (TEXT, "raised, cannot_judge or cleared"),
+    "state": (TEXT, "raised, acknowledged, silenced, cannot_judge or cleared"),
     "since": (STAMP, "start of the first window that caused it"),
     "until": (STAMP, "end of the window that cleared it; null: open"),
     "worst": (NUMBER, "worst value so far"),

@@ -163,7 +163,7 @@ class Delivery:
         standing = [
             Standing(one["rule"], one["title"], one["name"] or one["subject"], one["state"], one["severity"],
                      one["since"], one["acknowledged_by"])
-            for one in alerts(store, limit=MOST)
+            for one in alerts(store, now, self._voice.zone, limit=MOST)
         ]  # fmt: skip
         day = now.astimezone(self._voice.zone).date()
         key = f"stadspuls-digest-{self._name}-{day}"

@@ -25,12 +25,27 @@ Row = dict[str, Any]
 
 
 def alerts(
-    store: Store, *, everything: bool = False, rule: str | None = None, subject: str | None = None, limit: int = 100,
-    before: int | None = None,
+    store: Store, now: datetime, zone: ZoneInfo, *, everything: bool = False, rule: str | None = None,
+    subject: str | None = None, limit: int = 100, before: int | None = None,
 ) -> list[Row]:  # fmt: skip
     """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS`."""
     rows = store.rows("alerts_listed", everything=everything, rule=rule, subject=subject, limit=limit, before=before)
-    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    hushed = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
+    return [{**row, "state": state_of(row["state"], quiet)} for row, quiet in zip(found, hushed, strict=True)]
+
+
+def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone: ZoneInfo) -> list[bool]:
+    """Tell of each rule and subject whether a silence keeps it quiet now."""
+    quiet = [one for one in silences(store, now) if one.until(now, zone) is not None]
+    subjects = sorted({subject for _, subject in found}) if quiet else []
+    areas = {sensor: codes for sensor, _, codes in store.rows("alert_members", sensors=subjects)}
+    return [any(one.covers(rule, (subject, *areas.get(subject, ()))) for one in quiet) for rule, subject in found]
+
+
+def state_of(state: str, quiet: bool) -> str:
+    """Give the state that people are shown: what stands and is told to nobody for now is silenced."""
+    return "silenced" if quiet and state == "raised" else state
 
 
 def transitions(store: Store, alert: int) -> list[Row]:

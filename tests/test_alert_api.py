@@ -61,7 +61,7 @@ def test_acknowledge(client: httpx.Client) -> None:
     assert client.post("/alerts/4711/ack", json={"by": "Anna"}, headers=TOKEN).status_code == 404
     assert client.post(path, json={"who": "Anna"}, headers=TOKEN).status_code == 400
     (seen,) = items(client, "/alerts", open=True)
-    assert seen["acknowledged_at"] is not None
+    assert (seen["state"], seen["acknowledged_at"] is not None) == ("acknowledged", True)
 
 
 def test_silence(client: httpx.Client) -> None:
@@ -73,6 +73,7 @@ def test_silence(client: httpx.Client) -> None:
     assert (made.status_code, made.json()) == (201, {"silence": 1})
     (listed,) = items(client, "/alerts/silences")
     assert (listed["rule"], listed["subject"], listed["made_by"], listed["weekly"]) == ("*", "ndw/*", "Anna", [])
+    assert [one["state"] for one in items(client, "/alerts")] == ["silenced", "cleared"]
     for wrong in ({"by": "x", "reason": "y"}, {**said, "weekly": ["nightly"]}, {**said, "to": "2020-01-01T00:00:00Z"}):
         assert client.post("/alerts/silences", json=wrong, headers=TOKEN).status_code == 400
     assert client.delete("/alerts/silences/1", headers=TOKEN).status_code == 204

@@ -56,6 +56,18 @@ class TestList:
         assert (done.returncode, done.stdout.strip()) == (0, "[]")
         assert "no alert is open" in done.stderr
 
+    def test_silenced_is_seen(self, run: Run, filled: str) -> None:
+        """What a silence keeps quiet now is listed as silenced, and what it is not about is not."""
+        listed(run, filled, "silence", "--subject=ndw/o*", "--for=2h", "--reason=works", "--by=Anna")
+        listed(
+            run, filled, "silence", "--subject=*", "--from=2001-01-01", "--to=2001-01-02", "--reason=past", "--by=Anna"
+        )
+        raised(filled, "knmi/other")
+        found = listed(run, filled, "list", "--all")
+        assert [(one["subject"], one["state"]) for one in found] == [
+            ("knmi/other", "raised"), ("ndw/open", "silenced"), ("ndw/over", "cleared"),
+        ]  # fmt: skip
+
     def test_table(self, run: Run, filled: str) -> None:
         """The table for people names the rule and the place."""
         text = run("alerts", "list", f"--database={filled}").stdout

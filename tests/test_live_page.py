@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 from hub.rig.broker import free_port
 from ingest.address import Address
 from ingest.sender import Sender
+from tests.alerting import raised, rule
 from tests.browsers import browser, chromium
 from tests.hubs import UpHub, command
 
@@ -328,6 +329,23 @@ class TestNews:
         expect(page.locator(".side")).to_contain_text("nooit gehoord")
         page.get_by_role("button", name="Dijk").click()
         expect(page.locator("#detail-title")).to_have_text("Dijk")
+
+
+def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
+    """Open alerts are listed with their place; a click acknowledges one and silences another, and the hub knows."""
+    rule(hub.database)
+    seen, quiet = raised(hub.database, "stadspuls/full"), raised(hub.database, "stadspuls/half")
+    page = visit()
+    first, second = (
+        page.locator("li", has_text="Rule no2-alert").filter(has_text=name) for name in ("Havenkade", "Molenweg")
+    )
+    first.get_by_role("button", name="oppakken").click()
+    second.get_by_role("button", name="2 uur stil").click()
+    expect(first).to_contain_text("opgepakt door iemand op de pagina")
+    expect(second.get_by_role("button", name="2 uur stil")).to_have_count(0)
+    expect(second).to_contain_text("stil")
+    states = {one["alert"]: one["state"] for one in json.loads(hub.run("alerts", "list", "--format=json"))}
+    assert (states[seen], states[quiet]) == ("acknowledged", "silenced")
 
 
 def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:

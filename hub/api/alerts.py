@@ -8,13 +8,14 @@ is changed goes through `streams.operators`, as on the command line; where the s
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from fastapi import FastAPI, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from aggregates.columns import schema
-from aggregates.listings import Batches, Key
+from aggregates.listings import ALERTS, Batches, Key
 from aggregates.store import Store
 from hub.api.parameters import Asked, Text
 from hub.api.problems import Problem
@@ -23,6 +24,18 @@ from streams import operators
 
 RULES = schema("rule title quantity unit level severity pack source? owner? runbook? channels")
 SILENCES = schema("silence rule subject first last? weekly made_by reason")
+
+
+def find_alerts(zone: ZoneInfo, store: Store, asked: Asked, after: Key | None, limit: int) -> Batches:
+    """Give the alerts, the newest first; a silence is in the hub's own zone."""
+    for batch in list(ALERTS.read(store, after, limit, **asked.filters())):
+        pairs = list(zip(*(batch[name].to_pylist() for name in ("rule", "subject")), strict=True))
+        quiet = operators.silenced(store, pairs, datetime.now(UTC), zone)
+        states = [
+            operators.state_of(str(one), hush) for one, hush in zip(batch["state"].to_pylist(), quiet, strict=True)
+        ]
+        place = batch.schema.get_field_index("state")
+        yield batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
 
 
 def find_rules(store: Store, _: Asked, after: Key | None, limit: int) -> Batches:

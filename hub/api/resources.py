@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
@@ -24,7 +25,7 @@ from aggregates.listings import ALERTS, AREA_WINDOWS, AREAS, LETTERS, SENSORS, S
 from aggregates.query import BadQuestion
 from aggregates.store import Store
 from hub.api import parameters as asks
-from hub.api.alerts import RULES, SILENCES, find_rules, find_silences
+from hub.api.alerts import RULES, SILENCES, find_alerts, find_rules, find_silences
 from ingest.quantities import QUANTITIES
 from ingest.sources import SOURCES
 
@@ -81,7 +82,8 @@ def resources(timezone: str) -> tuple[Resource, ...]:
             Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, timezone, columns, key))
             for one, (about, asked, columns, key) in _COMPUTED.items()
         ),
-        _listed("/alerts", "Alerts, the newest first.", asks.Alerts, ALERTS),
+        Resource("/alerts", "Alerts, the newest first.", asks.Alerts, ALERTS.columns, ALERTS.key,
+                 partial(find_alerts, ZoneInfo(timezone))),
         Resource("/alerts/rules", "The rules that are judged.", asks.Asked, RULES, ("rule",), find_rules),
         Resource("/alerts/silences", "What is kept quiet.", asks.Asked, SILENCES, ("silence",), find_silences),
         _listed("/dead-letters", "What could not be read, the newest first.", asks.Letters, LETTERS, secret=True),

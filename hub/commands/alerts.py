@@ -56,8 +56,10 @@ def alerts_list(
 
     Example: stadspuls alerts list --all --format json
     """
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
-        found = operators.alerts(store, everything=not is_open, rule=rule, subject=subject, limit=limit)
+    settings = settings_of(data_dir=data_dir, database=database)
+    with open_store(settings) as store:
+        found = operators.alerts(store, datetime.now(UTC), ZoneInfo(settings.timezone), everything=not is_open,
+                                 rule=rule, subject=subject, limit=limit)  # fmt: skip
     if not found:
         errors.print("no alert is open" if is_open else "no alerts")
     frame = pd.DataFrame(found, columns=list(operators.COLUMNS))

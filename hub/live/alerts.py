@@ -1,20 +1,22 @@
 """
-The panel of open alerts, with a button to see to each where the page may change something.
+The panel of open alerts, with buttons to see to each, or keep it quiet, where the page may change something.
 
-`hub.live.page` imports it; `streams.operators` lists and acknowledges. A page that everyone may read has no buttons.
+`hub.live.page` imports it; `streams.operators` does what is asked. A page that everyone may read has no buttons.
 """
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from glob import escape
 
 from nicegui import ui
 
-from aggregates.store import StoreError
+from aggregates.store import Store, StoreError
 from hub.live.markup import Text
 from hub.live.panels import Desk, Renew, listing, panel
-from streams.operators import Row, acknowledge
+from streams.operators import Row, acknowledge, silence
 
+SILENT = timedelta(hours=2)  # what the button keeps quiet for
 _NAMED = 8
 _SEVERITIES = {"info": "severity_info", "warning": "severity_warning", "critical": "severity_critical"}
 
@@ -41,19 +43,33 @@ def _line(desk: Desk, one: Row) -> None:
     button = Text("button", one["name"] or one["subject"], "link").props('type="button"')
     button.on("click", partial(desk.open_sensor, one["subject"]), [])
     Text("span", since, "quiet")
+    if one["state"] == "silenced":
+        Text("span", desk.words("silenced"), "quiet")
     if one["acknowledged_by"]:
         Text("span", desk.words("seen_by", who=one["acknowledged_by"]), "quiet")
     elif desk.may_act:
-        seen = Text("button", desk.words("acknowledge"), "link").props('type="button"')
-        seen.on("click", _acknowledging(desk, one["alert"], seen), [])
+        _button(desk, "acknowledge", "acknowledged", partial(_acknowledge, desk, one))
+    if one["state"] == "raised" and desk.may_act:
+        _button(desk, "silence", "silenced", partial(_silence, desk, one))
 
 
-def _acknowledging(desk: Desk, alert: int, button: Text) -> Callable[[], Awaitable[None]]:
+def _acknowledge(desk: Desk, one: Row, store: Store) -> None:
+    acknowledge(store, one["alert"], desk.words("live_page"), datetime.now(UTC))
+
+
+def _silence(desk: Desk, one: Row, store: Store) -> None:
+    now, who = datetime.now(UTC), desk.words("live_page")
+    silence(store, rule=escape(one["rule"]), subject=escape(one["subject"]), first=now, last=now + SILENT,
+            windows=[], by=who, reason=who, now=now)  # fmt: skip
+
+
+def _button(desk: Desk, name: str, done: str, act: Callable[[Store], None]) -> None:
     async def clicked() -> None:
         try:
-            await desk.ask(lambda store: acknowledge(store, alert, desk.words("live_page"), datetime.now(UTC)))
-            button.text = desk.words("acknowledged")
+            await desk.ask(act)
+            button.text = desk.words(done)
         except StoreError:
-            button.text = desk.words("acknowledge_failed")
+            button.text = desk.words("action_failed")
 
-    return clicked
+    button = Text("button", desk.words(name), "link").props('type="button"')
+    button.on("click", clicked, [])

@@ -7,6 +7,7 @@ Hangs the live page into the hub's HTTP side.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from nicegui import app as nicegui
@@ -37,7 +38,7 @@ class Live:
 
 def mount(app: FastAPI, live: Live, open_store: Callable[[], Store]) -> None:
     """Add the page and what it fetches; one to a process."""
-    watch = Watch(open_store(), live.gauges, lambda: datetime.now(UTC))
+    watch = Watch(open_store(), live.gauges, lambda: datetime.now(UTC), ZoneInfo(live.zone))
     app.include_router(routes(watch, open_store))
     register(Outlook(watch, open_store, live.zone, live.tiles, live.tiles_attribution, live.may_act))
     nicegui.on_startup(watch.start)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -78,15 +79,17 @@ class Viewer(Protocol):
 
 class Watch:
     """
-    What everybody watches, from `start` to `stop`. `gauges` gives `/healthz`, `now` the time.
+    What everybody watches, from `start` to `stop`. `gauges` gives `/healthz`, `now` the time, `zone` that of silences.
 
     All questions go through one connection in one thread.
     """
 
-    def __init__(self, store: Store, gauges: Callable[[], Mapping[str, object]], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, gauges: Callable[[], Mapping[str, object]], now: Callable[[], datetime], zone: ZoneInfo
+    ) -> None:
         self.viewers: set[Viewer] = set()
         self.health: Health | None = None
-        self._store, self._gauges, self._now = store, gauges, now
+        self._store, self._gauges, self._now, self._zone = store, gauges, now, zone
         self._thread = ThreadPoolExecutor(1, "live")
         self._packed: dict[View, Packed] = {}
         self._beat: tuple[object, ...] = ()
@@ -178,7 +181,7 @@ class Watch:
             now, (more - readings) / seconds if seconds else None,
             (later - messages) / seconds if own and seconds else None,
             int(str(gauges["readings_in_flight"])) if own else None,
-            state(self._store, now), silent(self._store, now), alerts(self._store, limit=_ALERTS),
+            state(self._store, now), silent(self._store, now), alerts(self._store, now, self._zone, limit=_ALERTS),
             len(self.viewers),
         )  # fmt: skip
 
