@@ -245,8 +245,9 @@ def test_areas_kinds_and_dates_narrow_every_kind_of_rule(database: str, store: S
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO area (vintage, code, level, name, municipality)"
                            " VALUES (2024, 'GM0014', 'gemeente', 'Stad', 'GM0014')")  # fmt: skip
-        connection.execute("INSERT INTO sensor (sensor_id, source, kind) VALUES ('stadspuls/in', 'stadspuls', 'counter'),"
-                           " ('stadspuls/out', 'stadspuls', 'counter'), ('stadspuls/other', 'stadspuls', 'bench')")  # fmt: skip
+        for name, kind in (("in", "counter"), ("out", "counter"), ("other", "bench")):
+            connection.execute("INSERT INTO sensor (sensor_id, source, kind) VALUES (%s, 'stadspuls', %s)",
+                               [f"stadspuls/{name}", kind])  # fmt: skip
         connection.execute("INSERT INTO placement SELECT 2024, sensor_id, '1900-01-01', 6.5, 53.2, 'inside', 'GM0014'"
                            " FROM sensor WHERE sensor_id <> 'stadspuls/out'")  # fmt: skip
     for name in ("in", "out", "other"):
