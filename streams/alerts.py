@@ -9,7 +9,7 @@ windows alone, not on the order in which they became known; `streams.judging` ke
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 
 import numpy as np
 import pandas as pd

@@ -197,7 +197,23 @@ class TestOrder:
         at.doors["a"].refuses = False
         at.turn(NOON + 25 * HOUR)
         assert at.doors["a"].told == [("raised", "ndw/new")]
-        assert outbox(at.url)[0][3] == "not delivered within 24 hours" or outbox(at.url)[1][3]
+        assert (1, "a", False, "not delivered within 24 hours") in outbox(at.url)
+
+    def test_health_ends_with_a_channel_that_fails_for_long(self, desk: Callable[..., Desk]) -> None:
+        """No heartbeat leaves once a channel failed for a quarter of an hour, or nobody looked; it mends by itself."""
+        at = desk(a=mail(), b=mail())
+        at.doors["a"].refuses = True
+        raised(at.url)
+        assert [self._healthy(at, NOON + minutes * MINUTE) for minutes in (1, 14, 17)] == [True, True, False]
+        at.doors["a"].refuses = False
+        assert self._healthy(at, NOON + 40 * MINUTE)
+        at.notifier._clock = lambda: NOON + 41 * MINUTE
+        assert not at.notifier.healthy
+
+    def _healthy(self, at: Desk, now: datetime) -> bool:
+        at.turn(now)
+        at.notifier._clock = lambda: now
+        return at.notifier.healthy
 
 
 class TestGrouping:

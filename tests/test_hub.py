@@ -30,6 +30,8 @@ from streams.reconcile import reconcile
 from streams.rollup import roll_up
 from tests.databases import differences, fresh_database, tables
 from tests.hubs import UpHub, command
+from tests.lines import until
+from tests.receivers import Hook, transitions
 
 LATER = datetime(2024, 9, 1, tzinfo=UTC)
 
@@ -192,6 +194,63 @@ class TestRealInput:
             valid = [row for row in hub.query(*asked, "1d", f"--sensor=luchtmeetnet/{station}") if row["valid"]]
             starts = {pd.Timestamp(row["start"]) + pd.Timedelta(hours=1): row["value"] for row in valid}
             assert starts == pytest.approx(means.to_dict(), rel=1e-9)
+
+
+ALERTED = """
+[defaults]
+quantity = "bicycle_count"
+late = "tell"
+retrospect = "99w"
+notify = ["raised"]
+
+[[rule]]
+name = "five"
+title = "Many in 5 minutes"
+level = "5m"
+raise = 250
+
+[[rule]]
+name = "hour"
+title = "Many in an hour"
+level = "1h"
+raise = 1000
+"""
+
+
+class TestAlerts:
+    """A rule of one's own, judged by whoever commits the window, told by whoever notifies."""
+
+    @pytest.fixture
+    def hook(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+        """A webhook that the hubs of this test are told to use."""
+        (tmp_path / "rules").mkdir()
+        (tmp_path / "rules" / "own.toml").write_text(ALERTED)
+        monkeypatch.setenv("STADSPULS_RULES", str(tmp_path / "rules"))
+        with Hook() as made:
+            (tmp_path / "channels.toml").write_text(f'[channel.hook]\nurl = "{made.url}"')
+            monkeypatch.setenv("STADSPULS_ALERT_CHANNELS", str(tmp_path / "channels.toml"))
+            yield made
+
+    @pytest.fixture
+    def hub(self, hook: Hook, new_hub: Callable[..., UpHub]) -> UpHub:
+        """A hub that was told so."""
+        made = new_hub()
+        made.start()
+        return made
+
+    def test_five_minutes_and_an_hour_are_told_once(self, hub: UpHub, hook: Hook) -> None:
+        """Readings become one message for each rule, with its windows; sent again they become no more."""
+        for _ in range(2):
+            with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
+                for minute in range(60):
+                    sender.publish("stadspuls/stadspuls/bridge", counts(minute, minute))
+                sender.flush(30)
+            hub.settle()
+            until(lambda: len(transitions(hook.once())) >= 2)
+        said = [one for post in hook.once() for one in post["alerts"]]
+        assert sorted((one["rule"], one["kind"], one["windows"][0]["value"]) for one in said) == [
+            ("five", "raised", sum(range(50, 55))), ("hour", "raised", sum(range(60))),
+        ]  # fmt: skip
 
 
 def any_vehicle_totals(path: Path) -> dict[str, float]:
