@@ -45,14 +45,16 @@ def _code(value: str) -> str:
     return value
 
 
-def _box(value: str) -> str:
-    west, south, east, north = map(float, value.split(","))
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise ValueError("expected west,south,east,north in degrees, the lesser of each pair first")
-    return value
+def _box(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(_BOX, value, re.ASCII):
+        west, south, east, north = map(float, value.split(","))
+        if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
+            return value
+    raise ValueError("expected west,south,east,north in degrees, the lesser of each pair first")
 
 
 _stamp_schema = WithJsonSchema({"type": "string", "pattern": _STAMP, "examples": ["2024-06-01", "2024-06-01T12:00Z"]})
+Box = Annotated[str, BeforeValidator(_box), WithJsonSchema({"type": "string", "pattern": _BOX})]
 Stamp = Annotated[datetime, BeforeValidator(_stamp), _stamp_schema]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Code = Annotated[str, Field(pattern="^(GM[0-9]{4}|WK[0-9]{4}..|BU[0-9]{4}....)$"), AfterValidator(_code)]
@@ -86,7 +88,7 @@ class Scoped(Asked):
     source: Text | None = Field(None, description="only of this source", examples=["luchtmeetnet"])
     sensor: list[Text] = Field([], max_length=100, description="only these sensors; may be repeated")
     quantity: list[Quantity] = Field([], max_length=50, description="only these quantities; may be repeated")
-    bbox: Annotated[str, Field(pattern=_BOX), AfterValidator(_box)] | None = Field(
+    bbox: Box | None = Field(
         None, description="only within west,south,east,north (degrees, CRS84)", examples=["6.4,53.1,6.8,53.3"]
     )
     area: Code | None = Field(None, description="only within this area of CBS", examples=["GM0014"])

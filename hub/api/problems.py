@@ -88,9 +88,9 @@ def _problem(request: Request, error: Exception) -> Problem:
 
 def _invalid(error: RequestValidationError) -> Problem:
     errors = [
-        {"in": str(one["loc"][0]), "name": ".".join(map(str, one["loc"][1:])) or "from", "detail": _said(one)}
+        {"in": str(one["loc"][0]), "name": str([*one["loc"], "from"][1]), "detail": _said(one)}
         for one in error.errors()
-    ]
+    ]  # a repeated parameter goes by its name, not by a number; what concerns the whole goes by `from`
     return Problem(400, "; ".join(f"{one['name']}: {one['detail']}" for one in errors), errors)
 
 
