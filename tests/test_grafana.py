@@ -17,12 +17,14 @@ from typer.testing import CliRunner
 
 from aggregates.areastore import roll_areas
 from aggregates.catalogue import import_sensors
+from aggregates.measures import MEASURES
 from aggregates.store import Store
 from hub.cli import app
 from hub.grafana.model import dashboards, statement
 from hub.grafana.pages import Page, Panel, Variable, pages, variables
 from ingest.batch import Batch, columns
 from ingest.catalogue import Entry
+from ingest.quantities import QUANTITIES
 from ingest.readings import Reading
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
@@ -135,6 +137,32 @@ def test_every_panel_has_rows_at_the_level_of_its_range(filled: Store, level: st
                 assert rows or (uid, panel.title) in QUIET, f"{uid}: {panel.title}"
                 if panel.kind == "timeseries":
                     assert any(value is not None for *_, value in rows), f"{uid}: {panel.title}"
+
+
+def test_statements_name_what_there_is() -> None:
+    """A measure or quantity that a panel asks for is in the registry; a name that is gone shows nothing for ever."""
+    said = "".join(panel.sql for page in pages().values() for panel in page.panel)
+    for column, known in (("measure", MEASURES), ("quantity", QUANTITIES)):
+        named = re.findall(rf"{column} (?:=|IN) \(?((?:'[a-z]\w*'(?:, )?)+)", said)
+        names = {name for list_ in named for name in re.findall(r"\w+", list_)}
+        assert names
+        assert names <= known.keys()
+
+
+def test_every_choice_changes_something() -> None:
+    """What can be chosen at the top of a dashboard stands in a statement of it, or narrows another choice."""
+    for uid, page in pages().items():
+        asked = [panel.sql for panel in page.panel] + [variables()[name].query for name in page.variables]
+        idle = [name for name in page.variables if not any(f"${name}" in sql for sql in asked)]
+        assert idle == [], uid
+
+
+def test_classes_are_not_added_to_their_total(filled: Store) -> None:
+    """Stacked classes are the vehicles that passed: the total of all classes is not one more class."""
+    panel = next(one for one in pages()["stadspuls-traffic"].panel if one.title == "Vehicles by class")
+    with Reader(filled, timedelta(hours=24)) as reader:
+        reader.chosen = {"counter": "stadspuls/a", "counting": "5m", "figures": "all"}
+        assert {metric for _, _, metric, _ in reader.rows(panel.sql)} == {"<5.6", ">5.6"}
 
 
 def test_gap_is_a_gap(filled: Store) -> None:
