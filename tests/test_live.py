@@ -17,6 +17,7 @@ from aggregates.areafigures import areas
 from aggregates.areastore import load, mark_all, parts, place_sensors, roll_areas
 from aggregates.catalogue import import_sensors
 from aggregates.inputs import Document, gather
+from aggregates.kwb import CANNOT_OCCUR, EMPTY, NOT_GIVEN
 from aggregates.live import (
     LENSES,
     Hour,
@@ -30,8 +31,9 @@ from aggregates.live import (
     shapes,
     silent,
 )
+from aggregates.measures import SYMBOLS
 from aggregates.store import Store
-from hub.live.charts import day, usual
+from hub.live.charts import day, drawn, options, usual
 from hub.live.scale import CLASSES, edges
 from hub.live.words import LANGUAGES, words
 from ingest.batch import Batch, columns
@@ -232,6 +234,27 @@ class TestUsual:
         band = usual(weeks, NOW, ZONE)
         assert [number for number, value in enumerate(band.median) if value is not None] == [8]
 
+    def test_band_below_zero(self) -> None:
+        """The band of a frosty day is drawn where it is: its edges are stacked, whatever their sign."""
+        eight = datetime(2024, 5, 1, 8, tzinfo=ZoneInfo(ZONE))
+        band = usual([hour(eight - timedelta(weeks=n), -10.0 + n) for n in range(1, 6)], NOW, ZONE)
+        said = dict.fromkeys(
+            ("usual", "median", "today", "invalid_hour", "running_hour", "flagged_hour", "unit", "none", "locale"), "x"
+        )
+        today = day([], NOW, ZONE)
+        series: Any = options(today, today, band, said)["series"]
+        edge, width, median = (one["data"][8] for one in series[:3])
+        assert (edge, edge + width, median) == pytest.approx((-8.6, -5.4, -7))
+        assert [(one["stack"], one["stackStrategy"]) for one in series[:2]] == [("usual", "all")] * 2
+
+    def test_legend(self) -> None:
+        """The legend names what is drawn and nothing else; without three weeks yesterday stands in for the band."""
+        band = usual([], NOW, ZONE)
+        said = [hour(NOW - timedelta(hours=2), 7, False, 3), hour(NOW.replace(minute=0), 2)]
+        assert drawn(day([], NOW, ZONE), band) == ["yesterday", "today"]
+        found = drawn(day(said, NOW, ZONE), band._replace(weeks=3))
+        assert found == ["usual", "median", "today", "invalid_hour", "running_hour", "flagged_hour"]
+
     def test_lines(self) -> None:
         """Each value stands in one line: valid, not valid or running; what is missing is a gap, not a zero."""
         start = datetime(2024, 4, 30, 22, tzinfo=UTC)  # midnight
@@ -275,11 +298,12 @@ class TestWords:
     """The catalogue of words."""
 
     def test_complete(self) -> None:
-        """Every quantity, flag, state and lens has a word in every language."""
+        """Every quantity, flag, lens, and reason why CBS has no figure, has a word in every language."""
         for language in LANGUAGES:
             said = words(language)
             keys = [f"quantity.{name}" for name in QUANTITIES] + [f"flag.{flag.name}" for flag in Flag]
             keys += [f"lens.{lens}" for lens in LENSES] + [f"day.{number}" for number in range(1, 8)]
+            keys += [f"reason.{reason}" for reason in (*SYMBOLS.values(), NOT_GIVEN, CANNOT_OCCUR, EMPTY)]
             assert all(said(key) for key in keys)
 
     def test_used(self) -> None:

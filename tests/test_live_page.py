@@ -20,7 +20,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from hub.rig.broker import free_port
 from ingest.address import Address
@@ -131,6 +131,12 @@ def has_class(names: str) -> re.Pattern[str]:
     return re.compile(rf"(^|\s)({names})(\s|$)")
 
 
+def _all_running(route: Route) -> None:
+    """Answer with what the hub says, as if what is valid in it still ran."""
+    said = route.fetch().text().replace('"valid"', '"running"')
+    route.fulfill(body=said, content_type="application/json")
+
+
 class TestMap:
     """Sensors and areas, coloured, and what is missing."""
 
@@ -176,6 +182,13 @@ class TestMap:
         page.locator("#choose-quantity").select_option("no2")
         expect(page.locator("#choose-lens")).to_have_value("1h")
 
+    def test_running_is_not_valid(self, visit: Open) -> None:
+        """A window that still runs has a value, and is not counted among the valid ones."""
+        page = visit("?lens=5m")
+        page.route("**/live/figures*", _all_running)
+        page.locator("#choose-lens").select_option("1h")
+        expect(page.locator("#summary")).to_contain_text("0 van 3 sensoren met een geldige waarde · 1 nog lopend")
+
     def test_areas(self, visit: Open) -> None:
         """Areas without a value are hatched; a click shows one beside its statistics."""
         page = visit("?lens=1h&level=buurt")
@@ -219,6 +232,26 @@ class TestDetail:
         assert "sensor=stadspuls" in page.url
         page.locator(".detail .close").click()
         expect(page.locator(".detail")).to_be_hidden()
+
+    def test_follows_where_it_stands(self, hub: UpHub, visit: Open) -> None:
+        """What is open goes along with what is heard: its table stays open, and the focus where it was."""
+        page = visit("?lens=1h&sensor=stadspuls/full&quantity=pedestrian_count")
+        page.locator(".detail summary").click()
+        page.locator(".detail .close").focus()
+        publish(hub, [message("full", datetime.now(UTC).replace(second=0, microsecond=0), 17, "pedestrian_count")])
+        row = page.locator(".detail table tbody tr")
+        expect(row).to_contain_text("17", timeout=WAIT)
+        expect(row).to_contain_text("loopt nog")
+        expect(page.locator(".detail .keys")).to_contain_text("Loopt nog")
+        expect(page.locator(".detail .close")).to_be_focused()
+
+    def test_reason_of_a_missing_statistic(self, visit: Open) -> None:
+        """Why CBS gives no figure is said in the viewer's language, and is not cut off."""
+        page = visit("?lens=1h&area=WK990100")
+        expect(page.locator(".detail")).to_contain_text("geen waarde (niet gegeven")
+        fits = "e => e.scrollWidth <= e.clientWidth"
+        assert page.locator(".detail").evaluate(fits)
+        assert page.locator(".side").evaluate(fits)
 
     def test_by_keyboard_alone(self, visit: Open) -> None:
         """Table, search and sensor are reached with Tab, Enter and letters."""
@@ -282,7 +315,9 @@ class TestViewers:
         page.wait_for_selector("#summary")
         assert page.evaluate(colour) == "rgb(16, 23, 28)"
 
-    @pytest.mark.parametrize("address", ["?lens=1h", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half"])
+    @pytest.mark.parametrize(
+        "address", ["?lens=1h", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000"]
+    )
     def test_phone(self, visit: Open, address: str) -> None:
         """390 pixels wide nothing has to be moved sideways."""
         page = visit(address, width=390)

@@ -86,11 +86,9 @@ def options(today: Day, before: Day, band: Band, said: Mapping[str, str]) -> dic
     ]
     form = f"v => v == null ? '{said['none']}' : new Intl.NumberFormat('{said['locale']}').format(v)"
     text = {"color": "var(--ink-soft)", "fontFamily": "sans-serif", "fontSize": 12}
-    shown = [one["name"] for one in series if one["name"] and (one["type"] == "line" or any_of(one["data"]))]
     return {
         "animation": False,
-        "grid": {"left": 8, "right": 12, "top": 28, "bottom": 50, "containLabel": True},
-        "legend": {"bottom": 0, "textStyle": text, "data": shown, "itemWidth": 18, "itemHeight": 9, "itemGap": 14},
+        "grid": {"left": 8, "right": 12, "top": 28, "bottom": 6, "containLabel": True},
         "tooltip": {
             "trigger": "axis", ":valueFormatter": form, "backgroundColor": "var(--panel)",
             "borderColor": "var(--line)", "textStyle": {"color": "var(--ink)"},
@@ -108,16 +106,19 @@ def options(today: Day, before: Day, band: Band, said: Mapping[str, str]) -> dic
     }  # fmt: skip
 
 
-def any_of(line: object) -> bool:
-    """Tell whether a line has a value at all."""
-    return isinstance(line, list) and any(value is not None for value in line)
+def drawn(today: Day, band: Band) -> list[str]:
+    """Name what the chart has in it, for its legend."""
+    beside = ["usual", "median"] if band.weeks >= LEAST_WEEKS else ["yesterday"]
+    marks = {"invalid_hour": today.invalid, "running_hour": today.running, "flagged_hour": today.flagged}
+    return [*beside, "today", *(name for name, line in marks.items() if any(value is not None for value in line))]
 
 
 def _band(band: Band, said: Mapping[str, str]) -> list[dict[str, object]]:
-    # Two lines stacked upon each other: an unseen one, and the distance to the upper edge as a filled area.
+    # Two lines stacked upon each other: an unseen one, and the distance to the upper edge as a filled area. By default
+    # ECharts stacks only values of one sign, which draws the band of a frosty day above zero.
     width = [None if low is None or high is None else high - low for low, high in zip(band.low, band.high, strict=True)]
     unseen = {"lineStyle": {"opacity": 0}, "symbol": "none", "silent": True}
-    hidden = {**unseen, "stack": "usual", "tooltip": {"show": False}}
+    hidden = {**unseen, "stack": "usual", "stackStrategy": "all", "tooltip": {"show": False}}
     fill = {"areaStyle": {"color": "var(--band)", "opacity": 1}, "itemStyle": {"color": "var(--band)"}}
     return [
         {"type": "line", "name": "", "data": band.low, **hidden},

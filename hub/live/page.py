@@ -7,22 +7,23 @@ is who looks at what, and the panels beside it.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import nicegui
 from fastapi import Request
-from nicegui import ui
+from nicegui import background_tasks, ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from aggregates.live import LENSES, area_day, choices, levels, sensor_day
 from aggregates.store import Store, StoreError
-from hub.live.details import Moment, show_area, show_sensor
+from hub.live.details import Moment, Renewal, Subject, show
 from hub.live.markup import Text
 from hub.live.panels import PANELS, Desk
 from hub.live.routes import asked
@@ -34,6 +35,7 @@ T = TypeVar("T")
 _LEAFLET = Path(nicegui.__file__).parent / "elements" / "leaflet" / "dist"
 _STYLE = Path(__file__).parent / "static" / "style.css"
 _FIRST = View("vehicle_count", "5m")
+_FOLLOW = timedelta(seconds=10)  # between two looks at the day of what is open
 
 
 class City(Element, component="static/city.js", esm={"nicegui-leaflet": str(_LEAFLET)}, default_classes="city"):
@@ -89,6 +91,8 @@ class Page:
         self._client = ui.context.client
         self._desk = Desk(said, outlook.zone, outlook.ask, self._open_sensor, outlook.may_act)
         self._opened: tuple[str, str] | None = None
+        self._renew_detail: Renewal | None = None
+        self._followed = self._outlook.now()
         self._renewals: list[Callable[[Health | None], None]] = []
 
     async def build(self, asked: dict[str, str]) -> None:
@@ -128,10 +132,12 @@ class Page:
         self._city.run_method("renew", version)
 
     def breathe(self, health: Health | None) -> None:
-        """Renew the panels."""
+        """Renew the panels, and the day of what is open."""
         with self._client:
             for renew in self._renewals:
                 renew(health)
+        if health and self._opened:
+            background_tasks.create(self._follow(), name="follow")
 
     def _arrive(self) -> None:
         self._outlook.watch.viewers.add(self)
@@ -193,10 +199,10 @@ class Page:
         """Show a sensor or an area beside the map; what is not known closes the detail."""
         moment = Moment(self.view.quantity, self._outlook.now())
         try:
-            found = await self._ask_for(kind, subject, moment)
+            found = await self._look_up(kind, subject, moment)
         except StoreError:
             return
-        self._opened = (kind, subject) if found else None
+        self._opened, self._followed = (kind, subject) if found else None, moment.now
         self._detail.clear()
         self._detail.visible, self._hint.visible = found is not None, found is None
         self._city.run_method("opened", kind if found else "", subject)
@@ -206,18 +212,29 @@ class Page:
             with close:
                 Text("span", "×").props('aria-hidden="true"')
             if found:
-                found(moment)
+                self._renew_detail = show(self._desk, found, moment)
 
-    async def _ask_for(self, kind: str, subject: str, moment: Moment) -> Callable[[Moment], None] | None:
-        zone = self._outlook.zone
-        if kind == "area":
-            area = await self._outlook.ask(lambda store: area_day(store, subject, moment.quantity, moment.now, zone))
-            return None if area is None else lambda at: show_area(self._desk, area, at)
-        sensor = await self._outlook.ask(lambda store: sensor_day(store, subject, moment.quantity, moment.now, zone))
-        return None if sensor is None else lambda at: show_sensor(self._desk, sensor, at)
+    async def _follow(self) -> None:
+        """Bring the day of what is open up to date where it stands: nothing moves, and the focus stays."""
+        opened, renew, moment = self._opened, self._renew_detail, Moment(self.view.quantity, self._outlook.now())
+        if not opened or not renew or moment.now - self._followed < _FOLLOW:
+            return
+        self._followed = moment.now
+        with suppress(StoreError):
+            found = await self._look_up(*opened, moment)
+            if found and self._renew_detail is renew:  # nothing else was opened meanwhile
+                with self._client:
+                    renew(found, moment)
+
+    async def _look_up(self, kind: str, subject: str, moment: Moment) -> Subject | None:
+        def question(store: Store) -> Subject | None:
+            look = area_day if kind == "area" else sensor_day
+            return look(store, subject, moment.quantity, moment.now, self._outlook.zone)
+
+        return await self._outlook.ask(question)
 
     def _close(self) -> None:
-        self._opened = None
+        self._opened = self._renew_detail = None
         self._detail.clear()
         self._detail.visible, self._hint.visible = False, True
         self._city.run_method("opened", "", "")

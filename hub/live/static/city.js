@@ -69,7 +69,7 @@ export default {
           </pattern></defs></svg>
       </div>
       <div v-show="shown === 'map'" class="legend" role="group" :aria-label="words.legend">
-        <div v-for="scale in scales" class="scale">
+        <div v-for="scale in scales" class="scale" :class="scale.kind">
           <span class="scale-name">{{ scale.name }}</span>
           <ol><li v-for="(text, at) in scale.steps"><i :class="'swatch k' + at"></i>{{ text }}</li></ol>
         </div>
@@ -128,9 +128,10 @@ export default {
       return start ? this.hours(this.rows.find((row) => row.start == start)) : "";
     },
     summary() {
-      const good = this.rows.filter((row) => row.state === "valid" || row.state === "running");
+      const count = (state) => this.rows.filter((row) => row.state === state).length;
       const covered = this.rows.map((row) => row.coverage).filter((one) => one != null);
-      const parts = [fill(this.words.with_value, { count: good.length, all: this.rows.length })];
+      const parts = [fill(this.words.with_value, { count: count("valid"), all: this.rows.length })];
+      if (count("running")) parts.push(fill(this.words.still_running, { count: count("running") }));
       if (covered.length) parts.push(fill(this.words.mean_coverage, { share: this.share(covered.reduce((a, b) => a + b) / covered.length) }));
       const unplaced = this.rows.filter((row) => row.lat == null).length;
       if (unplaced) parts.push(fill(this.words.unplaced, { count: unplaced }));
@@ -139,11 +140,11 @@ export default {
       return parts.join(" · ");
     },
     scales() {
-      const found = [{ name: this.words.sensors, edges: this.frame?.sensors.edges ?? [] }];
+      const found = [{ name: this.words.sensors, edges: this.frame?.sensors.edges ?? [], kind: "of-sensors" }];
       const areas = this.frame?.areas[this.drawn]?.edges ?? [];
-      if (areas.length && String(areas) !== String(found[0].edges)) found.push({ name: this.words.areas, edges: areas });
+      if (areas.length && String(areas) !== String(found[0].edges)) found.push({ name: this.words.areas, edges: areas, kind: "of-areas" });
       else if (areas.length) found[0].name = this.about.label;
-      return found.filter((one) => one.edges.length).map((one) => ({ name: `${one.name}, ${this.unit}`, steps: this.steps(one.edges) }));
+      return found.filter((one) => one.edges.length).map((one) => ({ ...one, name: `${one.name}, ${this.unit}`, steps: this.steps(one.edges) }));
     },
     states() { return ["valid", "invalid", "running", "nothing", "failed", "missing"].filter((one) => one === "valid" || one === "missing" || this.rows.some((row) => row.state === one)); },
     columns() { return [this.ofAreas && this.areaRows.length ? "area" : "sensor", "value", "time", "coverage", "state"]; },
