@@ -16,7 +16,6 @@ stand in `aggregates/sql/`. No other module knows psycopg. The errors say what a
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from importlib.resources import files
@@ -27,19 +26,19 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import errors, sql
 
+from aggregates.binary import Packed, unpacked
+
 # What they look at grows from nothing to a country while a session lives: a plan kept from its beginning would compare
 # every row with every other.
 _LEARNING = frozenset({"know_sensors", "lock_sensors", "know_series", "mark_alone", "find_series"})
 # What they unpack of a packed day hangs on what they are given, so a plan for anything would unpack all of it.
 _UNPACKING = frozenset({"correct", "reflag", "recompute", "drop_unread"})
-EPOCH_2000 = 946_684_800_000_000  # us from 1970 to PostgreSQL's own epoch
 # A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
 # locked is another one's to do. So is what a process holds that hangs in a transaction.
 _SESSION: LiteralString = """
     SET timezone = 'UTC'; SET idle_in_transaction_session_timeout = '5min';
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4
 """
-_STAMPS = ("start", "received_at")
 
 
 class StoreError(Exception):
@@ -208,72 +207,6 @@ class Transaction:
         """COPY as `copying` does, and wait for the server."""
         with self.copying(table, rows):
             pass
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A structured array ready to be COPYed."""
-
-    names: tuple[str, ...]
-    data: bytes
-
-    @classmethod
-    def of(cls, rows: NDArray[Any]) -> "Packed":
-        """Pack the rows; the names of their fields are those of the columns."""
-        return cls(rows.dtype.names or (), binary_rows(rows))
-
-
-def binary_rows(rows: NDArray[Any]) -> bytes:
-    """
-    Write a structured array in PostgreSQL's binary COPY format; NaN is NULL, stamps are microseconds since 1970.
-
-    >>> binary_rows(np.array([(7,)], dtype=[("series", "i4")]))[19:].hex()
-    '00010000000400000007ffff'
-    """
-    names = rows.dtype.names or ()
-    layout = np.dtype([("fields", ">i2"), *(part for name in names for part in _wire_field(rows.dtype, name))])
-    wire = np.empty(len(rows), layout)
-    wire["fields"] = len(names)
-    kept: NDArray[np.bool_] | None = None
-    for name in names:
-        size = rows.dtype[name].itemsize
-        wire[f"{name} size"] = size
-        wire[name] = rows[name] - EPOCH_2000 if name in _STAMPS else rows[name]
-        if rows.dtype[name].kind == "f" and (null := np.isnan(rows[name])).any():
-            wire[f"{name} size"][null] = -1
-            offset = layout.fields[name][1]  # type: ignore[index]
-            kept = np.ones((len(rows), layout.itemsize), dtype=bool) if kept is None else kept
-            kept[null, offset : offset + size] = False
-    body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
-    return _HEADER + (wire.tobytes() if kept is None else body[kept].tobytes()) + b"\xff\xff"
-
-
-def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
-    kind = dtype[name]
-    return [(f"{name} size", ">i4"), (name, f">{kind.kind}{kind.itemsize}")]
-
-
-_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-
-
-def unpacked(data: bytes, layout: np.dtype[Any]) -> NDArray[Any]:
-    """
-    Read the rows that PostgreSQL's `record_send` wrote: a count of columns, then each with its type and size before it.
-
-    Raises ValueError where the columns are not those of `layout`, or one is null.
-    """
-    names = layout.names or ()
-    fields = [part for name in names for part in ((f"{name} type", ">i4"), *_wire_field(layout, name))]
-    wire = np.dtype([("fields", ">i4"), *fields])
-    if len(data) % wire.itemsize:
-        raise ValueError(f"{len(data)} bytes, expected rows of {wire.itemsize}: a null, or other columns than {names}")
-    found = np.frombuffer(data, wire)
-    if any(found[f"{name} size"][:1].tolist() not in ([], [layout[name].itemsize]) for name in names):
-        raise ValueError(f"columns of other sizes, expected those of {layout}")
-    rows = np.empty(len(found), layout)
-    for name in names:
-        rows[name] = found[name] + EPOCH_2000 if name in _STAMPS else found[name]
-    return rows
 
 
 @cache

@@ -22,7 +22,8 @@ import pyarrow as pa
 import structlog
 from numpy.typing import NDArray
 
-from aggregates.store import Away, Clash, Known, Packed, Refused, Store, StoreError, Transaction, unnested
+from aggregates.binary import Packed
+from aggregates.store import Away, Clash, Known, Refused, Store, StoreError, Transaction, unnested
 from ingest.batch import Batch, DeadLetter, coded, numbers
 from ingest.decoding import refused
 from ingest.readings import DERIVED, utc

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aggregates.binary import binary_rows
 from aggregates.health import balances
-from aggregates.store import Away, Clash, Refused, Store, StoreError, Transaction, binary_rows
+from aggregates.store import Away, Clash, Refused, Store, StoreError, Transaction
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
 from streams.pipeline import Pipeline

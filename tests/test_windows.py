@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aggregates.store import binary_rows, statement_text
+from aggregates.binary import binary_rows
+from aggregates.store import statement_text
 from ingest.readings import Reading, microseconds
 from streams.windows import READING, WINDOW, WINDOW_US, Frontier, distinct, fold, ordered, telling
 from tests import model

@@ -14,7 +14,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from aggregates.store import Packed, Store, Transaction
+from aggregates.binary import Packed
+from aggregates.store import Store, Transaction
 
 # The functions that calculate, by the end of their file's name; what they call is part of them.
 _FUNCTIONS = {
@@ -24,7 +25,7 @@ _FUNCTIONS = {
     ("windows.py", "distinct"): "python: distinct",
     ("windows.py", "fold"): "python: fold",
     ("accounts.py", "accounts"): "python: accounting",
-    ("store.py", "binary_rows"): "python: binary rows, part of the copies",
+    ("binary.py", "binary_rows"): "python: binary rows, part of the copies",
 }
 
 
