@@ -6,6 +6,7 @@ What the broker and the database of an embedded hub have in common: processes th
 
 import os
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +70,16 @@ def _gone(process: psutil.Process, deadline: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a process of ours a signal and wait for its end; kill it when `seconds` were not enough."""
+    child.send_signal(number)
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -13,29 +13,11 @@ from ingest.address import Address
 @contextmanager
 def local_broker() -> Iterator[tuple[str, Address]]:
     """Run a broker in memory for the time of a bench; gives its name and address."""
-    with tempfile.TemporaryDirectory() as directory:
-        if PROGRAM is None:
-            with _built_in(Path(directory)) as address:
-                yield "built-in", address
-        else:
-            with _mosquitto(Path(directory)) as address:
-                yield "mosquitto", address
-
-
-@contextmanager
-def _built_in(directory: Path) -> Iterator[Address]:
-    broker = BuiltInBroker(directory, port=free_port())
-    broker.start()
-    try:
-        yield Address.parse(broker.url)
-    finally:
-        broker.stop()
-
-
-@contextmanager
-def _mosquitto(directory: Path) -> Iterator[Address]:
-    broker = mosquitto(directory, persistent=False).start()
-    try:
-        yield broker.address()
-    finally:
-        broker.stop()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        broker = mosquitto(directory, persistent=False) if PROGRAM else BuiltInBroker(directory, port=free_port())
+        broker.start()
+        try:
+            yield "mosquitto" if PROGRAM else "built-in", Address("127.0.0.1", broker.port)
+        finally:
+            broker.stop()

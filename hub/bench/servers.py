@@ -24,8 +24,9 @@ from hub.broker import BuiltInBroker
 from hub.datadir import RunningHub, find_hub
 from hub.postgres import EmbeddedPostgres
 from hub.rig.broker import free_port
+from hub.rig.database import KillablePostgres, running_database
 from hub.rig.service import COMMAND
-from hub.servers import CannotStart, tail
+from hub.servers import CannotStart, end_child, tail
 from hub.settings import PREFIX, Settings
 from ingest.address import Address
 
@@ -54,14 +55,12 @@ def database(settings: Settings) -> Iterator[tuple[Store, Edition]]:
         with emptied(settings.database, settings) as found:
             yield found
         return
-    with scratch(settings) as directory:
-        server = EmbeddedPostgres(directory)
-        server.start()
-        try:
-            with emptied(server.conninfo, settings) as found:
-                yield found
-        finally:
-            server.stop()
+    with (
+        scratch(settings) as directory,
+        running_database(KillablePostgres(directory)) as server,
+        emptied(server.conninfo, settings) as found,
+    ):
+        yield found
 
 
 @contextmanager
@@ -148,7 +147,7 @@ def _up(settings: Settings, directory: Path) -> Iterator[BenchHub]:
         running = _ready(process, directory)
         yield BenchHub(psutil.Process(process.pid), running, settings)
     finally:
-        _stop(process)
+        end_child(process, _STOPPED_WITHIN)
         BuiltInBroker(directory, port=port).stop()
         EmbeddedPostgres(directory).stop()
 
@@ -171,12 +170,3 @@ def _ready(process: subprocess.Popen[bytes], directory: Path) -> RunningHub:
             return running
         time.sleep(0.05)
     raise CannotStart(f"the hub of the bench did not become ready: {tail(directory / 'up.log')}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOPPED_WITHIN)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

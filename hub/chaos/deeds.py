@@ -13,13 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
 
 import structlog
 
 from hub.chaos.plan import POSSIBLE, Deed, Event, Part
+from hub.rig.broker import Broker
 from hub.rig.chain import Chain
 from hub.rig.database import DatabaseServer
+from hub.rig.kafka import KafkaServer
 from hub.rig.relay import Relay
 from hub.rig.service import Service
 from hub.servers import CannotStart
@@ -42,16 +43,6 @@ class Done:
     note: str = ""
 
 
-class Killable(Protocol):
-    """A server that can be killed, and started on what it has on disk."""
-
-    def kill(self) -> None:
-        """Kill -9."""
-
-    def start(self) -> object:
-        """Start, and return when it is ready."""
-
-
 class Deeds:
     """Everything that can be done to `chain`; `waiting` tells how many readings are on their way."""
 
@@ -61,7 +52,10 @@ class Deeds:
     ) -> None:  # fmt: skip
         self.done: list[Done] = []
         self._chain, self._relays, self._waiting = chain, relays, waiting
-        self._servers: dict[Part, Killable] = {Part.BROKER: chain.broker, Part.KAFKA: chain.kafka}
+        self._servers: dict[Part, Broker | KafkaServer | DatabaseServer] = {
+            Part.BROKER: chain.broker,
+            Part.KAFKA: chain.kafka,
+        }
         if server is not None:
             self._servers[Part.DATABASE] = server
         self._chance = Random(seed)

@@ -41,6 +41,12 @@ app.add_typer(areas_app, name="areas")
 
 Vintage = Annotated[int | None, flag("vintage", "year of the areas (default: the newest that is loaded)")]
 
+First = Annotated[str | None, flag("from", "first window's start, inclusive")]
+Last = Annotated[str | None, flag("to", "end of the range, exclusive")]
+Window = Annotated[str, flag("window", "1h or 1d")]
+Level = Annotated[str | None, flag("level", "gemeente, wijk or buurt (default: all)")]
+Measure = Annotated[list[str] | None, flag("measure", "measure beside the figures; may be repeated")]
+
 
 @areas_app.command("load")
 def areas_load(
@@ -118,11 +124,11 @@ def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) 
 @areas_app.command("join")
 def areasjoin_of(
     quantity: Annotated[str | None, flag("quantity", "what was measured; without it only the figures are made")] = None,
-    first: Annotated[str | None, flag("from", "first window's start, inclusive")] = None,
-    last: Annotated[str | None, flag("to", "end of the range, exclusive")] = None,
-    window: Annotated[str, flag("window", "1h or 1d")] = "1h",
-    level: Annotated[str | None, flag("level", "gemeente, wijk or buurt (default: all)")] = None,
-    measure: Annotated[list[str] | None, flag("measure", "measure beside the figures; may be repeated")] = None,
+    first: First = None,
+    last: Last = None,
+    window: Window = "1h",
+    level: Level = None,
+    measure: Measure = None,
     anew: Annotated[bool, flag("anew", "make every area figure again")] = False,
     vintage: Vintage = None,
     form: Form = Format.TABLE,
@@ -175,7 +181,7 @@ def _range(first: str | None, last: str | None) -> tuple[datetime, datetime]:
 @areas_app.command("list")
 def areas_list(
     vintage: Vintage = None,
-    level: Annotated[str | None, flag("level", "gemeente, wijk or buurt")] = None,
+    level: Level = None,
     form: Form = Format.TABLE,
     database: Database = None,
     data_dir: Directory = None,

@@ -14,7 +14,7 @@ from aggregates.areaindicators import HEAVY, Asked, compute, read_layer
 from aggregates.export import check_open, export_areas, export_figures, origins
 from aggregates.indicators import INDICATORS
 from aggregates.query import BadQuestion
-from hub.commands.areas import Vintage, areas_app, join_of
+from hub.commands.areas import First, Last, Level, Measure, Vintage, Window, areas_app, join_of
 from hub.commands.common import Database, Directory, Form, Out, flag, open_store, settings_of, stamp
 from hub.output import Format, errors, write
 
@@ -23,11 +23,11 @@ from hub.output import Format, errors, write
 def areas_export(
     directory: Annotated[Path, flag("out", "directory to write to")],
     quantity: Annotated[str | None, flag("quantity", "area figures of this; without it the areas themselves")] = None,
-    first: Annotated[str | None, flag("from", "first window's start, inclusive")] = None,
-    last: Annotated[str | None, flag("to", "end of the range, exclusive")] = None,
-    window: Annotated[str, flag("window", "1h or 1d")] = "1h",
-    level: Annotated[str | None, flag("level", "gemeente, wijk or buurt (default: all)")] = None,
-    measure: Annotated[list[str] | None, flag("measure", "measure beside the figures; may be repeated")] = None,
+    first: First = None,
+    last: Last = None,
+    window: Window = "1h",
+    level: Level = None,
+    measure: Measure = None,
     shape: Annotated[str, flag("shape", "of the areas themselves: geojson or geoparquet")] = "geojson",
     open_data: Annotated[bool, flag("open-data", "refuse what may not be used commercially")] = False,
     vintage: Vintage = None,

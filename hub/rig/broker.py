@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hub.servers import CannotStart
+from hub.servers import CannotStart, end_child
 from ingest.address import Address
 
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -65,11 +65,7 @@ class Broker:
     def stop(self) -> None:
         """Stop it the kind way; harmless when it does not run."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            end_child(self._process, 10)
 
     def save(self) -> None:
         """Let Mosquitto write its queues to disk, which it else does at every `autosave_interval`."""

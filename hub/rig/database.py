@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hub.postgres import EmbeddedPostgres
-from hub.servers import CannotStart, tail
+from hub.servers import CannotStart, end_child, tail
 
 ROOT = "STADSPULS_TIMESCALE_ROOT"
 _READY_WITHIN = 300.0  # s, with crash recovery
@@ -137,11 +137,7 @@ class KillableTimescale:
     def stop(self) -> None:
         """See `DatabaseServer`."""
         if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            end_child(self._process, 20)
 
     def kill(self) -> None:
         """See `DatabaseServer`."""

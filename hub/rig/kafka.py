@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from hub.servers import CannotStart, open_log, tail
+from hub.servers import CannotStart, end_child, open_log, tail
 from ingest.access import Access
 from ingest.topics import NoAnswer, Topics, ends
 
@@ -126,15 +126,9 @@ class KafkaServer:
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(number)
-        try:
-            self._process.wait(_STOP_WITHIN)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        if self._process is not None:
+            end_child(self._process, _STOP_WITHIN, number)
+            self._process = None
 
     def _format(self, classpath: str, config: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
