@@ -24,6 +24,8 @@ from streams.rollup import roll_up
 from tests.databases import differences, fresh_database
 from tests.distributed import DistributedHub, distributed_hub
 from tests.lines import until
+from tests.receivers import Hook
+from tests.test_hub import TestAlerts as EmbeddedAlerts
 from tests.test_hub import TestRealInput as EmbeddedRealInput
 from tests.test_hub import counts
 
@@ -250,6 +252,16 @@ class TestRealInput(EmbeddedRealInput):
     def hub(self, tmp_path: Path, database: str) -> Iterator[DistributedHub]:
         """A distributed hub in the place of the embedded one."""
         with distributed_hub(tmp_path, database, workers=2) as made:
+            yield made
+
+
+class TestAlerts(EmbeddedAlerts):
+    """The scenario of the embedded hub: 5 minutes judged by a worker, hours by the roll-up, which tells of both."""
+
+    @pytest.fixture
+    def hub(self, hook: Hook, tmp_path: Path, database: str) -> Iterator[DistributedHub]:
+        """A distributed hub in the place of the embedded one."""
+        with distributed_hub(tmp_path / "hub", database, workers=2) as made:
             yield made
 
 
