@@ -6,7 +6,7 @@ The pipeline leaves marks; this takes them, runs the neighbour rules around the 
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -20,12 +20,13 @@ from ingest.readings import DERIVED, Flag, Status, utc
 from ingest.sources import SOURCES, SourceClass, source_of_sensor
 from streams.alertstore import Changed
 from streams.judging import Judge
-from streams.pipeline import recompute
+from streams.pipeline import DAY_US, recompute
 from streams.quality import NEIGHBOUR_RULES, Limits
 from streams.windows import WINDOW_US
 
 MOST_HOURS = 50_000  # of series in one transaction
 HOUR = timedelta(hours=1)
+EPOCH = date(1970, 1, 1)
 LONGEST_MEMORY = timedelta(seconds=2 * max(quantity.memory for quantity in QUANTITIES.values()))
 
 # What `recompute` stages: the derived flags of readings that got others.
@@ -88,7 +89,8 @@ def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Chang
     """
     found = tx.rows("neighbourhood", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
     witnesses = [Witness(*row) for row in found]
-    changed = list(_reflagged(witnesses))
+    frozen = np.array([(day - EPOCH).days for (day,) in tx.rows("frozen_days")], dtype=np.int64)
+    changed = list(_reflagged(witnesses, np.sort(frozen)))
     if not changed:
         return Changed([], np.array([], np.int64))
     rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
@@ -103,14 +105,27 @@ def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Chang
     return Changed([sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)
 
 
-def _reflagged(witnesses: list[Witness]) -> Iterator[tuple[int, int, int]]:
-    """Give (series, start, derived flags) of every judged reading whose flags are not what the rules say."""
+def _reflagged(witnesses: list[Witness], frozen: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """
+    Give (series, start, derived flags) of every judged reading whose flags are not what the rules say.
+
+    Of a reading whose neighbours reach into a frozen day some bear witness no more: it keeps the flags it has.
+    """
     for _, group in groupby(witnesses, key=itemgetter(0)):
         series = list(group)
-        flags = _derived(series)
         known = np.array([witness.flags for witness in series]) & _NEIGHBOUR_FLAGS
+        flags = _derived(series) | np.where(_cut_off(series, frozen), known, 0)
         for at in np.flatnonzero((flags != known) & np.array([witness.judged for witness in series])):
             yield series[at].series, series[at].start, int(flags[at])
+
+
+def _cut_off(series: list[Witness], frozen: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which readings have a frozen day (sorted, days since 1970) within the memory of their rules."""
+    start = np.array([witness.start for witness in series])
+    reach = int(QUANTITIES[series[0].quantity].memory * 1_000_000)
+    days = [(start + way) // DAY_US for way in (-reach, reach)]
+    cut: NDArray[np.bool_] = np.searchsorted(frozen, days[0]) < np.searchsorted(frozen, days[1], "right")
+    return cut
 
 
 def _derived(series: list[Witness]) -> NDArray[np.int32]:

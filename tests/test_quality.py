@@ -298,6 +298,22 @@ class TestStored:
         roll_up(store, LATER)
         assert stored_flags(store) == [0] * 9
 
+    def test_neighbours_that_were_dropped_take_no_flag_back(self, store: Store) -> None:
+        """Beside a frozen day, whose readings bear witness no more, a reading keeps the flags it had."""
+        Pipeline(store).store(batch(hourly("samenmeten/s", [*range(1, 20), *[5.0] * 10, *range(1, 20)])))
+        roll_up(store, LATER)
+        assert stored_flags(store) == [0] * 19 + [Flag.STUCK] * 10 + [0] * 19
+        with store.transaction() as tx:
+            tx.rows("freeze", day=START.date())
+            tx.rows("drop_readings", first=START, last=START + timedelta(days=1))
+        figures = "SELECT start, readings, flagged FROM window_1h ORDER BY start"
+        before = asked(store, figures)
+        late = hourly("samenmeten/s", [0.0] * 29 + [77.0])[-1]._replace(version=1)
+        Pipeline(store).store(batch([late]))
+        roll_up(store, LATER)
+        assert stored_flags(store) == [Flag.STUCK] * 5 + [0] * 19
+        assert asked(store, figures) == before
+
     def test_validation_turns_a_flag_into_a_warning(self, store: Store) -> None:
         """The same values, published as validated, count again."""
         pipeline = Pipeline(store)
