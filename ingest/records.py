@@ -47,7 +47,7 @@ def partition_of(sensor_id: str, partitions: int) -> int:
 
 def reading_records(batch: Batch, partitions: int, largest: int = LARGEST) -> Iterator[Record]:
     """Cut readings and facts of a batch into records; its dead letters travel by `letter_records`."""
-    rows, cuts = _by_partition(batch.readings, partitions)
+    rows, cuts = by_partition(batch.readings, partitions)
     facts: dict[int, list[SensorFact]] = {}
     for fact in batch.sensors:
         facts.setdefault(partition_of(fact.sensor_id, partitions), []).append(fact)
@@ -102,7 +102,7 @@ def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLette
     yield few
 
 
-def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+def by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """Sort rows by partition, sensor and start; give them and the rows at which the partitions begin and end."""
     codes, words = coded(rows, "sensor_id")
     homes = np.array([partition_of(word, partitions) for word in words], dtype=np.int64)
@@ -113,7 +113,7 @@ def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch
 
 def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int) -> Iterator[tuple[bytes, int]]:
     value = Batch(_compact(rows), tuple(facts)).to_ipc()
-    cut = _middle(rows) if len(value) > largest else 0
+    cut = middle(rows) if len(value) > largest else 0
     if cut:
         yield from _fitting(rows.slice(0, cut), facts[: len(facts) // 2], largest)
         yield from _fitting(rows.slice(cut), facts[len(facts) // 2 :], largest)
@@ -124,8 +124,8 @@ def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int) ->
         yield value, rows.num_rows
 
 
-def _middle(rows: pa.RecordBatch) -> int:
-    """Give the row nearest to the middle where another sensor or start begins, 0 where there is none."""
+def middle(rows: pa.RecordBatch) -> int:
+    """Give the row nearest to the middle of sorted rows where another sensor or start begins, 0 where none does."""
     codes, _ = coded(rows, "sensor_id")
     borders = np.flatnonzero(np.diff(codes).astype(bool) | np.diff(numbers(rows, "start")).astype(bool)) + 1
     return int(borders[np.argmin(np.abs(borders - rows.num_rows // 2))]) if len(borders) else 0

@@ -12,6 +12,7 @@ windows are recomputed from the readings.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from threading import Event
@@ -26,7 +27,8 @@ from aggregates.binary import Packed
 from aggregates.store import Away, Clash, Known, Refused, Store, StoreError, Transaction, unnested
 from ingest.batch import Batch, DeadLetter, coded, numbers
 from ingest.decoding import refused
-from ingest.readings import DERIVED, utc
+from ingest.readings import DERIVED, Flag, utc
+from ingest.records import by_partition, middle
 from streams.accounts import ACCOUNT, GRAVE, STORED, accounts, graves
 from streams.judging import Judge
 from streams.quality import Words, impossible, inconsistent, out_of_range
@@ -95,9 +97,11 @@ class Pipeline:
             self.store(Batch(rows.slice(0, 0), batch.sensors), first)
             return self.store(Batch(rows, (), batch.dead_letters), position)
         if len(batch) > 1:
-            half = len(batch) // 2
-            self.store(Batch(rows.slice(0, half)), first)
-            return self.store(Batch(rows.slice(half), (), batch.dead_letters), position)
+            rows, _ = by_partition(rows, 1)
+            if not (cut := middle(rows)):
+                rows, cut = self._parted(rows)
+            self.store(Batch(rows.slice(0, cut)), first)
+            return self.store(Batch(rows.slice(cut), (), batch.dead_letters), position)
         log.warning("refused by the database", error=str(error), readings=len(batch), facts=len(batch.sensors))
         if not len(batch) and not batch.sensors:
             raise error
@@ -138,6 +142,18 @@ class Pipeline:
         )
         rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
         return rows
+
+    def _parted(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+        """Part readings of one sensor and start: the totals, compared a last time, go before what is in them."""
+        codes, words = coded(rows, "channel")
+        total = np.array([word.endswith("/any") for word in words], dtype=bool)[codes]
+        if total.all() or not total.any():
+            return rows, len(total) // 2
+        with suppress(StoreError):  # the database was asked for these series a moment ago
+            flags = numbers(rows, "flags") | self._readings(Batch(rows))["flags"] & int(Flag.INCONSISTENT)
+            at = rows.schema.get_field_index("flags")
+            rows = rows.set_column(at, rows.schema.field(at), pa.array(flags, pa.int32()))
+        return rows.take(pa.array(np.argsort(~total, kind="stable"))), int(total.sum())
 
     def _insert(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Write readings, 5-minute rows and marks; say of each reading what became of it."""

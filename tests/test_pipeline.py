@@ -221,6 +221,22 @@ class TestStore:
         assert b'"value":13.0' in payload
         assert "unlucky" in reason
 
+    def test_totals_are_held_against_whole_lanes(self, store: Store, database: str) -> None:
+        """However a batch is parted to find what is at fault, a total is compared with all of its classes or none."""
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE reading ADD CONSTRAINT unlucky CHECK (value <> 13)")
+        said = [
+            Reading("stadspuls/counter", f"lane{lane}/{kind}", "vehicle_count", 60, DAY, float(value))
+            for kind, values in (("any", (20, 6, 9)), ("car", (13, 4, 4)), ("truck", (7, 2, 4)))
+            for lane, value in enumerate(values, 1)
+        ]
+        other = [one._replace(sensor_id="stadspuls/other") for one in said[1::3]]
+        Pipeline(store).store(batch([*said[:5], *other, *said[5:]]))
+        found = "SELECT sensor_id, channel FROM reading JOIN series USING (series) WHERE flags = 32"
+        assert fetched(database, found) == [("stadspuls/counter", "lane3/any")]
+        (balance,) = balances(store)
+        assert (balance.received, balance.stored, balance.rejected) == (12, 11, 1)
+
     def test_refused_fact_costs_no_reading(self, store: Store, database: str) -> None:
         """Where the catalogue will never take a fact, the readings beside it and the other facts are stored."""
         with psycopg.connect(database, autocommit=True) as connection:
