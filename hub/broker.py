@@ -18,7 +18,7 @@ import msgspec
 import psutil
 import structlog
 
-from hub.servers import CannotStart, Identity, end, open_log, tail, write_private
+from hub.servers import CannotStart, Identity, end, holder_of, open_log, tail, write_private
 from hub.values import is_loopback
 
 MAX_PAYLOAD = 1 << 20
@@ -150,15 +150,6 @@ class BuiltInBroker:
                     f"broker cannot listen on {self.host}:{self.port}: {error.strerror}{holder_of(self.port)}"
                     ", choose another with --mqtt-port"
                 ) from error
-
-
-def holder_of(port: int) -> str:
-    """Say in brackets which process listens on a port, as far as this user may know."""
-    with suppress(psutil.Error):
-        for found in psutil.net_connections("tcp"):
-            if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid:
-                return f" (held by {psutil.Process(found.pid).name()}, pid {found.pid})"
-    return ""
 
 
 def _numeric(host: str) -> str:

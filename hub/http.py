@@ -22,7 +22,7 @@ from hub.api.access import Access, Guard
 from hub.api.app import PREFIX, Served, api
 from hub.metrics import exposition
 from hub.running import CLOSE_WITHIN, running
-from hub.servers import CannotStart
+from hub.servers import CannotStart, holder_of
 from hub.settings import Settings
 
 
@@ -93,7 +93,10 @@ class HttpServer:
             self._socket.bind((host, port))
         except OSError as error:
             self._socket.close()
-            raise CannotStart(f"http port {port} on {host} cannot be opened: {error.strerror}") from error
+            held = holder_of(port)
+            raise CannotStart(
+                f"http cannot listen on {host}:{port}: {error.strerror}{held}, choose another with --http-port"
+            ) from error
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             app, log_level="warning", lifespan="on", access_log=False, timeout_graceful_shutdown=1

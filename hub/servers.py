@@ -82,6 +82,15 @@ def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Sig
         child.wait()
 
 
+def holder_of(port: int) -> str:
+    """Say in brackets which process listens on a port, as far as this user may know."""
+    with suppress(psutil.Error):
+        for found in psutil.net_connections("tcp"):
+            if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid:
+                return f" (held by {psutil.Process(found.pid).name()}, pid {found.pid})"
+    return ""
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads, at once or not at all."""
     draft = path.with_name(path.name + ".new")

@@ -153,6 +153,8 @@ def _check_overrides(sensor_id: str, quantity: str, limits: Mapping[str, float])
         raise ValueError(f"overrides of {sensor_id!r} name quantity {quantity!r}, which is not in the registry")
     if unknown := limits.keys() - {"low", "high", "spike", "stuck"}:
         raise ValueError(f"overrides of {sensor_id!r} name {sorted(unknown)}, expected low, high, spike or stuck")
+    if "spike" in limits and not QUANTITIES[quantity].memory:
+        raise ValueError(f"overrides of {sensor_id!r} name a spike of {quantity!r}, whose neighbours no rule looks at")
     known = QUANTITIES[quantity].stuck
     if limits.get("stuck", 0) > (known or 0):
         raise ValueError(f"stuck {limits['stuck']} s of {sensor_id!r}, expected at most the registry's {known} s")

@@ -153,7 +153,7 @@ class Pipeline:
             flags = numbers(rows, "flags") | self._readings(Batch(rows))["flags"] & int(Flag.INCONSISTENT)
             at = rows.schema.get_field_index("flags")
             rows = rows.set_column(at, rows.schema.field(at), pa.array(flags, pa.int32()))
-        return rows.take(pa.array(np.argsort(~total, kind="stable"))), int(total.sum())
+        return rows.take(np.argsort(~total, kind="stable")), int(total.sum())
 
     def _insert(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Write readings, 5-minute rows and marks; say of each reading what became of it."""

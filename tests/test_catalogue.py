@@ -65,6 +65,7 @@ class TestCsv:
             ('sensor_id,overrides\nndw/a,"{""no3"": {}}"\n', "line 2.*'no3'"),
             ('sensor_id,overrides\nndw/a,"{""no2"": {""max"": 1}}"\n', r"line 2.*\['max'\], expected low, high"),
             ('sensor_id,overrides\nndw/a,"{""no2"": {""stuck"": 99999}}"\n', "line 2.*stuck 99999.*at most"),
+            ('sensor_id,overrides\nndw/a,"{""humidity"": {""spike"": 9}}"\n', "line 2.*spike of 'humidity'"),
             ("sensor_id,name\nndw/a," + "x" * 200_000 + "\n", "line 2"),
         ],
     )

@@ -131,6 +131,7 @@ class TestExitCodes:
             ((*ASKED, "--format=xml"), "xml"),
             (("maintain", "--thaw"), "--thaw needs --from and --to"),
             (("maintain", "--retention=soon"), "retention"),
+            (("maintain", "--from=2024-05-01"), "--from and --to go with --thaw"),
             (("migrate", "--database=mysql://x"), "database"),
             (("doctor", "--broker=http://x"), "broker"),
             (("publish", "none.json", "--source=martians"), "martians"),
@@ -198,10 +199,13 @@ class TestFiles:
 
     def test_missing_files_are_named(self, run: Run, database: str, tmp_path: Path) -> None:
         """A catalogue or recording that is not there."""
-        done = run("sensors", "import", tmp_path / "none.csv", f"--database={database}", f"--data-dir={tmp_path}")
-        assert done.returncode in (2, 3)
-        assert "none.csv" in done.stderr
-        assert "Traceback" not in done.stderr
+        named = (f"--database={database}", f"--data-dir={tmp_path}")
+        for words in (("sensors", "import"), ("publish", "--source=ndw", "--broker=mqtt://127.0.0.1:1")):
+            for name in ("none.csv", "none.xml"):
+                done = run(*words, tmp_path / name, *(named if words[0] == "sensors" else named[1:]))
+                assert (done.returncode, done.stdout) == (2, "")
+                assert name in done.stderr
+                assert "Traceback" not in done.stderr
 
     def test_catalogue_comes_back(self, run: Run, database: str, tmp_path: Path) -> None:
         """What was imported is listed; a mistake is exit 2 with file and line, and imports nothing."""
@@ -230,6 +234,12 @@ class TestEnvironment:
                    STADSPULS_WINDOW="1h", STADSPULS_FORMAT="json", STADSPULS_DATABASE=database,
                    STADSPULS_DATA_DIR=str(tmp_path))  # fmt: skip
         assert (done.returncode, json.loads(done.stdout)) == (0, [])
+
+    def test_doctor_tells_flag_from_environment(self, run: Run, tmp_path: Path) -> None:
+        """Where a value came from is said, also of what might have been a flag."""
+        done = run("doctor", f"--data-dir={tmp_path}", STADSPULS_BROKER="mqtt://127.0.0.1:1")
+        origins = dict(re.findall(r"^(data_dir|broker) .*?(flag|environment \S+)\s*$", done.stdout, re.MULTILINE))
+        assert origins == {"data_dir": "flag", "broker": "environment STADSPULS_BROKER"}
 
     def test_flag_is_stronger(self, run: Run, tmp_path: Path) -> None:
         """What is said on the command line holds."""

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from hub.broker import BuiltInBroker, holder_of
+from hub.broker import BuiltInBroker
 from hub.datadir import DataDirectory, find_hub
 from hub.pgaccess import may_pass, open_the_way
 from hub.postgres import EmbeddedPostgres
-from hub.servers import CannotStart, Identity, living, open_log, tail
+from hub.servers import CannotStart, Identity, holder_of, living, open_log, tail
 
 # A hub in miniature: lock, both servers, addresses; then it stands still until it is killed.
 _HUB = """

@@ -69,7 +69,12 @@ def query(
 
 @sensors_app.command("import")
 def sensors_import(
-    file: Annotated[Path, typer.Argument(help="CSV, GeoJSON, or NDW's measurement-site table (XML, may be .gz)")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, GeoJSON, or NDW's measurement-site table (XML, may be .gz)", exists=True, dir_okay=False
+        ),
+    ],
     database: Database = None,
     data_dir: Directory = None,
 ) -> None:

@@ -4,6 +4,7 @@ What every command shares: the app, its exit codes, flags, and how a command fin
 The commands stand beside this module by what they are for; `hub.cli` loads them all.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from hub.datadir import RunningHub, find_hub
 from hub.logging import set_up_logging
 from hub.output import Format, errors
 from hub.servers import CannotStart
-from hub.settings import Settings, load, sources_of
+from hub.settings import PREFIX, Settings, load, sources_of
 from ingest.address import Address
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
@@ -55,7 +56,9 @@ SourceName = Annotated[str | None, flag("source", "only this source")]
 
 def settings_of(*, service: bool = False, **flags: Any) -> Settings:
     """Load the settings with these flags on top; what is no service logs only warnings, unless told otherwise."""
-    settings = load(flags)
+    # What a flag took from the environment is left to `load`, which says where it came from.
+    said = {name: value for name, value in flags.items() if str(value) != os.environ.get(PREFIX + name.upper())}
+    settings = load(said)
     quiet = not service and sources_of(settings)["log_level"] == "default"
     set_up_logging("warning" if quiet else settings.log_level, settings.log_format)
     return settings

@@ -126,6 +126,8 @@ def maintain(
     settings = settings_of(data_dir=data_dir, database=database, retention=retention)
     if thaw and not (first and last):
         raise BadQuestion("--thaw needs --from and --to")
+    if not thaw and (first or last):
+        raise BadQuestion("--from and --to go with --thaw: what is frozen is decided by the retention")
     with open_store(settings) as store:
         if thaw:
             days = thaw_store(store, stamp("from", first or "").date(), stamp("to", last or "").date())
