@@ -119,7 +119,7 @@ class Country:
         first, last = (datetime.fromisoformat(query[key]) for key in ("start", "end"))
         if last - first > timedelta(days=7):
             return Answer(b"too long", 400)
-        found = [row for row in rows if first <= _when(row["timestamp_measured"], first) <= last]
+        found = [row for row in rows if first <= _when(row.get("timestamp_measured", ""), first) <= last]
         number, pages = int(query["page"]), max(1, -(-len(found) // self.page))
         around = {"current_page": number, "last_page": pages, "first_page": 1, "next_page": min(number + 1, pages),
                   "prev_page": max(number - 1, 1), "page_list": list(range(1, pages + 1))}  # fmt: skip

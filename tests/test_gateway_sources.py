@@ -166,6 +166,41 @@ def test_other_documents_are_a_changed_form(line: Line, sources: Country, text: 
     assert runner.counts.total("form_changes") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "sent"), [("measurementTimeDefault", 0), ("measuredValue", 3), ("vehicleFlowRate", 3)]
+)
+def test_sites_of_another_form_are_a_changed_form(line: Line, sources: Country, name: str, sent: int) -> None:
+    """A publication whose sites name something else is told, though it is whole; what has a stamp is sent and kept."""
+    (_, runner) = line.open("ndw", area=None)
+    minute = gzip.decompress(ndw_minute(NOW, {"PGR08_A": START, "PGR08_B": START, "PGR08_C": START}))
+    sources.files[MINUTES] = gzip.compress(minute.replace(name.encode(), b"other"))
+    runner.turn()
+    assert (runner.counts.total("form_changes"), len(line.arrived())) == (1, sent)
+
+
+def test_site_without_a_stamp_costs_no_other(line: Line, sources: Country) -> None:
+    """One site that cannot be read is passed over and told; the newest stamp of the others is known."""
+    (_, runner) = line.open("ndw", area=None)
+    minute = gzip.decompress(ndw_minute(NOW, {"PGR08_A": START, "PGR08_B": START, "PGR08_C": START - MINUTE}))
+    sources.files[MINUTES] = gzip.compress(minute.replace(f"{START:%Y-%m-%dT%H:%M:%SZ}".encode(), b"soon", 1))
+    runner.turn()
+    assert sorted(counts_of(line)) == [("ndw/PGR08_B", "09:29"), ("ndw/PGR08_C", "09:28")]
+    assert (runner.counts.total("odd"), runner.counts.total("form_changes")) == (1, 0)
+    assert runner.counts.newest == START.timestamp()
+
+
+def test_minute_of_version_3_has_its_stamp(line: Line, sources: Country) -> None:
+    """In DATEX II v3 the stamp stands one element deeper, and is found too."""
+    (_, runner) = line.open("ndw", area=None)
+    minute = gzip.decompress(ndw_minute(NOW, {"PGR08_A": START})).decode()
+    deeper = r"<measurementTimeDefault><timeMeaning>beginTime</timeMeaning><timeValue>\1</timeValue>"
+    minute = re.sub("<measurementTimeDefault>([^<]*)", deeper, minute)
+    sources.files[MINUTES] = gzip.compress(minute.encode())
+    runner.turn()
+    assert counts_of(line) == [("ndw/PGR08_A", "09:29")]
+    assert runner.counts.newest == START.timestamp()
+
+
 @pytest.mark.shared
 def test_real_minute_of_the_country(line: Line, sources: Country, shared_data: Path) -> None:
     """Of a recorded national file every site comes once, as it was; the same file again brings nothing."""
@@ -279,6 +314,23 @@ def test_component_that_nobody_knows(line: Line, sources: Country) -> None:
     assert (len(batch), len(batch.dead_letters), runner.counts.total("form_changes")) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("name", ["timestamp_measured", "station_number", "value"])
+def test_figures_of_another_form(line: Line, sources: Country, name: str) -> None:
+    """Where no row can be read the form has changed: told once a turn, and asked for again from where it was."""
+    air(sources)
+    runner = line.one("luchtmeetnet")
+    runner.turn()
+    line.now += HOUR
+    good = figure("NL10938", "NO2", hour_before(NOW, -1), 5.0)
+    sources.measurements = [{"other" if key == name else key: value for key, value in good.items()}]
+    runner.turn()
+    assert (runner.counts.total("form_changes"), runner.counts.total("odd"), runner.counts.failures) == (1, 1, 1)
+    sources.measurements = [good]
+    line.now += timedelta(days=4)  # more than is asked for again in a turn that follows a good one
+    runner.turn()
+    assert [one[3] for one in line.readings() if one[3] == 5.0] == [5.0]
+
+
 def test_index_is_held_against_ours(line: Line, sources: Country) -> None:
     """Luchtmeetnet's index of an hour is compared with the one of its figures, once."""
     air(sources, 2)
@@ -383,6 +435,35 @@ def test_days_away_are_caught_up(line: Line, sources: Country) -> None:
     assert len(found) == len(set(found)) == 47
 
 
+def test_hours_without_values_keep_no_other_waiting(line: Line, sources: Country) -> None:
+    """While the service has nothing new for a day, a calibration of an hour before it is still found."""
+    citizens(sources, 3)
+    runner = line.one("samenmeten")
+    runner.turn()
+    line.now += timedelta(hours=20)
+    runner.turn()
+    sources.observations.append(observation("LTD_1-9-pm25_kal", hour_before(NOW, 2), 7.5))
+    line.now += timedelta(hours=10)
+    for _ in range(6):
+        runner.turn()
+        line.now += 5 * MINUTE
+    assert [one[3] for one in line.readings() if one[3] == 7.5] == [7.5]
+
+
+@pytest.mark.parametrize(("where", "name"), [("observations", "result"), ("things", "name")])
+def test_entities_of_another_form(line: Line, sources: Country, where: str, name: str) -> None:
+    """Where none of the sensors or of the values can be read the form has changed, and the next turn asks again."""
+    citizens(sources, 3)
+    good = getattr(sources, where)
+    setattr(sources, where, [{"other" if key == name else key: value for key, value in one.items()} for one in good])
+    runner = line.one("samenmeten")
+    runner.turn()
+    assert (runner.counts.total("form_changes"), runner.counts.failures) == (1, 1)
+    setattr(sources, where, good)
+    runner.turn()
+    assert len(line.readings()) == 4
+
+
 def test_parameter_that_nobody_knows(line: Line, sources: Country) -> None:
     """A new parameter is a dead letter of its own and a changed form; the sensor's other values come through."""
     citizens(sources, 3)
@@ -413,6 +494,7 @@ def test_overlapping_snapshots(line: Line, sources: Country) -> None:
     found = line.readings()
     assert len(found) == len(set(found)) == 12
     assert {one[0] for one in found} == {"sensor_community/1"}
+    assert runner.counts.newest == every[-1].timestamp()
 
 
 def test_country_of_a_snapshot(line: Line, sources: Country) -> None:

@@ -15,7 +15,6 @@ from ingest.airindex import index_of_hour
 from ingest.formats.luchtmeetnet import QUANTITY, UNUSED
 from ingest.gateways.registry import Turn, gateway
 from ingest.gateways.web import FormChanged, Unreachable
-from ingest.readings import BadPayload
 from ingest.recordings import topic_of
 from ingest.values import stamp
 
@@ -118,15 +117,15 @@ def _windows(turn: Turn) -> Iterator[tuple[datetime, datetime]]:
 
 def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[tuple[Row, bytes]]]:
     found: dict[str, list[tuple[Row, bytes]]] = {}
-    for raw in _pages(turn, "measurements", begin, end):
-        try:
-            row = _row.decode(raw)
-            stamp(row.timestamp_measured, "timestamp_measured")
-        except (msgspec.ValidationError, BadPayload) as error:
-            turn.odd(f"{bytes(raw)[:200]!r}: {error}")
-            continue
-        found.setdefault(row.station_number, []).append((row, bytes(raw)))
+    for row, raw in turn.readable(_pages(turn, "measurements", begin, end), _read):
+        found.setdefault(row.station_number, []).append((row, raw))
     return found
+
+
+def _read(raw: msgspec.Raw) -> tuple[Row, bytes]:
+    row = _row.decode(raw)
+    stamp(row.timestamp_measured, "timestamp_measured")
+    return row, bytes(raw)
 
 
 def _pages(turn: Turn, path: str, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:

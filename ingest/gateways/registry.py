@@ -7,18 +7,24 @@ them. Most sources are one job; NDW has a second one for its site table.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import structlog
 
 import ingest.gateways
 from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
-from ingest.gateways.web import Web
+from ingest.gateways.web import FormChanged, Web
+from ingest.readings import BadPayload
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 log = structlog.get_logger("ingest.gateways")
 
@@ -47,6 +53,26 @@ class Turn:
         new = self.memory.is_new(key, mark, int(self.now.timestamp()))
         self.counts.add("measurements", "new" if new else "known")
         return new
+
+    def readable(self, records: Iterable[R], read: Callable[[R], T]) -> Iterator[T]:
+        """
+        Read the records of an answer; those that cannot be read are passed over, and told in one line.
+
+        Raises FormChanged at the end where that is every one of them.
+        """
+        good, unread, last = 0, 0, ""
+        for record in records:
+            try:
+                found = read(record)
+            except (msgspec.ValidationError, BadPayload) as error:
+                unread, last = unread + 1, str(error)
+                continue
+            good += 1
+            yield found
+        if unread:
+            self.odd(f"{unread} of {good + unread} records: {last}")
+        if unread and not good:
+            raise FormChanged(f"none of {unread} records can be read: {last}")
 
     def send(self, topic: str, payload: bytes, marks: Mapping[str, str], newest: datetime | None = None) -> None:
         """Publish one message, and note the measurements in it; waits while the broker is behind."""

@@ -6,7 +6,8 @@ moment of asking as its version: it corrects the raw one, and an earlier calibra
 
 The service is slow and particular. An hour is asked for once it should be complete, and again later, for calibrations
 that came after. The page behind the last one, and an hour without values, are answered with 504 after half a minute, so
-such an answer ends the hour, and the later looks make up for a page that was lost that way.
+such an answer ends the hour, and the later looks make up for a page that was lost that way. An hour without values is
+asked for again and again, behind the others, so that a day without any keeps none waiting.
 """
 
 from collections.abc import Iterator, Mapping
@@ -82,26 +83,28 @@ def hours(turn: Turn) -> None:
     """Publish what the hours that are due say of the sensors in the area, and where new sensors are."""
     if turn.now.timestamp() - turn.memory.note("listed", float, 0.0) >= REFRESH.total_seconds():
         _list(turn)
-    looked = turn.memory.note("looked", dict[str, int], {})
-    for hour, looks in _due(turn, looked):
+    looked, empty = (turn.memory.note(name, dict[str, int], {}) for name in ("looked", "empty"))
+    due = sorted(_due(turn, looked), key=lambda one: empty.get(_text(one[0]), 0))
+    for hour, looks in due[:HOURS_A_TURN]:
         if _sweep(turn, hour):
             looked[_text(hour)] = looks
+        else:
+            empty[_text(hour)] = empty.get(_text(hour), 0) + 1
     oldest = _text(turn.now - HISTORY)
-    turn.memory.write("looked", {hour: looks for hour, looks in looked.items() if hour >= oldest})
+    for name, hours in (("looked", looked), ("empty", empty)):
+        turn.memory.write(name, {hour: times for hour, times in hours.items() if hour >= oldest})
 
 
 def _due(turn: Turn, looked: dict[str, int]) -> Iterator[tuple[datetime, int]]:
-    """Give at most a few hours that are due for a look, the newest first, with how many looks they will have had."""
+    """Give the hours that are due for a look, the newest first, with how many looks they will have had."""
     since = turn.memory.note("since", datetime, None)
     if since is None:
         since = turn.now - FIRST
         turn.memory.learn("since", since)
     hour = turn.now.replace(minute=0, second=0, microsecond=0)
-    given = 0
-    while hour >= max(since, turn.now - HISTORY) and given < HOURS_A_TURN:
+    while hour >= max(since, turn.now - HISTORY):
         looks = sum(turn.now - hour >= look for look in LOOKS)
         if looked.get(_text(hour), 0) < looks:
-            given += 1
             yield hour, looks
         hour -= HOUR
 
@@ -114,20 +117,19 @@ def _sweep(turn: Turn, hour: datetime) -> bool:
     """Publish an hour; False where the service has none of it yet."""
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
     things: dict[str, list[Row]] = {}
-    whole = list(_observations(turn, hour))
-    for raw in whole:
-        try:
-            row = _row.decode(raw)
-            thing, _ = parts(row.stream.name)
-            stamp(row.time, "phenomenonTime")
-        except (msgspec.ValidationError, BadPayload) as error:
-            turn.odd(f"{bytes(raw)[:200]!r}: {error}")
-            continue
+    whole = list(turn.readable(_observations(turn, hour), _read))
+    for thing, row in whole:
         if turn.area is None or thing in places:
             things.setdefault(thing, []).append(row)
     for thing, rows in things.items():
         _publish(turn, thing, rows, places.get(thing))
     return bool(whole)
+
+
+def _read(raw: msgspec.Raw) -> tuple[str, Row]:
+    row = _row.decode(raw)
+    stamp(row.time, "phenomenonTime")
+    return parts(row.stream.name)[0], row
 
 
 def parts(name: str) -> tuple[str, str]:
@@ -211,13 +213,14 @@ def _list(turn: Turn) -> None:
     """Learn where the Things are, or those of the area."""
     # On top of what is known: a list that an error cut short takes nothing away.
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
-    for raw in _pages(turn, "Things", {"$orderby": "id", "$expand": "Locations"}):
-        try:
-            thing = _thing.decode(raw)
-            lon, lat = thing.locations[0].location.coordinates[:2]
-        except (msgspec.ValidationError, IndexError, ValueError):
-            continue  # some have no place, and belong to no area
-        if turn.area is None or turn.area.contains(lon, lat):
-            places[thing.name] = (lon, lat)
+    for name, place in turn.readable(_pages(turn, "Things", {"$orderby": "id", "$expand": "Locations"}), _placed):
+        if place is not None and (turn.area is None or turn.area.contains(*place)):
+            places[name] = place
     turn.memory.learn("things", places)
     turn.memory.learn("listed", turn.now.timestamp())
+
+
+def _placed(raw: msgspec.Raw) -> tuple[str, tuple[float, float] | None]:
+    thing = _thing.decode(raw)
+    degrees = thing.locations[0].location.coordinates[:2] if thing.locations else []
+    return thing.name, (degrees[0], degrees[1]) if len(degrees) == 2 else None  # some belong to no area

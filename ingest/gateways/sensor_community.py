@@ -6,15 +6,14 @@ five minutes is a gap in the readings, as when the sensors themselves are away.
 """
 
 import zlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
 from ingest.gateways.registry import Turn, gateway
-from ingest.gateways.web import FormChanged
-from ingest.readings import BadPayload
 from ingest.recordings import topic_of
-from ingest.values import number
+from ingest.values import number, stamp
 
 SOURCE = "sensor_community"
 HOST = "https://data.sensor.community"
@@ -44,37 +43,36 @@ class Record(msgspec.Struct):
     sensor: Sensor
 
 
+class Said(NamedTuple):
+    """What is known of a measurement before it is published."""
+
+    sensor: int
+    when: datetime
+    country: str
+    lon: float
+    lat: float
+    payload: bytes
+
+
 _record = msgspec.json.Decoder(Record)
 
 
 @gateway(SOURCE, HOST, every=120, pace=(10, 300.0), keep=timedelta(hours=1))
 def snapshot(turn: Turn) -> None:
     """Publish the measurements of the snapshot that lie in the area and were not published yet."""
-    found = turn.web.news(SNAPSHOT, list[msgspec.Raw])
-    unread = 0
-    for raw in found or ():
-        try:
-            record = _record.decode(raw)
-            wanted = _is_wanted(turn, record.location)
-        except (msgspec.ValidationError, BadPayload) as error:
-            unread += 1
-            last = error
-            continue
-        if wanted:
-            _publish(turn, record, bytes(raw))
-    if unread:
-        turn.odd(f"{unread} of {len(found or ())} records: {last}")
-    if found and unread == len(found):
-        raise FormChanged(f"none of {unread} records can be read: {last}")
+    for said in turn.readable(turn.web.news(SNAPSHOT, list[msgspec.Raw]) or (), _said):
+        if said.country == COUNTRY if turn.area is None else turn.area.contains(said.lon, said.lat):
+            _publish(turn, said)
 
 
-def _is_wanted(turn: Turn, place: Place) -> bool:
-    if turn.area is None:
-        return place.country == COUNTRY
-    return turn.area.contains(number(place.longitude, "longitude"), number(place.latitude, "latitude"))
+def _said(raw: msgspec.Raw) -> Said:
+    record = _record.decode(raw)
+    place = record.location
+    lon, lat = number(place.longitude, "longitude"), number(place.latitude, "latitude")
+    return Said(record.sensor.id, stamp(record.timestamp, "timestamp", UTC), place.country, lon, lat, bytes(raw))
 
 
-def _publish(turn: Turn, record: Record, payload: bytes) -> None:
-    key, mark = f"{record.sensor.id} {record.timestamp}", f"{zlib.crc32(payload):x}"
+def _publish(turn: Turn, said: Said) -> None:
+    key, mark = f"{said.sensor} {said.when:%Y-%m-%d %H:%M:%S}", f"{zlib.crc32(said.payload):x}"
     if turn.is_new(key, mark):
-        turn.send(topic_of(SOURCE, str(record.sensor.id)), payload, {key: mark})
+        turn.send(topic_of(SOURCE, str(said.sensor)), said.payload, {key: mark}, said.when)
