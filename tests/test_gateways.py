@@ -18,7 +18,7 @@ from ingest.gateways.memory import Memory, Taken
 from ingest.gateways.patience import LONGEST, Pace, Stopped, pause
 from ingest.gateways.registry import gateway, jobs, load_gateways
 from tests.brokers import Broker, built_in
-from tests.country import NOW, Answer, Country, citizen, country, failing, figure, station
+from tests.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
 from tests.gatewayline import Line
 from tests.lines import until
 
@@ -62,7 +62,6 @@ def good() -> bytes:
 CUT = gzip.compress(good())[:-40]
 FAULTS = {
     "too many requests": failing(429, "1"),
-    "too many until": failing(429, format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)),
     "internal error": failing(500),
     "bad gateway": failing(502),
     "connection lost": Answer(good(), lost=100),
@@ -102,11 +101,13 @@ def test_source_that_stays_away_is_waited_for(line: Line, sources: Country) -> N
     assert len(line.readings()) == 20
 
 
-def test_wish_of_a_server_is_respected(line: Line, sources: Country) -> None:
-    """Who asks to be left alone for ten minutes is asked once, and the next turn is ten minutes away."""
+@pytest.mark.parametrize("said", ["600", "in a date"])
+def test_wish_of_a_server_is_respected(line: Line, sources: Country, said: str) -> None:
+    """Who asks to be left alone for ten minutes is asked once, and the next turn is minutes away."""
+    date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     sources.files[SNAPSHOT] = good()
-    sources.faults = [(SNAPSHOT, failing(429, "600"))]
-    assert line.one("sensor_community").turn() >= 600
+    sources.faults = [(SNAPSHOT, failing(429, said if said.isdigit() else date))]
+    assert line.one("sensor_community").turn() >= (600 if said.isdigit() else 300)
     assert sources.asked[f"/{SNAPSHOT}"] == 1
 
 
@@ -115,6 +116,18 @@ def test_what_does_not_exist_is_not_asked_for_again_and_again(line: Line, source
     runner = line.one("sensor_community")
     runner.turn()
     assert (sources.asked[f"/{SNAPSHOT}"], runner.counts.events["requests", "status_404"]) == (1, 1)
+
+
+def test_answer_without_an_end_is_left(line: Line, sources: Country, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes into memory has a limit, which a file on disk may be above."""
+    sources.files[SNAPSHOT] = good()
+    sources.files["measurement_current.xml.gz"] = ndw_table("1", {f"PGR08_{n}": (6.5, 53.2) for n in range(99)})
+    monkeypatch.setattr("ingest.gateways.web.LARGEST", 100)
+    runners = line.open("ndw", "sensor_community")
+    table, citizens = runners[0], runners[-1]
+    for runner in (table, citizens):
+        runner.turn()
+    assert (table.counts.failures, citizens.counts.failures) == (0, 1)
 
 
 def test_unchanged_answer_is_not_sent_again(line: Line, sources: Country) -> None:
