@@ -58,11 +58,16 @@ class Dealing:
         self._progress.ends = await self._reach(homes)
         self._progress.stored.update(stored)
 
-    async def look(self) -> None:
-        """Read again what the log has and nobody brought, where no later record shows that it is missing."""
+    async def look(self, *, busy: bool) -> None:
+        """
+        See how far the log reaches, also while the database is away; where nothing is `busy` read again what is stuck.
+
+        That is what the log has and nobody brought, where no later record shows that it is missing.
+        """
         consumer = self._app.consumer
         homes = {(tp.topic, tp.partition): tp for tp in consumer.assignment()}
-        stuck = self._order.overdue(await self._reach(homes)) if homes else []
+        self._progress.ends = await self._reach(homes) if homes else {}
+        stuck = [] if busy else self._order.overdue(self._progress.ends)
         firsts = await consumer.earliest_offsets(*(homes[home] for home in stuck)) if stuck else {}
         for home in stuck:
             if gone := self._order.leave_out(home, firsts.get(homes[home]) or 0):

@@ -127,10 +127,10 @@ class Worker:
     async def _look_for_missing(self) -> None:
         while True:
             await asyncio.sleep(_LOOK)
-            if self._waiting or self._storing or not self.ready:
+            if not self.ready:
                 continue
             try:
-                await self._dealing.look()
+                await self._dealing.look(busy=bool(self._waiting) or self._storing)
             except Exception as error:  # Kafka is away, or deals out anew: the next look sees more
                 _log.warning("cannot look for missing records now", error=repr(error))
 

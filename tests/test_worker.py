@@ -220,7 +220,7 @@ def test_more_workers_than_partitions(line: Line) -> None:
 
 
 def test_database_away(new_line: Callable[[str], Line], tmp_path: Path) -> None:
-    """While the database is away the worker stays in the group; it stops in time, and goes on when it is back."""
+    """While the database is away a worker stays in the group, its lag grows, it stops in time, and it goes on after."""
     server = EmbeddedPostgres(tmp_path / "server")
     server.start()
     try:
@@ -232,9 +232,12 @@ def test_database_away(new_line: Callable[[str], Line], tmp_path: Path) -> None:
             process.kill()
             line.put(0, 5)
             until(lambda: "database away" in patient.log() and "database away" in hasty.log())
+            lag = patient.metric("stadspuls_work_lag")
+            line.put(5, 10)
+            until(lambda: patient.metric("stadspuls_work_lag") > lag)
             assert hasty.stop(20) == 0
             assert patient.alive
             server.start()
-            line.wait_stored(5 * len(SENSORS))
+            line.wait_stored(10 * len(SENSORS))
     finally:
         server.stop()
