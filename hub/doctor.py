@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 from aggregates.areafigures import state_lines
@@ -18,7 +19,7 @@ from aggregates.store import Store, StoreError
 from hub.datadir import RunningHub
 from hub.settings import Settings, shown, sources_of
 from ingest.address import Address
-from ingest.slots import lost_slots
+from ingest.slots import held_slots, lost_slots
 from streams.operators import notifier_seen, open_alerts, outbox
 
 NOTIFIER_SEEN = timedelta(minutes=10)
@@ -118,18 +119,27 @@ def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
     try:
         with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
             stored = positions(store)
-        now = log_state(topics(settings), stored)
+        now = log_state(topics(settings), settings.kafka_group, stored)
     except (StoreError, NoAnswer) as error:
         yield Finding("log", f"Kafka at {settings.kafka}: {error}", False)
         return
     yield Finding("log", f"Kafka at {settings.kafka}, {now.partitions} partitions, {now.waiting} records wait", True)
+    yield Finding("workers", str(now.workers) if now.workers else "none: what waits is not stored", now.workers > 0)
     for topic, partition in now.gone:
         found = "ends before what the database has of it: another Kafka, or one that lost its log"
         yield Finding(f"log {topic}/{partition}", found, False)
-    slots = settings.slots_dir or settings.data_dir / "slots"
-    lost = lost_slots(slots) if slots.is_dir() else []
-    text = f"a collector is gone and its queue is not: stadspuls collect --drain {lost[0]}" if lost else "none lost"
-    yield Finding("slots", text, not lost)
+    yield _slots(settings.slots_dir or settings.data_dir / "slots")
+
+
+def _slots(directory: Path) -> Finding:
+    """The collectors, by their slots; where these lie elsewhere nothing is known of them."""
+    if not directory.is_dir():
+        return Finding("collectors", f"not seen from here, their slots are not in {directory}")
+    running, lost = held_slots(directory), lost_slots(directory)
+    if lost:
+        text = f"{len(running)}; one is gone and its queue is not: stadspuls collect --drain {lost[0]}"
+        return Finding("collectors", text, False)
+    return Finding("collectors", f"{len(running)}, no slot lost", bool(running))
 
 
 def settings_table(settings: Settings) -> list[tuple[str, str, str]]:

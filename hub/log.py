@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from hub.servers import CannotStart
 from hub.settings import Settings
-from ingest.topics import NoAnswer, Topics, ends
+from ingest.topics import NoAnswer, Topics, ends, workers
 
 __all__ = ["LogState", "NoAnswer", "log_state", "topics"]
 
@@ -22,6 +22,7 @@ class LogState(NamedTuple):
     partitions: int
     waiting: int
     gone: list[Home]
+    workers: int
 
 
 def topics(settings: Settings) -> Topics:
@@ -34,9 +35,9 @@ def topics(settings: Settings) -> Topics:
     )  # fmt: skip
 
 
-def log_state(log_of: Topics, stored: Mapping[Home, int]) -> LogState:
-    """Compare the ends of the log with what is stored; raises `ingest.topics.NoAnswer`."""
+def log_state(log_of: Topics, group: str, stored: Mapping[Home, int]) -> LogState:
+    """Compare the ends of the log with what its workers have stored; raises `ingest.topics.NoAnswer`."""
     found = ends(log_of)
     waiting = sum(max(0, end - stored.get(home, 0)) for home, end in found.items())
     gone = [home for home, position in stored.items() if home[0] in log_of.names and position > found.get(home, 0)]
-    return LogState(len(found), waiting, sorted(gone))
+    return LogState(len(found), waiting, sorted(gone), workers(log_of, group))

@@ -98,6 +98,12 @@ def lost_slots(directory: Path) -> list[int]:
         return [n for n in _numbers(directory) if not _held(directory, n) and _said(directory, n)]
 
 
+def held_slots(directory: Path) -> list[int]:
+    """Give the slots of collectors that run."""
+    with _alone(directory):
+        return [n for n in _numbers(directory) if _held(directory, n)]
+
+
 def _path(directory: Path, number: int) -> Path:
     return directory / f"slot-{number}"
 

@@ -113,6 +113,22 @@ def ends(topics: Topics, seconds: float = 10.0) -> dict[tuple[str, int], int]:
     return _within(seconds, ask)
 
 
+def workers(topics: Topics, group: str, seconds: float = 10.0) -> int:
+    """Give how many workers the consumer group has; raises NoAnswer."""
+
+    async def ask() -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, **topics.access.arguments())
+        try:
+            await admin.start()
+            (answer,) = await admin.describe_consumer_groups([group])
+            ((_, _, _, _, _, members, *_),) = answer.groups
+            return len(members)
+        finally:
+            await admin.close()
+
+    return _within(seconds, ask)
+
+
 async def _partitions(topics: Topics) -> list[Any]:
     admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, **topics.access.arguments())
     try:

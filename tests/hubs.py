@@ -22,6 +22,7 @@ class Asked:
     """What a hub is asked over HTTP and by the command line, whoever runs it."""
 
     directory: Path
+    mqtt_port: int
     http_port: int
 
     def run(self, *words: str, code: int = 0) -> str:

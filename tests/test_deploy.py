@@ -127,11 +127,13 @@ class TestNetwork:
             assert SERVICES[name]["networks"] == ["back"]
 
     def test_collectors_share_their_slots(self) -> None:
-        """The slots of all collectors are in one named volume."""
+        """The slots of all collectors are in one named volume, and `doctor`, which is run in `rollup`, sees them."""
         (volume,) = SERVICES["collect"]["volumes"]
         name, place = volume.split(":")
         assert name in COMPOSE["volumes"]
-        assert SERVICES["collect"]["environment"]["STADSPULS_SLOTS_DIR"].startswith(place)
+        assert SERVICES["collect"]["environment"]["STADSPULS_SLOTS_DIR"] == f"{place}/slots"
+        assert volume in SERVICES["rollup"]["volumes"]
+        assert SERVICES["rollup"]["environment"]["STADSPULS_DATA_DIR"] == place
 
 
 class TestSecrets:

@@ -29,7 +29,7 @@ from streams.pipeline import FROZEN, Pipeline
 from streams.reconcile import reconcile
 from streams.rollup import roll_up
 from tests.databases import differences, fresh_database, tables
-from tests.hubs import UpHub, command
+from tests.hubs import Asked, UpHub, command
 from tests.lines import until
 from tests.receivers import Hook, transitions
 
@@ -67,21 +67,49 @@ def counts(minute: int, value: float) -> bytes:
     )
 
 
-class TestOneProgram:
-    """Started, stopped, killed, and in its own way."""
+class TestScenarios:
+    """What a user sees, whichever way it runs: `tests.test_distributed` runs the same through Kafka and Faust."""
 
-    def test_message_becomes_an_hourly_figure(self, hub: UpHub) -> None:
-        """Sixty messages of a minute become one valid hour, a redelivered one counts once."""
+    def test_message_becomes_an_hourly_figure(self, hub: Asked) -> None:
+        """Sixty messages of a minute become one valid hour, one sent again counts once, nonsense is a dead letter."""
         with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
             for minute in [*range(60), 59]:
                 sender.publish("stadspuls/stadspuls/bridge", counts(minute, minute))
+            sender.publish("stadspuls/stadspuls/bridge", b"nonsense")
             sender.flush(30)
         hub.settle()
         (hour,) = hub.query("bicycle_count", "2026-03-02", "2026-03-03", "1h", "--sensor=stadspuls/bridge")
         assert (hour["start"], hour["value"], hour["readings"]) == ("2026-03-02T08:00:00Z", sum(range(60)), 60)
         assert (hour["coverage"], hour["valid"], hour["unit"]) == (1.0, True, "1")
         assert hub.metric('stadspuls_readings_total{outcome="duplicate",source="stadspuls"}') == 1
-        assert "61 received = 60 stored + 1 duplicate" in hub.run("doctor")
+        accounts = "62 received = 60 stored + 1 duplicate + 0 corrected + 1 rejected"
+        assert accounts in hub.run("doctor")
+        assert "nonsense" in hub.run("dead-letters", "list")
+
+    def test_late_and_corrected(self, hub: Asked) -> None:
+        """An hour that was rolled up is made anew when one of its minutes comes late, and one with a newer version."""
+        with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
+            for said, value in (
+                ([counts(minute, 1) for minute in range(58)], 58),
+                ([counts(58, 5), counts(57, 3).replace(b"}", b',"version":7}')], 65),
+                ([counts(57, 1)], 65),
+            ):
+                for one in said:
+                    sender.publish("stadspuls/stadspuls/bridge", one)
+                sender.flush(30)
+                hub.settle()
+                (hour,) = hub.query("bicycle_count", "2026-03-02", "2026-03-03", "1h")
+                assert hour["value"] == value
+        assert "61 received = 59 stored + 1 duplicate + 1 corrected + 0 rejected" in hub.run("doctor")
+
+    def test_unknown_sensor_is_an_empty_answer(self, hub: Asked) -> None:
+        """Asking for what is not there is exit 0, an empty list, and a note on stderr."""
+        assert hub.query("no2", "2024-06-01", "2024-06-02", "1h", "--sensor=luchtmeetnet/none") == []
+        hub.run("query", "--quantity=nonsense", "--from=2024-06-01", "--to=2024-06-02", "--window=1h", code=2)
+
+
+class TestOneProgram:
+    """Started, stopped, killed, and in its own way."""
 
     def test_stops_cleanly_and_starts_again(self, hub: UpHub) -> None:
         """After Ctrl-C no process is left and the next start has everything."""
@@ -112,11 +140,6 @@ class TestOneProgram:
         assert second.returncode == 3
         assert str(hub.mqtt_port) in second.stderr
         assert not (other / "postgres" / "postmaster.pid").exists()
-
-    def test_unknown_sensor_is_an_empty_answer(self, hub: UpHub) -> None:
-        """Asking for what is not there is exit 0, an empty list, and a note on stderr."""
-        assert hub.query("no2", "2024-06-01", "2024-06-02", "1h", "--sensor=luchtmeetnet/none") == []
-        hub.run("query", "--quantity=nonsense", "--from=2024-06-01", "--to=2024-06-02", "--window=1h", code=2)
 
 
 class TestKilled:
@@ -165,7 +188,7 @@ class TestKilled:
 class TestRealInput:
     """The recorded minute of the whole country, and a month of air."""
 
-    def test_national_minute(self, hub: UpHub, shared_data: Path) -> None:
+    def test_national_minute(self, hub: Asked, shared_data: Path) -> None:
         """Every flow and speed of 19,587 sites is accounted for; Groningen's totals are those of the XML."""
         hub.publish([shared_data / "ndw" / "trafficspeed_20250815T2149Z.xml.gz"], "ndw")
         assert hub.metric('stadspuls_readings_total{outcome="stored",source="ndw"}') == 94_996 + 94_990
@@ -179,7 +202,7 @@ class TestRealInput:
         assert len(expected) > 100
         assert found == expected
 
-    def test_month_of_air(self, hub: UpHub, shared_data: Path) -> None:
+    def test_month_of_air(self, hub: Asked, shared_data: Path) -> None:
         """Hourly NO2 stands on its own hour, and the daily means are those of pandas over days at UTC+1."""
         files = sorted((shared_data / "air" / "luchtmeetnet").glob("2024_06_*.csv.gz"))
         hub.publish(files, "luchtmeetnet")
