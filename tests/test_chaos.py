@@ -5,7 +5,6 @@ import random
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -94,7 +93,6 @@ class TestRelay:
         port = free_port()
         with Relay(("127.0.0.1", port), ("127.0.0.1", echo)) as relay, connected(port) as old:
             relay.cut()
-            time.sleep(0.1)
             with connected(port) as new:
                 for client in (old, new):
                     client.sendall(b"hello")
@@ -114,7 +112,6 @@ class TestRelay:
                 assert received(old, 5) == b"hello"
                 relay.cut()
                 old.sendall(b"again")
-                time.sleep(0.1)
                 relay.mend(reset=True)
                 assert ended(old)
             with connected(port) as new:

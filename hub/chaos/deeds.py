@@ -6,6 +6,7 @@ started again by the supervisor (`hub.rig.chain.supervised`), as a service manag
 """
 
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -149,8 +150,12 @@ class Deeds:
             done.note = "the last one, it stays"
             return
         self._members(event.part).remove(service)
-        if code := service.stop(_LEAVES_WITHIN):
-            done.note = f"ended with {code}"
+        try:
+            if code := service.stop(_LEAVES_WITHIN):
+                done.note = f"ended with {code}"
+        except subprocess.TimeoutExpired:  # what a service manager does then; what it leaves behind is drained
+            service.kill()
+            done.note = f"killed, it did not leave within {_LEAVES_WITHIN:.0f} s"
 
     def _cut(self, event: Event, done: Done, service: Service | None) -> None:
         relay = self._relays[event.part]

@@ -37,7 +37,7 @@ from hub.settings import Settings
 from ingest.slots import lost_slots
 
 _AUTOSAVE = "autosave_interval 10"  # as deploy/mosquitto/mosquitto.conf
-_CONFIRMED_WITHIN = 60.0  # s
+_CONFIRMED_WITHIN = 180.0  # s
 _PROGRESS_WITHIN = 90.0  # s without a reading stored, after which no more are expected
 _SETTLED_WITHIN = 300.0
 

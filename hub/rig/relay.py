@@ -8,6 +8,7 @@ connection, as a network does that drops packets; nobody is told. Mended, it goe
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,6 @@ class Relay:
     """Listens at one place and passes on to another while its `with` block runs."""
 
     def __init__(self, listen: Place, target: Place) -> None:
-        self.cuts = 0
         self._listen, self._target = listen, target
         self._loop = asyncio.new_event_loop()
         self._whole = asyncio.Event()
@@ -41,14 +41,20 @@ class Relay:
 
     def cut(self) -> None:
         """Hold everything back from now on."""
-        self.cuts += 1
-        self._loop.call_soon_threadsafe(self._whole.clear)
+        self._now(self._whole.clear)
 
     def mend(self, *, reset: bool = False) -> None:
         """Go on, or end the connections that hung, as a firewall does that has forgotten them."""
         if reset:
-            self._loop.call_soon_threadsafe(self._reset)
-        self._loop.call_soon_threadsafe(self._whole.set)
+            self._now(self._reset)
+        self._now(self._whole.set)
+
+    def _now(self, change: Callable[[], object]) -> None:
+        """Change something in the thread, and return when it is so."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(change)
+        self._loop.call_soon_threadsafe(done.set)
+        done.wait()
 
     # In the thread.
 
