@@ -19,7 +19,6 @@ from ingest.readings import SensorFact
 from ingest.sources import SOURCES, source_of_sensor
 from streams.quality import Limits
 
-MANY = 500  # series that are learnt at once
 _KEY = ("sensor_id", "quantity", "channel", "period")
 Kind = tuple[str, str, int]
 
@@ -132,8 +131,7 @@ def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
     wanted = {name: readings.column(name).to_pylist() for name in _KEY}
     if not len(readings):
         return np.empty(0, SERIES)
-    if len(readings) > MANY:
-        tx.rows("learn_many")
+    tx.rows("by_index")
     found = tx.rows("find_series", **wanted)
     if len(found) < len(readings):
         sensors = list(dict.fromkeys(wanted["sensor_id"]))
