@@ -6,11 +6,13 @@ there when it is whole, so that a reader never sees half of one. Sources and lic
 every Parquet file; `aggregates.export` writes the areas themselves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -88,8 +90,9 @@ def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
 def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Wanted) -> Iterator[Written]:
     ((at, closed),) = store.rows("export_clock")
     changed = scope.parts(_changed(store, scope, EVER[0] if wanted.anew else journal.since(scope.name), wanted))
-    for part in sorted(changed) if wanted.anew else journal.missing(changed):
-        yield _written(store, out, part, wanted, closed)
+    parts = sorted(changed) if wanted.anew else journal.missing(changed)
+    for part, written in zip(parts, _side_by_side(store, out, parts, wanted, closed), strict=True):
+        yield written
         journal.note(part, at)
     if wanted.whole:
         journal.finish(scope.name, at)
@@ -125,9 +128,33 @@ def _content(store: Store, part: Part, closed: datetime) -> Iterator[pa.Table]:
     return tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
 
 
-def _written(store: Store, out: Path, part: Part, wanted: Wanted, closed: datetime) -> Written:
-    """Write one file beside its place and move it there; readings that were dropped since stay in the export."""
-    path, draft = out / part.folder / f"part.{FORMS[wanted.form]}", out / ".part.tmp"
+def _side_by_side(
+    store: Store, out: Path, parts: Sequence[Part], wanted: Wanted, closed: datetime
+) -> Iterator[Written]:
+    """Write two files at once, each from a connection of its own, and give them in order."""
+    with closing(store.another()) as other, ThreadPoolExecutor(2) as pool:
+        free: SimpleQueue[tuple[Store, Path]] = SimpleQueue()
+        free.put((store, out / ".part.tmp"))
+        free.put((other, out / ".part2.tmp"))
+
+        def write(part: Part) -> Written:
+            mine, draft = free.get()
+            try:
+                return _written(mine, out, part, wanted, closed, draft)
+            finally:
+                free.put((mine, draft))
+
+        coming = [pool.submit(write, part) for part in parts]
+        try:
+            for one in coming:
+                yield one.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _written(store: Store, out: Path, part: Part, wanted: Wanted, closed: datetime, draft: Path) -> Written:
+    """Write one file as `draft` and move it to its place; readings that were dropped since stay in the export."""
+    path = out / part.folder / f"part.{FORMS[wanted.form]}"
     rows = 0
     vintage = part.scope.vintage
     of_areas = origins(store, vintage, part.quantity) if vintage else []

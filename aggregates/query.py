@@ -116,7 +116,7 @@ def latest(store: Store, question: Question) -> pa.Table:
     A sensor without any has no row. Let the range end a window before now for windows that are over. Columns and errors
     as of `tables`; of an area, what stands in it now.
     """
-    asked = {"first": question.first, "last": question.last, "channels": question.channels}
+    asked: dict[str, Any] = {"first": question.first, "last": question.last, "channels": question.channels}
     with store.transaction(snapshot=True) as tx:
         lines, area = _lines(tx, question)
         newest = tx.numbers("newest", NEWEST, _tables(question), series=lines.series.tolist(), **asked)

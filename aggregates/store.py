@@ -86,6 +86,10 @@ class Store:
         self._role = role
         self._connection: psycopg.Connection[Any] | None = None
 
+    def another(self) -> "Store":
+        """Give a connection to the same database with the same rights, to be closed by itself."""
+        return Store(self.conninfo, application=self._application, patience=self._patience, role=self._role)
+
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Iterator["Transaction"]:
         """
@@ -151,20 +155,20 @@ class Transaction:
         return [column.name for column in cursor.description or ()], cursor.fetchall()
 
     def numbers(
-        self, statement: str, layout: np.dtype[Any], of: Mapping[str, str], **parameters: object
+        self, statement: str, layout: np.dtype[Any], of: Mapping[str, str], *, by: str = "", **parameters: object
     ) -> NDArray[Any]:
         """
         Run a statement whose columns are those of `layout`, none of them ever null, and give its rows.
 
-        One column is `start`; stamps are microseconds since 1970. `of` names the tables and views for which `<name>`
-        stands in the statement. The database packs a month of rows into one value: neither side handles single rows,
-        and no Python object is made of any number.
+        Stamps are microseconds since 1970. `of` names the tables and views for which `<name>` stands in the statement.
+        The database packs all rows into one value, or with `by` those of each: neither side handles single rows, and no
+        Python object is made of any number.
         """
         text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
-        packed = _statement("packed").replace("<statement>", text)
+        packed = f"{_statement('packed').replace('<statement>', text)} {by and f'GROUP BY {by}'}"
         # Not prepared: as in `frame`.
         cursor = self._connection.execute(packed, parameters, binary=True, prepare=False)
-        return unpacked(b"".join(data for (data,) in cursor), layout)
+        return unpacked(b"".join(data for (data,) in cursor if data), layout)
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
         """Run a statement as `frame` does, and give its rows `size` at a time; the database keeps the others."""

@@ -1,2 +1,2 @@
--- The rows of a statement, packed; by months, for a value has at most 1 GB.
-SELECT string_agg(record_send(v), ''::bytea) FROM (<statement>) v GROUP BY date_bin('28 days', v.start, 'epoch')
+-- The rows of a statement, packed. A value has at most 1 GB: what may have more is packed by months, which costs a sort.
+SELECT string_agg(record_send(v), ''::bytea) FROM (<statement>) v
