@@ -20,7 +20,7 @@ from streams.alerts import COLUMNS, Episode, Transition, Window, message
 from streams.rulebook import Rule, RuleBook
 
 VIEWS = {"5m": "sensor_5m", "1h": "sensor_1h", "1d": "sensor_1d"}
-AREA_VIEWS = {"1h": "area_1h", "1d": "area_1d"}
+AREA_VIEWS = {"1h": "area_hour", "1d": "area_day"}
 MOST_SPARSE = 4  # a rectangle of sensors and starts that is emptier than this is asked for piece by piece
 MOST_EXACT = 200  # windows that are asked for one by one
 WITHDRAWN = "withdrawn: what came in later says that it never was"

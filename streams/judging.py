@@ -38,7 +38,7 @@ from streams.alertstore import (
 )
 from streams.baseline import Usual, needed, usual
 from streams.days import Days
-from streams.rulebook import Rule, RuleBook
+from streams.rulebook import SECONDS, Rule, RuleBook
 from streams.settling import already_said, by_subject, lookback, only_new, task_of
 from streams.windows import WINDOW_US
 
@@ -94,13 +94,11 @@ class Judge:
         return self._judge(tx, rules, level, windows.span(), now, until or now)
 
     def every(self, tx: Transaction, level: str, first: datetime, last: datetime, now: datetime) -> int:
-        """Judge the windows of all sensors that ended in `(first, last]`."""
-        rules = self._rules(level, "sensor")
-        if not rules:
-            return 0
-        longest = 25 * 3600 if level == "1d" else rules[0].length
+        """Judge the windows of all sensors and areas that ended in `(first, last]`."""
+        longest = 25 * 3600 if level == "1d" else SECONDS[level]
         span = Span(microseconds(first) - longest * 1_000_000, microseconds(last))
-        return self._judge(tx, rules, level, span, now, last, first)
+        books = [rules for per in ("sensor", "area") if (rules := self._rules(level, per))]
+        return sum(self._judge(tx, rules, level, span, now, last, first) for rules in books)
 
     def areas(self, tx: Transaction, level: str, quantity: str, first: datetime, last: datetime, now: datetime) -> int:
         """Judge the windows of areas of a quantity whose start lies in `[first, last]`."""
@@ -216,7 +214,7 @@ class Judge:
         return dict(self.see(tx, rule, of_rule(rule, windows[windows["end"] <= last])).by_subject())
 
     def stale(self, tx: Transaction, now: datetime) -> int:
-        """Say of open alerts that nothing can be judged any more, and clear them in the end."""
+        """Say of open alerts that nothing can be judged any more, and clear them in the end; at once without a rule."""
         until = microseconds(now)
         rules = {rule.name: rule for rule in self.book.rules}
         limits = [(name, rule.times["patience"], rule.times["forget"]) for name, rule in rules.items()]
@@ -231,7 +229,9 @@ class Judge:
         subjects: dict[str, list[str]] = {}
         for rule, subject in found:
             subjects.setdefault(rule, []).append(subject)
-        return sum(self._settle(tx, rules[name], some, until, until, now, now) for name, some in subjects.items())
+        ((gone,),) = tx.rows("alert_orphaned", rules=list(rules), now=now)
+        known = [(rules[name], some) for name, some in subjects.items() if name in rules]
+        return int(gone) + sum(self._settle(tx, rule, some, until, until, now, now) for rule, some in known)
 
 
 def quantities_of(rules: Sequence[Rule]) -> frozenset[str]:

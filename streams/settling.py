@@ -7,7 +7,7 @@ Makes the store's alerts equal to the episodes of the windows around a change, a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,17 +83,11 @@ def _overlap(kept: Kept, episode: Episode) -> bool:
 
 
 def _change(rule: Rule, kept: Kept | None, episode: Episode, now: int) -> Change:
-    """Say what an alert becomes; one that was over when it was found is late, until it is open again."""
-    over = episode.until is not None and episode.until < now - rule.times["late_after"]
-    late = over if kept is None else kept.late and episode.until is not None
-    said = list(episode.transitions)
-    if kept is not None and kept.state != episode.state and not any(one.kind == episode.state for one in said):
-        kind = "raised" if kept.state == "cleared" else "updated" if episode.state == "raised" else episode.state
-        said.append(
-            Transition(rule.name, episode.subject, kind, episode.judged, episode.value, episode.threshold,
-                       episode.coverage, ())
-        )  # fmt: skip
-    return Change(rule, kept, episode, said, late)
+    """Say what an alert becomes; one whose windows were past when it was found is late, until fresh ones keep it up."""
+    last = episode.sure if episode.until is None else episode.until
+    past = last < now - rule.times["late_after"]
+    late = past if kept is None else kept.late and (past or episode.until is not None)
+    return Change(rule, kept, episode, episode.transitions, late)
 
 
 def fold_on(rule: Rule, subject: str, kept: Kept | None, since: int, value: float, now: int) -> Iterator[Change]:
@@ -111,12 +105,33 @@ def already_said(tx: Transaction, changes: Sequence[Change]) -> set[tuple[int, s
 
 
 def only_new(change: Change, said: set[tuple[int, str, int]]) -> Change:
-    """Leave out what was said before."""
+    """Leave out what was said before, and say how the alert stands where nothing that is left does."""
     if change.kept is None:
         return change
     alert = change.kept.alert
-    fresh = [one for one in change.said if (alert, one.kind, one.about) not in said]
-    return Change(change.rule, change.kept, change.episode, fresh, change.late)
+    fresh = [one for one in change.said if not {(alert, one.kind, one.about), (alert, "raised", one.about)} & said]
+    if change.episode is not None:
+        fresh = _standing(change, change.kept, change.episode, fresh)
+    return replace(change, said=fresh)
+
+
+def _standing(change: Change, kept: Kept, episode: Episode, said: list[Transition]) -> list[Transition]:
+    """Say what an alert has become; one that was over, or that nobody was told of because it was late, begins anew."""
+    unheard = kept.late and not change.late and change.rule.late == "quiet"
+    begins = episode.state == "raised" and (unheard or kept.state == "cleared")
+    kind = "raised" if begins else "updated" if episode.state == "raised" else episode.state
+    same = ("raised", "updated") if episode.state == "raised" else (kind,)
+    news = next((one for one in said if one.kind in same), None)
+    if news is None and (begins or kept.state != episode.state):
+        known = [one for one in change.said if one.kind == kind]
+        return [*said, known[-1] if known else _now(episode, kind)]
+    return [replace(one, kind="raised") if begins and one is news else one for one in said]
+
+
+def _now(episode: Episode, kind: str) -> Transition:
+    return Transition(
+        episode.rule.name, episode.subject, kind, episode.judged, episode.value, episode.threshold, episode.coverage, ()
+    )
 
 
 def lookback(rule: Rule) -> int:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aggregates.areastore import roll_areas
 from aggregates.store import Store
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
@@ -30,6 +31,7 @@ from streams.rulebook import RuleBook, load_rules
 from streams.ticking import Ticker
 from tests.alerting import replay
 from tests.databases import ZONE, fresh_database, truncate
+from tests.test_areas import PLACES, load_cases, place
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -168,6 +170,173 @@ def test_late_data_withdraw_and_raise_in_retrospect(database: str, store: Store,
     assert [kind for kind, channel in asked(database, SENT) if channel == "mail"] == ["raised", "cleared"]
 
 
+def with_rules(folder: Path, text: str) -> Judge:
+    """Some rules at work, and no others."""
+    (folder / "own.toml").write_text(text)
+    return Judge(load_rules((folder,), shipped=Path("/nowhere")), load_days(ZONE))
+
+
+def hour_by_hour(store: Store, judge: Judge, values: Sequence[float | None], first: datetime) -> None:
+    """Deliver hours one by one as they end, while the clock ticks."""
+    for at, value in enumerate(values):
+        now = first + at * HOUR + timedelta(hours=1, minutes=2)
+        deliver(store, judge, hours([value], first + at * HOUR), now)
+        roll_up(store, now, judge=judge)
+        Ticker(judge, ZONE).tick(store, now)
+
+
+def told(*kinds: str) -> list[tuple[str, str]]:
+    """What the outbox has for the two channels, in order."""
+    return [(kind, to) for kind in kinds for to in ("mail", "page")]
+
+
+@pytest.mark.parametrize("late", ["quiet", "tell"])
+def test_an_old_hour_alone_is_late_until_fresh_ones_join(
+    database: str, store: Store, tmp_path: Path, late: str
+) -> None:
+    """
+    An hour of thirty hours ago is marked as late, and told only by a rule that tells; one that is high now is told.
+
+    A correction of the old one says nothing anew.
+    """
+    judge = with_rules(tmp_path, RULES.replace('level = "1h"', f'level = "1h"\nlate = "{late}"'))
+    now, quiet = START + 30 * HOUR, late == "quiet"
+    deliver(store, judge, hours([150]), now)
+    roll_up(store, now, judge=judge)
+    Ticker(judge, ZONE).tick(store, now)
+    assert asked(database, "SELECT late, state FROM alert") == [(True, "cannot_judge")]
+    old = [("hour", "raised", START + HOUR, True), ("hour", "cannot_judge", START + 7 * HOUR, True)]
+    assert asked(database, SAID) == old
+    assert asked(database, SENT) == ([] if quiet else told("raised", "cannot_judge"))
+    hour_by_hour(store, judge, [130], now)
+    assert asked(database, "SELECT late, state, raised_at FROM alert") == [(False, "raised", now + 62 * MINUTE)]
+    deliver(store, judge, [reading._replace(version=9) for reading in hours([140])], now + 90 * MINUTE)
+    roll_up(store, now + 90 * MINUTE, judge=judge)
+    hour_by_hour(store, judge, [60], now + HOUR)
+    fresh = [("hour", "raised" if quiet else "updated", now + HOUR, False), ("hour", "cleared", now + 2 * HOUR, False)]
+    assert asked(database, SAID) == old + fresh
+    assert asked(database, SENT) == told("raised", *([] if quiet else ["cannot_judge"]), "cleared")
+
+
+def test_a_late_alert_that_ends_now_tells_nobody(database: str, store: Store, judge: Judge) -> None:
+    """An old hour alone, and then one that is calm: the alert was never news, and stays late."""
+    deliver(store, judge, hours([150]), START + 30 * HOUR)
+    roll_up(store, START + 30 * HOUR, judge=judge)
+    hour_by_hour(store, judge, [60], START + 30 * HOUR)
+    assert asked(database, "SELECT late, state FROM alert") == [(True, "cleared")]
+    assert asked(database, SENT) == []
+
+
+def test_an_alert_that_late_data_open_again_is_told_again(database: str, store: Store, judge: Judge) -> None:
+    """The hour that cleared it is corrected upwards: raised again, with its windows, and cleared by the next one."""
+    hour_by_hour(store, judge, [120, 60], START)
+    corrected = [reading._replace(version=9, value=110.0) for reading in hours([60], START + HOUR)]
+    deliver(store, judge, corrected, START + 150 * MINUTE)
+    roll_up(store, START + 150 * MINUTE, judge=judge)
+    assert asked(database, "SELECT state, until FROM alert") == [("raised", None)]
+    hour_by_hour(store, judge, [60], START + 2 * HOUR)
+    kinds = ["raised", "cleared", "raised", "cleared"]
+    assert [row[1] for row in asked(database, SAID)] == kinds
+    assert asked(database, SENT) == told(*kinds)
+    assert asked(database, "SELECT count(*) FROM alert_transition WHERE windows = '[]'") == [(0,)]
+
+
+def test_what_can_be_judged_again_is_updated_once(database: str, store: Store, judge: Judge) -> None:
+    """Eight hours of nothing: it cannot be judged; then one high hour is one update."""
+    hour_by_hour(store, judge, [120, *[None] * 8, 130], START)
+    assert [row[1] for row in asked(database, SAID)] == ["raised", "cannot_judge", "updated"]
+
+
+WORSE = """
+[[rule]]
+name = "hour"
+title = "Much NO2 in an hour"
+quantity = "no2"
+level = "1h"
+raise = 100
+worse = 1.5
+notify = ["raised", "updated", "cleared"]
+channels = ["mail"]
+"""
+
+
+def test_worse_is_an_update(database: str, store: Store, tmp_path: Path) -> None:
+    """Each time the value has grown by the factor since it was last told, and not before."""
+    hour_by_hour(store, with_rules(tmp_path, WORSE), [110, 160, 170, 230, 250, 390, 60], START)
+    kinds, ends = ["raised", "updated", "updated", "cleared"], (1, 3, 6, 7)
+    assert asked(database, SAID) == [
+        ("hour", kind, START + end * HOUR, False) for kind, end in zip(kinds, ends, strict=True)
+    ]
+    assert asked(database, SENT) == [(kind, "mail") for kind in kinds]
+
+
+def test_an_alert_of_a_removed_rule_is_cleared_once(database: str, store: Store, judge: Judge, tmp_path: Path) -> None:
+    """A rule that was renamed takes its open alerts along, with a reason, to whoever was told; others stay open."""
+    now = START + 62 * MINUTE
+    deliver(store, judge, [*hours([150]), *speeds([15, 10], START + 50 * MINUTE)], now)
+    roll_up(store, now, judge=judge)
+    renamed = with_rules(tmp_path, RULES.replace('name = "hour"', 'name = "other"'))
+    for later in (1, 2, 3):
+        Ticker(renamed, ZONE).tick(store, now + later * MINUTE)
+    assert asked(database, "SELECT rule, state, until FROM alert ORDER BY 1") == [
+        ("hour", "cleared", now + MINUTE), ("jam", "raised", None),
+    ]  # fmt: skip
+    assert asked(database, "SELECT text, text_nl FROM alert_transition WHERE kind = 'cleared'") == [
+        ("its rule was removed or renamed: nothing judges this any more",
+         "de regel is weggehaald of hernoemd: dit wordt niet meer beoordeeld"),
+    ]  # fmt: skip
+    assert [one for one in asked(database, SENT) if one[0] == "cleared"] == told("cleared")
+
+
+AREA = """
+[defaults]
+quantity = "no2"
+per = "area"
+areas = ["WK990100"]
+raise = 100
+
+[[rule]]
+name = "hour"
+title = "Much NO2 in an hour"
+level = "1h"
+windows = 2
+
+[[rule]]
+name = "day"
+title = "Much NO2 in a day"
+level = "1d"
+"""
+
+
+def test_areas_are_judged_by_their_own_figure(database: str, store: Store, tmp_path: Path) -> None:
+    """The mean of two stations counts, in the area named alone; a day is judged though its last hours are missing."""
+    judge = with_rules(tmp_path, AREA)
+    load_cases(store)
+    place(store, a=PLACES["a"], b=PLACES["b"])
+    night = datetime(2024, 3, 3, 23, tzinfo=UTC)  # midnight in UTC+1
+    pairs = [(150.0, 40.0), (150.0, 60.0), (90.0, 120.0), (60.0, 60.0), *((200.0 + at, 190.0 + at) for at in range(18))]
+    for first, last in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 22)):
+        now = night + last * HOUR + 2 * MINUTE
+        for which, name in enumerate("ab"):
+            values = [pair[which] for pair in pairs[first:last]]
+            deliver(store, judge, hours(values, night + first * HOUR, f"stadspuls/{name}"), now)
+        turn(store, judge, now)
+    turn(store, judge, night + timedelta(hours=24, minutes=5))
+    found = asked(database, "SELECT rule, subject, state, since, until FROM alert ORDER BY rule DESC, since")
+    assert found == [
+        ("hour", "WK990100", "cleared", night + HOUR, night + 4 * HOUR),
+        ("hour", "WK990100", "raised", night + 4 * HOUR, None),
+        ("day", "WK990100", "raised", night, None),
+    ]
+
+
+def turn(store: Store, judge: Judge, now: datetime) -> None:
+    """Do what the upkeep does about windows and alerts."""
+    roll_up(store, now, judge=judge)
+    roll_areas(store, None, lambda tx, level, quantity, first, last: judge.areas(tx, level, quantity, first, last, now))
+    Ticker(judge, ZONE).tick(store, now)
+
+
 def test_a_window_that_is_not_valid_is_not_judged(database: str, store: Store, judge: Judge) -> None:
     """Half an hour of high values raises nothing; an open alert that nothing can be said of says so, and is cleared."""
     half = [Reading("stadspuls/c", "", "no2", 60, START + at * MINUTE, 500.0) for at in range(30)]
@@ -240,8 +409,7 @@ kinds = ["counter"]
 
 def test_areas_kinds_and_dates_narrow_every_kind_of_rule(database: str, store: Store, tmp_path: Path) -> None:
     """Sensors elsewhere, of another kind or before its day are not a rule's: by windows, by the clock, in a replay."""
-    (tmp_path / "own.toml").write_text(NARROW)
-    judge = Judge(load_rules((tmp_path,), shipped=Path("/nowhere")), load_days(ZONE))
+    judge = with_rules(tmp_path, NARROW)
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO area (vintage, code, level, name, municipality)"
                            " VALUES (2024, 'GM0014', 'gemeente', 'Stad', 'GM0014')")  # fmt: skip

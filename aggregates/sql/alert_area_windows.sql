@@ -1,4 +1,4 @@
--- Windows of areas of the newest vintage that rules look at. <view> is area_*.
+-- Windows of areas of the newest vintage that rules look at. <view> is area_hour or area_day.
 SELECT quantity, code, (extract(epoch FROM start) * 1000000)::bigint, (extract(epoch FROM "end") * 1000000)::bigint,
        value, coverage, valid, revision, readings, flagged, failed, 0::bigint
 FROM <view>
