@@ -73,10 +73,14 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """When the daily summary is due, local time."""
         return None if self.digest is None else time.fromisoformat(self.digest)
 
+    def minds(self, rule: str, severity: str) -> bool:
+        """Tell whether alerts of a rule concern it."""
+        heavy = SEVERITIES.index(severity) >= SEVERITIES.index(self.severity)
+        return heavy and any(fnmatchcase(rule, pattern) for pattern in self.rules)
+
     def takes(self, rule: str, severity: str, kind: str) -> bool:
         """Tell whether it is told of such a transition."""
-        heavy = SEVERITIES.index(severity) >= SEVERITIES.index(self.severity)
-        return heavy and kind in self.kinds and any(fnmatchcase(rule, pattern) for pattern in self.rules)
+        return kind in self.kinds and self.minds(rule, severity)
 
 
 class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

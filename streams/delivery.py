@@ -30,6 +30,7 @@ SETTLE = timedelta(seconds=1)  # what is not critical waits for its like
 GATHER = timedelta(minutes=1)  # in a storm
 CALM = timedelta(minutes=10)  # what a storm is measured over
 MOST = 1_000  # transitions in a message
+COUNTED = ("raised", "cleared", "late_found", "silenced", "lost")  # in a summary, as digest_counts.sql has them
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 600.0  # s
 
 log = structlog.get_logger(__name__)
@@ -158,13 +159,16 @@ class Delivery:
         return True
 
     def _digest(self, store: Store, now: datetime) -> Message:
-        names = ("raised", "cleared", "late_found", "silenced", "lost")
-        (counts,) = store.rows("digest_counts", since=now - timedelta(days=1), channel=self._name)
+        """Sum up the alerts that concern the channel."""
+        found = store.rows("digest_counts", since=now - timedelta(days=1), channel=self._name)
+        mine = [counts for rule, severity, *counts in found if self._channel.minds(rule, severity)]
         standing = [
             Standing(one["rule"], one["title"], one["name"] or one["subject"], one["state"], one["severity"],
                      one["since"], one["acknowledged_by"])
-            for one in alerts(store, now, self._voice.zone, limit=MOST)
+            for one in alerts(store, now, self._voice.zone, limit=None)
+            if self._channel.minds(one["rule"], one["severity"])
         ]  # fmt: skip
         day = now.astimezone(self._voice.zone).date()
         key = f"stadspuls-digest-{self._name}-{day}"
-        return digest_of(standing, dict(zip(names, counts, strict=True)), key, self._voice)
+        counts = {name: sum(row[at] for row in mine) for at, name in enumerate(COUNTED)}
+        return digest_of(standing, counts, key, self._voice)

@@ -26,10 +26,10 @@ Row = dict[str, Any]
 
 def alerts(
     store: Store, now: datetime, zone: ZoneInfo, *, everything: bool = False, rule: str | None = None,
-    subject: str | None = None, limit: int = 100, before: int | None = None,
+    subject: str | None = None, limit: int | None = 100,
 ) -> list[Row]:  # fmt: skip
     """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS`."""
-    rows = store.rows("alerts_listed", everything=everything, rule=rule, subject=subject, limit=limit, before=before)
+    rows = store.rows("alerts_listed", everything=everything, rule=rule, subject=subject, limit=limit)
     found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     hushed = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
     return [{**row, "state": state_of(row["state"], quiet)} for row, quiet in zip(found, hushed, strict=True)]

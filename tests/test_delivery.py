@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import sys
 import time
@@ -380,6 +381,24 @@ class TestPeople:
         assert "1 alerts were raised" in digest[0].body
         at.turn(NOON + 25 * HOUR)
         assert len(at.doors["a"].messages) == 3
+
+    def test_summary_is_of_what_the_channel_takes(self, desk: Callable[..., Desk]) -> None:
+        """Alerts below its severity, or of other rules, are neither listed nor counted."""
+        at = desk(
+            heavy=mail(digest="14:30", severity="critical"), dust=mail(digest="14:30", rules=("pm*",)),
+            all=mail(digest="14:30"), none=mail(digest="14:30", rules=("x",)),
+        )  # fmt: skip
+        raised(at.url, "ndw/a", severity="critical")
+        raised(at.url, "ndw/b", name="pm10-day", severity="info")
+        raised(at.url, "ndw/c", severity="info", late=True)
+        cleared(at.url, raised(at.url, "ndw/d", name="pm25-day"), NOON + MINUTE)
+        at.turn(NOON + HOUR)
+        listed = {name: re.findall(r"ndw/\w", door.messages[-1].body) for name, door in at.doors.items()}
+        assert listed == {"heavy": ["ndw/a"], "dust": ["ndw/b"], "all": ["ndw/c", "ndw/b", "ndw/a"], "none": []}
+        counted = {name: door.messages[-1].body.split("\n")[0] for name, door in at.doors.items()}
+        said = "In the last 24 hours {} alerts were raised and {} cleared."
+        numbers = {"heavy": (1, 0), "dust": (2, 1), "all": (3, 1), "none": (0, 0)}
+        assert counted == {name: said.format(*some) for name, some in numbers.items()}
 
 
 class TestRealServers:

@@ -9,5 +9,5 @@ LEFT JOIN alert_rule r USING (rule)
 LEFT JOIN sensor n ON n.sensor_id = a.subject
 LEFT JOIN LATERAL (SELECT name FROM area WHERE code = a.subject ORDER BY vintage DESC LIMIT 1) own ON true
 WHERE (%(everything)s OR a.cleared_at IS NULL) AND (%(rule)s::text IS NULL OR a.rule = %(rule)s)
-    AND (%(subject)s::text IS NULL OR a.subject = %(subject)s) AND (%(before)s::bigint IS NULL OR a.alert < %(before)s)
-ORDER BY a.alert DESC LIMIT %(limit)s
+    AND (%(subject)s::text IS NULL OR a.subject = %(subject)s)
+ORDER BY a.alert DESC LIMIT %(limit)s::bigint
