@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from aggregates.areafigures import state_lines
 from aggregates.health import balances, positions, state
@@ -20,9 +21,11 @@ from hub.datadir import RunningHub
 from hub.settings import Settings, shown, sources_of
 from ingest.address import Address
 from ingest.slots import held_slots, lost_slots
+from streams.days import BadCalendar, school_until
 from streams.operators import notifier_seen, open_alerts, outbox
 
 NOTIFIER_SEEN = timedelta(minutes=10)
+CALENDAR_ENDS = timedelta(days=30)  # from so long before its end on a calendar is worth a word
 LAG = 600.0  # s that a closed hour may wait for the roll-up
 
 
@@ -40,6 +43,7 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     yield Finding("data directory", str(settings.data_dir))
     alive = running is not None and running.alive
     yield Finding("hub", f"running, {running.http}" if alive and running else "not running here", alive or None)
+    yield from _calendar(settings)
     database = settings.database or (running.database if running else None)
     if database is None:
         yield Finding("database", "none named and no hub running", False)
@@ -48,6 +52,18 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     yield from _broker(settings, running)
     if settings.kafka:
         yield from _log(settings, database)
+
+
+def _calendar(settings: Settings) -> Iterator[Finding]:
+    """Say when the calendar soon knows no school holidays any more: in them traffic would then seem unusual."""
+    try:
+        last = school_until(settings.calendars)
+    except BadCalendar as error:
+        yield Finding("calendar", str(error), False)
+        return
+    if last is not None and last < datetime.now(ZoneInfo(settings.timezone)).date() + CALENDAR_ENDS:
+        where = "" if settings.calendars else ", in a copy of the shipped file that the setting calendars names"
+        yield Finding("calendar", f"knows no school holidays after {last}: add those to come{where}")
 
 
 def _database(conninfo: str) -> Iterator[Finding]:

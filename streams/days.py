@@ -114,6 +114,15 @@ def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years:
     )  # fmt: skip
 
 
+def school_until(files: Sequence[Path] = ()) -> date | None:
+    """
+    Give the last day of school holidays that the calendar knows of; None where it knows none at all.
+
+    Raises BadCalendar as `load_days` does.
+    """
+    return max((one.last for path in files or (SHIPPED,) for one in _read(path).school), default=None)
+
+
 def _read(path: Path) -> Calendar:
     try:
         calendar = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Calendar)

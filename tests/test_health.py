@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import ANY
 
 import psycopg
 import pytest
@@ -84,9 +85,9 @@ def _logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def findings(database: str, broker: str, directory: Path) -> dict[str, Finding]:
+def findings(database: str, broker: str, directory: Path, **more: object) -> dict[str, Finding]:
     """Give the findings of `doctor` by what they are about."""
-    settings = load({"database": database, "broker": broker, "data_dir": str(directory)}, directory)
+    settings = load({"database": database, "broker": broker, "data_dir": str(directory), **more}, directory)
     return {finding.what: finding for finding in examine(settings, None)}
 
 
@@ -98,6 +99,7 @@ def doctor(database: str, broker: str, directory: Path) -> tuple[int, str]:
 
 
 NOBODY = "mqtt://127.0.0.1:1"
+AWAY = "postgresql://127.0.0.1:1/x?connect_timeout=2"
 
 
 class TestDoctor:
@@ -131,13 +133,30 @@ class TestDoctor:
 
     def test_nobody_answers(self, tmp_path: Path) -> None:
         """A database and a broker that are away are findings, not a traceback."""
-        found = findings("postgresql://127.0.0.1:1/x?connect_timeout=2", NOBODY, tmp_path)
+        found = findings(AWAY, NOBODY, tmp_path)
         assert (found["database"].good, found["broker"].good) == (False, False)
-        assert doctor("postgresql://127.0.0.1:1/x?connect_timeout=2", NOBODY, tmp_path)[0] == 1
+        assert doctor(AWAY, NOBODY, tmp_path)[0] == 1
 
     def test_empty_database(self, postgres: str, tmp_path: Path) -> None:
         """A database that was never migrated is a finding too."""
         assert findings(postgres, NOBODY, tmp_path)["database"].good is False
+
+    def test_calendar_that_ends(self, tmp_path: Path) -> None:
+        """School holidays that end within 30 days are a note with what to do; a calendar that cannot be read is bad."""
+        today = datetime.now(UTC).date()
+        soon, later, none = (tmp_path / f"{name}.toml" for name in ("soon", "later", "none"))
+        for path, days in ((soon, 25), (later, 35)):
+            last = today + timedelta(days=days)
+            path.write_text(f'school = [{{ name = "x", first = 2020-01-01, last = {last} }}]')
+        none.write_text("working = []")
+
+        def said(*calendars: Path) -> Finding | None:
+            return findings(AWAY, NOBODY, tmp_path, calendars=calendars).get("calendar")
+
+        text = f"knows no school holidays after {today + timedelta(days=25)}: add those to come"
+        assert said(soon, none) == Finding("calendar", text)
+        assert (said(soon, later), said(none)) == (None, None)
+        assert said(tmp_path / "nowhere.toml") == Finding("calendar", ANY, False)
 
     def test_passwords_are_masked(self, tmp_path: Path) -> None:
         """Neither the settings nor the findings show a password."""
