@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 
 from aggregates.catalogue import import_sensors
 from aggregates.store import Store
+from ingest.airindex import INDICES, index_of_hour
 from ingest.batch import Batch, columns
 from ingest.catalogue import Entry
 from ingest.readings import Reading, SensorFact
@@ -302,3 +304,50 @@ class TestSensorFigure:
         assert [(row["quantity"], row["value"]) for row in city.rows("sensor_1h")] == [
             ("vehicle_count", 10), ("vehicle_speed", 50),
         ]  # fmt: skip
+
+
+def hours_of_air() -> Iterator[dict[str, float]]:
+    """Give the means of an hour: every bound and just above it alone; all substances in one band, less one, one odd."""
+    for index in INDICES.values():
+        for quantity, bounds in index.bounds.items():
+            yield from ({quantity: value} for bound in bounds for value in (bound, np.nextafter(bound, np.inf)))
+        ladder = {quantity: (*bounds, bounds[-1] + 1) for quantity, bounds in index.bounds.items()}
+        first = next(iter(ladder))
+        for band in range(len(ladder[first])):
+            alike = {quantity: bounds[band] for quantity, bounds in ladder.items()}
+            yield alike
+            yield {quantity: value for quantity, value in alike.items() if quantity != first}
+            yield {**alike, first: ladder[first][band - 1]}
+    yield {"co": 1.0}
+
+
+def test_the_views_of_indices_say_what_the_code_says(store: Store) -> None:
+    """
+    Both indices of many hours, of stations and of areas, are those of `ingest.airindex`, with the +1 rule.
+
+    The worst substance is one that decides, and only what the index knows is named.
+    """
+    cases = [{quantity: float(value) for quantity, value in case.items()} for case in hours_of_air()]
+    said = [one for at, case in enumerate(cases) for quantity, value in case.items()
+            for one in hours([value], HOUR, quantity, f"luchtmeetnet/{at}")]  # fmt: skip
+    City(store).hear(said)
+    expected = {
+        (str(at), name): (index, [one for one in sorted(case) if one in INDICES[name].bounds])
+        for at, case in enumerate(cases) for name in INDICES
+        if (index := index_of_hour(name, case)) is not None
+    }  # fmt: skip
+    with psycopg.connect(store.conninfo) as connection:
+        connection.execute("INSERT INTO area SELECT 2024, c, 'buurt', c, 'GM0014' FROM unnest(%s::text[]) c",
+                           [[str(at) for at in range(len(cases))]])  # fmt: skip
+        connection.execute(
+            "INSERT INTO area_1h (vintage, code, quantity, start, value, coverage, readings, flagged, failed, sensors,"
+            " valid_sensors, status, valid, members)"
+            " SELECT 2024, split_part(sensor_id, '/', 2), quantity, start, value, coverage, readings, flagged, failed,"
+            " 1, 1, status, valid, '{}' FROM sensor_1h"
+        )
+        for who, view in (("split_part(sensor_id, '/', 2)", "index_1h"), ("code", "index_area_1h")):
+            rows = connection.execute(f"SELECT {who}, index, value, substances, worst FROM {view}".encode()).fetchall()
+            assert {(case, name): (value, parts) for case, name, value, parts, _ in rows} == expected
+            for case, name, _, _, worst in rows:
+                alone = {one: index_of_hour(name, {one: cases[int(case)][one]}) for one in expected[case, name][1]}
+                assert alone[worst] == max(one for one in alone.values() if one is not None)
