@@ -6,7 +6,7 @@ views of `aggregates/schema/`; `aggregates.chosen` fetches them series by series
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,9 +34,8 @@ from aggregates.chosen import (
 )
 from aggregates.store import Store, Transaction
 from ingest.quantities import QUANTITIES
-from ingest.readings import microseconds, utc
 
-__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Question", "ask", "latest", "tables"]
+__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Question", "ask", "tables"]
 
 LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 WINDOWS = tuple(LENGTHS)
@@ -109,21 +108,6 @@ def tables(store: Store, question: Question, *, after: str = "", limit: int | No
                 yield _table(rows, lines, question, area)
 
 
-def latest(store: Store, question: Question) -> pa.Table:
-    """
-    Give only the newest window of each sensor (with `channels`: of each series) in the question's range.
-
-    A sensor without any has no row. Let the range end a window before now for windows that are over. Columns and errors
-    as of `tables`; of an area, what stands in it now.
-    """
-    asked: dict[str, Any] = {"first": question.first, "last": question.last, "channels": question.channels}
-    with store.transaction(snapshot=True) as tx:
-        lines, area = _lines(tx, question)
-        newest = tx.numbers("newest", NEWEST, _tables(question), series=lines.series.tolist(), **asked)
-        rows = _windows_at(tx, question, newest) if len(newest) else np.empty(0, WINDOW)
-        return _table(rows[np.argsort(lines.places(rows["series"]))], lines, question, area)
-
-
 def ask(store: Store, question: Question) -> pd.DataFrame:
     """
     Answer with a row a window: sensor_id, channel, quantity, unit, start, end (UTC), figures and evidence.
@@ -141,7 +125,6 @@ WINDOW = np.dtype([
     ("coverage", "f8"), ("readings", "i4"), ("nothing", "i4"), ("flagged", "i4"), ("failed", "i4"), ("warned", "i4"),
     ("revision", "i4"), ("status", "i2"), ("valid", "?"),
 ])  # fmt: skip
-NEWEST = np.dtype([("series", "i4"), ("start", "i8")])
 _NUMBERS = ("value", "estimate", "minimum", "maximum", "readings", "nothing", "flagged", "failed", "warned", "coverage",
             "valid", "revision")  # fmt: skip
 
@@ -167,20 +150,6 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any]) -> Fetch:
     statement, of = "windows_in_area" if area else "windows", _tables(question)
     asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
     return lambda series: tx.numbers(statement, WINDOW, of, series=series.tolist(), **asked)
-
-
-def _windows_at(tx: Transaction, question: Question, newest: NDArray[Any]) -> NDArray[Any]:
-    """The windows that begin then: together where most of them do, the others one by one."""
-    starts, counts = np.unique(newest["start"], return_counts=True)
-    moment = utc(starts[counts.argmax()])
-    most = newest["start"] == microseconds(moment)
-    at_once = replace(question, area=None, first=moment, last=moment + timedelta(microseconds=1))
-    others = newest[~most]
-    rest = tx.numbers(
-        "windows_at", WINDOW, _tables(question), series=others["series"].tolist(),
-        start=[utc(start) for start in others["start"]], coverage=question.coverage,
-    )  # fmt: skip
-    return np.concatenate([_fetch(tx, at_once, {})(newest["series"][most]), rest])
 
 
 def _table(rows: NDArray[Any], lines: Lines, question: Question, area: dict[str, Any]) -> pa.Table:

@@ -1,7 +1,6 @@
 """Answers in pages: windows and readings as Arrow tables, chosen by place and coverage, cut and put together again."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from aggregates import chosen
 from aggregates.catalogue import import_sensors
 from aggregates.chosen import Cursor
-from aggregates.query import BadQuestion, Question, latest, tables
+from aggregates.query import BadQuestion, Question, tables
 from aggregates.rawreadings import Readings, readings
 from aggregates.store import Store
 from ingest.batch import Batch, columns
@@ -141,19 +140,6 @@ class TestFilters:
         """Windows with less are left out; the figures of the others stay."""
         asked = Question("vehicle_count", HOUR, LATER, "1h", "ndw/a", coverage=0.75)
         assert whole(tables(city, asked))["value"].to_pylist() == [0, 10]
-
-    @pytest.mark.parametrize("window", ["5m", "1h", "1d"])
-    @pytest.mark.parametrize("channels", [False, True])
-    def test_latest(self, city: Store, window: str, channels: bool) -> None:
-        """The newest window of each is the last of its windows, whatever made it."""
-        Pipeline(city).store(Batch(columns([Reading("ndw/f", "", "vehicle_count", 60, HOUR, 7.0)], [LATER])))
-        roll_up(city, LATER)
-        asked = Question("vehicle_count", HOUR - timedelta(days=1), LATER, window, channels=channels)
-        for question in (asked, replace(asked, last=HOUR + timedelta(hours=1))):
-            rows = whole(tables(city, question)).to_pylist()
-            last = {(row["sensor_id"], row["channel"]): row for row in rows}
-            assert latest(city, question).to_pylist() == list(last.values())
-            assert len(last) == (1 if window == "5m" else 6 if channels else 5)
 
     @pytest.mark.parametrize(
         ("changed", "said"),
