@@ -165,7 +165,7 @@ class Transaction:
         Python object is made of any number.
         """
         text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
-        packed = f"{_statement('packed').replace('<statement>', text)} {by and f'GROUP BY {by}'}"
+        packed = _statement("packed").replace("<statement>", text) + (by and f" GROUP BY {by}")
         # Not prepared: as in `frame`.
         cursor = self._connection.execute(packed, parameters, binary=True, prepare=False)
         return unpacked(b"".join(data for (data,) in cursor if data), layout)
