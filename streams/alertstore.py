@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from aggregates.store import Store, Transaction
 from ingest.readings import microseconds, utc
-from streams.alerts import COLUMNS, Episode, Transition, Window, message
+from streams.alerts import COLUMNS
+from streams.episodes import Episode, Transition, Window, message
 from streams.rulebook import Rule, RuleBook
 
 VIEWS = {"5m": "sensor_5m", "1h": "sensor_1h", "1d": "sensor_1d"}

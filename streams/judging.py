@@ -2,9 +2,9 @@
 Judges windows that changed, and what the clock tells, in the transaction that changed them.
 
 The pipeline calls `Judge.changed` for 5 minutes, the roll-up for hours and days; `streams.ticking` asks once a minute
-for windows that ended without a last reading, alerts that nothing was heard of, and the health of sensors. The
-store's alerts are made equal to the episodes of `streams.alerts`, so that neither order nor a redelivery nor a restart
-changes them:
+for windows that ended without a last reading, alerts that nothing was heard of, and the health of sensors. The store's
+alerts are made equal to what `streams.episodes` makes of the windows, so that neither order nor a redelivery nor a
+restart changes them:
 
     changed windows ─▶ candidates (beyond a threshold, or near an alert) ─▶ lock ─▶ fold ─▶ differences ─▶ outbox
 
@@ -23,7 +23,7 @@ from ingest.airindex import INDICES
 from ingest.batch import coded, numbers
 from ingest.quantities import QUANTITIES
 from ingest.readings import microseconds, utc
-from streams.alerts import Seen, Window, may_raise, of_rule, see
+from streams.alerts import Seen, may_raise, of_rule, see
 from streams.alertstore import (
     Change,
     Changed,
@@ -38,6 +38,7 @@ from streams.alertstore import (
 )
 from streams.baseline import Usual, needed, usual
 from streams.days import Days
+from streams.episodes import Window
 from streams.rulebook import SECONDS, Rule, RuleBook
 from streams.settling import already_said, by_subject, lookback, only_new, task_of
 from streams.windows import WINDOW_US

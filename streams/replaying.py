@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 from aggregates.store import Store
 from ingest.readings import microseconds
-from streams.alerts import Episode, Transition, episodes, of_rule
+from streams.alerts import episodes, of_rule
 from streams.alertstore import Span, belonging, load_windows
+from streams.episodes import Episode, Transition
 from streams.judging import Judge, quantities_of
 from streams.rulebook import BadRule, Rule
 from streams.settling import lookback

@@ -1,7 +1,7 @@
 """
 Makes the store's alerts equal to the episodes of the windows around a change, and says what became different.
 
-`streams.judging` finds the candidates and takes the lock; `streams.alerts` folds, `streams.alertstore` writes.
+`streams.judging` finds the candidates and takes the lock; `streams.episodes` folds, `streams.alertstore` writes.
 
     kept alerts ─▶ Task (from where to look again) ─▶ fold ─▶ differences ─▶ Changes
 """
@@ -13,8 +13,8 @@ import numpy as np
 
 from aggregates.store import Transaction
 from ingest.readings import microseconds
-from streams.alerts import Episode, Transition, Window, fold
 from streams.alertstore import Change, Kept
+from streams.episodes import Episode, Transition, Window, fold
 from streams.rulebook import Rule
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import psycopg
 
-from streams.alerts import Transition, UsualOf, episodes, of_rule, see
+from streams.alerts import UsualOf, episodes, of_rule, see
 from streams.channels import ALL
+from streams.episodes import Transition
 from streams.rulebook import Rule
 
 NOON = datetime.fromisoformat("2024-06-03T12:00:00+00:00")  # a Monday

@@ -16,7 +16,7 @@ from hub.commands.common import Database, Directory, Form, flag, open_store, set
 from hub.output import Format, errors, write
 from hub.rules import judge_of
 from ingest.readings import utc
-from streams.alerts import Transition, message
+from streams.episodes import Transition, message
 from streams.replaying import replay_stored
 from streams.rulebook import Rule
 
