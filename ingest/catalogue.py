@@ -153,6 +153,13 @@ def _check_overrides(sensor_id: str, quantity: str, limits: Mapping[str, float])
         raise ValueError(f"overrides of {sensor_id!r} name quantity {quantity!r}, which is not in the registry")
     if unknown := limits.keys() - {"low", "high", "spike", "stuck"}:
         raise ValueError(f"overrides of {sensor_id!r} name {sorted(unknown)}, expected low, high, spike or stuck")
+    for name, value in limits.items():
+        least = 0 if name in ("spike", "stuck") else -inf
+        if not least < value < inf:
+            raise ValueError(f"{name} {value} of {quantity!r} of {sensor_id!r}, expected a number above {least}")
+    low, high = (limits.get(name, getattr(QUANTITIES[quantity], name)) for name in ("low", "high"))
+    if low > high:
+        raise ValueError(f"low {low} above high {high} of {quantity!r} of {sensor_id!r}, expected at most that")
     if "spike" in limits and not QUANTITIES[quantity].memory:
         raise ValueError(f"overrides of {sensor_id!r} name a spike of {quantity!r}, whose neighbours no rule looks at")
     known = QUANTITIES[quantity].stuck

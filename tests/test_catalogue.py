@@ -66,6 +66,11 @@ class TestCsv:
             ('sensor_id,overrides\nndw/a,"{""no2"": {""max"": 1}}"\n', r"line 2.*\['max'\], expected low, high"),
             ('sensor_id,overrides\nndw/a,"{""no2"": {""stuck"": 99999}}"\n', "line 2.*stuck 99999.*at most"),
             ('sensor_id,overrides\nndw/a,"{""humidity"": {""spike"": 9}}"\n', "line 2.*spike of 'humidity'"),
+            ('sensor_id,overrides\nndw/a,"{""no2"": {""spike"": -1}}"\n', "line 2: spike -1.*'no2'.*expected.*above 0"),
+            ('sensor_id,overrides\nndw/a,"{""no2"": {""stuck"": 0}}"\n', "line 2: stuck 0.*'no2'.*expected.*above 0"),
+            ('sensor_id,overrides\nndw/a,"{""no2"": {""spike"": ""inf""}}"\n', "line 2: spike inf.*expected"),
+            ('sensor_id,overrides\nndw/a,"{""no2"": {""low"": 9, ""high"": 8}}"\n', "line 2: low 9.* above high 8"),
+            ('sensor_id,overrides\nndw/a,"{""no2"": {""low"": 1e6}}"\n', "line 2: low 1000000.0 above high"),
             ("sensor_id,name\nndw/a," + "x" * 200_000 + "\n", "line 2"),
         ],
     )
