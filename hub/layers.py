@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "stadspuls.toml"
-_PATHS = ("data_dir", "kafka_ca", "kafka_certificate", "kafka_key", "alert_channels")
+_PATHS = ("data_dir", "slots_dir", "kafka_ca", "kafka_certificate", "kafka_key", "alert_channels")
 _LISTS_OF_PATHS = ("mappings", "rules", "calendars")
 
 Layer = dict[str, tuple[Any, str]]

@@ -39,10 +39,10 @@ def test_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_data_directory_named_in_a_file(tmp_path: Path) -> None:
     """A relative path in a file is read from where the file is, and the file in that directory counts."""
-    _write(tmp_path, 'data_dir = "elsewhere"\n')
+    _write(tmp_path, 'data_dir = "elsewhere"\nslots_dir = "shared"\n')
     _write(tmp_path / "elsewhere", "mqtt_port = 7\n")
     settings = load(None, tmp_path)
-    assert settings.data_dir == tmp_path / "elsewhere"
+    assert (settings.data_dir, settings.slots_dir) == (tmp_path / "elsewhere", tmp_path / "shared")
     assert settings.mqtt_port == 7
 
 
