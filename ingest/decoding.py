@@ -6,7 +6,7 @@ Payload formats (`ingest.formats`, `ingest.mapping`) register here; the collecto
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from ingest.batch import Batch, DeadLetter, coded, columns, numbers
 from ingest.quantities import QUANTITIES
-from ingest.readings import BadPayload, Message, Reading, SensorFact, Status, microseconds
+from ingest.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
 from ingest.sources import OWN, is_news, source_of_sensor, source_of_topic
 
-PayloadFormat = Callable[[Message], Iterator[Reading | SensorFact]]
+PayloadFormat = Callable[[Message], Iterator[Reading | SensorFact | Unreadable]]
+F = TypeVar("F", bound=PayloadFormat)
 
 FUTURE = timedelta(minutes=10)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -29,10 +30,10 @@ LONGEST_WORD = 500
 _formats: dict[str, PayloadFormat] = {}
 
 
-def payload_format(source: str) -> Callable[[PayloadFormat], PayloadFormat]:
+def payload_format(source: str) -> Callable[[F], F]:
     """Register a function as the payload format of `source`; a second one for the same source is an error."""
 
-    def register(function: PayloadFormat) -> PayloadFormat:
+    def register(function: F) -> F:
         if source in _formats:
             raise ValueError(f"a second payload format for source {source!r}: {function.__module__}")
         _formats[source] = function
@@ -62,6 +63,7 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
             decoded.append(_read(message))
         except Exception as error:
             letters.append(_letter(message, error))
+    letters += [letter for one in decoded for letter in one.letters]
     readings, rejects = _screen(_columns(decoded, letters), earliest)
     facts = dict.fromkeys(fact for one in decoded for fact in one.facts)
     return Batch(readings, tuple(facts), (*letters, *rejects))
@@ -71,6 +73,7 @@ class _Decoded(NamedTuple):
     message: Message
     readings: list[Reading]
     facts: list[SensorFact]
+    letters: list[DeadLetter]
 
 
 def _read(message: Message) -> _Decoded:
@@ -80,14 +83,16 @@ def _read(message: Message) -> _Decoded:
     # A source without a format of its own (its gateway translates) speaks the hub's.
     read = _formats.get(source) or _formats[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else None
-    found = _Decoded(message, [], [])
+    found = _Decoded(message, [], [], [])
     for item in read(message):
         if isinstance(item, SensorFact):
             _check_fact(item)
             found.facts.append(item)
+        elif isinstance(item, Unreadable):
+            found.letters.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
         else:
             found.readings.append(item._replace(**overrides) if overrides else item)
-    if not found.readings and not found.facts:
+    if not (found.readings or found.facts or found.letters):
         raise BadPayload("no reading in the message, expected at least one")
     return found
 

@@ -17,7 +17,7 @@ from ingest.decoding import PayloadFormat
 from ingest.mapping import Entry, MappingFile, MessageRule, ReadingRule, texts
 from ingest.pointers import MISSING, fill, find, first
 from ingest.quantities import QUANTITIES, convert
-from ingest.readings import BadPayload, Flag, Message, Reading, SensorFact
+from ingest.readings import BadPayload, Flag, Message, NoSuchHour, Reading, SensorFact, Unreadable
 from ingest.sources import SOURCES, Source, SourceClass, Stamp, rounded
 from ingest.values import number, stamp
 
@@ -38,17 +38,29 @@ def mapped(source: str, spec: MappingFile) -> PayloadFormat:
     return lambda message: _mapped(source, spec, message)
 
 
-def _mapped(source: str, spec: MappingFile, message: Message) -> Iterator[Reading | SensorFact]:
+def _mapped(source: str, spec: MappingFile, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
     facts = set()
     for document in _documents(spec, message.payload):
-        for rule, one in _parts(spec, document):
-            found = _found(source, spec, rule, one, message)
-            fact = _fact(SOURCES[source], spec, found)
-            if fact is not None and fact not in facts:
-                facts.add(fact)
-                yield fact
-            for reading in rule.reading:
-                yield from _readings(source, spec, found, reading)
+        try:
+            items = list(_items(source, spec, document, message))
+        except NoSuchHour as error:
+            yield Unreadable(msgspec.json.encode(document), str(error))
+            continue
+        for item in items:
+            if isinstance(item, Reading) or item not in facts:
+                yield item
+            if isinstance(item, SensorFact):
+                facts.add(item)
+
+
+def _items(source: str, spec: MappingFile, document: Any, message: Message) -> Iterator[Reading | SensorFact]:
+    for rule, one in _parts(spec, document):
+        found = _found(source, spec, rule, one, message)
+        fact = _fact(SOURCES[source], spec, found)
+        if fact is not None:
+            yield fact
+        for reading in rule.reading:
+            yield from _readings(source, spec, found, reading)
 
 
 def _documents(spec: MappingFile, payload: bytes) -> Iterator[Any]:
@@ -127,7 +139,7 @@ def _interval(
     until = first(document, texts(rule.until), spec.unwrap) if texts(rule.until) and not end else end
     start = stamp(begin, "stamp", zone)
     if isinstance(until, str) and until:
-        return start, int((stamp(until, "end", zone) - start).total_seconds())
+        return start, int((stamp(until, "end", zone, end=True) - start).total_seconds())
     match means:
         case Stamp.END:
             return start - timedelta(seconds=rule.period), rule.period

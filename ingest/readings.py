@@ -110,6 +110,17 @@ class BadPayload(ValueError):  # noqa: N818 - the reaction is the name: this pay
     """A message that cannot be read: the text says what was found, what was expected, and where."""
 
 
+class NoSuchHour(BadPayload):
+    """A local time that clocks never showed: the hour that spring skips. It costs one row, not the file around it."""
+
+
+class Unreadable(NamedTuple):
+    """A part of a message that goes to the dead letters alone: in a form that can be published again, and why."""
+
+    payload: bytes
+    reason: str
+
+
 def microseconds(stamp: datetime) -> int:
     """
     Microseconds since 1970 of an aware stamp.

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime, tzinfo
 from math import isfinite
 
-from ingest.readings import BadPayload
+from ingest.readings import BadPayload, NoSuchHour
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -27,11 +27,12 @@ def number(text: str, name: str) -> float:
     raise BadPayload(f"{name} {text[:50]!r}, expected a finite number")
 
 
-def stamp(text: str, name: str, zone: tzinfo | None = None) -> datetime:
+def stamp(text: str, name: str, zone: tzinfo | None = None, *, end: bool = False) -> datetime:
     """
     Read an ISO 8601 stamp as UTC; one without a zone is in `zone`.
 
-    Raises BadPayload for anything else, and for a stamp without a zone where `zone` is None.
+    Raises BadPayload for anything else, and for a stamp without a zone where `zone` is None; NoSuchHour for one in the
+    hour that spring skips, but for the `end` of an interval: from one to two o'clock is an hour in that night too.
 
     >>> stamp("2026-05-01T10:00+02:00", "start")
     datetime.datetime(2026, 5, 1, 8, 0, tzinfo=datetime.timezone.utc)
@@ -43,7 +44,16 @@ def stamp(text: str, name: str, zone: tzinfo | None = None) -> datetime:
         if read.tzinfo is not None:
             return read.astimezone(UTC)
         if zone is not None:
-            return read.replace(tzinfo=zone).astimezone(UTC)
+            return _local(read, name, zone, end)
+    except BadPayload:
+        raise
     except (ValueError, OverflowError):
         raise BadPayload(f"{name} {text[:50]!r}, expected an ISO 8601 stamp with a zone") from None
     raise BadPayload(f"{name} {text[:50]!r} without a zone, expected one with Z or an offset")
+
+
+def _local(read: datetime, name: str, zone: tzinfo, end: bool) -> datetime:
+    moment = read.replace(tzinfo=zone).astimezone(UTC)
+    if not end and moment.astimezone(zone).replace(tzinfo=None) != read:
+        raise NoSuchHour(f"{name} {read.isoformat()} is in an hour that clocks skip in {zone}, expected one they show")
+    return moment

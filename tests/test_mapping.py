@@ -16,7 +16,7 @@ from ingest.decoding import decode
 from ingest.mapped import mapped
 from ingest.mapping import MappingFile, load
 from ingest.pointers import MISSING, check, fill, find, first, tokens
-from ingest.readings import BadPayload, Message, Reading, SensorFact
+from ingest.readings import BadPayload, Message, Reading, SensorFact, Unreadable
 from ingest.recordings import messages
 from ingest.registry import SHIPPED, load_formats
 from ingest.sources import SOURCES, SourceClass, source_of_topic
@@ -154,6 +154,42 @@ def test_stamp_without_zone_needs_one_in_the_file(tmp_path: Path) -> None:
     assert read(spec, {"id": "a", "at": "2026-05-04T08:00:00", "t": 1})[0].start.hour == 6
 
 
+def test_hour_that_spring_skips(tmp_path: Path) -> None:
+    """Two o'clock in the night of the change is no other name for three: it is refused, and three o'clock is read."""
+    spec = made(tmp_path, SMALL.replace('stamp = "/at"', 'stamp = "/at"\nzone = "Europe/Amsterdam"'))
+    said = {
+        hour: read(spec, {"id": "a", "at": f"2026-03-29T{hour}:00", "t": 1}) for hour in ("01:59", "02:00", "03:00")
+    }
+    (lost,) = said["02:00"]
+    assert isinstance(lost, Unreadable)
+    assert lost.reason.startswith(
+        "stamp 2026-03-29T02:00:00 is in an hour that clocks skip in Europe/Amsterdam, expected"
+    )
+    assert [said[hour][0].start.hour for hour in ("01:59", "03:00")] == [0, 1]
+    (twice,) = read(spec, {"id": "a", "at": "2026-10-25T02:30:00", "t": 1})
+    assert (twice.start.hour, twice.start.minute) == (0, 30)
+
+
+def test_row_in_the_hour_that_spring_skips(registries: None, tmp_path: Path) -> None:
+    """Such a row is a dead letter of its own, which published again is refused again; the rows around it are read."""
+    text = SMALL.replace('stamp = "/at"', 'stamp = "/at"\nzone = "Europe/Amsterdam"')
+    decoding._formats["fiware"] = mapped("fiware", made(tmp_path, f'format = "csv"\n{text}'))
+    hours = "".join(f"a,2026-03-29T0{hour}:00:00,{hour}\n" for hour in (1, 2, 3))
+    batch = decode([Message("stadspuls/fiware/x", f"id,at,t\n{hours}".encode(), NOW)])
+    assert batch.readings["value"].to_pylist() == [1, 3]
+    (letter,) = batch.dead_letters
+    again = decode([Message(letter.topic, letter.payload, NOW)])
+    assert (len(again), again.dead_letters) == (0, (letter,))
+
+
+def test_end_in_the_hour_that_spring_skips(tmp_path: Path) -> None:
+    """From one to two o'clock is an hour in that night too, and so is from one to three."""
+    spec = made(tmp_path, SMALL.replace('stamp = "/at"', 'stamp = "/at"\nuntil = "/to"\nzone = "Europe/Amsterdam"'))
+    for end in ("02:00", "03:00"):
+        (one,) = read(spec, {"id": "a", "at": "2026-03-29T01:00:00", "to": f"2026-03-29T{end}:00", "t": 1})
+        assert (one.start.hour, one.period) == (0, 3600)
+
+
 def test_three_states_of_a_mapped_value(tmp_path: Path) -> None:
     """A sentinel fails or says that nothing was there to measure, null fails, and what is absent is no reading."""
     rule = '{ value = "/t", quantity = "temperature", failed = [999.9], nothing = [-1] }'
@@ -257,13 +293,23 @@ def test_worked_example_of_the_documentation(registries: None, tmp_path: Path) -
 
 @pytest.mark.shared
 def test_bicycles_of_the_documentation(registries: None, tmp_path: Path, shared_data: Path) -> None:
-    """The mapping file for a counter's CSV reads six years of bicycles, all of them, on the hours they belong to."""
+    """
+    The mapping file for a counter's CSV reads six years of bicycles, all of them, on the hours they belong to.
+
+    Its rows of hours that spring skips, empty or 0, are dead letters by themselves.
+    """
     blocks = (ROOT / "docs/adding-a-format.md").read_text().split("```toml\n")
     (tmp_path / "fietsbrug.toml").write_text(blocks[2].partition("```")[0])
     load_formats([tmp_path])
     path = shared_data / "counters/fremont_bridge_bikes_hourly_2012_2018.csv.gz"
     batch = decode([Message(one.topic, one.payload, NOW) for one in messages(path, "fietsbrug")])
-    assert batch.dead_letters == ()
+    assert [json.loads(one.payload)["Date"] for one in batch.dead_letters] == [
+        "03/10/2013 02:00:00 AM", "03/09/2014 02:00:00 AM", "03/08/2015 02:00:00 AM", "03/13/2016 02:00:00 AM",
+        "03/12/2017 02:00:00 AM", "03/11/2018 02:00:00 AM",
+    ]  # fmt: skip
+    assert {one.reason.partition(" is in ")[2] for one in batch.dead_letters} == {
+        "an hour that clocks skip in America/Los_Angeles, expected one they show"
+    }
     table, found = pd.read_csv(path), batch.readings.to_pandas()
     assert found.groupby("channel", observed=True).value.sum().to_dict() == {
         "east": table.iloc[:, 1].sum(), "west": table.iloc[:, 2].sum()

@@ -2,8 +2,9 @@
 NDW Dexter's history: hourly intensity and speed by lane and vehicle class, one row each of a CSV export.
 
 Intensity is the mean of the minutes used, in vehicles per hour: the reading is what those minutes counted, and covers
-them. Stamps are local time without an offset; in the hour that autumn repeats, the first is meant. A row whose minutes
-were excluded for a technical reason has no figures: it failed. A speed of -1 says that no vehicle passed.
+them. Stamps are local time without an offset; in the hour that autumn repeats, the first is meant, and none begins in
+the one that spring skips. A row whose minutes were excluded for a technical reason has no figures: it failed. A speed
+of -1 says that no vehicle passed.
 """
 
 import csv
@@ -64,7 +65,8 @@ def _rows(payload: bytes) -> Iterator[Row]:
 
 
 def _interval(row: Row) -> Interval:
-    start, end = (stamp(row[name], name, ZONE) for name in ("start_meetperiode", "eind_meetperiode"))
+    start = stamp(row["start_meetperiode"], "start_meetperiode", ZONE)
+    end = stamp(row["eind_meetperiode"], "eind_meetperiode", ZONE, end=True)
     period = int((end - start).total_seconds())
     if period <= 0:
         raise BadPayload(f"an hour of {period} s from {row['start_meetperiode']}, expected an end after its start")
