@@ -54,6 +54,37 @@ def test_directions_are_lanes() -> None:
     assert [one.channel for one in readings if isinstance(one, Reading)] == ["lft/car", "rgt/car"]
 
 
+NULLS = {f"car{side}": None for side in ("", "_lft", "_rgt")}
+
+
+def channels(*reports: dict[str, Any]) -> list[tuple[str, float | None, int]]:
+    """Give channel, value and flags of the readings of one answer."""
+    return [(one.channel, one.value, one.flags) for one in read({"report": list(reports)})]
+
+
+def test_missing_hour_is_of_the_same_series() -> None:
+    """An hour of nulls, or with one direction null, failed in the series of its directions, and begins none."""
+    lost = [("lft/car", None, Flag.SOURCE_ERROR), ("rgt/car", None, Flag.SOURCE_ERROR)]
+    assert channels(REPORT | NULLS) == lost
+    assert channels(REPORT | {"car": 3, "car_lft": 1, "car_rgt": 2}, REPORT | NULLS)[2:] == lost
+    assert channels(REPORT | NULLS | {"car_lft": 4})[0] == ("lft/car", 2, 0)
+    assert channels(REPORT | NULLS | {"car_lft": 4})[1] == lost[1]
+
+
+def test_missing_hour_of_a_segment_without_directions() -> None:
+    """Where other hours have a total and no directions, an hour of nulls failed as a total."""
+    assert channels(REPORT | NULLS | {"car": 4}, REPORT | NULLS) == [
+        ("/car", 2, 0), ("/car", None, Flag.SOURCE_ERROR),
+    ]  # fmt: skip
+
+
+def test_uptime_that_is_null_costs_one_hour() -> None:
+    """An hour whose uptime is not known failed, and the other hours of the message are read."""
+    assert channels(REPORT | {"car": 4}, REPORT | {"car": 4, "uptime": None}) == [
+        ("/car", 2, 0), ("/car", None, Flag.SOURCE_ERROR),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

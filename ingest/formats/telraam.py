@@ -5,7 +5,7 @@ Telraam divides its counts by the uptime, the part of the hour that it could see
 (count x uptime) and covers what was seen (uptime x 3600 s). An hour without uptime says 0 and means "failed".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Report(msgspec.Struct):
 
     segment_id: int | str
     date: str
-    uptime: float
+    uptime: float | None
     interval: str = "hourly"
     car: Count = UNSET
     car_lft: Count = UNSET
@@ -59,6 +59,7 @@ class Hour(NamedTuple):
 
 _answer = msgspec.json.Decoder(Answer)
 _report = msgspec.json.Decoder(Report)
+_SIDES = ("lft", "rgt")
 _COUNTED = (
     ("car", "vehicle_count", "/car"),
     ("heavy", "vehicle_count", "/heavy"),
@@ -70,13 +71,14 @@ _COUNTED = (
 @payload_format("telraam")
 def telraam(message: Message) -> Iterator[Reading | SensorFact]:
     """Read hourly reports; raises BadPayload for another interval or an uptime that is none."""
-    facts = set()
+    segments: dict[str, list[Report]] = {}
     for report in _reports(message.payload):
-        fact = SensorFact(f"telraam/{report.segment_id}", lanes=2 if _directions(report, "car") else 1)
-        if fact not in facts:
-            facts.add(fact)
-            yield fact
-        yield from _readings(report)
+        segments.setdefault(f"telraam/{report.segment_id}", []).append(report)
+    for sensor_id, reports in segments.items():
+        directed = _directed(reports)
+        yield SensorFact(sensor_id, lanes=2 if directed else 1)
+        for report in reports:
+            yield from _readings(sensor_id, report, directed)
 
 
 def _reports(payload: bytes) -> list[Report]:
@@ -89,14 +91,15 @@ def _reports(payload: bytes) -> list[Report]:
         raise BadPayload(f"not a Telraam report: {error}") from error
 
 
-def _readings(report: Report) -> Iterator[Reading]:
+def _readings(sensor_id: str, report: Report, directed: bool) -> Iterator[Reading]:
     if report.interval != "hourly":
         raise BadPayload(f"interval {report.interval[:50]!r}, expected hourly")
-    if not 0 <= report.uptime <= 1:
-        raise BadPayload(f"uptime {report.uptime}, expected 0 to 1")
-    hour = Hour(f"telraam/{report.segment_id}", stamp(report.date, "date"), report.uptime)
+    uptime = report.uptime or 0.0
+    if not 0 <= uptime <= 1:
+        raise BadPayload(f"uptime {uptime}, expected 0 to 1")
+    hour = Hour(sensor_id, stamp(report.date, "date"), uptime)
     for name, quantity, kind in _COUNTED:
-        for direction in ("lft", "rgt") if _directions(report, name) else ("",):
+        for direction in _SIDES if _parted(report, name, directed) else ("",):
             count: Count = getattr(report, f"{name}_{direction}" if direction else name)
             if not isinstance(count, UnsetType):
                 yield _count(hour, f"{direction}{kind}", quantity, count)
@@ -104,8 +107,26 @@ def _readings(report: Report) -> Iterator[Reading]:
         yield _v85(hour, report.v85, report.car)
 
 
-def _directions(report: Report, name: str) -> bool:
-    return all(isinstance(getattr(report, f"{name}_{direction}"), float) for direction in ("lft", "rgt"))
+def _sides(report: Report, name: str) -> list[Count]:
+    return [getattr(report, f"{name}_{side}") for side in _SIDES]
+
+
+def _directed(reports: Sequence[Report]) -> bool:
+    """Tell whether a segment is counted by direction: some hour says so, or every hour says null and knows no total."""
+    sides = [side for report in reports for name, *_ in _COUNTED for side in _sides(report, name)]
+    totals = [getattr(report, name) for report in reports for name, *_ in _COUNTED]
+    return any(isinstance(side, float) for side in sides) or (None in sides and not any(map(_counted, totals)))
+
+
+def _parted(report: Report, name: str, directed: bool) -> bool:
+    """Tell whether a class is read by direction: not where the report has only the total of both."""
+    sides = _sides(report, name)
+    known = any(isinstance(side, float) for side in sides)
+    return known or (directed and None in sides and not _counted(getattr(report, name)))
+
+
+def _counted(count: Count) -> bool:
+    return isinstance(count, float) and count >= 0
 
 
 def _failed(hour: Hour, channel: str, quantity: str) -> Reading:
