@@ -14,7 +14,7 @@ import pytest
 import shapely
 
 from ingest.gateways.area import Area
-from ingest.gateways.memory import Memory, Taken
+from ingest.gateways.memory import Memory, Taken, anything_published
 from ingest.gateways.patience import LONGEST, Pace, Stopped, pause
 from ingest.gateways.registry import gateway, jobs, load_gateways
 from tests.brokers import Broker, built_in
@@ -188,7 +188,7 @@ def test_broker_that_is_away_is_waited_for(sources: Country, tmp_path: Path) -> 
 
 
 def test_turn_that_ends_before_the_broker_answers_is_done_again(sources: Country, tmp_path: Path) -> None:
-    """A gateway that is stopped while the broker is away remembers nothing of the turn, and ends in time."""
+    """A gateway that is stopped while the broker is away takes nothing of the turn for published, and ends in time."""
     sources.files[SNAPSHOT] = good()
     broker = built_in(tmp_path).start()
     line = Line(sources, broker, tmp_path)
@@ -200,7 +200,7 @@ def test_turn_that_ends_before_the_broker_answers_is_done_again(sources: Country
     line.close()
     turn.join(10)
     assert not turn.is_alive()
-    assert not (tmp_path / "gateways/sensor_community.json").exists()
+    assert not anything_published(tmp_path / "gateways")
     line.taker.stop()
 
 
@@ -282,6 +282,19 @@ def test_pace_is_kept() -> None:
     stop.set()
     with pytest.raises(Stopped):
         pace.wait(stop)
+
+
+def test_pace_is_kept_over_a_restart(line: Line, sources: Country) -> None:
+    """What a process asked still counts for the next one; what lies ahead of a clock that was set back does not."""
+    sources.files[SNAPSHOT] = snapshot(1)
+    line.one("sensor_community").turn()
+    again = line.one("sensor_community")
+    at = line.now.timestamp()
+    assert again.pace.asked == [at]
+    again.turn()
+    assert again.pace.asked == [at, at]
+    line.now -= timedelta(seconds=1)
+    assert line.one("sensor_community").pace.asked == []
 
 
 @pytest.mark.parametrize(

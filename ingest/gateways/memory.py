@@ -106,13 +106,14 @@ class Memory:
         published = self._kept.published | self._fresh.published
         self._kept.published = {key: met for key, met in published.items() if met[1] >= before}
         self.forget()
-        self._save()
+        self.save()
 
     def forget(self) -> None:
         """Forget what the turn wrote."""
         self._fresh = Kept({}, {}, {})
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write what is kept to the file."""
         part = self._path.with_suffix(".part")
         with part.open("wb") as file:
             file.write(msgspec.json.encode(self._kept))

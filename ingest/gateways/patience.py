@@ -6,7 +6,7 @@ How long to wait: one rule for every retry of every gateway, and a pace that kee
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 FIRST, LONGEST = 1.0, 300.0  # s
 
@@ -28,18 +28,27 @@ class Stopped(Exception):  # noqa: N818 - it is no error: the gateway ends
 
 
 class Pace:
-    """At most `count` requests in any `seconds`; waits for its turn, and raises Stopped when told to end meanwhile."""
+    """
+    At most `count` requests in any `seconds`; waits for its turn, and raises Stopped when told to end meanwhile.
 
-    def __init__(self, count: int, seconds: float, clock: Callable[[], float]) -> None:
+    `asked` is when an earlier process made its last ones.
+    """
+
+    def __init__(self, count: int, seconds: float, clock: Callable[[], float], asked: Sequence[float] = ()) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._asked: deque[float] = deque(maxlen=count)
+        self._asked = deque((at for at in asked if at <= clock()), count)
 
     def wait(self, stop: threading.Event) -> None:
         """Return when one more request is within the limit."""
         if stop.wait(min(self._seconds, max(0.0, self.due - self._clock()))):
             raise Stopped
         self._asked.append(self._clock())
+
+    @property
+    def asked(self) -> list[float]:
+        """When the requests were made that still count, for the pace of the next process."""
+        return list(self._asked)
 
     @property
     def due(self) -> float:

@@ -21,7 +21,7 @@ from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
 from ingest.gateways.patience import Pace, Stopped, pause
 from ingest.gateways.registry import Job, Turn, jobs
-from ingest.gateways.web import FormChanged, Unreachable, Web
+from ingest.gateways.web import ASKED, FormChanged, Unreachable, Web
 from ingest.sender import BrokerRefused, Sender
 
 log = structlog.get_logger("ingest.gateways")
@@ -52,8 +52,9 @@ class Runner:
         self._plan, self._board, self._stop = plan, board, stop
         self._memory = Memory(plan.directory / f"{job.name}.json")
         host = plan.hosts.get(job.gateway, job.host)
-        pace = Pace(*job.pace, clock=lambda: plan.clock().timestamp())
-        self._web = Web(host, self.counts, self._memory, pace, stop, plan.timeout)
+        asked = self._memory.note(ASKED, list[float], [])
+        self.pace = Pace(*job.pace, clock=lambda: plan.clock().timestamp(), asked=asked)
+        self._web = Web(host, self.counts, self._memory, self.pace, stop, plan.timeout)
         self._sender = Sender(plan.broker)
         self._thread = threading.Thread(target=self._run, name=f"gateway-{job.name}", daemon=True)
 
@@ -68,6 +69,8 @@ class Runner:
         self._sender.close()  # who waits for the broker waits no longer
         if self._thread.is_alive():
             self._thread.join(seconds / 2)
+        if not self._thread.is_alive():
+            self._memory.save()
         self._web.close()
         self._memory.close()
 

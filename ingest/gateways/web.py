@@ -23,6 +23,7 @@ from ingest.gateways.patience import Pace, Stopped, pause
 T = TypeVar("T")
 Params = Mapping[str, str | int]
 
+ASKED = "asked for"  # the note of when requests were made
 TRIES = 3
 WITHIN_A_TURN = 20.0  # s: who has to wait longer ends the turn, so that the hub can stop
 LARGEST = 200_000_000  # bytes of an answer in memory,
@@ -92,6 +93,7 @@ class Web:
         url = f"{self.base}/{question.path}"
         for attempt in range(1, question.tries + 1):
             self._pace.wait(self._stop)
+            self._memory.learn(ASKED, self._pace.asked)
             try:
                 return self._once(url, question, read, into)
             except _Again as again:
