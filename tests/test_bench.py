@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from hub.bench.registry import BENCHES
 from hub.bench.result import Result
 from hub.bench.servers import database
 from hub.bench.traffic import Traffic
-from hub.bench.workers import scale, worker
+from hub.bench.workers import processes_of, scale, worker
 from hub.bench.write import write
 from hub.cli import app
+from hub.rig.database import KillablePostgres, running_database
 from hub.rig.kafka import missing_programs
 from hub.servers import CannotStart
 from hub.settings import Settings, load
@@ -64,6 +66,16 @@ def test_worker(settings: Settings) -> None:
         pytest.skip(f"no {', '.join(lacking)} on this machine")
     details = _well_formed(worker(settings, readings=20_000, plain=200), "worker")
     assert details["cpu_us_a_reading"].keys() == {"workers", "database"}
+
+
+def test_cpu_is_of_the_bench_s_own_database(store: Store, tmp_path: Path) -> None:
+    """Of two servers on one machine each is told by its own processes, the one that began the session among them."""
+    with running_database(KillablePostgres(tmp_path)) as other, closing(Store(other.conninfo)) as elsewhere:
+        ours, theirs = processes_of(store), processes_of(elsewhere)
+        ((backend,),) = store.rows("backend")
+    assert backend in {one.pid for one in ours}
+    assert theirs
+    assert not set(ours) & set(theirs)
 
 
 @pytest.mark.kafka

@@ -35,7 +35,7 @@ RATE = "readings a second: "  # what `hub.bench.plain` says before its figure
 
 
 class Run:
-    """What some workers did with the log: rate in readings/s, CPU seconds by whom, memory in bytes."""
+    """What some workers did with the log: rate in readings/s, CPU seconds by whom (0: not seen), memory in bytes."""
 
     def __init__(self, rate: float, workers_cpu: float, database_cpu: float, readings: int, pss: int) -> None:
         self.rate, self.pss = rate, pss
@@ -116,16 +116,26 @@ class Line:
 
     def _cpu(self, services: list[Service]) -> tuple[float, float]:
         ours = [psutil.Process(service.process.pid) for service in services if service.process]
-        postgres = [one for one in psutil.process_iter(["name"]) if (one.info["name"] or "").startswith("postgres")]
-        return _seconds(ours), _seconds(postgres)
+        return _seconds(ours), _seconds(processes_of(self.store))
+
+
+def processes_of(store: Store) -> list[psutil.Process]:
+    """Give the processes of a database's server, whoever else runs one here; none of a server that is elsewhere."""
+    ((backend,),) = store.rows("backend")
+    with suppress(psutil.NoSuchProcess):
+        server = psutil.Process(backend).parent()
+        if server is not None and server.name().startswith("postgres"):
+            return [server, *server.children()]
+    return []
 
 
 def _seconds(processes: list[psutil.Process]) -> float:
+    """CPU time of processes, and of those of their children that have ended."""
     total = 0.0
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             used = process.cpu_times()
-            total += used.user + used.system
+            total += used.user + used.system + used.children_user + used.children_system
     return total
 
 

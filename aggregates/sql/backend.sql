@@ -1,0 +1,2 @@
+-- The process that serves this session, on the machine where the database is.
+SELECT pg_backend_pid()
