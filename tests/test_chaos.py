@@ -1,5 +1,6 @@
 """The chaos run: its parts by themselves, a short run, and one that must fail."""
 
+import io
 import os
 import random
 import socket
@@ -12,14 +13,22 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from rich.console import Console
 
 from aggregates.store import Store
+from hub.chaos.deeds import Deeds, Done
 from hub.chaos.numbered import Numbered
-from hub.chaos.plan import CUT_FOR, POSSIBLE, USUAL, Deed, plan
+from hub.chaos.plan import CUT_FOR, POSSIBLE, USUAL, Deed, Event, Part, plan
+from hub.chaos.report import show
+from hub.chaos.run import Report, came_back
 from hub.chaos.verdict import Check, verdict
-from hub.rig.broker import free_port
+from hub.rig.broker import Broker, free_port
+from hub.rig.chain import Chain
+from hub.rig.database import KillablePostgres
+from hub.rig.kafka import KafkaServer
 from hub.rig.relay import Relay
 from hub.rig.service import COMMAND
+from hub.servers import CannotStart
 from ingest.decoding import decode
 from ingest.readings import Message
 from streams.pipeline import Pipeline
@@ -208,6 +217,43 @@ class TestVerdict:
     def test_one_more_published(self, filled: str) -> None:
         """The last reading that never arrived is named by its number."""
         assert judged(filled, PUBLISHED + 1)["published and not stored"].found == f"1: {PUBLISHED}"
+
+
+class DeadServer(KillablePostgres):
+    """A database that is gone for good once it is killed."""
+
+    def kill(self) -> None:
+        """There is nothing to kill."""
+
+    def start(self) -> bool:
+        """It never comes back."""
+        raise CannotStart("database is not ready after 300 s")
+
+
+class TestDeeds:
+    """Things done to a hub, and whether it was itself again afterwards."""
+
+    def test_part_that_stays_away_fails_the_run(self, tmp_path: Path) -> None:
+        """A server that does not come back is said in the report, by its deed and reason, and is a broken promise."""
+        broker, kafka = Broker(["mosquitto"], free_port()), KafkaServer(tmp_path / "kafka", free_port(), free_port())
+        chain = Chain(tmp_path, broker, kafka, "postgresql://nobody")
+        with Relay(("127.0.0.1", free_port()), ("127.0.0.1", free_port())) as relay:
+            deeds = Deeds(chain, DeadServer(tmp_path), {Part.DATABASE: relay}, 1, lambda: 0)
+            for deed in (Deed.KILL, Deed.CUT):
+                deeds.begin(Event(0, deed, Part.DATABASE, 0), 0)
+            deeds.finish()
+        report = Report(1, "none", events=deeds.done, checks=[came_back(deeds.done)])
+        assert not report.good
+        said = io.StringIO()
+        show(report, Console(file=said, width=200))
+        shown = said.getvalue()
+        assert "A PROMISE DID NOT HOLD" in shown
+        assert "1; kill -9 database: database is not ready after 300 s" in shown
+
+    def test_all_back(self) -> None:
+        """Where every part was back the promise holds, however long it took."""
+        done = Done(Event(0, Deed.KILL, Part.KAFKA, 0), 0, "kafka", 0, back=90)
+        assert came_back([done, done]).good
 
 
 def run(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:

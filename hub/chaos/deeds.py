@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Done:
-    """A deed that was done: to whom, how many seconds until it was back, and what was odd about it."""
+    """A deed that was done: to whom, seconds until it was back (None: it never was), and what was odd about it."""
 
     event: Event
     at: float

@@ -9,7 +9,7 @@ The chaos run: a distributed hub with relays in its network, a publisher before 
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +138,7 @@ class _Run:
             report.seconds, report.events = self._publisher.seconds, deeds.done
             ended = time.monotonic()
             deeds.finish()
+            report.checks.append(came_back(deeds.done))
             self._arrive()
             report.caught_up, report.restarts = time.monotonic() - ended, len(restarted)
 
@@ -162,6 +163,13 @@ class _Run:
         self._say("comparing")
         chain, report = self._chain, self._report
         report.checks += verdict(chain.database, chain.command, self._numbered, report.published, report.bad)
+
+
+def came_back(deeds: Sequence[Done]) -> Check:
+    """Say of deeds that have ended whether every part was back afterwards, and which was not, and why."""
+    gone = [f"{one.event}: {one.note}" for one in deeds if one.back is None]
+    found = f"{len(deeds) - len(gone)}"
+    return Check("parts back after what was done", f"{len(deeds)}", "; ".join([found, *gone]), not gone)
 
 
 def _chain(
