@@ -4,7 +4,6 @@ What is wrong, if anything: versions, edition, connections, lags, the accounting
 `stadspuls doctor` prints the findings and ends with 1 when one of them is bad.
 """
 
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from aggregates.store import Store, StoreError
 from hub.datadir import RunningHub
 from hub.settings import Settings, shown, sources_of
 from ingest.address import Address
+from ingest.mqtt import refusal
 from ingest.slots import held_slots, lost_slots
 from streams.days import BadCalendar, school_until
 from streams.operators import notifier_seen, open_alerts, outbox
@@ -27,6 +27,8 @@ from streams.operators import notifier_seen, open_alerts, outbox
 NOTIFIER_SEEN = timedelta(minutes=10)
 CALENDAR_ENDS = timedelta(days=30)  # from so long before its end on a calendar is worth a word
 LAG = 600.0  # s that a closed hour may wait for the roll-up
+LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
+_ANSWERS_WITHIN = 5.0  # s
 
 
 class Finding(NamedTuple):
@@ -113,12 +115,10 @@ def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     if url is None:
         yield Finding("broker", "none named and no hub running", False)
         return
-    address = Address.parse(url)
-    try:
-        socket.create_connection((address.host, address.port), timeout=5).close()
-        yield Finding("broker", f"{address} answers", True)
-    except OSError as error:
-        yield Finding("broker", f"{address}: {error}", False)
+    address = Address.parse(url).with_credentials(settings.credentials)
+    whom = "anybody" if address.user is None else address.user
+    why = refusal(address, _ANSWERS_WITHIN)
+    yield Finding("broker", f"{address}, as {whom}: {why}" if why else f"{address} lets {whom} in", not why)
     if settings.broker:
         yield Finding(
             "broker may lose", "what it is set to: Mosquitto drops beyond max_queued_messages, 1000 by default"
@@ -135,11 +135,13 @@ def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
     try:
         with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
             stored = positions(store)
-        now = log_state(topics(settings), settings.kafka_group, stored)
+        now = log_state(topics(settings), settings.kafka_group, stored, datetime.now(UTC) - LOG_LAG)
     except (StoreError, NoAnswer) as error:
         yield Finding("log", f"Kafka at {settings.kafka}: {error}", False)
         return
-    yield Finding("log", f"Kafka at {settings.kafka}, {now.partitions} partitions, {now.waiting} records wait", True)
+    late = f", {now.late} of them for over {LOG_LAG.total_seconds() / 60:.0f} minutes" if now.late else ""
+    text = f"Kafka at {settings.kafka}, {now.partitions} partitions, {now.waiting} records wait{late}"
+    yield Finding("log", text, not now.late and (now.workers > 0 or not now.waiting))
     yield Finding("workers", str(now.workers) if now.workers else "none: what waits is not stored", now.workers > 0)
     for topic, partition in now.gone:
         found = "ends before what the database has of it: another Kafka, or one that lost its log"

@@ -5,6 +5,7 @@ The log that the settings name: where it is, and how far the database is behind 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from hub.servers import CannotStart
@@ -17,10 +18,14 @@ Home = tuple[str, int]
 
 
 class LogState(NamedTuple):
-    """`waiting` records are on the log and not stored; `gone` partitions end before what was stored of them."""
+    """
+    `waiting` records are on the log and not stored, `late` of them for long; `gone` partitions end before what was
+    stored of them.
+    """
 
     partitions: int
     waiting: int
+    late: int
     gone: list[Home]
     workers: int
 
@@ -35,9 +40,16 @@ def topics(settings: Settings) -> Topics:
     )  # fmt: skip
 
 
-def log_state(log_of: Topics, group: str, stored: Mapping[Home, int]) -> LogState:
-    """Compare the ends of the log with what its workers have stored; raises `ingest.topics.NoAnswer`."""
+def log_state(log_of: Topics, group: str, stored: Mapping[Home, int], before: datetime) -> LogState:
+    """
+    Compare the ends of the log with what its workers have stored; what is there since `before` is late.
+
+    Raises `ingest.topics.NoAnswer`.
+    """
     found = ends(log_of)
-    waiting = sum(max(0, end - stored.get(home, 0)) for home, end in found.items())
+    waiting, late = (
+        sum(max(0, end - stored.get(home, 0)) for home, end in reach.items())
+        for reach in (found, ends(log_of, before=before))
+    )
     gone = [home for home, position in stored.items() if home[0] in log_of.names and position > found.get(home, 0)]
-    return LogState(len(found), waiting, sorted(gone), workers(log_of, group))
+    return LogState(len(found), waiting, late, sorted(gone), workers(log_of, group))

@@ -8,6 +8,7 @@ is noticed (paho's own watch would drop a connection that is deliberately not re
 """
 
 import random
+import secrets
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -39,6 +40,36 @@ class _Client(Client):
     def _create_socket(self) -> BufferedSocket:
         # The one private name of paho in this hub: there is no public way to give it a socket.
         return BufferedSocket(cast(socket.socket, super()._create_socket()))
+
+
+def _authorise(client: Client, address: Address) -> None:
+    if address.user is not None:
+        client.username_pw_set(address.user, address.password)
+    if address.tls:
+        client.tls_set_context(address.context())
+
+
+def refusal(address: Address, seconds: float = PATIENCE) -> str | None:
+    """Connect once, as whom the address says, and leave; say why that cannot be, None where the broker lets us in."""
+    said: list[ReasonCode] = []
+    client = Client(
+        CallbackAPIVersion.VERSION2, f"stadspuls-look-{secrets.token_hex(6)}",
+        protocol=MQTTProtocolVersion(address.version), reconnect_on_failure=False,
+    )  # fmt: skip
+    client.connect_timeout = seconds
+    client.on_connect = lambda _c, _u, _flags, why, _said: said.append(why)
+    until = time.monotonic() + seconds
+    try:
+        _authorise(client, address)
+        client.connect(address.host, address.port)
+        while not said and time.monotonic() < until and client.loop(0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            pass
+        client.disconnect()
+    except (OSError, ValueError) as error:
+        return str(error) or type(error).__name__
+    if not said:
+        return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "it hung up on CONNECT"
+    return str(said[0]) if said[0].is_failure else None
 
 
 class Owner(Protocol):
@@ -98,10 +129,7 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.max_inflight_messages_set(0)
-        if self.address.user is not None:
-            client.username_pw_set(self.address.user, self.address.password)
-        if self.address.tls:
-            client.tls_set_context(self.address.context())
+        _authorise(client, self.address)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_publish = self._on_subscribe, self._on_publish
         client.on_unsubscribe = self._on_unsubscribe

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -96,8 +97,12 @@ async def create_missing(topics: Topics) -> None:
         await admin.close()
 
 
-def ends(topics: Topics, seconds: float = 10.0) -> dict[tuple[str, int], int]:
-    """Give the offset after the last record of every partition, none of a topic not made yet; raises NoAnswer."""
+def ends(topics: Topics, seconds: float = 10.0, before: datetime | None = None) -> dict[tuple[str, int], int]:
+    """
+    Give the offset after the last record of every partition, or after those that were put there `before` a moment.
+
+    None of a topic not made yet; raises NoAnswer.
+    """
 
     async def ask() -> dict[tuple[str, int], int]:
         consumer = AIOKafkaConsumer(
@@ -106,6 +111,9 @@ def ends(topics: Topics, seconds: float = 10.0) -> dict[tuple[str, int], int]:
         try:
             await consumer.start()
             found = await consumer.end_offsets(await _partitions(topics))
+            if before is not None and found:
+                since = await consumer.offsets_for_times(dict.fromkeys(found, int(before.timestamp() * 1000)))
+                found |= {home: first.offset for home, first in since.items() if first is not None}
             return {(home.topic, home.partition): end for home, end in found.items()}
         finally:
             await consumer.stop()

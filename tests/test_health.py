@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from aggregates.health import Balance, state
 from aggregates.store import Store
+from hub.broker import BuiltInBroker
 from hub.cli import app
 from hub.doctor import Finding, examine
+from hub.log import LogState
 from hub.metrics import OUTCOMES, HubCollector, exposition
 from hub.settings import load
 from ingest.batch import Batch, DeadLetter, columns
@@ -23,7 +25,7 @@ from ingest.readings import Reading
 from streams.maintain import maintain
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
-from tests.brokers import Broker, built_in
+from tests.brokers import Broker, built_in, free_port
 
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)
@@ -136,6 +138,34 @@ class TestDoctor:
         found = findings(AWAY, NOBODY, tmp_path)
         assert (found["database"].good, found["broker"].good) == (False, False)
         assert doctor(AWAY, NOBODY, tmp_path)[0] == 1
+
+    def test_broker_with_the_wrong_password(self, store: Store, tmp_path: Path) -> None:
+        """A broker that answers and lets us not in is bad, says as whom it was asked, and never the password."""
+        server = BuiltInBroker(tmp_path, "127.0.0.1", free_port(), 1000, ("hub", "p@ss/word"))
+        server.start()
+        try:
+            place = server.url.partition("://")[2]
+            wrong = findings(store.conninfo, f"mqtt://hub:hush@{place}", tmp_path)["broker"]
+            nobody = findings(store.conninfo, f"mqtt://{place}", tmp_path)["broker"]
+            right = findings(store.conninfo, f"mqtt://hub:p%40ss%2Fword@{place}", tmp_path)["broker"]
+        finally:
+            server.stop()
+        assert (wrong.good, nobody.good, right.good) == (False, False, True)
+        assert "as hub" in wrong.found
+        assert "hush" not in wrong.found
+
+    def test_records_that_wait(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Records that wait are well while a worker is at them; with none, or after five minutes, they are not."""
+
+        def log(waiting: int, late: int, workers: int) -> Finding:
+            monkeypatch.setattr("hub.log.log_state", lambda *_: LogState(8, waiting, late, [], workers))
+            settings = load({"database": store.conninfo, "kafka": "nowhere:1", "data_dir": str(tmp_path)}, tmp_path)
+            return {finding.what: finding for finding in examine(settings, None)}["log"]
+
+        assert [log(*numbers).good for numbers in ((9, 0, 1), (0, 0, 0), (9, 0, 0), (9, 2, 1))] == [
+            True, True, False, False,
+        ]  # fmt: skip
+        assert "9 records wait, 2 of them for over 5 minutes" in log(9, 2, 1).found
 
     def test_empty_database(self, postgres: str, tmp_path: Path) -> None:
         """A database that was never migrated is a finding too."""

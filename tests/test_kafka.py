@@ -1,7 +1,9 @@
 """The Kafka door against a real Kafka: what is committed is on the log, through whatever happens to Kafka."""
 
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,22 @@ def test_committed_in_order_and_there(topics: Topics) -> None:
     assert set(stored(topics).values()) == {1}
     assert len(stored(topics)) == 60 * len(SENSORS)
     assert log.records < 60  # packed together
+
+
+def test_ends_before_a_moment(topics: Topics) -> None:
+    """How far the log was at a moment: what was put there later does not count, and what was put there before does."""
+    log, committed = KafkaLog(topics), Committed()
+    put(log, committed, 0, 1)
+    until(lambda: committed.numbers == [0])
+    time.sleep(0.01)
+    moment = datetime.now(UTC)
+    early = ends(topics)
+    put(log, committed, 1, 2)
+    assert log.close(60)
+    assert sum(ends(topics).values()) > sum(early.values()) > 0
+    assert ends(topics, before=moment) == early
+    assert ends(topics, before=datetime.now(UTC) + timedelta(minutes=1)) == ends(topics)
+    assert sum(ends(topics, before=moment - timedelta(minutes=10)).values()) == 0
 
 
 def test_dead_letters_go_their_own_way(topics: Topics) -> None:
