@@ -9,26 +9,28 @@ Between broker and log, and between log and database, this is the code of the em
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from prometheus_client import Histogram
 
 from aggregates.health import positions
 from aggregates.store import Store, StoreError
 from hub.http import HttpServer, add_live_page, application, metrics_served, served
 from hub.log import topics
-from hub.metrics import Gauges, HubCollector, ServiceCollector
+from hub.metrics import Gauges, HubCollector, ServiceCollector, histogram
 from hub.rules import judge_of
 from hub.running import CLOSE_WITHIN, running
 from hub.servers import CannotStart
 from hub.settings import Settings
 from hub.upkeep import Upkeep
+from ingest.batch import Batch
 from ingest.topics import make_topics
-from streams.pipeline import Pipeline
+from streams.pipeline import Pipeline, Position
 from streams.worker import Worker
 
 if TYPE_CHECKING:
@@ -52,17 +54,31 @@ def work(settings: Settings) -> None:
         if not make_topics(log_of, stop):
             return
         pipeline = Pipeline(store, stop, judge_of(settings))
-        worker = Worker(log_of, settings.kafka_group, pipeline.store, lambda: positions(store), stop)
-        health = partial(_worker_health, worker)
-        with metrics_served(settings, ServiceCollector(_worker_numbers(worker)), health):
+        store_measured, histograms = _measured(pipeline)
+        worker = Worker(log_of, settings.kafka_group, store_measured, lambda: positions(store), stop)
+        collector = ServiceCollector(_worker_numbers(worker, pipeline), histograms)
+        with metrics_served(settings, collector, partial(_worker_health, worker)):
             worker.run()
+
+
+def _measured(pipeline: Pipeline) -> tuple[Callable[[Batch, Position], None], list[Histogram]]:
+    """Give what stores a batch, and what it tells of time and size."""
+    seconds = histogram("work_batch_seconds", "seconds until a batch was stored, retries included", 0.01)
+    readings = histogram("work_batch_readings", "readings in a batch", 1)
+
+    def store(batch: Batch, position: Position) -> None:
+        readings.observe(len(batch))
+        with seconds.time():
+            pipeline.store(batch, position)
+
+    return store, [seconds, readings]
 
 
 def _worker_health(worker: Worker) -> dict[str, object]:
     return {"ready": worker.ready, "lag": worker.progress.lag, "partitions": len(worker.progress.ends)}
 
 
-def _worker_numbers(worker: Worker) -> Gauges:
+def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:
     done = worker.progress
     return {
         "work_lag": ("records of this worker's partitions that wait to be stored", lambda: done.lag),
@@ -70,7 +86,7 @@ def _worker_numbers(worker: Worker) -> Gauges:
         "work_records_total": ("records stored", lambda: done.records),
         "work_transactions_total": ("transactions they were stored in", lambda: done.transactions),
         "work_readings_total": ("readings in these records", lambda: done.readings),
-        "work_store_seconds_total": ("seconds spent storing them", lambda: done.seconds),
+        "work_retries_total": ("times the database was asked again", lambda: pipeline.retries),
         "work_poisoned_total": ("records that could not be understood", lambda: done.poisoned),
         "work_rebalances_total": ("times the partitions were dealt out anew", lambda: done.rebalances),
     }
@@ -92,7 +108,7 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
         "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),
     }
     health = partial(_rollup_health, upkeep, notifier)
-    with metrics_served(settings, ServiceCollector(numbers), health), running(upkeep), running(notifier):
+    with metrics_served(settings, ServiceCollector(numbers, [upkeep.took]), health), running(upkeep), running(notifier):
         yield upkeep
 
 

@@ -61,7 +61,7 @@ class EmbeddedHub:
         self.failed = threading.Event()
         self._settings = settings
         self._stop = threading.Event()
-        self.collectors: list[MetricsCollector] = []  # of what runs beside the hub, for /metrics
+        self.collectors: list[MetricsCollector] = []  # what else there is for /metrics
         self._servers: list[EmbeddedPostgres | BuiltInBroker] = []
         self._undo = ExitStack()
 
@@ -157,6 +157,7 @@ class EmbeddedHub:
         store = Store(self.database, application="stadspuls upkeep")
         self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention, judge=self.judge,
                               zone=settings.timezone)  # fmt: skip
+        self.collectors.append(self.upkeep.took)
         undo.enter_context(running(self.upkeep))
 
     def _start_http(self, undo: ExitStack) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -20,6 +20,12 @@ OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
 
 
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
+
+
+def histogram(name: str, text: str, smallest: float) -> Histogram:
+    """Make a histogram with two bounds a decade over four and a half of them, from the smallest."""
+    bounds = [smallest * 10**power * factor for power in range(5) for factor in (1, 3)]
+    return Histogram(f"stadspuls_{name}", text, registry=None, buckets=bounds)
 
 
 class ServiceCollector(Collector):

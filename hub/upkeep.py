@@ -12,7 +12,7 @@ import structlog
 
 from aggregates.areastore import Rolled, roll_areas
 from aggregates.store import Store, StoreError
-from hub.metrics import Gauges
+from hub.metrics import Gauges, histogram
 from streams.judging import Judge
 from streams.maintain import maintain
 from streams.reconcile import changed_days, last_proof, note_reconciled, reconcile
@@ -41,6 +41,9 @@ class Upkeep:
     ) -> None:
         self.differences: int | None = None
         self.rolled = 0
+        self.took = histogram(
+            "rollup_turn_seconds", "seconds that a turn took: roll-ups, areas, what else is due", 0.01
+        )
         self._store = store
         self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
         self._judge = judge
@@ -74,6 +77,10 @@ class Upkeep:
 
     def turn(self, now: datetime) -> None:
         """Do what is due at `now`."""
+        with self.took.time():
+            self._turn(now)
+
+    def _turn(self, now: datetime) -> None:
         self.rolled += roll_up(self._store, now, self._grace, self._judge)
         roll_areas(self._store, AREA_DAYS, self._judge_areas(now))
         if self._ticker is not None:

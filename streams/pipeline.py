@@ -67,6 +67,7 @@ class Pipeline:
         self._book = SeriesBook(store)
         self._frontier = Frontier()
         self._stop = stop or Event()
+        self.retries = 0
         self._hopeful = True  # the last batch held nothing known, so the next one probably does not either
 
     def store(self, batch: Batch, position: Position = EMBEDDED) -> None:
@@ -83,8 +84,10 @@ class Pipeline:
             except Refused as error:
                 return self._split(batch, position, error)
             except Clash as error:
+                self.retries += 1
                 log.info("another session was in the way, trying again", error=str(error))
             except Away as error:
+                self.retries += 1
                 log.warning("database away, trying again", error=str(error), seconds=wait)
                 if self._stop.wait(wait):
                     raise Stopped("the database did not come back before the hub stopped") from error

@@ -21,7 +21,6 @@ class Progress:
     records: int = 0
     transactions: int = 0
     readings: int = 0
-    seconds: float = 0.0  # spent storing
     poisoned: int = 0
     rebalances: int = 0
     stored: dict[tuple[str, int], int] = field(default_factory=dict)

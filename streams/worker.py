@@ -15,7 +15,6 @@ import logging
 import os
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -196,10 +195,8 @@ class Worker:
         last = messages[-1]
         home, reach = (last.topic, last.partition), last.offset + 1
         batch = Batch.concat([self._batch(message) for message in messages])
-        begun = time.monotonic()
         self._store(batch, Position(*home, reach))
         done = self.progress
-        done.seconds += time.monotonic() - begun
         done.transactions += 1
         done.records += len(messages)
         done.readings += len(batch)

@@ -101,6 +101,7 @@ class TestDoctor:
         bad = [line for line in ill.stdout.splitlines() if "BAD" in line]
         assert any("collect --drain 0" in line for line in bad), ill.stdout
         assert any("what waits is not stored" in line for line in bad), ill.stdout
+        assert any("1 records wait" in line for line in bad), ill.stdout
         assert any("readings/0" in line for line in bad), ill.stdout
 
 
@@ -236,6 +237,7 @@ class TestScaling:
             assert (hub.rollup.metric("stadspuls_rollup_leads"), second.metric("stadspuls_rollup_leads")) == (1, 0)
             hub.rollup.kill()
             until(lambda: second.metric("stadspuls_rollup_leads") == 1)
+            until(lambda: second.metric("stadspuls_rollup_turn_seconds_count") > 0)
             with sender(hub) as out:
                 publish(out, numbered(60))
             until(lambda: fetched(database, "SELECT count(*) FROM window_1h") == [(1,)])

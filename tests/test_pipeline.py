@@ -21,6 +21,7 @@ from streams.reconcile import reconcile
 from streams.rollup import roll_up
 from tests import model
 from tests.databases import TABLES, ZONE, differences, fresh_database, truncate
+from tests.test_store import kill_sessions
 
 DAY = datetime(2024, 3, 30, 20, tzinfo=UTC)  # the night of the change to summer time
 LATER = datetime(2024, 5, 1, tzinfo=UTC)
@@ -319,3 +320,25 @@ def writers(database: str) -> dict[tuple[str, datetime], str]:
     """Give the transaction that wrote each reading last."""
     found = fetched(database, "SELECT sensor_id, start, reading.xmin::text FROM reading JOIN series USING (series)")
     return {(sensor_id, start): writer for sensor_id, start, writer in found}
+
+
+def test_database_that_was_away_is_counted(store: Store) -> None:
+    """A batch is tried again until it is stored, and how often is known."""
+    pipeline = Pipeline(store)
+    reading = Reading("ndw/s", "", "vehicle_count", 60, DAY, 5.0)
+    pipeline.store(batch([reading]))
+    kill_sessions(store.conninfo)
+    pipeline.store(batch([reading._replace(start=DAY + timedelta(minutes=1))]))
+    assert pipeline.retries == 1
+    assert [balance.stored for balance in balances(store)] == [2]
+
+
+def test_pages_of_live_windows_keep_room(store: Store) -> None:
+    """Every table or chunk of 5-minute rows has room for the next version of a row, in every edition."""
+    Pipeline(store).store(batch([Reading("ndw/s", "", "vehicle_count", 60, DAY, 5.0)]))
+    with psycopg.connect(store.conninfo) as connection:
+        found = connection.execute(
+            "SELECT reloptions FROM pg_class c WHERE oid = 'window_5m'::regclass OR EXISTS (SELECT FROM pg_inherits "
+            "WHERE inhparent = 'window_5m'::regclass AND inhrelid = c.oid)"
+        ).fetchall()
+    assert set(map(str, found)) == {"(['fillfactor=45'],)"}

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from aggregates.store import Store
+from hub.metrics import exposition
 from hub.upkeep import NIGHT, Upkeep
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
@@ -46,13 +47,14 @@ class TestTurn:
     """What is due at a moment."""
 
     def test_rolls_up_hours_that_closed(self, store: Store) -> None:
-        """An hour is written once its end and the grace have passed, and not before."""
+        """An hour is written once its end and the grace have passed, and not before; every turn is timed."""
         hear(store)
         upkeep = Upkeep(store, grace=timedelta(minutes=1))
         upkeep.turn(START + timedelta(minutes=60, seconds=59))
         assert (hours(store), upkeep.rolled) == ([], 0)
         upkeep.turn(START + timedelta(minutes=61))
         assert (hours(store), upkeep.rolled) == ([(START, 5.0)], 1)
+        assert "stadspuls_rollup_turn_seconds_count 2.0" in exposition(upkeep.took).decode()
 
     def test_retention_is_looked_at_once_an_hour(self, store: Store) -> None:
         """A day that expires within the hour freezes with the next one."""

@@ -123,6 +123,9 @@ def test_stores_and_stops_in_time(line: Line) -> None:
     again = line.worker()
     line.wait_stored(12 * len(SENSORS))
     assert again.metric("stadspuls_work_readings_total") == 2 * len(SENSORS)
+    assert again.metric("stadspuls_work_batch_readings_sum") == 2 * len(SENSORS)
+    assert again.metric("stadspuls_work_batch_seconds_count") == again.metric("stadspuls_work_transactions_total")
+    assert again.metric("stadspuls_work_retries_total") == 0
     assert line.ask("SELECT sum(duplicate)::int FROM accounting") == [(0,)]
 
 
