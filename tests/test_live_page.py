@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, Page, Request, Route, expect
 from hub.rig.broker import free_port
 from ingest.address import Address
 from ingest.sender import Sender
-from tests.alerting import raised, rule
+from tests.alerting import raised
 from tests.browsers import browser, chromium
 from tests.hubs import UpHub, command
 
@@ -40,6 +40,13 @@ stadspuls/half,Molenweg,traffic,6.006,53.006
 stadspuls/never,Dijk,traffic,6.009,53.004
 stadspuls/news,Brug,pedestrian,6.004,53.004
 stadspuls/wild,Fietspad,bicycle,6.003,53.003
+"""
+RULE = """[[rule]]
+name = "no2-alert"
+title = "Rule no2-alert"
+quantity = "no2"
+level = "1h"
+raise = 400
 """
 Open = Callable[..., Page]
 
@@ -70,7 +77,10 @@ def last_hour() -> datetime:
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
     """A hub with areas, that heard one sensor wholly, one for half of the hour with a flag, and one never."""
     chromium()
-    made = UpHub(tmp_path_factory.mktemp("live") / "hub")
+    directory, rules = tmp_path_factory.mktemp("live"), tmp_path_factory.mktemp("rules")
+    (rules / "own.toml").write_text(RULE)
+    (directory / "stadspuls.toml").write_text(f'rules = ["{rules}"]')
+    made = UpHub(directory)
     try:
         made.start()
         catalogue = made.directory / "sensors.csv"
@@ -368,8 +378,7 @@ class TestNews:
 
 def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
     """Open alerts are listed with their place; a click acknowledges one and silences another, and the hub knows."""
-    rule(hub.database)
-    seen, quiet = raised(hub.database, "stadspuls/full"), raised(hub.database, "stadspuls/half")
+    seen, quiet = (raised(hub.database, f"stadspuls/{name}", datetime.now(UTC)) for name in ("full", "half"))
     page = visit()
     first, second = (
         page.locator("li", has_text="Rule no2-alert").filter(has_text=name) for name in ("Havenkade", "Molenweg")
