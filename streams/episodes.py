@@ -155,9 +155,11 @@ def _run(rule: Rule, run: list[Window], window: Window) -> list[Window]:
 
 
 def _worse(rule: Rule, compared: float, told: float) -> bool:
-    if rule.worse is None or told <= 0:
+    if rule.worse is None or not told:
         return False
-    return compared >= told * rule.worse if rule.direction == "above" else compared <= told / rule.worse
+    if rule.direction == "above":
+        return told > 0 and compared >= told * rule.worse
+    return compared <= (told * rule.worse if told < 0 else told / rule.worse)
 
 
 def message(rule: Rule, what: Mapping[str, float | None], text: str) -> str:

@@ -101,6 +101,21 @@ def test_three_consecutive_hours() -> None:
     assert [window.value for window in found[0].windows] == [401, 401, 400.5]
 
 
+@pytest.mark.parametrize(
+    ("keys", "values"),
+    [
+        ({"raise_": "100"}, [110, 219, 220, 439]),
+        ({"raise_": "20", "direction": '"below"'}, [18, 9.1, 9, 4.6]),
+        ({"raise_": "20", "direction": '"below"'}, [18, 18, 0, 0]),
+        ({"raise_": "-5", "direction": '"below"'}, [-6, -11.9, -12, -23.9]),
+    ],
+)
+def test_twice_as_bad_is_an_update(tmp_path: Path, keys: dict[str, str], values: list[float]) -> None:
+    """What is worse by the factor than what was told is told, on either side of zero, and nothing that is not."""
+    found = replay(book(tmp_path, worse="2", quantity='"temperature"', **keys).rules, hourly(values, "temperature"))
+    assert [(one.kind, one.about // HOUR_US) for one in found] == [("raised", 1), ("updated", 3)]
+
+
 def test_a_citizen_sensor_never_raises_a_legal_alert() -> None:
     """A low-cost sensor in fog says what it likes."""
     assert replay([load_rules()["eu2024-no2-information"]], hourly([500], subject="samenmeten/a")) == []
