@@ -74,8 +74,8 @@ class TestScenarios(EmbeddedScenarios):
         super().test_message_becomes_an_hourly_figure(hub)
         assert isinstance(hub, DistributedHub)
         (worker,) = hub.workers
-        assert worker.metric("stadspuls_work_readings_total") == 61
-        assert worker.metric("stadspuls_work_lag") == 0
+        until(lambda: worker.metric("stadspuls_work_readings_total") == 61)
+        until(lambda: worker.metric("stadspuls_work_lag") == 0)
 
 
 class TestDoctor:
