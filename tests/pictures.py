@@ -77,15 +77,14 @@ def _ago(hours: int) -> str:
 
 
 def _wait_for_history(hub: UpHub) -> None:
-    """Wait for the last full hour, which comes last, and give the roll-up some time."""
+    """Wait for the last full hour, which comes last, and until the roll-up has made every hour before it."""
     now = datetime.now(UTC)
     asked = (f"{now - timedelta(hours=1):%Y-%m-%dT%H:00}", f"{now:%Y-%m-%dT%H:00}", "1h", "--sensor=stadspuls/air-14")
     deadline = time.monotonic() + 400
-    while not hub.query("pm10", *asked):
+    while not hub.query("pm10", *asked) or hub.metric("stadspuls_rollup_marks"):
         if time.monotonic() > deadline:
             raise TimeoutError("the simulated city has no history after 400 s")
         time.sleep(2)
-    time.sleep(20)
 
 
 def _page(chrome: Browser, name: str, url: str, scheme: str = "light", width: int = 1160) -> None:
