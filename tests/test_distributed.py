@@ -1,5 +1,6 @@
 """The distributed hub from end to end: Mosquitto, a real Kafka, Faust workers, killed and started again."""
 
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from ingest.sender import Sender
 from ingest.slots import lost_slots
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
-from tests.databases import differences, fresh_database
+from tests.databases import TIMESCALE, differences, fresh_database
 from tests.distributed import DistributedHub, distributed_hub
 from tests.hubs import Asked
 from tests.lines import until
@@ -32,6 +33,13 @@ from tests.test_hub import TestScenarios as EmbeddedScenarios
 from tests.test_hub import counts
 
 pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The URL of an empty database: on TimescaleDB, as a distributed hub has it, else on the embedded PostgreSQL."""
+    with fresh_database(os.environ.get(TIMESCALE) or postgres) as url:
+        yield url
 
 
 @pytest.fixture
