@@ -267,7 +267,6 @@ def run(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.kafka
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
 class TestRun:
     """Real Mosquitto, Kafka, services and database."""
 
