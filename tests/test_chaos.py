@@ -261,7 +261,7 @@ def run(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
     programs_or_skip()
     environment = {**os.environ, **environment}
     return subprocess.run(
-        [*COMMAND, "chaos", *flags], env=environment, capture_output=True, text=True, check=False, timeout=540
+        [*COMMAND, "chaos", *flags], env=environment, capture_output=True, text=True, check=False, timeout=840
     )
 
 
