@@ -113,7 +113,7 @@ def line(new_line: Callable[[str], Line], postgres: str) -> Iterator[Line]:
 
 
 def test_stores_and_stops_in_time(line: Line) -> None:
-    """What is on the log is stored with its position; a clean stop is quick, and the next worker does not begin anew."""
+    """What is on the log is stored with its position; a clean stop is quick, the next worker does not begin anew."""
     line.put(0, 10)
     worker = line.worker()
     line.wait_stored(10 * len(SENSORS))
