@@ -33,6 +33,7 @@ from aggregates.binary import Packed, unpacked
 _LEARNING = frozenset({"know_sensors", "lock_sensors", "know_series", "mark_alone", "find_series"})
 # What they unpack of a packed day hangs on what they are given, so a plan for anything would unpack all of it.
 _UNPACKING = frozenset({"correct", "reflag", "recompute", "drop_unread"})
+_PLANNED_ANEW = _LEARNING | _UNPACKING
 # A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
 # locked is another one's to do. So is what a process holds that hangs in a transaction.
 _SESSION: LiteralString = """
@@ -143,7 +144,7 @@ class Transaction:
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
-        prepare = False if statement in _LEARNING | _UNPACKING else None
+        prepare = False if statement in _PLANNED_ANEW else None
         cursor = self._connection.execute(_statement(statement), parameters or None, binary=True, prepare=prepare)
         return cursor.fetchall() if cursor.description else []
 

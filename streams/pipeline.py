@@ -118,7 +118,7 @@ class Pipeline:
             tx.rows("claim", topic=position.topic, partition=position.partition, position=position.position)
             tx.rows("share_freeze")
             self._book.check(tx)
-            frozen = _in_days(readings["start"], [day for (day,) in tx.rows("frozen_days")])
+            frozen = np.isin(readings["start"] // DAY_US, frozen_days(tx))
             rows = distinct(ordered(readings[~frozen]))
             outcome = self._insert(tx, rows)
             book = accounts(readings, frozen, rows, outcome, batch.dead_letters)
@@ -214,6 +214,6 @@ def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
     return [refused(row, FROZEN) for row in batch.readings.filter(pa.array(frozen)).to_pylist()] if frozen.any() else []
 
 
-def _in_days(starts: NDArray[np.int64], days: list[date]) -> NDArray[np.bool_]:
-    frozen = np.array([(day - date(1970, 1, 1)).days for day in days], dtype=np.int64)
-    return np.isin(starts // DAY_US, frozen)
+def frozen_days(tx: Transaction) -> NDArray[np.int64]:
+    """Give the days whose readings were dropped, sorted, as days since 1970."""
+    return np.sort(np.array([(day - date(1970, 1, 1)).days for (day,) in tx.rows("frozen_days")], dtype=np.int64))

@@ -6,7 +6,7 @@ The pipeline leaves marks; this takes them, runs the neighbour rules around the 
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -20,13 +20,12 @@ from ingest.readings import DERIVED, Flag, Status, utc
 from ingest.sources import SOURCES, SourceClass, source_of_sensor
 from streams.alertstore import Changed
 from streams.judging import Judge
-from streams.pipeline import DAY_US, recompute
+from streams.pipeline import DAY_US, frozen_days, recompute
 from streams.quality import NEIGHBOUR_RULES, Limits
 from streams.windows import WINDOW_US
 
 MOST_HOURS = 50_000  # of series in one transaction
 HOUR = timedelta(hours=1)
-EPOCH = date(1970, 1, 1)
 LONGEST_MEMORY = timedelta(seconds=2 * max(quantity.memory for quantity in QUANTITIES.values()))
 
 # What `recompute` stages: the derived flags of readings that got others.
@@ -89,8 +88,7 @@ def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Chang
     """
     found = tx.rows("neighbourhood", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
     witnesses = [Witness(*row) for row in found]
-    frozen = np.array([(day - EPOCH).days for (day,) in tx.rows("frozen_days")], dtype=np.int64)
-    changed = list(_reflagged(witnesses, np.sort(frozen)))
+    changed = list(_reflagged(witnesses, frozen_days(tx)))
     if not changed:
         return Changed([], np.array([], np.int64))
     rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
