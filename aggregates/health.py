@@ -12,7 +12,7 @@ from aggregates.store import Store
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the hub's health is judged by; `oldest_mark` is the age in seconds of the oldest hour not rolled up."""
+    """What the hub's health is judged by; `oldest_mark` is how long (s) an hour waits for the roll-up."""
 
     dead_letters: int
     marks: int

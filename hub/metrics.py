@@ -81,7 +81,7 @@ class HubCollector(ServiceCollector):
         yield GaugeMetricFamily("stadspuls_dead_letters", "distinct dead letters kept", value=now.dead_letters)
         yield GaugeMetricFamily("stadspuls_rollup_marks", "marks of closed hours not rolled up", value=now.marks)
         yield GaugeMetricFamily(
-            "stadspuls_rollup_lag_seconds", "age of the oldest such hour", value=now.oldest_mark or 0
+            "stadspuls_rollup_lag_seconds", "seconds that the first of them has waited", value=now.oldest_mark or 0
         )
         yield GaugeMetricFamily("stadspuls_series", "series known", value=now.series)
         yield GaugeMetricFamily("stadspuls_sensors", "sensors known", value=now.sensors)

@@ -66,6 +66,13 @@ class TestState:
         waiting = state(store, START + timedelta(hours=2))
         assert (waiting.marks, waiting.oldest_mark) == (1, 7200)
 
+    def test_late_reading_waits_since_it_came(self, store: Store) -> None:
+        """An hour of years ago that is marked now, as by a first start with history, has not waited for years."""
+        feed(store, roll=False)
+        waiting = state(store, datetime.now(UTC))
+        assert waiting.marks == 1
+        assert 0 < (waiting.oldest_mark or 0) < timedelta(days=1).total_seconds()
+
     def test_balance_holds_when_everything_adds_up(self) -> None:
         """Anything missing or too much breaks the identity."""
         assert Balance("ndw", 10, 4, 3, 2, 1).holds
@@ -129,8 +136,10 @@ class TestDoctor:
         assert [what for what, finding in found.items() if finding.good is False] == ["accounting ndw"]
 
     def test_hours_that_wait_too_long(self, store: Store, tmp_path: Path) -> None:
-        """Marks of hours long closed say that nobody rolls up."""
+        """Marks that were made long ago say that nobody rolls up; old hours that are marked only now do not."""
         feed(store, roll=False)
+        assert findings(store.conninfo, NOBODY, tmp_path)["roll-up"].good
+        damage(store, "UPDATE mark SET made_at = made_at - interval '1 hour'")
         assert findings(store.conninfo, NOBODY, tmp_path)["roll-up"].good is False
 
     def test_nobody_answers(self, tmp_path: Path) -> None:

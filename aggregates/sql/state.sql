@@ -1,7 +1,8 @@
 -- What the hub's health is judged by.
 SELECT (SELECT count(*) FROM dead_letter) AS dead_letters,
        (SELECT count(*) FROM mark WHERE hour + interval '1 hour' < %(now)s) AS marks,
-       (SELECT extract(epoch FROM %(now)s - min(hour)) FROM mark WHERE hour + interval '1 hour' < %(now)s)::float8 AS oldest_mark,
+       (SELECT extract(epoch FROM %(now)s - min(CASE WHEN made_at < %(now)s THEN greatest(hour, made_at) ELSE hour END))
+        FROM mark WHERE hour + interval '1 hour' < %(now)s)::float8 AS oldest_mark,
        (SELECT count(*) FROM series) AS series,
        (SELECT count(*) FROM sensor) AS sensors,
        (SELECT count(*) FROM sensor WHERE lon IS NULL) AS unplaced,
