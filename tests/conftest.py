@@ -15,6 +15,7 @@ from tests.databases import fresh_database, timescale_url
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
+collect_ignore = ["careless"]  # it breaks the Kafka log of whatever process imports it, as a search for doctests does
 
 
 # No test asserts a time, and neither does Hypothesis of its examples: machines are busy.

@@ -130,9 +130,10 @@ def test_kafka_killed(kafka: KafkaServer, topics: Topics) -> None:
     assert len(stored(topics)) == 40 * len(SENSORS)
 
 
-def test_full_queue_waits() -> None:
+def test_full_queue_waits(kafka: KafkaServer, topics: Topics) -> None:
     """While Kafka is away the queue fills and `put` waits; closing gives up, and what waited is told."""
-    log, committed = KafkaLog(Topics(f"127.0.0.1:{free_port()}"), waiting=50), Committed()
+    kafka.kill()
+    log, committed = KafkaLog(topics, waiting=50), Committed()
     refused: list[BaseException] = []
 
     def fill() -> None:
