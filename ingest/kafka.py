@@ -89,8 +89,9 @@ class KafkaLog(WaitingLog):
         wait = 0.1
         while True:
             try:
-                producer = await self._ready()
-                return await _send(producer, await self._records(producer, batch))
+                async with asyncio.timeout(PATIENCE):
+                    producer = await self._ready()
+                    return await _send(producer, await self._records(producer, batch))
             except (KafkaError, OSError, TimeoutError) as error:
                 if self._given_up:
                     raise LogClosed("the log was closed while Kafka was away") from error
@@ -139,6 +140,5 @@ class KafkaLog(WaitingLog):
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[tuple[str, int, bytes]]) -> None:
     """Send records and wait for Kafka; raises what it answered to the first that it did not take."""
-    async with asyncio.timeout(PATIENCE):
-        sent = [await producer.send(topic, value, partition=partition) for topic, partition, value in records]
-        await asyncio.gather(*sent)
+    sent = [await producer.send(topic, value, partition=partition) for topic, partition, value in records]
+    await asyncio.gather(*sent)

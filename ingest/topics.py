@@ -84,8 +84,8 @@ async def create_missing(topics: Topics) -> None:
     admin = AIOKafkaAdminClient(
         bootstrap_servers=topics.servers, client_id="stadspuls-topics", **topics.access.arguments()
     )
-    await admin.start()
     try:
+        await admin.start()
         missing = sorted(set(topics.names) - set(await admin.list_topics()))
         config = {"max.message.bytes": str(LARGEST_MESSAGE)}
         new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]

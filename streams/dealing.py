@@ -58,11 +58,12 @@ class Dealing:
         self._progress.ends = await self._reach(homes)
         self._progress.stored.update(stored)
 
-    async def look(self, *, busy: bool) -> None:
+    async def look(self, *, busy: bool) -> bool:
         """
         See how far the log reaches, also while the database is away; where nothing is `busy` read again what is stuck.
 
-        That is what the log has and nobody brought, where no later record shows that it is missing.
+        That is what the log has and nobody brought, where no later record shows that it is missing. Tells whether
+        there was any, or a partition is this worker's that nobody told it to begin with.
         """
         consumer = self._app.consumer
         homes = {(tp.topic, tp.partition): tp for tp in consumer.assignment()}
@@ -73,6 +74,7 @@ class Dealing:
             if gone := self._order.leave_out(home, firsts.get(homes[home]) or 0):
                 _log.error("the log has deleted what was not stored", records=gone, partition=f"{home[0]}/{home[1]}")
             await self._seek(home, homes[home])
+        return not busy and bool(stuck or homes.keys() - self._order.homes)
 
     async def _reach(self, homes: Mapping[Home, Any]) -> dict[Home, int]:
         tops = await self._app.consumer.highwaters(*homes.values())

@@ -5,7 +5,7 @@ Kafka's clients promise it, but what is on its way while partitions are dealt ou
 never (docs/traps.md, *Kafka and Faust*). So `streams.worker` asks here what to do with each record. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from enum import Enum
 
 Home = tuple[str, int]  # topic and partition
@@ -43,6 +43,11 @@ class Order:
     def forget(self) -> None:
         """Have no partition: whatever comes now belongs to the past."""
         self.deal({})
+
+    @property
+    def homes(self) -> Set[Home]:
+        """The partitions that this worker may store."""
+        return self._next.keys()
 
     def wanted(self, home: Home) -> int:
         """Give the offset that a partition must go on with."""

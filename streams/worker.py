@@ -26,7 +26,7 @@ import structlog
 from aggregates.store import StoreError
 from ingest.batch import Batch, DeadLetter, columns
 from ingest.records import BadRecord, read_record
-from ingest.topics import Topics
+from ingest.topics import NoAnswer, Topics, ends
 from streams.dealing import Dealing
 from streams.faustapp import Runner, make_app
 from streams.order import Home
@@ -35,6 +35,8 @@ from streams.progress import Progress, Retold
 
 WAITING = 64  # records, of up to 512 kB, that wait to be stored together
 _LOOK = 5.0  # s between two looks for records that never came
+_HOPELESS = 12  # looks in a row that find this worker stuck, after which the process ends
+_ANSWER_WITHIN = 30.0  # s
 _LONGEST_WAIT = 5.0
 
 Offsets = Mapping[Home, int]
@@ -71,7 +73,8 @@ class Worker:
         self.progress = Progress()
         self._store, self._positions, self._stop, self._on_failure = store, positions, stop, on_failure
         self._waiting: list[Any] = []
-        self._storing = False
+        self._busy = 0  # what runs in the thread, or waits for it
+        self._topics = topics
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "store")
         self._scratch = tempfile.TemporaryDirectory(prefix="stadspuls-worker-")
@@ -124,14 +127,32 @@ class Worker:
                 task.cancel()
 
     async def _look_for_missing(self) -> None:
-        while True:
+        looks = 0
+        while looks < _HOPELESS:
             await asyncio.sleep(_LOOK)
-            if not self.ready:
-                continue
-            try:
-                await self._dealing.look(busy=bool(self._waiting) or self._storing)
-            except Exception as error:  # Kafka is away, or deals out anew: the next look sees more
-                _log.warning("cannot look for missing records now", error=repr(error))
+            looks = looks + 1 if await self._stuck() else 0
+        reason = f"nothing moved for {_HOPELESS * _LOOK:.0f} s while Kafka has records, or deals out no partitions"
+        _log.critical("the worker ends, another process reads on", reason=reason)
+        raise WorkerEnded(reason)
+
+    async def _stuck(self) -> bool:
+        """
+        Tell whether records do not come though they are there, and read them again.
+
+        Also while nothing is dealt out, or what Kafka is asked never returns, though it answers others: a new process
+        is the way on. Not while the database is waited for, or Kafka is away.
+        """
+        busy = bool(self._waiting or self._busy)
+        try:
+            if self.ready:
+                async with asyncio.timeout(_ANSWER_WITHIN):
+                    return await self._dealing.look(busy=busy)
+        except Exception as error:  # Kafka is away, or deals out anew: the next look sees more
+            _log.warning("cannot look for missing records now", error=repr(error))
+        with suppress(NoAnswer):
+            await asyncio.to_thread(ends, self._topics)
+            return not busy
+        return False
 
     def _ended(self, storing: asyncio.Future[None]) -> None:
         if not storing.cancelled() and (error := storing.exception()) is not None:
@@ -142,9 +163,7 @@ class Worker:
             await self._arrived.wait()
             self._arrived.clear()
             while events := self._take():
-                self._storing = True
                 await self._in_thread(self._store_records, [event.message for event in events])
-                self._storing = False
                 for event in events:
                     await stream.ack(event)
 
@@ -164,6 +183,7 @@ class Worker:
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Run what blocks; the process ends when it fails, and waits for its end when it stops."""
+        self._busy += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         except Stopped:
@@ -172,6 +192,8 @@ class Worker:
             _log.critical("the worker ends, its record is read again", exc_info=True)
             self._on_failure(error)
             raise
+        finally:
+            self._busy -= 1
 
     async def _deal(self, app: Any, **_: object) -> None:
         self.progress.rebalances += 1

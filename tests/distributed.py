@@ -39,6 +39,9 @@ def distributed_hub(directory: Path, database: str, **more: int) -> Iterator[Dis
     try:
         hub.start()
         yield hub
+    except Exception as error:
+        error.add_note(hub.told())
+        raise
     finally:
         hub.clean_up()
 

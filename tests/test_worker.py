@@ -42,15 +42,19 @@ class Line:
         self._name, self._directory = name, directory
         make_topics(self.topics)
 
-    def worker(self) -> Service:
-        """Start a worker and wait until it has its share."""
+    def start_worker(self) -> Service:
+        """Start a worker, and do not wait."""
         settings = {
             "kafka": self.topics.servers, "kafka_topic": self.topics.readings,
             "kafka_dead_letters": self.topics.dead_letters, "kafka_group": self._name, "database": self.database,
             "data_dir": str(self._directory),
         }  # fmt: skip
         self.made.append(Service(["work"], settings, self._directory / f"work{len(self.made)}.log"))
-        return self.made[-1].start().wait_ready()
+        return self.made[-1].start()
+
+    def worker(self) -> Service:
+        """Start a worker and wait until it has its share."""
+        return self.start_worker().wait_ready()
 
     def put(self, first: int, last: int) -> None:
         """Put minutes of every sensor on the log."""
@@ -210,6 +214,31 @@ class Feed(threading.Thread):
         self.join()
         assert self._log.close(30)
         return self._count
+
+
+@pytest.mark.parametrize("fault", [
+    "from streams.order import Order, Turn; Order.turn = lambda *_: Turn.PASS",
+    "from streams.dealing import Dealing; Dealing.deal = _nothing",
+    "from streams.worker import Worker; Worker.ready = False",
+], ids=["deaf", "dealt nothing", "never ready"])  # fmt: skip
+def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """
+    A worker that gets nowhere while Kafka has records, whatever the fault, ends and says so; the next one goes on.
+
+    Python loads a module named `sitecustomize` when it starts, which makes the fault.
+    """
+    line.put(0, 5)
+    faulty = "import streams.worker\nstreams.worker._LOOK = 0.5\nasync def _nothing(*_): pass\n" + fault
+    (tmp_path / "sitecustomize.py").write_text(faulty, encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        stuck = line.start_worker()
+    until(lambda: not stuck.alive)
+    assert stuck.process is not None
+    assert stuck.process.returncode == 3
+    assert "the worker ends, another process reads on" in stuck.log()
+    line.worker()
+    line.wait_stored(5 * len(SENSORS))
 
 
 def test_more_workers_than_partitions(line: Line) -> None:

@@ -119,25 +119,35 @@ class Chain:
         deadline = time.monotonic() + seconds
         before, quiet = -1, 0
         while quiet < _QUIET:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not settled after {seconds:.0f} s: {self.on_their_way()}")
             received, waiting = self.on_their_way()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not settled after {seconds:.0f} s, {received} messages received: {waiting}")
             quiet = quiet + 1 if received == before and not waiting else 0
             before = received
             time.sleep(_LOOK)
 
-    def on_their_way(self) -> tuple[int, int]:
-        """Give the messages received by collectors that run, and what is not yet settled (1: somebody is away)."""
+    def on_their_way(self) -> tuple[int, dict[str, int | str]]:
+        """Give the messages received by collectors that run, and where something is not yet settled: how much."""
         try:
-            health = [service.health() for service in self.collectors if service.alive]
-            waiting = sum(one["messages_in_flight"] + one["readings_in_flight"] for one in health)
+            health = {service.name: service.health() for service in self.collectors if service.alive}
+            waiting = {f"in {name}": one["messages_in_flight"] + one["readings_in_flight"]
+                       for name, one in health.items()}  # fmt: skip
             with closing(Store(self.database)) as store:
                 stored = positions(store)
                 marks = state(store, datetime.now(UTC)).marks
-            lag = sum(end - stored.get(home, 0) for home, end in ends(self.topics).items())
-            return sum(one["messages_received"] for one in health), waiting + lag + marks
-        except (OSError, NoAnswer, StoreError):
-            return -1, 1
+            for (topic, partition), end in ends(self.topics).items():
+                waiting[f"on {topic}/{partition}"] = end - stored.get((topic, partition), 0)
+            waiting["hours marked"] = marks
+            received = sum(one["messages_received"] for one in health.values())
+            return received, {place: number for place, number in waiting.items() if number}
+        except (OSError, NoAnswer, StoreError) as error:
+            return -1, {"nobody knows": str(error)}
+
+    def told(self, lines: int = 5) -> str:
+        """Give the last lines of each service, as they said them."""
+        return "\n".join(
+            f"{service.name}: {line}" for service in self.services for line in service.log().splitlines()[-lines:]
+        )
 
 
 @contextmanager
