@@ -23,7 +23,7 @@ install-test: .venv/installed-test
 
 # Files side by side, as many as there are cores, at most four: most tests wait for servers of their own.
 test: install-test
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 # A distributed hub whose parts are killed while readings are counted; ends non-zero when one is lost. Needs some minutes.
 # As root on Debian it installs Mosquitto, Java, Maven and TimescaleDB. CHAOS="--seconds 60 --seed 7"

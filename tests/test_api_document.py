@@ -48,7 +48,8 @@ def document(address: str) -> BaseSchema:
 def test_answers_as_documented(document: BaseSchema, path: str, mode: GenerationMode) -> None:
     """No server error; no status, header, form or field that the document does not know; right or wrong input."""
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+    # The same examples every time: what the tool takes for wrong is not always so, which is no news of the API.
+    @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=document[path]["GET"].as_strategy(generation_mode=mode), sane=st.booleans())
     def answers(case: schemathesis.Case[Any], sane: bool) -> None:
         assume(mode is GenerationMode.POSITIVE or _wrong_on_the_wire(case))
@@ -64,7 +65,14 @@ def test_answers_as_documented(document: BaseSchema, path: str, mode: Generation
 
 
 def _wrong_on_the_wire(case: schemathesis.Case[Any]) -> bool:
-    """Whether the query is wrong, and all of it is sent: an unknown parameter that is an empty list leaves no trace."""
+    """
+    Whether the query is wrong, and says so on the wire.
+
+    An unknown parameter that is an empty list leaves no trace there, and a word is no other than a list of one word.
+    """
     url = requests.Request("GET", "http://hub", params=case.query).prepare().url or ""
     sent = parse_qs(urlsplit(url).query, keep_blank_values=True).keys()
-    return case.meta is not None and case.meta.is_negative_at(ParameterLocation.QUERY) and sent == case.query.keys()
+    lists = {one.name for one in case.operation.query if "array" in str(one.definition.get("schema"))}
+    single = any(not isinstance(value, list) for name, value in case.query.items() if name in lists)
+    wrong = case.meta is not None and case.meta.is_negative_at(ParameterLocation.QUERY)
+    return wrong and sent == case.query.keys() and not single
