@@ -53,9 +53,9 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
     return _HEADER + (wire.tobytes() if kept is None else body[kept].tobytes()) + b"\xff\xff"
 
 
-def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
+def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str] | tuple[str, str, tuple[int, ...]]]:
     kind = dtype[name]
-    return [(f"{name} size", ">i4"), (name, f">{kind.kind}{kind.itemsize}")]
+    return [(f"{name} size", ">i4"), (name, f">{kind.base.kind}{kind.base.itemsize}", kind.shape)]
 
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

@@ -107,13 +107,23 @@ def pieces(lines: Lines, fetch: Fetch, expected: float, after: Cursor | None, li
         # All of the same rank together: their rows are sorted by start.
         end = int(np.searchsorted(lines.ranks, lines.ranks[min(at + count, len(lines.ranks)) - 1], "right"))
         rows = fetch(lines.series[at:end])
-        places = lines.places(rows["series"])
-        order = np.lexsort((places, rows["start"], lines.ranks[places]))
-        rows = rows[order][_behind(rows[order], places[order], lines, after) :][:limit]
+        rows, places = _sorted(rows, lines)
+        rows = rows[_behind(rows, places, lines, after) :][:limit]
         yield rows
         limit = None if limit is None else limit - len(rows)
         count = max(1, min(10 * count, (end - at) * wanted // max(1, len(rows))))
         at = end
+
+
+def _sorted(rows: Rows, lines: Lines) -> tuple[Rows, NDArray[np.intp]]:
+    """Sort rows by the words of their series and start, and give the places of their series; most come sorted."""
+    places = lines.places(rows["series"])
+    keys = (lines.ranks[places], np.ascontiguousarray(rows["start"]), places)
+    later = [np.diff(key) for key in keys]
+    if np.all((later[0] > 0) | ((later[0] == 0) & ((later[1] > 0) | ((later[1] == 0) & (later[2] > 0))))):
+        return rows, places
+    order = np.lexsort(keys[::-1])
+    return rows[order], places[order]
 
 
 def nullable(numbers: NDArray[Any]) -> "pa.Array[Any]":

@@ -89,7 +89,7 @@ def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
 
 def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Wanted) -> Iterator[Written]:
     ((at, closed),) = store.rows("export_clock")
-    changed = scope.parts(_changed(store, scope, EVER[0] if wanted.anew else journal.since(scope.name), wanted))
+    changed = scope.parts(_changed(store, scope, None if wanted.anew else journal.since(scope.name), wanted))
     parts = sorted(changed) if wanted.anew else journal.missing(changed)
     for part, written in zip(parts, _side_by_side(store, out, parts, wanted, closed), strict=True):
         yield written
@@ -107,12 +107,13 @@ def _scopes(store: Store, dataset: str, windows: tuple[str, ...]) -> list[Scope]
     return [Scope(dataset, window) for window in windows]
 
 
-def _changed(store: Store, scope: Scope, since: datetime, wanted: Wanted) -> list[Change]:
-    asked = {"since": since, "first": wanted.first, "last": wanted.last}
-    if scope.vintage:
-        rows = store.rows("export_changed_areas", vintage=scope.vintage, **asked)
-    else:
-        rows = store.rows("export_changed", **asked)
+def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted) -> list[Change]:
+    """Find what was written `since` a moment, None: whenever."""
+    statement = "export_span" if since is None and scope.window else "export_changed"
+    rows = store.rows(
+        "export_changed_areas" if scope.vintage else statement,
+        since=since or EVER[0], first=wanted.first, last=wanted.last, vintage=scope.vintage,
+    )  # fmt: skip
     return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
 
 

@@ -94,8 +94,10 @@ class Journal:
         if self._path.exists():
             self._read()
 
-    def since(self, scope: str) -> datetime:
-        """From when on what was written in the database may be missing."""
+    def since(self, scope: str) -> datetime | None:
+        """From when on what was written in the database may be missing; None: there is nothing of it yet."""
+        if scope not in self._complete and not self._done.get(scope):
+            return None
         return self._complete.get(scope, EVER) - LONGEST_TRANSACTION
 
     def missing(self, changed: Mapping[Part, datetime]) -> list[Part]:

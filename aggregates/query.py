@@ -119,14 +119,14 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
     return found.cast(plain).to_pandas()
 
 
-# A row of `windows.sql`, and of it what is a number as it stands.
+# A row of `windows.sql`, in which four numbers go together, and what these are.
+_SENT = np.dtype([("series", "i4"), ("start", "i8"), ("figures", "f8", 4), ("covered", "f8", 4), ("telling", "f8", 4)])
+_FIGURES = ("value", "estimate", "minimum", "maximum")
+_COUNTS = ("readings", "nothing", "flagged", "failed", "warned")
 WINDOW = np.dtype([
-    ("series", "i4"), ("start", "i8"), ("value", "f8"), ("estimate", "f8"), ("minimum", "f8"), ("maximum", "f8"),
-    ("coverage", "f8"), ("readings", "i4"), ("nothing", "i4"), ("flagged", "i4"), ("failed", "i4"), ("warned", "i4"),
-    ("revision", "i4"), ("status", "i2"), ("valid", "?"),
+    ("series", "i4"), ("start", "i8"),
+    *((name, "f8") for name in (*_FIGURES, "coverage", *_COUNTS, "revision", "state")),
 ])  # fmt: skip
-_NUMBERS = ("value", "estimate", "minimum", "maximum", "readings", "nothing", "flagged", "failed", "warned", "coverage",
-            "valid", "revision")  # fmt: skip
 
 
 def _lines(tx: Transaction, question: Question) -> tuple[Lines, dict[str, Any]]:
@@ -149,14 +149,17 @@ def _tables(question: Question) -> dict[str, str]:
 def _fetch(tx: Transaction, question: Question, area: dict[str, Any]) -> Fetch:
     statement, of = "windows_in_area" if area else "windows", _tables(question)
     asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
-    return lambda series: tx.numbers(statement, WINDOW, of, series=series.tolist(), **asked)
+    return lambda series: tx.numbers(statement, _SENT, of, series=series.tolist(), **asked).view(WINDOW)
 
 
 def _table(rows: NDArray[Any], lines: Lines, question: Question, area: dict[str, Any]) -> pa.Table:
     columns: dict[str, pa.Array[Any]] = dict(lines.words(rows["series"]))
     columns |= {"start": stamps(rows["start"]), "end": _ends(rows["start"], question.window, lines)}
-    columns |= {name: nullable(rows[name]) for name in _NUMBERS}
-    columns["status"] = statuses(rows["status"])
+    columns |= {name: nullable(rows[name]) for name in _FIGURES}
+    columns |= {name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS}
+    status, valid = np.divmod(rows["state"].astype(np.int32), 2)
+    columns |= {"coverage": nullable(rows["coverage"]), "valid": pa.array(valid.astype(bool))}
+    columns |= {"revision": pa.array(rows["revision"].astype(np.int32)), "status": statuses(status)}
     columns |= {name: pa.array([said] * len(rows), _KINDS.get(name, pa.string())) for name, said in area.items()}
     return pa.table(columns | {"series": pa.array(rows["series"])})
 

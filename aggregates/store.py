@@ -33,7 +33,9 @@ from aggregates.binary import Packed, unpacked
 _LEARNING = frozenset({"know_sensors", "lock_sensors", "know_series", "mark_alone", "find_series"})
 # What they unpack of a packed day hangs on what they are given, so a plan for anything would unpack all of it.
 _UNPACKING = frozenset({"correct", "reflag", "recompute", "drop_unread"})
-_PLANNED_ANEW = _LEARNING | _UNPACKING
+# A plan for any area, or for any time, would look at all of it.
+_CHOOSING = frozenset({"windows_in_area", "readings"})
+_PLANNED_ANEW = _LEARNING | _UNPACKING | _CHOOSING
 # A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
 # locked is another one's to do. So is what a process holds that hangs in a transaction.
 _SESSION: LiteralString = """
@@ -144,8 +146,7 @@ class Transaction:
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
-        prepare = False if statement in _PLANNED_ANEW else None
-        cursor = self._connection.execute(_statement(statement), parameters or None, binary=True, prepare=prepare)
+        cursor = self._execute(statement, _statement(statement), parameters)
         return cursor.fetchall() if cursor.description else []
 
     def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -167,8 +168,7 @@ class Transaction:
         """
         text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
         packed = _statement("packed").replace("<statement>", text) + (by and f" GROUP BY {by}")
-        # Not prepared: as in `frame`.
-        cursor = self._connection.execute(packed, parameters, binary=True, prepare=False)
+        cursor = self._execute(statement, packed, parameters)
         return unpacked(b"".join(data for (data,) in cursor if data), layout)
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
@@ -212,6 +212,10 @@ class Transaction:
         """COPY as `copying` does, and wait for the server."""
         with self.copying(table, rows):
             pass
+
+    def _execute(self, statement: str, text: LiteralString, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+        prepare = False if statement in _PLANNED_ANEW else None
+        return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
 
 
 @cache
