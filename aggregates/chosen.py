@@ -54,9 +54,10 @@ class Lines:
     """The series of an answer, in its order."""
 
     def __init__(self, rows: list[tuple[Any, ...]]) -> None:
-        columns = list(zip(*rows, strict=True)) or [()] * 7
+        columns = list(zip(*rows, strict=True)) or [()] * 8
         self.series = np.array(columns[0], np.int32)
         self.zones = set(columns[6])
+        self._alone = np.array(columns[7], bool)
         self._words = dict(zip(("sensor_id", "channel", "quantity", "unit"), columns[1:5], strict=True))
         self._periods = np.array(columns[5], np.int32)
         self._order = np.argsort(self.series)
@@ -73,6 +74,11 @@ class Lines:
         """What these series are, a column for each word."""
         places = self.places(series)
         return {name: _coded(words, places) for name, words in self._words.items()}
+
+    def alone(self, series: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of these series are their sensor's only one of a quantity."""
+        found: NDArray[np.bool_] = self._alone[self.places(series)]
+        return found
 
     def periods(self, series: NDArray[np.int32]) -> NDArray[np.int32]:
         """How many seconds a reading of each of these series is long."""

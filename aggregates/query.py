@@ -103,7 +103,7 @@ def tables(store: Store, question: Question, *, after: str = "", limit: int | No
         lines, area = _lines(tx, question)
         yield _table(np.empty(0, WINDOW), lines, question, area)
         expected = (question.last - question.first) / LENGTHS[question.window]
-        for rows in pieces(lines, _fetch(tx, question, area), expected, behind, limit):
+        for rows in pieces(lines, _fetch(tx, question, area, lines), expected, behind, limit):
             if len(rows):
                 yield _table(rows, lines, question, area)
 
@@ -141,15 +141,23 @@ def _lines(tx: Transaction, question: Question) -> tuple[Lines, dict[str, Any]]:
     return found, area
 
 
-def _tables(question: Question) -> dict[str, str]:
-    kind = "aggregate" if question.channels else "sensor"
-    return {"view": f"{kind}_{question.window}", "table": f"window_{question.window}"}
-
-
-def _fetch(tx: Transaction, question: Question, area: dict[str, Any]) -> Fetch:
-    statement, of = "windows_in_area" if area else "windows", _tables(question)
+def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lines) -> Fetch:
+    statement = "windows_in_area" if area else "windows"
     asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
-    return lambda series: tx.numbers(statement, _SENT, of, series=series.tolist(), **asked).view(WINDOW)
+
+    def rows(view: str, series: NDArray[np.int32]) -> NDArray[Any]:
+        of = {"view": f"{view}_{question.window}"}
+        return tx.numbers(statement, _SENT, of, series=series.tolist(), **asked).view(WINDOW)
+
+    def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
+        if question.channels:
+            return rows("aggregate", series)
+        # Where nothing needs adding up a smaller view answers, in two thirds of the time.
+        alone = lines.alone(series)
+        parts = (("sensor_alone", series[alone]), ("sensor", series[~alone]))
+        return np.concatenate([rows(view, some) for view, some in parts if len(some)])
+
+    return fetch
 
 
 def _table(rows: NDArray[Any], lines: Lines, question: Question, area: dict[str, Any]) -> pa.Table:

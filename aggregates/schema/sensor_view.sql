@@ -1,15 +1,17 @@
--- What a sensor counted: `any` of a lane where the source has it, else the sum of its classes, over the lanes seen. Of
--- each channel and window it takes the period with most coverage (tie: the shorter), never two.
-CREATE VIEW sensor_<level> AS
--- A quantity with one series is its sensor's figure as it stands; most sensors never reach the grouping below.
+-- A quantity with one series is its sensor's figure as it stands. Most sensors are like that, and asked for by themselves.
+CREATE VIEW sensor_alone_<level> AS
 SELECT a.sensor_id, ''::text AS channel, a.quantity, a.unit, a.start, a."end", a.value, a.estimate, a.space_mean, a.minimum,
-       a.maximum, a.readings::bigint AS readings, a.nothing::bigint AS nothing, a.flagged::bigint AS flagged,
-       a.failed::bigint AS failed, a.warned::bigint AS warned,
+       a.maximum, a.readings, a.nothing, a.flagged, a.failed, a.warned,
        a.coverage / e.expected AS coverage, a.valid AND e.expected = 1 AS valid,
        1::bigint AS lanes, e.expected AS lanes_expected, a.status, a.revision, a.computed_at, a.series
 FROM aggregate_<level> a
 CROSS JOIN LATERAL (SELECT CASE WHEN a.channel = '' THEN 1 ELSE coalesce(a.lanes_known, 1) END AS expected) e
-WHERE a.alone
+WHERE a.alone;
+
+-- What a sensor counted: `any` of a lane where the source has it, else the sum of its classes, over the lanes seen. Of
+-- each channel and window it takes the period with most coverage (tie: the shorter), never two.
+CREATE VIEW sensor_<level> AS
+SELECT * FROM sensor_alone_<level>
 UNION ALL
 (
 WITH best AS (
@@ -36,8 +38,8 @@ WITH best AS (
     SELECT head, sensor_id, quantity, start, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
            min(lanes_known) AS lanes_known, sum(value) AS value, sum(estimate) AS estimate, sum(timed) AS timed, sum(time) AS time,
            sum(weighted) AS weighted, sum(weight) AS weight, sum(harmonic) AS harmonic, avg(average) AS average,
-           min(minimum) AS minimum, max(maximum) AS maximum, sum(readings)::bigint AS readings, sum(nothing)::bigint AS nothing,
-           sum(flagged)::bigint AS flagged, sum(failed)::bigint AS failed, sum(warned)::bigint AS warned,
+           min(minimum) AS minimum, max(maximum) AS maximum, sum(readings)::integer AS readings, sum(nothing)::integer AS nothing,
+           sum(flagged)::integer AS flagged, sum(failed)::integer AS failed, sum(warned)::integer AS warned,
            CASE WHEN bool_and(coverage IS NOT NULL) THEN sum(coverage) END AS covered_lanes,
            count(*) FILTER (WHERE valid) AS valid_lanes, count(*) AS lanes, bool_and(whole) AS whole,
            min(status) AS status, max(revision) AS revision, max(computed_at) AS computed_at

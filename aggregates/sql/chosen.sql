@@ -1,5 +1,6 @@
 -- The series that a question is about, in the order of its answer; of sensor figures the series that stands for each.
-SELECT s.series, s.sensor_id, CASE WHEN %(channels)s THEN s.channel ELSE '' END, s.quantity, q.unit, s.period, q.zone
+SELECT s.series, s.sensor_id, CASE WHEN %(channels)s THEN s.channel ELSE '' END, s.quantity, q.unit, s.period, q.zone,
+       s.alone
 FROM series s JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
 WHERE (%(channels)s OR s.series = s.head)
   AND (%(quantity)s::text IS NULL OR s.quantity = %(quantity)s)
