@@ -53,29 +53,25 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
     return _HEADER + (wire.tobytes() if kept is None else body[kept].tobytes()) + b"\xff\xff"
 
 
-def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str] | tuple[str, str, tuple[int, ...]]]:
+def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
     kind = dtype[name]
-    return [(f"{name} size", ">i4"), (name, f">{kind.base.kind}{kind.base.itemsize}", kind.shape)]
+    return [(f"{name} size", ">i4"), (name, f">{kind.kind}{kind.itemsize}")]
 
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 
 
-def unpacked(data: bytes, layout: np.dtype[Any]) -> NDArray[Any]:
+def unpacked(data: bytes, layout: np.dtype[Any], count: int) -> NDArray[Any]:
     """
-    Read the rows that PostgreSQL's `record_send` wrote: a count of columns, then each with its type and size before it.
+    Read the rows that PostgreSQL's functions for sending packed, one number behind the other.
 
-    Raises ValueError where the columns are not those of `layout`, or one is null.
+    Raises ValueError where they are not `count` rows of `layout`, as where one was null.
     """
-    names = layout.names or ()
-    fields = [part for name in names for part in ((f"{name} type", ">i4"), *_wire_field(layout, name))]
-    wire = np.dtype([("fields", ">i4"), *fields])
-    if len(data) % wire.itemsize:
-        raise ValueError(f"{len(data)} bytes, expected rows of {wire.itemsize}: a null, or other columns than {names}")
+    wire = np.dtype([(name, layout[name].newbyteorder(">")) for name in layout.names or ()])
+    if len(data) != count * wire.itemsize:
+        raise ValueError(f"{len(data)} bytes, expected {count} rows of {wire.itemsize}: a null, or other columns")
     found = np.frombuffer(data, wire)
-    if any(found[f"{name} size"][:1].tolist() not in ([], [layout[name].itemsize]) for name in names):
-        raise ValueError(f"columns of other sizes, expected those of {layout}")
-    rows = np.empty(len(found), layout)
-    for name in names:
+    rows = np.empty(count, layout)
+    for name in layout.names or ():
         rows[name] = found[name] + EPOCH_2000 if name in _STAMPS else found[name]
     return rows

@@ -72,8 +72,8 @@ class Lines:
 
     def words(self, series: NDArray[np.int32]) -> dict[str, "pa.Array[Any]"]:
         """What these series are, a column for each word."""
-        places = self.places(series)
-        return {name: _coded(words, places) for name, words in self._words.items()}
+        used, codes = np.unique(self.places(series), return_inverse=True)
+        return {name: _coded([words[place] for place in used], codes) for name, words in self._words.items()}
 
     def alone(self, series: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of these series are their sensor's only one of a quantity."""
@@ -188,9 +188,8 @@ def _behind(rows: Rows, places: NDArray[np.intp], lines: Lines, after: Cursor | 
     return int((same & before).sum())
 
 
-def _coded(words: tuple[str, ...], places: NDArray[np.intp]) -> "pa.Array[Any]":
+def _coded(words: list[str], codes: NDArray[np.intp]) -> "pa.Array[Any]":
     # Each word once in the dictionary, and only those that are used.
-    used, codes = np.unique(places, return_inverse=True)
-    distinct = {word: code for code, word in enumerate(dict.fromkeys(words[place] for place in used))}
-    recoded = np.array([distinct[words[place]] for place in used], np.int32)
+    distinct = {word: code for code, word in enumerate(dict.fromkeys(words))}
+    recoded = np.array([distinct[word] for word in words], np.int32)
     return pa.DictionaryArray.from_arrays(recoded[codes], pa.array(list(distinct), pa.string()))

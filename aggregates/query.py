@@ -119,8 +119,7 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
     return found.cast(plain).to_pandas()
 
 
-# A row of `windows.sql`, in which four numbers go together, and what these are.
-_SENT = np.dtype([("series", "i4"), ("start", "i8"), ("figures", "f8", 4), ("covered", "f8", 4), ("telling", "f8", 4)])
+# A row of `windows.sql`; `state` is twice the status, plus one where it is valid.
 _FIGURES = ("value", "estimate", "minimum", "maximum")
 _COUNTS = ("readings", "nothing", "flagged", "failed", "warned")
 WINDOW = np.dtype([
@@ -147,7 +146,7 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lin
 
     def rows(view: str, series: NDArray[np.int32]) -> NDArray[Any]:
         of = {"view": f"{view}_{question.window}"}
-        return tx.numbers(statement, _SENT, of, series=series.tolist(), **asked).view(WINDOW)
+        return tx.numbers(statement, WINDOW, of, series=series.tolist(), **asked)
 
     def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
         if question.channels:

@@ -160,7 +160,7 @@ class Transaction:
         self, statement: str, layout: np.dtype[Any], of: Mapping[str, str], *, by: str = "", **parameters: object
     ) -> NDArray[Any]:
         """
-        Run a statement whose columns are those of `layout`, none of them ever null, and give its rows.
+        Run a statement whose `bytes` are a row of `layout`, never null, and give its rows.
 
         Stamps are microseconds since 1970. `of` names the tables and views for which `<name>` stands in the statement.
         The database packs all rows into one value, or with `by` those of each: neither side handles single rows, and no
@@ -169,7 +169,8 @@ class Transaction:
         text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
         packed = _statement("packed").replace("<statement>", text) + (by and f" GROUP BY {by}")
         cursor = self._execute(statement, packed, parameters)
-        return unpacked(b"".join(data for (data,) in cursor if data), layout)
+        found = cursor.fetchall()
+        return unpacked(b"".join(data or b"" for data, _ in found), layout, sum(count for _, count in found))
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
         """Run a statement as `frame` does, and give its rows `size` at a time; the database keeps the others."""
