@@ -100,12 +100,25 @@ def chosen(
     return Lines(rows)
 
 
-def pieces(lines: Lines, fetch: Fetch, expected: float, after: Cursor | None, limit: int | None) -> Iterator[Rows]:
+def pieces(
+    lines: Lines, fetch: Fetch, nothing: Rows, expected: float, after: Cursor | None, limit: int | None
+) -> Iterator[Rows]:
     """
     Give the rows of `lines`, sorted by their words and start, in pieces; at most `limit`, from behind `after`.
 
-    `expected` is how many rows a series probably has; what is found corrects it.
+    `expected` is how many rows a series probably has; what is found corrects it. Where there are none it gives
+    `nothing`, once.
     """
+    found = False
+    for rows in _pieces(lines, fetch, expected, after, limit):
+        if len(rows):
+            found = True
+            yield rows
+    if not found:
+        yield nothing
+
+
+def _pieces(lines: Lines, fetch: Fetch, expected: float, after: Cursor | None, limit: int | None) -> Iterator[Rows]:
     at = _place(lines, after)
     wanted = PIECE if limit is None else min(PIECE, limit)
     count = max(1, int(wanted / max(1, expected)))

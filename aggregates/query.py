@@ -101,11 +101,9 @@ def tables(store: Store, question: Question, *, after: str = "", limit: int | No
             yield _of_area(tx, question, behind, limit)
             return
         lines, area = _lines(tx, question)
-        yield _table(np.empty(0, WINDOW), lines, question, area)
-        expected = (question.last - question.first) / LENGTHS[question.window]
-        for rows in pieces(lines, _fetch(tx, question, area, lines), expected, behind, limit):
-            if len(rows):
-                yield _table(rows, lines, question, area)
+        expected, nothing = (question.last - question.first) / LENGTHS[question.window], np.empty(0, WINDOW)
+        for rows in pieces(lines, _fetch(tx, question, area, lines), nothing, expected, behind, limit):
+            yield _table(rows, lines, question, area)
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:
@@ -153,8 +151,9 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lin
             return rows("aggregate", series)
         # Where nothing needs adding up a smaller view answers, in two thirds of the time.
         alone = lines.alone(series)
-        parts = (("sensor_alone", series[alone]), ("sensor", series[~alone]))
-        return np.concatenate([rows(view, some) for view, some in parts if len(some)])
+        if alone.all():
+            return rows("sensor_alone", series)
+        return np.concatenate([rows("sensor_alone", series[alone]), rows("sensor", series[~alone])])
 
     return fetch
 

@@ -73,11 +73,9 @@ def readings(store: Store, question: Readings, *, after: str = "", limit: int | 
             span = {"first": question.first, "last": question.last}
             return tx.numbers("readings", READ, {}, by=MONTH, series=series.tolist(), **span)
 
-        yield _table(np.empty(0, READ), lines)
-        expected = (question.last - question.first).total_seconds() / USUAL
-        for rows in pieces(lines, fetch, expected, behind, limit):
-            if len(rows):
-                yield _table(rows, lines)
+        expected, nothing = (question.last - question.first).total_seconds() / USUAL, np.empty(0, READ)
+        for rows in pieces(lines, fetch, nothing, expected, behind, limit):
+            yield _table(rows, lines)
 
 
 MONTH = "date_bin('28 days', v.start, 'epoch')"  # what one value holds: it has at most 1 GB
