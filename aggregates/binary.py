@@ -66,6 +66,10 @@ def unpacked(data: bytes, layout: np.dtype[Any], count: int) -> NDArray[Any]:
     Read the rows that PostgreSQL's functions for sending packed, one number behind the other.
 
     Raises ValueError where they are not `count` rows of `layout`, as where one was null.
+
+    >>> unpacked(bytes.fromhex("0000000700020000"), np.dtype([("series", "i4"), ("status", "i2")]), 2)
+    Traceback (most recent call last):
+    ValueError: 8 bytes, expected 2 rows of 6: a null, or other columns
     """
     wire = np.dtype([(name, layout[name].newbyteorder(">")) for name in layout.names or ()])
     if len(data) != count * wire.itemsize:
