@@ -177,11 +177,11 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("name", "content", "source"),
         [
-            ("cut.json.gz", gzip.compress(b'{"sensor_id":"x"}' * 99)[:-20], "stadspuls"),
+            ("cut.json.gz", gzip.compress(b'{"sensor_id":"x"}' * 99, mtime=0)[:-20], "stadspuls"),
             ("odd.json.gz", b"not gzip", "stadspuls"),
-            ("damaged.json.gz", gzip.compress(bytes(range(256)) * 99)[:40] + b"\xff" * 400, "stadspuls"),
+            ("damaged.json.gz", gzip.compress(bytes(range(256)) * 99, mtime=0)[:40] + b"\xff" * 400, "stadspuls"),
             ("cut.xml", b"<d2LogicalModel><payloadPublication><siteMeasurements>", "ndw"),
-            ("cut.xml.gz", gzip.compress(b"<d2LogicalModel>" + b" " * 9999)[:-12], "ndw"),
+            ("cut.xml.gz", gzip.compress(b"<d2LogicalModel>" + b" " * 9999, mtime=0)[:-12], "ndw"),
             ("empty.xml", b"", "ndw"),
             ("empty.json", b"", "stadspuls"),
         ],
