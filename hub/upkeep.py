@@ -5,6 +5,7 @@ What must be done again and again: roll-ups, retention, and the nightly proof.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -21,13 +22,19 @@ from streams.ticking import Ticker
 
 NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
+READINGS_FIRST = 60.0  # s that a turn waits at most while readings queue up
 AREA_DAYS = 5  # of a quantity that one turn makes area figures of, so that the roll-ups never wait long
 
 log = structlog.get_logger(__name__)
 
 
 class Upkeep:
-    """Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last proof."""
+    """
+    Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last proof.
+
+    While `queued` says that readings queue up, a turn waits, up to `READINGS_FIRST`: a year of history goes in sooner
+    when its hours do not ask for the same database and the same two cores.
+    """
 
     def __init__(
         self,
@@ -38,6 +45,7 @@ class Upkeep:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         judge: Judge | None = None,
         zone: str = "Europe/Amsterdam",
+        queued: Callable[[], bool] = lambda: False,
     ) -> None:
         self.differences: int | None = None
         self.rolled = 0
@@ -46,7 +54,7 @@ class Upkeep:
         )
         self._store = store
         self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
-        self._judge = judge
+        self._judge, self._queued = judge, queued
         self._ticker = None if judge is None else Ticker(judge, zone)
         self._stop = threading.Event()
         self._hour: datetime | None = None
@@ -68,11 +76,15 @@ class Upkeep:
         return {"reconcile_differences": (text, lambda: -1 if self.differences is None else self.differences)}
 
     def _run(self) -> None:
+        turned = time.monotonic()
         while not self._stop.wait(self._every):
+            if self._queued() and time.monotonic() - turned < READINGS_FIRST:
+                continue
             try:
                 self.turn(self._clock())
             except StoreError as error:
                 log.warning("upkeep waits for the database", error=str(error))
+            turned = time.monotonic()
         self._store.close()
 
     def turn(self, now: datetime) -> None:

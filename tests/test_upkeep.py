@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pytest
 
 from aggregates.store import Store
 from hub.metrics import exposition
@@ -98,9 +99,9 @@ class TestTurn:
         assert upkeep.differences == 0
 
 
-def running(url: str, clock: Callable[[], datetime]) -> Upkeep:
+def running(url: str, clock: Callable[[], datetime], queued: Callable[[], bool] = lambda: False) -> Upkeep:
     """Start the thread on a connection of its own, which it closes."""
-    upkeep = Upkeep(Store(url, application="stadspuls upkeep"), every=0.01, clock=clock)
+    upkeep = Upkeep(Store(url, application="stadspuls upkeep"), every=0.01, clock=clock, queued=queued)
     upkeep.start()
     return upkeep
 
@@ -119,6 +120,34 @@ class TestThread:
         finally:
             upkeep.stop(10)
         assert hours(store) == [(START, 5.0)]
+
+    def test_readings_go_first(self, store: Store) -> None:
+        """While readings queue up no hour is rolled up; when they do not any more it is."""
+        hear(store)
+        looks, queue = [0], [True]
+
+        def queued() -> bool:
+            looks[0] += 1
+            return queue[0]
+
+        upkeep = running(store.conninfo, lambda: EVENING, queued)
+        try:
+            until(lambda: looks[0] > 20, 30)
+            assert (hours(store), upkeep.rolled) == ([], 0)
+            queue[0] = False
+            until(lambda: upkeep.rolled == 1, 30)
+        finally:
+            upkeep.stop(10)
+
+    def test_readings_do_not_go_first_for_ever(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A queue that never ends delays the hours, and does not keep them away."""
+        monkeypatch.setattr("hub.upkeep.READINGS_FIRST", 0.1)
+        hear(store)
+        upkeep = running(store.conninfo, lambda: EVENING, lambda: True)
+        try:
+            until(lambda: upkeep.rolled == 1, 30)
+        finally:
+            upkeep.stop(10)
 
     def test_database_away_is_tried_again(self, store: Store) -> None:
         """A session that is ended costs one turn, and no hour."""
