@@ -138,8 +138,8 @@ def _sorted(rows: Rows, lines: Lines) -> tuple[Rows, NDArray[np.intp]]:
     """Sort rows by the words of their series and start, and give the places of their series; most come sorted."""
     places = lines.places(rows["series"])
     keys = (lines.ranks[places], np.ascontiguousarray(rows["start"]), places)
-    later = [np.diff(key) for key in keys]
-    if np.all((later[0] > 0) | ((later[0] == 0) & ((later[1] > 0) | ((later[1] == 0) & (later[2] > 0))))):
+    rank, start, place = (np.diff(key) for key in keys)
+    if np.all((rank > 0) | (rank == 0) & ((start > 0) | (start == 0) & (place > 0))):
         return rows, places
     order = np.lexsort(keys[::-1])
     return rows[order], places[order]

@@ -149,7 +149,7 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lin
     def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
         if question.channels:
             return rows("aggregate", series)
-        # Where nothing needs adding up a smaller view answers, in two thirds of the time.
+        # Where nothing needs adding up a smaller view answers.
         alone = lines.alone(series)
         if alone.all():
             return rows("sensor_alone", series)

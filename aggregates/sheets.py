@@ -58,7 +58,7 @@ def _parquet(path: Path, suppliers: Iterable[Origin]) -> Iterator[Put]:
 
 
 def _words(schema: pa.Schema) -> list[str]:
-    """Name the columns whose values repeat; to look for repetition among figures takes longer than all the rest."""
+    """Name the columns whose values repeat; figures seldom do, and to look for it takes long."""
     return [field.name for field in schema if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type)]
 
 

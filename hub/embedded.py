@@ -155,9 +155,8 @@ class EmbeddedHub:
     def _start_upkeep(self, undo: ExitStack) -> None:
         settings = self._settings
         store = Store(self.database, application="stadspuls upkeep")
-        queued = 2 * settings.batch_readings  # what one transaction takes
         self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention, judge=self.judge,
-                             zone=settings.timezone, queued=lambda: self.log.in_flight > queued)  # fmt: skip
+                             zone=settings.timezone, queued=lambda: self.log.queued)  # fmt: skip
         self.collectors.append(self.upkeep.took)
         undo.enter_context(running(self.upkeep))
 

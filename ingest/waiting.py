@@ -42,6 +42,11 @@ class WaitingLog:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    @property
+    def queued(self) -> bool:
+        """Whether more readings wait than are taken in one go."""
+        return self.in_flight > self._together
+
     def put(self, batch: Batch, committed: Callable[[], None]) -> None:
         """Take a batch, waiting while the queue is full; raises LogClosed when it is closed or has failed."""
         with self._changed:

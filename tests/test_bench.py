@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from aggregates.health import state
 from aggregates.query import Question, ask
 from aggregates.store import Store
 from hub.bench.alerts import alerts
@@ -185,6 +186,8 @@ def test_a_named_database_is_emptied(store: Store) -> None:
     for _ in range(2):
         with database(settings) as (given, _):
             Traffic(given, 2)
+            assert state(store, datetime.now(UTC)).series == 2
+        assert state(store, datetime.now(UTC)).series == 0
 
 
 def _fake(name: str) -> Any:

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from streams.notify import Unsent
 from streams.operators import acknowledge, end_silence, silence
 from streams.operators import outbox as state
 from tests.alerting import NOON, RULE, cleared, outbox, raised, rule
+from tests.lines import until
 from tests.receivers import Hook, MailBox, transitions
 
 VOICE = Voice("en", ZoneInfo("Europe/Amsterdam"), "https://hub.example")
@@ -516,11 +516,3 @@ class TestNotifier:
         raised(database, "ndw/1", datetime.now(UTC))
         until(lambda: transitions(hook.posts) == [1])
         notifier.stop(5)
-
-
-def until(reached: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for something to come about."""
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)

@@ -8,5 +8,5 @@ FROM (
     CROSS JOIN LATERAL (SELECT {closed_hours} ORDER BY w.start DESC LIMIT 1) b
     GROUP BY s.quantity
 ) r
-CROSS JOIN LATERAL generate_series(r.first AT TIME ZONE 'UTC', r.last AT TIME ZONE 'UTC' + interval '1 day', '1 day') d (day)
-WHERE d.day::date <= (r.last AT TIME ZONE 'UTC')::date
+CROSS JOIN LATERAL generate_series(
+    date_trunc('day', r.first AT TIME ZONE 'UTC'), r.last AT TIME ZONE 'UTC', '1 day') d (day)
