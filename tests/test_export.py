@@ -102,6 +102,12 @@ class TestFiles:
         ]
         assert not list(tmp_path.rglob("*.tmp"))
 
+    def test_a_month_without_hours_is_no_file(self, city: Store, tmp_path: Path) -> None:
+        """The first export looks from the first hour to the last: what lies empty between them is left out."""
+        hear(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN - timedelta(days=70), 5.0))
+        files = written(city, tmp_path, Wanted(("aggregates",), ("1h",), "no2"))
+        assert [file.split("/")[3] for file in files] == ["month=2024-03", "month=2024-05", "month=2024-06"]
+
     def test_pandas_duckdb_and_polars_read_it_in_a_line(self, city: Store, tmp_path: Path) -> None:
         """All three see what the store itself answers, and the partitions as columns."""
         written(city, tmp_path)
