@@ -17,6 +17,7 @@ SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to other
 PREFETCHED = 16  # records that Faust holds
 LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka takes the worker for hung
 LARGEST_FETCH = 4 << 20
+TOPICS_KNOWN_FOR = 5.0  # s after which the topics are asked for again: a Kafka that starts may not name them yet
 
 
 def make_app(topics: Topics, group: str, scratch: str) -> Any:
@@ -39,6 +40,7 @@ def make_app(topics: Topics, group: str, scratch: str) -> Any:
         stream_wait_empty=False,
         stream_buffer_maxsize=PREFETCHED,
         consumer_max_fetch_size=LARGEST_FETCH,
+        consumer_metadata_max_age_ms=int(TOPICS_KNOWN_FOR * 1000),
         consumer_auto_offset_reset="earliest",
     )
 

@@ -241,6 +241,26 @@ def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faul
     line.wait_stored(5 * len(SENSORS))
 
 
+def test_topics_not_seen(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Kafka that has just started may not name its topics yet: dealt nothing, a worker soon asks again and goes on."""
+    unseen = """
+import time
+from aiokafka.cluster import ClusterMetadata
+seen, first = ClusterMetadata.partitions_for_topic, []
+def partitions_for_topic(cluster, topic):
+    first.append(time.monotonic())
+    return seen(cluster, topic) if first[-1] > first[0] + 3 else None
+ClusterMetadata.partitions_for_topic = partitions_for_topic
+"""
+    (tmp_path / "sitecustomize.py").write_text(unseen, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    line.put(0, 5)
+    worker = line.worker()
+    line.wait_stored(5 * len(SENSORS))
+    assert "Ignoring missing topic" in worker.log()
+    assert worker.metric("stadspuls_work_rebalances_total") > 1
+
+
 def test_more_workers_than_partitions(line: Line) -> None:
     """A worker without a partition waits, and takes over when another one stops."""
     workers = [line.worker() for _ in range(3)]
