@@ -1,21 +1,22 @@
 """
 Many readings as columns: the unit that travels from the collector over the log to the store.
 
-`ingest.decoding` fills batches, `ingest.kafka` ships them as Arrow IPC, `streams.pipeline` stores them.
+`ingest.decoding` fills batches, with single readings or with tables of them, `ingest.kafka` ships them as Arrow IPC,
+`streams.pipeline` stores them.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.readings import Reading, SensorFact, microseconds
+from ingest.readings import Reading, SensorFact, Status, microseconds
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 _STAMP = pa.timestamp("us", tz="UTC")
@@ -93,10 +94,45 @@ class Batch:
         """Make one batch of several, in their order."""
         if len(batches) == 1:
             return batches[0]
-        table = pa.Table.from_batches([batch.readings for batch in batches]).unify_dictionaries().combine_chunks()
-        readings = table.to_batches()[0] if table.num_rows else columns((), ())
+        readings = joined([batch.readings for batch in batches])
         sensors = tuple(fact for batch in batches for fact in batch.sensors)
         return cls(readings, sensors, tuple(letter for batch in batches for letter in batch.dead_letters))
+
+
+class Table(NamedTuple):
+    """
+    Many readings of one message as columns, for a format that sends thousands: fields as those of `Reading`.
+
+    Words are codes, `start` is microseconds since 1970; each value weighs 1 and covers its period.
+    """
+
+    sensor_id: "pa.Array[Any]"
+    channel: "pa.Array[Any]"
+    quantity: "pa.Array[Any]"
+    period: NDArray[np.int64]
+    start: NDArray[np.int64]
+    value: NDArray[np.float64]
+    status: int = Status.PROVISIONAL
+    version: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether it has a reading."""
+        return len(self.value) > 0
+
+    def filled(self, received_at: datetime) -> pa.RecordBatch:
+        """Give the columns of `SCHEMA`."""
+        same = {"weight": 1.0, "flags": 0, "received_at": microseconds(received_at), "covers": self.period}
+        named: dict[str, Any] = self._asdict() | same
+        arrays = [_filled(named[column.name], column.type, len(self.value)) for column in SCHEMA]
+        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Make one of several batches of `SCHEMA`, in their order."""
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches, SCHEMA).unify_dictionaries().combine_chunks()
+    return table.to_batches()[0] if table.num_rows else columns((), ())
 
 
 def columns(readings: Sequence[Reading], received_at: Sequence[datetime]) -> pa.RecordBatch:
@@ -140,6 +176,11 @@ def _column(values: Sequence[object], kind: pa.DataType) -> "pa.Array[Any]":
     if pa.types.is_dictionary(kind):
         return pa.array(values, pa.string()).dictionary_encode()
     return pa.array(values, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(values, kind)
+
+
+def _filled(value: Any, kind: pa.DataType, count: int) -> "pa.Array[Any]":
+    found = value if isinstance(value, pa.Array) else pa.array(np.broadcast_to(value, count))
+    return found.cast(kind)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.batch import Batch, DeadLetter, coded, columns, numbers
+from ingest.batch import Batch, DeadLetter, Table, coded, columns, joined, numbers
 from ingest.quantities import QUANTITIES
 from ingest.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
 from ingest.sources import OWN, is_news, source_of_sensor, source_of_topic
 
-PayloadFormat = Callable[[Message], Iterator[Reading | SensorFact | Unreadable]]
+PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Unreadable]]
 F = TypeVar("F", bound=PayloadFormat)
 
 FUTURE = timedelta(minutes=10)
@@ -72,6 +72,7 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
 class _Decoded(NamedTuple):
     message: Message
     readings: list[Reading]
+    tables: list[Table]
     facts: list[SensorFact]
     letters: list[DeadLetter]
 
@@ -83,16 +84,18 @@ def _read(message: Message) -> _Decoded:
     # A source without a format of its own (its gateway translates) speaks the hub's.
     read = _formats.get(source) or _formats[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else None
-    found = _Decoded(message, [], [], [])
+    found = _Decoded(message, [], [], [], [])
     for item in read(message):
         if isinstance(item, SensorFact):
             _check_fact(item)
             found.facts.append(item)
         elif isinstance(item, Unreadable):
             found.letters.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
+        elif isinstance(item, Table):
+            found.tables.append(item._replace(**overrides) if overrides else item)
         else:
             found.readings.append(item._replace(**overrides) if overrides else item)
-    if not (found.readings or found.facts or found.letters):
+    if not (found.readings or any(found.tables) or found.facts or found.letters):
         raise BadPayload("no reading in the message, expected at least one")
     return found
 
@@ -167,7 +170,8 @@ def _columns(decoded: Sequence[_Decoded], letters: list[DeadLetter]) -> pa.Recor
 
 def _packed(decoded: Sequence[_Decoded]) -> pa.RecordBatch:
     readings = [reading for one in decoded for reading in one.readings]
-    return columns(readings, [one.message.received_at for one in decoded for _ in one.readings])
+    single = columns(readings, [one.message.received_at for one in decoded for _ in one.readings])
+    return joined([single, *(table.filled(one.message.received_at) for one in decoded for table in one.tables)])
 
 
 def _fits(one: _Decoded, letters: list[DeadLetter]) -> bool:

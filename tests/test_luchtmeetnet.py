@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.batch import Table
 from ingest.decoding import decode
 from ingest.formats.luchtmeetnet import PREAMBLE, luchtmeetnet
 from ingest.readings import BadPayload, Message, Reading, SensorFact, Status
@@ -19,8 +20,18 @@ MONTH = ["BC", "NO", "NO2", "NOx", "O3", "PM10", "PM25", "SO2"]
 
 
 def read(payload: bytes, topic: str = "stadspuls/luchtmeetnet/x") -> list[Reading | SensorFact]:
-    """Decode one message."""
-    return list(luchtmeetnet(Message(topic, payload, NOW)))
+    """Decode one message, a table as the single readings that it holds."""
+    found: list[Reading | SensorFact] = []
+    for item in luchtmeetnet(Message(topic, payload, NOW)):
+        found += single(item) if isinstance(item, Table) else [item]
+    return found
+
+
+def single(table: Table) -> list[Reading]:
+    """Give each reading of a table, which covers its period as where nothing is said."""
+    rows = table.filled(NOW).to_pylist()
+    assert all(row.pop("covers") == row["period"] and row.pop("received_at") == NOW for row in rows)
+    return [Reading(**row) for row in rows]
 
 
 def test_stamp_of_the_api_is_the_end_of_the_hour() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from aggregates.store import Store
 from ingest.decoding import decode
-from ingest.formats.luchtmeetnet import PREAMBLE, luchtmeetnet
-from ingest.readings import Message, Reading
+from ingest.formats.luchtmeetnet import PREAMBLE
+from ingest.readings import Message
 from streams.pipeline import Pipeline
 
 NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
@@ -76,6 +76,6 @@ def reference(path: Path, station: str) -> "pd.Series[float]":
     lines = gzip.decompress(path.read_bytes()).split(b"\n")
     week = [line for line in lines[PREAMBLE:] if b";202202" in line or b";2022013" in line]
     payload = b"\n".join([*lines[:PREAMBLE], *week])
-    found = luchtmeetnet(Message("stadspuls/luchtmeetnet/x", payload, NOW))
-    own = [one for one in found if isinstance(one, Reading) and (one.sensor_id, one.channel) == (station, "")]
-    return pd.Series([float(one.value or 0) for one in own], pd.DatetimeIndex([one.start for one in own]))
+    found = decode([Message("stadspuls/luchtmeetnet/x", payload, NOW)]).readings.to_pandas()
+    own = found[(found["sensor_id"] == station) & (found["channel"] == "")]
+    return pd.Series(own["value"].to_numpy(), pd.DatetimeIndex(own["start"]))

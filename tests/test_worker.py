@@ -242,7 +242,7 @@ def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faul
 
 
 def test_topics_not_seen(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Kafka that has just started may not name its topics yet: dealt nothing, a worker soon asks again and goes on."""
+    """A Kafka that has just started may not name its topics yet: dealt nothing, a worker soon asks again."""
     unseen = """
 import time
 from aiokafka.cluster import ClusterMetadata

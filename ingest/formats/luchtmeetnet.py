@@ -9,11 +9,15 @@ same id by both roads. Negative concentrations near zero are real and stay. An e
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
+from math import nan
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
+from ingest.batch import Table
 from ingest.decoding import payload_format
 from ingest.quantities import QUANTITIES, convert
 from ingest.readings import BadPayload, Flag, Message, Reading, SensorFact, Status, microseconds
@@ -72,7 +76,7 @@ _measured = msgspec.json.Decoder(Measured)
 
 
 @payload_format("luchtmeetnet")
-def luchtmeetnet(message: Message) -> Iterator[Reading | SensorFact]:
+def luchtmeetnet(message: Message) -> Iterator[Reading | Table | SensorFact]:
     """Read an API answer, one measurement, a station, or a piece of a CSV file; raises BadPayload for anything else."""
     if message.payload.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
         yield from _file(message.payload)
@@ -134,20 +138,37 @@ class Column(NamedTuple):
     channel: str
 
 
-def _file(payload: bytes) -> Iterator[Reading | SensorFact]:
+class Row(NamedTuple):
+    """One component's hour: period in s, start in us since 1970, and a value for each column, NaN where it is empty."""
+
+    quantity: str
+    period: int
+    start: int
+    values: list[float]
+
+
+def _file(payload: bytes) -> Iterator[Table | SensorFact]:
     lines = [line.split(";") for line in payload.decode("latin-1").split("\n") if line.strip()]
     if len(lines) < PREAMBLE or lines[PREAMBLE - 1][0].strip() != "Component":
         raise BadPayload(f"a CSV file of {len(lines)} lines without its header, expected Component on line {PREAMBLE}")
     columns = _columns([cell.strip() for cell in lines[PREAMBLE - 1][BEFORE_STATIONS:]])
     yield from _facts(columns, lines)
     status, version = _status(_cell(lines[1], 1)), microseconds(_exported(_cell(lines[0], 1)))
-    for at, row in enumerate(lines[PREAMBLE:], PREAMBLE + 1):
-        if len(row) < BEFORE_STATIONS + len(columns):
-            raise BadPayload(f"{len(row)} cells in line {at}, expected {BEFORE_STATIONS + len(columns)}")
-        try:
-            yield from _row(row, columns, status, version)
-        except ValueError as error:
-            raise BadPayload(f"{error}, in line {at}") from error
+    rows = [_row(row, at, len(columns)) for at, row in enumerate(lines[PREAMBLE:], PREAMBLE + 1)]
+    if rows and columns:
+        yield _table(rows, columns)._replace(status=status, version=version)
+
+
+def _table(rows: list[Row], columns: list[Column]) -> Table:
+    quantity, period, start, values = zip(*rows, strict=True)
+    value = np.array(values)
+    hour, column = np.nonzero(~np.isnan(value))
+    sensor_id, channel = (pa.array(words).dictionary_encode() for words in zip(*columns, strict=True))
+    return Table(
+        sensor_id.take(pa.array(column)), channel.take(pa.array(column)),
+        pa.array(quantity).dictionary_encode().take(pa.array(hour)),
+        np.array(period)[hour], np.array(start)[hour], value[hour, column],
+    )  # fmt: skip
 
 
 def _cell(row: list[str], at: int) -> str:
@@ -203,15 +224,17 @@ def file_time(text: str) -> datetime:
     return stamp(text.strip(), "time", CET).astimezone(CET)
 
 
-def _row(row: list[str], columns: list[Column], status: Status, version: int) -> Iterator[Reading]:
-    quantity = QUANTITIES[_quantity(row[0].strip())]
-    unit = row[2].strip()
-    start = file_time(row[3]).astimezone(UTC)
-    period = int((file_time(row[4]) - start).total_seconds())
-    if period <= 0:
-        raise BadPayload(f"an hour from {row[3]} to {row[4]}, expected an end after its start")
-    for column, cell in zip(columns, row[BEFORE_STATIONS:], strict=False):
-        text = cell.strip()
-        if text:
-            value = convert(number(text, "value"), unit, quantity)
-            yield Reading(*column, quantity.name, period, start, value, status=status, version=version)
+def _row(row: list[str], at: int, columns: int) -> Row:
+    if len(row) < BEFORE_STATIONS + columns:
+        raise BadPayload(f"{len(row)} cells in line {at}, expected {BEFORE_STATIONS + columns}")
+    try:
+        quantity = QUANTITIES[_quantity(row[0].strip())]
+        start, unit = file_time(row[3]), row[2].strip()
+        period = int((file_time(row[4]) - start).total_seconds())
+        if period <= 0:
+            raise BadPayload(f"an hour from {row[3]} to {row[4]}, expected an end after its start")
+        cells = [cell.strip() for cell in row[BEFORE_STATIONS : BEFORE_STATIONS + columns]]
+        values = [convert(number(cell, "value"), unit, quantity) if cell else nan for cell in cells]
+    except ValueError as error:
+        raise BadPayload(f"{error}, in line {at}") from error
+    return Row(quantity.name, period, microseconds(start), values)
