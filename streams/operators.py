@@ -16,8 +16,8 @@ from streams.channels import SEVERITIES
 from streams.silences import Silence, weekly
 
 COLUMNS = (
-    "alert", "rule", "title", "subject", "name", "quantity", "level", "severity", "state", "since", "until", "value",
-    "worst", "threshold", "unit", "coverage", "late", "withdrawn", "raised_at", "updated_at", "cleared_at",
+    "alert", "rule", "title", "title_nl", "subject", "name", "quantity", "level", "severity", "state", "since", "until",
+    "value", "worst", "threshold", "unit", "coverage", "late", "withdrawn", "raised_at", "updated_at", "cleared_at",
     "acknowledged_at", "acknowledged_by", "lon", "lat",
 )  # fmt: skip
 _TRANSITION = ("transition", "kind", "at", "about", "late", "value", "threshold", "coverage", "text", "windows")

@@ -177,12 +177,14 @@ class Pipeline:
                     windows = fold(rows)
                     begun = self._frontier.passed(windows)
                     running = Packed.of(telling(windows[~begun]))
+                    ahead = Packed.of(windows[begun])
+                    marked = Packed.of(windows[begun][["series", "start"]])
                 if not begun.all():
                     tx.copy("touched", running)
                     tx.rows("merge")
                 if begun.any():
-                    tx.copy("window_5m", windows[begun])
-                    tx.copy("touched", windows[begun][["series", "start"]])  # after the merge: only to be marked
+                    tx.copy("window_5m", ahead)
+                    tx.copy("touched", marked)  # after the merge: only to be marked
         except Known:
             return False
         return True

@@ -44,6 +44,7 @@ stadspuls/wild,Fietspad,bicycle,6.003,53.003
 RULE = """[[rule]]
 name = "no2-alert"
 title = "Rule no2-alert"
+title_nl = "Regel no2-alert"
 quantity = "no2"
 level = "1h"
 raise = 400
@@ -377,12 +378,17 @@ class TestNews:
 
 
 def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
-    """Open alerts are listed with their place; a click acknowledges one and silences another, and the hub knows."""
+    """
+    Open alerts are listed with their place, by the title of the page's language.
+
+    A click acknowledges one and silences another, and the hub knows.
+    """
     seen, quiet = (raised(hub.database, f"stadspuls/{name}", datetime.now(UTC)) for name in ("full", "half"))
     page = visit()
     first, second = (
-        page.locator("li", has_text="Rule no2-alert").filter(has_text=name) for name in ("Havenkade", "Molenweg")
+        page.locator("li", has_text="Regel no2-alert").filter(has_text=name) for name in ("Havenkade", "Molenweg")
     )
+    expect(visit("?lang=en").locator("li", has_text="Rule no2-alert")).to_have_count(2)
     first.get_by_role("button", name="oppakken").click()
     second.get_by_role("button", name="2 uur stil").click()
     expect(first).to_contain_text("opgepakt door iemand op de pagina")

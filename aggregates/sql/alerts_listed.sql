@@ -1,5 +1,6 @@
 -- Alerts with where they are and who saw to them, the newest first.
-SELECT a.alert, a.rule, coalesce(r.title, a.rule) AS title, a.subject, coalesce(n.name, own.name) AS name, a.quantity, a.level,
+SELECT a.alert, a.rule, coalesce(r.title, a.rule) AS title,
+       coalesce(r.title_nl, a.rule) AS title_nl, a.subject, coalesce(n.name, own.name) AS name, a.quantity, a.level,
        a.severity,
        CASE WHEN a.state = 'raised' AND a.acknowledged_at IS NOT NULL THEN 'acknowledged' ELSE a.state END AS state,
        a.since, a.until, a.value, a.worst, a.threshold, coalesce(r.unit, '') AS unit, a.coverage, a.late, a.withdrawn,

@@ -39,7 +39,8 @@ def _lines(desk: Desk, found: list[Row]) -> None:
 
 def _line(desk: Desk, one: Row) -> None:
     since = desk.words("since", time=desk.clock(one["since"], "%d-%m %H:%M"))
-    Text("span", f"{desk.words(_SEVERITIES[one['severity']])}: {one['title']}", "alarm")
+    title = one["title_nl" if desk.words.language == "nl" else "title"]
+    Text("span", f"{desk.words(_SEVERITIES[one['severity']])}: {title}", "alarm")
     button = Text("button", one["name"] or one["subject"], "link").props('type="button"')
     button.on("click", partial(desk.open_sensor, one["subject"]), [])
     Text("span", since, "quiet")
