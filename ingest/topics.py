@@ -105,12 +105,10 @@ def ends(topics: Topics, seconds: float = 10.0, before: datetime | None = None) 
     """
 
     async def ask() -> dict[tuple[str, int], int]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=topics.servers, request_timeout_ms=int(seconds * 1000), **topics.access.arguments()
-        )
+        consumer = AIOKafkaConsumer(**_client(topics, seconds))
         try:
             await consumer.start()
-            found = await consumer.end_offsets(await _partitions(topics))
+            found = await consumer.end_offsets(await _partitions(topics, seconds))
             if before is not None and found:
                 since = await consumer.offsets_for_times(dict.fromkeys(found, int(before.timestamp() * 1000)))
                 found |= {home: first.offset for home, first in since.items() if first is not None}
@@ -125,7 +123,7 @@ def workers(topics: Topics, group: str, seconds: float = 10.0) -> int:
     """Give how many workers the consumer group has; raises NoAnswer."""
 
     async def ask() -> int:
-        admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, **topics.access.arguments())
+        admin = AIOKafkaAdminClient(**_client(topics, seconds))
         try:
             await admin.start()
             (answer,) = await admin.describe_consumer_groups([group])
@@ -137,8 +135,18 @@ def workers(topics: Topics, group: str, seconds: float = 10.0) -> int:
     return _within(seconds, ask)
 
 
-async def _partitions(topics: Topics) -> list[Any]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers, **topics.access.arguments())
+def _client(topics: Topics, seconds: float) -> dict[str, Any]:
+    """
+    Give a client's arguments, such that it gives up a request before `_within` gives up the client.
+
+    One that is given up while it connects leaves its connection open.
+    """
+    waits = {"request_timeout_ms": int(seconds * 1000 / 2)}
+    return {"bootstrap_servers": topics.servers, **waits, **topics.access.arguments()}
+
+
+async def _partitions(topics: Topics, seconds: float) -> list[Any]:
+    admin = AIOKafkaAdminClient(**_client(topics, seconds))
     try:
         await admin.start()
         known = set(await admin.list_topics())

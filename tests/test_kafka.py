@@ -1,8 +1,11 @@
 """The Kafka door against a real Kafka: what is committed is on the log, through whatever happens to Kafka."""
 
+import gc
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -159,6 +162,32 @@ def test_waiting_for_kafka_can_be_stopped() -> None:
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     assert not make_topics(Topics(f"127.0.0.1:{free_port()}"), stop)
+
+
+def test_half_awake() -> None:
+    """A Kafka that takes connections and says no more is no answer, and no connection to it stays open."""
+    versions = b"\x00\x00" + b"\x00\x00\x00\x02" + b"\x00\x03\x00\x00\x00\x05" + b"\x00\x12\x00\x00\x00\x00"
+    taken: list[socket.socket] = []
+
+    def answer(server: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                taken.append(server.accept()[0])
+                asked = taken[-1].recv(4096)
+                said = asked[8:12] + versions  # the number of the request first
+                taken[-1].sendall(len(said).to_bytes(4, "big") + said)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, args=[server], daemon=True).start()
+        with pytest.raises(NoAnswer):
+            ends(Topics(f"127.0.0.1:{server.getsockname()[1]}"), 1.0)
+        gc.collect()
+        for one in taken:
+            one.settimeout(10)
+            while one.recv(4096):
+                pass
+            one.close()
+    assert taken
 
 
 def test_server_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
