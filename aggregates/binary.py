@@ -20,7 +20,7 @@ class Packed:
     """A structured array ready to be COPYed."""
 
     names: tuple[str, ...]
-    data: bytes
+    data: bytes | bytearray
 
     @classmethod
     def of(cls, rows: NDArray[Any]) -> "Packed":
@@ -28,7 +28,7 @@ class Packed:
         return cls(rows.dtype.names or (), binary_rows(rows))
 
 
-def binary_rows(rows: NDArray[Any]) -> bytes:
+def binary_rows(rows: NDArray[Any]) -> bytes | bytearray:
     """
     Write a structured array in PostgreSQL's binary COPY format; NaN is NULL, stamps are microseconds since 1970.
 
@@ -37,20 +37,25 @@ def binary_rows(rows: NDArray[Any]) -> bytes:
     """
     names = rows.dtype.names or ()
     layout = np.dtype([("fields", ">i2"), *(part for name in names for part in _wire_field(rows.dtype, name))])
-    wire = np.empty(len(rows), layout)
-    wire["fields"] = len(names)
+    empty = np.zeros(1, layout)
+    empty["fields"] = len(names)
+    for name in names:
+        empty[f"{name} size"] = rows.dtype[name].itemsize
+    data = bytearray(_HEADER + empty.tobytes() * len(rows) + _END)
+    wire = np.frombuffer(data, layout, len(rows), len(_HEADER))
     kept: NDArray[np.bool_] | None = None
     for name in names:
         size = rows.dtype[name].itemsize
-        wire[f"{name} size"] = size
         wire[name] = rows[name] - EPOCH_2000 if name in _STAMPS else rows[name]
         if rows.dtype[name].kind == "f" and (null := np.isnan(rows[name])).any():
             wire[f"{name} size"][null] = -1
             offset = layout.fields[name][1]  # type: ignore[index]
             kept = np.ones((len(rows), layout.itemsize), dtype=bool) if kept is None else kept
             kept[null, offset : offset + size] = False
+    if kept is None:
+        return data
     body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
-    return _HEADER + (wire.tobytes() if kept is None else body[kept].tobytes()) + b"\xff\xff"
+    return _HEADER + body[kept].tobytes() + _END
 
 
 def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
@@ -59,6 +64,7 @@ def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
 
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+_END = b"\xff\xff"
 
 
 def unpacked(data: bytes, layout: np.dtype[Any], count: int) -> NDArray[Any]:

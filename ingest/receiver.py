@@ -51,7 +51,7 @@ class Limits:
     """
 
     round_messages: int = 5_000
-    round_bytes: int = 4_000_000
+    round_bytes: int = 1_000_000
     in_flight_messages: int = 50_000
     in_flight_bytes: int = 128_000_000
 

@@ -33,7 +33,7 @@ from streams.accounts import ACCOUNT, GRAVE, STORED, accounts, graves
 from streams.judging import Judge
 from streams.quality import Words, impossible, inconsistent, out_of_range
 from streams.series import SeriesBook
-from streams.windows import READING, WINDOW_US, Frontier, distinct, fold, ordered, telling
+from streams.windows import READING, WINDOW_US, Frontier, distinct, fold, marked, ordered, telling
 
 DAY_US = 86_400_000_000
 FROZEN = "frozen: the readings of this day were dropped, so that it cannot be told from a duplicate any more"
@@ -166,7 +166,6 @@ class Pipeline:
         if not (self._hopeful and self._insert_new(tx, rows)):
             outcome = self._insert_staged(tx, rows)
             self._hopeful = bool((outcome == STORED).all())
-        tx.rows("mark")
         return outcome
 
     def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> bool:
@@ -178,13 +177,13 @@ class Pipeline:
                     begun = self._frontier.passed(windows)
                     running = Packed.of(telling(windows[~begun]))
                     ahead = Packed.of(windows[begun])
-                    marked = Packed.of(windows[begun][["series", "start"]])
+                    marks = marked(windows["series"], windows["start"])
                 if not begun.all():
                     tx.copy("touched", running)
                     tx.rows("merge")
                 if begun.any():
                     tx.copy("window_5m", ahead)
-                    tx.copy("touched", marked)  # after the merge: only to be marked
+                tx.rows("mark_hours", **marks)
         except Known:
             return False
         return True
@@ -197,6 +196,7 @@ class Pipeline:
         tx.rows("correct", **span, members=members)
         tx.rows("touch_judged")
         recompute(tx, rows["start"], members)
+        tx.rows("mark")
         return np.array([outcome for (outcome,) in tx.rows("outcomes")], dtype=np.int8)
 
 

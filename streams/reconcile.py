@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aggregates.store import Store, Transaction
 from ingest.readings import microseconds
 from streams.pipeline import recompute
+from streams.windows import marked
 
 LEVELS = ("5m", "1h", "1d")
 DAY = timedelta(days=1)
@@ -94,7 +96,7 @@ def _repair(store: Store, found: list[Difference]) -> None:
         _recompute(tx, sorted(window for window in short if window[1].date() not in frozen))
         tx.rows("drop_hours", **_columns(windows))
         tx.rows("drop_days", **_columns(windows))
-        tx.rows("mark_hours", **_columns(windows))
+        tx.rows("mark_hours", **marked(*_arrays(windows)))
 
 
 def _recompute(tx: Transaction, windows: list[Window]) -> None:
@@ -102,12 +104,17 @@ def _recompute(tx: Transaction, windows: list[Window]) -> None:
         tx.rows("touch_windows", **_columns(windows))
         members = sorted({series for series, _ in windows})
         starts = [start for _, start in windows]
-        recompute(tx, np.array([microseconds(start) for start in starts]), members)
+        recompute(tx, _arrays(windows)[1], members)
         tx.rows("drop_unread", first=min(starts), last=max(starts), members=members)
 
 
 def _columns(windows: list[Window]) -> dict[str, list[object]]:
     return {"series": [series for series, _ in windows], "start": [start for _, start in windows]}
+
+
+def _arrays(windows: list[Window]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give series and starts (us) of windows."""
+    return np.array([series for series, _ in windows]), np.array([microseconds(start) for _, start in windows])
 
 
 def _midnight(day: date) -> datetime:

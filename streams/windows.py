@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.readings import EXCLUDES, Flag
+from ingest.readings import EXCLUDES, Flag, utc
 
 WINDOW_US = 300_000_000
+HOUR_US = 3_600_000_000
 
 # Stamps are microseconds since 1970, NaN is null. Field names are the columns of the tables `reading` and `window_5m`.
 READING = np.dtype([
@@ -38,6 +39,9 @@ def ordered(readings: Rows) -> Rows:
     """
     series, start = readings["series"], readings["start"]
     if ((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (start[1:] > start[:-1]))).all():
+        return readings
+    readings = readings[np.lexsort((start, series))]
+    if _first_of(readings["series"], readings["start"]).all():
         return readings
     value = np.nan_to_num(readings["value"], nan=-np.inf)
     covers = np.nan_to_num(readings["covers"], nan=-1)
@@ -96,6 +100,22 @@ def telling(windows: Rows) -> Rows:
     return windows[[name for name in WINDOW.names or () if name not in rare or windows[name].any()]]
 
 
+def marked(series: Rows, start: Rows) -> dict[str, list[Any]]:
+    """
+    Give the hours of windows and the members of each, written as PostgreSQL does: what `mark_hours` unnests.
+
+    >>> marked(np.array([7, 8, 7]), np.array([0, 0, WINDOW_US]))["members"]
+    ['{7,8}']
+    """
+    keys = np.unique((start // HOUR_US << 32) | series)
+    hour, member = keys >> 32, keys & 0xFFFF_FFFF
+    first = np.flatnonzero(_first_of(hour))
+    return {
+        "hour": [utc(at * HOUR_US) for at in hour[first]],
+        "members": ["{" + ",".join(map(str, some.tolist())) + "}" for some in np.split(member, first[1:])],
+    }
+
+
 class Frontier:
     """
     The latest window of each series met so far: one beyond it is probably not in the store yet.
@@ -107,13 +127,19 @@ class Frontier:
         self._latest = np.empty(0, dtype=np.int64)  # by series
 
     def passed(self, windows: Rows) -> NDArray[np.bool_]:
-        """Say which windows, sorted, lie beyond the latest of their series, and remember them; of a new series none."""
+        """
+        Say which windows, sorted, lie beyond the latest of their series, and remember them.
+
+        Of a series not met before, those beyond its first one here.
+        """
         series, start = windows["series"], windows["start"]
         if (more := series.max(initial=0) + 1 - len(self._latest)) > 0:
             self._latest = np.append(self._latest, np.full(more + len(self._latest), _UNMET))
-        latest = self._latest[series]
-        self._latest[series] = np.where(latest == _UNMET, start, np.maximum(latest, start))
-        beyond: NDArray[np.bool_] = start > latest
+        first = np.flatnonzero(_first_of(series))
+        new = first[self._latest[series[first]] == _UNMET]
+        self._latest[series[new]] = start[new]
+        beyond: NDArray[np.bool_] = start > self._latest[series]
+        self._latest[series] = np.maximum(self._latest[series], start)
         return beyond
 
 

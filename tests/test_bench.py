@@ -92,7 +92,7 @@ def test_scale(settings: Settings) -> None:
 def test_archive(settings: Settings) -> None:
     """Every value of a file of hours is stored."""
     details = _well_formed(archive(settings, hours=3), "archive")
-    assert details["readings"] == 3 * 72 * 2
+    assert details["readings"] == 3 * 72 * 8
 
 
 def test_national(settings: Settings) -> None:

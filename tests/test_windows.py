@@ -167,15 +167,16 @@ class TestFrontier:
 
     @given(st.lists(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 9)))))
     def test_beyond_is_later_than_all_before(self, batches: list[set[tuple[int, int]]]) -> None:
-        """A window lies beyond when its series was met in an earlier batch, and never with one as late."""
+        """A window lies beyond when its series was met before, in this batch or another, and never with one as late."""
         frontier, met = Frontier(), dict[int, int]()
         for batch in batches:
             windows = np.zeros(len(batch), WINDOW)
             windows["series"], windows["start"] = np.array(sorted(batch), dtype=int).reshape(-1, 2).T
-            expected = [series in met and start > met[series] for series, start in sorted(batch)]
-            assert frontier.passed(windows).tolist() == expected
             for series, start in sorted(batch):
-                met[series] = max(start, met.get(series, start))
+                met.setdefault(series, start)
+            assert frontier.passed(windows).tolist() == [start > met[series] for series, start in sorted(batch)]
+            for series, start in sorted(batch):
+                met[series] = max(start, met[series])
 
 
 def merged(one: Rows, other: Rows) -> Rows:
