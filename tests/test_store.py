@@ -63,7 +63,7 @@ class TestBinaryRows:
     def test_reads_back(self, said: list[tuple[Any, ...]]) -> None:
         """Every value comes back from the wire; NaN is null, and stamps count from 2000."""
         shift = 946_684_800_000_000
-        for row, values in zip(read_copy(binary_rows(np.array(said, EVERY_KIND))), said, strict=True):
+        for row, values in zip(read_copy(bytes(binary_rows(np.array(said, EVERY_KIND)))), said, strict=True):
             expected = dict(zip(EVERY_KIND.names or (), values, strict=True))
             for name, value in row.items():
                 if name in ("start", "received_at"):
