@@ -18,7 +18,6 @@ from aggregates.indicators import Refused
 from aggregates.inputs import Document, gather
 from aggregates.query import BadQuestion, Question, ask
 from aggregates.store import Store, StoreError
-from hub.cli import app
 from ingest.batch import Batch, columns
 from ingest.catalogue import Entry
 from ingest.decoding import decode
@@ -26,6 +25,7 @@ from ingest.readings import Message, Reading
 from ingest.recordings import messages
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
+from tests.commands import app
 
 CASES = Path(__file__).parent / "areas"
 GM = "GM9901"

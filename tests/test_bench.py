@@ -27,12 +27,12 @@ from hub.bench.servers import database
 from hub.bench.traffic import Traffic
 from hub.bench.workers import processes_of, scale, worker
 from hub.bench.write import write
-from hub.cli import app
 from hub.rig.database import KillablePostgres, running_database
 from hub.rig.kafka import missing_programs
 from hub.servers import CannotStart
 from hub.settings import Settings, load
 from streams.pipeline import Pipeline
+from tests.commands import app
 
 FIELDS = ["name", "value", "unit", "baseline", "baseline_name", "ratio", "details"]
 

@@ -14,7 +14,8 @@ import structlog
 import typer
 from typer.main import get_command
 
-from hub.cli import app, main
+from hub.cli import MODULES, main
+from tests.commands import app
 from tests.databases import fresh_database
 
 
@@ -67,6 +68,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     yield invoke
     structlog.reset_defaults()
+
+
+def test_each_word_loads_its_commands() -> None:
+    """The modules that a first word loads are those where its commands stand, no more and no fewer."""
+    homes: dict[str, set[str]] = {}
+    for words, command in COMMANDS.items():
+        homes.setdefault(command.callback.__module__.rpartition(".")[2], set()).add(words.split()[0])
+    assert homes == {module: set(words.split()) for module, words in MODULES.items()}
 
 
 class TestHelp:

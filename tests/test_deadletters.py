@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from aggregates.deadletters import Buried, dead_letters, exhume
 from aggregates.store import Store
-from hub.cli import app
 from ingest.batch import Batch, DeadLetter, columns
 from ingest.collector import Collector
 from ingest.decoding import decode
@@ -21,6 +20,7 @@ from streams.accounts import KEPT_BYTES, graves
 from streams.embedded import EmbeddedLog
 from streams.pipeline import Pipeline
 from tests.brokers import built_in
+from tests.commands import app
 from tests.lines import FILTER, until
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)

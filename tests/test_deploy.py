@@ -30,7 +30,6 @@ from aggregates.health import state
 from aggregates.migrate import Edition, migrate
 from aggregates.query import Question, ask
 from aggregates.store import Store
-from hub.cli import app
 from hub.postgres import _programs
 from hub.settings import Settings
 from ingest.address import Address
@@ -43,6 +42,7 @@ from streams.pipeline import Pipeline
 from streams.reconcile import reconcile
 from streams.rollup import roll_up
 from tests.brokers import MOSQUITTO, Broker, free_port
+from tests.commands import app
 from tests.conftest import ROOT
 from tests.databases import ZONE, timescale_url
 from tests.lines import FILTER, Taker, until

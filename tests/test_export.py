@@ -24,12 +24,12 @@ from aggregates.exportall import Wanted, export
 from aggregates.query import Question, ask
 from aggregates.rawreadings import Readings, readings
 from aggregates.store import Store
-from hub.cli import app
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
 from streams.maintain import maintain
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
+from tests.commands import app
 
 BEGIN = datetime(2024, 5, 31, 20, tzinfo=UTC)
 LATER = datetime(2024, 7, 1, 12, 30, tzinfo=UTC)

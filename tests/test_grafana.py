@@ -19,7 +19,6 @@ from aggregates.areastore import roll_areas
 from aggregates.catalogue import import_sensors
 from aggregates.measures import MEASURES
 from aggregates.store import Store
-from hub.cli import app
 from hub.grafana.model import dashboards, statement
 from hub.grafana.pages import Page, Panel, Variable, pages, variables
 from ingest.batch import Batch, columns
@@ -28,6 +27,7 @@ from ingest.quantities import QUANTITIES
 from ingest.readings import Reading
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
+from tests.commands import app
 from tests.conftest import ROOT
 from tests.test_areas import load_cases, place
 

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from aggregates.health import Balance, state
 from aggregates.store import Store
 from hub.broker import BuiltInBroker
-from hub.cli import app
 from hub.doctor import Finding, examine
 from hub.log import LogState
 from hub.metrics import OUTCOMES, HubCollector, exposition
@@ -26,6 +25,7 @@ from streams.maintain import maintain
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
 from tests.brokers import Broker, built_in, free_port
+from tests.commands import app
 
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)

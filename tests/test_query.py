@@ -19,12 +19,12 @@ from typer.testing import CliRunner, Result
 
 from aggregates.query import BadQuestion, Question, ask
 from aggregates.store import Store
-from hub.cli import app
 from hub.output import Format, write
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
 from streams.pipeline import Pipeline
 from streams.rollup import roll_up
+from tests.commands import app
 from tests.databases import fresh_database
 
 HOUR = datetime(2024, 5, 1, 8, tzinfo=UTC)

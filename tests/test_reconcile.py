@@ -10,13 +10,13 @@ import structlog
 from typer.testing import CliRunner
 
 from aggregates.store import Store
-from hub.cli import app
 from ingest.batch import Batch, columns
 from ingest.readings import Reading
 from streams.maintain import maintain
 from streams.pipeline import Pipeline
 from streams.reconcile import changed_days, note_reconciled, reconcile
 from streams.rollup import roll_up
+from tests.commands import app
 from tests.databases import tables
 
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)

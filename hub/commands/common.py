@@ -1,7 +1,7 @@
 """
 What every command shares: the app, its exit codes, flags, and how a command finds the hub that it is about.
 
-The commands stand beside this module by what they are for; `hub.cli` loads them all.
+The commands stand beside this module by what they are for; `hub.cli` loads them.
 """
 
 import os
@@ -17,7 +17,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aggregates.areacodes import is_code
-from aggregates.query import BadQuestion
+from aggregates.chosen import BadQuestion
 from aggregates.store import Store
 from hub.datadir import RunningHub, find_hub
 from hub.logging import set_up_logging
@@ -28,10 +28,12 @@ from ingest.address import Address
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
 
-app = typer.Typer(
-    name="stadspuls", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
-    help="Stadspuls: from what a city's sensors say to figures that people can act on.",
-)  # fmt: skip
+app = typer.Typer(name="stadspuls", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.callback()
+def stadspuls() -> None:
+    """Stadspuls: from what a city's sensors say to figures that people can act on."""
 
 
 def flag(name: str, text: str, **more: Any) -> Any:
