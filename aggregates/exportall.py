@@ -20,7 +20,7 @@ import pyarrow as pa
 from aggregates.areafigures import Join, areas, joined
 from aggregates.chosen import BadQuestion
 from aggregates.export import Origin, export_areas, note_of, origins, supplier
-from aggregates.partitions import Change, Journal, Part, Scope
+from aggregates.partitions import LONG_AGO, Change, Journal, Part, Scope
 from aggregates.query import WINDOWS, Question, tables
 from aggregates.rawreadings import Readings, readings
 from aggregates.sheets import FORMS, open_writer
@@ -28,7 +28,7 @@ from aggregates.store import Store
 from ingest.quantities import QUANTITIES
 
 DATASETS = ("readings", "aggregates", "channels", "area_aggregates", "areas")
-EVER = (datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
+EVER = (LONG_AGO, datetime(2200, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Wanted:
     datasets: tuple[str, ...] = ("readings", "aggregates", "area_aggregates", "areas")
     windows: tuple[str, ...] = ("1h", "1d")
     quantity: str | None = None
-    first: datetime = EVER[0]
+    first: datetime = LONG_AGO
     last: datetime = EVER[1]
     form: str = "parquet"
     zone: str = "Europe/Amsterdam"
@@ -112,7 +112,7 @@ def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted)
     statement = "export_span" if since is None and scope.window else "export_changed"
     rows = store.rows(
         "export_changed_areas" if scope.vintage else statement,
-        since=since or EVER[0], first=wanted.first, last=wanted.last, vintage=scope.vintage,
+        since=since or LONG_AGO, first=wanted.first, last=wanted.last, vintage=scope.vintage,
     )  # fmt: skip
     return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 DAY = timedelta(days=1)
 # A row carries the time at which its transaction began: one that took up to this long is still seen.
 LONGEST_TRANSACTION = timedelta(hours=1)
-EVER = datetime(1900, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 Change = tuple[str, date, datetime]  # quantity, UTC day, when it was last written
@@ -40,7 +40,7 @@ class Scope(NamedTuple):
         """
         Give the files that hold what changed, and when the newest of each was written.
 
-        >>> list(Scope("aggregates", "1h").parts([("no2", date(2024, 6, 2), EVER)]))[0].folder
+        >>> list(Scope("aggregates", "1h").parts([("no2", date(2024, 6, 2), LONG_AGO)]))[0].folder
         'aggregates/window=1h/quantity=no2/month=2024-06'
         """
         found: dict[Part, datetime] = {}
@@ -98,7 +98,7 @@ class Journal:
         """From when on what was written in the database may be missing; None: there is nothing of it yet."""
         if scope not in self._complete and not self._done.get(scope):
             return None
-        return self._complete.get(scope, EVER) - LONGEST_TRANSACTION
+        return self._complete.get(scope, LONG_AGO) - LONGEST_TRANSACTION
 
     def missing(self, changed: Mapping[Part, datetime]) -> list[Part]:
         """Give the files that must be written, of those that hold something changed."""
@@ -116,7 +116,7 @@ class Journal:
         self._write()
 
     def _as_of(self, part: Part) -> datetime:
-        return self._done.get(part.scope.name, {}).get(part.folder) or self._complete.get(part.scope.name, EVER)
+        return self._done.get(part.scope.name, {}).get(part.folder) or self._complete.get(part.scope.name, LONG_AGO)
 
     def _read(self) -> None:
         try:

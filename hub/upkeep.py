@@ -83,7 +83,8 @@ class Upkeep:
             try:
                 self.turn(self._clock())
             except StoreError as error:
-                log.warning("upkeep waits for the database", error=str(error))
+                if not self._stop.is_set():
+                    log.warning("upkeep waits for the database", error=str(error))
             turned = time.monotonic()
         self._store.close()
 

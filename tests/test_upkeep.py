@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from aggregates.store import Store
 from hub.metrics import exposition
@@ -159,6 +160,19 @@ class TestThread:
             until(lambda: upkeep.rolled == 1, 30)
         finally:
             upkeep.stop(10)
+
+    def test_session_that_ends_while_it_stops_is_no_news(self, store: Store) -> None:
+        """A stop does not wait for ever for a turn; that its session then ends with the database is nothing to say."""
+        hear(store)
+        with psycopg.connect(store.conninfo) as other, capture_logs() as said:
+            other.execute("LOCK TABLE mark")
+            upkeep = running(store.conninfo, lambda: EVENING)
+            until(lambda: asked(store, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                       "AND application_name = 'stadspuls upkeep'") != [])  # fmt: skip
+            upkeep.stop(0)
+            end_upkeep(other)
+            upkeep.stop(10)
+        assert said == []
 
     def test_never_started_stops_at_once(self) -> None:
         """A database that was never there does not keep anybody from leaving."""
