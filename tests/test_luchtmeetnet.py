@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.batch import Table
 from ingest.decoding import decode
@@ -16,6 +18,7 @@ from ingest.formats.luchtmeetnet import PREAMBLE, luchtmeetnet
 from ingest.readings import BadPayload, Message, Reading, SensorFact, Status
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
+START = datetime(2024, 6, 1, tzinfo=UTC)  # of the first hour, as the file writes it: in UTC it is an hour less
 MONTH = ["BC", "NO", "NO2", "NOx", "O3", "PM10", "PM25", "SO2"]
 
 
@@ -60,6 +63,51 @@ def test_truncated_file_is_refused() -> None:
     """A piece without its header cannot say which station a column is."""
     with pytest.raises(BadPayload, match="without its header"):
         read(b"Export;EXP-1 (2024-08-26T10:53:41+01:00)\nPeriode;x\n")
+
+
+CELLS = st.none() | st.floats(-20, 900).map(lambda value: round(value, 3))
+
+
+def file_of(hours: list[list[float | None]]) -> bytes:
+    """Write a file of three columns, the second station twice; an empty cell for None."""
+    lines = ["Export;EXP-1 (2024-08-26T10:53:41+01:00)", "Periode;2024-06-01T00:00+01:00 - 2024-07-01T00:00+01:00"]
+    lines += [";"] * (PREAMBLE - 3) + ["Component;;;;;NL1;NL2;NL2"]
+    for at, cells in enumerate(hours):
+        span = [f"{START + timedelta(hours=at + end):%Y-%m-%dT%H:%M:%S+01:00}" for end in (0, 1)]
+        lines.append(";".join(["NO2", "", "µg/m³", *span, *("" if one is None else str(one) for one in cells)]))
+    return "\n".join(lines).encode("latin-1")
+
+
+@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5))
+def test_every_cell_is_its_reading(hours: list[list[float | None]]) -> None:
+    """Each cell that is not empty is one reading of its column and hour, with what the topic says of all of them."""
+    columns = [("luchtmeetnet/NL1", ""), ("luchtmeetnet/NL2", ""), ("luchtmeetnet/NL2", "2")]
+    expected = [
+        (*column, START + timedelta(hours=at - 1), cell)
+        for at, cells in enumerate(hours)
+        for column, cell in zip(columns, cells, strict=True)
+        if cell is not None
+    ]
+    answer = b'{"station_number":"NL3","formula":"O3","value":4,"timestamp_measured":"2024-06-01T18:00:00+00:00"}'
+    topic = "stadspuls/luchtmeetnet/x?status=validated&version=2024-07-01T00:00:00Z"
+    batch = decode([Message(topic, file_of(hours), NOW), Message(topic, answer, NOW)])
+    other, *found = batch.readings.to_pylist()  # single readings first
+    assert [(one["sensor_id"], one["channel"], one["start"], one["value"]) for one in found] == expected
+    assert (other["sensor_id"], other["quantity"]) == ("luchtmeetnet/NL3", "o3")
+    assert {one["status"] for one in (*found, other)} == {Status.VALIDATED}
+    assert {one["version"] for one in (*found, other)} == {1719792000000000}
+
+
+@pytest.mark.parametrize(("cell", "reason"), [("1,5", "value '1,5'"), ("nan", "value 'nan'"), ("1_0", "value '1_0'")])
+def test_cell_that_is_no_number_refuses_its_message(cell: str, reason: str) -> None:
+    """What is found, and in which line, is said; nothing of the message is guessed at."""
+    batch = decode(
+        [Message("stadspuls/luchtmeetnet/x", file_of([[1.0, 2.0, 3.25]]).replace(b"3.25", cell.encode()), NOW)]
+    )
+    assert len(batch) == 0
+    (letter,) = batch.dead_letters
+    assert reason in letter.reason
+    assert f"in line {PREAMBLE + 1}" in letter.reason
 
 
 @pytest.mark.shared
