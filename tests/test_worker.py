@@ -246,11 +246,14 @@ def test_topics_not_seen(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyP
     unseen = """
 import time
 from aiokafka.cluster import ClusterMetadata
-seen, first = ClusterMetadata.partitions_for_topic, []
+from faust.assignor.partition_assignor import PartitionAssignor
+seen, assign, dealt = ClusterMetadata.partitions_for_topic, PartitionAssignor.assign, []
 def partitions_for_topic(cluster, topic):
-    first.append(time.monotonic())
-    return seen(cluster, topic) if first[-1] > first[0] + 3 else None
-ClusterMetadata.partitions_for_topic = partitions_for_topic
+    return seen(cluster, topic) if dealt and time.monotonic() > dealt[0] + 2 else None
+def noted(*given):
+    dealt.append(time.monotonic())
+    return assign(*given)
+ClusterMetadata.partitions_for_topic, PartitionAssignor.assign = partitions_for_topic, noted
 """
     (tmp_path / "sitecustomize.py").write_text(unseen, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
