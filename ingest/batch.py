@@ -129,9 +129,10 @@ class Table(NamedTuple):
 
 def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """Make one of several batches of `SCHEMA`, in their order."""
-    if len(batches) == 1:
-        return batches[0]
-    table = pa.Table.from_batches(batches, SCHEMA).unify_dictionaries().combine_chunks()
+    full = [batch for batch in batches if batch.num_rows]
+    if len(full) == 1:
+        return full[0]
+    table = pa.Table.from_batches(full, SCHEMA).unify_dictionaries().combine_chunks()
     return table.to_batches()[0] if table.num_rows else columns((), ())
 
 

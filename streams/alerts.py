@@ -16,11 +16,11 @@ from ingest.airindex import INDICES, index_of
 from streams.baseline import Usual
 from streams.episodes import Episode, Window, fold
 from streams.rulebook import EVIDENCE, Rule
+from streams.windows import HOUR_US
 
 # A frame of windows: `start` and `end` in microseconds since 1970, NaN is null.
 COLUMNS = ["quantity", "level", "subject", "start", "end", "value", "coverage", "valid", "revision", "readings",
            "flagged", "failed", "warned", "stuck"]  # fmt: skip
-HOUR_US = 3_600_000_000
 _YEARS = 1 << 32  # more hours than any stamp has
 Floats = NDArray[np.float64]
 UsualOf = Callable[[Rule, pd.DataFrame], Usual]

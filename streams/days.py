@@ -19,6 +19,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.windows import HOUR_US
+
 SHIPPED = Path(__file__).with_name("calendars") / "nl-noord.toml"
 SUNDAY = 6
 _DAY = timedelta(days=1)
@@ -77,7 +79,7 @@ class Days:
         inside = np.zeros(len(starts), bool)
         for event in self.events:
             first, last = (_us(stamp.replace(tzinfo=stamp.tzinfo or self.zone)) for stamp in (event.first, event.last))
-            during = np.flatnonzero((starts + 3_600_000_000 > first) & (starts < last))
+            during = np.flatnonzero((starts + HOUR_US > first) & (starts < last))
             for at in during:
                 inside[at] |= any(fnmatchcase(str(subjects[at]), pattern) for pattern in event.sensors)
         return inside
