@@ -38,7 +38,7 @@ lint: install-test
 
 # The pictures of docs/first-five-minutes.md, taken anew of a hub that runs for it; needs chromium.
 pictures: install-test
-	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m tests.support.pictures
 
 clean:
 	rm -rf .venv build dist

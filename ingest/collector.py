@@ -1,8 +1,8 @@
 """
 From the broker to the log: decodes what a receiver hands over, and acknowledges it once the log has it.
 
-`ingest.receiver` delivers, `ingest.decoding` reads, and the log is Kafka (`ingest.kafka`) or the one in this process
-(`streams.embedded`).
+`ingest.mqtt.receiver` delivers, `ingest.formats.decode` reads, and the log is Kafka (`ingest.log.kafka`) or the one
+in this process (`streams.worker.embedded`).
 """
 
 import os
@@ -14,10 +14,10 @@ from typing import Protocol
 
 import structlog
 
-from ingest.batch import Batch
-from ingest.decoding import EARLIEST, decode
-from ingest.readings import Message, SensorFact, Site
-from ingest.receiver import Delivery, Token
+from ingest.formats.decode import EARLIEST, decode
+from ingest.mqtt.receiver import Delivery, Token
+from ingest.vocabulary.batch import Batch
+from ingest.vocabulary.readings import Message, SensorFact, Site
 
 REMEMBERED = 100_000  # sensors whose last fact is known to be on the log
 

@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from aggregates.store import Store
-from hub.postgres import EmbeddedPostgres
-from hub.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
-from ingest.registry import load_formats
-from tests.databases import fresh_database, timescale_url
+from aggregates.store.store import Store
+from hub.servers.postgres import EmbeddedPostgres
+from ingest.formats.registry import load_formats
+from lab.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
+from tests.support.databases import fresh_database, timescale_url
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
-collect_ignore = ["careless"]  # it breaks the Kafka log of whatever process imports it, as a search for doctests does
+collect_ignore = [
+    "support/careless"
+]  # it breaks the Kafka log of whatever process imports it, as a search for doctests does
 
 
 # No test asserts a time, and neither does Hypothesis of its examples: machines are busy.

@@ -1,6 +1,6 @@
 -- The tables of the hub. Figures are never stored, only their evidence: views.sql makes figures of it.
 
-CREATE TABLE quantity (          -- a mirror of ingest/quantities.py, written by every migration
+CREATE TABLE quantity (          -- a mirror of ingest/vocabulary/quantities.py, written by every migration
     quantity    text PRIMARY KEY,
     unit        text NOT NULL,
     aggregation text NOT NULL CHECK (aggregation IN ('sum', 'mean', 'weighted_mean')),
@@ -10,7 +10,7 @@ CREATE TABLE quantity (          -- a mirror of ingest/quantities.py, written by
     hours       integer          -- valid hours that make a valid day; null: the coverage decides
 );
 
-CREATE TABLE source (            -- a mirror of ingest/sources.py
+CREATE TABLE source (            -- a mirror of ingest/vocabulary/sources.py
     source         text PRIMARY KEY,
     title          text NOT NULL,
     class          text NOT NULL,

@@ -27,7 +27,7 @@ CREATE TABLE area (
 );
 CREATE INDEX ON area (vintage, municipality);
 
-CREATE TABLE measure (           -- a mirror of aggregates/measures.toml
+CREATE TABLE measure (           -- a mirror of aggregates/areas/measures.toml
     measure    text PRIMARY KEY,
     code       text,             -- CBS's own, stable over the years
     title      text NOT NULL,

@@ -1,4 +1,4 @@
--- Alerts: what the rules of streams/rules said of the windows, how it came about, and what must still be told to whom.
+-- Alerts: what the rules of streams/alerts/rules said of the windows, how it came about, and what must still be told to whom.
 
 CREATE TABLE alert_rule (        -- a mirror of the rule files, written by whoever judges
     rule      text PRIMARY KEY,

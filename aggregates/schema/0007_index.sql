@@ -1,6 +1,6 @@
 -- Air-quality indices: the bands that index_view.sql makes them of.
 
-CREATE TABLE index_band (        -- a mirror of ingest/airindex.toml
+CREATE TABLE index_band (        -- a mirror of ingest/vocabulary/air_index.toml
     index    text NOT NULL,      -- lki, eaqi
     quantity text NOT NULL,
     band     integer NOT NULL,

@@ -1,4 +1,4 @@
--- A window's evidence from its readings r: the SQL twin of streams.windows.fold. 31 is EXCLUDES, 480 the warnings.
+-- A window's evidence from its readings r: the SQL twin of streams.commit.windows.fold. 31 is EXCLUDES, 480 the warnings.
 count(r.value) FILTER (WHERE r.flags & 31 = 0) AS readings,
 count(*) FILTER (WHERE r.value IS NULL AND r.series IS NOT NULL AND r.flags & 31 = 0) AS nothing,
 count(r.value) FILTER (WHERE r.flags & 31 <> 0) AS flagged,

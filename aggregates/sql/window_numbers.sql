@@ -1,4 +1,4 @@
--- A window v as the bytes of `aggregates.query.WINDOW`, NaN for null. Four numbers go as one segment of a line, because
+-- A window v as the bytes of `aggregates.ask.query.WINDOW`, NaN for null. Four numbers go as one segment of a line, because
 -- PostgreSQL sends one in less time than four. The last is twice the status, plus one where it is valid.
 int4send(v.series) || timestamptz_send(v.start)
 || lseg_send(lseg(point(coalesce(v.value, 'NaN'), coalesce(v.estimate, 'NaN')),

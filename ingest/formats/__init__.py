@@ -1,1 +1,1 @@
-"""Payload formats that need code, one module each; formats that do not are mapping files in `ingest/mappings/`."""
+"""Payloads to readings: what needs code has a module, what does not a mapping file in `mappings/`."""

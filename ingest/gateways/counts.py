@@ -1,7 +1,7 @@
 """
 What a gateway's job did since the process began, for metrics and log lines.
 
-The job's thread writes, `hub.gateways` reads: single additions to a dict, which Python does not tear.
+The job's thread writes, `hub.run.gateways` reads: single additions to a dict, which Python does not tear.
 """
 
 from collections import Counter

@@ -2,8 +2,9 @@
 Luchtmeetnet: the hourly figures of every official station, and where the stations are.
 
 Each turn asks for the hours since the last good one and some before, so that a figure that came late or was mended is
-found: a mended one is published again with the moment of asking as its version, and so replaces the old. The index that
-Luchtmeetnet gives (LKI) is held against the one made of the same figures (`ingest.airindex`); it is not stored.
+found: a mended one is published again with the moment of asking as its version, and so replaces the old. The index
+that Luchtmeetnet gives (LKI) is held against the one made of the same figures (`ingest.vocabulary.air_index`); it is
+not stored.
 """
 
 from collections.abc import Iterator
@@ -11,12 +12,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ingest.airindex import index_of_hour
-from ingest.formats.luchtmeetnet import QUANTITY, UNUSED
+from ingest.files.recordings import topic_of
+from ingest.formats.coded.luchtmeetnet import QUANTITY, UNUSED
 from ingest.gateways.registry import Turn, gateway
 from ingest.gateways.web import FormChanged, Unreachable
-from ingest.recordings import topic_of
-from ingest.values import stamp
+from ingest.vocabulary.air_index import index_of_hour
+from ingest.vocabulary.values import stamp
 
 SOURCE = "luchtmeetnet"
 HOST = "https://api.luchtmeetnet.nl/open_api"

@@ -3,7 +3,7 @@ NDW: the flows and speeds of the last minute of the whole country, and the table
 
 One file of some 50 MB (1 MB packed), new each minute, without history: what is missed is gone, and counted as a gap. It
 mixes minutes, so what was published is remembered site by site. The table (340 MB) is fetched by a job of its own when
-a minute names another version of it, and goes into the file that the collector reads (`ingest.sitetable`).
+a minute names another version of it, and goes into the file that the collector reads (`ingest.files.site_table`).
 """
 
 import re
@@ -17,16 +17,16 @@ from typing import NamedTuple
 import structlog
 from lxml import etree
 
-from ingest.formats.ndw import ndw
+from ingest.files.cutting import Recorded
+from ingest.files.recordings import messages, topic_of
+from ingest.files.site_table import import_table, places
+from ingest.formats.coded.ndw import ndw
+from ingest.formats.xml import local, opened, records
 from ingest.gateways.area import Area
 from ingest.gateways.registry import Turn, gateway
 from ingest.gateways.web import FormChanged, Unreachable
-from ingest.hardened import local, opened, records
-from ingest.readings import BadPayload, Message, Reading
-from ingest.recordings import messages, topic_of
-from ingest.sheets import Recorded
-from ingest.sitetable import import_table, places
-from ingest.values import stamp
+from ingest.vocabulary.readings import BadPayload, Message, Reading
+from ingest.vocabulary.values import stamp
 
 SOURCE = "ndw"
 HOST = "https://opendata.ndw.nu"

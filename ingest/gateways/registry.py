@@ -21,7 +21,7 @@ from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
 from ingest.gateways.web import FormChanged, Web
-from ingest.readings import BadPayload
+from ingest.vocabulary.readings import BadPayload
 
 R = TypeVar("R")
 T = TypeVar("T")

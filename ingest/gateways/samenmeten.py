@@ -1,8 +1,8 @@
 """
 Samen Meten: the hourly figures of citizens' sensors from RIVM's SensorThings API, raw and calibrated.
 
-Observations become rows as in RIVM's exports, which `ingest/mappings/samenmeten.toml` reads. A calibrated value has the
-moment of asking as its version: it corrects the raw one, and an earlier calibration.
+Observations become rows as in RIVM's exports, which `ingest/formats/mappings/samenmeten.toml` reads. A calibrated
+value has the moment of asking as its version: it corrects the raw one, and an earlier calibration.
 
 The service is slow and particular. An hour is asked for once it should be complete, and again later, for calibrations
 that came after. The page behind the last one, and an hour without values, are answered with 504 after half a minute, so
@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from ingest.files.recordings import topic_of
 from ingest.gateways.registry import Turn, gateway
 from ingest.gateways.web import Unreachable
-from ingest.readings import BadPayload
-from ingest.recordings import topic_of
-from ingest.values import stamp
+from ingest.vocabulary.readings import BadPayload
+from ingest.vocabulary.values import stamp
 
 SOURCE = "samenmeten"
 HOST = "https://api-samenmeten.rivm.nl/v1.0"

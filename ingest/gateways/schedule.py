@@ -15,14 +15,14 @@ from pathlib import Path
 
 import structlog
 
-from ingest.address import Address
 from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
 from ingest.gateways.patience import Pace, Stopped, pause
 from ingest.gateways.registry import Job, Turn, jobs
 from ingest.gateways.web import ASKED, FormChanged, Unreachable, Web
-from ingest.sender import BrokerRefused, Sender
+from ingest.mqtt.address import Address
+from ingest.mqtt.sender import BrokerRefused, Sender
 
 log = structlog.get_logger("ingest.gateways")
 

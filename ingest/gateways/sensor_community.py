@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from ingest.files.recordings import topic_of
 from ingest.gateways.registry import Turn, gateway
-from ingest.recordings import topic_of
-from ingest.values import number, stamp
+from ingest.vocabulary.values import number, stamp
 
 SOURCE = "sensor_community"
 HOST = "https://data.sensor.community"

@@ -1,0 +1,125 @@
+"""
+What is asked of the areas in the store, as pandas frames: figures beside statistics, areas, and how sensors lie.
+
+`stadspuls areas join`, the API, `doctor` and the exports ask; `aggregates.ask.query` asks for the windows of one area.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from aggregates.areas.geometry import NEAR
+from aggregates.areas.join import beside
+from aggregates.ask.query import BadQuestion
+from aggregates.store.store import Store
+
+VIEWS = {"1h": "area_hour", "1d": "area_day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Windows of one quantity in `[first, last)` of all areas of a level, and the measures that stand beside them."""
+
+    quantity: str
+    first: datetime
+    last: datetime
+    window: str
+    vintage: int
+    level: str | None = None
+    measures: Sequence[str] = ()
+
+
+def newest_vintage(store: Store) -> int:
+    """Give the newest vintage that is loaded; raises BadQuestion where none is."""
+    ((vintage,),) = store.rows("area_newest")
+    if vintage is None:
+        raise BadQuestion("no areas are loaded, see `stadspuls areas load --help`")
+    return int(vintage)
+
+
+def joined(store: Store, asked: Join) -> pd.DataFrame:
+    """Answer with a row an area and window; nothing found is an empty frame with the same columns."""
+    with store.transaction(snapshot=True) as tx:
+        tx.rows("area_set")
+        _, rows = tx.frame(
+            "area_joined", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
+            vintage=asked.vintage, level=asked.level,
+        )  # fmt: skip
+        cells = tx.rows("area_statistics_of", vintage=asked.vintage, measures=list(asked.measures), level=asked.level)
+    columns = ["code", "measure", "value", "attribute", "unit", "period", "vintage", "source", "licence"]
+    return beside(_unpacked(rows, asked), pd.DataFrame(cells, columns=columns), asked.measures)
+
+
+# A window as `area_joined.sql` packs it; stamps are seconds since 1970, NaN is null.
+WINDOW = np.dtype([
+    ("start", ">i8"), ("end", ">i8"), ("value", ">f8"), ("estimate", ">f8"), ("minimum", ">f8"), ("maximum", ">f8"),
+    ("coverage", ">f8"), ("readings", ">i8"), ("flagged", ">i8"), ("failed", ">i8"), ("sensors", ">i4"),
+    ("valid_sensors", ">i4"), ("revision", ">i4"), ("valid", ">i4"),
+])  # fmt: skip
+_LABELS = ("code", "name", "level", "unit", "members")
+
+
+def _unpacked(rows: list[tuple[Any, ...]], asked: Join) -> pd.DataFrame:
+    """Make a frame of packed windows; what repeats is a category, so that a million rows are small."""
+    windows = np.frombuffer(b"".join(row[-1] for row in rows), WINDOW)
+    times = [len(row[-1]) // WINDOW.itemsize for row in rows]
+    labels = {
+        name: pd.Categorical([row[at] for row in rows]).repeat(times) if rows else pd.Categorical([])
+        for at, name in enumerate(_LABELS)
+    }
+    numbers = {name: windows[name].astype(WINDOW[name].newbyteorder("=")) for name in WINDOW.names or ()}
+    frame = pd.DataFrame({**labels, **numbers})
+    frame["valid"] = frame["valid"].astype(bool)
+    for name in ("start", "end"):
+        frame[name] = frame[name].astype("M8[s]").astype("M8[us]").dt.tz_localize("UTC")
+    frame = frame.sort_values(["code", "start"], ignore_index=True)
+    frame.insert(2, "vintage", asked.vintage)
+    frame.insert(3, "quantity", pd.Series(pd.Categorical([asked.quantity]).repeat(len(frame))))
+    return frame
+
+
+def areas(
+    store: Store, vintage: int, level: str | None = None, after: str = "", limit: int = 10_000, area: str | None = None
+) -> list[dict[str, Any]]:
+    """
+    List areas by code, from the one behind `after`; those without a boundary have `lon` and `lat` null.
+
+    `area` is the code of one: it and all that lie in it.
+    """
+    names = ("vintage", "code", "level", "name", "municipality", "derived", "geometry", "sensors", "statistics")
+    rows = store.rows("areas", vintage=vintage, level=level, after=after, limit=limit, area=area)
+    return [_area(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _area(found: dict[str, Any]) -> dict[str, Any]:
+    shape = shapely.from_wkb(found["geometry"]) if found["geometry"] is not None else None
+    point = shapely.point_on_surface(shape) if shape is not None else None
+    place = {"lon": None, "lat": None} if point is None else {"lon": round(point.x, 6), "lat": round(point.y, 6)}
+    return {**found, **place, "geometry": shape}
+
+
+def state_lines(store: Store) -> Iterator[tuple[str, str, bool | None]]:
+    """Say for `doctor` what is loaded, what waits, and how the sensors of each vintage lie."""
+    ((marks, loads),) = store.rows("area_lag")
+    if not loads:
+        yield "areas", "none loaded", None
+        return
+    for vintage, municipality, part, title, *_ in store.rows("area_loads", vintage=None):
+        yield f"areas {vintage} {municipality}", f"{part}: {title}", None
+    yield "area hours waiting", f"{marks} marks", marks < 100_000
+    for vintage, status, count, example in store.rows("area_state"):
+        yield f"sensors {vintage} {status}", f"{count}, as {example}: {_ANSWERS[status]}", None
+
+
+_ANSWERS = {
+    "inside": "in one area",
+    "border": "on a border, in the first of its areas by code",
+    "overlap": "where areas overlap, in the one it lies deepest in",
+    "gap": f"in no area, within {NEAR:g} m of one: a gap of the map, not snapped",
+    "outside": "in no area that is loaded",
+}

@@ -1,0 +1,116 @@
+"""
+The geometry of areas: which sensor lies in which, and wijken and gemeenten as unions of their buurten; no I/O.
+
+`aggregates.areas.maps` reads areas, `aggregates.areas.store` keeps them and the answers. The answer for each place:
+
+    inside    one area of the finest level contains it
+    border    it lies on a border: of the areas that share it, the first by code
+    overlap   several contain it: the one in which it lies deepest, for simplified maps overlap at their edges
+    gap       none contains it, the nearest is at most 250 m away: in no area, the nearest is named, nothing is snapped
+    outside   none contains it, and none is near
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from aggregates.areas.codes import LEVELS, level_of, municipality_of, wijk_of
+
+NEAR = 250.0  # m; simplified maps leave gaps of a few pixels of 34 m
+METRES = 111_195.0  # of a degree of latitude
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """An area with its shape in degrees; `derived` where it is the union of its buurten."""
+
+    code: str
+    name: str
+    shape: Any = None
+    derived: bool = False
+
+
+class Placed(NamedTuple):
+    """Where a place lies; `nearest` and `distance` (m) only where it lies in no area."""
+
+    status: str
+    code: str | None = None
+    nearest: str | None = None
+    distance: float | None = None
+
+
+def completed(areas: Iterable[Area]) -> list[Area]:
+    """Add the wijken and gemeenten that have no shape of their own, as unions of their buurten or else wijken."""
+    found = {area.code: area for area in areas}
+    for parent_of, child in ((wijk_of, "buurt"), (municipality_of, "buurt"), (municipality_of, "wijk")):
+        children = [area for area in found.values() if level_of(area.code) == child and area.shape is not None]
+        for parent in sorted({parent_of(area.code) for area in children}):
+            known = found.get(parent)
+            if known is None or known.shape is None:
+                union = shapely.union_all([area.shape for area in children if parent_of(area.code) == parent])
+                found[parent] = Area(parent, known.name if known else parent, union, derived=True)
+    return sorted(found.values(), key=attrgetter("code"))
+
+
+def finest(areas: Sequence[Area]) -> list[Area]:
+    """Keep, of each municipality, the areas of its finest level that has shapes."""
+    drawn = [area for area in areas if area.shape is not None]
+    best: dict[str, int] = {}
+    for area in drawn:
+        key, level = municipality_of(area.code), LEVELS.index(level_of(area.code))
+        best[key] = max(best.get(key, 0), level)
+    return [area for area in drawn if LEVELS.index(level_of(area.code)) == best[municipality_of(area.code)]]
+
+
+def assign(areas: Sequence[Area], lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[Placed]:
+    """
+    Say of each place (degrees) in which of the areas it lies, by the rules above.
+
+    `areas` are of one vintage; only the finest level of each municipality is looked at, the others follow by code.
+    """
+    leaves = sorted(finest(areas), key=attrgetter("code"))
+    points: NDArray[Any] = np.atleast_1d(np.asarray(shapely.points(lon, lat)))
+    placed = [Placed("outside")] * len(points)
+    if not leaves:
+        return placed
+    tree = shapely.STRtree([area.shape for area in leaves])
+    within = set(zip(*tree.query(points, predicate="within").tolist(), strict=True))
+    hits = sorted(zip(*tree.query(points, predicate="intersects").tolist(), strict=True))
+    for at, group in groupby(hits, itemgetter(0)):
+        placed[at] = _chosen(points[at], [(leaf, (at, leaf) in within) for _, leaf in group], leaves)
+    lost = np.array([one.code is None for one in placed])
+    for at, one in zip(np.flatnonzero(lost), _nearest(tree, leaves, points[lost]), strict=True):
+        placed[at] = one
+    return placed
+
+
+def _chosen(point: Any, hits: list[tuple[int, bool]], leaves: Sequence[Area]) -> Placed:
+    inside = [leaf for leaf, within in hits if within]
+    if not inside:
+        return Placed("border", leaves[hits[0][0]].code)
+    if len(inside) == 1:
+        return Placed("inside", leaves[inside[0]].code)
+    depth = shapely.distance(point, shapely.boundary([leaves[leaf].shape for leaf in inside]))
+    return Placed("overlap", leaves[inside[int(np.argmax(depth))]].code)
+
+
+def _nearest(tree: shapely.STRtree, leaves: Sequence[Area], points: NDArray[Any]) -> list[Placed]:
+    nearest = tree.nearest(points)
+    found = []
+    for point, leaf in zip(points, nearest, strict=True):
+        metres = _metres(point, leaves[leaf].shape)
+        found.append(Placed("gap" if metres <= NEAR else "outside", None, leaves[leaf].code, round(metres, 1)))
+    return found
+
+
+def _metres(point: Any, shape: Any) -> float:
+    """Measure from a point to a shape, both in degrees: good enough near by, where it decides anything."""
+    ends = shapely.get_coordinates(shapely.shortest_line(point, shape))
+    east, north = (ends[1] - ends[0]) * METRES * np.array([np.cos(np.radians(ends[0][1])), 1.0])
+    return float(np.hypot(east, north))

@@ -1,0 +1,119 @@
+"""
+Maps of areas from any file that GDAL reads: GeoJSON, GeoPackage, shapefile; in RD or degrees.
+
+`aggregates.areas.inputs` hands over bytes; out come areas in degrees (WGS84), and their attributes for
+`aggregates.areas.kwb`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyogrio  # type: ignore[import-untyped]
+import pyogrio.errors  # type: ignore[import-untyped]
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from aggregates.areas.codes import is_code, municipality_of
+from aggregates.areas.geometry import Area
+from aggregates.areas.kwb import BadStatistics, code_column
+from aggregates.areas.measures import plain
+
+_NAMES = ("buurtnaam", "bunaam", "wijknaam", "wknaam", "gemeentenaam", "gmnaam", "naam", "name", "statnaam")
+_YEARS = ("jaar", "year")
+RD = "EPSG:28992"
+
+
+class BadMap(ValueError):  # noqa: N818 - the reaction is the name: the user gives another file
+    """A map that cannot be loaded: the text says what was found, what was expected, and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Areas with the attributes of their features, and the years that the map says it is of."""
+
+    title: str
+    areas: tuple[Area, ...]
+    attributes: pd.DataFrame
+    years: frozenset[int]
+
+
+def read_map(data: bytes | str, name: str) -> list[Map]:
+    """Read every layer that holds area codes; a shapefile that is not zipped goes by its path. Raises BadMap."""
+    try:
+        layers = [str(layer) for layer, geometry in pyogrio.list_layers(data) if geometry is not None]
+        found = [_layer(data, layer, name) for layer in layers]
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise BadMap(f"{name}: {error}") from error
+    maps = [one for one in found if one is not None]
+    if not maps:
+        raise BadMap(f"{name}: layers {layers} without area codes, expected BU, WK or GM codes in a column")
+    return maps
+
+
+def _layer(data: bytes | str, layer: str, name: str) -> Map | None:
+    meta, _, wkb, columns = pyogrio.raw.read(data, layer=layer, datetime_as_string=True)
+    frame = pd.DataFrame(dict(zip(meta["fields"], columns, strict=True)))
+    try:
+        column = code_column(frame)
+    except BadStatistics:
+        return None
+    shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], f"{name}, layer {layer}")
+    title = next((plain_name for plain_name in _NAMES if plain_name in _plain(frame)), None)
+    names = frame[_plain(frame)[title]] if title else frame[column]
+    years = {int(year) for key in _YEARS if key in _plain(frame) for year in frame[_plain(frame)[key]].unique()}
+    parts = [
+        Area(str(code).strip(), str(label).strip(), shape)
+        for code, label, shape in zip(frame[column], names, shapes, strict=True)
+        if is_code(str(code).strip()) and shape is not None and not shape.is_empty
+    ]
+    return Map(layer, _merged(parts), frame, frozenset(years | {int(year) for year in re.findall(r"20\d\d", layer)}))
+
+
+def _plain(frame: pd.DataFrame) -> dict[str, str]:
+    return {plain(str(column)): str(column) for column in frame.columns}
+
+
+def _merged(parts: Iterable[Area]) -> tuple[Area, ...]:
+    """Make one area of the features with one code: CBS draws the land and the water of a gemeente apart."""
+    found: dict[str, Area] = {}
+    for part in parts:
+        known = found.get(part.code)
+        shape = shapely.make_valid(part.shape)
+        found[part.code] = Area(part.code, part.name, shapely.union(known.shape, shape) if known else shape)
+    return tuple(found.values())
+
+
+def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any]:
+    """
+    Give shapes in degrees lon, lat.
+
+    What the coordinates look like goes before what the file says of them, for files are wrong about it: metres of RD
+    in a GeoJSON, no .prj at all, lat before lon. Raises BadMap for coordinates that are neither.
+    """
+    west, south, east, north = shapely.total_bounds(shapes)
+    if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
+        if 50 <= west <= east <= 54 and 3 <= south <= north <= 8:
+            return _moved(shapes, lambda points: points[:, ::-1])
+        return shapes
+    if crs in (None, "EPSG:4326", RD) and -7000 <= west <= east <= 300_000 and 289_000 <= south <= north <= 629_000:
+        crs = RD
+    if crs is None:
+        raise BadMap(f"{where}: coordinates {west:g}..{east:g}, {south:g}..{north:g}, expected degrees or RD metres")
+    transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    return _moved(shapes, lambda points: np.column_stack(transformer.transform(points[:, 0], points[:, 1])))
+
+
+def _moved(shapes: NDArray[Any], move: Any) -> NDArray[Any]:
+    moved: NDArray[Any] = shapely.transform(shapes, move)
+    return moved
+
+
+def of_municipalities(areas: Iterable[Area], municipalities: Iterable[str]) -> list[Area]:
+    """Keep the areas of some municipalities."""
+    wanted = set(municipalities)
+    return [area for area in areas if municipality_of(area.code) in wanted]

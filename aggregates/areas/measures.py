@@ -1,0 +1,97 @@
+"""
+The registry of CBS measures: `measures.toml` as values, and what a column of any file form is called in it.
+
+`aggregates.areas.kwb` names the columns it reads with it, `aggregates.areas.store` mirrors it into the database.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from types import MappingProxyType
+
+import msgspec
+
+
+class Least(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """CBS's own threshold: nothing is published of an area with less than `least` of another measure."""
+
+    measure: str
+    least: float
+    source: str
+
+
+class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of the registry; `code` is the stable one of OData v4, `codes` what it was called before."""
+
+    name: str
+    code: str
+    title: str
+    unit: str
+    theme: str
+    period: str
+    columns: tuple[str, ...]
+    codes: tuple[str, ...] = ()
+    below: Least | None = None
+
+    def about(self, vintage: int) -> str:
+        """
+        Say what a figure of a vintage is about.
+
+        >>> MEASURES["dwelling_value"].about(2024)
+        '1 January 2023'
+        """
+        return self.period.format(year=vintage, before=vintage - 1)
+
+
+def plain(column: str) -> str:
+    """
+    Give a column's name without path, unit, the number at its end, case and punctuation.
+
+    >>> plain("AantalInwoners_5"), plain("Bevolking/Aantal inwoners (aantal)"), plain("k_0Tot15Jaar_8")
+    ('aantalinwoners', 'aantalinwoners', '0tot15jaar')
+    """
+    name = re.sub(r"\s*\([^()]*\)\s*$", "", column).rpartition("/")[2] if "(" in column else column
+    name = re.sub(r"^k_|_\d+$", "", name)
+    return re.sub(r"\W|_", "", name).casefold()
+
+
+def _read() -> tuple[dict[str, Measure], dict[str, str], dict[int, str], dict[str, tuple[str, ...]]]:
+    known = tomllib.loads(files("aggregates.areas").joinpath("measures.toml").read_text("utf-8"))
+    entries = msgspec.convert(known["measure"], list[Measure])
+    measures = {measure.name: measure for measure in entries}
+    if len(measures) != len(entries):
+        raise ValueError("aggregates/areas/measures.toml: a measure for a second time")
+    tables = {int(year): table for year, table in known["tables"].items()}
+    return measures, known["symbols"], tables, {name: tuple(made) for name, made in known["themes"].items()}
+
+
+_measures, _symbols, _tables, _themes = _read()
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(_measures)
+SYMBOLS: Mapping[str, str] = MappingProxyType(_symbols)
+TABLES: Mapping[int, str] = MappingProxyType(_tables)  # of "Kerncijfers wijken en buurten", by vintage
+THEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(_themes)  # and the indicators they have
+
+
+def _names() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for measure in _measures.values():
+        for name in {plain(column) for column in measure.columns}:
+            if found.setdefault(name, measure.name) != measure.name:
+                raise ValueError(f"aggregates/areas/measures.toml: column {name!r} is {found[name]} and {measure.name}")
+    return found
+
+
+_by_column = _names()
+_by_code = {code: measure.name for measure in _measures.values() for code in (measure.code, *measure.codes)}
+
+
+def measure_of(key: str) -> str | None:
+    """
+    Name the measure of a column or of a code of OData v4, or None.
+
+    >>> measure_of("Bevolkingsdichtheid_34"), measure_of("T001036"), measure_of("Appartement_48")
+    ('density', 'inhabitants', None)
+    """
+    return _by_code.get(key) or _by_column.get(plain(key))

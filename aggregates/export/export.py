@@ -1,0 +1,198 @@
+"""
+The whole hub as files that DuckDB, pandas and polars read: readings, aggregates and areas, and only what changed.
+
+`stadspuls export` calls `export`. `aggregates.export.plan` plans the files; each is written beside its place and moved
+there when it is whole, so that a reader never sees half of one. Sources and licences stand in `_SOURCES.json` and in
+every Parquet file; `aggregates.areas.export` writes the areas themselves.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from aggregates.areas.export import Origin, export_areas, note_of, origins, supplier
+from aggregates.areas.figures import Join, areas, joined
+from aggregates.ask.chosen import BadQuestion
+from aggregates.ask.query import WINDOWS, Question, tables
+from aggregates.ask.rawreadings import Readings, readings
+from aggregates.export.plan import LONG_AGO, Change, Journal, Part, Scope
+from aggregates.export.sheets import FORMS, open_writer
+from aggregates.store.store import Store
+from ingest.vocabulary.quantities import QUANTITIES
+
+DATASETS = ("readings", "aggregates", "channels", "area_aggregates", "areas")
+EVER = (LONG_AGO, datetime(2200, 1, 1, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """
+    What to export: datasets, windows of the aggregates, one quantity or all, starts in `[first, last)`, and the form.
+
+    `zone` is the local time of the form csv-nl. `anew` writes every file again. Raises BadQuestion at birth.
+    """
+
+    datasets: tuple[str, ...] = ("readings", "aggregates", "area_aggregates", "areas")
+    windows: tuple[str, ...] = ("1h", "1d")
+    quantity: str | None = None
+    first: datetime = LONG_AGO
+    last: datetime = EVER[1]
+    form: str = "parquet"
+    zone: str = "Europe/Amsterdam"
+    anew: bool = False
+
+    def __post_init__(self) -> None:
+        for what, said, known in (
+            ("dataset", self.datasets, DATASETS), ("window", self.windows, WINDOWS), ("format", (self.form,), FORMS),
+            ("quantity", (self.quantity,) if self.quantity else (), QUANTITIES),
+        ):  # fmt: skip
+            if strange := [word for word in said if word not in known]:
+                raise BadQuestion(f"{what} {strange[0]!r}, expected one of {', '.join(known)}")
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of a dataset is left out."""
+        return self.quantity is None and (self.first, self.last) == EVER
+
+
+class Written(NamedTuple):
+    """A file that was written, with its rows; `path` None where there was nothing to write."""
+
+    path: Path | None
+    rows: int
+
+
+def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
+    """
+    Write what changed since the last export into `out`, file by file; running hours are left out until they close.
+
+    An export that was killed goes on where it was. Raises ValueError where `out` holds another's journal,
+    `aggregates.store.store.StoreError`, and OSError.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    journal = Journal(out, wanted.form)
+    (out / "_SOURCES.json").write_text(note_of(_suppliers(store)), encoding="utf-8")
+    for dataset in wanted.datasets:
+        if dataset == "areas":
+            yield from _areas(store, out)
+            continue
+        for scope in _scopes(store, dataset, wanted.windows):
+            yield from _scope(store, out, journal, scope, wanted)
+
+
+def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Wanted) -> Iterator[Written]:
+    ((at, closed),) = store.rows("export_clock")
+    changed = scope.parts(_changed(store, scope, None if wanted.anew else journal.since(scope.name), wanted))
+    parts = sorted(changed) if wanted.anew else journal.missing(changed)
+    for part, written in zip(parts, _side_by_side(store, out, parts, wanted, closed), strict=True):
+        yield written
+        journal.note(part, at)
+    if wanted.whole:
+        journal.finish(scope.name, at)
+
+
+def _scopes(store: Store, dataset: str, windows: tuple[str, ...]) -> list[Scope]:
+    if dataset == "readings":
+        return [Scope(dataset)]
+    if dataset == "area_aggregates":
+        vintages = [vintage for (vintage,) in store.rows("export_vintages")]
+        return [Scope(dataset, window, vintage) for vintage in vintages for window in windows if window != "5m"]
+    return [Scope(dataset, window) for window in windows]
+
+
+def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted) -> list[Change]:
+    """Find what was written `since` a moment, None: whenever."""
+    statement = "export_span" if since is None and scope.window else "export_changed"
+    rows = store.rows(
+        "export_changed_areas" if scope.vintage else statement,
+        since=since or LONG_AGO, first=wanted.first, last=wanted.last, vintage=scope.vintage,
+    )  # fmt: skip
+    return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
+
+
+def _content(store: Store, part: Part, closed: datetime) -> Iterator[pa.Table]:
+    first, last = part.span
+    dataset, window, vintage = part.scope
+    if dataset == "readings":
+        return readings(store, Readings(first, min(last, closed), part.quantity))
+    if vintage:
+        frame = joined(store, Join(part.quantity, first, last, window, vintage))
+        return iter([pa.Table.from_pandas(frame.drop(columns="vintage"), preserve_index=False)])
+    end = last if window == "1d" else min(last, closed)
+    return tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
+
+
+def _side_by_side(
+    store: Store, out: Path, parts: Sequence[Part], wanted: Wanted, closed: datetime
+) -> Iterator[Written]:
+    """Write two files at once, each from a connection of its own, and give them in order."""
+    with closing(store.another()) as other, ThreadPoolExecutor(2) as pool:
+        free: SimpleQueue[tuple[Store, Path]] = SimpleQueue()
+        free.put((store, out / ".part.tmp"))
+        free.put((other, out / ".part2.tmp"))
+
+        def write(part: Part) -> Written:
+            mine, draft = free.get()
+            try:
+                return _written(mine, out, part, wanted, closed, draft)
+            finally:
+                free.put((mine, draft))
+
+        coming = [pool.submit(write, part) for part in parts]
+        try:
+            for one in coming:
+                yield one.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _written(store: Store, out: Path, part: Part, wanted: Wanted, closed: datetime, draft: Path) -> Written:
+    """Write one file as `draft` and move it to its place; readings that were dropped since stay in the export."""
+    path = out / part.folder / f"part.{FORMS[wanted.form]}"
+    rows = 0
+    vintage = part.scope.vintage
+    of_areas = origins(store, vintage, part.quantity) if vintage else []
+    with open_writer(draft, wanted.form, wanted.zone, of_areas) as put:
+        for table in _ahead(_content(store, part, closed)):
+            put(table.drop_columns([name for name in ("quantity", "series") if name in table.column_names]))
+            rows += table.num_rows
+    if rows:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.replace(path)
+        return Written(path, rows)
+    draft.unlink()
+    if part.scope.dataset != "readings":
+        path.unlink(missing_ok=True)
+    return Written(None, 0)
+
+
+def _ahead(found: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Fetch the next table while this one is written: the database has a core of its own to work on."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, found, None)
+        while (table := coming.result()) is not None:
+            coming = pool.submit(next, found, None)
+            yield table
+
+
+def _suppliers(store: Store) -> list[Origin]:
+    """Everyone whose readings, boundaries or statistics an export holds."""
+    named = [supplier(name) for (name,) in store.rows("export_sources")]
+    loads = {(row[0], row[3], row[5]) for row in store.rows("area_loads", vintage=None)}
+    return named + [Origin("cbs", title, licence, vintage) for vintage, title, licence in sorted(loads)]
+
+
+def _areas(store: Store, out: Path) -> Iterator[Written]:
+    """Write the areas of every vintage with their statistics, as GeoParquet; they are few."""
+    for (vintage,) in store.rows("export_vintages"):
+        found = areas(store, vintage, limit=1_000_000)
+        yield Written(
+            export_areas(found, origins(store, vintage), out / f"areas/vintage={vintage}", "geoparquet"), len(found)
+        )

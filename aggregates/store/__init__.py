@@ -1,0 +1,1 @@
+"""The database door: schema, statements, transactions."""

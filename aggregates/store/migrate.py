@@ -1,0 +1,86 @@
+"""
+The schema, forward only: numbered migrations, then what can be made anew each time.
+
+`stadspuls migrate` and `stadspuls up` call `migrate`; `edition` tells what kind of database it found.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from importlib.resources import files
+
+from aggregates.store.store import Store, Transaction, expanded
+from ingest.vocabulary.air_index import bands
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.sources import SOURCES
+
+LEVELS = ("5m", "1h", "1d")
+
+
+class Edition(StrEnum):
+    """What kind of database holds the hub."""
+
+    TIMESCALE = "timescale"
+    TIMESCALE_APACHE = "timescale-apache"
+    POSTGRES = "postgres"
+
+
+def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Edition:
+    """
+    Bring the schema up to date and say which edition this is.
+
+    `zone` is where civil days begin, `chunk` the length of TimescaleDB's chunks. Only one migration runs at a time.
+    Raises `aggregates.store.store.StoreError`.
+    """
+    with store.transaction() as tx:
+        tx.rows("migration_lock")
+        tx.script(_schema("bootstrap"))
+        done = {name for (name,) in tx.rows("migrations")}
+        for name, text in _numbered():
+            if name not in done:
+                tx.script(text)
+                tx.rows("migrated", name=name)
+        found = edition(tx)
+        tx.script(_schema("postgres" if found is Edition.POSTGRES else "timescale"), chunk=chunk)
+        _mirror(tx, zone)
+        tx.script(expanded(_schema("views")))
+        for level in LEVELS:
+            tx.script(_schema("sensor_view").replace("<level>", level))
+        tx.script(expanded(_schema("index_view")))
+        tx.script(_schema("locks"))
+        tx.script(_schema("grants"))
+    return found
+
+
+def edition(tx: Transaction) -> Edition:
+    """Tell the edition, making use of TimescaleDB where the server offers it."""
+    ((licence,),) = tx.rows("timescale_licence")
+    if licence is None:
+        return Edition.POSTGRES
+    return Edition.TIMESCALE if licence == "timescale" else Edition.TIMESCALE_APACHE
+
+
+def _mirror(tx: Transaction, zone: str) -> None:
+    """Write the registries into the database, where the views join them."""
+    for quantity in QUANTITIES.values():
+        tx.rows(
+            "mirror_quantity", quantity=quantity.name, unit=quantity.unit, aggregation=str(quantity.aggregation),
+            zone=quantity.zone or zone, coverage=quantity.valid.coverage, memory=quantity.memory,
+            hours=quantity.valid.hours,
+        )  # fmt: skip
+    for source in SOURCES.values():
+        tx.rows(
+            "mirror_source", source=source.name, title=source.title, class_=str(source.source_class),
+            licence=source.licence, commercial_use=source.commercial_use,
+        )  # fmt: skip
+    tx.rows("forget_bands")
+    for band in bands():
+        tx.rows("mirror_band", **band)
+
+
+def _numbered() -> list[tuple[str, str]]:
+    found = [entry for entry in files("aggregates").joinpath("schema").iterdir() if entry.name[:4].isdigit()]
+    return sorted((entry.name, entry.read_text("utf-8")) for entry in found)
+
+
+def _schema(name: str) -> str:
+    return files("aggregates").joinpath("schema", f"{name}.sql").read_text("utf-8")

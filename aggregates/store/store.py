@@ -1,0 +1,260 @@
+"""
+The database door: transactions, named SQL statements and binary COPY, in PostgreSQL or TimescaleDB.
+
+`streams.commit.pipeline`, `streams.rollup.rollup` and their neighbours say what happens in a transaction; the
+statements they name stand in `aggregates/sql/`. No other module knows psycopg. The errors say what a caller can do:
+
+    StoreError
+    ├── Away      the database cannot be reached or gave up: try again later
+    │   ├── Slow      the statement took longer than this session lets it: ask for less
+    │   └── Denied    this session's role may not: ask as another one
+    ├── Clash     a deadlock or a serialization failure: try again at once
+    ├── Known     a key is there already, and all since the savepoint undone: write with care
+    └── Refused   it will never take these data: split them
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any, LiteralString
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg import errors, sql
+
+from aggregates.store.binary import Packed, unpacked
+
+# What they look at grows from nothing to a country while a session lives: a plan kept from its beginning would compare
+# every row with every other.
+_LEARNING = frozenset({"know_sensors", "lock_sensors", "know_series", "mark_alone", "find_series"})
+# What they unpack of a packed day hangs on what they are given, so a plan for anything would unpack all of it.
+_UNPACKING = frozenset({"correct", "reflag", "recompute", "drop_unread"})
+# A plan for any area, or for any time, would look at all of it.
+_CHOOSING = frozenset({"windows_in_area", "readings"})
+_PLANNED_ANEW = _LEARNING | _UNPACKING | _CHOOSING
+# A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
+# locked is another one's to do. So is what a process holds that hangs in a transaction.
+_SESSION: LiteralString = """
+    SET timezone = 'UTC'; SET idle_in_transaction_session_timeout = '5min';
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4
+"""
+
+
+class StoreError(Exception):
+    """The database did not do what it was asked; the class says what a caller can do about it."""
+
+
+class Away(StoreError):  # noqa: N818 - named for what a caller does
+    """The database cannot be reached, or ended the session: try again later."""
+
+
+class Slow(Away):
+    """The statement took longer than this session lets it: ask for less."""
+
+
+class Denied(Away):
+    """This session's role may not do that: ask as another one."""
+
+
+class Clash(StoreError):  # noqa: N818 - named for what a caller does
+    """Another session was in the way: try again at once."""
+
+
+class Known(StoreError):  # noqa: N818 - named for what was found
+    """A key is there already, and everything since the savepoint undone: write in the way that looks first."""
+
+
+class Refused(StoreError):  # noqa: N818 - named for what a caller does
+    """The database will never take these data: split them, and bury the one reading that is at fault."""
+
+
+class Store:
+    """
+    One connection to the database, made when it is first needed and again after it broke.
+
+    Not to be shared by threads. With `patience` the session reads only, and no statement takes longer; with `role` it
+    has that role from then on, where its user may.
+    """
+
+    def __init__(
+        self, conninfo: str, *, application: str = "stadspuls", patience: timedelta | None = None, role: str = ""
+    ) -> None:  # fmt: skip
+        self.conninfo = conninfo
+        self._application = application
+        self._patience = patience
+        self._role = role
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def another(self) -> "Store":
+        """Give a connection to the same database with the same rights, to be closed by itself."""
+        return Store(self.conninfo, application=self._application, patience=self._patience, role=self._role)
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator["Transaction"]:
+        """
+        Open a transaction that commits when the block ends, and rolls back when it raises.
+
+        `snapshot` makes it read-only over one state of the database. Raises `StoreError`.
+        """
+        with _translated():
+            connection = self._connect()
+            with connection.transaction():
+                if snapshot:
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield Transaction(connection)
+
+    def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Run one named statement in a transaction of its own and give its rows."""
+        with self.transaction() as transaction:
+            return transaction.rows(statement, **parameters)
+
+    def vacuum(self, table: str) -> None:
+        """Do to a table what autovacuum does sooner or later."""
+        with _translated():
+            self._connect().execute(sql.SQL("VACUUM {}").format(sql.Identifier(table)))
+
+    def close(self) -> None:
+        """End the session; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            connection = psycopg.connect(
+                self.conninfo, autocommit=True, application_name=self._application, connect_timeout=10,
+                prepare_threshold=2, keepalives_idle=10, keepalives_interval=5, keepalives_count=4,
+                tcp_user_timeout=30_000,
+            )  # fmt: skip
+            connection.execute(_SESSION)
+            if self._patience is not None:
+                milliseconds = self._patience // timedelta(milliseconds=1)
+                connection.execute(_statement("reading_session"), {"role": self._role, "patience": str(milliseconds)})
+            self._connection = connection
+        return self._connection
+
+
+class Transaction:
+    """An open transaction: named statements and COPY."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
+        cursor = self._execute(statement, _statement(statement), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Run a statement over a view, for which `<view>` stands in it; give the names of its columns and its rows."""
+        text = _statement(statement).replace("<view>", f'"{view}"')
+        # Not prepared: a plan for any parameter would look at every sensor to find one.
+        cursor = self._connection.execute(text, parameters, binary=True, prepare=False)
+        return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+    def numbers(
+        self, statement: str, layout: np.dtype[Any], of: Mapping[str, str], *, by: str = "", **parameters: object
+    ) -> NDArray[Any]:
+        """
+        Run a statement whose `bytes` are a row of `layout`, never null, and give its rows.
+
+        Stamps are microseconds since 1970. `of` names the tables and views for which `<name>` stands in the statement.
+        The database packs all rows into one value, or with `by` those of each: neither side handles single rows, and no
+        Python object is made of any number.
+        """
+        text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
+        packed = _statement("packed").replace("<statement>", text) + (by and f" GROUP BY {by}")
+        cursor = self._execute(statement, packed, parameters)
+        found = cursor.fetchall()
+        return unpacked(b"".join(data or b"" for data, _ in found), layout, sum(count for _, count in found))
+
+    def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
+        """Run a statement as `frame` does, and give its rows `size` at a time; the database keeps the others."""
+        text = _statement(statement).replace("<view>", f'"{view}"')
+        with self._connection.cursor("stream", binary=True) as cursor:
+            cursor.execute(text, parameters)
+            while rows := cursor.fetchmany(size):
+                yield rows
+
+    def script(self, text: str, **parameters: object) -> None:
+        """Run a migration: several statements in one text."""
+        with psycopg.ClientCursor(self._connection) as cursor:
+            cursor.execute(text, parameters or None)
+
+    def prepare_session(self) -> None:
+        """Make the tables of this session that the write path works with, where they are not there yet."""
+        if not self._connection.execute("SELECT to_regclass('pg_temp.stage')").fetchall()[0][0]:
+            self.script(statement_text("session"))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the block did when it raises; raises `Known` where it wrote a key that is there already."""
+        try:
+            with self._connection.transaction():
+                yield
+        except errors.UniqueViolation as error:
+            raise Known(str(error)) from error
+
+    @contextmanager
+    def copying(self, table: str, rows: "NDArray[Any] | Packed") -> Iterator[None]:
+        """COPY a structured array into the columns that its fields name, while the block calculates something else."""
+        packed = rows if isinstance(rows, Packed) else Packed.of(rows)
+        names = sql.SQL(", ").join(map(sql.Identifier, packed.names))
+        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
+        with self._connection.cursor().copy(query) as copy:
+            copy.write(packed.data)
+            yield
+
+    def copy(self, table: str, rows: "NDArray[Any] | Packed") -> None:
+        """COPY as `copying` does, and wait for the server."""
+        with self.copying(table, rows):
+            pass
+
+    def _execute(self, statement: str, text: LiteralString, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+        prepare = False if statement in _PLANNED_ANEW else None
+        return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
+
+
+@cache
+def statement_text(name: str) -> str:
+    """Read a statement of `aggregates/sql/`; `{name}` in it stands for the text of another."""
+    return expanded(re.sub(r"--[^\n]*", "", files("aggregates").joinpath("sql", f"{name}.sql").read_text("utf-8")))
+
+
+def expanded(text: str) -> str:
+    """Put the statements that `{name}` stands for into a text."""
+    return re.sub(r"\{(\w+)\}", lambda match: statement_text(match[1]), text).strip()
+
+
+def _statement(name: str) -> LiteralString:
+    return statement_text(name)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say in the caller's words what psycopg raised."""
+    try:
+        yield
+    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        raise Clash(str(error)) from error
+    except errors.QueryCanceled as error:
+        raise Slow(str(error)) from error
+    except errors.InsufficientPrivilege as error:
+        raise Denied(str(error)) from error
+    except psycopg.Error as error:
+        raise (Refused if _is_refusal(error) else Away)(f"{type(error).__name__}: {error}") from error
+
+
+def _is_refusal(error: psycopg.Error) -> bool:
+    # Class 22 is bad data, 23 a broken constraint; 53400 and 53200 are a limit that a smaller batch may keep.
+    bad = isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
+    return bad or error.sqlstate in ("53400", "53200")
+
+
+def unnested(rows: Sequence[object], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Give the attributes of `rows` as the arrays that a statement unnests."""
+    return {name: [getattr(row, name) for row in rows] for name in names}

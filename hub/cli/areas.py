@@ -1,0 +1,213 @@
+"""
+Areas on the command line: `areas load`, `join`, `list` and `measures`.
+
+`hub.cli.figures` has `areas export` and `indicator`; `hub.cli.main` loads both for their effect.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from aggregates.areas.cbs_door import Cbs, Unreachable
+from aggregates.areas.codes import LEVELS
+from aggregates.areas.figures import VIEWS, Join, areas, joined, newest_vintage
+from aggregates.areas.inputs import Document, Gathered, gather
+from aggregates.areas.measures import MEASURES, THEMES
+from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
+from aggregates.ask.query import BadQuestion, Question
+from aggregates.store.store import Store
+from hub.cli.common import (
+    Database,
+    Directory,
+    Form,
+    Out,
+    app,
+    flag,
+    municipality_code,
+    open_store,
+    progress_bar,
+    settings_of,
+    stamp,
+)
+from hub.cli.output import Format, errors, write
+
+areas_app = typer.Typer(no_args_is_help=True, help="Areas of CBS, and what sensors say of them.", rich_markup_mode=None)
+app.add_typer(areas_app, name="areas")
+
+Vintage = Annotated[int | None, flag("vintage", "year of the areas (default: the newest that is loaded)")]
+
+First = Annotated[str | None, flag("from", "first window's start, inclusive")]
+Last = Annotated[str | None, flag("to", "end of the range, exclusive")]
+Window = Annotated[str, flag("window", "1h or 1d")]
+Level = Annotated[str | None, flag("level", "gemeente, wijk or buurt (default: all)")]
+Measure = Annotated[list[str] | None, flag("measure", "measure beside the figures; may be repeated")]
+
+
+@areas_app.command("load")
+def areas_load(
+    vintage: Annotated[int, flag("vintage", "year of the areas and of the statistics")],
+    municipality: Annotated[list[str], flag("municipality", "code, as GM0014; may be repeated")],
+    from_file: Annotated[
+        list[Path] | None, flag("from-file", "a map, a table, or metadata, in any form; may be repeated")
+    ] = None,
+    offline: Annotated[bool, flag("offline", "fetch nothing, load what the files give")] = False,
+    refresh: Annotated[bool, flag("refresh", "fetch anew what is in the cache")] = False,
+    database: Database = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Load boundaries (PDOK) and "Kerncijfers wijken en buurten" (CBS); what a file gives is not fetched.
+
+    Example: stadspuls areas load --vintage 2024 --municipality GM0014 --municipality GM0772
+    """
+    codes = list(dict.fromkeys(municipality_code("municipality", code) for code in municipality))
+    settings = settings_of(data_dir=data_dir, database=database)
+    documents = [Document.read(path) for path in from_file or ()]
+    found = gather(documents, vintage, codes)
+    missing = [part for part, given in (("boundaries", found.areas), ("statistics", found.statistics)) if not given]
+    if missing and not offline:
+        with _fetching(Cbs(settings.data_dir / "cbs", refresh=refresh)) as cbs:
+            documents += _fetch(cbs, missing, vintage, codes, needed=not documents)
+        found = gather(documents, vintage, codes)
+    _check_complete(found, vintage, codes)
+    with open_store(settings) as store:
+        _store_areas(store, vintage, codes, found)
+
+
+@contextmanager
+def _fetching(cbs: Cbs) -> Iterator[Cbs]:
+    with progress_bar() as progress, cbs:
+        task = progress.add_task("pages fetched", total=None)
+        cbs.on_page = lambda: progress.advance(task)
+        yield cbs
+
+
+def _fetch(cbs: Cbs, missing: list[str], vintage: int, codes: list[str], *, needed: bool) -> list[Document]:
+    """Fetch what is missing; what cannot be reached is an error only where there is nothing else to load."""
+    found: list[Document] = []
+    for part in missing:
+        try:
+            found += cbs.boundaries(vintage, codes) if part == "boundaries" else cbs.statistics(vintage, codes)
+        except Unreachable as error:
+            if needed:
+                raise
+            errors.print(f"note: {part} are not in the files and could not be fetched: {error}", markup=False)
+    return found
+
+
+def _check_complete(found: Gathered, vintage: int, codes: list[str]) -> None:
+    given = {area.code for area in found.areas} | {code for one in found.statistics for code in one.cells["code"]}
+    for code in codes:
+        if not any(known[2:6] == code[2:6] for known in given):
+            raise BadQuestion(f"nothing of {code} in vintage {vintage}: neither boundaries nor statistics")
+
+
+def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) -> None:
+    cut = parts(
+        codes, found.areas, found.statistics, found.map_title, ", ".join(found.map_names), ", ".join(found.table_names)
+    )
+    changed = load(store, vintage, cut)
+    for part in changed:
+        count = len(part.areas) if part.statistics is None else part.statistics.cells["code"].nunique()
+        errors.print(f"{part.municipality} {vintage}: {part.name} of {count} areas from {part.origin}", markup=False)
+    if not changed:
+        errors.print(f"vintage {vintage} had all of this already, nothing changed")
+    placed = place_sensors(store)
+    errors.print(f"{placed} places of sensors held against the boundaries; `stadspuls areas join` makes the figures")
+
+
+@areas_app.command("join")
+def areasjoin_of(
+    quantity: Annotated[str | None, flag("quantity", "what was measured; without it only the figures are made")] = None,
+    first: First = None,
+    last: Last = None,
+    window: Window = "1h",
+    level: Level = None,
+    measure: Measure = None,
+    anew: Annotated[bool, flag("anew", "make every area figure again")] = False,
+    vintage: Vintage = None,
+    form: Form = Format.TABLE,
+    out: Out = None,
+    database: Database = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Make the area figures that are due, and show them beside the area's statistics.
+
+    Example: stadspuls areas join --quantity no2 --from 2024-06-01 --to 2024-07-01 --window 1d --level buurt
+    """
+    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+        if anew:
+            mark_all(store)
+        errors.print(f"{roll_areas(store)} days of quantities made")
+        if quantity is None:
+            return
+        asked = join_of(store, quantity, first, last, window, level, measure, vintage)
+        frame = joined(store, asked)
+    if frame.empty:
+        errors.print("no area windows found for this question")
+    write(frame, form, out)
+
+
+def join_of(
+    store: Store, quantity: str, first: str | None, last: str | None, window: str, level: str | None,
+    measure: list[str] | None, vintage: int | None,
+) -> Join:  # fmt: skip
+    """Make the question of flags; raises BadQuestion for what cannot be asked."""
+    begin, end = _range(first, last)
+    question = Question(quantity, begin, end, window)
+    if window not in VIEWS:
+        raise BadQuestion(f"window {window!r} of areas, expected 1h or 1d")
+    if level is not None and level not in LEVELS:
+        raise BadQuestion(f"level {level!r}, expected one of {', '.join(LEVELS)}")
+    measures = tuple(measure or ("inhabitants", "density", "urbanity"))
+    if strange := [name for name in measures if name not in MEASURES]:
+        raise BadQuestion(f"measure {strange[0]!r}, expected one of {', '.join(MEASURES)}")
+    year = vintage or newest_vintage(store)
+    return Join(question.quantity, begin, end, window, year, level, measures)
+
+
+def _range(first: str | None, last: str | None) -> tuple[datetime, datetime]:
+    if first is None or last is None:
+        raise BadQuestion("no range, expected --from and --to")
+    return stamp("from", first), stamp("to", last)
+
+
+@areas_app.command("list")
+def areas_list(
+    vintage: Vintage = None,
+    level: Level = None,
+    form: Form = Format.TABLE,
+    database: Database = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    List the areas of a vintage with their statistics.
+
+    Example: stadspuls areas list --vintage 2024 --level wijk
+    """
+    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+        found = areas(store, vintage or newest_vintage(store), level, limit=1_000_000)
+    shown = ("vintage", "code", "level", "name", "lon", "lat", "derived", "sensors")
+    rows = [{name: one[name] for name in shown} | (one["statistics"] or {}) for one in found]
+    write(pd.DataFrame(rows), form, None)
+
+
+@areas_app.command("measures")
+def areas_measures(form: Form = Format.TABLE, data_dir: Directory = None) -> None:
+    """
+    List the measures and indicators by theme; a theme without any is shown as such.
+
+    Example: stadspuls areas measures
+    """
+    rows = [(one.theme, one.name, one.title, one.unit, one.period, one.code) for one in MEASURES.values()]
+    rows += [(theme, "", indicator, "", "", "") for theme, known in THEMES.items() for indicator in known]
+    has = {row[0] for row in rows}
+    rows += [(theme, "", "nothing yet", "", "", "") for theme in THEMES if theme not in has]
+    frame = pd.DataFrame(rows, columns=["theme", "measure", "title", "unit", "about", "cbs_code"])
+    write(frame.sort_values(["theme", "measure"]), form, None)

@@ -1,0 +1,166 @@
+"""
+What is wrong, if anything: versions, edition, connections, lags, the accounting identity, and what a broker may lose.
+
+`stadspuls doctor` prints the findings and ends with 1 when one of them is bad.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from aggregates.areas.figures import state_lines
+from aggregates.store.health import balances, positions, state
+from aggregates.store.migrate import edition
+from aggregates.store.store import Store, StoreError
+from hub.servers.datadir import RunningHub
+from hub.settings.settings import Settings, shown, sources_of
+from ingest.mqtt.address import Address
+from ingest.mqtt.connection import refusal
+from ingest.mqtt.slots import held_slots, lost_slots
+from streams.alerts.calendar import BadCalendar, school_until
+from streams.notify.operators import notifier_seen, open_alerts, outbox
+
+NOTIFIER_SEEN = timedelta(minutes=10)
+CALENDAR_ENDS = timedelta(days=30)  # from so long before its end on a calendar is worth a word
+LAG = 600.0  # s that a closed hour may wait for the roll-up
+LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
+_ANSWERS_WITHIN = 5.0  # s
+
+
+class Finding(NamedTuple):
+    """One line of the report; `good` None only informs."""
+
+    what: str
+    found: str
+    good: bool | None = None
+
+
+def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
+    """Look at everything that can be seen from here; never raises for what it finds."""
+    yield Finding("stadspuls", version("stadspuls"))
+    yield Finding("data directory", str(settings.data_dir))
+    alive = running is not None and running.alive
+    yield Finding("hub", f"running, {running.http}" if alive and running else "not running here", alive or None)
+    yield from _calendar(settings)
+    database = settings.database or (running.database if running else None)
+    if database is None:
+        yield Finding("database", "none named and no hub running", False)
+    else:
+        yield from _database(database)
+    yield from _broker(settings, running)
+    if settings.kafka:
+        yield from _log(settings, database)
+
+
+def _calendar(settings: Settings) -> Iterator[Finding]:
+    """Say when the calendar soon knows no school holidays any more: in them traffic would then seem unusual."""
+    try:
+        last = school_until(settings.calendars)
+    except BadCalendar as error:
+        yield Finding("calendar", str(error), False)
+        return
+    if last is not None and last < datetime.now(ZoneInfo(settings.timezone)).date() + CALENDAR_ENDS:
+        where = "" if settings.calendars else ", in a copy of the shipped file that the setting calendars names"
+        yield Finding("calendar", f"knows no school holidays after {last}: add those to come{where}")
+
+
+def _database(conninfo: str) -> Iterator[Finding]:
+    store = Store(conninfo, application="stadspuls doctor")
+    try:
+        with store.transaction() as tx:
+            kind = edition(tx)
+        now = state(store, datetime.now(UTC))
+        extra = f", TimescaleDB {now.timescale_version}" if now.timescale_version else ""
+        yield Finding("database", f"PostgreSQL {now.server_version}{extra}, edition {kind}", True)
+        lag = now.oldest_mark or 0.0
+        yield Finding("roll-up", f"closed until {now.closed_until:%Y-%m-%d %H:%M}Z, lag {lag:.0f} s", lag < LAG)
+        yield Finding("proven", f"{now.reconciled:%Y-%m-%d %H:%M}Z" if now.reconciled else "not yet, runs nightly")
+        yield Finding("sensors", f"{now.sensors} with {now.series} series, {now.unplaced} without a place")
+        yield Finding("frozen days", str(now.frozen_days))
+        yield from (Finding(*line) for line in state_lines(store))
+        yield Finding("dead letters", str(now.dead_letters))
+        yield from _alerts(store)
+        for line in balances(store):
+            sums = f"{line.stored} stored + {line.duplicate} duplicate + {line.corrected} corrected"
+            text = f"{line.received} received = {sums} + {line.rejected} rejected"
+            yield Finding(f"accounting {line.source}", text, line.holds)
+    except StoreError as error:
+        yield Finding("database", str(error), False)
+    finally:
+        store.close()
+
+
+def _alerts(store: Store) -> Iterator[Finding]:
+    """Say what stands open, whether a notifier works, and which channel does not take its messages."""
+    now = datetime.now(UTC)
+    counts = ", ".join(f"{count} {severity}" for severity, count in open_alerts(store).items())
+    yield Finding("alerts open", counts)
+    seen = notifier_seen(store)
+    if seen is None:
+        yield Finding("notifier", "none has run yet")
+    else:
+        yield Finding("notifier", f"at work {(now - seen).total_seconds():.0f} s ago", now - seen < NOTIFIER_SEEN)
+    for one in outbox(store, now):
+        text = f"{one.waiting} waiting, {one.held} held by a silence, the oldest due for {one.oldest:.0f} s"
+        why = f": {one.last_error}" if one.last_error else ""
+        yield Finding(f"outbox {one.channel}", text + why, not one.stuck)
+
+
+def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
+    url = settings.broker or (running.broker if running else None)
+    if url is None:
+        yield Finding("broker", "none named and no hub running", False)
+        return
+    address = Address.parse(url).with_credentials(settings.credentials)
+    whom = "anybody" if address.user is None else address.user
+    why = refusal(address, _ANSWERS_WITHIN)
+    yield Finding("broker", f"{address}, as {whom}: {why}" if why else f"{address} lets {whom} in", not why)
+    if settings.broker:
+        yield Finding(
+            "broker may lose", "what it is set to: Mosquitto drops beyond max_queued_messages, 1000 by default"
+        )
+    else:
+        text = f"its queue is in memory: all of it when killed, the oldest beyond {settings.broker_queue} messages"
+        yield Finding("broker may lose", text)
+
+
+def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
+    """The log between collectors and workers: what waits on it, and whether it is the one that the database knows."""
+    from hub.run.kafka_log import NoAnswer, log_state, topics
+
+    try:
+        with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
+            stored = positions(store)
+        now = log_state(topics(settings), settings.kafka_group, stored, datetime.now(UTC) - LOG_LAG)
+    except (StoreError, NoAnswer) as error:
+        yield Finding("log", f"Kafka at {settings.kafka}: {error}", False)
+        return
+    late = f", {now.late} of them for over {LOG_LAG.total_seconds() / 60:.0f} minutes" if now.late else ""
+    text = f"Kafka at {settings.kafka}, {now.partitions} partitions, {now.waiting} records wait{late}"
+    yield Finding("log", text, not now.late and (now.workers > 0 or not now.waiting))
+    yield Finding("workers", str(now.workers) if now.workers else "none: what waits is not stored", now.workers > 0)
+    for topic, partition in now.gone:
+        found = "ends before what the database has of it: another Kafka, or one that lost its log"
+        yield Finding(f"log {topic}/{partition}", found, False)
+    yield _slots(settings.slots_dir or settings.data_dir / "slots")
+
+
+def _slots(directory: Path) -> Finding:
+    """The collectors, by their slots; where these lie elsewhere nothing is known of them."""
+    if not directory.is_dir():
+        return Finding("collectors", f"not seen from here, their slots are not in {directory}")
+    running, lost = held_slots(directory), lost_slots(directory)
+    if lost:
+        text = f"{len(running)}; one is gone and its queue is not: stadspuls collect --drain {lost[0]}"
+        return Finding("collectors", text, False)
+    return Finding("collectors", f"{len(running)}, no slot lost", bool(running))
+
+
+def settings_table(settings: Settings) -> list[tuple[str, str, str]]:
+    """Give key, value and origin of every setting, secrets masked."""
+    origins = sources_of(settings)
+    return [(key, value, origins[key]) for key, value in shown(settings).items()]

@@ -1,0 +1,94 @@
+"""
+Grafana on the command line: `grafana push` into one that is there, `grafana write` for one that reads files.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from aggregates.ask.query import BadQuestion
+from hub.cli.common import Directory, app, flag, settings_of
+from hub.cli.output import errors
+from hub.servers.process import CannotStart
+
+grafana_app = typer.Typer(no_args_is_help=True, help="Dashboards for Grafana.", rich_markup_mode=None)
+app.add_typer(grafana_app, name="grafana")
+
+
+@grafana_app.command("push")
+def push(
+    dry_run: Annotated[bool, flag("dry-run", "show what would be changed, and change nothing")] = False,
+    grafana_url: Annotated[str | None, flag("grafana-url", "address of the Grafana")] = None,
+    grafana_token: Annotated[str | None, flag("grafana-token", "service account's token, or user:password")] = None,
+    grafana_database: Annotated[
+        str | None, flag("grafana-database", "postgresql:// URL by which Grafana reaches the database, as the reader")
+    ] = None,
+    data_dir: Directory = None,
+) -> None:
+    """
+    Bring dashboards, folders and data source of an existing Grafana up to date; a second time changes nothing.
+
+    Example: stadspuls grafana push --grafana-url https://grafana.example.nl --dry-run
+    """
+    from hub.grafana.model import dashboards
+    from hub.grafana.pages import pages
+    from hub.grafana.push import Grafana, GrafanaRefused
+
+    settings = settings_of(
+        data_dir=data_dir, grafana_url=grafana_url, grafana_token=grafana_token, grafana_database=grafana_database
+    )
+    if settings.grafana_url is None or settings.grafana_token is None:
+        raise BadQuestion("no --grafana-url or no --grafana-token, expected both (or STADSPULS_GRAFANA_URL, ..._TOKEN)")
+    database = settings.grafana_database
+    try:
+        grafana = Grafana(settings.grafana_url, settings.grafana_token.get_secret_value())
+        source = data_source(database.get_secret_value()) if database else None
+        folders = {uid: page.folder for uid, page in pages().items()}
+        changes = grafana.push(dashboards(), folders, source, dry=dry_run)
+    except ValueError as error:
+        raise BadQuestion(str(error)) from error
+    except GrafanaRefused as error:
+        raise CannotStart(str(error)) from error
+    for change in changes:
+        errors.print(f"{change.what} {change.name}", markup=False)
+        if dry_run:
+            print("\n".join(change.difference))
+    errors.print(f"{len(changes)} {'to change' if dry_run else 'changed'}")
+
+
+@grafana_app.command("write")
+def write(
+    out: Annotated[Path, flag("out", "directory to write to, a folder in it for each of Grafana's")],
+    data_dir: Directory = None,
+) -> None:
+    """
+    Write the dashboards as files, for a Grafana that reads them from a directory.
+
+    Example: stadspuls grafana write --out deploy/grafana/dashboards
+    """
+    from hub.grafana.model import dashboards
+    from hub.grafana.pages import pages
+
+    settings_of(data_dir=data_dir)
+    folders = {uid: page.folder for uid, page in pages().items()}
+    for uid, dashboard in dashboards().items():
+        path = out / folders[uid] / f"{uid}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dashboard, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+    errors.print(f"{len(folders)} dashboards in {out}", markup=False)
+
+
+def data_source(url: str) -> dict[str, object]:
+    """Describe the database to Grafana; raises ValueError for what is no postgresql:// URL with a user."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.username:
+        raise ValueError("grafana_database is not postgresql://user:password@host[:port]/database")
+    return {
+        "name": "Stadspuls", "uid": "stadspuls", "type": "grafana-postgresql-datasource", "access": "proxy",
+        "url": f"{parts.hostname}:{parts.port or 5432}", "user": unquote(parts.username), "isDefault": False,
+        "jsonData": {"database": parts.path.lstrip("/"), "sslmode": "prefer", "postgresVersion": 1500},
+        "secureJsonData": {"password": unquote(parts.password or "")},
+    }  # fmt: skip

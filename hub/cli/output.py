@@ -1,0 +1,95 @@
+"""
+Answers in the form a user asked for: a table to read, CSV (plain or for a Dutch spreadsheet), JSON or Parquet.
+
+`hub.cli.main` writes data to stdout with it, and everything else to stderr.
+"""
+
+import io
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from aggregates.export.sheets import UTC_FORMAT, csv, dutch_csv, with_texts
+
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class Format(StrEnum):
+    """What `--format` takes."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    CSV_NL = "csv-nl"
+
+
+def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str = "Europe/Amsterdam") -> None:
+    """
+    Write a frame to a file or to stdout; stamps are UTC with a Z, null is an empty cell or null.
+
+    `zone` is the local time of a Dutch spreadsheet.
+    """
+    if form is Format.TABLE and out is None:
+        print_table(frame)
+        return
+    data = _written(frame, form, zone)
+    if out is not None:
+        out.write_bytes(data)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def print_table(frame: pd.DataFrame) -> None:
+    """Print a frame for people; nothing is cut off when stdout is not a terminal."""
+    Console(width=None if sys.stdout.isatty() else 300).print(_table(frame))
+
+
+def _written(frame: pd.DataFrame, form: Format, zone: str) -> bytes:
+    if form is Format.PARQUET:
+        sink = io.BytesIO()
+        frame.to_parquet(sink, index=False)
+        return sink.getvalue()
+    if form is Format.JSON:
+        return msgspec.json.encode(_records(with_texts(frame, UTC_FORMAT))) + b"\n"
+    if form is Format.CSV:
+        return csv(frame)
+    if form is Format.CSV_NL:
+        return dutch_csv(frame, zone)
+    console = Console(file=io.StringIO(), width=300)
+    console.print(_table(frame))
+    return str(console.file.getvalue()).encode()  # type: ignore[attr-defined]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    # pandas' own JSON rounds: it writes 9.04 as 9.039999999999999.
+    columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
+    names = [str(name) for name in frame.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _table(frame: pd.DataFrame) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in frame.columns:
+        right = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
+        table.add_column(str(name), justify="right" if right else "left", no_wrap=True)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or (isinstance(value, float) and value != value):
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""The simulated city of `stadspuls up --demo`."""

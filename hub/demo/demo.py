@@ -1,0 +1,85 @@
+"""
+The simulated city in a running hub: two days of history through the normal path, then live.
+
+`stadspuls up --demo` runs it; `hub.demo.city` makes the messages.
+"""
+
+import threading
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from aggregates.store.catalogue import import_sensors
+from aggregates.store.store import Store
+from hub.demo.city import City
+from ingest.files.catalogue import Entry
+from ingest.mqtt.address import Address
+from ingest.mqtt.sender import Sender
+
+HISTORY = timedelta(days=2)
+HOUR = timedelta(hours=1)
+_FILE = "demo.json"
+
+log = structlog.get_logger(__name__)
+
+
+class Demo:
+    """A thread that publishes what the city says; how far it got is kept in the data directory."""
+
+    def __init__(self, directory: Path, broker: Address, database: str, zone: str) -> None:
+        self._file = directory / _FILE
+        self._broker, self._database = broker, database
+        self._city = City(zone=zone)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
+
+    def start(self) -> None:
+        """Write the city's sensors into the catalogue and begin to publish; raises `StoreError`."""
+        entries = [
+            Entry(f.sensor_id, f.name, f.kind, f.lon, f.lat, f.lanes, f.interval) for f in self._city.catalogue()
+        ]
+        with closing(Store(self._database)) as store:
+            import_sensors(store, entries)
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Publish no more."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        with Sender(self._broker) as sender:
+            try:
+                sent = self._catch_up(sender, datetime.now(UTC))
+                while not self._stop.wait(1.0):
+                    sent = self._publish(sender, sent, datetime.now(UTC))
+            except (RuntimeError, TimeoutError) as error:
+                log.warning("the simulated city fell silent", error=str(error))
+
+    def _catch_up(self, sender: Sender, now: datetime) -> datetime:
+        """Publish whole hours since the last time, at most two days of them, then the running hour."""
+        begin, hour = max(self._sent(), now - HISTORY), now.replace(minute=0, second=0, microsecond=0)
+        if begin + HOUR < hour:
+            log.info("publishing history", since=begin.isoformat(timespec="minutes"))
+            for number, message in enumerate(self._city.history(begin, hour)):
+                sender.publish(message.topic, message.payload)
+                if number % 100 == 0 and self._stop.is_set():
+                    return begin
+            begin = hour
+        return self._publish(sender, begin, now)
+
+    def _publish(self, sender: Sender, begin: datetime, end: datetime) -> datetime:
+        for message in self._city.messages(begin, end):
+            sender.publish(message.topic, message.payload)
+        sender.flush(60)
+        self._file.write_bytes(msgspec.json.encode(end))
+        return end
+
+    def _sent(self) -> datetime:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=datetime)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return datetime(1970, 1, 1, tzinfo=UTC)

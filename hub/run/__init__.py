@@ -1,0 +1,1 @@
+"""What runs: the embedded hub, and each service of the distributed one."""

@@ -1,0 +1,153 @@
+"""
+The services of the distributed hub, each a process of its own; `hub.run.collect` has the one at the broker.
+
+    broker ──▶ collect ──▶ Kafka ──▶ work ──▶ database ◀── rollup
+                                                 ▲──────── serve
+
+Between broker and log, and between log and database, this is the code of the embedded hub (`hub.run.embedded`);
+`hub.cli.services` runs it by command line.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+from prometheus_client import Histogram
+
+from aggregates.store.health import positions
+from aggregates.store.store import Store, StoreError
+from hub.run.kafka_log import topics
+from hub.run.parts import CLOSE_WITHIN, running
+from hub.run.rules import judge_of
+from hub.run.upkeep import Upkeep
+from hub.servers.process import CannotStart
+from hub.settings.settings import Settings
+from hub.web.http import HttpServer, add_live_page, application, metrics_served, served
+from hub.web.metrics import Gauges, HubCollector, ServiceCollector, histogram
+from ingest.log.topics import make_topics
+from ingest.vocabulary.batch import Batch
+from streams.commit.pipeline import Pipeline, Position
+from streams.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from streams.notify.notifier import Notifier
+
+log = structlog.get_logger(__name__)
+
+
+def database(settings: Settings) -> str:
+    """Give the database that the settings name; raises CannotStart when they name none."""
+    if not settings.database:
+        raise CannotStart("no database named, expected --database postgresql://...")
+    return settings.database
+
+
+def work(settings: Settings) -> None:
+    """`stadspuls work`: off Kafka, into the database, until SIGINT or SIGTERM."""
+    stop = threading.Event()
+    log_of = topics(settings)
+    with closing(Store(database(settings), application="stadspuls work")) as store:
+        if not make_topics(log_of, stop):
+            return
+        pipeline = Pipeline(store, stop, judge_of(settings))
+        store_measured, histograms = _measured(pipeline)
+        worker = Worker(log_of, settings.kafka_group, store_measured, lambda: positions(store), stop)
+        collector = ServiceCollector(_worker_numbers(worker, pipeline), histograms)
+        with metrics_served(settings, collector, partial(_worker_health, worker)):
+            worker.run()
+
+
+def _measured(pipeline: Pipeline) -> tuple[Callable[[Batch, Position], None], list[Histogram]]:
+    """Give what stores a batch, and what it tells of time and size."""
+    seconds = histogram("work_batch_seconds", "seconds until a batch was stored, retries included", 0.01)
+    readings = histogram("work_batch_readings", "readings in a batch", 1)
+
+    def store(batch: Batch, position: Position) -> None:
+        readings.observe(len(batch))
+        with seconds.time():
+            pipeline.store(batch, position)
+
+    return store, [seconds, readings]
+
+
+def _worker_health(worker: Worker) -> dict[str, object]:
+    return {"ready": worker.ready, "lag": worker.progress.lag, "partitions": len(worker.progress.ends)}
+
+
+def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:
+    done = worker.progress
+    return {
+        "work_lag": ("records of this worker's partitions that wait to be stored", lambda: done.lag),
+        "work_partitions": ("partitions that this worker has", lambda: len(done.ends)),
+        "work_records_total": ("records stored", lambda: done.records),
+        "work_transactions_total": ("transactions they were stored in", lambda: done.transactions),
+        "work_readings_total": ("readings in these records", lambda: done.readings),
+        "work_retries_total": ("times the database was asked again", lambda: pipeline.retries),
+        "work_poisoned_total": ("records that could not be understood", lambda: done.poisoned),
+        "work_rebalances_total": ("times the partitions were dealt out anew", lambda: done.rebalances),
+    }
+
+
+@contextmanager
+def rollup(settings: Settings) -> Iterator[Upkeep]:
+    """`stadspuls rollup`: hours, days, retention, the nightly proof and notifications, by who holds the locks."""
+    from hub.run.notifying import channels_file, notifier_of
+
+    notifier = notifier_of(channels_file(settings), lambda: database(settings), settings.timezone, None)
+    store = Store(database(settings), application="stadspuls rollup")
+    upkeep = LeadingUpkeep(store, settings.rollup_every, settings.grace, settings.retention,
+                            judge=judge_of(settings, database(settings)), zone=settings.timezone)  # fmt: skip
+    numbers: Gauges = {
+        **notifier.numbers(),
+        **upkeep.numbers(),
+        "rollup_leads": ("1 while this is the one that rolls up", lambda: upkeep.leads),
+        "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),
+    }
+    health = partial(_rollup_health, upkeep, notifier)
+    with metrics_served(settings, ServiceCollector(numbers, [upkeep.took]), health), running(upkeep), running(notifier):
+        yield upkeep
+
+
+def _rollup_health(upkeep: "LeadingUpkeep", notifier: "Notifier") -> dict[str, object]:
+    ready = upkeep.turns > 0 and notifier.turns > 0
+    return {"ready": ready, "leads": upkeep.leads, "notifies": notifier.leads, "alerts_leave": notifier.healthy}
+
+
+class LeadingUpkeep(Upkeep):
+    """Upkeep by one of several: who has the lock works, the others look again at every turn."""
+
+    leads = False
+    turns = 0
+
+    def turn(self, now: datetime) -> None:
+        """Do what is due, where this session has or gets the lock; it is gone with the session."""
+        self.leads = False
+        ((leads,),) = self._store.rows("hold_lock", name="stadspuls upkeep")
+        self.leads = bool(leads)
+        self.turns += 1
+        if self.leads:
+            super().turn(now)
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[HttpServer]:
+    """`stadspuls serve`: the HTTP side over the database."""
+    conninfo = database(settings)
+    collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
+    app = application(collector, lambda: {"ready": _answers(conninfo)}, served(settings, conninfo))
+    add_live_page(app, settings, dict, conninfo)
+    server = HttpServer(app, settings.http_host, settings.http_port)
+    with running(server, CLOSE_WITHIN):
+        yield server
+
+
+def _answers(conninfo: str) -> bool:
+    with closing(Store(conninfo, application="stadspuls ready")) as store:
+        try:
+            return bool(store.rows("catalogue_version"))
+        except StoreError:
+            return False

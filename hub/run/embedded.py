@@ -1,0 +1,200 @@
+"""
+The embedded hub: broker, database, collector, pipeline, roll-ups and HTTP as one program with one data directory.
+
+    broker ──▶ receiver ──▶ collector ──▶ embedded log ──▶ pipeline ──▶ database ◀── upkeep
+                   ◀─────── acknowledged once committed ──────┘
+
+`stadspuls up` runs it. Broker and database are processes that outlive a killed hub; a clean stop ends them too.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Self
+
+import structlog
+from prometheus_client.registry import Collector as MetricsCollector
+
+from aggregates.store.migrate import Edition, migrate
+from aggregates.store.store import Away, Store
+from hub.run.parts import CLOSE_WITHIN, END_WITHIN, running
+from hub.run.rules import judge_of
+from hub.run.upkeep import Upkeep
+from hub.servers.broker import BuiltInBroker
+from hub.servers.datadir import DataDirectory
+from hub.servers.postgres import EmbeddedPostgres
+from hub.servers.process import CannotStart
+from hub.settings.settings import Settings
+from hub.web.http import HttpServer, add_live_page, application, served
+from hub.web.metrics import HubCollector
+from ingest.collector import Collector
+from ingest.files.site_table import SITES_FILE, SiteTable
+from ingest.formats.registry import load_formats
+from ingest.mqtt.address import Address
+from ingest.mqtt.receiver import Limits, Receiver
+from ingest.vocabulary.sources import subscriptions
+from streams.commit.pipeline import Pipeline, Stopped
+from streams.worker.embedded import EmbeddedLog
+
+if TYPE_CHECKING:
+    from streams.notify.notifier import Notifier
+
+_SUBSCRIBED_WITHIN = 30.0  # s
+
+log = structlog.get_logger(__name__)
+
+
+class EmbeddedHub:
+    """
+    A hub that runs while its `with` block does; entering waits until it is ready.
+
+    Raises CannotStart, saying what stands in the way. `failed` is set when the pipeline met a bug: nothing is
+    acknowledged any more, and whoever runs the hub should stop it.
+    """
+
+    edition: Edition
+    database: str
+    broker: Address
+    http: HttpServer
+
+    def __init__(self, settings: Settings) -> None:
+        self.failed = threading.Event()
+        self._settings = settings
+        self._stop = threading.Event()
+        self.collectors: list[MetricsCollector] = []  # what else there is for /metrics
+        self._servers: list[EmbeddedPostgres | BuiltInBroker] = []
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            directory = undo.enter_context(DataDirectory(self._settings.data_dir))
+            self.notifier = self._make_notifier()
+            self.database = self._start_database(undo)
+            self.broker = self._start_broker(undo)
+            self.edition = self._migrate()
+            load_formats(self._settings.mappings)
+            self.judge = judge_of(self._settings, self.database)
+            self._start_line(undo)
+            self._start_upkeep(undo)
+            undo.enter_context(running(self.notifier))
+            self._start_http(undo)
+            directory.announce(str(self.broker), self.database, self.http.url)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def _make_notifier(self) -> "Notifier":
+        """Make it before anything is started: channels that cannot work are refused at once."""
+        from hub.run.notifying import channels_file, notifier_of
+
+        settings = self._settings
+        link = f"http://{settings.http_host}:{settings.http_port}"
+        return notifier_of(channels_file(settings), lambda: self.database, settings.timezone, link)
+
+    def _start_database(self, undo: ExitStack) -> str:
+        if self._settings.database:
+            return self._settings.database
+        server = EmbeddedPostgres(self._settings.data_dir)
+        undo.callback(server.stop)
+        log.info("database found running" if server.start() else "database started")
+        self._servers.append(server)
+        return server.conninfo
+
+    def _start_broker(self, undo: ExitStack) -> Address:
+        settings = self._settings
+        if settings.broker:
+            return Address.parse(settings.broker).with_credentials(settings.credentials)
+        broker = BuiltInBroker(
+            settings.data_dir, settings.mqtt_host, settings.mqtt_port, settings.broker_queue, settings.credentials
+        )
+        undo.callback(broker.stop)
+        log.info("broker found running" if broker.start() else "broker started")
+        self._servers.append(broker)
+        return Address.parse(broker.url).with_credentials(settings.credentials)
+
+    def _migrate(self) -> Edition:
+        with closing(Store(self.database, application="stadspuls migrate")) as store:
+            try:
+                return migrate(store, self._settings.timezone, self._settings.chunk_interval)
+            except Away as error:
+                raise CannotStart(f"database {error}") from error
+
+    def _start_line(self, undo: ExitStack) -> None:
+        """Start what a message runs through, from its end to its beginning; stop it the other way round."""
+        settings = self._settings
+        store = Store(self.database, application="stadspuls pipeline")
+        pipeline = Pipeline(store, self._stop, self.judge)
+        self.log = EmbeddedLog(pipeline.store, together=settings.batch_readings * 2)
+        connections = settings.broker_connections
+        self.receiver = Receiver(
+            self.broker, subscriptions(), group="stadspuls" if connections > 1 else None, connections=connections,
+            limits=Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
+        )  # fmt: skip
+        sites = SiteTable(settings.data_dir / SITES_FILE)
+        self.collector = Collector(self.receiver, self.log, sites.current, settings.earliest, self._fail)
+        undo.callback(self._stop_line, store)
+        self.collector.start()
+        self.receiver.start()
+        if not self.receiver.ready.wait(_SUBSCRIBED_WITHIN):
+            raise CannotStart(f"broker {self.broker} did not take the subscription within {_SUBSCRIBED_WITHIN:.0f} s")
+
+    def _stop_line(self, store: Store) -> None:
+        if not self.receiver.stop(END_WITHIN):
+            log.warning("not everything was stored in time, the broker delivers it again", seconds=END_WITHIN)
+        self._stop.set()
+        self.log.close(END_WITHIN)
+        self.collector.join(END_WITHIN)
+        store.close()
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, Stopped) and not self._stop.is_set():
+            self.failed.set()
+
+    def _start_upkeep(self, undo: ExitStack) -> None:
+        settings = self._settings
+        store = Store(self.database, application="stadspuls upkeep")
+        self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention, judge=self.judge,
+                             zone=settings.timezone, queued=lambda: self.log.queued)  # fmt: skip
+        self.collectors.append(self.upkeep.took)
+        undo.enter_context(running(self.upkeep))
+
+    def _start_http(self, undo: ExitStack) -> None:
+        collector = HubCollector(
+            lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
+        )
+        app = application(collector, self.health, served(self._settings, self.database))
+        add_live_page(app, self._settings, self.health, self.database)
+        self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
+        undo.enter_context(running(self.http, CLOSE_WITHIN))
+
+    def supervise(self) -> None:
+        """Start the broker and the database again where they died; raises CannotStart when that fails."""
+        for server in self._servers:
+            if server.process() is None:
+                log.warning("a server died and is started again", server=type(server).__name__)
+                server.start()
+
+    def health(self) -> dict[str, object]:
+        """Say whether messages are taken and stored, and how many are on their way."""
+        return {
+            "ready": self.receiver.connected == self._settings.broker_connections and self.log.failed is None,
+            "messages_received": self.receiver.received,
+            "messages_in_flight": self.receiver.in_flight,
+            "readings_in_flight": self.log.in_flight,
+            "broker_queue": self._settings.broker_queue,
+        }
+
+    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+        return {
+            "mqtt_messages_received": (
+                "messages taken from the broker by this process",
+                lambda: self.receiver.received,
+            ),
+            "mqtt_messages_in_flight": ("messages taken and not acknowledged", lambda: self.receiver.in_flight),
+            "mqtt_reconnects": ("times a connection to the broker came up again", lambda: self.receiver.reconnects),
+            "readings_in_flight": ("readings on their way into the database", lambda: self.log.in_flight),
+            **self.notifier.numbers(),
+            **self.upkeep.numbers(),
+        }

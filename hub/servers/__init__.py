@@ -1,0 +1,1 @@
+"""The processes that an embedded hub owns: broker and database."""

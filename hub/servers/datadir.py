@@ -1,0 +1,86 @@
+"""
+The data directory of an embedded hub: one hub at a time, and where others find it.
+
+`stadspuls up` holds a `DataDirectory`; every other command calls `find_hub`. The servers in it are
+`hub.servers.broker` and `hub.servers.postgres`.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+from hub.servers.process import CannotStart, Identity, write_private
+
+_LOCK = "hub.lock"
+_ADDRESSES = "hub.json"
+
+
+class RunningHub(msgspec.Struct, frozen=True):
+    """Where a hub that is ready can be reached; passwords are not in it, they come from the settings."""
+
+    hub: Identity
+    broker: str
+    database: str
+    http: str
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the hub's process still runs."""
+        return self.hub.process() is not None
+
+
+class DataDirectory:
+    """
+    A directory that belongs to this process until it leaves the `with` block or dies.
+
+    The lock is the kernel's: a killed hub leaves none behind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._lock: int | None = None
+
+    def __enter__(self) -> "DataDirectory":
+        lock = self._open()
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(lock)
+            raise CannotStart(
+                f"data directory {self.path} belongs to a running hub (pid {holder}), stop it or use another --data-dir"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        self._lock = lock
+        (self.path / _ADDRESSES).unlink(missing_ok=True)  # of a hub that was killed
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        (self.path / _ADDRESSES).unlink(missing_ok=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def announce(self, broker: str, database: str, http: str) -> RunningHub:
+        """Say that the hub is ready, and where."""
+        running = RunningHub(Identity.of(), broker, database, http)
+        write_private(self.path / _ADDRESSES, msgspec.json.format(msgspec.json.encode(running)).decode())
+        return running
+
+    def _open(self) -> int:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise CannotStart(f"data directory {self.path} cannot be used: {error.strerror}") from error
+
+
+def find_hub(path: Path) -> RunningHub | None:
+    """Give the hub that was ready in this directory, dead or `alive`; None where there is none, or it stopped."""
+    try:
+        return msgspec.json.decode((path / _ADDRESSES).read_bytes(), type=RunningHub)
+    except (FileNotFoundError, NotADirectoryError, PermissionError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,280 @@
+"""
+Settings: one model, refused at birth when it cannot work, with the key and the place it came from.
+
+`load` lays flags over the environment over `stadspuls.toml` (working directory, then data directory) over defaults;
+`sources_of` says for `stadspuls doctor` where each value came from, `shown` prints them without secrets. The command
+line (`hub.cli.main`) loads them once; `hub.settings.layers` reads files, `hub.settings.values` single values; all
+else gets plain values.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from hub.settings.layers import FILE, BadSettings, Layer, merged, read_layer
+from hub.settings.values import Directories, Duration, Port, is_loopback, masked
+from ingest.log.kafka_login import MECHANISMS, Access
+
+PREFIX = "STADSPULS_"
+# Whole values that never stand in a message.
+_SECRETS = {"broker", "broker_password", "database", "kafka_password", "api_token"}
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Make one with `load`; a key's description says its unit."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, validate_default=True)
+
+    data_dir: Path = Field(Path("data"), description="directory of the embedded hub: database, broker, lock")
+    mqtt_host: str = Field("127.0.0.1", description="address the built-in broker listens on")
+    mqtt_port: Port = Field(1883, description="port the built-in broker listens on")
+    http_host: str = Field("127.0.0.1", description="address of the API and the live page")
+    http_port: Port = Field(8080, description="port of the API and the live page")
+    api_token: SecretStr | None = Field(None, description="who has it may read; needed where others reach http_host")
+    public: bool = Field(False, description="everyone who reaches http_host may read, without the token")
+    api_patience: Duration = Field(timedelta(seconds=30), description="a statement of the API may take this long")
+    api_connections: PositiveInt = Field(8, description="answers of the API that are made at once, at most")
+    broker: str | None = Field(None, repr=False, description="mqtt:// or mqtts:// URL; empty: the built-in broker")
+    broker_username: str | None = Field(None, description="user name at the broker")
+    broker_password: SecretStr | None = Field(None, description="password at the broker")
+    broker_queue: PositiveInt = Field(200_000, description="messages the built-in broker has room for")
+    broker_connections: PositiveInt = Field(
+        1, description="connections to the broker named; more than one share a subscription"
+    )
+    database: str | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
+    kafka: str | None = Field(None, description="Kafka servers, host:port[,host:port]; for the distributed hub")
+    kafka_topic: str = Field("readings", description="topic of the batches")
+    kafka_dead_letters: str = Field("dead-letters", description="topic of what could not be read")
+    kafka_partitions: PositiveInt = Field(8, description="partitions of a topic when it is made; workers at most")
+    kafka_replicas: PositiveInt = Field(1, description="replicas of a topic when it is made")
+    kafka_group: str = Field("stadspuls", description="consumer group of the workers")
+    kafka_tls: bool = Field(False, description="whether Kafka is spoken to through TLS")
+    kafka_ca: Path | None = Field(
+        None, description="file of who signed Kafka's certificate; empty: those of the system"
+    )
+    kafka_certificate: Path | None = Field(None, description="certificate of this client, for Kafka")
+    kafka_key: Path | None = Field(None, description="key of that certificate")
+    kafka_username: str | None = Field(None, description="user name at Kafka (SASL)")
+    kafka_password: SecretStr | None = Field(None, description="password at Kafka")
+    kafka_mechanism: str = Field(MECHANISMS[0], description=f"how the password is shown: {', '.join(MECHANISMS)}")
+    slots_dir: Path | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
+    metrics_host: str = Field("127.0.0.1", description="address of a service's own metrics")
+    metrics_port: int = Field(0, ge=0, le=65_535, description="port of a service's own metrics, 0: none")
+    timezone: str = Field("Europe/Amsterdam", description="tz name of civil days")
+    earliest: AwareDatetime = Field(datetime(2000, 1, 1, tzinfo=UTC), description="oldest start of a reading taken")
+    retention: Duration | None = Field(None, description="readings are kept this long (90d, 36h); empty: for ever")
+    chunk_interval: Duration = Field(timedelta(days=1), description="length of a TimescaleDB chunk (1d, 6h)")
+    mappings: Directories = Field((), description="directories of your own mapping files")
+    rules: Directories = Field((), description="directories of your own alert rules")
+    calendars: Directories = Field((), description="calendar files (TOML) in place of the shipped one")
+    country: str = Field("NL", description="ISO code of the country whose public holidays count")
+    alert_channels: Path | None = Field(
+        None, description="file that says who is told of alerts; empty: channels.toml of the data directory, if any"
+    )
+    in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
+    in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
+    batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
+    rollup_every: PositiveFloat = Field(1.0, description="seconds between two roll-ups")
+    rollup_grace: float = Field(60.0, ge=0, description="seconds after its end before an hour is closed")
+    grafana_url: str | None = Field(None, description="http(s):// address of an existing Grafana")
+    grafana_token: SecretStr | None = Field(None, description="its service account's token, or user:password")
+    grafana_database: SecretStr | None = Field(
+        None,
+        description="postgresql:// URL by which Grafana reaches the database, as the reader; empty: left alone",
+    )
+    ndw_url: str = Field("", description="host of NDW's open data, empty: its own")
+    luchtmeetnet_url: str = Field("", description="host of Luchtmeetnet's API, empty: its own")
+    samenmeten_url: str = Field("", description="host of Samen Meten's API, empty: its own")
+    sensor_community_url: str = Field("", description="host of Sensor.Community's snapshots, empty: its own")
+    cbs_url: str = Field("", description="host of CBS's tables (OData 4), empty: its own")
+    cbs_v3_url: str = Field("", description="host of CBS's tables (OData 3), empty: its own")
+    pdok_url: str = Field("", description="host of PDOK's boundaries, empty: its own")
+    gateway_timeout: PositiveFloat = Field(45.0, description="seconds a gateway waits for a host to say something")
+    map_tiles: str = Field("", description="tiles under the live map, https://.../{z}/{x}/{y}.png; empty: none")
+    map_attribution: str = Field("", description="who made those tiles, as their licence wants it said")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_format: Literal["console", "json"] = Field("console", description="how log lines look")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """User name and password at the broker, where there are any."""
+        if self.broker_username is None or self.broker_password is None:
+            return None
+        return self.broker_username, self.broker_password.get_secret_value()
+
+    @property
+    def kafka_access(self) -> Access:
+        """How Kafka lets the services in."""
+        secret = self.kafka_password.get_secret_value() if self.kafka_password else None
+        return Access(
+            self.kafka_tls, self.kafka_username, secret, self.kafka_mechanism, self.kafka_ca, self.kafka_certificate,
+            self.kafka_key,
+        )  # fmt: skip
+
+    @property
+    def grace(self) -> timedelta:
+        """How long after its end an hour is closed."""
+        return timedelta(seconds=self.rollup_grace)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `load` hands over, so that every value has a known place."""
+        return (init_settings,)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator(
+        "broker", "database", "retention", "broker_username", "broker_password", "kafka", "slots_dir", "kafka_ca",
+        "kafka_certificate", "kafka_key", "kafka_username", "kafka_password", "api_token",
+        "alert_channels", mode="before",
+    )  # fmt: skip
+    @classmethod
+    def _nothing(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("broker")
+    @classmethod
+    def _broker_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            found = urlsplit(value)
+            if found.scheme not in ("mqtt", "mqtts") or not found.hostname or found.port == 0:
+                raise ValueError("expected mqtt://host[:port] or mqtts://host[:port]")
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _conninfo(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"postgres(ql)?://|\s*\w+\s*=", value):
+            raise ValueError("expected postgresql://... or key=value pairs")
+        return value
+
+    @field_validator("alert_channels")
+    @classmethod
+    def _file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.expanduser().is_file():
+            raise ValueError(f"no file {str(value)!r}")
+        return None if value is None else value.expanduser().absolute()
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("expected a tz name such as Europe/Amsterdam") from None
+        return value
+
+    @field_validator("mappings", "rules")
+    @classmethod
+    def _directories(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for directory in value:
+            if not directory.is_dir():
+                raise ValueError(f"no directory {str(directory)!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        if self.broker is None and self.broker_connections > 1:
+            raise ValueError("broker_connections is above 1, expected 1 with the built-in broker: see docs/traps.md")
+        open_to_others = self.broker is None and not is_loopback(self.mqtt_host)
+        if open_to_others and not (self.broker_username and self.broker_password):
+            raise ValueError(
+                f"mqtt_host {self.mqtt_host!r} can be reached by others, expected broker_username and broker_password"
+            )
+        if bool(self.broker_username) != bool(self.broker_password):
+            raise ValueError("broker_username and broker_password go together, found one of them")
+        _ = self.kafka_access
+        return self
+
+    @model_validator(mode="after")
+    def _readers(self) -> Self:
+        if not (is_loopback(self.http_host) or self.api_token or self.public):
+            raise ValueError(f"http_host {self.http_host!r} can be reached by others, expected api_token or public")
+        return self
+
+
+def load(flags: Mapping[str, Any] | None = None, directory: Path | None = None) -> Settings:
+    """
+    Read the settings; `flags` are those of the command line (None: not given), `directory` the working directory.
+
+    Raises BadSettings for anything that cannot work, also for a key of a file that does not exist.
+    """
+    keys = set(Settings.model_fields)
+    layers = [
+        {key: (value, "flag") for key, value in (flags or {}).items() if value is not None},
+        {
+            key: (value, f"environment {PREFIX}{key.upper()}")
+            for key, value in EnvSettingsSource(Settings, env_ignore_empty=True)().items()
+        },
+        read_layer((directory or Path()) / FILE, keys),
+    ]
+    data_dir, _ = merged(layers).get("data_dir", (Settings.model_fields["data_dir"].default, ""))
+    own = Path(data_dir).expanduser() / FILE
+    if own.absolute() != ((directory or Path()) / FILE).absolute():
+        layers.append(read_layer(own, keys - {"data_dir"}))
+    return _make(merged(layers))
+
+
+def sources_of(settings: Settings) -> dict[str, str]:
+    """Say for each key where its value came from: flag, environment, a file, or default."""
+    return {key: settings._origins.get(key, "default") for key in Settings.model_fields}
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Give each key's value as text, passwords masked."""
+    return {key: masked(getattr(settings, key)) for key in Settings.model_fields}
+
+
+def _make(found: Layer) -> Settings:
+    try:
+        settings = Settings(**{key: value for key, (value, _) in found.items()})
+    except ValidationError as error:
+        raise BadSettings("\n".join(_line(one, found) for one in error.errors())) from None
+    settings._origins = {key: origin for key, (_, origin) in found.items()}
+    return settings
+
+
+def _line(error: Any, found: Layer) -> str:
+    reason = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(reason)
+    key = str(error["loc"][0])
+    value = "" if key in _SECRETS else f", found {error['input']!r}"
+    return f"{key}: {reason[:1].lower()}{reason[1:]}{value} (from {found.get(key, ('', 'default'))[1]})"
+
+
+__all__ = ["BadSettings", "Settings", "load", "shown", "sources_of"]

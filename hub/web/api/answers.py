@@ -1,0 +1,164 @@
+"""
+One answer, from the rows of a resource to a response: pages, forms, ETag, and a bound on memory.
+
+An answer is written to a file that is in memory while it is small, and only then sent. So the database is done with
+before a slow client is, an error in the middle is an error and not half an answer, and the ETag is of the content.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http import HTTPStatus
+from typing import IO, cast
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+
+from aggregates.ask.columns import COLUMNS
+from aggregates.store.store import Away, Slow
+from hub.web.api.forms import CRS84, FORMS, Form, chosen
+from hub.web.api.paging import Rows, decoded
+from hub.web.api.parameters import Asked
+from hub.web.api.problems import Problem, wrong
+from hub.web.api.resources import Resource
+from hub.web.api.stores import Stores
+
+SMALL = 1 << 20  # bytes of an answer that stay in memory
+CHUNK = 1 << 16
+
+
+class Body:
+    """A file being written: in memory while small, on disk beyond, and hashed on the way."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(SMALL)  # noqa: SIM115 - closed when it was sent
+        self._hash = hashlib.blake2b(digest_size=16)
+        self.size = 0
+
+    def flush(self) -> None:
+        """Do nothing: what is written is written."""
+
+    def write(self, data: bytes) -> int:
+        """Take some bytes."""
+        self._hash.update(data)
+        written = self._file.write(data)
+        self.size += written
+        return written
+
+    def close(self) -> None:
+        """Do nothing: writers close what they write to, but this is still to be read."""
+
+    def tell(self) -> int:
+        """Give how much was written."""
+        return self.size
+
+    @property
+    def tag(self) -> str:
+        """The ETag: the same content has the same."""
+        return f'"{self._hash.hexdigest()}"'
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give what was written, once, and let go of it."""
+        with self._file as file:
+            file.seek(0)
+            while data := file.read(CHUNK):
+                yield data
+
+    def drop(self) -> None:
+        """Let go of it unread."""
+        self._file.close()
+
+
+def answer(request: Request, resource: Resource, asked: Asked, stores: Stores) -> Response:
+    """Answer one request; raises Problem, or what the store raises."""
+    form = _form(request, resource, asked)
+    limit = _limit(resource, asked, form)
+    kinds = [COLUMNS[name][0] for name in resource.key]
+    after = decoded(asked.cursor, kinds) if asked.cursor else None
+
+    def write() -> tuple[Body, Rows]:
+        with stores.lend() as store, closing(resource.find(store, asked, after, limit + 1)) as found:
+            rows = Rows(found, resource.columns, resource.key, limit)
+            return _written(rows, form), rows
+
+    body, rows = _twice(write, stores)
+    if rows.next and asked.limit is None and form.bulk and resource.bulk:
+        body.drop()
+        raise wrong("limit", f"more than {limit} rows: ask for a shorter range, or for pages with limit and cursor")
+    return _response(request, form, body, rows.next)
+
+
+def _twice(write: Callable[[], tuple[Body, Rows]], stores: Stores) -> tuple[Body, Rows]:
+    """Once more with a new connection: the kept ones may be from before the database was restarted."""
+    try:
+        return write()
+    except Slow:
+        raise
+    except Away:
+        stores.forget()
+        return write()
+
+
+def _form(request: Request, resource: Resource, asked: Asked) -> Form:
+    offered = [form for form in FORMS if resource.geographic or not form.geographic]
+    if asked.format:
+        named = [form for form in offered if form.name == asked.format]
+        if not named:
+            raise wrong("format", f"{asked.format}, expected one of {', '.join(form.name for form in offered)}")
+        return named[0]
+    found = chosen(", ".join(request.headers.getlist("accept")), offered)
+    if found is None:
+        raise Problem(406, f"expected to accept one of {', '.join(form.media for form in offered)}")
+    if found.geographic and request.headers.get("accept-crs", CRS84).strip("<> ") != CRS84:
+        raise Problem(406, f"expected Accept-Crs: {CRS84}")
+    return found
+
+
+def _limit(resource: Resource, asked: Asked, form: Form) -> int:
+    most = resource.bulk if form.bulk and resource.bulk else resource.most
+    if asked.limit is None:
+        return most if form.bulk and resource.bulk else resource.page
+    if asked.limit > most:
+        raise wrong("limit", f"{asked.limit}, expected at most {most} in this form")
+    return asked.limit
+
+
+def _written(rows: Rows, form: Form) -> Body:
+    body = Body()
+    try:
+        form.write(rows, cast(IO[bytes], body))
+    except BaseException:
+        body.drop()
+        raise
+    return body
+
+
+def _response(request: Request, form: Form, body: Body, following: str | None) -> Response:
+    headers = {"ETag": body.tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
+    if form.geographic:
+        headers["Content-Crs"] = f"<{CRS84}>"
+    if following:
+        headers["Link"] = f'<{_next(request, following)}>; rel="next"'
+    if _known(request.headers.get("if-none-match", ""), body.tag):
+        body.drop()
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    headers["Content-Length"] = str(body.size)
+    return StreamingResponse(body.chunks(), media_type=form.media, headers=headers)
+
+
+def _next(request: Request, cursor: str) -> str:
+    url = request.url.include_query_params(cursor=cursor)
+    return f"{url.path}?{url.query}"
+
+
+def _known(header: str, tag: str) -> bool:
+    """
+    Tell whether a client has this already (RFC 9110, 13.1.2; the comparison is weak).
+
+    >>> _known('W/"a", "b"', '"a"'), _known("*", '"a"'), _known('"b"', '"a"')
+    (True, True, False)
+    """
+    return any(one.strip().removeprefix("W/") in (tag, "*") for one in header.split(","))

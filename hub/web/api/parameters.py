@@ -1,0 +1,238 @@
+"""
+What may be asked: the query parameters of every resource, refused where they cannot be meant.
+
+Text has no control characters, numbers have bounds, stamps are of the years 1970 to 2099: nothing reaches a statement
+that the database would choke on. An unknown parameter is refused: a typing error must not answer another question.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from aggregates.areas.codes import is_code
+from ingest.vocabulary.quantities import QUANTITIES
+
+_STAMP = (  # a + that nobody encoded is a blank
+    r"^(19[7-9][0-9]|20[0-9]{2})-[0-9]{2}-[0-9]{2}"
+    r"(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+ -][0-9]{2}:[0-9]{2})?)?$"
+)
+_BOX = r"^-?[0-9]{1,3}(\.[0-9]{1,15})?(,-?[0-9]{1,3}(\.[0-9]{1,15})?){3}$"
+LONGEST = {"5m": timedelta(days=31), "1h": timedelta(days=400), "1d": timedelta(days=4000)}
+LONGEST_READINGS = timedelta(days=31)
+
+
+def _stamp(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(_STAMP, value, re.ASCII):
+        raise ValueError("expected a date or stamp of the years 1970 to 2099, as 2024-06-01 or 2024-06-01T12:00Z")
+    try:
+        found = datetime.fromisoformat(value.replace(" ", "+"))
+    except ValueError as error:
+        raise ValueError(str(error)) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _quantity(value: str) -> str:
+    if value not in QUANTITIES:
+        raise ValueError(f"found {value[:50]!r}, expected one of {', '.join(QUANTITIES)}")
+    return value
+
+
+def _code(value: str) -> str:
+    if not is_code(value):
+        raise ValueError(f"found {value[:50]!r}, expected a code as GM0014, WK001400 or BU00140002")
+    return value
+
+
+def _box(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(_BOX, value, re.ASCII):
+        west, south, east, north = map(float, value.split(","))
+        if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
+            return value
+    raise ValueError("expected west,south,east,north in degrees, the lesser of each pair first")
+
+
+_stamp_schema = WithJsonSchema({"type": "string", "pattern": _STAMP, "examples": ["2024-06-01", "2024-06-01T12:00Z"]})
+Box = Annotated[str, BeforeValidator(_box), WithJsonSchema({"type": "string", "pattern": _BOX})]
+Stamp = Annotated[datetime, BeforeValidator(_stamp), _stamp_schema]
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Code = Annotated[str, Field(pattern="^(GM[0-9]{4}|WK[0-9]{4}..|BU[0-9]{4}....)$"), AfterValidator(_code)]
+Quantity = Annotated[str, AfterValidator(_quantity), Field(json_schema_extra={"enum": list(QUANTITIES)})]
+Level = Literal["gemeente", "wijk", "buurt"]
+Vintage = Annotated[int, Field(ge=1990, le=2100, description="year of the boundaries (default: the newest)")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Asked(BaseModel):
+    """What every list takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["json", "geojson", "csv", "parquet", "arrow"] | None = Field(
+        None, description="form of the answer; goes before the header Accept"
+    )
+    limit: int | None = Field(None, ge=1, description="rows at most")
+    cursor: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,2000}$", description="`next` of the page before")] | None = (
+        None
+    )
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        return {}
+
+
+class Scoped(Asked):
+    """Lists about sensors, chosen by source, id, quantity, box or area."""
+
+    source: Text | None = Field(None, description="only of this source", examples=["luchtmeetnet"])
+    sensor: list[Text] = Field([], max_length=100, description="only these sensors; may be repeated")
+    quantity: list[Quantity] = Field([], max_length=50, description="only these quantities; may be repeated")
+    bbox: Box | None = Field(
+        None, description="only within west,south,east,north (degrees, CRS84)", examples=["6.4,53.1,6.8,53.3"]
+    )
+    area: Code | None = Field(None, description="only within this area of CBS", examples=["GM0014"])
+    vintage: Vintage | None = None
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        box = [float(part) for part in self.bbox.split(",")] if self.bbox else [None] * 4
+        return {
+            "source": self.source, "sensors": self.sensor or None, "quantities": self.quantity or None,
+            **dict(zip(("west", "south", "east", "north"), box, strict=True)),
+            "area": self.area, "vintage": self.vintage, "ever": False,
+        }  # fmt: skip
+
+
+class Timed(BaseModel):
+    """A range of time, half open; `longest` is what one answer may span."""
+
+    first: Stamp = Field(alias="from", description="begin, inclusive; without a zone: UTC")
+    last: Stamp = Field(alias="to", description="end, exclusive")
+
+    @property
+    def longest(self) -> timedelta:
+        """Give how long the range may be."""
+        return LONGEST_READINGS
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.first > self.last:
+            raise ValueError(f"{self.first:%Y-%m-%dT%H:%MZ} is after to, {self.last:%Y-%m-%dT%H:%MZ}")
+        if self.last - self.first > self.longest:
+            raise ValueError(
+                f"{(self.last - self.first).days} days before to, expected at most {self.longest.days} days"
+            )
+        return self
+
+
+class Readings(Scoped, Timed):
+    """Which readings."""
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        return super().filters() | {"first": self.first, "last": self.last, "ever": True}
+
+
+class Judged(BaseModel):
+    """Which windows, by how good they are."""
+
+    coverage: Share | None = Field(None, description="only windows with at least this coverage")
+    valid: bool | None = Field(None, description="only windows that are valid, or that are not")
+
+
+class Windows(Readings, Judged):
+    """Which windows of sensors."""
+
+    window: Literal["5m", "1h", "1d"] = Field(description="length of the windows")
+    channels: bool = Field(False, description="every channel instead of what each sensor counted")
+
+    @property
+    def longest(self) -> timedelta:
+        """Give how long the range may be."""
+        return LONGEST[self.window]
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        return super().filters() | {"coverage": self.coverage, "valid": self.valid}
+
+
+class Areas(Asked):
+    """Which areas."""
+
+    vintage: Vintage | None = None
+    level: Level | None = Field(None, description="only of this level")
+    area: Code | None = Field(None, description="this one and all that lie in it", examples=["GM0014"])
+
+
+class AreaWindows(Asked, Timed, Judged):
+    """Which windows of areas."""
+
+    quantity: list[Quantity] = Field([], max_length=50, description="only these quantities; may be repeated")
+    window: Literal["1h", "1d"] = Field(description="length of the windows")
+    area: list[Code] = Field([], max_length=100, description="only these areas; may be repeated")
+    level: Level | None = Field(None, description="only areas of this level")
+    vintage: Vintage | None = None
+
+    @property
+    def longest(self) -> timedelta:
+        """Give how long the range may be."""
+        return LONGEST[self.window]
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        return {
+            "first": self.first, "last": self.last, "quantities": self.quantity or None, "areas": self.area or None,
+            "level": self.level, "vintage": self.vintage, "coverage": self.coverage, "valid": self.valid,
+        }  # fmt: skip
+
+
+class Alerts(Asked):
+    """Which alerts."""
+
+    rule: Text | None = Field(None, description="only of this rule")
+    subject: Text | None = Field(None, description="only about this sensor or area")
+    severity: Literal["info", "warning", "critical"] | None = Field(None, description="only of this severity")
+    open: bool | None = Field(None, description="only those that are open, or that are over")
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        return {"rule": self.rule, "subject": self.subject, "severity": self.severity, "open": self.open}
+
+
+class Letters(Asked):
+    """Which dead letters."""
+
+    source: Text | None = Field(None, description="only of this source")
+    reason: Text | None = Field(None, description="only where the reason contains this")
+
+    def filters(self) -> dict[str, Any]:
+        """Give what the statements take as parameters."""
+        return {"source": self.source, "reason": self.reason}
+
+
+class Indicated(Asked, Timed):
+    """What every indicator takes."""
+
+    quantity: Quantity = Field(description="what was measured")
+    area: Code = Field(description="the area that it is about", examples=["GM0014"])
+    vintage: Vintage | None = None
+
+    @property
+    def longest(self) -> timedelta:
+        """Give how long the range may be."""
+        return LONGEST["1h"]
+
+
+class Panel(Indicated):
+    """What the panel index takes."""
+
+    base_to: Stamp = Field(alias="baseTo", description="end of the base period, which begins with `from`")
+
+
+class Above(Indicated):
+    """What the hours above a threshold take."""
+
+    threshold: float = Field(
+        ge=-1e9, le=1e9, allow_inf_nan=False, description="the limit, in the quantity's unit", examples=[25]
+    )

@@ -1,0 +1,131 @@
+"""
+The hub's HTTP side: the API, `/metrics`, `/healthz` and `/readyz`, served by uvicorn in a thread of its own.
+
+`hub.run.embedded` opens it last, so that an open port means a hub that is ready. Where a token guards the API it guards
+everything else too, but for `/healthz` and `/readyz`.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from aggregates.store.store import Store
+from hub.run.parts import CLOSE_WITHIN, running
+from hub.servers.process import CannotStart, holder_of
+from hub.settings.settings import Settings
+from hub.web.api.access import Access, Guard
+from hub.web.api.app import PREFIX, Served, api
+from hub.web.metrics import exposition
+
+
+def application(
+    collector: Collector, health: Callable[[], Mapping[str, object]], served: Served | None = None
+) -> FastAPI:
+    """Make the application; `health` gives at least `ready`, and what it stands on; with `served` it has the API."""
+    made = None if served is None else api(served, health)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if made is not None:
+            made.close()
+
+    app = FastAPI(title="Stadspuls", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    if served is not None and made is not None:
+        app.mount(PREFIX, made.app)
+        free = ["/healthz", "/readyz", f"{PREFIX}/"]
+        app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=free)
+
+    @app.get("/healthz")
+    def healthz() -> JSONResponse:
+        """The process lives, and these are its numbers."""
+        return JSONResponse(dict(health()))
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        """200 while the hub takes and stores messages, 503 otherwise."""
+        said = dict(health())
+        return JSONResponse(said, 200 if said["ready"] else 503)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(exposition(collector), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _unauthorised() -> Response:
+    asked = {"WWW-Authenticate": 'Basic realm="Stadspuls, the token as password", charset="UTF-8"'}
+    return PlainTextResponse("the token of this hub is needed\n", 401, asked)
+
+
+def served(settings: Settings, database: str) -> Served:
+    """Give what the API stands on."""
+    token = settings.api_token.get_secret_value() if settings.api_token else None
+    access = Access(token, settings.public)
+    return Served(database, settings.timezone, settings.api_patience, settings.api_connections, access)
+
+
+def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:
+    """Put the live page at `/`, behind every other route."""
+    from hub.web.live.mount import Live, mount  # takes a second to load, which no other command should pay
+
+    live = Live(settings.timezone, health, settings.map_tiles, settings.map_attribution, not settings.public)
+    mount(app, live, lambda: Store(database, application="stadspuls live"))
+
+
+class HttpServer:
+    """One application on one port; raises CannotStart when the port is taken."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            held = holder_of(port)
+            raise CannotStart(
+                f"http cannot listen on {host}:{port}: {error.strerror}{held}, choose another with --http-port"
+            ) from error
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="on", access_log=False, timeout_graceful_shutdown=1
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer; returns when the port is open."""
+        self._thread.start()
+        while self._thread.is_alive() and not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self, seconds: float) -> None:
+        """Answer what was asked, then close the port."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        self._socket.close()
+
+
+@contextmanager
+def metrics_served(
+    settings: Settings, collector: Collector, health: Callable[[], Mapping[str, object]]
+) -> Iterator[None]:
+    """Serve what a service counts, where a port is set for it."""
+    if not settings.metrics_port:
+        yield
+        return
+    server = HttpServer(application(collector, health), settings.metrics_host, settings.metrics_port)
+    with running(server, CLOSE_WITHIN):
+        yield

@@ -1,0 +1,1 @@
+"""What people hand in as files: recordings, site tables, catalogues of sensors."""

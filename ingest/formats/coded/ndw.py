@@ -1,0 +1,210 @@
+"""
+NDW's traffic minutes: DATEX II v2.3 and v3 site measurements.
+
+A message is a MeasuredDataPublication, or one `siteMeasurements` of it (`ingest.files.recordings` sends those). Every
+flow and speed becomes a reading; what its index means is decided in `ingest.formats.coded.ndw_layout`. A stamp is the
+start of the minute. A flow is vehicles per hour, the reading is the count. A speed without a vehicle is *observed,
+nothing to measure*, never a number, however its supplier writes it: -1, 0 of 0 vehicles, 252 beside a flow of 0.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import pairwise
+from math import isfinite
+from typing import NamedTuple
+
+from lxml import etree
+
+from ingest.formats.coded.ndw_layout import FLOW, QUANTITY, SPEED, SUPPLIER, Layout, inferred
+from ingest.formats.decode import payload_format
+from ingest.formats.xml import local, parsed
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site
+from ingest.vocabulary.values import stamp
+
+MINUTE = 60
+NO_SPEED = -1
+_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+_VALUES = ("measuredValue", "physicalQuantity")
+
+
+class Measured(NamedTuple):
+    """One flow (vehicles per hour) or speed (km/h) as it was sent; `used` is the number of vehicles it averages."""
+
+    at: int
+    kind: str
+    value: float
+    used: int | None
+    error: bool
+
+
+@payload_format("ndw")
+def ndw(message: Message) -> Iterator[Reading | SensorFact]:
+    """Read the flows and speeds of one site or of a publication; raises BadPayload for other documents."""
+    for site in _sites(parsed(message.payload)):
+        yield from _site(site, message.sites)
+
+
+def _sites(root: etree._Element) -> Iterator[etree._Element]:
+    if local(root) == "siteMeasurements":
+        return iter((root,))
+    for element in root.iter():
+        if local(element) in ("payloadPublication", "payload"):
+            _check_publication(element)
+            return (child for child in element if local(child) == "siteMeasurements")
+    raise BadPayload(f"XML of {local(root)!r}, expected a MeasuredDataPublication or one siteMeasurements")
+
+
+def _check_publication(publication: etree._Element) -> None:
+    kind = publication.get(_TYPE, "without a type").rpartition(":")[2]
+    if kind != "MeasuredDataPublication":
+        raise BadPayload(f"publication {kind}, expected MeasuredDataPublication")
+    for child in publication:
+        if local(child) == "publicationCreator":
+            check_creator(child)
+
+
+def check_creator(creator: etree._Element) -> None:
+    """Refuse a publication of another country; raises BadPayload."""
+    for inner in creator:
+        if local(inner) == "country" and inner.text != "nl":
+            # A French stamp is neither the start nor the end of its six minutes, and only a site table gives the six.
+            raise BadPayload(f"publication of country {inner.text!r}, expected nl: its periods are unknown")
+
+
+def _site(element: etree._Element, sites: Mapping[str, Site]) -> Iterator[Reading | SensorFact]:
+    site_id, version, start, values = _read(element)
+    sensor_id = f"ndw/{site_id}"
+    site = sites.get(site_id)
+    if site is not None and site.version == version:
+        yield SensorFact(sensor_id, site.name, site.lon, site.lat, site.lanes)
+        yield from _readings(sensor_id, start, values, _by_table(values, site), site.periods)
+        return
+    layout = _inferred(site_id, values)
+    name, lon, lat = (site.name, site.lon, site.lat) if site is not None else (None, None, None)
+    lanes = layout.lanes if layout else None
+    yield SensorFact(sensor_id, name, lon, lat, lanes, inferred=layout is not None)
+    yield from _readings(sensor_id, start, values, layout.channels if layout else {}, {})
+
+
+def _read(element: etree._Element) -> tuple[str, str, datetime, list[Measured]]:
+    reference: etree._Element | None = None
+    start: datetime | None = None
+    values = []
+    for child in element:
+        name = local(child)
+        if name in _VALUES:
+            values.append(_measured(child))
+        elif name == "measurementSiteReference":
+            reference = child
+        elif name == "measurementTimeDefault":
+            start = _start(child)
+    if reference is None or not (site_id := reference.get("id")):
+        raise BadPayload("siteMeasurements without the id of its site, expected measurementSiteReference with an id")
+    if start is None:
+        raise BadPayload(f"no measurementTimeDefault at site {site_id!r}")
+    return site_id, reference.get("version", ""), start, _in_order(values, site_id)
+
+
+def _in_order(values: list[Measured], site_id: str) -> list[Measured]:
+    values.sort()
+    for one, following in pairwise(values):
+        if one[:2] == following[:2]:
+            raise BadPayload(f"index {one.at} twice at site {site_id!r}, expected each once")
+    return values
+
+
+def _start(element: etree._Element) -> datetime:
+    text = element.text
+    for child in element:
+        if local(child) == "timeMeaning" and child.text != "beginTime":
+            raise BadPayload(f"timeMeaning {child.text!r}, expected beginTime")
+        if local(child) == "timeValue":
+            text = child.text
+    return stamp((text or "").strip(), "measurementTimeDefault")
+
+
+def _measured(element: etree._Element) -> Measured:
+    kind, value, used, error = "", None, None, False
+    for inner in element.iter():
+        name = local(inner)
+        if name in ("vehicleFlowRate", "speed"):
+            kind, value = (FLOW if name == "vehicleFlowRate" else SPEED), inner.text
+        elif name in ("vehicleFlow", "averageVehicleSpeed"):
+            used = inner.get("numberOfInputValuesUsed")
+        elif name == "dataError":
+            error = inner.text in ("true", "1")
+    index = element.get("index", "")
+    try:
+        return Measured(int(index), kind, _finite(value), None if used is None else int(used), error)
+    except (TypeError, ValueError):
+        said = _basic_data(element) if value is None else f"{value!r} from {used!r} input values"
+        raise BadPayload(f"index {index!r} holds {said}, expected a number for a flow or a speed") from None
+
+
+def _finite(text: str | None) -> float:
+    if text is None or not isfinite(value := float(text)):
+        raise ValueError(text)
+    return value
+
+
+def _basic_data(element: etree._Element) -> str:
+    kinds = [inner.get(_TYPE, "") for inner in element.iter() if local(inner) == "basicData"]
+    return ", ".join(kinds) or "nothing"
+
+
+def _by_table(values: list[Measured], site: Site) -> dict[str, str]:
+    """Channels by the site table; of two indexes with the same channel and quantity the second keeps its index."""
+    channels: dict[str, str] = {}
+    taken = set()
+    for one in values:
+        place = site.layout.get(str(one.at))
+        if place is not None and place[1] == QUANTITY[one.kind] and place not in taken:
+            taken.add(place)
+            channels[str(one.at)] = place[0]
+    return channels
+
+
+def _inferred(site_id: str, values: list[Measured]) -> Layout | None:
+    if not values or values[0].at != 1 or values[-1].at != len(values):
+        return None
+    return inferred(site_id[:SUPPLIER], "".join([one.kind for one in values]))
+
+
+def _readings(
+    sensor_id: str, start: datetime, values: list[Measured], channels: Mapping[str, str], periods: Mapping[str, int]
+) -> Iterator[Reading]:
+    counts: dict[str, float] = {}
+    places = []
+    for one in values:
+        index = str(one.at)
+        period = periods.get(index, MINUTE)
+        channel = channels.get(index) or f"index{index}"
+        places.append((one, channel, period))
+        if one.kind == FLOW and not one.error and one.value >= 0:
+            counts[channel] = one.value * period / 3600
+    for one, channel, period in places:
+        state = _count(one, period) if one.kind == FLOW else _speed(one, counts.get(channel))
+        yield Reading(sensor_id, channel, QUANTITY[one.kind], period, start, *state)
+
+
+State = tuple[float | None, float, None, int]
+_NOTHING: State = (None, 0.0, None, 0)
+_FAILED: State = (None, 0.0, None, Flag.SOURCE_ERROR.value)
+
+
+def _count(flow: Measured, period: int) -> State:
+    if flow.value < 0 or (flow.error and not flow.value):
+        return _FAILED
+    return flow.value * period / 3600, 1.0, None, Flag.SOURCE_ERROR.value if flow.error else 0
+
+
+def _speed(speed: Measured, count: float | None) -> State:
+    if speed.error and speed.value <= 0:
+        return _FAILED
+    vehicles = speed.used or (speed.used if count is None else count)
+    if speed.value == NO_SPEED or vehicles == 0 or (speed.value == 0 and not speed.used):
+        return _NOTHING
+    if speed.value < 0:
+        return _FAILED
+    weight = 1.0 if vehicles is None else float(vehicles)
+    return speed.value, weight, None, Flag.SOURCE_ERROR.value if speed.error else 0

@@ -1,0 +1,158 @@
+"""
+The hub's own JSON: one reading, a list of readings, or a document with facts about its sensor.
+
+Anything that can write JSON can speak it; `ingest.formats.decode.own_json` writes it for readings that were refused,
+so that they can be sent again. `stadspuls.schema.json` beside this module is the same in JSON Schema. This is the hot
+path.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from ingest.formats.decode import payload_format, status_of, version_of
+from ingest.vocabulary.quantities import QUANTITIES, convert
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status
+from ingest.vocabulary.sources import OWN, SOURCES, SourceClass, rounded
+from ingest.vocabulary.values import number, stamp
+
+ANY_FLAG = sum(Flag)
+FLAGS = ", ".join(str(flag.name).lower() for flag in Flag)
+
+
+class Sent(msgspec.Struct):
+    """One reading as it is sent; fields that are not named here are ignored."""
+
+    quantity: str
+    start: str
+    value: float | str | None
+    sensor_id: str | None = None
+    channel: str = ""
+    unit: str | None = None
+    period: int = 0
+    weight: float | str | None = None
+    covers: float | None = None
+    flags: int | list[str] = 0
+    status: str | None = None
+    version: int | str = 0
+
+
+class Document(msgspec.Struct):
+    """Readings with what they have in common: their sensor, and facts about it."""
+
+    readings: list[Sent]
+    sensor_id: str | None = None
+    name: str | None = None
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None
+    lanes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+_one = msgspec.json.Decoder(Sent)
+_many = msgspec.json.Decoder(list[Sent])
+_document = msgspec.json.Decoder(Document)
+
+
+@payload_format(OWN)
+def stadspuls(message: Message) -> Iterator[Reading | SensorFact]:
+    """Read own JSON; raises BadPayload where a field is missing, of the wrong kind, or says what cannot be."""
+    payload = message.payload
+    try:
+        if payload.lstrip()[:1] == b"[":
+            yield from _readings(_many.decode(payload), Document([]))
+        elif b'"readings"' in payload:
+            document = _document.decode(payload)
+            yield from _facts(document)
+            yield from _readings(document.readings, document)
+        else:
+            yield _reading(_one.decode(payload), None, None)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadPayload(f"not the hub's own JSON: {error}") from error
+
+
+def _readings(sent: list[Sent], document: Document) -> Iterator[Reading]:
+    for index, one in enumerate(sent):
+        try:
+            yield _reading(one, document.sensor_id, document.interval)
+        except BadPayload as error:
+            raise BadPayload(f"{error}, at readings[{index}]") from error
+
+
+def _reading(sent: Sent, sensor_id: str | None, interval: float | None) -> Reading:
+    value, covers = sent.value, sent.covers
+    if isinstance(value, str):
+        value = number(value, "value")
+    if value is not None and sent.unit is not None:
+        value = _converted(value, sent.unit, sent.quantity)
+    if covers is None and interval is not None and not sent.period:
+        covers = interval
+    return Reading(
+        full_id(sent.sensor_id or sensor_id),
+        sent.channel,
+        sent.quantity,
+        sent.period,
+        stamp(sent.start, "start"),
+        value,
+        _weight(sent.weight, value),
+        covers,
+        sent.flags if sent.flags == 0 else _flags(sent.flags),
+        Status.PROVISIONAL if sent.status is None else status_of(sent.status),
+        sent.version if isinstance(sent.version, int) else version_of(sent.version),
+    )
+
+
+def full_id(sensor_id: str | None) -> str:
+    """
+    Name a sensor in full: an id that begins with a known source stays, any other is one of the hub's own.
+
+    >>> full_id("ndw/PGR08_Hereweg_N_HTN2228"), full_id("meter 4")
+    ('ndw/PGR08_Hereweg_N_HTN2228', 'stadspuls/meter 4')
+    """
+    if not sensor_id:
+        raise BadPayload("no sensor_id, expected one in the reading or beside its readings")
+    source, _, rest = sensor_id.partition("/")
+    return sensor_id if rest and source in SOURCES else f"{OWN}/{sensor_id}"
+
+
+def _weight(weight: float | str | None, value: float | None) -> float:
+    if weight is None:
+        return 1.0 if value is not None else 0.0
+    return number(weight, "weight") if isinstance(weight, str) else weight
+
+
+def _converted(value: float, unit: str, quantity: str) -> float:
+    if quantity not in QUANTITIES:  # the screen of `ingest.formats.decode` refuses this reading alone
+        return value
+    try:
+        return convert(value, unit, QUANTITIES[quantity])
+    except ValueError as error:
+        raise BadPayload(str(error)) from None
+
+
+def _flags(flags: int | list[str]) -> int:
+    if isinstance(flags, int):
+        if flags & ~ANY_FLAG:
+            raise BadPayload(f"flags {flags}, expected bits within {ANY_FLAG}")
+        return flags
+    total = 0
+    for name in flags:
+        try:
+            total |= Flag[name.upper()]
+        except KeyError:
+            raise BadPayload(f"flag {name[:50]!r}, expected one of {FLAGS}") from None
+    return int(total)
+
+
+def _facts(document: Document) -> Iterator[SensorFact]:
+    said = (document.name, document.lon, document.lat, document.lanes, document.interval)
+    if all(fact is None for fact in said):
+        return
+    named = {one.sensor_id for one in document.readings} if document.sensor_id is None else {document.sensor_id}
+    if len(named) != 1:
+        raise BadPayload(f"facts beside readings of {len(named)} sensors, expected a sensor_id beside them")
+    sensor_id = full_id(named.pop())
+    citizen = SOURCES[sensor_id.partition("/")[0]].source_class is SourceClass.CITIZEN
+    lon, lat = rounded(document.lon, document.lat) if citizen else (document.lon, document.lat)
+    yield SensorFact(sensor_id, document.name, lon, lat, document.lanes, interval=document.interval)

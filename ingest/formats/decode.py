@@ -1,0 +1,248 @@
+"""
+From messages to a batch: the source by the topic, the payload format by the source, every failure to the dead letters.
+
+Payload formats (`ingest.formats`, `ingest.formats.mapping_schema`) register here; the collector and `stadspuls
+publish` call `decode`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest.vocabulary.batch import Batch, DeadLetter, Table, coded, columns, joined, numbers
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
+from ingest.vocabulary.sources import OWN, is_news, source_of_sensor, source_of_topic
+
+PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Unreadable]]
+F = TypeVar("F", bound=PayloadFormat)
+
+FUTURE = timedelta(minutes=10)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LONGEST_PERIOD = 400 * 86_400
+LONGEST_WORD = 500
+
+_formats: dict[str, PayloadFormat] = {}
+
+
+def payload_format(source: str) -> Callable[[F], F]:
+    """Register a function as the payload format of `source`; a second one for the same source is an error."""
+
+    def register(function: F) -> F:
+        if source in _formats:
+            raise ValueError(f"a second payload format for source {source!r}: {function.__module__}")
+        _formats[source] = function
+        return function
+
+    return register
+
+
+def formats() -> Mapping[str, PayloadFormat]:
+    """Every registered payload format by its source."""
+    return _formats
+
+
+def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
+    """
+    Decode messages into one batch.
+
+    Never raises for what a message says: an undecodable message, and each reading that cannot be true (a stamp before
+    `earliest` or more than `FUTURE` after receipt, an unknown quantity, a number that is not finite), is a dead letter.
+    """
+    decoded: list[_Decoded] = []
+    letters: list[DeadLetter] = []
+    for message in messages:
+        if is_news(message.topic):  # the subscription to all sources brings the hub's own alerts along
+            continue
+        try:
+            decoded.append(_read(message))
+        except Exception as error:
+            letters.append(_letter(message, error))
+    letters += [letter for one in decoded for letter in one.letters]
+    readings, rejects = _screen(_columns(decoded, letters), earliest)
+    facts = dict.fromkeys(fact for one in decoded for fact in one.facts)
+    return Batch(readings, tuple(facts), (*letters, *rejects))
+
+
+class _Decoded(NamedTuple):
+    message: Message
+    readings: list[Reading]
+    tables: list[Table]
+    facts: list[SensorFact]
+    letters: list[DeadLetter]
+
+
+def _read(message: Message) -> _Decoded:
+    source = source_of_topic(message.topic)
+    if source is None:
+        raise BadPayload(f"topic {message.topic[:200]!r} names no source, expected stadspuls/<source>/...")
+    # A source without a format of its own (its gateway translates) speaks the hub's.
+    read = _formats.get(source) or _formats[OWN]
+    overrides = _overrides(message.topic) if "?" in message.topic else None
+    found = _Decoded(message, [], [], [], [])
+    for item in read(message):
+        if isinstance(item, SensorFact):
+            _check_fact(item)
+            found.facts.append(item)
+        elif isinstance(item, Unreadable):
+            found.letters.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
+        elif isinstance(item, Table):
+            found.tables.append(item._replace(**overrides) if overrides else item)
+        else:
+            found.readings.append(item._replace(**overrides) if overrides else item)
+    if not (found.readings or any(found.tables) or found.facts or found.letters):
+        raise BadPayload("no reading in the message, expected at least one")
+    return found
+
+
+def _check_fact(fact: SensorFact) -> None:
+    """Raise BadPayload for a fact that no catalogue can take."""
+    for word in (fact.sensor_id, fact.name, fact.kind):
+        if word is not None and (_bad_word(word) or (not word.isascii() and _clean(word) != word)):
+            raise BadPayload(f"sensor fact {word[:50]!r} is longer than {LONGEST_WORD} characters or not plain text")
+    limits = (("lon", fact.lon, -180.0, 180.0), ("lat", fact.lat, -90.0, 90.0), ("lanes", fact.lanes, 1, 100),
+              ("interval", fact.interval, 0.001, 1e8))  # fmt: skip
+    for name, number, low, high in limits:
+        if number is not None and not low <= number <= high:
+            raise BadPayload(f"{name} {number} of sensor {fact.sensor_id!r}, expected {low} to {high}")
+
+
+def _clean(text: str) -> str:
+    """Replace what a database's text cannot hold: NUL and lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _overrides(topic: str) -> dict[str, Any]:
+    """
+    Read what a publisher says of all readings of a message behind the `?` of its topic.
+
+    >>> _overrides("stadspuls/telraam/9000?status=validated")
+    {'status': <Status.VALIDATED: 1>}
+    """
+    said = dict(parse_qsl(topic.partition("?")[2], keep_blank_values=True))
+    known: dict[str, Any] = {}
+    if "status" in said:
+        known["status"] = status_of(said.pop("status"))
+    if "version" in said:
+        known["version"] = version_of(said.pop("version"))
+    if said:
+        raise BadPayload(f"topic says {sorted(said)}, expected only status and version behind '?'")
+    return known
+
+
+def status_of(word: str) -> Status:
+    """Give the status that a word names; raises BadPayload for any other word."""
+    try:
+        return Status[word.upper()]
+    except KeyError:
+        raise BadPayload(f"status {word!r}, expected provisional or validated") from None
+
+
+def version_of(stamp: str) -> int:
+    """
+    Give the version of a publication stamp: microseconds since 1970.
+
+    >>> version_of("2024-07-01T00:00:00Z")
+    1719792000000000
+    """
+    try:
+        published = datetime.fromisoformat(stamp)
+    except ValueError:
+        raise BadPayload(f"version {stamp!r}, expected an ISO 8601 stamp with a zone") from None
+    if published.tzinfo is None:
+        raise BadPayload(f"version {stamp!r} without a zone, expected one with Z or an offset")
+    return microseconds(published)
+
+
+def _columns(decoded: Sequence[_Decoded], letters: list[DeadLetter]) -> pa.RecordBatch:
+    try:
+        return _packed(decoded)
+    except (TypeError, ValueError, OverflowError, pa.ArrowException):
+        # One message holds something no column takes: find it, and let the others pass.
+        good = [one for one in decoded if _fits(one, letters)]
+        return _packed(good)
+
+
+def _packed(decoded: Sequence[_Decoded]) -> pa.RecordBatch:
+    readings = [reading for one in decoded for reading in one.readings]
+    single = columns(readings, [one.message.received_at for one in decoded for _ in one.readings])
+    return joined([single, *(table.filled(one.message.received_at) for one in decoded for table in one.tables)])
+
+
+def _fits(one: _Decoded, letters: list[DeadLetter]) -> bool:
+    try:
+        _packed([one])
+    except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        letters.append(_letter(one.message, error))
+        return False
+    return True
+
+
+def _letter(message: Message, error: Exception) -> DeadLetter:
+    reason = str(error) if isinstance(error, BadPayload) else f"{type(error).__name__}: {error}"
+    source = source_of_topic(message.topic) or "unknown"
+    return DeadLetter(source, _clean(message.topic), message.payload, _clean(reason[:1000]), message.received_at)
+
+
+def _screen(readings: pa.RecordBatch, earliest: datetime) -> tuple[pa.RecordBatch, list[DeadLetter]]:
+    """Part the readings that can be true from those that cannot."""
+    reasons = np.full(readings.num_rows, "", dtype=object)
+    for reason, wrong in _objections(readings, earliest):
+        reasons[wrong & (reasons == "")] = reason
+    if not reasons.any():
+        return readings, []
+    bad = readings.filter(pa.array(reasons != "")).to_pylist()
+    why = reasons[reasons != ""]
+    return readings.filter(pa.array(reasons == "")), [
+        refused(row, reason) for row, reason in zip(bad, why, strict=True)
+    ]
+
+
+def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    start, period = numbers(rows, "start"), numbers(rows, "period")
+    late = numbers(rows, "received_at") + FUTURE // timedelta(microseconds=1)
+    yield f"start before {earliest:%Y-%m-%d}, the earliest this hub takes", start < microseconds(earliest)
+    yield f"start more than {FUTURE.seconds // 60} minutes after receipt", start > late
+    yield "quantity not in the registry", _in_words(rows, "quantity", lambda word: word not in QUANTITIES)
+    yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", _in_words(rows, "sensor_id", _bad_id)
+    yield "channel is longer than 500 characters or has a NUL", _in_words(rows, "channel", _bad_word)
+    yield f"period is not within 0 to {LONGEST_PERIOD} s", (period < 0) | (period > LONGEST_PERIOD)
+    for name in ("value", "weight", "covers"):
+        number = numbers(rows, name)
+        given = rows[name].is_valid().to_numpy(zero_copy_only=False)
+        yield f"{name} is not finite", given & ~np.isfinite(number)
+        if name != "value":
+            yield f"{name} is below 0", number < 0
+
+
+def _in_words(rows: pa.RecordBatch, name: str, wrong: Callable[[str], bool]) -> NDArray[np.bool_]:
+    codes, words = coded(rows, name)
+    return np.array([wrong(word) for word in words], dtype=bool)[codes]
+
+
+def _bad_word(word: str) -> bool:
+    return len(word) > LONGEST_WORD or "\x00" in word
+
+
+def _bad_id(word: str) -> bool:
+    return _bad_word(word) or not word.partition("/")[2]
+
+
+def own_json(row: Mapping[str, Any]) -> bytes:
+    """Write one row of a batch as the hub's own JSON, so that it can be published again."""
+    kept = {key: value for key, value in row.items() if key != "received_at" and value is not None}
+    kept["status"] = Status(row["status"]).name.lower()
+    kept["value"] = row["value"]
+    return msgspec.json.encode(kept)
+
+
+def refused(row: Mapping[str, Any], reason: str) -> DeadLetter:
+    """Make a dead letter of one row of a batch that is refused after decoding."""
+    source = source_of_sensor(row["sensor_id"])
+    return DeadLetter(source, f"{OWN}/{OWN}/refused", own_json(row), reason, row["received_at"])

@@ -1,0 +1,74 @@
+"""
+XML that may be hostile, parsed without resolving anything; whole, or element by element in bounded memory.
+
+`ingest.formats.coded.ndw` reads messages with it, `ingest.files.site_table` and `ingest.files.recordings` files of
+hundreds of megabytes.
+"""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from lxml import etree
+
+from ingest.vocabulary.readings import BadPayload
+
+_PARSER = etree.XMLParser(
+    resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+)
+
+
+def parsed(payload: bytes) -> etree._Element:
+    """
+    Parse a document.
+
+    Raises BadPayload for what is not XML, and for any DOCTYPE: bombs and outside files need one.
+    """
+    try:
+        root = etree.fromstring(payload, _PARSER)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise BadPayload(f"not XML: {error}") from error
+    _refuse_doctype(root)
+    return root
+
+
+def records(stream: BinaryIO, *names: str) -> Iterator[etree._Element]:
+    """
+    Give every element with one of `names`, in any namespace, and forget it afterwards.
+
+    Raises BadPayload like `parsed`.
+    """
+    tags = [f"{{*}}{name}" for name in names]
+    try:
+        walk = etree.iterparse(
+            stream, tag=tags, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False,
+            remove_comments=True, remove_pis=True,
+        )  # fmt: skip
+        for _, element in walk:
+            _refuse_doctype(element)
+            yield element
+            element.clear()
+            parent = element.getparent()
+            while parent is not None and element.getprevious() is not None:
+                del parent[0]
+    except etree.XMLSyntaxError as error:
+        raise BadPayload(f"not XML: {error}") from error
+
+
+def local(element: etree._Element) -> str:
+    """Name an element without its namespace."""
+    tag = element.tag
+    return tag[tag.rfind("}") + 1 :]
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a file that may be gzipped, by what it holds and not by its name."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(path, "rb")) if zipped else path.open("rb")
+
+
+def _refuse_doctype(element: etree._Element) -> None:
+    if element.getroottree().docinfo.internalDTD is not None:
+        raise BadPayload("XML with a DOCTYPE, expected none")

@@ -1,0 +1,1 @@
+"""Batches on their way: a queue in memory, or Kafka."""

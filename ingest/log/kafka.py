@@ -1,0 +1,144 @@
+"""
+The Kafka door: batches onto the log, acknowledged when Kafka has all of their records.
+
+`ingest.log.queue` has the queue, `ingest.log.records` cuts, `ingest.log.topics` has the topics, and
+`streams.worker.worker` takes the records off again. One thread waits a moment for more (never above `LINGER`), packs
+what came, sends it, and waits until every record of it is on all replicas, for as long as that takes.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+
+from ingest.log.queue import LogClosed, Waiting, WaitingLog
+from ingest.log.records import letter_records, reading_records
+from ingest.log.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing, why
+from ingest.vocabulary.batch import Batch
+
+LINGER = 0.05  # s that a reading waits for others
+PATIENCE = 40.0  # s until a silent Kafka is given up, and asked by a new producer
+
+_log = structlog.get_logger("ingest.log.kafka")
+
+
+class KafkaLog(WaitingLog):
+    """
+    Batches onto Kafka; see `ingest.collector.Log`.
+
+    While Kafka is away it keeps trying with what was taken, and `put` waits once the queue is full.
+    """
+
+    def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000, linger: float = LINGER) -> None:
+        super().__init__("kafka-log", together, waiting)
+        self.records = self.bytes = self.rounds = self.retries = 0
+        self.seconds = 0.0  # spent waiting for Kafka
+        self._topics, self._linger = topics, linger
+        self._given_up = False
+        self._producer: AIOKafkaProducer | None = None
+        self._loop = asyncio.new_event_loop()
+        self._news = asyncio.Event()
+        self._thread.start()
+
+    def close(self, seconds: float | None = None) -> bool:
+        """Take no more, and wait until everything is on the log; False when `seconds` were not enough."""
+        closed = super().close(seconds)
+        self._given_up = self._thread.is_alive()
+        return closed
+
+    def _wake(self) -> None:
+        super()._wake()
+        self._loop.call_soon_threadsafe(self._news.set)
+
+    # In the thread.
+
+    def _work(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._rounds())
+
+    async def _rounds(self) -> None:
+        while not self._closed or self._queue:
+            await self._news.wait()
+            self._news.clear()
+            await self._wait_for_more()
+            while taken := self._take():
+                await self._produce(taken)
+        await self._discard()
+
+    async def _wait_for_more(self) -> None:
+        until = time.monotonic() + self._linger
+        while not self._closed and self.in_flight < self._together and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), left)
+            self._news.clear()
+
+    async def _produce(self, taken: Sequence[Waiting]) -> None:
+        begun = time.monotonic()
+        await self._deliver(Batch.concat([batch for batch, _ in taken]))
+        self.seconds += time.monotonic() - begun
+        self.rounds += 1
+        self._commit(taken)
+
+    async def _deliver(self, batch: Batch) -> None:
+        """Send all records until Kafka has every one; what it has twice is harmless behind the store's fence."""
+        wait = 0.1
+        while True:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    producer = await self._ready()
+                    return await _send(producer, await self._records(producer, batch))
+            except (KafkaError, OSError, TimeoutError) as error:
+                if self._given_up:
+                    raise LogClosed("the log was closed while Kafka was away") from error
+                _log.warning("kafka away, trying again", error=why(error), seconds=wait)
+                self.retries += 1
+                await self._discard()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, LONGEST_WAIT)
+
+    async def _records(self, producer: AIOKafkaProducer, batch: Batch) -> list[tuple[str, int, bytes]]:
+        # Kafka knows how many partitions there are: the setting is only for topics not made yet.
+        homes = {name: len(await producer.partitions_for(name)) for name in self._topics.names}
+        found = [
+            (self._topics.readings, *record[:2]) for record in reading_records(batch, homes[self._topics.readings])
+        ]
+        found += [
+            (self._topics.dead_letters, *record[:2])
+            for record in letter_records(batch.dead_letters, homes[self._topics.dead_letters])
+        ]
+        self.records += len(found)
+        self.bytes += sum(len(value) for *_, value in found)
+        return found
+
+    async def _ready(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            await create_missing(self._topics)
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self._topics.servers, client_id="stadspuls-collect", acks="all",
+                enable_idempotence=True, max_request_size=LARGEST_MESSAGE, max_batch_size=LARGEST_MESSAGE,
+                request_timeout_ms=int(PATIENCE * 1000), retry_backoff_ms=100, **self._topics.access.arguments(),
+            )  # fmt: skip
+            await self._producer.start()
+        return self._producer
+
+    async def _discard(self) -> None:
+        """End the producer, also one that would wait for ever until Kafka took what it still has."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        sender: Any = producer._sender
+        if sender is not None and sender.sender_task is not None:
+            sender.sender_task.cancel()
+        with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(producer.stop(), 5)
+
+
+async def _send(producer: AIOKafkaProducer, records: Sequence[tuple[str, int, bytes]]) -> None:
+    """Send records and wait for Kafka; raises what it answered to the first that it did not take."""
+    sent = [await producer.send(topic, value, partition=partition) for topic, partition, value in records]
+    await asyncio.gather(*sent)

@@ -1,0 +1,113 @@
+"""
+Batches that wait in memory for the one thread of a log: bounded, taken many at a time, committed in order.
+
+What `ingest.log.kafka` and `streams.worker.embedded` have in common. Nothing here is durable: the broker keeps each
+message until its batch is committed.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from ingest.vocabulary.batch import Batch
+
+Waiting = tuple[Batch, Callable[[], None]]
+
+_log = structlog.get_logger("ingest.log.queue")
+
+
+class LogClosed(Exception):  # noqa: N818 - what happened is the name
+    """The log takes no more: it was closed, or it failed."""
+
+
+class WaitingLog:
+    """
+    A bounded queue and one thread that empties it; see `ingest.collector.Log`.
+
+    `_work` is the thread: it takes, makes durable, and says so with `_commit`, for as long as it takes; it raises only
+    for a bug. Then `failed` is set, nothing more is committed, and `put` raises. `together` and `waiting` count
+    readings: taken in one go at most (a single batch may be larger), and waiting at most.
+    """
+
+    def __init__(self, name: str, together: int = 20_000, waiting: int = 100_000) -> None:
+        if together < 1 or waiting < 1:
+            raise ValueError(f"together is {together} and waiting is {waiting}, expected at least 1")
+        self.failed: BaseException | None = None
+        self.in_flight = 0  # readings that were put and are not committed
+        self._together, self._waiting = together, waiting
+        self._queue: deque[Waiting] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def queued(self) -> bool:
+        """Whether more readings wait than are taken in one go."""
+        return self.in_flight > self._together
+
+    def put(self, batch: Batch, committed: Callable[[], None]) -> None:
+        """Take a batch, waiting while the queue is full; raises LogClosed when it is closed or has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._has_room(batch))
+            if self._closed:
+                raise LogClosed("the log has failed" if self.failed else "the log is closed")
+            self._queue.append((batch, committed))
+            self.in_flight += len(batch)
+            self._wake()
+
+    def close(self, seconds: float | None = None) -> bool:
+        """Take no more, and wait until everything is durable; False when that failed, or `seconds` were not enough."""
+        with self._changed:
+            if not self._closed:
+                self._closed = True
+                self._wake()
+        self._thread.join(seconds)
+        return not self._thread.is_alive() and self.failed is None
+
+    def _has_room(self, batch: Batch) -> bool:
+        # Each batch counts one more than its readings: one with dead letters alone is not free either.
+        held = self.in_flight + len(self._queue)
+        return not self._queue or held + len(batch) < self._waiting
+
+    def _wake(self) -> None:
+        """Let the thread look again, and whoever waits for room."""
+        self._changed.notify_all()
+
+    # In the thread.
+
+    def _work(self) -> None:
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            _log.critical("the log failed, nothing more is acknowledged", exc_info=True)
+            with self._changed:
+                self.failed = error
+                self._closed = True
+                self._changed.notify_all()
+
+    def _wait(self) -> None:
+        """Wait until there is something to take, or nothing will come any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._queue)
+
+    def _take(self) -> list[Waiting]:
+        with self._changed:
+            taken = [self._queue.popleft()] if self._queue else []
+            size = sum(len(batch) for batch, _ in taken)
+            while self._queue and size + len(self._queue[0][0]) <= self._together:
+                taken.append(self._queue.popleft())
+                size += len(taken[-1][0])
+            self._changed.notify_all()
+            return taken
+
+    def _commit(self, taken: Sequence[Waiting]) -> None:
+        for _, committed in taken:
+            committed()
+        with self._changed:
+            self.in_flight -= sum(len(batch) for batch, _ in taken)
+            self._changed.notify_all()

@@ -1,0 +1,143 @@
+"""
+A batch cut into records for a log with partitions: pure, and by whole sensors.
+
+`ingest.log.kafka` produces what this gives, `streams.worker.worker` reads it again. All readings of a sensor go to
+one partition, and all of one sensor and start into one record, for rules of quality compare them.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, cast
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest.formats.decode import refused
+from ingest.vocabulary.batch import SCHEMA, Batch, DeadLetter, coded, columns, numbers
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import SensorFact
+
+LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
+UNKNOWN = "quantity not in the registry of the worker"
+_WORDS = ("sensor_id", "channel", "quantity")
+
+
+class BadRecord(ValueError):  # noqa: N818 - the reaction is the name: this record goes to the dead letters
+    """A record that no collector of ours can have written."""
+
+
+class Record(NamedTuple):
+    """What one record of the log holds, and where it goes."""
+
+    partition: int
+    value: bytes
+    readings: int
+
+
+def partition_of(sensor_id: str, partitions: int) -> int:
+    """
+    Give the partition of a sensor, the same in every process and for ever.
+
+    >>> [partition_of(f"ndw/{number}", 4) for number in range(6)]
+    [1, 3, 1, 3, 0, 2]
+    """
+    return crc32(sensor_id.encode()) % partitions
+
+
+def reading_records(batch: Batch, partitions: int, largest: int = LARGEST) -> Iterator[Record]:
+    """Cut readings and facts of a batch into records; its dead letters travel by `letter_records`."""
+    rows, cuts = by_partition(batch.readings, partitions)
+    facts: dict[int, list[SensorFact]] = {}
+    for fact in batch.sensors:
+        facts.setdefault(partition_of(fact.sensor_id, partitions), []).append(fact)
+    for partition in range(partitions):
+        part = rows.slice(cuts[partition], cuts[partition + 1] - cuts[partition])
+        if part.num_rows or partition in facts:
+            for value, count in _fitting(part, facts.get(partition, []), largest):
+                yield Record(partition, value, count)
+
+
+def letter_records(letters: Sequence[DeadLetter], partitions: int, largest: int = LARGEST) -> Iterator[Record]:
+    """Pack dead letters into records without readings, the same letter always into the same partition."""
+    dealt: dict[int, list[DeadLetter]] = {}
+    for letter in letters:
+        dealt.setdefault(int.from_bytes(letter.key[:4], "big") % partitions, []).append(letter)
+    for partition, some in dealt.items():
+        for few in _few(some, largest):
+            yield Record(partition, Batch(columns((), ()), (), few).to_ipc(), 0)
+
+
+def read_record(value: bytes) -> Batch:
+    """
+    Read a record again; raises BadRecord.
+
+    A reading of a quantity that only a newer collector knows becomes a dead letter, to be replayed after the upgrade.
+    """
+    try:
+        batch = Batch.from_ipc(value)
+        if not batch.readings.schema.equals(SCHEMA):
+            raise BadRecord(f"columns {batch.readings.schema.names}")
+    except Exception as error:  # whatever pyarrow and msgspec raise for bytes of others
+        reason = f"record not understood: {type(error).__name__}: {error}"
+        raise BadRecord(reason[:1000].replace("\x00", "\ufffd")) from error
+    codes, words = coded(batch.readings, "quantity")
+    new = np.array([word not in QUANTITIES for word in words], dtype=bool)[codes]
+    if not new.any():
+        return batch
+    letters = [refused(row, UNKNOWN) for row in batch.readings.filter(pa.array(new)).to_pylist()]
+    return Batch(batch.readings.filter(pa.array(~new)), batch.sensors, (*batch.dead_letters, *letters))
+
+
+def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLetter]]:
+    few: list[DeadLetter] = []
+    size = 0
+    for letter in letters:
+        length = len(letter.payload) + len(letter.topic) + len(letter.reason) + 100
+        if few and size + length > largest:
+            yield few
+            few, size = [], 0
+        few.append(letter)
+        size += length
+    yield few
+
+
+def by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+    """Sort rows by partition, sensor and start; give them and the rows at which the partitions begin and end."""
+    codes, words = coded(rows, "sensor_id")
+    homes = np.array([partition_of(word, partitions) for word in words], dtype=np.int64)
+    home = homes[codes] if len(words) else np.empty(0, np.int64)
+    order = np.lexsort((numbers(rows, "start"), codes, home))
+    return rows.take(order), np.searchsorted(home[order], np.arange(partitions + 1))
+
+
+def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int) -> Iterator[tuple[bytes, int]]:
+    value = Batch(_compact(rows), tuple(facts)).to_ipc()
+    cut = middle(rows) if len(value) > largest else 0
+    if cut:
+        yield from _fitting(rows.slice(0, cut), facts[: len(facts) // 2], largest)
+        yield from _fitting(rows.slice(cut), facts[len(facts) // 2 :], largest)
+    elif len(value) > largest and len(facts) > 1:  # more facts than readings
+        yield from _fitting(rows, facts[: len(facts) // 2], largest)
+        yield from _fitting(rows.slice(0, 0), facts[len(facts) // 2 :], largest)
+    else:
+        yield value, rows.num_rows
+
+
+def middle(rows: pa.RecordBatch) -> int:
+    """Give the row nearest to the middle of sorted rows where another sensor or start begins, 0 where none does."""
+    codes, _ = coded(rows, "sensor_id")
+    borders = np.flatnonzero(np.diff(codes).astype(bool) | np.diff(numbers(rows, "start")).astype(bool)) + 1
+    return int(borders[np.argmin(np.abs(borders - rows.num_rows // 2))]) if len(borders) else 0
+
+
+def _compact(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave the words out of the dictionaries that no row of these uses."""
+    fields: list[pa.Array[Any]] = list(rows.columns)
+    for at, name in enumerate(rows.schema.names):
+        if name in _WORDS:
+            column = cast("pa.DictionaryArray[Any, Any]", rows.column(at))
+            used, codes = np.unique(column.indices.to_numpy(zero_copy_only=False), return_inverse=True)
+            words = column.dictionary.take(pa.array(used, pa.int32()))
+            fields[at] = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), words)
+    return pa.RecordBatch.from_arrays(fields, schema=rows.schema)

@@ -1,0 +1,171 @@
+"""
+The topics of the log: made where they are missing, and how far they reach.
+
+`ingest.log.kafka` writes to them, `streams.worker.worker` reads them; with these two it is all that knows a Kafka
+client.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+
+from ingest.log.kafka_login import Access
+
+LONGEST_WAIT = 5.0  # s between two attempts
+LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
+
+_log = structlog.get_logger("ingest.log.topics")
+
+
+class _Heard(logging.Handler):
+    """What aiokafka said last: its exceptions do not say why it could not connect."""
+
+    said = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said = record.getMessage()
+
+
+_heard = _Heard(logging.ERROR)
+logging.getLogger("aiokafka").addHandler(_heard)
+
+
+class NoAnswer(Exception):  # noqa: N818 - what happened is the name
+    """Kafka did not answer in time, or not as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one log at one Kafka; `partitions` and `replicas` are for topics that are made."""
+
+    servers: str
+    readings: str = "readings"
+    dead_letters: str = "dead-letters"
+    partitions: int = 8
+    replicas: int = 1
+    access: Access = field(default_factory=Access)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both topics."""
+        return self.readings, self.dead_letters
+
+
+def make_topics(topics: Topics, stop: threading.Event | None = None) -> bool:
+    """Make the topics that are missing, waiting for Kafka as long as it takes; False when `stop` was set before."""
+    stop, wait = stop or threading.Event(), 0.2
+    while not stop.is_set():
+        try:
+            asyncio.run(create_missing(topics))
+            return True
+        except (KafkaError, OSError) as error:
+            _log.warning("kafka away, trying again", servers=topics.servers, error=why(error), seconds=wait)
+            stop.wait(wait)
+            wait = min(wait * 2, LONGEST_WAIT)
+    return False
+
+
+def why(error: BaseException) -> str:
+    """Say why Kafka does not answer, as a wrong password."""
+    known = f"; {_heard.said}" if isinstance(error, KafkaConnectionError) and _heard.said else ""
+    return f"{type(error).__name__}: {error}{known}"
+
+
+async def create_missing(topics: Topics) -> None:
+    """Make the topics that are missing; raises what aiokafka raises."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=topics.servers, client_id="stadspuls-topics", **topics.access.arguments()
+    )
+    try:
+        await admin.start()
+        missing = sorted(set(topics.names) - set(await admin.list_topics()))
+        config = {"max.message.bytes": str(LARGEST_MESSAGE)}
+        new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]
+        answer = await admin.create_topics(new) if new else None
+        for name, code, *_ in answer.topic_errors if answer else ():
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                raise for_code(code)(name)
+    finally:
+        await admin.close()
+
+
+def ends(topics: Topics, seconds: float = 10.0, before: datetime | None = None) -> dict[tuple[str, int], int]:
+    """
+    Give the offset after the last record of every partition, or after those that were put there `before` a moment.
+
+    None of a topic not made yet; raises NoAnswer.
+    """
+
+    async def ask() -> dict[tuple[str, int], int]:
+        consumer = AIOKafkaConsumer(**_client(topics, seconds))
+        try:
+            await consumer.start()
+            found = await consumer.end_offsets(await _partitions(topics, seconds))
+            if before is not None and found:
+                since = await consumer.offsets_for_times(dict.fromkeys(found, int(before.timestamp() * 1000)))
+                found |= {home: first.offset for home, first in since.items() if first is not None}
+            return {(home.topic, home.partition): end for home, end in found.items()}
+        finally:
+            await consumer.stop()
+
+    return _within(seconds, ask)
+
+
+def workers(topics: Topics, group: str, seconds: float = 10.0) -> int:
+    """Give how many workers the consumer group has; raises NoAnswer."""
+
+    async def ask() -> int:
+        admin = AIOKafkaAdminClient(**_client(topics, seconds))
+        try:
+            await admin.start()
+            (answer,) = await admin.describe_consumer_groups([group])
+            ((_, _, _, _, _, members, *_),) = answer.groups
+            return len(members)
+        finally:
+            await admin.close()
+
+    return _within(seconds, ask)
+
+
+def _client(topics: Topics, seconds: float) -> dict[str, Any]:
+    """
+    Give a client's arguments, such that it gives up a request before `_within` gives up the client.
+
+    One that is given up while it connects leaves its connection open.
+    """
+    waits = {"request_timeout_ms": int(seconds * 1000 / 2)}
+    return {"bootstrap_servers": topics.servers, **waits, **topics.access.arguments()}
+
+
+async def _partitions(topics: Topics, seconds: float) -> list[Any]:
+    admin = AIOKafkaAdminClient(**_client(topics, seconds))
+    try:
+        await admin.start()
+        known = set(await admin.list_topics())
+        said = await admin.describe_topics([name for name in topics.names if name in known])
+        return [TopicPartition(topic["topic"], one["partition"]) for topic in said for one in topic["partitions"]]
+    finally:
+        await admin.close()
+
+
+_T = TypeVar("_T")
+
+
+def _within(seconds: float, ask: Callable[[], Awaitable[_T]]) -> _T:
+    async def asked() -> _T:
+        async with asyncio.timeout(seconds):
+            return await ask()
+
+    try:
+        return asyncio.run(asked())
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise NoAnswer(why(error)) from error

@@ -1,0 +1,1 @@
+"""A broker and back: the only folder that knows paho."""

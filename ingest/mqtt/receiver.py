@@ -1,0 +1,225 @@
+"""
+Receives at QoS 1 and lets the broker forget a message only when someone says so.
+
+`ingest.collector` takes rounds of deliveries and acknowledges their tokens, from its own threads; `ingest.mqtt.loop`
+drives the connections of `ingest.mqtt.connection`. Messages that wait for an acknowledgement are bounded: beyond that
+nothing is read.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import structlog
+
+from ingest.mqtt.address import Address
+from ingest.mqtt.connection import Connection
+from ingest.mqtt.loop import Loop
+from ingest.mqtt.pending_acks import Unacknowledged
+
+_log = structlog.get_logger("ingest.mqtt.receiver")
+
+
+class Token(NamedTuple):
+    """What `Receiver.acknowledge` needs to know of a delivery; opaque to others."""
+
+    slot: int
+    generation: int
+    number: int
+    size: int
+
+
+class Delivery(NamedTuple):
+    """One message as the broker delivered it."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How much is handed over at once, and how much may wait for an acknowledgement.
+
+    A round is what was waiting when it is taken, at most `round_messages` or about `round_bytes`; what is in flight may
+    pass `in_flight_bytes` by one buffer.
+    """
+
+    round_messages: int = 5_000
+    round_bytes: int = 1_000_000
+    in_flight_messages: int = 50_000
+    in_flight_bytes: int = 128_000_000
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"limit {name} is {getattr(self, name)}, expected at least 1")
+
+
+class Receiver:
+    """
+    One or several connections, as one stream of deliveries.
+
+    Client ids are slots, `<client_id>-0` and so on: a receiver started again finds its persistent sessions. Several
+    connections share one subscription under a `group`, or without a group deal out the filters among them. Never give
+    a group to the built-in broker: it dies when a member leaves with a message unacknowledged (see docs/traps.md).
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        filters: Sequence[str],
+        client_id: str = "stadspuls",
+        group: str | None = None,
+        connections: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        if connections < 1 or (connections > len(filters) and not group):
+            raise ValueError(
+                f"connections is {connections} for {len(filters)} filters, expected a group or one for each"
+            )
+        if not filters or not client_id:
+            raise ValueError("filters and client_id must not be empty")
+        self.ready = threading.Event()
+        self.received = self.bytes = self.in_flight = self.in_flight_bytes = 0
+        self._limits = limits or Limits()
+        dealt = [
+            [f"$share/{group}/{f}" for f in filters] if group else filters[n::connections] for n in range(connections)
+        ]
+        maximum = min(65_535, max(1, self._limits.in_flight_messages // connections))
+        self._connections = [
+            Connection(address, f"{client_id}-{slot}", self, dealt[slot], True, maximum) for slot in range(connections)
+        ]
+        self._slots = {connection: slot for slot, connection in enumerate(self._connections)}
+        self._kept = [Unacknowledged() for _ in self._connections]
+        self._returned: deque[Iterable[Token]] = deque()
+        self._waiting: deque[Delivery] = deque()
+        self._fresh: list[Delivery] = []
+        self._handover = threading.Condition()
+        self._stopping = False
+        self._loop = Loop("mqtt-receive", self._connections, self._turn, self._room, self._wake_taker)
+
+    @property
+    def reconnects(self) -> int:
+        """How often a connection came up again."""
+        return sum(max(0, connection.connects - 1) for connection in self._connections)
+
+    @property
+    def connected(self) -> int:
+        """How many connections are up and subscribed."""
+        return sum(connection.is_up for connection in self._connections)
+
+    def start(self) -> None:
+        """Begin to receive; `ready` is set when every connection has subscribed."""
+        self._loop.start()
+
+    def rounds(self) -> Iterator[list[Delivery]]:
+        """
+        Give rounds of deliveries, waiting for the next, until the receiver stops and all are handed over.
+
+        Raises RuntimeError when the thread that receives has ended for a bug.
+        """
+        while True:
+            with self._handover:
+                self._handover.wait_for(lambda: self._waiting or self._stopping or self._loop.failed)
+                if self._loop.failed is not None:
+                    raise RuntimeError("nothing is received any more") from self._loop.failed
+                if not self._waiting:
+                    return
+                taken = self._take()
+            yield taken
+
+    def _take(self) -> list[Delivery]:
+        taken: list[Delivery] = []
+        size = 0
+        while self._waiting and len(taken) < self._limits.round_messages and size < self._limits.round_bytes:
+            taken.append(self._waiting.popleft())
+            size += taken[-1].token.size
+        return taken
+
+    def acknowledge(self, tokens: Iterable[Token]) -> None:
+        """Let the broker forget these deliveries; from any thread, in any order."""
+        self._returned.append(tokens)
+        self._loop.wake()
+
+    def stop(self, seconds: float = 10.0) -> bool:
+        """
+        Read no more, wait for what is in flight to be acknowledged, say goodbye; the sessions stay.
+
+        False when `seconds` were not enough: the broker delivers the rest again.
+        """
+        self._stopping = True
+        self._wake_taker()
+        self._loop.wake()
+        until = time.monotonic() + seconds
+        while self.in_flight and not self._loop.failed and time.monotonic() < until:
+            time.sleep(0.01)
+        self._loop.end()
+        with self._handover:
+            self._waiting.clear()
+        return not self.in_flight
+
+    def _wake_taker(self) -> None:
+        with self._handover:
+            self._handover.notify_all()
+
+    # In the thread of the loop.
+
+    def _turn(self) -> None:
+        if self._fresh:
+            with self._handover:
+                self._waiting.extend(self._fresh)
+                self._handover.notify()
+            self._fresh = []
+        if self._returned:
+            self._settle()
+
+    def _settle(self) -> None:
+        while self._returned:
+            for token in self._returned.popleft():
+                self.in_flight -= 1
+                self.in_flight_bytes -= token.size
+                kept = self._kept[token.slot]
+                if token.generation == kept.generation:
+                    kept.done(token.number)
+        for connection, kept in zip(self._connections, self._kept, strict=True):
+            if packets := kept.pubacks():
+                connection.send(packets)
+
+    def _room(self) -> int:
+        if self._stopping or self.in_flight_bytes >= self._limits.in_flight_bytes:
+            return 0
+        return self._limits.in_flight_messages - self.in_flight
+
+    def up(self, connection: Connection) -> None:
+        """See `ingest.mqtt.connection.Owner`."""
+        if self.connected == len(self._connections):
+            self.ready.set()
+
+    def down(self, connection: Connection) -> None:
+        """See `ingest.mqtt.connection.Owner`."""
+        self._kept[self._slots[connection]].forget()
+
+    def messages(self, connection: Connection, received: Sequence[tuple[bytes, bytes, int]]) -> None:
+        """See `ingest.mqtt.connection.Owner`."""
+        slot, now, total = self._slots[connection], datetime.now(UTC), 0
+        kept = self._kept[slot]
+        for topic, payload, mid in received:
+            size = len(payload)
+            total += size
+            # Nobody waits for an acknowledgement of QoS 0.
+            token = Token(slot, kept.generation, kept.add(mid), size) if mid else Token(slot, -1, 0, size)
+            self._fresh.append(Delivery(topic.decode(errors="replace"), payload, now, token))
+        self.received += len(received)
+        self.bytes += total
+        self.in_flight += len(received)
+        self.in_flight_bytes += total
+
+    def published(self, connection: Connection, mid: int, refused: bool) -> None:
+        """See `ingest.mqtt.connection.Owner`: a receiver publishes nothing."""

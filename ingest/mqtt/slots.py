@@ -1,0 +1,143 @@
+"""
+Slots: which persistent session at the broker is whose; lock files in a directory that all collectors share.
+
+When a member of a shared subscription goes for good, the broker keeps its part of the stream for it. So a session does
+not belong to a process or a host but to a slot: who starts takes a free slot, first one whose session a killed
+collector left, and with it what the broker kept. `ingest.mqtt.leave_group` empties a session that is given up.
+
+A slot's file is locked while a collector has it, and says what the broker has of it: `joining` until the subscription
+is granted, `session` then, `leaving` while it is emptied, nothing when it is gone.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+MOST = 1000
+_JOINING, _SESSION, _LEAVING = b"joining\n", b"session\n", b"leaving\n"
+
+
+class SlotTaken(Exception):  # noqa: N818 - what happened is the name
+    """A slot belongs to a collector that runs, or no slot is free."""
+
+
+class Slot:
+    """A slot that is ours until `release`, or until this process dies."""
+
+    def __init__(self, directory: Path, number: int, lock: int) -> None:
+        self.number = number
+        self._directory = directory
+        self._lock = lock
+        if os.pread(lock, 20, 0) != _SESSION:
+            self._say(_JOINING)
+
+    def joined(self) -> None:
+        """Say that the broker keeps messages for this slot from now on."""
+        self._say(_SESSION)
+
+    def may_leave(self) -> bool:
+        """
+        Tell whether another collector stays, and if so say that this one leaves.
+
+        The last one keeps its session: what is published while no collector runs must wait somewhere.
+        """
+        with _alone(self._directory):
+            others = set(_numbers(self._directory)) - {self.number}
+            stay = any(
+                _said(self._directory, number) == _SESSION for number in others if _held(self._directory, number)
+            )
+            if stay:
+                self._say(_LEAVING)
+        return stay
+
+    def left(self, empty: bool) -> None:
+        """Say that the session is gone, or that it stays, without a subscription."""
+        self._say(b"" if empty else _JOINING)
+
+    def release(self) -> None:
+        """Let another collector have it."""
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _say(self, what: bytes) -> None:
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, what, 0)
+
+
+def free_slot(directory: Path) -> Slot:
+    """Take a slot that nobody holds; raises SlotTaken, or OSError where the directory cannot be used."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for number in (*lost_slots(directory), *range(MOST)):
+        with suppress(SlotTaken):
+            return take_slot(directory, number)
+    raise SlotTaken(f"all {MOST} slots in {directory} belong to running collectors")
+
+
+def take_slot(directory: Path, number: int) -> Slot:
+    """Take one slot; raises SlotTaken when a collector that runs has it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = os.open(_path(directory, number), os.O_RDWR | os.O_CREAT, 0o660)
+    with _alone(directory):
+        if not _lockable(lock):
+            os.close(lock)
+            raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
+    return Slot(directory, number, lock)
+
+
+def lost_slots(directory: Path) -> list[int]:
+    """Give the slots that the broker still has a session for, and no running collector has."""
+    with _alone(directory):
+        return [n for n in _numbers(directory) if not _held(directory, n) and _said(directory, n)]
+
+
+def held_slots(directory: Path) -> list[int]:
+    """Give the slots of collectors that run."""
+    with _alone(directory):
+        return [n for n in _numbers(directory) if _held(directory, n)]
+
+
+def _path(directory: Path, number: int) -> Path:
+    return directory / f"slot-{number}"
+
+
+def _numbers(directory: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("slot-")) for path in directory.glob("slot-[0-9]*"))
+
+
+def _said(directory: Path, number: int) -> bytes:
+    return _path(directory, number).read_bytes()
+
+
+def _held(directory: Path, number: int) -> bool:
+    trial = os.open(_path(directory, number), os.O_RDONLY)
+    try:
+        return not _lockable(trial)
+    finally:
+        os.close(trial)
+
+
+def _lockable(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Look at the slots while nobody else does: a look locks them for a moment."""
+    lock = os.open(directory / "slots.lock", os.O_RDWR | os.O_CREAT, 0o660)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -1,0 +1,1 @@
+"""The words that everybody uses: quantities, sources, readings, batches."""

@@ -1,0 +1,82 @@
+"""
+Air-quality indices of an hour: the Dutch LKI and the European AQI, out of `airindex.toml`.
+
+`streams.alerts.seen` judges by `index_of`, `ingest.gateways.luchtmeetnet` holds Luchtmeetnet's own LKI against it;
+`aggregates.store.migrate` mirrors the bands into the database, where the views `index_1h` and `index_area_1h` make
+the same figures for dashboards and the API.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One index: `bounds` are the upper ends, inclusive, of its bands by quantity; above the last is one more."""
+
+    title: str
+    source: str
+    plus_one: bool
+    bounds: dict[str, tuple[float, ...]]
+
+
+def _read() -> Mapping[str, Index]:
+    text = files("ingest.vocabulary").joinpath("air_index.toml").read_text("utf-8")
+    return MappingProxyType(msgspec.convert(tomllib.loads(text), dict[str, Index]))
+
+
+INDICES = _read()
+
+
+def index_of(name: str, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """
+    Give the index of each hour from its valid means in ug/m3 (NaN: none), NaN where no substance has one.
+
+    The worst substance decides. LKI: where at least two substances are there and all have the same index, it is one
+    higher (luchtmeetnet.nl), which is the only way to 11.
+
+    >>> index_of("lki", {"no2": np.array([9.0, 9.0]), "pm10": np.array([80.0, 5.0])})
+    array([7., 2.])
+    """
+    index = INDICES[name]
+    parts = np.array([_bands(index.bounds[one], value) for one, value in values.items() if one in index.bounds])
+    if not len(parts):
+        return np.full(len(next(iter(values.values()), ())), np.nan)
+    none = np.isnan(parts)
+    worst = np.where(none, -np.inf, parts).max(axis=0)
+    agree = np.where(none, np.inf, parts).min(axis=0) == worst
+    many = (~none).sum(axis=0) >= 2
+    return np.where(none.all(axis=0), np.nan, worst + (index.plus_one & agree & many))
+
+
+def index_of_hour(name: str, means: Mapping[str, float | None]) -> int | None:
+    """
+    Give the index of one hour from its means in ug/m3, None where none of its substances was measured.
+
+    >>> index_of_hour("lki", {"no2": 31.0, "pm10": None}), index_of_hour("lki", {"co": 1.0})
+    (4, None)
+    """
+    found = index_of(name, {one: np.array([mean], np.float64) for one, mean in means.items()})
+    return None if np.isnan(found).all() else int(found[0])
+
+
+def _bands(bounds: tuple[float, ...], values: NDArray[Any]) -> NDArray[Any]:
+    found = np.searchsorted(np.array(bounds), values, side="left") + 1.0
+    return np.where(np.isnan(values), np.nan, found)
+
+
+def bands() -> Iterator[dict[str, object]]:
+    """Give every band as a row of the table `index_band`; the first has no lower end, the last no upper one."""
+    for name, index in INDICES.items():
+        for quantity, bounds in index.bounds.items():
+            edges = (-np.inf, *bounds, np.inf)
+            for band, (above, upto) in enumerate(pairwise(edges), 1):
+                yield {"index": name, "quantity": quantity, "band": band, "above": float(above), "upto": float(upto),
+                       "plus_one": index.plus_one}  # fmt: skip

@@ -1,0 +1,187 @@
+"""
+Many readings as columns: the unit that travels from the collector over the log to the store.
+
+`ingest.formats.decode` fills batches, with single readings or with tables of them, `ingest.log.kafka` ships them as
+Arrow IPC, `streams.commit.pipeline` stores them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ingest.vocabulary.readings import Reading, SensorFact, Status, microseconds
+
+_WORD = pa.dictionary(pa.int32(), pa.string())
+_STAMP = pa.timestamp("us", tz="UTC")
+
+SCHEMA = pa.schema(
+    [
+        pa.field("sensor_id", _WORD, nullable=False),
+        pa.field("channel", _WORD, nullable=False),
+        pa.field("quantity", _WORD, nullable=False),
+        pa.field("period", pa.int32(), nullable=False),  # s, 0 is an instant
+        pa.field("start", _STAMP, nullable=False),
+        pa.field("value", pa.float64()),  # in the registry's unit; null: nothing to measure, or failed with a flag
+        pa.field("weight", pa.float64(), nullable=False),
+        pa.field("covers", pa.float64()),  # s; null: unknown
+        pa.field("flags", pa.int32(), nullable=False),
+        pa.field("status", pa.int16(), nullable=False),
+        pa.field("version", pa.int64(), nullable=False),  # us since 1970, 0 where the supplier gives none
+        pa.field("received_at", _STAMP, nullable=False),
+    ]
+)
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message, or one reading as own JSON, that could not be taken, with the reason."""
+
+    source: str
+    topic: str
+    payload: bytes
+    reason: str
+    received_at: datetime
+
+    @property
+    def key(self) -> bytes:
+        """What makes two dead letters the same: source, topic, payload and reason."""
+        parts = (self.source.encode(), self.topic.encode(), self.payload, self.reason.encode())
+        return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Readings (columns of `SCHEMA`), with the sensors they name and the messages that could not be read.
+
+    All readings of one sensor and start travel in one batch.
+    """
+
+    readings: pa.RecordBatch
+    sensors: Sequence[SensorFact] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+
+    def __len__(self) -> int:
+        return int(self.readings.num_rows)
+
+    def to_ipc(self) -> bytes:
+        """Write the Arrow IPC stream, lz4; sensors and dead letters travel in the schema's metadata."""
+        extra = {b"sensors": _encoder.encode(self.sensors), b"dead_letters": _encoder.encode(self.dead_letters)}
+        readings = self.readings.replace_schema_metadata(extra)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, readings.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
+            stream.write_batch(readings)
+        return sink.getvalue().to_pybytes()
+
+    @classmethod
+    def from_ipc(cls, data: bytes) -> "Batch":
+        """Read what `to_ipc` wrote; raises `pyarrow.ArrowInvalid` for anything else."""
+        with pa.ipc.open_stream(data) as stream:
+            readings = stream.read_next_batch()
+        extra = readings.schema.metadata or {}
+        sensors = msgspec.msgpack.decode(extra[b"sensors"], type=tuple[SensorFact, ...])
+        dead_letters = msgspec.msgpack.decode(extra[b"dead_letters"], type=tuple[DeadLetter, ...])
+        return cls(readings.replace_schema_metadata(None), sensors, dead_letters)
+
+    @classmethod
+    def concat(cls, batches: Sequence["Batch"]) -> "Batch":
+        """Make one batch of several, in their order."""
+        if len(batches) == 1:
+            return batches[0]
+        readings = joined([batch.readings for batch in batches])
+        sensors = tuple(fact for batch in batches for fact in batch.sensors)
+        return cls(readings, sensors, tuple(letter for batch in batches for letter in batch.dead_letters))
+
+
+class Table(NamedTuple):
+    """
+    Many readings of one message as columns, for a format that sends thousands: fields as those of `Reading`.
+
+    Words are codes, `start` is microseconds since 1970; each value weighs 1 and covers its period.
+    """
+
+    sensor_id: "pa.Array[Any]"
+    channel: "pa.Array[Any]"
+    quantity: "pa.Array[Any]"
+    period: NDArray[np.int64]
+    start: NDArray[np.int64]
+    value: NDArray[np.float64]
+    status: int = Status.PROVISIONAL
+    version: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether it has a reading."""
+        return len(self.value) > 0
+
+    def filled(self, received_at: datetime) -> pa.RecordBatch:
+        """Give the columns of `SCHEMA`."""
+        same = {"weight": 1.0, "flags": 0, "received_at": microseconds(received_at), "covers": self.period}
+        named: dict[str, Any] = self._asdict() | same
+        arrays = [_filled(named[column.name], column.type, len(self.value)) for column in SCHEMA]
+        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Make one of several batches of `SCHEMA`, in their order."""
+    full = [batch for batch in batches if batch.num_rows]
+    if len(full) == 1:
+        return full[0]
+    table = pa.Table.from_batches(full, SCHEMA).unify_dictionaries().combine_chunks()
+    return table.to_batches()[0] if table.num_rows else columns((), ())
+
+
+def columns(readings: Sequence[Reading], received_at: Sequence[datetime]) -> pa.RecordBatch:
+    """
+    Turn readings into columns of `SCHEMA`; `received_at` has a stamp for each.
+
+    Where `covers` is not given it is the period; of an instant it stays unknown. Raises what pyarrow raises for a
+    value that does not fit its column: TypeError, ValueError, OverflowError or a `pyarrow.ArrowException`.
+    """
+    fields: list[Sequence[object]] = list(zip(*readings, strict=True)) if readings else [()] * len(Reading._fields)
+    named = dict(zip(Reading._fields, fields, strict=True))
+    periods: Sequence[int] = [reading.period for reading in readings]
+    given: Sequence[float | None] = [reading.covers for reading in readings]
+    named["covers"] = [float(p) if c is None and p else c for c, p in zip(given, periods, strict=True)]
+    named["start"] = _microseconds([reading.start for reading in readings])
+    named["received_at"] = _microseconds(received_at)
+    return pa.RecordBatch.from_arrays([_column(named[column.name], column.type) for column in SCHEMA], schema=SCHEMA)
+
+
+def numbers(rows: pa.RecordBatch, name: str) -> NDArray[Any]:
+    """Give a column as numpy: null is NaN, a stamp is int64 microseconds since 1970."""
+    column = rows.column(name)
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    return column.to_numpy(zero_copy_only=False)
+
+
+def coded(rows: pa.RecordBatch, name: str) -> tuple[NDArray[np.int32], list[str]]:
+    """Give a column of words as codes and the distinct words that they index."""
+    column = cast("pa.DictionaryArray[Any, Any]", rows.column(name))
+    return column.indices.to_numpy(zero_copy_only=False), cast("list[str]", column.dictionary.to_pylist())
+
+
+def _microseconds(stamps: Sequence[datetime]) -> list[int]:
+    # Few stamps are distinct, and pyarrow takes 2 us for each aware datetime.
+    known = {stamp: microseconds(stamp) for stamp in set(stamps)}
+    return [known[stamp] for stamp in stamps]
+
+
+def _column(values: Sequence[object], kind: pa.DataType) -> "pa.Array[Any]":
+    if pa.types.is_dictionary(kind):
+        return pa.array(values, pa.string()).dictionary_encode()
+    return pa.array(values, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(values, kind)
+
+
+def _filled(value: Any, kind: pa.DataType, count: int) -> "pa.Array[Any]":
+    found = value if isinstance(value, pa.Array) else pa.array(np.broadcast_to(value, count))
+    return found.cast(kind)
+
+
+_encoder = msgspec.msgpack.Encoder()

@@ -1,0 +1,182 @@
+"""
+How long an alert takes from a reading's publish to the notification leaving, and what 100 rules cost the write path.
+
+*Delay*: the hub runs as users run it and takes a steady 1,000 messages a second; one in a hundred is a value beyond the
+threshold of a 5-minute rule, each of another sensor, of a window that has just ended. A webhook of the bench's own
+notes when each alert arrives. The time runs from when the message was due. The channel is as shipped, the rule
+critical: what is less so waits a second for its like. The baseline is the same door sending to the same webhook by
+itself.
+
+*Cost*: batches of one minute of 10,000 series are stored by turns without rules and with 100 rules of which none is
+met, every window ended, so that every batch is judged: in ordinary traffic only each fifth is.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregates.store.store import Store
+from hub.settings.settings import Settings
+from ingest.mqtt.sender import Sender
+from ingest.vocabulary.readings import microseconds
+from lab.bench.latency import message, send
+from lab.bench.result import Result
+from lab.bench.servers import database, hub, received, scratch, until
+from lab.bench.traffic import BEGIN, MINUTE, Traffic
+from streams.alerts.calendar import load_days
+from streams.alerts.judge import Judge
+from streams.alerts.rulebook import Rule, RuleBook
+from streams.commit.pipeline import Pipeline
+
+SERIES, RULES = 10_000, 100
+_EVERY = 100  # one message in so many raises an alert
+_PATIENCE = 120.0  # s
+_RULE = """
+[[rule]]
+name = "bench"
+title = "Bench"
+quantity = "no2"
+level = "5m"
+raise = 100
+severity = "critical"
+"""
+
+
+def alerts(settings: Settings, rate: int = 1_000, seconds: float = 30.0, batches: int = 20) -> Result:
+    """Measure the delay for `seconds`, then the cost over `batches` on either side; the default takes two minutes."""
+    with scratch(settings) as directory, webhook() as hook:
+        waits, alone = _delay(settings, directory, hook, rate, seconds)
+    without, ruled = _cost(settings, batches)
+    p99, baseline = float(np.quantile(waits, 0.99)), float(np.median(alone))
+    details: dict[str, object] = {
+        "messages_s": rate, "alerts": len(waits), "posts": hook.posts, "median_s": round(float(np.median(waits)), 3),
+        "p99_s": round(p99, 3), "max_s": round(float(waits.max()), 3), "rules": RULES, "series": SERIES,
+        "write_s": round(without, 3), "write_and_judge_s": round(ruled, 3),
+        "cost": round((ruled - without) / without, 3), "limits": "p99 5 s, cost 0.2 of the write path",
+    }  # fmt: skip
+    name = "the same door sending to the same webhook by itself, median; the ratio is how many times that"
+    return Result("alerts", p99, "s", baseline, name, p99 / baseline, details)
+
+
+class Hook:
+    """A webhook that notes when each subject first arrived."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.posts = 0
+        self.seen: dict[str, float] = {}
+
+    def take(self, body: bytes) -> None:
+        """Note a post."""
+        now = time.perf_counter()
+        told = msgspec.json.decode(body)["alerts"]
+        self.posts += bool(told)
+        for one in told:
+            self.seen.setdefault(one["subject"], now)
+
+
+@contextmanager
+def webhook() -> Iterator[Hook]:
+    """Run a webhook on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hook.take(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hook = Hook(server.server_address[1])
+    threading.Thread(target=server.serve_forever, name="webhook", daemon=True).start()
+    try:
+        yield hook
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _delay(
+    settings: Settings, directory: Path, hook: Hook, rate: int, seconds: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give how long each alert took, and how long the door takes by itself."""
+    rules = directory / "rules"
+    rules.mkdir()
+    (rules / "bench.toml").write_text(_RULE)
+    channels = directory / "channels.toml"
+    channels.write_text(f'[channel.hook]\nurl = "json://127.0.0.1:{hook.port}/"\n')
+    told = settings.model_copy(update={"alert_channels": channels, "rules": (rules,)})
+    now = datetime.now(UTC)
+    window = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0) - timedelta(minutes=5)
+    count = int(rate * seconds)
+    with hub(told) as running, Sender(running.address) as sender:
+        before = (message(number, now - timedelta(minutes=1)) for number in range(count))
+        send(sender, 1e6, chain(before, (_reading(number, window, 10) for number in range(0, count, _EVERY))))
+        with closing(Store(running.database)) as store:
+            until(lambda: received(store), count + count // _EVERY, "readings committed", _PATIENCE)
+        due = send(sender, rate, (_one(number, now, window) for number in range(count)))
+        until(lambda: len(hook.seen), count // _EVERY, "alerts notified", _PATIENCE)
+    waits = [hook.seen[f"stadspuls/ALARM-{n:06d}"] - due[n] for n in range(0, count, _EVERY)]
+    return np.array(waits), _alone(hook)
+
+
+def _one(number: int, now: datetime, window: datetime) -> tuple[str, bytes]:
+    return message(number, now) if number % _EVERY else _reading(number, window, 412)
+
+
+def _reading(number: int, window: datetime, value: float) -> tuple[str, bytes]:
+    """A value of a whole window; only what is published last raises, for the windows before it are other ones."""
+    start = window if value > 100 else window - timedelta(minutes=5)
+    payload = (
+        f'{{"sensor_id":"stadspuls/ALARM-{number:06d}","quantity":"no2","unit":"ug/m3",'
+        f'"start":"{start:%Y-%m-%dT%H:%M:%SZ}","period":300,"value":{value}}}'
+    )
+    return f"stadspuls/stadspuls/ALARM-{number:06d}", payload.encode()
+
+
+def _alone(hook: Hook, times: int = 50) -> NDArray[np.float64]:
+    from streams.notify.apprise_door import AppriseDoor
+    from streams.notify.texts import Message  # with Apprise, which no other bench needs
+
+    door = AppriseDoor(f"json://127.0.0.1:{hook.port}/")
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        door.send(Message(key="bench", title="bench", body="bench"))
+        found.append(time.perf_counter() - began)
+    return np.array(found)
+
+
+def _cost(settings: Settings, batches: int) -> tuple[float, float]:
+    """Give the seconds that storing takes without rules and with them, batch by batch in turn."""
+    judge = Judge(RuleBook(tuple(_rule(number) for number in range(RULES))), load_days(settings.timezone))
+    with database(settings) as (store, _):
+        traffic = Traffic(store, SERIES)
+        sides = (Pipeline(store), Pipeline(store, judge=judge))
+        begin = microseconds(datetime.now(UTC)) // MINUTE * MINUTE - (2 * batches + 10) * MINUTE
+        spent = [0.0, 0.0]
+        for minute in range(2 * batches + 2):
+            rows = traffic.rows(minute, 1)
+            for name in ("start", "received_at"):
+                rows[name] += begin - BEGIN
+            batch, began = traffic.batch(rows), time.perf_counter()
+            sides[minute % 2].store(batch)
+            if minute > 1:  # the first of either side makes its session ready
+                spent[minute % 2] += time.perf_counter() - began
+    return spent[0], spent[1]
+
+
+def _rule(number: int) -> Rule:
+    quantity = ("vehicle_count", "vehicle_speed")[number % 2]
+    return Rule(name=f"bench-{number}", title="bench", quantity=quantity, level="5m", raise_at=10_000.0 + number)

@@ -1,0 +1,122 @@
+"""
+People at the live page, for a bench: each opens the page, keeps its websocket, and fetches the figures when told.
+
+They run in a process of their own (`python -m lab.bench.viewers URL COUNT`), so that what they cost is not the hub's;
+`looked_at` starts it, and says afterwards what they saw. Spoken is what the page's own script speaks: Socket.IO 5 over
+Engine.IO 4, of which a viewer needs four kinds of packet.
+"""
+
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import msgspec
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from hub.servers.process import CannotStart
+
+_OPEN_WITHIN = 60.0  # s
+_FIGURES = "/live/figures?quantity=vehicle_count&lens=5m"  # what the page shows first
+
+
+@dataclass
+class Seen:
+    """What all viewers saw: how often they were told, and bytes of figures."""
+
+    told: int = 0
+    received: int = 0
+    lost: int = 0
+    open: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fetched(self, size: int, told: int = 0) -> None:
+        """Count one fetching of the figures."""
+        with self.lock:
+            self.received += size
+            self.told += told
+
+
+def _view(url: str, number: int, seen: Seen) -> None:
+    page = _get(url + "/").decode()
+    client = re.search(r"'client_id': '([0-9a-f-]+)'", page)
+    if client is None:
+        raise ValueError(f"no client_id in the page of {url}")
+    asked = urlencode({
+        "EIO": 4, "transport": "websocket", "client_id": client[1], "next_message_id": 0, "implicit_handshake": "true",
+        "tab_id": f"tab-{number}", "document_id": f"document-{number}",
+    })  # fmt: skip
+    seen.fetched(len(_get(url + _FIGURES)))
+    with connect(f"ws{url.removeprefix('http')}/_nicegui_ws/socket.io/?{asked}", max_size=None) as socket:
+        for packet in socket:
+            text = packet if isinstance(packet, str) else ""
+            if text.startswith("0"):
+                socket.send("40")
+            elif text.startswith("40"):
+                seen.open.release()
+            elif text == "2":
+                socket.send("3")
+            elif text.startswith("42") and '"renew' in text.replace("\\", ""):
+                seen.fetched(len(_get(url + _FIGURES)), told=1)
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+def _kept(url: str, number: int, seen: Seen) -> None:
+    try:
+        _view(url, number, seen)
+    except (OSError, ValueError, ConnectionClosed):
+        seen.lost += 1
+        seen.open.release()
+
+
+def look(url: str, count: int) -> None:
+    """Look with so many eyes until stdin ends; say on stdout when all are there, and in the end what they saw."""
+    seen = Seen()
+    for number in range(count):
+        threading.Thread(target=_kept, args=(url, number, seen), daemon=True).start()
+    for _ in range(count):
+        seen.open.acquire(timeout=_OPEN_WITHIN)
+    print("open", flush=True)
+    began, before = time.monotonic(), seen.told
+    sys.stdin.read()
+    seconds = time.monotonic() - began
+    said = {
+        "viewers": count - seen.lost, "told_a_second_each": round((seen.told - before) / seconds / count, 2),
+        "figures_mb": round(seen.received / 1e6, 3),
+    }  # fmt: skip
+    print(msgspec.json.encode(said).decode(), flush=True)
+
+
+@contextmanager
+def looked_at(url: str, count: int) -> Iterator[dict[str, object]]:
+    """Let `count` people look while the block runs; what is given is filled in afterwards. Raises CannotStart."""
+    found: dict[str, object] = {}
+    if not count:
+        yield found
+        return
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "lab.bench.viewers", url, str(count)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != "open":
+            raise CannotStart(f"the viewers of {url} did not get in")
+        yield found
+        process.stdin.close()
+        found |= msgspec.json.decode(process.stdout.read(), type=dict[str, object])
+
+
+if __name__ == "__main__":
+    look(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,186 @@
+"""
+Does to a distributed hub what `lab.chaos.plan` says, and sees how long it takes to recover.
+
+Deeds overlap: each is done in a thread of its own, while the next one is due. What is killed among the services is
+started again by the supervisor (`lab.rig.chain.supervised`), as a service manager would; servers are started here.
+"""
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from hub.servers.process import CannotStart
+from lab.chaos.plan import POSSIBLE, Deed, Event, Part
+from lab.rig.broker import Broker
+from lab.rig.chain import Chain
+from lab.rig.database import DatabaseServer
+from lab.rig.kafka import KafkaServer
+from lab.rig.relay import Relay
+from lab.rig.service import Service
+
+_BACK_WITHIN = 120.0  # s
+_LEAVES_WITHIN = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Done:
+    """A deed that was done: to whom, seconds until it was back (None: it never was), and what was odd about it."""
+
+    event: Event
+    at: float
+    who: str
+    waiting: int
+    back: float | None = None
+    note: str = ""
+
+
+class Deeds:
+    """Everything that can be done to `chain`; `waiting` tells how many readings are on their way."""
+
+    def __init__(
+        self, chain: Chain, server: DatabaseServer | None, relays: Mapping[Part, Relay], seed: int,
+        waiting: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self.done: list[Done] = []
+        self._chain, self._relays, self._waiting = chain, relays, waiting
+        self._servers: dict[Part, Broker | KafkaServer | DatabaseServer] = {
+            Part.BROKER: chain.broker,
+            Part.KAFKA: chain.kafka,
+        }
+        if server is not None:
+            self._servers[Part.DATABASE] = server
+        self._chance = Random(seed)
+        self._threads = ThreadPoolExecutor(16, "deed")
+        self._running: list[Future[None]] = []
+        self._locks = {pair: threading.Lock() for pair in POSSIBLE}
+        self._busy: set[Service] = set()
+
+    def can(self, deed: Deed, part: Part) -> bool:
+        """Tell whether this can be done here: a database elsewhere cannot be killed."""
+        return (deed, part) != (Deed.KILL, Part.DATABASE) or part in self._servers
+
+    def begin(self, event: Event, at: float) -> Done:
+        """Begin a deed, and let it run."""
+        done = Done(event, at, str(event.part), self._waiting())
+        self.done.append(done)
+        self._running.append(self._threads.submit(self._do, done))
+        return done
+
+    def finish(self) -> None:
+        """Wait until all is back."""
+        for running in self._running:
+            running.result()
+        self._threads.shutdown()
+
+    def _do(self, done: Done) -> None:
+        event = done.event
+        deed = {
+            Deed.KILL: self._kill, Deed.JOIN: self._join, Deed.LEAVE: self._leave, Deed.CUT: self._cut,
+            Deed.FREEZE: self._freeze,
+        }[event.deed]  # fmt: skip
+        due = time.monotonic()
+        try:
+            with self._locks[event.deed, event.part], self._whom(event, done) as service:
+                began = time.monotonic()
+                done.at += began - due  # where the same was still being done
+                deed(event, done, service)
+                done.back = time.monotonic() - began
+        except (CannotStart, TimeoutError, OSError) as error:
+            done.note = str(error)[-200:]
+            log.warning("a part did not come back", part=str(event.part), error=str(error))
+
+    @contextmanager
+    def _whom(self, event: Event, done: Done) -> Iterator[Service | None]:
+        """Choose a service that nothing is being done to, waiting for one; None where it is about a server."""
+        if event.part in self._relays:
+            yield None
+            return
+        service = self._new(event.part) if event.deed is Deed.JOIN else self._idle(event.part)
+        done.who = service.name
+        try:
+            yield service
+        finally:
+            self._busy.discard(service)
+
+    def _idle(self, part: Part) -> Service:
+        deadline = time.monotonic() + _BACK_WITHIN
+        while time.monotonic() < deadline:
+            idle = [service for service in self._members(part) if service not in self._busy]
+            if idle:
+                service = self._chance.choice(idle)
+                self._busy.add(service)
+                return service
+            time.sleep(0.1)
+        raise TimeoutError(f"no {part} that nothing is being done to")
+
+    def _new(self, part: Part) -> Service:
+        service = self._chain.service({Part.COLLECTOR: "collect", Part.WORKER: "work"}[part])
+        self._busy.add(service)
+        return service
+
+    def _kill(self, event: Event, done: Done, service: Service | None) -> None:
+        if service is not None:
+            service.kill()
+            _wait_ready(service)
+            return
+        server = self._servers[event.part]
+        server.kill()
+        time.sleep(event.seconds)
+        server.start()
+
+    def _join(self, event: Event, done: Done, service: Service | None) -> None:
+        assert service is not None
+        service.start()
+        self._members(event.part).append(service)
+        _wait_ready(service)
+
+    def _leave(self, event: Event, done: Done, service: Service | None) -> None:
+        assert service is not None
+        if len(self._members(event.part)) < 2:
+            done.note = "the last one, it stays"
+            return
+        self._members(event.part).remove(service)
+        try:
+            if code := service.stop(_LEAVES_WITHIN):
+                done.note = f"ended with {code}"
+        except subprocess.TimeoutExpired:  # what a service manager does then; what it leaves behind is drained
+            service.kill()
+            done.note = f"killed, it did not leave within {_LEAVES_WITHIN:.0f} s"
+
+    def _cut(self, event: Event, done: Done, service: Service | None) -> None:
+        relay = self._relays[event.part]
+        relay.cut()
+        time.sleep(event.seconds)
+        reset = self._chance.random() < 0.5
+        relay.mend(reset=reset)
+        done.note = "hung connections were reset" if reset else "hung connections went on"
+
+    def _freeze(self, event: Event, done: Done, service: Service | None) -> None:
+        assert service is not None
+        service.send(signal.SIGSTOP)
+        time.sleep(event.seconds)
+        service.send(signal.SIGCONT)
+        _wait_ready(service)
+
+    def _members(self, part: Part) -> list[Service]:
+        chain = self._chain
+        return {Part.COLLECTOR: chain.collectors, Part.WORKER: chain.workers}.get(part, [chain.rollup])
+
+
+def _wait_ready(service: Service) -> None:
+    # Not `Service.wait_ready`: between its death and its start by the supervisor it may be gone.
+    deadline = time.monotonic() + _BACK_WITHIN
+    while not (service.alive and service.ready):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{service.name} is not ready after {_BACK_WITHIN:.0f} s")
+        time.sleep(0.1)

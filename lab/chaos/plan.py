@@ -1,0 +1,80 @@
+"""
+What happens during a chaos run, and when: pure, the same for the same seed.
+
+Everything that can happen happens once in each round, in random order. `lab.chaos.deeds` does it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+
+class Deed(StrEnum):
+    """What is done to a part."""
+
+    KILL = "kill -9"
+    JOIN = "join"
+    LEAVE = "leave"
+    CUT = "cut off"
+    FREEZE = "freeze"
+
+
+class Part(StrEnum):
+    """What it is done to."""
+
+    BROKER = "broker"
+    COLLECTOR = "collector"
+    KAFKA = "kafka"
+    WORKER = "worker"
+    DATABASE = "database"
+    ROLLUP = "roll-up"
+
+
+CUT_FOR = 20.0  # s without network
+FROZEN_FOR = 15.0  # s: longer than Kafka waits for a worker, so that another one takes its partitions
+DOWN_FOR = (1.0, 5.0)  # s between the death of a server and its start
+ROUND = 80.0  # s that everything takes once without getting in each other's way too much
+
+USUAL = (
+    *((Deed.KILL, part) for part in Part if part is not Part.BROKER),
+    *((deed, part) for deed in (Deed.JOIN, Deed.LEAVE) for part in (Part.COLLECTOR, Part.WORKER)),
+    *((Deed.CUT, part) for part in (Part.BROKER, Part.KAFKA, Part.DATABASE)),
+    (Deed.FREEZE, Part.WORKER),
+)
+POSSIBLE = (*USUAL, (Deed.KILL, Part.BROKER))  # that one alone may cost readings: docs/operations.md says how many
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A deed, so many seconds after the beginning, and for how many seconds it lasts where it does."""
+
+    at: float
+    deed: Deed
+    part: Part
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.deed} {self.part}"
+
+
+def plan(seconds: float, seed: int, deeds: tuple[tuple[Deed, Part], ...] = USUAL) -> list[Event]:
+    """
+    Spread whole rounds of deeds over so many seconds, the first after a moment.
+
+    >>> [str(event) for event in plan(60, 5, USUAL[:3])]
+    ['kill -9 worker', 'kill -9 kafka', 'kill -9 collector']
+    >>> plan(60, 5) == plan(60, 5) != plan(60, 6)
+    True
+    """
+    chance = Random(seed)
+    rounds = max(1, round(seconds / ROUND))
+    order = [deed for _ in range(rounds) for deed in chance.sample(deeds, len(deeds))]
+    gap = seconds / (len(order) + 1)
+    return [
+        Event(gap * (number + 0.5 + chance.random()), deed, part, _lasts(deed, chance))
+        for number, (deed, part) in enumerate(order)
+    ]
+
+
+def _lasts(deed: Deed, chance: Random) -> float:
+    return {Deed.CUT: CUT_FOR, Deed.FREEZE: FROZEN_FOR}.get(deed, chance.uniform(*DOWN_FOR))

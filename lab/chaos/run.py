@@ -1,0 +1,243 @@
+"""
+The chaos run: a distributed hub with relays in its network, a publisher before it, and everything killed in turn.
+
+    publisher ──▶ Mosquitto ──relay──▶ collect ──relay──▶ Kafka ──relay──▶ work ──relay──▶ database
+
+`lab.chaos.plan` says what happens, `lab.chaos.deeds` does it, `lab.chaos.verdict` judges; `stadspuls chaos` shows it.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+
+import structlog
+
+from aggregates.store.health import balances
+from aggregates.store.migrate import migrate
+from aggregates.store.store import Store, StoreError
+from hub.servers.process import CannotStart
+from hub.settings.settings import Settings
+from ingest.mqtt.slots import lost_slots
+from lab.bench.servers import emptied
+from lab.chaos.deeds import Deeds, Done
+from lab.chaos.numbered import Numbered
+from lab.chaos.plan import USUAL, Deed, Part, plan
+from lab.chaos.publisher import Publisher
+from lab.chaos.verdict import SOURCE, Check, verdict
+from lab.rig.broker import free_port, mosquitto
+from lab.rig.chain import Chain, Ways, missing, supervised
+from lab.rig.database import DatabaseServer, killable_database
+from lab.rig.kafka import KafkaServer
+from lab.rig.relay import Place, Relay
+
+_AUTOSAVE = "autosave_interval 10"  # as deploy/mosquitto/mosquitto.conf
+_CONFIRMED_WITHIN = 180.0  # s
+_PROGRESS_WITHIN = 90.0  # s without a reading stored, after which no more are expected
+_SETTLED_WITHIN = 300.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Report:
+    """What happened and what was found."""
+
+    seed: int
+    database: str
+    published: int = 0
+    bad: int = 0
+    seconds: float = 0.0
+    caught_up: float = 0.0
+    restarts: int = 0
+    events: list[Done] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Tell whether every promise held."""
+        return bool(self.checks) and all(check.good for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How long and how much: seconds of publishing, readings a second, sensors they are dealt out to."""
+
+    seconds: float = 180.0
+    rate: float = 2_000.0
+    sensors: int = 2_000
+    collectors: int = 2
+    workers: int = 2
+
+
+def chaos(
+    settings: Settings, scale: Scale, seed: int, deeds: tuple[tuple[Deed, Part], ...] = USUAL,
+    say: Callable[[str], None] = log.info,
+) -> Report:  # fmt: skip
+    """
+    Run it and give the report; the database is that of the settings where one is named and empty, else one's own.
+
+    Raises CannotStart, saying which program is missing or what did not start.
+    """
+    if lacking := missing():
+        raise CannotStart(
+            f"the chaos run needs {', '.join(lacking)}, not found here: install it, or run `make chaos` as root"
+        )
+    with ExitStack() as stack:
+        workplace = tempfile.TemporaryDirectory(prefix="stadspuls-chaos-", ignore_cleanup_errors=True)
+        directory = Path(stack.enter_context(workplace))
+        name, url, place, server = stack.enter_context(_database(settings, directory))
+        say(f"database {name}, seed {seed}; logs in {directory}")
+        chain, relays = _chain(directory, url, place, scale, stack)
+        chain.start()
+        report = Report(seed, name)
+        run = _Run(chain, Numbered(scale.sensors, settings.timezone), scale, report, say)
+        run.disturb(Deeds(chain, server, relays, seed, run.waiting), deeds)
+        run.judge()
+        if not report.good:
+            stack.enter_context(_kept(directory, say))
+    return report
+
+
+class _Run:
+    """One run, from the first message to the verdict."""
+
+    def __init__(
+        self, chain: Chain, numbered: Numbered, scale: Scale, report: Report, say: Callable[[str], None]
+    ) -> None:
+        self._chain, self._numbered, self._scale, self._report, self._say = chain, numbered, scale, report, say
+        self._publisher = Publisher(chain.broker.address(), numbered, scale.rate)
+
+    def waiting(self) -> int:
+        """How many readings are published and not stored; -1 while the database is away."""
+        with closing(Store(self._chain.database, application="stadspuls chaos")) as store:
+            try:
+                stored = sum(balance.stored for balance in balances(store) if balance.source == SOURCE)
+                return self._publisher.published - stored
+            except StoreError:
+                return -1
+
+    def disturb(self, deeds: Deeds, wanted: tuple[tuple[Deed, Part], ...]) -> None:
+        """Publish, do everything that is planned, and wait until all has arrived."""
+        scale, report = self._scale, self._report
+        with supervised(self._chain) as restarted:
+            began = time.monotonic()
+            self._publisher.start()
+            for event in plan(scale.seconds, report.seed, tuple(pair for pair in wanted if deeds.can(*pair))):
+                time.sleep(max(0.0, began + event.at - time.monotonic()))
+                done = deeds.begin(event, time.monotonic() - began)
+                self._say(f"{done.at:5.0f} s  {event}, {done.waiting:,} readings on their way")
+            time.sleep(max(0.0, began + scale.seconds - time.monotonic()))
+            self._publisher.stop(_CONFIRMED_WITHIN)
+            report.published, report.bad = self._publisher.published, self._publisher.bad
+            report.seconds, report.events = self._publisher.seconds, deeds.done
+            ended = time.monotonic()
+            deeds.finish()
+            report.checks.append(came_back(deeds.done))
+            self._arrive()
+            report.caught_up, report.restarts = time.monotonic() - ended, len(restarted)
+
+    def _arrive(self) -> None:
+        """Empty what collectors left at the broker, as an operator would, and wait until nothing moves any more."""
+        for slot in lost_slots(self._chain.directory / "slots"):
+            self._say(f"slot {slot} was lost, it is drained")
+            self._chain.command("collect", f"--drain={slot}")
+        self._say(f"{self._report.published:,} readings published, {self.waiting():,} on their way")
+        least, since = self.waiting(), time.monotonic()
+        while (now := self.waiting()) and time.monotonic() - since < _PROGRESS_WITHIN:
+            if now < least:
+                least, since = now, time.monotonic()
+            time.sleep(0.5)
+        try:
+            self._chain.settle(_SETTLED_WITHIN)
+        except TimeoutError as error:
+            self._report.checks.append(Check("everything settles", f"{_SETTLED_WITHIN:.0f} s", str(error), False))
+
+    def judge(self) -> None:
+        """Compare what was published with what is there."""
+        self._say("comparing")
+        chain, report = self._chain, self._report
+        report.checks += verdict(chain.database, chain.command, self._numbered, report.published, report.bad)
+
+
+def came_back(deeds: Sequence[Done]) -> Check:
+    """Say of deeds that have ended whether every part was back afterwards, and which was not, and why."""
+    gone = [f"{one.event}: {one.note}" for one in deeds if one.back is None]
+    found = f"{len(deeds) - len(gone)}"
+    return Check("parts back after what was done", f"{len(deeds)}", "; ".join([found, *gone]), not gone)
+
+
+def _chain(
+    directory: Path, url: str, place: Place, scale: Scale, stack: ExitStack
+) -> tuple[Chain, Mapping[Part, Relay]]:
+    """Make the hub, with a relay before each server."""
+    broker = mosquitto(directory, _AUTOSAVE)
+    ports = {Part.BROKER: free_port(), Part.KAFKA: free_port()}
+    kafka_port = free_port()
+    kafka = KafkaServer(directory / "kafka", kafka_port, free_port(), advertised=ports[Part.KAFKA])
+    sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stadspuls-way-")))  # a short path
+    relays = {
+        Part.BROKER: Relay(("127.0.0.1", ports[Part.BROKER]), ("127.0.0.1", broker.port)),
+        Part.KAFKA: Relay(("127.0.0.1", ports[Part.KAFKA]), ("127.0.0.1", kafka_port)),
+        Part.DATABASE: Relay(sockets / ".s.PGSQL.5432", place),
+    }
+    for relay in relays.values():
+        stack.enter_context(relay)
+    ways = Ways(f"mqtt://127.0.0.1:{ports[Part.BROKER]}", kafka.servers, _through(url, sockets))
+    chain = Chain(directory, broker, kafka, url, ways, scale.collectors, scale.workers)
+    stack.callback(chain.clean_up)
+    return chain, MappingProxyType(relays)
+
+
+@contextmanager
+def _database(settings: Settings, directory: Path) -> Iterator[tuple[str, str, Place, DatabaseServer | None]]:
+    """Give name, URL and place of a migrated, empty database, and its server where it may be killed."""
+    if settings.database:
+        with emptied(settings.database, settings) as (_, edition):
+            yield f"{edition}, as named", settings.database, _place(settings.database), None
+        return
+    with killable_database(directory) as (name, server):
+        with closing(Store(server.conninfo)) as store:
+            migrate(store, settings.timezone, settings.chunk_interval)
+        yield name, server.conninfo, server.socket, server
+
+
+def _place(url: str) -> Place:
+    """
+    Say where the server of a URL listens; raises CannotStart where the URL does not say.
+
+    >>> _place("postgresql://writer:secret@db:5433/stadspuls")
+    ('db', 5433)
+    """
+    parts = urlsplit(url)
+    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
+    if not parts.scheme.startswith("postgres") or not host:
+        raise CannotStart("the chaos run cuts the way to the database, expected postgresql://user@host/name")
+    return Path(host) / f".s.PGSQL.{parts.port or 5432}" if host.startswith("/") else (host, parts.port or 5432)
+
+
+def _through(url: str, sockets: Path) -> str:
+    """
+    Give the URL of the same database, reached by a unix socket in a directory.
+
+    >>> _through("postgresql://writer:secret@db:5433/stadspuls", Path("/tmp/way"))
+    'postgresql://writer:secret@/stadspuls?host=%2Ftmp%2Fway'
+    """
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=user + at, query=f"host={quote(str(sockets), safe='')}"))
+
+
+@contextmanager
+def _kept(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Keep the logs of a run that went wrong."""
+    kept = Path(tempfile.mkdtemp(prefix="stadspuls-chaos-logs-"))
+    for path in directory.glob("**/*.log"):
+        shutil.copy2(path, kept)
+    say(f"logs are kept in {kept}")
+    yield

@@ -1,0 +1,1 @@
+"""Alert rules, and judging windows by them."""

@@ -1,0 +1,101 @@
+"""
+What became of every reading: the accounting of promise 5, and the dead letters as rows.
+
+`streams.commit.pipeline` writes both in the transaction of the batch, so that a kill -9 loses no count.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.vocabulary.batch import DeadLetter
+from streams.commit.series import source_names
+
+STORED, CORRECTED, DUPLICATE = range(3)  # as aggregates/sql/correct.sql numbers them
+Letters = Sequence[DeadLetter]
+DAY_US = 86_400_000_000
+SOURCES = 1 << 15  # more than a hub will ever have
+KEPT_BYTES = 1 << 20  # of a dead letter's payload
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How many readings of a source, received on a UTC day, met which fate; a message that says nothing counts one."""
+
+    source: str
+    day: date
+    received: int
+    stored: int
+    duplicate: int
+    corrected: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """A dead letter as a row, with the times it came in this batch."""
+
+    key: bytes
+    source: str
+    topic: str
+    payload: bytes
+    size: int
+    reason: str
+    count: int
+    received_at: datetime
+
+
+ACCOUNT = [field.name for field in fields(Account)]
+GRAVE = [field.name for field in fields(Grave)]
+
+
+def accounts(
+    received: NDArray[Any], rejected: NDArray[np.bool_], kept: NDArray[Any], outcome: NDArray[np.int8], letters: Letters
+) -> list[Account]:
+    """
+    Account for a batch, by source and day of receipt.
+
+    `received` are all its readings, of which `rejected` never reached the store; `kept` are those that did, one of each
+    key, with the `outcome` of each; `letters` are the messages that could not be read.
+    """
+    all_pairs, kept_pairs = _pairs(received), _pairs(kept)
+    came, lost, reached = _count(all_pairs), _count(all_pairs[rejected]), _count(kept_pairs)
+    fate = [_count(kept_pairs[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE)]
+    dead = Counter((letter.source, letter.received_at.astimezone(UTC).date()) for letter in letters)
+    return [
+        Account(*key, came[key] + dead[key], fate[STORED][key],
+                fate[DUPLICATE][key] + came[key] - lost[key] - reached[key],
+                fate[CORRECTED][key], dead[key] + lost[key])
+        for key in sorted(came.keys() | dead.keys())
+    ]  # fmt: skip
+
+
+def _pairs(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """Day of receipt and source as one number: numpy finds distinct numbers far faster than distinct pairs."""
+    pairs: NDArray[np.int64] = rows["received_at"] // DAY_US * SOURCES + rows["source"]
+    return pairs
+
+
+def _count(pairs: NDArray[np.int64]) -> Counter[tuple[str, date]]:
+    distinct, counts = np.unique(pairs, return_counts=True)
+    names, epoch = source_names(), date(1970, 1, 1)
+    return Counter({
+        (names[pair % SOURCES], epoch + timedelta(days=pair // SOURCES)): count
+        for pair, count in zip(distinct.tolist(), counts.tolist(), strict=True)
+    })  # fmt: skip
+
+
+def graves(letters: Letters) -> list[Grave]:
+    """Make one row of all letters that are the same."""
+    times = Counter(letter.key for letter in letters)
+    first = {letter.key: letter for letter in reversed(letters)}
+    return [
+        Grave(key, letter.source, letter.topic, letter.payload[:KEPT_BYTES], len(letter.payload), letter.reason,
+              times[key], letter.received_at)
+        for key, letter in first.items()
+    ]  # fmt: skip

@@ -1,0 +1,221 @@
+"""
+A batch into the store, exactly once: quality, readings, windows, marks and accounting in one transaction.
+
+The embedded log and the Faust worker hand their batches to `Pipeline.store`. What happens, always in this order:
+
+    log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks ─▶ accounting, dead letters ─▶ alerts
+
+Readings first, then windows, in one transaction: a crash between them would count nothing or count twice. Where all
+readings are new they are COPYed straight in and folded by numpy (the optimistic path), and so are the 5-minute rows
+that begin with them; where one is known already, the staging path says which are new and which changed, and their
+windows are recomputed from the readings.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import structlog
+from numpy.typing import NDArray
+
+from aggregates.store.binary import Packed
+from aggregates.store.store import Away, Clash, Known, Refused, Store, StoreError, Transaction, unnested
+from ingest.formats.decode import refused
+from ingest.log.records import by_partition, middle
+from ingest.vocabulary.batch import Batch, DeadLetter, coded, numbers
+from ingest.vocabulary.readings import DERIVED, Flag, utc
+from streams.alerts.judge import Judge
+from streams.commit.accounting import ACCOUNT, GRAVE, STORED, accounts, graves
+from streams.commit.quality import Words, impossible, inconsistent, out_of_range
+from streams.commit.series import SeriesBook
+from streams.commit.windows import READING, WINDOW_US, Frontier, distinct, fold, marked, ordered, telling
+
+DAY_US = 86_400_000_000
+FROZEN = "frozen: the readings of this day were dropped, so that it cannot be told from a duplicate any more"
+COLUMNS = list(READING.names or ())
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place on the log; `position` None counts batches, where the log has no offsets of its own."""
+
+    topic: str = "embedded"
+    partition: int = 0
+    position: int | None = None
+
+
+EMBEDDED = Position()
+
+
+class Stopped(Exception):  # noqa: N818 - what happened, not an error of anybody's
+    """The hub stops while a batch still waits for the database; nothing of it is acknowledged."""
+
+
+class Pipeline:
+    """Stores batches through one connection; not to be shared by threads."""
+
+    def __init__(self, store: Store, stop: Event | None = None, judge: Judge | None = None) -> None:
+        self._store = store
+        self._judge = judge
+        self._book = SeriesBook(store)
+        self._frontier = Frontier()
+        self._stop = stop or Event()
+        self.retries = 0
+        self._hopeful = True  # the last batch held nothing known, so the next one probably does not either
+
+    def store(self, batch: Batch, position: Position = EMBEDDED) -> None:
+        """
+        Commit a batch, however long it takes.
+
+        A reading that the database will never take becomes a dead letter; while the database is away the batch is tried
+        again. Raises `Stopped` when the hub stops before it came back.
+        """
+        wait = 0.1
+        while True:
+            try:
+                return self._attempt(batch, position)
+            except Refused as error:
+                return self._split(batch, position, error)
+            except Clash as error:
+                self.retries += 1
+                log.info("another session was in the way, trying again", error=str(error))
+            except Away as error:
+                self.retries += 1
+                log.warning("database away, trying again", error=str(error), seconds=wait)
+                if self._stop.wait(wait):
+                    raise Stopped("the database did not come back before the hub stopped") from error
+                wait = min(wait * 2, 10.0)
+
+    def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
+        """Find what is at fault by halves: the fence covers repeats, the last part moves the position."""
+        rows, first = batch.readings, Position(position.topic, position.partition, 0)
+        if batch.sensors and len(batch):
+            self.store(Batch(rows.slice(0, 0), batch.sensors), first)
+            return self.store(Batch(rows, (), batch.dead_letters), position)
+        if len(batch) > 1:
+            rows, _ = by_partition(rows, 1)
+            if not (cut := middle(rows)):
+                rows, cut = self._parted(rows)
+            self.store(Batch(rows.slice(0, cut)), first)
+            return self.store(Batch(rows.slice(cut), (), batch.dead_letters), position)
+        log.warning("refused by the database", error=str(error), readings=len(batch), facts=len(batch.sensors))
+        if not len(batch) and not batch.sensors:
+            raise error
+        letters = [refused(row, str(error)) for row in rows.to_pylist()]
+        return self.store(Batch(rows.slice(0, 0), (), (*batch.dead_letters, *letters)), position)
+
+    def _attempt(self, batch: Batch, position: Position) -> None:
+        readings = self._readings(batch)
+        with self._store.transaction() as tx:
+            tx.prepare_session()
+            tx.rows("claim", topic=position.topic, partition=position.partition, position=position.position)
+            tx.rows("share_freeze")
+            self._book.check(tx)
+            frozen = np.isin(readings["start"] // DAY_US, frozen_days(tx))
+            rows = distinct(ordered(readings[~frozen]))
+            outcome = self._insert(tx, rows)
+            book = accounts(readings, frozen, rows, outcome, batch.dead_letters)
+            tx.rows("account", **unnested(book, ACCOUNT))
+            if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
+                tx.rows("bury", **unnested(graves(letters), GRAVE))
+            if self._judge is not None and len(rows):
+                self._judge.batch(tx, batch.readings)
+
+    def _readings(self, batch: Batch) -> NDArray[Any]:
+        """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
+        lines = self._book.of(batch)
+        rows = np.empty(len(batch), [*READING.descr, ("source", "i2")])
+        for name in ("start", "value", "weight", "covers", "version", "received_at", "status"):
+            rows[name] = numbers(batch.readings, name)
+        rows["series"], rows["source"] = lines["series"], lines["source"]
+        instant = np.isnan(rows["covers"]) & (numbers(batch.readings, "period") == 0)
+        rows["covers"][instant] = lines["interval"][instant]
+        rows["flags"] = numbers(batch.readings, "flags") & ~int(DERIVED)
+        rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
+        rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
+        sensor, quantity, channel = (
+            Words(*coded(batch.readings, name)) for name in ("sensor_id", "quantity", "channel")
+        )
+        rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
+        return rows
+
+    def _parted(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+        """Part readings of one sensor and start: the totals, compared a last time, go before what is in them."""
+        codes, words = coded(rows, "channel")
+        total = np.array([word.endswith("/any") for word in words], dtype=bool)[codes]
+        if total.all() or not total.any():
+            return rows, len(total) // 2
+        with suppress(StoreError):  # the database was asked for these series a moment ago
+            flags = numbers(rows, "flags") | self._readings(Batch(rows))["flags"] & int(Flag.INCONSISTENT)
+            at = rows.schema.get_field_index("flags")
+            rows = rows.set_column(at, rows.schema.field(at), pa.array(flags, pa.int32()))
+        return rows.take(np.argsort(~total, kind="stable")), int(total.sum())
+
+    def _insert(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Write readings, 5-minute rows and marks; say of each reading what became of it."""
+        outcome = np.zeros(len(rows), dtype=np.int8)
+        if not len(rows):
+            return outcome
+        if not (self._hopeful and self._insert_new(tx, rows)):
+            outcome = self._insert_staged(tx, rows)
+            self._hopeful = bool((outcome == STORED).all())
+        return outcome
+
+    def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> bool:
+        """Take the optimistic path; False, with everything as it was, where something is there already."""
+        try:
+            with tx.savepoint():
+                with tx.copying("reading", rows[COLUMNS]):
+                    windows = fold(rows)
+                    begun = self._frontier.passed(windows)
+                    running = Packed.of(telling(windows[~begun]))
+                    ahead = Packed.of(windows[begun])
+                    marks = marked(windows["series"], windows["start"])
+                if not begun.all():
+                    tx.copy("touched", running)
+                    tx.rows("merge")
+                if begun.any():
+                    tx.copy("window_5m", ahead)
+                tx.rows("mark_hours", **marks)
+        except Known:
+            return False
+        return True
+
+    def _insert_staged(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
+        span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
+        tx.copy("stage", rows[COLUMNS])
+        tx.rows("insert_fresh")
+        ((members,),) = tx.rows("lock_known", **span)
+        tx.rows("correct", **span, members=members)
+        tx.rows("touch_judged")
+        recompute(tx, rows["start"], members)
+        tx.rows("mark")
+        return np.array([outcome for (outcome,) in tx.rows("outcomes")], dtype=np.int8)
+
+
+def recompute(tx: Transaction, starts: NDArray[np.int64], members: Sequence[int] | None) -> None:
+    """
+    Lock the 5-minute rows in `touched`, then make them anew from their readings.
+
+    `starts` (us) bound the search, and so do the series `members`, if any: a packed day is unpacked for them alone.
+    """
+    tx.rows("merge")
+    first, last = int(starts.min()), int(starts.max())
+    span = {"first": utc(first - first % WINDOW_US), "last": utc(last - last % WINDOW_US + WINDOW_US)}
+    tx.rows("recompute", **span, members=members)
+
+
+def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
+    return [refused(row, FROZEN) for row in batch.readings.filter(pa.array(frozen)).to_pylist()] if frozen.any() else []
+
+
+def frozen_days(tx: Transaction) -> NDArray[np.int64]:
+    """Give the days whose readings were dropped, sorted, as days since 1970."""
+    return np.sort(np.array([(day - date(1970, 1, 1)).days for (day,) in tx.rows("frozen_days")], dtype=np.int64))

@@ -1,0 +1,167 @@
+"""
+The rules that mark a reading; none deletes one.
+
+`PIPELINE_RULES` see the readings of one batch (those of a sensor and start always travel together) and run in
+`streams.commit.pipeline`. `NEIGHBOUR_RULES` need the readings around: pure functions of stored readings, run by
+`streams.rollup.rollup`. A new rule is one function here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.vocabulary.quantities import QUANTITIES, SPIKE_MEMORY, Aggregation, Quantity
+from ingest.vocabulary.readings import EXCLUDES, Flag
+
+Column = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A batch's words as codes: `codes` index the distinct `words`, some of which may be of readings refused since."""
+
+    codes: NDArray[np.int32]
+    words: list[str]
+
+    def each(self, say: Callable[[str], Any], dtype: type = object) -> Column:
+        """Say something of every row by its word."""
+        return np.array([say(word) for word in self.words], dtype=dtype)[self.codes]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The parameters of the rules for one quantity of one sensor: the registry's, or the sensor's own."""
+
+    low: float
+    high: float
+    spike: float | None
+    stuck: int | None
+
+    @classmethod
+    def of(cls, quantity: Quantity, overrides: Mapping[str, Any] | None = None) -> "Limits":
+        """
+        Take the registry's parameters where a sensor has none of its own.
+
+        >>> Limits.of(QUANTITIES["no2"], {"high": 400}).high
+        400
+        """
+        own = overrides or {}
+        return cls(*(own.get(name, getattr(quantity, name)) for name in ("low", "high", "spike", "stuck")))
+
+
+def out_of_range(value: Column, low: Column, high: Column) -> Column:
+    """Mark values outside the plausible range; a value that is null is not."""
+    with np.errstate(invalid="ignore"):
+        return np.where((value < low) | (value > high), Flag.OUT_OF_RANGE, 0)
+
+
+def impossible(value: Column, weight: Column, covers: Column) -> Column:
+    """
+    Mark numbers that nobody measures and no sum survives: PostgreSQL refuses to multiply what over- or underflows.
+
+    A value may be zero or at least 1e-30, a weight and a `covers` zero or from 1e-9 to 1e9.
+    """
+    with np.errstate(invalid="ignore"):
+        odd = (value != 0) & (np.abs(value) < 1e-30)
+        for column in (weight, covers):
+            odd |= (column != 0) & ((column < 1e-9) | (column > 1e9))
+    return np.where(odd, Flag.OUT_OF_RANGE, 0)
+
+
+def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, value: Column, flags: Column) -> Column:
+    """
+    Mark a lane's any-class total that differs from the sum of its classes by more than half a vehicle.
+
+    Where a class failed there is nothing to compare. Only quantities that add up have such totals. Two messages about
+    one sensor and start are compared apart, so that it does not matter whether they met in one batch.
+    """
+    marks = np.zeros(len(value), dtype=np.int32)
+    if not any("/" in word and not word.endswith("/any") for word in channel.words):
+        return marks
+    rows = np.flatnonzero(quantity.each(_adds_up, bool) & channel.each(lambda word: "/" in word, bool))
+    if not len(rows):
+        return marks
+    lanes: dict[str, int] = {}
+    lane = channel.each(lambda word: lanes.setdefault(word.partition("/")[0], len(lanes)), int)
+    columns = (sensor.codes[rows], quantity.codes[rows], start[rows], lane[rows])
+    turn = _turns(*columns, channel.codes[rows])
+    order, first = _groups(*columns, turn)
+    rows = rows[order]
+    at, group = np.flatnonzero(first), np.cumsum(first) - 1
+    is_any = channel.each(lambda word: word.endswith("/any"), bool)[rows]
+    known = ~np.isnan(value[rows]) & (flags[rows] & int(EXCLUDES) == 0)
+    amount = np.where(known, value[rows], 0)
+    whole, parts = (np.add.reduceat(np.where(mask, amount, 0), at) for mask in (is_any, ~is_any))
+    comparable = np.logical_and.reduceat(known, at) & (np.add.reduceat((~is_any).astype(int), at) > 0)
+    odd = comparable & (np.abs(whole - parts) > 0.5)
+    marks[rows[odd[group] & is_any]] = Flag.INCONSISTENT
+    return marks
+
+
+def _adds_up(word: str) -> bool:
+    return word in QUANTITIES and QUANTITIES[word].aggregation is Aggregation.SUM
+
+
+def _turns(*keys: Column) -> Column:
+    """Number the rows of each key in the order they came: the first, the second, ..."""
+    order, first = _groups(*keys)
+    turns = np.empty(len(order), dtype=np.int64)
+    turns[order] = np.arange(len(order)) - np.flatnonzero(first)[np.cumsum(first) - 1]
+    return turns
+
+
+def _groups(*keys: Column) -> tuple[Column, Column]:
+    """Give an order that puts equal keys together, else as they came, and where in it each group begins."""
+    order = np.lexsort(keys[::-1])
+    changed = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
+    return order, np.concatenate(([True], changed))
+
+
+def spike(start: Column, value: Column, limits: Limits) -> Column:
+    """
+    Mark values further than `limits.spike` from the median of the two readings on either side.
+
+    `start` (us) and `value` are the readings with a value of one series in order. Fewer than four neighbours within
+    `SPIKE_MEMORY` on either side say nothing.
+    """
+    marks = np.zeros(len(value), dtype=bool)
+    if limits.spike is None or len(value) < 5:
+        return marks
+    around = np.stack([value[:-4], value[1:-3], value[3:-1], value[4:]])
+    near = (start[2:-2] - start[:-4] <= SPIKE_MEMORY * 1_000_000) & (
+        start[4:] - start[2:-2] <= SPIKE_MEMORY * 1_000_000
+    )
+    marks[2:-2] = near & (np.abs(value[2:-2] - np.median(around, axis=0)) > limits.spike)
+    return marks
+
+
+def stuck(start: Column, value: Column, limits: Limits) -> Column:
+    """
+    Mark values that stayed exactly the same for more than `limits.stuck` seconds; zero is not stuck.
+
+    `start` (us) and `value` are the readings with a value of one series in order. Every reading of such a run is
+    marked; a gap of more than a quarter of that time ends a run, for nobody knows what happened in it.
+    """
+    if limits.stuck is None or not len(value):
+        return np.zeros(len(value), dtype=bool)
+    patience = limits.stuck * 1_000_000
+    first = np.concatenate(([True], (value[1:] != value[:-1]) | (np.diff(start) > patience // 4)))
+    at, group = np.flatnonzero(first), np.cumsum(first) - 1
+    lasted = np.maximum.reduceat(start, at) - start[at]
+    marks: Column = (lasted > patience)[group] & (value != 0)
+    return marks
+
+
+NeighbourRule = Callable[[Column, Column, Limits], Column]
+
+# The flag that excludes, and the one that only warns on reference sources and validated readings.
+NEIGHBOUR_RULES: Mapping[NeighbourRule, tuple[Flag, Flag]] = MappingProxyType(
+    {
+        spike: (Flag.SPIKE, Flag.SUSPECT_SPIKE),
+        stuck: (Flag.STUCK, Flag.SUSPECT_STUCK),
+    }
+)

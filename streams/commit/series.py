@@ -1,0 +1,158 @@
+"""
+Which series is which: the words of a batch to the numbers of the tables, with what the quality rules need of each.
+
+`streams.commit.pipeline` asks here for every batch, and inside its transaction whether what it was told still holds;
+the database is asked only for series not met before, and again for all after the catalogue was imported anew.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from aggregates.store.store import Clash, Store, Transaction, unnested
+from ingest.vocabulary.batch import Batch, coded
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import SensorFact
+from ingest.vocabulary.sources import SOURCES, source_of_sensor
+from streams.commit.quality import Limits
+
+_KEY = ("sensor_id", "quantity", "channel", "period")
+Kind = tuple[str, str, int]
+
+# Of each known series: its number, its source's place in `source_names`, plausible range, and the seconds that an
+# instant of it covers (NaN: unknown).
+SERIES = np.dtype([("series", "i4"), ("source", "i2"), ("low", "f8"), ("high", "f8"), ("interval", "f8")])
+
+# No series has the greatest key: every search for a key ends at a line.
+_NOBODY = np.array([np.iinfo(np.int64).max]), np.zeros(1, SERIES)
+
+_source_codes: dict[str, int] = {}
+
+
+def source_code(name: str) -> int:
+    """Number a source, for as long as this process lives."""
+    return _source_codes.setdefault(name, len(_source_codes))
+
+
+def source_names() -> list[str]:
+    """The sources by their numbers."""
+    return list(_source_codes)
+
+
+class SeriesBook:
+    """
+    The series met so far.
+
+    A series is a sensor and a kind, which is quantity, channel and period; both are numbered here, in the order they
+    are met, so that one number stands for each series and numpy finds the lines of a batch.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sensors: dict[str, int] = {}
+        self._kinds: dict[Kind, int] = {}
+        self._version: int | None = None
+        self._keys, self._lines = _NOBODY
+
+    def of(self, batch: Batch) -> NDArray[Any]:
+        """
+        Give a line of `SERIES` for each reading of a batch, registering sensors and series that are new.
+
+        Raises `aggregates.store.store.StoreError`.
+        """
+        keys = self._numbered(batch.readings)
+        at = np.searchsorted(self._keys, keys)
+        if batch.sensors or (self._keys[at] != keys).any():
+            self._learn(batch, keys)
+            at = np.searchsorted(self._keys, keys)
+        lines: NDArray[Any] = self._lines[at]
+        return lines
+
+    def check(self, tx: Transaction) -> None:
+        """Raise `Clash` where the catalogue was imported anew since lines were given: the next may be others."""
+        if self._outdated(tx):
+            raise Clash("the catalogue was imported anew")
+
+    def _numbered(self, readings: pa.RecordBatch) -> NDArray[np.int64]:
+        """Give the key of each reading's series."""
+        codes, words = coded(readings, "sensor_id")
+        sensors = [self._sensors.setdefault(word, len(self._sensors)) for word in words]
+        kind_codes, kinds = _kinds(readings)
+        numbers = [self._kinds.setdefault(kind, len(self._kinds)) for kind in kinds]
+        keys: NDArray[np.int64] = np.array(sensors, np.int64)[codes] << 32 | np.array(numbers, np.int64)[kind_codes]
+        return keys
+
+    def _learn(self, batch: Batch, keys: NDArray[np.int64]) -> None:
+        with self._store.transaction() as tx:
+            self._outdated(tx)
+            if batch.sensors:
+                tx.rows("know_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
+            missing, rows = np.unique(keys, return_index=True)
+            new = self._keys[np.searchsorted(self._keys, missing)] != missing
+            lines = _registered(tx, batch.readings.take(pa.array(rows[new])))
+        # After the commit: numbers that were rolled back belong to nobody.
+        at = np.searchsorted(self._keys, missing[new])
+        self._lines = np.insert(self._lines, at, lines)
+        self._keys = np.insert(self._keys, at, missing[new])
+
+    def _outdated(self, tx: Transaction) -> bool:
+        """Forget all lines where the catalogue was imported anew, and say so."""
+        known = self._version
+        ((self._version,),) = tx.rows("catalogue_version")
+        if self._version == known:
+            return False
+        self._keys, self._lines = _NOBODY
+        return known is not None
+
+
+def _kinds(readings: pa.RecordBatch) -> tuple[NDArray[np.int32], list[Kind]]:
+    """Give quantity, channel and period of each reading as codes, and the distinct kinds that they index."""
+    columns = [_distinct(readings.column(name)) for name in ("quantity", "channel", "period")]
+    sizes = [max(1, len(values)) for _, values in columns]
+    combined = np.ravel_multi_index([codes for codes, _ in columns], sizes)
+    codes, distinct = _distinct(pa.array(combined))
+    places = np.unravel_index(np.array(distinct, np.int64), sizes)
+    kinds = zip(
+        *([values[at] for at in place] for (_, values), place in zip(columns, places, strict=True)), strict=True
+    )
+    return codes, cast("list[Kind]", list(kinds))
+
+
+def _distinct(column: "pa.Array[Any]") -> tuple[NDArray[np.int32], list[Any]]:
+    encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
+    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+
+
+def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
+    """Give the lines of readings of distinct series, registering those that the store does not know."""
+    wanted = {name: readings.column(name).to_pylist() for name in _KEY}
+    if not len(readings):
+        return np.empty(0, SERIES)
+    tx.rows("by_index")
+    found = tx.rows("find_series", **wanted)
+    if len(found) < len(readings):
+        sensors = list(dict.fromkeys(wanted["sensor_id"]))
+        tx.rows("lock_sensors", sensor_id=sensors)
+        tx.rows("know_series", **wanted)
+        tx.rows("mark_alone", sensor_id=sensors)
+        found = tx.rows("find_series", **wanted)
+    keys = list(zip(wanted["sensor_id"], wanted["quantity"], strict=True))
+    return np.array([_line(*keys[nr - 1], *line) for nr, *line in sorted(found)], SERIES)
+
+
+def _line(
+    sensor_id: str, quantity: str, series: int, interval: float | None, overrides: dict[str, Any] | None
+) -> tuple[Any, ...]:
+    limits = Limits.of(QUANTITIES[quantity], overrides)
+    name = source_of_sensor(sensor_id)
+    source = SOURCES.get(name)
+    covers = interval if interval is not None else source.interval if source else None
+    return series, source_code(name), limits.low, limits.high, np.nan if covers is None else covers
+
+
+def _merged(facts: Sequence[SensorFact]) -> list[SensorFact]:
+    """The last fact about each sensor: one statement may touch a row once."""
+    return list({fact.sensor_id: fact for fact in facts}.values())

@@ -1,0 +1,181 @@
+"""
+Readings to 5-minute windows with numpy, and nothing else: no clock, no store.
+
+`streams.commit.pipeline` folds what was new in a batch; `aggregates/sql/fold.sql` says the same in SQL, and
+`streams.rollup.reconcile` proves that they agree.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.vocabulary.readings import EXCLUDES, Flag, utc
+
+WINDOW_US = 300_000_000
+HOUR_US = 3_600_000_000
+
+# Stamps are microseconds since 1970, NaN is null. Field names are the columns of the tables `reading` and `window_5m`.
+READING = np.dtype([
+    ("series", "i4"), ("start", "i8"), ("value", "f8"), ("weight", "f8"), ("covers", "f8"), ("version", "i8"),
+    ("received_at", "i8"), ("flags", "i4"), ("status", "i2"),
+])  # fmt: skip
+WINDOW = np.dtype([
+    ("series", "i4"), ("start", "i8"), ("readings", "i4"), ("nothing", "i4"), ("flagged", "i4"), ("failed", "i4"),
+    ("warned", "i4"), ("total", "f8"), ("weight", "f8"), ("weighted", "f8"), ("squares", "f8"), ("harmonic", "f8"),
+    ("minimum", "f8"), ("maximum", "f8"), ("covered", "f8"), ("status", "i2"),
+])  # fmt: skip
+
+_UNMET = np.iinfo(np.int64).max
+
+Rows = NDArray[Any]
+
+
+def ordered(readings: Rows) -> Rows:
+    """
+    Sort by (series, start) and, of several readings with one key, by which is greater.
+
+    Greater is (status, version, value, weight, flags, covers), null lowest.
+    """
+    series, start = readings["series"], readings["start"]
+    if ((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (start[1:] > start[:-1]))).all():
+        return readings
+    readings = readings[np.lexsort((start, series))]
+    if _first_of(readings["series"], readings["start"]).all():
+        return readings
+    value = np.nan_to_num(readings["value"], nan=-np.inf)
+    covers = np.nan_to_num(readings["covers"], nan=-1)
+    by = ("flags", "weight")
+    keys = [covers, *(readings[name] for name in by), value]
+    keys += [readings[name] for name in ("version", "status", "start", "series")]
+    return readings[np.lexsort(keys)]
+
+
+def distinct(readings: Rows) -> Rows:
+    """
+    Keep the greatest reading of each (series, start) of `ordered` readings.
+
+    Where two values of the greatest status and version differ, nothing says which is right: the greater is kept and
+    marked `AMBIGUOUS`.
+    """
+    last = _last_of(readings["series"], readings["start"])
+    if last.all():
+        return readings
+    group = np.concatenate(([0], np.cumsum(last)[:-1]))
+    kept = readings[last].copy()
+    winner = kept[group]
+    peers = (readings["status"] == winner["status"]) & (readings["version"] == winner["version"])
+    valued = ~np.isnan(readings["value"]) & ~np.isnan(winner["value"])
+    differ = (readings["value"] != winner["value"]) | (readings["weight"] != winner["weight"])
+    ambiguous = np.unique(group[peers & valued & differ])
+    kept["flags"][ambiguous] |= Flag.AMBIGUOUS
+    return kept
+
+
+def fold(readings: Rows) -> Rows:
+    """
+    Fold readings, sorted by (series, start) and distinct, into their 5-minute windows, in the same order.
+
+    A reading counts whole in the window that contains its start.
+    """
+    if not len(readings):
+        return np.empty(0, WINDOW)
+    bucket = readings["start"] - readings["start"] % WINDOW_US
+    first = _first_of(readings["series"], bucket)
+    at = np.flatnonzero(first)
+    windows = np.empty(len(at), WINDOW)
+    windows["series"], windows["start"] = readings["series"][at], bucket[at]
+    for name, column in _evidence(readings).items():
+        windows[name] = np.add.reduceat(column, at)
+    counted = ~(np.isnan(readings["value"]) | (readings["flags"] & EXCLUDES != 0))
+    windows["minimum"] = _extreme(np.minimum, readings["value"], counted, at)
+    windows["maximum"] = _extreme(np.maximum, readings["value"], counted, at)
+    windows["status"] = np.minimum.reduceat(readings["status"], at)
+    return windows
+
+
+def telling(windows: Rows) -> Rows:
+    """Leave out the counts that are zero throughout, which is what `touched` takes for one that is not given."""
+    rare = ("nothing", "flagged", "failed", "warned")
+    return windows[[name for name in WINDOW.names or () if name not in rare or windows[name].any()]]
+
+
+def marked(series: Rows, start: Rows) -> dict[str, list[Any]]:
+    """
+    Give the hours of windows and the members of each, written as PostgreSQL does: what `mark_hours` unnests.
+
+    >>> marked(np.array([7, 8, 7]), np.array([0, 0, WINDOW_US]))["members"]
+    ['{7,8}']
+    """
+    keys = np.unique((start // HOUR_US << 32) | series)
+    hour, member = keys >> 32, keys & 0xFFFF_FFFF
+    first = np.flatnonzero(_first_of(hour))
+    return {
+        "hour": [utc(at * HOUR_US) for at in hour[first]],
+        "members": ["{" + ",".join(map(str, some.tolist())) + "}" for some in np.split(member, first[1:])],
+    }
+
+
+class Frontier:
+    """
+    The latest window of each series met so far: one beyond it is probably not in the store yet.
+
+    A guess that saves looking; the store's keys have the last word.
+    """
+
+    def __init__(self) -> None:
+        self._latest = np.empty(0, dtype=np.int64)  # by series
+
+    def passed(self, windows: Rows) -> NDArray[np.bool_]:
+        """
+        Say which windows, sorted, lie beyond the latest of their series, and remember them.
+
+        Of a series not met before, those beyond its first one here.
+        """
+        series, start = windows["series"], windows["start"]
+        if (more := series.max(initial=0) + 1 - len(self._latest)) > 0:
+            self._latest = np.append(self._latest, np.full(more + len(self._latest), _UNMET))
+        first = np.flatnonzero(_first_of(series))
+        new = first[self._latest[series[first]] == _UNMET]
+        self._latest[series[new]] = start[new]
+        beyond: NDArray[np.bool_] = start > self._latest[series]
+        self._latest[series] = np.maximum(self._latest[series], start)
+        return beyond
+
+
+def _evidence(readings: Rows) -> dict[str, Rows]:
+    """What adds up, a column each; an unknown `covers` makes the window's `covered` unknown."""
+    excluded = readings["flags"] & EXCLUDES != 0
+    empty = np.isnan(readings["value"])
+    counted = ~excluded & ~empty
+    value = np.where(counted, readings["value"], 0)
+    weight = np.where(counted, readings["weight"], 0)
+    return {
+        "readings": counted.astype("i4"),
+        "nothing": (empty & ~excluded).astype("i4"),
+        "flagged": (excluded & ~empty).astype("i4"),
+        "failed": (excluded & empty).astype("i4"),
+        "warned": (~excluded & (readings["flags"] != 0)).astype("i4"),
+        "total": value,
+        "weight": weight,
+        "weighted": weight * value,
+        "squares": value * value,
+        "harmonic": weight / np.maximum(value, 1),
+        "covered": np.where(excluded, 0, readings["covers"]),
+    }
+
+
+def _extreme(ufunc: np.ufunc, value: Rows, counted: Rows, at: Rows) -> Rows:
+    neutral = np.inf if ufunc is np.minimum else -np.inf
+    found = ufunc.reduceat(np.where(counted, value, neutral), at)
+    return np.where(np.isinf(found), np.nan, found)
+
+
+def _first_of(*keys: Rows) -> Rows:
+    changed = np.ones(len(keys[0]), dtype=bool)
+    changed[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return changed
+
+
+def _last_of(*keys: Rows) -> Rows:
+    return np.roll(_first_of(*keys), -1) if len(keys[0]) else np.ones(0, dtype=bool)

@@ -1,0 +1,1 @@
+"""Telling people: the outbox and the channels."""

@@ -1,0 +1,143 @@
+"""
+The Apprise door: one message out through one channel's URL, or `Unsent` with the reason.
+
+`streams.notify.delivery` decides what leaves when, and calls `send`; `streams.notify.grafana_door` is the one other
+way out, to Grafana. Apprise knows over a hundred services (https://appriseit.com/services/); what the hub adds is a
+key by which a receiver can tell a repetition: a header `Idempotency-Key` and the transitions as data for `json://`, a
+header `X-Stadspuls-Message` and one thread an alert for mail, a retained topic an alert for `mqtt://`.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import urlopen
+
+import msgspec
+from apprise import Apprise, AppriseResult, NotifyFormat, NotifyType
+from apprise.plugins import NotifyBase
+from apprise.plugins.custom_json import NotifyJSON
+from apprise.plugins.email import NotifyEmail
+from apprise.plugins.mqtt import NotifyMQTT
+
+from streams.notify.texts import Message
+
+TOPIC = "stadspuls/alerts"
+_TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
+
+# What Apprise has to say comes back with the result; it must not go to stderr as well.
+logging.getLogger("apprise").addHandler(logging.NullHandler())
+logging.getLogger("apprise").propagate = False
+
+
+class Unsent(Exception):  # noqa: N818 - what happened is the name
+    """The channel did not take a message; the text says why, without secrets."""
+
+
+class Door(Protocol):
+    """A way out; `shown` is its URL without secrets."""
+
+    @property
+    def shown(self) -> str:
+        """The URL with its secrets masked."""
+
+    def send(self, message: Message) -> None:
+        """Hand a message over; raises Unsent when it was not taken."""
+
+
+class AppriseDoor:
+    """A service of Apprise, by its URL. Raises ValueError, saying what is wrong without the secrets in it."""
+
+    def __init__(self, url: str) -> None:
+        self._plugin = _plugin(url)
+        self._secrets = _secrets(url, self.shown)
+        self._plugin.request_rate_per_sec = 0  # the hub keeps its own pace, and never sleeps in a door
+        self._apprise = Apprise()
+        self._apprise.add(self._plugin)
+
+    @property
+    def shown(self) -> str:
+        """The URL with its secrets masked."""
+        url: Callable[..., str] = self._plugin.url
+        return url(privacy=True).partition("?")[0]
+
+    def send(self, message: Message) -> None:
+        """See `Door`."""
+        if isinstance(self._plugin, NotifyMQTT):
+            self._publish(self._plugin, message)
+            return
+        if isinstance(self._plugin, NotifyJSON):
+            self._plugin.headers["Idempotency-Key"] = message.key
+            self._plugin.payload_extras.update(key=message.key, severity=message.severity, alerts=list(message.data))
+        elif isinstance(self._plugin, NotifyEmail):
+            self._plugin.headers.update(_mail_headers(message))
+        kind = NotifyType.SUCCESS if message.good else _TYPES[message.severity]
+        self._hand_over(message.title, message.body, kind)
+
+    def _publish(self, plugin: NotifyMQTT, message: Message) -> None:
+        """Publish each transition on its alert's own topic, retained: who connects later sees how things stand."""
+        plugin.qos, plugin.retain = 1, True
+        for one in message.data:
+            plugin.topics = [topic_of(TOPIC, one)]
+            self._hand_over("", msgspec.json.encode({"key": message.key, **one}).decode(), NotifyType.INFO)
+
+    def _hand_over(self, title: str, body: str, kind: NotifyType) -> None:
+        result = self._apprise.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)
+        if not result:
+            raise Unsent(_hidden(_reason(result), self._secrets) or f"{self.shown} did not take it")
+
+
+def ping(url: str, seconds: float = 10.0) -> None:
+    """Ask for a URL, so that whoever watches it knows that the notifier lives. Raises OSError."""
+    with urlopen(url, timeout=seconds) as answer:
+        answer.read(1_000)
+
+
+def topic_of(root: str, one: dict[str, Any]) -> str:
+    """
+    Give the topic of an alert; what a topic may not hold is percent-encoded.
+
+    >>> topic_of("stadspuls/alerts", {"rule": "no2", "subject": "luchtmeetnet/NL10938"})
+    'stadspuls/alerts/no2/luchtmeetnet/NL10938'
+    """
+    return f"{root}/{quote(str(one['rule']), safe='')}/{quote(str(one['subject']), safe='/:')}"
+
+
+def _plugin(url: str) -> NotifyBase:
+    scheme = url.partition(":")[0]
+    if scheme in ("mqtt", "mqtts") and urlsplit(url).path in ("", "/"):
+        url = f"{url.partition('?')[0].rstrip('/')}/{TOPIC}"
+    try:
+        plugin = Apprise.instantiate(url, suppress_exceptions=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(_hidden(f"{scheme}:// {error}", _secrets(url, scheme))) from None
+    if not isinstance(plugin, NotifyBase):
+        raise ValueError(f"{scheme}:// names no service of Apprise, or lacks what that service needs")
+    if not len(plugin):
+        raise ValueError(f"{scheme}:// names nobody to send to")
+    return plugin
+
+
+def _secrets(url: str, shown: str) -> list[str]:
+    """Give the parts of a URL that are not in the masked one: no message may hold them."""
+    parts = {unquote(part) for part in re.split(r"[/:@?&=,]+", url)} | set(re.split(r"[/:@?&=,]+", url))
+    return sorted((part for part in parts if len(part) > 3 and part not in shown), key=len, reverse=True)
+
+
+def _hidden(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _mail_headers(message: Message) -> dict[str, str]:
+    """Thread the mails of one alert, and name the message, so that a second copy can be told from a second message."""
+    alerts = {one["alert"] for one in message.data}
+    thread = f"<stadspuls-alert-{alerts.pop()}@stadspuls>" if len(alerts) == 1 else f"<{message.key}@stadspuls>"
+    return {"X-Stadspuls-Message": message.key, "References": thread}
+
+
+def _reason(result: AppriseResult) -> str:
+    said = [entry.message for entry in result.logs() if entry.level in ("WARNING", "ERROR", "CRITICAL")]
+    return " ".join(said)[:500]

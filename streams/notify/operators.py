@@ -1,0 +1,142 @@
+"""
+What operators do with alerts: list them, see to one, silence some; `hub.cli.alerts` and `hub.api_alerts` ask.
+
+Everything is one statement or one transaction. `streams.notify.delivery` tells others of it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from aggregates.store.store import Store, Transaction
+from streams.notify.channels import SEVERITIES
+from streams.notify.silences import Silence, weekly
+
+COLUMNS = (
+    "alert", "rule", "title", "title_nl", "subject", "name", "quantity", "level", "severity", "state", "since", "until",
+    "value", "worst", "threshold", "unit", "coverage", "late", "withdrawn", "raised_at", "updated_at", "cleared_at",
+    "acknowledged_at", "acknowledged_by", "lon", "lat",
+)  # fmt: skip
+_TRANSITION = ("transition", "kind", "at", "about", "late", "value", "threshold", "coverage", "text", "windows")
+Row = dict[str, Any]
+
+
+def alerts(
+    store: Store, now: datetime, zone: ZoneInfo, *, everything: bool = False, rule: str | None = None,
+    subject: str | None = None, limit: int | None = 100,
+) -> list[Row]:  # fmt: skip
+    """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS`."""
+    rows = store.rows("alerts_listed", everything=everything, rule=rule, subject=subject, limit=limit)
+    found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    hushed = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
+    return [{**row, "state": state_of(row["state"], quiet)} for row, quiet in zip(found, hushed, strict=True)]
+
+
+def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone: ZoneInfo) -> list[bool]:
+    """Tell of each rule and subject whether a silence keeps it quiet now."""
+    quiet = [one for one in silences(store, now) if one.until(now, zone) is not None]
+    subjects = sorted({subject for _, subject in found}) if quiet else []
+    areas = {sensor: codes for sensor, _, codes in store.rows("alert_members", sensors=subjects)}
+    return [any(one.covers(rule, (subject, *areas.get(subject, ()))) for one in quiet) for rule, subject in found]
+
+
+def state_of(state: str, quiet: bool) -> str:
+    """Give the state that people are shown: what stands and is told to nobody for now is silenced."""
+    return "silenced" if quiet and state == "raised" else state
+
+
+def transitions(store: Store, alert: int) -> list[Row]:
+    """Give how an alert came about, oldest first, each with the windows that caused it."""
+    return [dict(zip(_TRANSITION, row, strict=True)) for row in store.rows("alert_transitions", alert=alert)]
+
+
+def acknowledge(store: Store, alert: int, by: str, now: datetime) -> bool:
+    """Note who sees to an alert, and tell those who were told of it; False where it is not open."""
+    with store.transaction() as tx:
+        tx.rows("alert_ack", alert=alert, by=by, now=now)
+        return tx.rows("alert_acknowledged", alert=alert) != []
+
+
+def silence(
+    store: Store, *, rule: str, subject: str, first: datetime, last: datetime | None, windows: list[str], by: str,
+    reason: str, now: datetime,
+) -> int:  # fmt: skip
+    """Make a silence and give its number; raises ValueError for windows or a span that cannot be."""
+    check_silence(first, last, windows)
+    ((number,),) = store.rows(
+        "silence_make", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
+        recurrence=msgspec.json.encode(windows).decode() if windows else None,
+    )  # fmt: skip
+    return int(number)
+
+
+def check_silence(first: datetime, last: datetime | None, windows: Sequence[str]) -> None:
+    """Raise ValueError for weekly windows that cannot be read, or a span that has no length."""
+    for text in windows:
+        weekly(text)
+    if last is not None and last <= first:
+        raise ValueError(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
+
+
+def silences(source: Store | Transaction, now: datetime, *, everything: bool = False) -> list[Silence]:
+    """Give the silences that are or will be, or all that ever were."""
+    return [
+        Silence(number, rule, subject, first, last, tuple(map(weekly, windows or ())), by, reason)
+        for number, rule, subject, first, last, windows, by, reason, _ in source.rows(
+            "silences", now=now, everything=everything
+        )
+    ]
+
+
+def end_silence(store: Store, number: int, now: datetime) -> bool:
+    """End a silence: what it held back and still stands is told now; False where there is none to end."""
+    with store.transaction() as tx:
+        ended = bool(tx.rows("silence_end", silence=number, now=now))
+        if ended:
+            tx.rows("outbox_release", silence=number, now=now)
+    return ended
+
+
+def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:
+    """Give a silence as a row to show."""
+    return {
+        "silence": one.silence, "rule": one.rule, "subject": one.subject, "first": one.first, "last": one.last,
+        "weekly": "; ".join(map(str, one.weekly)), "silent_now": one.until(now, zone) is not None,
+        "made_by": one.made_by, "reason": one.reason,
+    }  # fmt: skip
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What a channel has not delivered: how many, how many of them a silence holds, the age in s of the oldest due."""
+
+    channel: str
+    waiting: int
+    held: int
+    oldest: float
+    attempts: int
+    last_error: str | None
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether somebody should look: a transition has waited for more than ten minutes."""
+        return self.oldest > timedelta(minutes=10).total_seconds()
+
+
+def outbox(store: Store, now: datetime) -> list[Waiting]:
+    """Say how delivery stands, a line for each channel that something waits for."""
+    return [Waiting(*row) for row in store.rows("outbox_state", now=now)]
+
+
+def open_alerts(store: Store) -> dict[str, int]:
+    """Count the alerts that are open, by severity, the three always named."""
+    found = dict(store.rows("alerts_open"))
+    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
+
+
+def notifier_seen(store: Store) -> datetime | None:
+    """Give when a notifier was last at work; None where none ever was."""
+    rows = store.rows("notifier_seen")
+    return rows[0][0] if rows else None

@@ -1,0 +1,234 @@
+"""
+What a message says: what, where, since when, value against threshold, coverage, and where to look; pure.
+
+`streams.notify.delivery` hands over rows of the outbox and gets a `Message` for `streams.notify.apprise_door`. A lone
+transition has a message of its own; several are counted by rule, with the first places of each.
+"""
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from streams.notify.channels import SEVERITIES
+
+PLACES = 8  # named for each rule of a grouped message
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What leaves: `key` is the same whenever it is sent again, `data` are the transitions for machines."""
+
+    key: str
+    title: str
+    body: str
+    severity: str = "info"
+    good: bool = False
+    data: tuple[dict[str, Any], ...] = ()
+
+
+class Told(NamedTuple):
+    """A row of `outbox_row.sql`: a transition that a channel is due, with its alert, its rule and its place."""
+
+    transition: int
+    message: UUID | None
+    written_at: datetime
+    due_at: datetime
+    attempts: int
+    held_by: int | None
+    alert: int
+    kind: str
+    at: datetime
+    about: datetime | None
+    late: bool
+    value: float | None
+    threshold: float | None
+    coverage: float | None
+    windows: list[dict[str, Any]]
+    text: str
+    text_nl: str
+    rule: str
+    subject: str
+    quantity: str
+    level: str
+    severity: str
+    since: datetime
+    worst: float | None
+    over: bool
+    acknowledged_by: str | None
+    title: str
+    title_nl: str
+    unit: str
+    owner: str | None
+    runbook: str | None
+    name: str | None
+    codes: list[str]
+    places: list[str]
+    told: bool
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """What a silence may name: the subject and the areas it stands in."""
+        return (self.subject, *self.codes)
+
+
+class Voice(NamedTuple):
+    """How a channel is spoken to: its language, the zone of stamps, and the address of the page."""
+
+    language: str
+    zone: ZoneInfo
+    link: str | None
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """The words of its language."""
+        return _WORDS[self.language]
+
+    def stamp(self, moment: datetime) -> str:
+        """Give a stamp in local time, with the zone."""
+        return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M %Z}"
+
+    def page(self, alert: int | None = None) -> str | None:
+        """Give the address of the page, of one alert where it is named."""
+        if self.link is None:
+            return None
+        return f"{self.link.rstrip('/')}/" + ("" if alert is None else f"?alert={alert}")
+
+
+_WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
+    files("streams.notify").joinpath("words.toml").read_text(encoding="utf-8")
+)
+
+
+def message_of(rows: Sequence[Told], key: str, voice: Voice) -> Message:
+    """Make the message of transitions that leave together; at least one."""
+    title, body = _one(rows[0], voice) if len(rows) == 1 else _many(rows, voice)
+    return Message(
+        key=key, title=title, body=body, severity=max((row.severity for row in rows), key=SEVERITIES.index),
+        good=all(row.kind in ("cleared", "acknowledged") for row in rows),
+        data=tuple(_data(row, voice) for row in rows),
+    )  # fmt: skip
+
+
+def where(row: Told) -> str:
+    """
+    Say where: the sensor's name and id, and the areas around it.
+    """
+    known = f"{row.name} ({row.subject})" if row.name else row.subject
+    return ", ".join([known, *row.places])
+
+
+def headline(row: Told, voice: Voice) -> str:
+    """Give the rule's title in the channel's language."""
+    return (row.title_nl if voice.language == "nl" else "") or row.title
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """
+    Write a figure with its unit.
+
+    >>> number(412.34567, "ug/m3"), number(0.5, "share"), number(None)
+    ('412.346 ug/m3', '50 %', '-')
+    """
+    if value is None:
+        return "-"
+    return f"{100 * value:.3g} %" if unit == "share" else f"{value:.6g} {unit if unit != '1' else ''}".strip()
+
+
+def _one(row: Told, voice: Voice) -> tuple[str, str]:
+    words = voice.words
+    title = f"[{words[row.severity]}] {words[row.kind]}: {headline(row, voice)}, {row.name or row.subject}"
+    text = (row.text_nl if voice.language == "nl" else "") or row.text
+    lines = [text or headline(row, voice), ""]
+    lines += [f"{words[key]}: {said}" for key, said in _facts(row, voice) if said]
+    return title, "\n".join(lines)
+
+
+def _facts(row: Told, voice: Voice) -> Iterable[tuple[str, str | None]]:
+    words = voice.words
+    yield "what", f"{headline(row, voice)} ({row.rule}, {words.get(row.level, row.level)}, {row.quantity})"
+    yield "where", where(row)
+    yield "since", voice.stamp(row.since) + (f", {words['late']}" if row.late else "")
+    if row.kind == "cleared" and row.about is not None:
+        yield "until", voice.stamp(row.about)
+    against = f"{number(row.value, row.unit)}, {words['threshold']} {number(row.threshold, row.unit)}"
+    yield "value", None if row.threshold is None else against
+    yield "coverage", None if row.coverage is None else f"{row.coverage:.0%}".replace("%", " %")
+    yield "acknowledged_by", row.acknowledged_by
+    yield "owner", row.owner
+    yield "runbook", row.runbook
+    yield "page", voice.page(row.alert)
+
+
+def _many(rows: Sequence[Told], voice: Voice) -> tuple[str, str]:
+    words = voice.words
+    counted = Counter((row.kind, headline(row, voice), row.rule) for row in rows)
+    (first, title, _), most = counted.most_common(1)[0]
+    severity = max((row.severity for row in rows), key=SEVERITIES.index)
+    more = f", {words['and_more'].format(count=len(rows) - most)}" if len(counted) > 1 else ""
+    lines = [words["together"].format(count=len(rows), sensors=len({row.subject for row in rows})), ""]
+    for (kind, name, rule), count in counted.most_common():
+        of_it = [row for row in rows if (row.kind, row.rule) == (kind, rule)]
+        lines += [f"{count} x {words[kind]}: {name} ({rule}, {words[of_it[0].severity]})"]
+        lines += [f"  {voice.stamp(row.since)}  {where(row)}  {number(row.value, row.unit)}" for row in of_it[:PLACES]]
+        lines += [f"  {words['and_more'].format(count=count - PLACES)}"] if count > PLACES else []
+    lines += [f"{words['page']}: {page}"] if (page := voice.page()) else []
+    return f"[{words[severity]}] {most} x {words[first]}: {title}{more}", "\n".join(lines)
+
+
+def _data(row: Told, voice: Voice) -> dict[str, Any]:
+    kept = ("transition", "alert", "kind", "rule", "title", "subject", "name", "codes", "places", "quantity", "unit",
+            "level", "severity", "late", "value", "threshold", "coverage", "text", "windows")  # fmt: skip
+    stamps = {"at": row.at, "about": row.about, "since": row.since}
+    return {
+        **{name: getattr(row, name) for name in kept},
+        **{name: None if moment is None else zulu(moment) for name, moment in stamps.items()},
+        "page": voice.page(row.alert),
+    }
+
+
+def zulu(moment: datetime) -> str:
+    """Write a stamp in UTC with a Z, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def trial_message(now: datetime, zone: ZoneInfo, link: str | None) -> Message:
+    """Make a message that says that it is a test, shaped as an alert of a made-up rule."""
+    body = f"This is a test of Stadspuls, sent {now.astimezone(zone):%Y-%m-%d %H:%M %Z}. Nothing is wrong."
+    one = {"transition": 0, "alert": 0, "kind": "test", "rule": "test", "subject": "stadspuls/test", "severity": "info",
+           "since": zulu(now), "text": body, "page": link}  # fmt: skip
+    return Message(key=f"stadspuls-test-{now:%Y%m%dT%H%M%S}", title="[test] Stadspuls", body=body, data=(one,))
+
+
+class Standing(NamedTuple):
+    """An open alert, in a summary."""
+
+    rule: str
+    title: str
+    place: str
+    state: str
+    severity: str
+    since: datetime
+    acknowledged_by: str | None
+
+
+def digest_of(standing: Sequence[Standing], counts: Mapping[str, int], key: str, voice: Voice) -> Message:
+    """Make the daily summary: what is open, and what happened in the last day by `digest_counts.sql`."""
+    words = voice.words
+    lines = [words["day"].format(**counts)]
+    lines += [words[name].format(count=counts[name]) for name in ("late_found", "silenced", "lost") if counts[name]]
+    lines += ["", words["open"].format(count=len(standing))]
+    for one in standing[: 5 * PLACES]:
+        seen = f", {words['acknowledged_by']}: {one.acknowledged_by}" if one.acknowledged_by else ""
+        lines.append(
+            f"  [{words[one.severity]}] {one.title}: {one.place}, {words['since']} {voice.stamp(one.since)}{seen}"
+        )
+    if len(standing) > 5 * PLACES:
+        lines.append(f"  {words['and_more'].format(count=len(standing) - 5 * PLACES)}")
+    lines += [f"{words['page']}: {page}"] if (page := voice.page()) else []
+    return Message(key=key, title=words["digest"].format(count=len(standing)), body="\n".join(lines), good=not standing)

@@ -1,0 +1,1 @@
+"""What comes later: hours and days, the proof, retention."""

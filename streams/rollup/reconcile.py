@@ -1,0 +1,121 @@
+"""
+The proof that stream equals batch: every window against a plain SQL aggregation, and the repair of what differs.
+
+`stadspuls reconcile` runs it over any range; `stadspuls rollup` and the embedded hub nightly over the changed days.
+Each day is compared in one snapshot, so that nothing moves while it is looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregates.store.store import Store, Transaction
+from ingest.vocabulary.readings import microseconds
+from streams.commit.pipeline import recompute
+from streams.commit.windows import marked
+
+LEVELS = ("5m", "1h", "1d")
+DAY = timedelta(days=1)
+
+Window = tuple[int, datetime]  # series, start
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The windows of one level and UTC day that were compared, and those that differ."""
+
+    day: date
+    level: str
+    compared: int
+    windows: tuple[Window, ...]
+
+
+def reconcile(store: Store, first: date, last: date, *, repair: bool = False) -> Iterator[Difference]:
+    """
+    Compare every window of the UTC days from `first` up to and without `last`.
+
+    Windows that are dirty, frozen or not yet closed are passed over. With `repair` the 5-minute rows that differ are
+    recomputed and the hours marked, so that the next roll-up writes them and their days. Raises
+    `aggregates.store.store.StoreError`.
+    """
+    day = first
+    while day < last:
+        found = list(_compared(store, day))
+        yield from found
+        if repair:
+            _repair(store, found)
+        day += DAY
+
+
+def changed_days(store: Store) -> list[date]:
+    """The UTC days with hours that were written since the last proof; `note_reconciled` moves that point."""
+    return [day for (day,) in store.rows("changed_days")]
+
+
+def first_day(store: Store) -> date | None:
+    """The UTC day of the first window there is."""
+    ((day,),) = store.rows("first_day")
+    found: date | None = day
+    return found
+
+
+def last_proof(store: Store) -> datetime | None:
+    """When everything written before was proven; None before the first time."""
+    ((at,),) = store.rows("last_proof")
+    found: datetime | None = at
+    return found
+
+
+def note_reconciled(store: Store, at: datetime) -> None:
+    """Remember that everything written before `at` is proven."""
+    store.rows("reconciled", at=at)
+
+
+def _compared(store: Store, day: date) -> Iterator[Difference]:
+    span = {"first": _midnight(day), "last": _midnight(day + DAY)}
+    with store.transaction(snapshot=True) as tx:
+        (counts,) = tx.rows("counted", **span)
+        for level, count in zip(LEVELS, counts, strict=True):
+            rows = tx.rows(f"differing_{level}", **span)
+            yield Difference(day, level, count, tuple((series, start) for series, start in rows))
+
+
+def _repair(store: Store, found: list[Difference]) -> None:
+    windows = sorted({window for difference in found for window in difference.windows})
+    if not windows:
+        return
+    with store.transaction() as tx:
+        tx.prepare_session()
+        tx.rows("rollup_lock")
+        tx.rows("share_freeze")  # a day may have frozen since it was compared
+        frozen = {day for (day,) in tx.rows("frozen_days")}
+        short = {window for difference in found if difference.level == "5m" for window in difference.windows}
+        _recompute(tx, sorted(window for window in short if window[1].date() not in frozen))
+        tx.rows("drop_hours", **_columns(windows))
+        tx.rows("drop_days", **_columns(windows))
+        tx.rows("mark_hours", **marked(*_arrays(windows)))
+
+
+def _recompute(tx: Transaction, windows: list[Window]) -> None:
+    if windows:
+        tx.rows("touch_windows", **_columns(windows))
+        members = sorted({series for series, _ in windows})
+        starts = [start for _, start in windows]
+        recompute(tx, _arrays(windows)[1], members)
+        tx.rows("drop_unread", first=min(starts), last=max(starts), members=members)
+
+
+def _columns(windows: list[Window]) -> dict[str, list[object]]:
+    return {"series": [series for series, _ in windows], "start": [start for _, start in windows]}
+
+
+def _arrays(windows: list[Window]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give series and starts (us) of windows."""
+    return np.array([series for series, _ in windows]), np.array([microseconds(start) for _, start in windows])
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

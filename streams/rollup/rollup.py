@@ -1,0 +1,142 @@
+"""
+Hours and days out of 5-minute rows, once an hour has closed and again when late data touch it.
+
+The pipeline leaves marks; this takes them, runs the neighbour rules around the marked hours, and writes `window_1h` and
+`window_1d`. `stadspuls rollup` and the embedded hub call `roll_up` about once a second.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregates.store.store import Store, Transaction
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import DERIVED, Flag, Status, utc
+from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
+from streams.alerts.judge import Judge
+from streams.alerts.store import Changed
+from streams.commit.pipeline import DAY_US, frozen_days, recompute
+from streams.commit.quality import NEIGHBOUR_RULES, Limits
+from streams.commit.windows import WINDOW_US
+
+MOST_HOURS = 50_000  # of series in one transaction
+HOUR = timedelta(hours=1)
+LONGEST_MEMORY = timedelta(seconds=2 * max(quantity.memory for quantity in QUANTITIES.values()))
+
+# What `recompute` stages: the derived flags of readings that got others.
+FLAGGED = np.dtype([("series", "i4"), ("start", "i8"), ("flags", "i4"), ("weight", "f8"), ("version", "i8"),
+                    ("received_at", "i8"), ("status", "i2")])  # fmt: skip
+
+
+class Witness(NamedTuple):
+    """A stored reading as the neighbour rules see it; `start` in microseconds since 1970."""
+
+    series: int
+    start: int
+    value: float
+    flags: int
+    status: int
+    quantity: str
+    sensor_id: str
+    overrides: dict[str, Any] | None
+    judged: bool
+
+
+def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1), judge: Judge | None = None) -> int:
+    """
+    Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
+
+    Raises `aggregates.store.store.StoreError`; whatever was committed by then stays.
+    """
+    until = (now - grace).replace(minute=0, second=0, microsecond=0)
+    written = 0
+    while done := _roll_up_some(store, until, judge, now):
+        written += done
+    store.rows("close_hours", until=until)
+    return written
+
+
+def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datetime) -> int:
+    with store.transaction() as tx:
+        tx.prepare_session()
+        tx.rows("rollup_lock")
+        tx.rows("take_marks", until=until, most=MOST_HOURS)
+        ((count, first, last),) = tx.rows("dirty_span")
+        if count:
+            tx.rows("analyze_dirty")
+            reflagged = _judge_neighbours(tx, first, last)
+            ((_, first, last),) = tx.rows("dirty_span")
+            tx.rows("roll_hours", first=first, last=last)
+            tx.rows("roll_days")
+            tx.rows("area_mark_rolled")
+            if judge is not None:
+                judge.changed(tx, "5m", reflagged, now)
+                judge.rolled(tx, until, now)
+        return int(count)
+
+
+def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Changed:
+    """
+    Mark spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too.
+
+    Gives the 5-minute windows that changed by it.
+    """
+    found = tx.rows("neighbourhood", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
+    witnesses = [Witness(*row) for row in found]
+    changed = list(_reflagged(witnesses, frozen_days(tx)))
+    if not changed:
+        return Changed([], np.array([], np.int64))
+    rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
+    tx.copy("stage", rows)
+    span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
+    ((members,),) = tx.rows("lock_known", **span)
+    tx.rows("reflag", **span, members=members)
+    tx.rows("touch_judged")
+    recompute(tx, rows["start"], members)
+    tx.rows("dirty_judged")
+    sensors = {witness.series: witness.sensor_id for witness in witnesses}
+    return Changed([sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)
+
+
+def _reflagged(witnesses: list[Witness], frozen: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """
+    Give (series, start, derived flags) of every judged reading whose flags are not what the rules say.
+
+    Of a reading whose neighbours reach into a frozen day some bear witness no more: it keeps the flags it has.
+    """
+    for _, group in groupby(witnesses, key=itemgetter(0)):
+        series = list(group)
+        known = np.array([witness.flags for witness in series]) & _NEIGHBOUR_FLAGS
+        flags = _derived(series) | np.where(_cut_off(series, frozen), known, 0)
+        for at in np.flatnonzero((flags != known) & np.array([witness.judged for witness in series])):
+            yield series[at].series, series[at].start, int(flags[at])
+
+
+def _cut_off(series: list[Witness], frozen: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which readings have a frozen day (sorted, days since 1970) within the memory of their rules."""
+    start = np.array([witness.start for witness in series])
+    reach = int(QUANTITIES[series[0].quantity].memory * 1_000_000)
+    days = [(start + way) // DAY_US for way in (-reach, reach)]
+    cut: NDArray[np.bool_] = np.searchsorted(frozen, days[0]) < np.searchsorted(frozen, days[1], "right")
+    return cut
+
+
+def _derived(series: list[Witness]) -> NDArray[np.int32]:
+    one = series[0]
+    limits = Limits.of(QUANTITIES[one.quantity], one.overrides)
+    start, value = (np.array([getattr(witness, name) for witness in series]) for name in ("start", "value"))
+    source = SOURCES.get(source_of_sensor(one.sensor_id))
+    trusted = np.array([witness.status == Status.VALIDATED for witness in series])
+    trusted |= source is not None and source.source_class is SourceClass.REFERENCE
+    flags = np.zeros(len(series), dtype=np.int32)
+    for rule, (excludes, warns) in NEIGHBOUR_RULES.items():
+        flags |= np.where(rule(start, value, limits), np.where(trusted, warns, excludes), 0)
+    return flags
+
+
+_NEIGHBOUR_FLAGS = int(DERIVED & ~Flag.AMBIGUOUS)

@@ -1,0 +1,186 @@
+"""Answers in pages: windows and readings as Arrow tables, chosen by place and coverage, cut and put together again."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from aggregates.ask import chosen
+from aggregates.ask.chosen import Cursor
+from aggregates.ask.query import BadQuestion, Question, tables
+from aggregates.ask.rawreadings import Readings, readings
+from aggregates.store.catalogue import import_sensors
+from aggregates.store.store import Store
+from ingest.files.catalogue import Entry
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import Flag, Reading, microseconds
+from streams.commit.pipeline import Pipeline
+from streams.rollup.rollup import roll_up
+
+HOUR = datetime(2024, 5, 1, 8, tzinfo=UTC)
+LATER = datetime(2024, 6, 1, tzinfo=UTC)
+PUBLISHED = 1_714_600_000_000_000  # us
+HOURS = Question("vehicle_count", HOUR, LATER, "1h")
+PLACES = {"ndw/a": (6.56, 53.21), "ndw/b": (6.57, 53.22), "ndw/c": (5.47, 51.44), "stadspuls/nowhere": (None, None)}
+
+
+@pytest.fixture
+def city(store: Store) -> Store:
+    """Four sensors of three hours: two near each other, one far away, one without a place, one of them with lanes."""
+    import_sensors(store, [Entry(name, lon=lon, lat=lat, lanes=2) for name, (lon, lat) in PLACES.items()])
+    said = [
+        Reading(
+            name, channel, "vehicle_count", 3600, HOUR + timedelta(hours=hour), 10.0 * hour, covers=3600 - 900 * hour
+        )
+        for name in PLACES
+        for channel in (("lane1", "lane2") if name == "ndw/b" else ("",))
+        for hour in range(3)
+    ]
+    said.append(Reading("ndw/a", "", "no2", 3600, HOUR, None, 0.0, flags=1, status=1, version=PUBLISHED))
+    Pipeline(store).store(Batch(columns(said, [LATER] * len(said))))
+    roll_up(store, LATER)
+    return store
+
+
+def whole(found: Any) -> pa.Table:
+    """Put an answer's tables together."""
+    return pa.concat_tables(list(found))
+
+
+Answer = Callable[[str, int], Iterator[pa.Table]]  # from behind a cursor on, so many rows
+
+
+def walked(answer: Answer, limit: int) -> list[dict[str, Any]]:
+    """Turn page after page, each from behind the last row of the one before, until one is not full."""
+    rows: list[dict[str, Any]] = []
+    while len(page := whole(answer(_cursor(rows), limit)).to_pylist()) == limit:
+        rows += page
+    return rows + page
+
+
+def _cursor(rows: list[dict[str, Any]]) -> str:
+    return str(Cursor(rows[-1]["series"], microseconds(rows[-1]["start"]))) if rows else ""
+
+
+class TestPages:
+    """What a cursor promises."""
+
+    @pytest.mark.parametrize("limit", [1, 2, 5, 12, 100])
+    @pytest.mark.parametrize("channels", [False, True])
+    def test_pages_are_the_answer(self, city: Store, limit: int, channels: bool) -> None:
+        """Whatever the page's size, all pages together are the whole answer, in its order, nothing twice."""
+        asked = Question("vehicle_count", HOUR, LATER, "1h", channels=channels)
+        rows = whole(tables(city, asked)).to_pylist()
+        assert len(rows) == (15 if channels else 12)
+        assert rows == sorted(rows, key=lambda row: (row["sensor_id"], row["channel"], row["start"]))
+        assert walked(lambda after, most: tables(city, asked, after=after, limit=most), limit) == rows
+
+    def test_readings_are_paged_the_same_way(self, city: Store) -> None:
+        """Readings of all quantities too."""
+        asked = Readings(HOUR, LATER)
+        rows = whole(readings(city, asked)).to_pylist()
+        assert len(rows) == 16
+        assert walked(lambda after, most: readings(city, asked, after=after, limit=most), 3) == rows
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_two_periods_of_a_channel_are_paged_by_start(self, city: Store, limit: int) -> None:
+        """A sensor that changed its interval has two series in one place of the answer: in order, none left out."""
+        said = [
+            Reading("ndw/g", "", "vehicle_count", period, HOUR + timedelta(minutes=5 * at), 1.0)
+            for at, period in enumerate((60, 300, 60, 300, 300))
+        ]
+        Pipeline(city).store(Batch(columns([*said, said[0]._replace(period=300)], [LATER] * 6)))
+        asked = Question("vehicle_count", HOUR, LATER, "5m", "ndw/g", channels=True)
+        rows = walked(lambda after, most: tables(city, asked, after=after, limit=most), limit)
+        assert [row["start"].minute for row in rows] == [0, 0, 5, 10, 15, 20]
+        assert rows == whole(tables(city, asked)).to_pylist()
+
+    def test_small_pieces_are_the_same_answer(self, city: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In how many pieces the database was asked cannot be seen in the answer."""
+        before = whole(tables(city, HOURS)).to_pylist()
+        monkeypatch.setattr(chosen, "PIECE", 2)
+        found = list(tables(city, HOURS))
+        assert len(found) > 3
+        assert whole(found).to_pylist() == before
+
+    @pytest.mark.parametrize("cursor", ["x", "1", "1.x", "999999.0", "1.2.3", "-1.0", "1.--2", "²."])
+    def test_a_strange_cursor_is_refused(self, city: Store, cursor: str) -> None:
+        """A cursor that no page gave is a bad question, not an empty answer."""
+        with pytest.raises(BadQuestion, match="cursor"):
+            whole(tables(city, HOURS, after=cursor, limit=10))
+
+    def test_nothing_found_has_the_same_columns(self, city: Store) -> None:
+        """An empty table knows its columns and their types."""
+        nobody = Question("vehicle_count", HOUR, LATER, "1h", "ndw/none")
+        assert whole(tables(city, nobody)).schema == whole(tables(city, HOURS)).schema
+
+
+class TestFilters:
+    """Which windows are in an answer."""
+
+    def sensors(self, store: Store, **more: Any) -> list[str]:
+        """Who is in the answer."""
+        found = whole(tables(store, Question("vehicle_count", HOUR, LATER, "1h", **more)))
+        return sorted({str(name) for name in found["sensor_id"].to_pylist()})
+
+    def test_box(self, city: Store) -> None:
+        """Sensors in a bounding box, its edges included; one without a place is in none."""
+        assert self.sensors(city, box=(6.5, 53.2, 6.6, 53.3)) == ["ndw/a", "ndw/b"]
+        assert self.sensors(city, box=(6.56, 53.21, 6.56, 53.21)) == ["ndw/a"]
+        assert self.sensors(city, box=(-180, -90, 180, 90)) == ["ndw/a", "ndw/b", "ndw/c"]
+
+    def test_several_sensors(self, city: Store) -> None:
+        """More than one by name; one that nobody knows is not missed."""
+        assert self.sensors(city, sensor=("ndw/c", "ndw/a", "ndw/none")) == ["ndw/a", "ndw/c"]
+        assert self.sensors(city, sensor=()) == []
+
+    def test_least_coverage(self, city: Store) -> None:
+        """Windows with less are left out; the figures of the others stay."""
+        asked = Question("vehicle_count", HOUR, LATER, "1h", "ndw/a", coverage=0.75)
+        assert whole(tables(city, asked))["value"].to_pylist() == [0, 10]
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"coverage": 1.5}, "coverage 1.5, expected 0 to 1"),
+            ({"box": (7.0, 53.0, 6.0, 54.0)}, "expected west, south, east, north"),
+            ({"box": (6.0, 53.0, 7.0, float("nan"))}, "expected west, south, east, north"),
+        ],
+    )
+    def test_refused_at_birth(self, changed: dict[str, Any], said: str) -> None:
+        """With what was found and what was expected."""
+        with pytest.raises(BadQuestion, match=said):
+            Question("vehicle_count", HOUR, LATER, "1h", **changed)
+
+
+class TestColumns:
+    """What is said of a window and of a reading."""
+
+    def test_a_day_ends_where_the_next_begins(self, city: Store) -> None:
+        """Also when the clock is changed: 23, 24 and 25 hours."""
+        days = [datetime(2024, month, day, 12, tzinfo=UTC) for month, day in ((3, 31), (5, 1), (10, 27))]
+        said = [Reading("ndw/d", "", "vehicle_count", 3600, day, 1.0) for day in days]
+        later = datetime(2024, 12, 1, tzinfo=UTC)
+        Pipeline(city).store(Batch(columns(said, [later] * 3)))
+        roll_up(city, later)
+        asked = Question("vehicle_count", datetime(2024, 1, 1, tzinfo=UTC), later, "1d", "ndw/d")
+        rows = whole(tables(city, asked)).to_pylist()
+        assert [(row["end"] - row["start"]) / timedelta(hours=1) for row in rows] == [23, 24, 25]
+
+    def test_flags_and_status_are_words(self, city: Store) -> None:
+        """A failed reading says so; what is unknown is null."""
+        (row,) = whole(readings(city, Readings(HOUR, LATER, "no2"))).to_pylist()
+        assert (row["value"], row["flags"], row["status"]) == (None, "source_error", "validated")
+        assert row["version"] == datetime.fromtimestamp(PUBLISHED / 1e6, UTC)
+        assert (row["start"], row["end"], row["received_at"]) == (HOUR, HOUR + timedelta(hours=1), LATER)
+        (first, *_) = whole(readings(city, Readings(HOUR, LATER, "vehicle_count", "ndw/a"))).to_pylist()
+        assert (first["value"], first["flags"], first["status"], first["version"]) == (0, "", "provisional", None)
+
+    def test_several_flags(self, city: Store) -> None:
+        """Their names stand beside each other."""
+        value = Reading("ndw/e", "", "no2", 3600, HOUR, 1e9, flags=int(Flag.CALIBRATION))
+        Pipeline(city).store(Batch(columns([value], [LATER])))
+        (row,) = whole(readings(city, Readings(HOUR, LATER, sensor="ndw/e"))).to_pylist()
+        assert row["flags"] == "out_of_range calibration"

@@ -1,0 +1,248 @@
+"""The whole hub as files: readable by others in one line, only what changed, whole after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from aggregates.ask.chosen import BadQuestion
+from aggregates.ask.query import Question, ask
+from aggregates.ask.rawreadings import Readings, readings
+from aggregates.export import plan as partitions
+from aggregates.export.export import Wanted, export
+from aggregates.store.store import Store
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import Reading
+from streams.commit.pipeline import Pipeline
+from streams.rollup.retention import maintain
+from streams.rollup.rollup import roll_up
+from tests.support.commands import app
+
+BEGIN = datetime(2024, 5, 31, 20, tzinfo=UTC)
+LATER = datetime(2024, 7, 1, 12, 30, tzinfo=UTC)
+FIGURES = ["sensor_id", "start", "value", "coverage", "valid"]
+
+
+@pytest.fixture
+def city(store: Store) -> Store:
+    """Two sensors, a count with two lanes and an NO2, eight hours about the end of May, in UTC and in local time."""
+    return hear(
+        store,
+        *(
+            Reading("ndw/a", f"lane{lane}", "vehicle_count", 3600, BEGIN + timedelta(hours=hour), 10.5 * lane + hour)
+            for lane in (1, 2)
+            for hour in range(8)
+        ),
+        *(
+            Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN + timedelta(hours=hour), 0.1 * hour if hour else None, 1.0)
+            for hour in range(8)
+        ),
+    )
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No transaction takes longer than a moment."""
+    monkeypatch.setattr(partitions, "LONGEST_TRANSACTION", timedelta(0))
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """The command line sets up logging; it ends with the test."""
+    yield
+    structlog.reset_defaults()
+
+
+def hear(store: Store, *said: Reading) -> Store:
+    """Store readings and roll up."""
+    Pipeline(store).store(Batch(columns(list(said), [LATER] * len(said))))
+    roll_up(store, LATER)
+    return store
+
+
+def written(store: Store, out: Path, wanted: Wanted = Wanted()) -> list[str]:  # noqa: B008 - frozen
+    """Export, and say which files were written."""
+    return sorted(str(one.path.relative_to(out)) for one in export(store, out, wanted) if one.path)
+
+
+def whole_month(store: Store, quantity: str, window: str) -> pd.DataFrame:
+    """What the store itself answers, with the figures that the files are compared by."""
+    return ask(store, Question(quantity, BEGIN - timedelta(days=2), LATER, window))[FIGURES]
+
+
+class TestFiles:
+    """What an export holds."""
+
+    def test_files_are_partitioned_the_hive_way(self, city: Store, tmp_path: Path) -> None:
+        """Readings by UTC day, windows by UTC month of their start: the local 1st of June begins in May."""
+        assert written(city, tmp_path) == [
+            "aggregates/window=1d/quantity=no2/month=2024-05/part.parquet",
+            "aggregates/window=1d/quantity=vehicle_count/month=2024-05/part.parquet",
+            "aggregates/window=1h/quantity=no2/month=2024-05/part.parquet",
+            "aggregates/window=1h/quantity=no2/month=2024-06/part.parquet",
+            "aggregates/window=1h/quantity=vehicle_count/month=2024-05/part.parquet",
+            "aggregates/window=1h/quantity=vehicle_count/month=2024-06/part.parquet",
+            "readings/quantity=no2/date=2024-05-31/part.parquet",
+            "readings/quantity=no2/date=2024-06-01/part.parquet",
+            "readings/quantity=vehicle_count/date=2024-05-31/part.parquet",
+            "readings/quantity=vehicle_count/date=2024-06-01/part.parquet",
+        ]
+        assert not list(tmp_path.rglob("*.tmp"))
+
+    def test_a_month_without_hours_is_no_file(self, city: Store, tmp_path: Path) -> None:
+        """The first export looks from the first hour to the last: what lies empty between them is left out."""
+        hear(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN - timedelta(days=70), 5.0))
+        files = written(city, tmp_path, Wanted(("aggregates",), ("1h",), "no2"))
+        assert [file.split("/")[3] for file in files] == ["month=2024-03", "month=2024-05", "month=2024-06"]
+
+    def test_pandas_duckdb_and_polars_read_it_in_a_line(self, city: Store, tmp_path: Path) -> None:
+        """All three see what the store itself answers, and the partitions as columns."""
+        written(city, tmp_path)
+        expected = whole_month(city, "vehicle_count", "1h").sort_values("start", ignore_index=True)
+        lake = duckdb.connect()
+        frames = {
+            "pandas": pd.read_parquet(tmp_path / "aggregates"),
+            "duckdb": lake.sql(f"SELECT * FROM '{tmp_path}/aggregates/*/*/*/*.parquet'").to_arrow_table().to_pandas(),
+            "polars": pl.read_parquet(tmp_path / "aggregates").to_pandas(),
+        }
+        for name, frame in frames.items():
+            found = frame[(frame["quantity"] == "vehicle_count") & (frame["window"] == "1h")]
+            found = found.astype({"sensor_id": str}).sort_values("start", ignore_index=True)[FIGURES]
+            found["start"] = pd.to_datetime(found["start"], utc=True)
+            pd.testing.assert_frame_equal(found, expected, check_dtype=False, obj=name)
+
+    def test_flags_status_sources_and_licences_travel(self, city: Store, tmp_path: Path) -> None:
+        """In words, in every file, and once for all of it."""
+        hear(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN + timedelta(hours=8), 1e9, status=1))
+        written(city, tmp_path)
+        rows = pd.read_parquet(tmp_path / "readings" / "quantity=no2").tail(1).to_dict("records")
+        assert [(row["flags"], row["status"], row["unit"]) for row in rows] == [("out_of_range", "validated", "ug/m3")]
+        for path in tmp_path.rglob("*.parquet"):
+            (source,) = json.loads((pq.read_metadata(path).metadata or {})[b"sources"])
+            assert source["licence"]
+            assert source["source"] in ("ndw", "luchtmeetnet")
+        assert {one["source"] for one in json.loads((tmp_path / "_SOURCES.json").read_text())} == {
+            "ndw",
+            "luchtmeetnet",
+        }
+
+    def test_running_hours_wait(self, city: Store, tmp_path: Path) -> None:
+        """An hour that has not closed is in no file, and its readings neither."""
+        running = Reading("luchtmeetnet/b", "", "no2", 60, LATER.replace(minute=0), 7.0)
+        Pipeline(city).store(Batch(columns([running], [LATER])))
+        assert not [path for path in written(city, tmp_path) if "2024-07" in path]
+        roll_up(city, LATER + timedelta(hours=1))
+        assert [path for path in written(city, tmp_path) if "2024-07" in path]
+
+
+@pytest.mark.usefixtures("at_once")
+class TestIncremental:
+    """Run again."""
+
+    def test_nothing_changed_nothing_written(self, city: Store, tmp_path: Path) -> None:
+        """A second run finds nothing to do; a new one writes everything."""
+        first = written(city, tmp_path)
+        assert written(city, tmp_path) == []
+        assert written(city, tmp_path, Wanted(anew=True)) == first
+
+    def test_late_data_write_their_files_again(self, city: Store, tmp_path: Path) -> None:
+        """Only those of the quantity and days that a late reading touched, and they are right."""
+        written(city, tmp_path)
+        hear(city, Reading("luchtmeetnet/late", "", "no2", 3600, BEGIN - timedelta(days=60), 33.0))
+        assert written(city, tmp_path) == [
+            "aggregates/window=1d/quantity=no2/month=2024-03/part.parquet",  # its day began at 23:00 UTC
+            "aggregates/window=1h/quantity=no2/month=2024-04/part.parquet",
+            "readings/quantity=no2/date=2024-04-01/part.parquet",
+        ]
+        hear(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN, 33.0, status=1))
+        assert "readings/quantity=no2/date=2024-05-31/part.parquet" in written(city, tmp_path)
+        assert 33.0 in pd.read_parquet(tmp_path / "aggregates")["value"].to_list()
+
+    def test_other_windows_later(self, city: Store, tmp_path: Path) -> None:
+        """What an earlier run was not asked for is not taken for done."""
+        written(city, tmp_path)
+        found = written(city, tmp_path, Wanted(("aggregates", "channels"), ("1h", "5m")))
+        assert {path.split("/quantity")[0] for path in found} == {"channels/window=1h"}
+
+    def test_dropped_readings_stay_in_the_export(self, city: Store, tmp_path: Path) -> None:
+        """Retention takes them out of the database, not out of files written before."""
+        written(city, tmp_path)
+        assert maintain(city, LATER + timedelta(days=400), timedelta(days=30))
+        written(city, tmp_path, Wanted(anew=True))
+        assert len(pd.read_parquet(tmp_path / "readings")) == 24
+
+    def test_strange_journal_is_refused(self, city: Store, tmp_path: Path) -> None:
+        """A journal that cannot be read is not overwritten."""
+        (tmp_path / "_EXPORT_parquet.json").write_text("[]")
+        with pytest.raises(ValueError, match="no journal of an export"):
+            written(city, tmp_path)
+
+    @pytest.mark.parametrize(
+        "changed", [{"datasets": ("x",)}, {"windows": ("2h",)}, {"form": "xml"}, {"quantity": "y"}]
+    )
+    def test_strange_wishes_are_refused(self, changed: dict[str, object]) -> None:
+        """At birth, with what was expected."""
+        with pytest.raises(BadQuestion, match="expected one of"):
+            Wanted(**changed)  # type: ignore[arg-type]
+
+
+def test_killed_in_the_middle_and_run_again(store: Store, tmp_path: Path) -> None:
+    """After a kill -9 the next run completes the export: every reading is in it once, and no file is half."""
+    days = [BEGIN + timedelta(days=day) for day in range(-100, 0)]
+    hear(store, *(Reading("ndw/a", "", "vehicle_count", 3600, day, 1.0) for day in days))
+    command = [sys.executable, "-P", "-c", "from hub.cli.main import main; main()", "export", f"--out={tmp_path}"]
+    process = subprocess.Popen([*command, f"--database={store.conninfo}"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.rglob("*.parquet"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = len(list((tmp_path / "readings").rglob("*.parquet")))
+    assert 5 <= before < 100
+    written(store, tmp_path)
+    assert sorted(pd.read_parquet(tmp_path / "readings")["start"]) == days
+    expected = sum(table.num_rows for table in readings(store, Readings(days[0], LATER)))
+    assert expected == len(days)
+    assert len(pd.read_parquet(tmp_path / "aggregates")) == 2 * len(days)
+
+
+def test_sheet_for_a_dutch_spreadsheet(city: Store, tmp_path: Path) -> None:
+    """Byte order mark, semicolon, decimal comma, and local time beside UTC."""
+    wanted = Wanted(("aggregates",), ("1h",), "vehicle_count", form="csv-nl")
+    (path, *_) = written(city, tmp_path, wanted)
+    header, first, *_ = (tmp_path / path).read_bytes().decode("utf-8").splitlines()
+    assert header.startswith("\ufeffsensor_id;channel;unit;start (UTC);start (Europe/Amsterdam);end (UTC)")
+    assert first.startswith("ndw/a;;1;2024-05-31 20:00:00;2024-05-31 22:00:00;2024-05-31 21:00:00")
+    assert ";31,5;" in first
+
+
+def test_query_for_a_dutch_spreadsheet(city: Store) -> None:
+    """The command line gives the same form; text that would be a formula is none."""
+    hear(city, Reading("ndw/a", "=1+1", "vehicle_count", 3600, BEGIN, 1.5))
+    flags = ["--quantity=vehicle_count", "--from=2024-05-31", "--to=2024-06-01", "--window=1h", "--channels"]
+    done = CliRunner().invoke(app, ["query", *flags, "--format=csv-nl", f"--database={city.conninfo}"])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("\ufeffsensor_id;")
+    assert ";'=1+1;" in done.stdout
+
+
+def test_command_line(city: Store, tmp_path: Path) -> None:
+    """`export --out DIR` is exit 0 and says what it wrote on stderr; a wish that cannot be is exit 2."""
+    done = CliRunner().invoke(app, ["export", f"--out={tmp_path / 'lake'}", f"--database={city.conninfo}"])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "10 files with" in done.stderr
+    refused = CliRunner().invoke(app, ["export", f"--out={tmp_path}", "--window=2h", f"--database={city.conninfo}"])
+    assert isinstance(refused.exception, BadQuestion)

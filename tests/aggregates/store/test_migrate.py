@@ -1,0 +1,141 @@
+"""The schema: brought forward once, by one at a time, on whatever edition it finds."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from aggregates.store.migrate import Edition, edition, migrate
+from aggregates.store.store import Store
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.sources import SOURCES
+from streams.commit.pipeline import Pipeline
+from streams.rollup.rollup import roll_up
+from tests.support.databases import ZONE, fresh_database, tables
+
+START = datetime(2024, 5, 1, 8, tzinfo=UTC)
+LATER = datetime(2024, 6, 1, tzinfo=UTC)
+_SCHEMA = (
+    "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns"
+    " WHERE table_schema = 'public'"
+    " UNION ALL SELECT tablename, indexname, indexdef, '' FROM pg_indexes WHERE schemaname = 'public'"
+    " UNION ALL SELECT viewname, md5(definition), '', '' FROM pg_views WHERE schemaname = 'public'"
+    " UNION ALL SELECT name, applied_at::text, '', '' FROM migration ORDER BY 1, 2"
+)
+
+
+def asked(url: str, question: str) -> list[tuple[Any, ...]]:
+    """Ask the database directly."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(question.encode()).fetchall()
+
+
+def at_once(tasks: Sequence[Callable[[], object]]) -> list[BaseException]:
+    """Run tasks at the same time and give what they raised."""
+    failures: list[BaseException] = []
+    start = threading.Barrier(len(tasks))
+
+    def run(task: Callable[[], object]) -> None:
+        try:
+            start.wait(30)
+            task()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(task,)) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def migrating(url: str) -> Callable[[], Edition]:
+    """Migrate a database on a connection of its own."""
+
+    def task() -> Edition:
+        with closing(Store(url)) as store:
+            return migrate(store, ZONE)
+
+    return task
+
+
+def test_twice_changes_nothing(store: Store, database: str) -> None:
+    """A second migration leaves schema, data and their views as they are."""
+    reading = Reading("ndw/s", "", "vehicle_count", 60, START, 5.0)
+    Pipeline(store).store(Batch(columns([reading], [LATER])))
+    roll_up(store, LATER)
+    before = asked(database, _SCHEMA), tables(database)
+    migrate(store, ZONE)
+    assert (asked(database, _SCHEMA), tables(database)) == before
+    assert asked(database, "SELECT value FROM sensor_1d") == [(5.0,)]
+
+
+def test_four_at_once_migrate_one_database(database: str) -> None:
+    """Services that start together wait for each other."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        connection.execute("DROP EXTENSION IF EXISTS timescaledb CASCADE")
+    assert at_once([migrating(database)] * 4) == []
+    assert len(asked(database, "SELECT name FROM migration")) == len(set(asked(database, "SELECT name FROM migration")))
+    assert asked(database, "SELECT count(*) FROM quantity") == [(len(QUANTITIES),)]
+
+
+def test_databases_of_one_server_at_once(postgres: str) -> None:
+    """The roles belong to the server: hubs that make them at the same moment do not stand in each other's way."""
+    with ExitStack() as stack:
+        urls = [stack.enter_context(fresh_database(postgres)) for _ in range(4)]
+        for url in urls:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        assert at_once([migrating(url) for url in urls]) == []
+
+
+def test_edition_is_what_it_found(store: Store, database: str) -> None:
+    """PostgreSQL has an index by time, TimescaleDB its chunks; the edition says which."""
+    with store.transaction() as tx:
+        found = edition(tx)
+    assert migrate(store, ZONE) is found
+    brin = asked(database, "SELECT count(*) FROM pg_indexes WHERE indexname = 'reading_start'") == [(1,)]
+    extension = asked(database, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == [(1,)]
+    assert (found is Edition.POSTGRES) == brin == (not extension)
+
+
+def test_registries_are_mirrored(store: Store, database: str) -> None:
+    """Every quantity and source is in the database, with the zone that civil days have."""
+    assert {name for (name,) in asked(database, "SELECT quantity FROM quantity")} == set(QUANTITIES)
+    assert {name for (name,) in asked(database, "SELECT source FROM source")} >= {"ndw", "luchtmeetnet", "stadspuls"}
+    assert {name for (name,) in asked(database, "SELECT source FROM source")} <= set(SOURCES)
+    migrate(store, "Europe/London")
+    zones = dict(asked(database, "SELECT quantity, zone FROM quantity WHERE quantity IN ('vehicle_count', 'no2')"))
+    assert zones == {"vehicle_count": "Europe/London", "no2": "Etc/GMT-1"}
+
+
+def test_roles_may_do_what_they_are_for(database: str) -> None:
+    """A reader reads figures and nothing of the dead letters; a writer writes."""
+    may = "SELECT has_table_privilege('stadspuls_{}', '{}', '{}')"
+    for role, table, what, allowed in [
+        ("reader", "sensor_1h", "SELECT", True),
+        ("reader", "reading", "INSERT", False),
+        ("reader", "dead_letter", "SELECT", False),
+        ("writer", "reading", "INSERT", True),
+        ("writer", "dead_letter", "SELECT", True),
+    ]:
+        assert asked(database, may.format(role, table, what)) == [(allowed,)], (role, table, what)
+
+
+@pytest.mark.timescale
+def test_chunks_are_as_long_as_was_asked(store: Store, database: str) -> None:
+    """On TimescaleDB the length of a chunk is a setting."""
+    if asked(database, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == [(0,)]:
+        pytest.skip("plain PostgreSQL has no chunks")
+    said = [Reading("ndw/s", "", "no2", 60, START + timedelta(days=day), 5.0) for day in range(3)]
+    Pipeline(store).store(Batch(columns(said, [LATER] * 3)))
+    chunks = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'reading'"
+    assert asked(database, chunks) == [(3,)]

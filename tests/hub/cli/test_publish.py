@@ -1,0 +1,130 @@
+"""`stadspuls publish`: what is said of a file travels with it, at the speed asked for and no faster than the hub."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hub.cli.publish import Backlog, BadRecording, publish, recorded
+from ingest.formats.decode import decode
+from ingest.mqtt.sender import Sender
+from ingest.vocabulary.readings import Message, Status
+from tests.support.brokers import Broker, built_in
+from tests.support.hubs import command
+from tests.support.lines import Taker, receiver, until
+
+EIGHT = datetime(2026, 5, 4, 8, tzinfo=UTC)
+VERSION = "2024-07-01T00:00:00+02:00"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker."""
+    made = built_in(tmp_path).start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def taker(broker: Broker) -> Iterator[Taker]:
+    """Who receives everything there."""
+    made = Taker(receiver(broker))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock on which time passes only in sleep; gives the moments after each."""
+    moments = [0.0]
+    clock = SimpleNamespace(
+        monotonic=lambda: moments[-1], sleep=lambda seconds: moments.append(moments[-1] + seconds)
+    )  # fmt: skip
+    monkeypatch.setattr("hub.cli.publish.time", clock)
+    return moments
+
+
+def minutes(folder: Path, *after: int) -> Path:
+    """Write a counter's minutes, so many after eight, in this order."""
+    path = folder / "minutes.json"
+    readings = [
+        {"sensor_id": "a", "quantity": "vehicle_count", "period": 60, "value": n,
+         "start": f"{EIGHT + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}"}
+        for n in after
+    ]  # fmt: skip
+    path.write_text(json.dumps(readings))
+    return path
+
+
+def test_command_sends_what_it_is_told(broker: Broker, taker: Taker, tmp_path: Path) -> None:
+    """Stamps are the file's, in order with --speed; --status and --version are of every reading; a bar shows it."""
+    file = minutes(tmp_path, 5, 0, 1)
+    words = ["publish", str(file), "--source=stadspuls", "--speed=100000", "--status=validated", f"--version={VERSION}"]
+    code, said = on_a_terminal([*command(), *words, f"--broker=mqtt://127.0.0.1:{broker.port}"])
+    assert (code, "3 messages published" in said) == (0, True), said
+    assert re.search(r"messages .*[0-3]/", said), said
+    until(lambda: len(taker.taken) == 3)
+    rows = decode([Message(one.topic, one.payload, one.received_at) for one in taker.taken]).readings.to_pylist()
+    assert [row["start"] for row in rows] == [EIGHT + timedelta(minutes=n) for n in (0, 1, 5)]
+    assert {(row["status"], row["version"]) for row in rows} == {(Status.VALIDATED, 1_719_784_800_000_000)}
+
+
+def on_a_terminal(words: list[str]) -> tuple[int, str]:
+    """Run a command whose stderr is a terminal; give its exit code and what it wrote there."""
+    ours, theirs = pty.openpty()
+    said = b""
+    with subprocess.Popen(words, stderr=theirs, env=os.environ | {"TERM": "xterm", "COLUMNS": "100"}) as process:
+        os.close(theirs)
+        with suppress(OSError):  # how Linux tells the end of a terminal
+            while chunk := os.read(ours, 4096):
+                said += chunk
+    os.close(ours)
+    return process.returncode, said.decode(errors="replace")
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(None, [0.0]), (1.0, [0.0, 60.0, 300.0]), (60.0, [0.0, 1.0, 5.0])])
+def test_speed_is_times_real_time(
+    broker: Broker, slept: list[float], tmp_path: Path, speed: float | None, expected: list[float]
+) -> None:
+    """Messages are as far apart as their stamps, by the speed; without one nothing waits."""
+    found = recorded([minutes(tmp_path, 0, 1, 5)], "stadspuls", None, None, in_time=speed is not None)
+    moments: list[float] = []
+    with Sender(broker.address()) as sender:
+        publish(sender, found, speed, None, lambda: moments.append(slept[-1]))
+    assert moments == expected
+
+
+def test_hub_that_is_behind_is_waited_for(
+    broker: Broker, slept: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above half the broker's queue nothing more is sent; a hub that is gone, or began anew, is not waited for."""
+    looks = [{"messages_received": taken, "broker_queue": 100} for taken in (1_000, 1_000, 1_030, 1_060)]
+    answers = iter([*looks, {}])
+    monkeypatch.setattr(Backlog, "_look", lambda self: next(answers))
+    monkeypatch.setattr("hub.cli.publish._LOOK_EVERY", 110)
+    file = tmp_path / "many.json"
+    file.write_text("\n".join(json.dumps({"n": n}) for n in range(220)))
+    with Sender(broker.address()) as sender:
+        count = publish(sender, recorded([file], "stadspuls", None, None), None, Backlog("x"), lambda: None)
+    assert (count, len(slept), next(answers, None)) == (220, 3, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "version", "found"),
+    [("mars", None, None, "source 'mars'"), ("stadspuls", "good", None, "status 'good'"),
+     ("stadspuls", None, "2024-07-01T00:00:00", "without a zone"), ("stadspuls", None, "newest", "version 'newest'")],
+)  # fmt: skip
+def test_what_cannot_be_said_is_refused(
+    tmp_path: Path, source: str, status: str | None, version: str | None, found: str
+) -> None:
+    """A source, status or version that is none is refused before anything is sent."""
+    with pytest.raises(BadRecording, match=found):
+        next(recorded([minutes(tmp_path, 0)], source, status, version))

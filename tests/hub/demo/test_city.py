@@ -1,0 +1,247 @@
+"""The simulated city: the same however it is asked, readable by the hub's own formats, with rhythm and with faults."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.demo.city import City, SimMessage
+from hub.demo.cityworld import chance, normal, poisson
+from ingest.formats.decode import decode
+from ingest.formats.registry import load_formats
+from ingest.vocabulary.batch import Batch
+from ingest.vocabulary.readings import Flag, Message
+
+NOON = datetime(2026, 5, 20, 10, tzinfo=UTC)  # a Wednesday
+HOUR = timedelta(hours=1)
+
+
+@cache
+def two_days() -> list[SimMessage]:
+    """Give two days of history, made once."""
+    return list(City().history(NOON - 48 * HOUR, NOON))
+
+
+@cache
+def decoded() -> Batch:
+    """Give the readings of the history."""
+    return read(two_days())
+
+
+def read(messages: Sequence[SimMessage]) -> Batch:
+    """Decode messages as if each had been received when it was sent."""
+    load_formats()
+    return decode([Message(*message) for message in messages])
+
+
+@cache
+def frame() -> pd.DataFrame:
+    """Give the history's readings as a table."""
+    return table(decoded())
+
+
+def table(batch: Batch) -> pd.DataFrame:
+    """Give a batch as a table with plain words."""
+    found = batch.readings.to_pandas()
+    return found.astype({"sensor_id": str, "channel": str, "quantity": str})
+
+
+def starts(found: pd.DataFrame, sensor: str) -> pd.DatetimeIndex:
+    """Give the distinct starts of what a sensor said."""
+    return pd.DatetimeIndex(found.loc[found["sensor_id"] == sensor, "start"].unique())
+
+
+def test_chance_is_even() -> None:
+    """Hashed chance is evenly spread, its normal has mean 0 and deviation 1, its counts have their mean."""
+    slots = np.arange(100_000)
+    draws = chance(1, 2, slots)
+    assert np.abs(np.histogram(draws, 10, (0, 1))[0] / 1e5 - 0.1).max() < 0.005
+    noise = normal(1, 2, slots)
+    assert abs(noise.mean()) < 0.02
+    assert abs(noise.std() - 1) < 0.02
+    for mean in (0.05, 3.0, 250.0):
+        counted = poisson(np.full(100_000, mean), draws)
+        assert counted.mean() == pytest.approx(mean, rel=0.03)
+        assert counted.var() == pytest.approx(mean, rel=0.05)
+
+
+def test_same_seed_same_city() -> None:
+    """A seed decides everything, another seed is another city."""
+    first, again, other = (list(City(seed).messages(NOON, NOON + HOUR / 4)) for seed in (5, 5, 6))
+    assert first == again
+    assert first != other
+    assert City(5).catalogue() == City(5).catalogue()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 7 * 86_400),
+    st.lists(st.integers(0, 3600), min_size=3, max_size=3).map(sorted),
+)
+def test_time_can_be_sliced_at_will(begin: int, cuts: list[int]) -> None:
+    """What is sent from a to c is what is sent from a to b and then from b to c, in order."""
+    city = City(3)
+    first, middle, last = (NOON + timedelta(seconds=begin + cut) for cut in cuts)
+    whole = list(city.messages(first, last))
+    assert whole == [*city.messages(first, middle), *city.messages(middle, last)]
+    assert all(first <= one.send_at < last for one in whole)
+    assert [one.send_at for one in whole] == sorted(one.send_at for one in whole)
+
+
+def test_second_by_second() -> None:
+    """Asking every second, as the live demo does, gives what asking once gives."""
+    city = City()
+    seconds = [NOON + timedelta(seconds=n) for n in range(91)]
+    sliced = [one for a, b in pairwise(seconds) for one in city.messages(a, b)]
+    assert sliced == list(city.messages(seconds[0], seconds[-1]))
+
+
+def test_history_in_slices() -> None:
+    """History, too, may be asked in pieces of whole hours."""
+    city, start = City(), NOON - 5 * HOUR
+    assert list(city.history(start, NOON)) == [
+        *city.history(start, start + 2 * HOUR),
+        *city.history(start + 2 * HOUR, NOON),
+    ]
+
+
+def test_every_message_decodes() -> None:
+    """Two days of history are a few hundred thousand readings, all of them readable, in messages of at most 256 kB."""
+    batch = decoded()
+    assert batch.dead_letters == ()
+    assert 200_000 < len(batch) < 800_000
+    assert max(len(one.payload) for one in two_days()) <= 256 << 10
+    assert {one.topic.split("/")[1] for one in two_days()} == {"stadspuls", "ndw", "luchtmeetnet", "telraam"}
+
+
+def test_live_messages_decode() -> None:
+    """Everything that is sent within two hours is readable, and names the sensors of the catalogue alone."""
+    city = City()
+    sent = list(city.messages(NOON, NOON + 2 * HOUR))
+    batch = read(sent)
+    assert batch.dead_letters == ()
+    assert {one.topic.split("/")[1] for one in sent} == {
+        "stadspuls",
+        "ndw",
+        "luchtmeetnet",
+        "telraam",
+        "sensor_community",
+    }
+    assert set(table(batch)["sensor_id"]) <= {fact.sensor_id for fact in city.catalogue()}
+
+
+def test_sensor_community_pushes_strings_without_a_stamp() -> None:
+    """A push has strings only and counts from its receipt; now and then the laser failed, and nothing else did."""
+    pushes = [one for one in City().messages(NOON, NOON + 6 * HOUR) if "/sensor_community/" in one.topic]
+    said = [one for push in pushes for one in msgspec.json.decode(push.payload)["sensordatavalues"]]
+    assert all(isinstance(one["value"], str) for one in said)
+    found = table(read(pushes))
+    assert (found["start"] == found["received_at"]).all()
+    failed = found["flags"] == Flag.SOURCE_ERROR.value
+    assert 0 < failed.mean() < 0.1
+    assert set(found.loc[failed, "quantity"]) == {"pm10", "pm25"}
+
+
+def test_history_is_what_was_sent() -> None:
+    """The readings of history are those of the live messages, which merely arrive in other pieces."""
+    city, start, drifting = City(), NOON - 4 * HOUR, "stadspuls/counter-09"
+    live = read([one for one in city.messages(start, NOON + HOUR) if "/sensor_community/" not in one.topic])
+    history = read(list(city.history(start, start + HOUR)))
+
+    def told(batch: Batch) -> set[tuple[object, ...]]:
+        names = ("sensor_id", "channel", "quantity", "period", "start", "value", "weight")
+        rows = batch.readings.select(names).to_pylist()
+        end = start + HOUR
+        return {tuple(row.values()) for row in rows if start <= row["start"] < end and row["sensor_id"] != drifting}
+
+    assert told(history) == told(live)
+
+
+def test_rush_hour_above_night() -> None:
+    """Working mornings are busy and nights are not; the weekend has no morning rush."""
+    city, zone = City(), ZoneInfo("Europe/Amsterdam")
+    wednesday, sunday = datetime(2026, 5, 20, tzinfo=zone), datetime(2026, 5, 24, tzinfo=zone)
+
+    def counted(day: datetime, hour: int) -> float:
+        found = table(read(list(city.history(day + hour * HOUR, day + (hour + 1) * HOUR))))
+        return float(found.loc[(found["quantity"] == "vehicle_count") & (found["period"] == 60), "value"].sum())
+
+    assert counted(wednesday, 8) > 5 * counted(wednesday, 3)
+    assert counted(wednesday, 8) > 3 * counted(sunday, 8)
+
+
+def test_ndw_lanes_add_up() -> None:
+    """The layout is recognised: `any` of a lane is the sum of its classes, and no vehicle means no speed."""
+    found = frame()[frame()["sensor_id"].str.startswith("ndw/")].copy()
+    found[["lane", "kind"]] = found["channel"].str.split("/", expand=True)
+    counts = found[found["quantity"] == "vehicle_count"]
+    sums = counts.groupby(["sensor_id", "lane", "start", counts["kind"] == "any"])["value"].sum().unstack()
+    assert (sums[True] == sums[False]).all()
+    speeds = found[found["quantity"] == "vehicle_speed"]
+    assert (speeds["value"].isna() == (speeds["weight"] == 0)).all()
+    assert speeds["value"].dropna().between(8, 250).all()
+    assert speeds["value"].isna().any()
+
+
+def test_faults_occur() -> None:
+    """There are gaps, the same reading twice, and twice with another value; one sensor never speaks."""
+    key = ["sensor_id", "channel", "quantity", "start"]
+    assert frame().duplicated([*key, "value"]).any()
+    assert len(frame().drop_duplicates([*key, "value"])) > len(frame().drop_duplicates(key))
+    silent = {fact.sensor_id for fact in City().catalogue()} - set(frame()["sensor_id"])
+    assert [one for one in silent if "sensor_community" not in one] == ["stadspuls/counter-10"]
+    assert 2700 < len(starts(frame(), "stadspuls/counter-01")) < 2880
+
+
+def test_dead_from() -> None:
+    """A sensor that dies at a given moment spoke until then."""
+    city = City(dead_from=NOON - HOUR)
+    spoke = starts(table(read(list(city.history(NOON - 3 * HOUR, NOON)))), "stadspuls/counter-10")
+    assert len(spoke)
+    assert spoke.max() < NOON - HOUR
+
+
+def test_stuck_values() -> None:
+    """A stuck sensor says one value for hours, the others do not."""
+    found = frame()[frame()["quantity"] == "temperature"]
+    longest = found.groupby("sensor_id")["value"].agg(lambda values: values.value_counts().max())
+    assert set(longest[longest > 6 * 12].index) & {"stadspuls/air-03", "stadspuls/air-11"}
+    assert longest["stadspuls/air-01"] < 12
+
+
+def test_late_bursts() -> None:
+    """A sensor that was away for hours sends all of it at once."""
+    sent = City().messages(NOON, NOON + 48 * HOUR)
+    late = Counter(
+        (one.topic, one.send_at.replace(second=0, microsecond=0) - timedelta(minutes=one.send_at.minute % 5))
+        for one in sent
+        if "/counter-" in one.topic
+    )
+    assert max(late.values()) > 60
+
+
+def test_drifting_clock() -> None:
+    """One sensor's stamps run ahead of the minute, and never so far that they are refused."""
+    assert len(set(starts(frame(), "stadspuls/counter-09").second)) > 10
+    assert set(starts(frame(), "stadspuls/counter-01").second) == {0}
+
+
+def test_catalogue() -> None:
+    """Some sixty sensors of several sources, each with a name and a place near the centre."""
+    centre = (5.0, 51.0)
+    facts = City(centre=centre).catalogue()
+    assert 55 <= len(facts) <= 70
+    assert len({fact.sensor_id for fact in facts}) == len(facts)
+    for fact in facts:
+        assert fact.name
+        assert fact.lon == pytest.approx(centre[0], abs=0.15)
+        assert fact.lat == pytest.approx(centre[1], abs=0.1)

@@ -1,0 +1,239 @@
+"""How the hub says how it is: the findings of `doctor`, and the numbers at `/metrics`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest.mock import ANY
+
+import psycopg
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+
+from aggregates.store.health import Balance, state
+from aggregates.store.store import Store
+from hub.cli.doctor import Finding, examine
+from hub.run.kafka_log import LogState
+from hub.servers.broker import BuiltInBroker
+from hub.settings.settings import load
+from hub.web.metrics import OUTCOMES, HubCollector, exposition
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.readings import Reading
+from streams.commit.pipeline import Pipeline
+from streams.rollup.retention import maintain
+from streams.rollup.rollup import roll_up
+from tests.support.brokers import Broker, built_in, free_port
+from tests.support.commands import app
+
+START = datetime(2024, 5, 1, 8, tzinfo=UTC)
+LATER = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def feed(store: Store, *, roll: bool = True) -> None:
+    """Two sensors with a reading each, and a dead letter."""
+    said = [Reading(f"{source}/s", "", "vehicle_count", 60, START, 1.0) for source in ("ndw", "fiware")]
+    letter = DeadLetter("ttn", "v3/a/devices/b/up", b"?", "on purpose", LATER)
+    Pipeline(store).store(Batch(columns(said, [LATER] * 2), (), [letter]))
+    if roll:
+        roll_up(store, LATER)
+
+
+def damage(store: Store, statement: str) -> None:
+    """Do what no code of the hub would do."""
+    with psycopg.connect(store.conninfo, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+class TestState:
+    """The store's own numbers."""
+
+    def test_counts_what_there_is(self, store: Store) -> None:
+        """Sensors, series, those without a place, letters, frozen days and how far hours are closed."""
+        feed(store)
+        found = state(store, LATER)
+        assert (found.sensors, found.unplaced, found.series, found.dead_letters) == (2, 2, 2, 1)
+        assert (found.marks, found.oldest_mark, found.frozen_days, found.reconciled) == (0, None, 0, None)
+        assert found.closed_until == LATER - timedelta(hours=1)
+        maintain(store, LATER + timedelta(days=9), timedelta(days=1))
+        assert state(store, LATER).frozen_days == 1
+
+    def test_marks_of_the_running_hour_are_no_lag(self, store: Store) -> None:
+        """Only an hour that has ended waits for the roll-up."""
+        feed(store, roll=False)
+        assert state(store, START + timedelta(minutes=59)).marks == 0
+        waiting = state(store, START + timedelta(hours=2))
+        assert (waiting.marks, waiting.oldest_mark) == (1, 7200)
+
+    def test_late_reading_waits_since_it_came(self, store: Store) -> None:
+        """An hour of years ago that is marked now, as by a first start with history, has not waited for years."""
+        feed(store, roll=False)
+        waiting = state(store, datetime.now(UTC))
+        assert waiting.marks == 1
+        assert 0 < (waiting.oldest_mark or 0) < timedelta(days=1).total_seconds()
+
+    def test_balance_holds_when_everything_adds_up(self) -> None:
+        """Anything missing or too much breaks the identity."""
+        assert Balance("ndw", 10, 4, 3, 2, 1).holds
+        assert not Balance("ndw", 11, 4, 3, 2, 1).holds
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that answers."""
+    made = built_in(tmp_path).start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """The command line sets up logging; it ends with the test."""
+    yield
+    structlog.reset_defaults()
+
+
+def findings(database: str, broker: str, directory: Path, **more: object) -> dict[str, Finding]:
+    """Give the findings of `doctor` by what they are about."""
+    settings = load({"database": database, "broker": broker, "data_dir": str(directory), **more}, directory)
+    return {finding.what: finding for finding in examine(settings, None)}
+
+
+def doctor(database: str, broker: str, directory: Path) -> tuple[int, str]:
+    """Run `stadspuls doctor` and give its exit code and stdout."""
+    words = ["doctor", f"--database={database}", f"--broker={broker}", f"--data-dir={directory}"]
+    done = CliRunner().invoke(app, words)
+    return done.exit_code, done.stdout
+
+
+NOBODY = "mqtt://127.0.0.1:1"
+AWAY = "postgresql://127.0.0.1:1/x?connect_timeout=2"
+
+
+class TestDoctor:
+    """What is wrong, if anything."""
+
+    def test_all_is_well(self, store: Store, broker: Broker, tmp_path: Path) -> None:
+        """Exit 0, edition and identity shown, and what the broker may lose said, not hidden."""
+        feed(store)
+        code, out = doctor(store.conninfo, f"mqtt://127.0.0.1:{broker.port}", tmp_path)
+        assert code == 0, out
+        assert "1 received = 1 stored + 0 duplicate + 0 corrected + 0 rejected" in out
+        assert "edition" in out
+        assert "may lose" in out
+        assert "BAD" not in out
+
+    def test_broken_identity(self, store: Store, broker: Broker, tmp_path: Path) -> None:
+        """A reading that is not accounted for is exit 1, and its source is named."""
+        feed(store)
+        damage(store, "UPDATE accounting SET received = received + 1 WHERE source = 'ndw'")
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        code, out = doctor(store.conninfo, url, tmp_path)
+        assert code == 1
+        assert "BAD" in next(line for line in out.splitlines() if "accounting ndw" in line)
+        found = findings(store.conninfo, url, tmp_path)
+        assert [what for what, finding in found.items() if finding.good is False] == ["accounting ndw"]
+
+    def test_hours_that_wait_too_long(self, store: Store, tmp_path: Path) -> None:
+        """Marks that were made long ago say that nobody rolls up; old hours that are marked only now do not."""
+        feed(store, roll=False)
+        assert findings(store.conninfo, NOBODY, tmp_path)["roll-up"].good
+        damage(store, "UPDATE mark SET made_at = made_at - interval '1 hour'")
+        assert findings(store.conninfo, NOBODY, tmp_path)["roll-up"].good is False
+
+    def test_nobody_answers(self, tmp_path: Path) -> None:
+        """A database and a broker that are away are findings, not a traceback."""
+        found = findings(AWAY, NOBODY, tmp_path)
+        assert (found["database"].good, found["broker"].good) == (False, False)
+        assert doctor(AWAY, NOBODY, tmp_path)[0] == 1
+
+    def test_broker_with_the_wrong_password(self, store: Store, tmp_path: Path) -> None:
+        """A broker that answers and lets us not in is bad, says as whom it was asked, and never the password."""
+        server = BuiltInBroker(tmp_path, "127.0.0.1", free_port(), 1000, ("hub", "p@ss/word"))
+        server.start()
+        try:
+            place = server.url.partition("://")[2]
+            wrong = findings(store.conninfo, f"mqtt://hub:hush@{place}", tmp_path)["broker"]
+            nobody = findings(store.conninfo, f"mqtt://{place}", tmp_path)["broker"]
+            right = findings(store.conninfo, f"mqtt://hub:p%40ss%2Fword@{place}", tmp_path)["broker"]
+        finally:
+            server.stop()
+        assert (wrong.good, nobody.good, right.good) == (False, False, True)
+        assert "as hub" in wrong.found
+        assert "hush" not in wrong.found
+
+    def test_records_that_wait(self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Records that wait are well while a worker is at them; with none, or after five minutes, they are not."""
+
+        def log(waiting: int, late: int, workers: int) -> Finding:
+            monkeypatch.setattr("hub.run.kafka_log.log_state", lambda *_: LogState(8, waiting, late, [], workers))
+            settings = load({"database": store.conninfo, "kafka": "nowhere:1", "data_dir": str(tmp_path)}, tmp_path)
+            return {finding.what: finding for finding in examine(settings, None)}["log"]
+
+        assert [log(*numbers).good for numbers in ((9, 0, 1), (0, 0, 0), (9, 0, 0), (9, 2, 1))] == [
+            True, True, False, False,
+        ]  # fmt: skip
+        assert "9 records wait, 2 of them for over 5 minutes" in log(9, 2, 1).found
+
+    def test_empty_database(self, postgres: str, tmp_path: Path) -> None:
+        """A database that was never migrated is a finding too."""
+        assert findings(postgres, NOBODY, tmp_path)["database"].good is False
+
+    def test_calendar_that_ends(self, tmp_path: Path) -> None:
+        """School holidays that end within 30 days are a note with what to do; a calendar that cannot be read is bad."""
+        today = datetime.now(UTC).date()
+        soon, later, none = (tmp_path / f"{name}.toml" for name in ("soon", "later", "none"))
+        for path, days in ((soon, 25), (later, 35)):
+            last = today + timedelta(days=days)
+            path.write_text(f'school = [{{ name = "x", first = 2020-01-01, last = {last} }}]')
+        none.write_text("working = []")
+
+        def said(*calendars: Path) -> Finding | None:
+            return findings(AWAY, NOBODY, tmp_path, calendars=calendars).get("calendar")
+
+        text = f"knows no school holidays after {today + timedelta(days=25)}: add those to come"
+        assert said(soon, none) == Finding("calendar", text)
+        assert (said(soon, later), said(none)) == (None, None)
+        assert said(tmp_path / "nowhere.toml") == Finding("calendar", ANY, False)
+
+    def test_passwords_are_masked(self, tmp_path: Path) -> None:
+        """Neither the settings nor the findings show a password."""
+        _, out = doctor("postgresql://u:hush@127.0.0.1:1/x?connect_timeout=2", "mqtt://u:hush@127.0.0.1:1", tmp_path)
+        assert "hush" not in out
+
+
+def metrics(store: Store) -> dict[tuple[str, ...], float]:
+    """Give every sample of `/metrics` by its name and labels."""
+    collector = HubCollector(lambda: Store(store.conninfo), {"messages": ("of this process", lambda: 7.0)})
+    families = text_string_to_metric_families(exposition(collector).decode())
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value for family in families for sample in family.samples
+    }
+
+
+class TestMetrics:
+    """The numbers that Prometheus takes."""
+
+    def test_every_line_parses_and_the_identity_is_in_it(self, store: Store) -> None:
+        """Prometheus' own parser reads the text; received is the sum of the outcomes."""
+        feed(store)
+        found = metrics(store)
+        for source, received in (("ndw", 1), ("fiware", 1), ("ttn", 1)):
+            fates = [found["stadspuls_readings_total", *sorted((outcome, source))] for outcome in OUTCOMES]
+            assert fates[0] == sum(fates[1:]) == received
+        assert found["stadspuls_dead_letters",] == 1
+        assert (found["stadspuls_series",], found["stadspuls_sensors",]) == (2, 2)
+        assert (found["stadspuls_database_up",], found["stadspuls_messages",]) == (1, 7)
+
+    def test_database_away(self) -> None:
+        """Without a database this process's own numbers are still given, and that it is away."""
+        with closing(Store("postgresql://127.0.0.1:1/x?connect_timeout=2")) as nobody:
+            assert metrics(nobody) == {("stadspuls_database_up",): 0, ("stadspuls_messages",): 7}
+
+    def test_source_with_odd_letters_is_escaped(self, store: Store) -> None:
+        """A label may hold anything."""
+        odd = 'a"b\\c\nd'
+        with psycopg.connect(store.conninfo, autocommit=True) as connection:
+            connection.execute("INSERT INTO accounting VALUES (%s, '2024-05-01', 1, 1, 0, 0, 0)", [odd])
+        assert metrics(store)["stadspuls_readings_total", *sorted(["stored", odd])] == 1

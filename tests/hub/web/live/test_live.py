@@ -1,0 +1,322 @@
+"""What the live page knows, without a browser: newest windows and their states, bands, legends, words."""
+
+import json
+import re
+import tomllib
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregates.areas.figures import areas
+from aggregates.areas.inputs import Document, gather
+from aggregates.areas.kwb import CANNOT_OCCUR, EMPTY, NOT_GIVEN
+from aggregates.areas.measures import SYMBOLS
+from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
+from aggregates.ask.live import (
+    LENSES,
+    Hour,
+    area_day,
+    choices,
+    levels,
+    newest,
+    newest_areas,
+    places,
+    sensor_day,
+    shapes,
+    silent,
+)
+from aggregates.store.catalogue import import_sensors
+from aggregates.store.store import Store
+from hub.web.live.charts import day, drawn, options, usual
+from hub.web.live.scale import CLASSES, edges
+from hub.web.live.words import LANGUAGES, words
+from ingest.files.catalogue import Entry
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import Flag, Reading
+from streams.commit.pipeline import Pipeline
+from streams.rollup.rollup import roll_up
+from tests.conftest import ROOT
+
+LIVE = ROOT / "hub" / "web" / "live"
+ZONE = "Europe/Amsterdam"
+NOW = datetime(2024, 5, 1, 10, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def hear(store: Store, readings: list[Reading], now: datetime = NOW) -> None:
+    """Store readings and roll up."""
+    Pipeline(store).store(Batch(columns(readings, [now] * len(readings))))
+    roll_up(store, now)
+
+
+def counts(
+    sensor: str, start: datetime, minutes: int, value: float | None = 2, quantity: str = "vehicle_count", flags: int = 0
+) -> list[Reading]:
+    """One reading a minute from `start` on."""
+    return [
+        Reading(f"stadspuls/{sensor}", "", quantity, 60, start + timedelta(minutes=n), value, flags=Flag(flags))
+        for n in range(minutes)
+    ]
+
+
+def states(store: Store, quantity: str, lens: str, now: datetime = NOW) -> dict[str, list[Any]]:
+    """The rows of a view by the sensor's own name: state, value, coverage, and so on."""
+    return {row[0].partition("/")[2]: row[1:] for row in json.loads(newest(store, quantity, LENSES[lens], now).rows)}
+
+
+class TestNewest:
+    """The newest window of every sensor, and what is said of it."""
+
+    def test_states(self, store: Store) -> None:
+        """Valid, not valid, failed, silent and never heard are five things; missing is null and never zero."""
+        import_sensors(store, [Entry("stadspuls/never", kind="traffic"), Entry("stadspuls/full", kind="traffic")])
+        hour = NOW.replace(minute=0) - HOUR
+        said = counts("full", hour, 60) + counts("half", hour, 30) + counts("zero", hour, 60, 0)
+        said += counts("failed", hour, 60, None, flags=Flag.SOURCE_ERROR) + counts("old", hour - 9 * HOUR, 60)
+        hear(store, said)
+        found = states(store, "vehicle_count", "1h")
+        assert {name: row[0] for name, row in found.items()} == {
+            "full": "valid", "half": "invalid", "zero": "valid", "failed": "failed", "old": "missing",
+            "never": "missing",
+        }  # fmt: skip
+        assert [found[name][1] for name in ("full", "half", "zero", "failed", "old", "never")] == [
+            120, 60, 0, None, None, None,
+        ]  # fmt: skip
+        assert found["half"][2] == 0.5
+        assert found["failed"][6] == 60
+
+    def test_nothing_to_measure(self, store: Store) -> None:
+        """No vehicle and so no speed is neither missing nor failed."""
+        start = NOW.replace(minute=0) - HOUR
+        quiet = counts("quiet", start, 60, None, "vehicle_speed")
+        hear(store, [one._replace(weight=0) for one in quiet])
+        assert states(store, "vehicle_speed", "1h")["quiet"][:2] == ["nothing", None]
+
+    def test_waits_for_the_last_readings(self, store: Store) -> None:
+        """Just after its end a window that is not valid yet leaves the word to the one before; later it is shown."""
+        start = datetime(2024, 5, 1, 10, 20, tzinfo=UTC)
+        said = counts("late", start, 9)
+        hear(store, said, start + timedelta(minutes=11))
+        soon, later = start + timedelta(minutes=10, seconds=30), start + timedelta(minutes=13)
+        assert states(store, "vehicle_count", "5m", soon)["late"][:2] == ["valid", 10]
+        assert states(store, "vehicle_count", "5m", later)["late"][:2] == ["invalid", 8]
+        hear(store, counts("late", start + timedelta(minutes=9), 1), soon)
+        assert states(store, "vehicle_count", "5m", soon)["late"][:2] == ["valid", 10]
+
+    def test_running(self, store: Store) -> None:
+        """The running window is called so, and stands in where a sensor has no other."""
+        hear(store, counts("new", NOW, 2), NOW + timedelta(minutes=2))
+        now = NOW + timedelta(minutes=2)
+        assert states(store, "vehicle_count", "5m-now", now)["new"][:3] == ["running", 4, 0.4]
+        assert states(store, "vehicle_count", "5m", now)["new"][0] == "running"
+
+    def test_short_windows_only_where_they_are(self, store: Store) -> None:
+        """A sensor that speaks by the hour is not in the view of 5 minutes, as its windows are not."""
+        hear(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW.replace(minute=0) - HOUR, 9.0)])
+        assert states(store, "vehicle_count", "5m") == {}
+        assert states(store, "vehicle_count", "1h")["1"][:2] == ["valid", 9]
+
+    def test_choices_and_places(self, store: Store) -> None:
+        """What can be chosen, and where it stands; a sensor without a place is there with null."""
+        import_sensors(store, [Entry("stadspuls/a", "Bridge", lon=6.5, lat=53.2)])
+        hear(
+            store,
+            counts("a", NOW - HOUR, 5) + counts("b", NOW - HOUR, 5) + counts("b", NOW - HOUR, 5, 3, "bicycle_count"),
+        )
+        assert choices(store) == [("vehicle_count", 2, 60), ("bicycle_count", 1, 60)]
+        assert json.loads(places(store, "vehicle_count")) == [
+            ["stadspuls/a", "Bridge", 6.5, 53.2], ["stadspuls/b", None, None, None],
+        ]  # fmt: skip
+
+    def test_silent(self, store: Store) -> None:
+        """Silent is who said nothing for a quarter of an hour and three periods, first those never heard."""
+        import_sensors(store, [Entry("stadspuls/never")])
+        hear(store, counts("old", NOW - HOUR, 5) + counts("new", NOW - timedelta(minutes=5), 5))
+        hear(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW - 2 * HOUR, 9.0)])
+        assert [sensor.sensor_id for sensor in silent(store, NOW)] == ["stadspuls/never", "stadspuls/old"]
+
+
+class TestAreas:
+    """Areas with figures, and those without."""
+
+    @pytest.fixture
+    def known(self, store: Store) -> Store:
+        """A municipality of four neighbourhoods, a sensor in one of them, an hour heard."""
+        files = [
+            Document.read(ROOT / "tests" / "cases" / "areas" / name) for name in ("map_2024.geojson", "typed_v3.json")
+        ]
+        found = gather(files, 2024, ["GM9901"])
+        load(store, 2024, parts(["GM9901"], found.areas, found.statistics, found.map_title, "a", "b"))
+        return store
+
+    def test_no_areas(self, store: Store) -> None:
+        """Without areas there is no level to choose and nothing to draw."""
+        assert levels(store) == []
+        assert newest_areas(store, "vehicle_count", LENSES["1h"], NOW) == {}
+
+    def test_levels_and_shapes(self, known: Store) -> None:
+        """Levels from large to small; an area without a boundary is there without a shape."""
+        assert levels(known) == ["gemeente", "wijk", "buurt"]
+        drawn = {one["id"]: one["geometry"] for one in json.loads(shapes(known, "wijk"))["features"]}
+        assert drawn["WK9901TB"] is None
+        assert drawn["WK990100"]["type"] in ("Polygon", "MultiPolygon")
+
+    def test_statistics_beside_figures(self, known: Store) -> None:
+        """An area's figures and its statistics; those it has no figure of say so by a null."""
+        code = "BU99010000"
+        found = area_day(known, code, "vehicle_count", NOW, ZONE)
+        assert found is not None
+        assert {one.measure: one.value for one in found.statistics}["inhabitants"] == 600
+        assert found.hours == []
+        rows = json.loads(newest_areas(known, "vehicle_count", LENSES["1h"], NOW)["buurt"].rows)
+        assert [row[1:3] for row in rows if row[0] == code] == [["missing", None]]
+        assert area_day(known, "BU00000000", "vehicle_count", NOW, ZONE) is None
+
+    def test_figure_of_an_area(self, known: Store) -> None:
+        """An hour of a sensor in it is the area's, at every level, with how many sensors it is of."""
+        inside = next(area for area in areas(known, 2024, "buurt") if area["code"] == "BU99010000")
+        import_sensors(known, [Entry("stadspuls/in", lon=inside["lon"], lat=inside["lat"])])
+        hear(known, counts("in", NOW.replace(minute=0) - HOUR, 60))
+        place_sensors(known)
+        mark_all(known)
+        while roll_areas(known):
+            pass
+        found = newest_areas(known, "vehicle_count", LENSES["1h"], NOW)
+        assert {level: [row[1:3] for row in json.loads(rows.rows) if row[2]] for level, rows in found.items()} == {
+            level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")
+        }
+        shown = area_day(known, "BU99010000", "vehicle_count", NOW, ZONE)
+        assert shown is not None
+        assert (shown.sensors, [hour.value for hour in shown.hours]) == (1, [120])
+
+
+class TestDay:
+    """A day by hour, and what is usual."""
+
+    def test_sensor_day(self, store: Store) -> None:
+        """The same weekday of the weeks before, yesterday and today are asked for; flags come by hour."""
+        starts = [NOW.replace(minute=0) - timedelta(days=ago) - HOUR for ago in (0, 1, 2, 7, 14, 70)]
+        hear(store, [one for start in starts for one in counts("a", start, 60)])
+        hear(store, counts("a", NOW.replace(minute=0) - 2 * HOUR, 3, 1e6, flags=Flag.OUT_OF_RANGE))
+        found = sensor_day(store, "stadspuls/a", "vehicle_count", NOW, ZONE)
+        assert found is not None
+        assert sorted({(NOW - hour.start).days for hour in found.hours}) == [0, 1, 7, 14]
+        assert [(hour.readings, Flag(hour.flags)) for hour in found.flags] == [(3, Flag.OUT_OF_RANGE)]
+        assert sensor_day(store, "stadspuls/none", "vehicle_count", NOW, ZONE) is None
+
+
+def hour(start: datetime, value: float | None, valid: bool = True, flagged: int = 0) -> Hour:
+    """One hour of a day."""
+    return Hour(start, value, None, 1.0, valid, 0, flagged, 0, 0)
+
+
+class TestUsual:
+    """The band of the same weekday and the lines of a day."""
+
+    def test_band(self) -> None:
+        """Percentiles of valid hours of the same local weekday before today; fewer than three days say nothing."""
+        eight = datetime(2024, 5, 1, 8, tzinfo=ZoneInfo(ZONE))
+        weeks = [hour(eight - timedelta(weeks=n), 10.0 * n) for n in range(1, 6)]
+        others = [hour(eight - timedelta(days=1), 999), hour(eight, 999), hour(eight - timedelta(weeks=6), 999, False)]
+        band = usual([*weeks, *others, *(hour(one.start + HOUR, 5) for one in weeks[:2])], NOW, ZONE)
+        assert (band.low[8], band.median[8], band.high[8]) == pytest.approx((14, 30, 46))
+        assert (band.median[9], band.median[7], band.weeks) == (None, None, 5)
+
+    def test_band_over_a_change_of_the_clock(self) -> None:
+        """The hour is the local one: a rush hour stays at eight when the clock is set forward."""
+        first = datetime(2024, 3, 13, 8, tzinfo=ZoneInfo(ZONE))  # the clock changes on 31 March
+        weeks = [hour((first + timedelta(weeks=n)).astimezone(UTC), 10.0) for n in range(6)]
+        band = usual(weeks, NOW, ZONE)
+        assert [number for number, value in enumerate(band.median) if value is not None] == [8]
+
+    def test_band_below_zero(self) -> None:
+        """The band of a frosty day is drawn where it is: its edges are stacked, whatever their sign."""
+        eight = datetime(2024, 5, 1, 8, tzinfo=ZoneInfo(ZONE))
+        band = usual([hour(eight - timedelta(weeks=n), -10.0 + n) for n in range(1, 6)], NOW, ZONE)
+        said = dict.fromkeys(
+            ("usual", "median", "today", "invalid_hour", "running_hour", "flagged_hour", "unit", "none", "locale"), "x"
+        )
+        today = day([], NOW, ZONE)
+        series: Any = options(today, today, band, said)["series"]
+        edge, width, median = (one["data"][8] for one in series[:3])
+        assert (edge, edge + width, median) == pytest.approx((-8.6, -5.4, -7))
+        assert [(one["stack"], one["stackStrategy"]) for one in series[:2]] == [("usual", "all")] * 2
+
+    def test_legend(self) -> None:
+        """The legend names what is drawn and nothing else; without three weeks yesterday stands in for the band."""
+        band = usual([], NOW, ZONE)
+        said = [hour(NOW - timedelta(hours=2), 7, False, 3), hour(NOW.replace(minute=0), 2)]
+        assert drawn(day([], NOW, ZONE), band) == ["yesterday", "today"]
+        found = drawn(day(said, NOW, ZONE), band._replace(weeks=3))
+        assert found == ["usual", "median", "today", "invalid_hour", "running_hour", "flagged_hour"]
+
+    def test_lines(self) -> None:
+        """Each value stands in one line: valid, not valid or running; what is missing is a gap, not a zero."""
+        start = datetime(2024, 4, 30, 22, tzinfo=UTC)  # midnight
+        said = [
+            hour(start, 5),
+            hour(start + HOUR, 0),
+            hour(start + 2 * HOUR, 7, False, 3),
+            hour(start + 3 * HOUR, None),
+        ]
+        found = day([*said, hour(NOW.replace(minute=0), 2)], NOW, ZONE)
+        assert found.valid[:5] == [5, 0, None, None, None]
+        assert found.invalid[:5] == [None, None, 7, None, None]
+        assert (found.flagged[2], found.running[12], found.valid[12]) == (7, 2, None)
+        assert day(said, NOW, ZONE, ago=1).valid == [None] * 24
+
+
+finite = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(finite, finite)
+def test_edges(one: float, other: float) -> None:
+    """However the figures lie: as many edges as there are steps between classes, rising evenly, up to the top."""
+    low, high = min(one, other), max(one, other)
+    found = edges(low, high)
+    steps = [later - earlier for earlier, later in pairwise(found)]
+    assert len(found) == CLASSES - 1
+    assert min(steps) > 0
+    assert max(steps) == pytest.approx(min(steps), rel=1e-6)
+    assert found[-1] + steps[0] >= high - 1e-6 * max(1, abs(high))
+
+
+def test_pictures() -> None:
+    """Every picture that a document shows is there and small, and none lies about unused."""
+    shown = set(re.findall(r"images/([\w-]+\.png)", (ROOT / "docs" / "first-five-minutes.md").read_text()))
+    there = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").glob("*.png")}
+    assert shown == there.keys()
+    assert max(there.values()) <= 150_000
+
+
+class TestWords:
+    """The catalogue of words."""
+
+    def test_complete(self) -> None:
+        """Every quantity, flag, lens, and reason why CBS has no figure, has a word in every language."""
+        for language in LANGUAGES:
+            said = words(language)
+            keys = [f"quantity.{name}" for name in QUANTITIES] + [f"flag.{flag.name}" for flag in Flag]
+            keys += [f"lens.{lens}" for lens in LENSES] + [f"day.{number}" for number in range(1, 8)]
+            keys += [f"reason.{reason}" for reason in (*SYMBOLS.values(), NOT_GIVEN, CANNOT_OCCUR, EMPTY)]
+            assert all(said(key) for key in keys)
+
+    def test_used(self) -> None:
+        """What the page asks for is there, and nothing stands in the catalogue that nobody asks for."""
+        sources = "".join(path.read_text() for path in [*LIVE.glob("*.py"), LIVE / "static" / "city.js"])
+        page = tomllib.loads((LIVE / "words.toml").read_text())["page"]
+        asked = set(re.findall(r"words\.(\w+)", sources)) | set(re.findall(r"[\"'](\w+)[\"']", sources))
+        assert page.keys() - asked == set()
+        assert set(re.findall(r"(?:words|said)\(\"(\w+)\"", sources)) - page.keys() - set(LANGUAGES) == set()
+
+    def test_same_places(self) -> None:
+        """What is filled in is the same in every language."""
+        texts = [words(language).all() for language in LANGUAGES]
+        for key in texts[0]:
+            assert len({tuple(sorted(re.findall(r"\{\w+\}", text[key]))) for text in texts}) == 1, key

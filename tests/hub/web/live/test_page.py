@@ -1,0 +1,444 @@
+"""
+The live page in a real browser, over a real hub that heard real messages.
+
+Everything a viewer does is done here with mouse, keyboard and eyes: choose, click, read, wait for news, in the dark, in
+English, on a phone; and axe-core reads what a screen reader would.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Literal
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, Route, expect
+
+from ingest.mqtt.address import Address
+from ingest.mqtt.sender import Sender
+from lab.rig.broker import free_port
+from tests.conftest import CASES
+from tests.support.alerting import raised
+from tests.support.browsers import browser, chromium
+from tests.support.hubs import UpHub, command
+
+pytestmark = pytest.mark.browser
+
+AREAS = CASES / "areas"
+HOUR = timedelta(hours=1)
+WAIT = 30_000  # ms: how long a test waits for what must come; none asserts a time
+CATALOGUE = """sensor_id,name,kind,lon,lat
+stadspuls/full,Havenkade,traffic,6.001,53.001
+stadspuls/half,Molenweg,traffic,6.006,53.006
+stadspuls/never,Dijk,traffic,6.009,53.004
+stadspuls/news,Brug,pedestrian,6.004,53.004
+stadspuls/wild,Fietspad,bicycle,6.003,53.003
+"""
+RULE = """[[rule]]
+name = "no2-alert"
+title = "Rule no2-alert"
+title_nl = "Regel no2-alert"
+quantity = "no2"
+level = "1h"
+raise = 400
+"""
+Open = Callable[..., Page]
+
+
+def message(sensor: str, start: datetime, value: float, quantity: str = "vehicle_count") -> tuple[str, bytes]:
+    """One minute in the hub's own JSON."""
+    said = {
+        "sensor_id": f"stadspuls/{sensor}", "quantity": quantity, "period": 60, "value": value,
+        "start": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }  # fmt: skip
+    return f"stadspuls/stadspuls/{sensor}", json.dumps(said).encode()
+
+
+def publish(hub: UpHub, messages: list[tuple[str, bytes]]) -> None:
+    """Send messages as a sensor does."""
+    with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
+        for topic, payload in messages:
+            sender.publish(topic, payload)
+        sender.flush(30)
+
+
+def last_hour() -> datetime:
+    """The start of the last full hour."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - HOUR
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
+    """A hub with areas, that heard one sensor wholly, one for half of the hour with a flag, and one never."""
+    chromium()
+    directory, rules = tmp_path_factory.mktemp("live"), tmp_path_factory.mktemp("rules")
+    (rules / "own.toml").write_text(RULE)
+    (directory / "stadspuls.toml").write_text(f'rules = ["{rules}"]')
+    made = UpHub(directory)
+    try:
+        made.start()
+        catalogue = made.directory / "sensors.csv"
+        catalogue.write_text(CATALOGUE)
+        made.run("sensors", "import", str(catalogue))
+        given = [f"--from-file={AREAS / name}" for name in ("map_2024.geojson", "typed_v3.json")]
+        made.run("areas", "load", "--vintage=2024", "--municipality=GM9901", *given)
+        starts = [last_hour() + timedelta(minutes=n) for n in range(60)]
+        publish(made, [message("full", start, 2) for start in starts])
+        publish(made, [message("half", start, 1e6 if start.minute == 7 else 1) for start in starts[:30]])
+        made.settle()
+        yield made
+    finally:
+        made.clean_up()
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    """One browser for all."""
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(hub: UpHub, chrome: Browser) -> Iterator[Open]:
+    """Open the page as a new visitor, by default a Dutch one with a large screen; no script may fail."""
+    contexts, wrong = [], []
+
+    def go(
+        address: str = "?lens=1h", locale: str = "nl-NL", scheme: Literal["light", "dark"] = "light", width: int = 1280
+    ) -> Page:
+        context = chrome.new_context(
+            viewport={"width": width, "height": 860},
+            locale=locale,
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"http://127.0.0.1:{hub.http_port}/{address}")
+        page.wait_for_selector("#summary", state="attached")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def spot(name: str) -> str:
+    """The mark of a sensor on the map."""
+    return f'path[data-sensor="stadspuls/{name}"]'
+
+
+def has_class(names: str) -> re.Pattern[str]:
+    """One of the names among the classes of an element."""
+    return re.compile(rf"(^|\s)({names})(\s|$)")
+
+
+def _all_running(route: Route) -> None:
+    """Answer with what the hub says, as if what is valid in it still ran."""
+    said = route.fetch().text().replace('"valid"', '"running"')
+    route.fulfill(body=said, content_type="application/json")
+
+
+class TestMap:
+    """Sensors and areas, coloured, and what is missing."""
+
+    def test_every_state_looks_different(self, visit: Open) -> None:
+        """Valid is filled, not valid is pale and dashed, missing is hatched: no colour of the scale, no zero."""
+        page = visit()
+        expect(page.locator(spot("full"))).to_have_class(has_class("valid"))
+        expect(page.locator(spot("half"))).to_have_class(has_class("invalid"))
+        expect(page.locator(spot("never"))).to_have_class(has_class("missing"))
+        looks = [
+            page.locator(spot(name)).evaluate(
+                "e => { const s = getComputedStyle(e); return [s.fill, s.strokeDasharray] }"
+            )
+            for name in ("full", "half", "never")
+        ]
+        assert looks[0][1] == "none"
+        assert looks[1][1] != "none"
+        assert "hatch" in looks[2][0]
+        page.locator(spot("never")).hover(force=True)
+        expect(page.locator(".leaflet-tooltip")).to_contain_text("geen waarde")
+
+    def test_legend_units_time_and_coverage(self, visit: Open) -> None:
+        """What is seen is said: quantity, unit, window, how many, how much is covered, the steps of the colours."""
+        page = visit()
+        expect(page.locator(".summary h2")).to_contain_text("Motorvoertuigen, per uur")
+        expect(page.locator(".summary h2")).to_contain_text(" – ")
+        expect(page.locator("#summary")).to_contain_text("1 van 3 sensoren met een geldige waarde")
+        expect(page.locator("#summary")).to_contain_text("gemiddelde dekking 74%")
+        expect(page.locator(".legend .scale").first.locator("li")).to_have_count(6)
+        expect(page.locator(".legend")).to_contain_text("niet geldig: te weinig dekking")
+
+    def test_no_window_shorter_than_what_is_measured(self, hub: UpHub, visit: Open) -> None:
+        """Air that is measured by the hour is shown by the hour, whatever window was asked for or chosen before."""
+        air = {"sensor_id": "air", "quantity": "no2", "start": last_hour().isoformat(), "period": 3600, "value": 21}
+        publish(hub, [("stadspuls/stadspuls/air", json.dumps(air).encode())])
+        hub.settle()
+        page = visit("?quantity=no2&lens=5m")
+        expect(page.locator("#choose-lens")).to_have_value("1h")
+        expect(page.locator("#choose-lens option[value='5m']")).to_be_disabled()
+        expect(page.locator("#summary")).to_contain_text("1 van 1 sensoren")
+        page.locator("#choose-quantity").select_option("vehicle_count")
+        page.locator("#choose-lens").select_option("5m")
+        page.locator("#choose-quantity").select_option("no2")
+        expect(page.locator("#choose-lens")).to_have_value("1h")
+
+    def test_running_is_not_valid(self, visit: Open) -> None:
+        """A window that still runs has a value, and is not counted among the valid ones."""
+        page = visit("?lens=5m")
+        page.route("**/live/figures*", _all_running)
+        page.locator("#choose-lens").select_option("1h")
+        expect(page.locator("#summary")).to_contain_text("0 van 3 sensoren met een geldige waarde · 1 nog lopend")
+
+    def test_areas(self, visit: Open) -> None:
+        """Areas without a value are hatched; a click shows one beside its statistics."""
+        page = visit("?lens=1h&level=buurt")
+        shape = page.locator('path[data-area="BU99010000"]')
+        expect(shape).to_have_class(has_class("valid|invalid"))
+        expect(page.locator("path.shape.none").first).to_be_attached()
+        shape.dispatch_event("click")
+        expect(page.locator("#detail-title")).to_be_visible()
+        expect(page.locator(".detail")).to_contain_text("Statistieken van het CBS")
+        expect(page.locator(".detail table")).to_contain_text(["Inwoners"])
+
+    def test_works_offline(self, hub: UpHub, chrome: Browser) -> None:
+        """Every request of a visit stays on the hub."""
+        context = chrome.new_context()
+        asked: list[Request] = []
+        context.on("request", lambda request: asked.append(request))
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{hub.http_port}/?lens=1h&sensor=stadspuls/full")
+        page.wait_for_selector(".detail .chart svg path", state="attached", timeout=WAIT)
+        hosts = {urlsplit(request.url).netloc for request in asked if not request.url.startswith("data:")}
+        context.close()
+        assert hosts == {f"127.0.0.1:{hub.http_port}"}
+
+
+class TestDetail:
+    """What a click opens."""
+
+    def test_click_opens_a_sensor(self, hub: UpHub, visit: Open) -> None:
+        """Its day as a chart and as a table, its flags by name, its licence; the focus is on its name."""
+        now = datetime.now(UTC).replace(second=0, microsecond=0)  # the last hour may be yesterday's
+        publish(hub, [message("wild", now, 1e6, "bicycle_count")])
+        hub.settle()
+        page = visit("?lens=1h&quantity=bicycle_count")
+        page.locator(spot("wild")).dispatch_event("click")
+        expect(page.locator("#detail-title")).to_have_text("Fietspad")
+        expect(page.locator("#detail-title")).to_be_focused()
+        expect(page.locator(".detail .chart svg path").first).to_be_attached()
+        expect(page.locator(".flags")).to_contain_text("buiten het mogelijke bereik")
+        page.locator(".detail summary").click()
+        expect(page.locator(".detail table")).to_contain_text("met vlag")
+        assert "sensor=stadspuls" in page.url
+        page.locator(".detail .close").click()
+        expect(page.locator(".detail")).to_be_hidden()
+
+    def test_follows_where_it_stands(self, hub: UpHub, visit: Open) -> None:
+        """What is open goes along with what is heard: its table stays open, and the focus where it was."""
+        page = visit("?lens=1h&sensor=stadspuls/full&quantity=pedestrian_count")
+        page.locator(".detail summary").click()
+        page.locator(".detail .close").focus()
+        publish(hub, [message("full", datetime.now(UTC).replace(second=0, microsecond=0), 17, "pedestrian_count")])
+        row = page.locator(".detail table tbody tr")
+        expect(row).to_contain_text("17", timeout=WAIT)
+        expect(row).to_contain_text("loopt nog")
+        expect(page.locator(".detail .keys")).to_contain_text("Loopt nog")
+        expect(page.locator(".detail .close")).to_be_focused()
+
+    def test_reason_of_a_missing_statistic(self, visit: Open) -> None:
+        """Why CBS gives no figure is said in the viewer's language, and is not cut off."""
+        page = visit("?lens=1h&area=WK990100")
+        expect(page.locator(".detail")).to_contain_text("geen waarde (niet gegeven")
+        fits = "e => e.scrollWidth <= e.clientWidth"
+        assert page.locator(".detail").evaluate(fits)
+        assert page.locator(".side").evaluate(fits)
+
+    def test_by_keyboard_alone(self, visit: Open) -> None:
+        """Table, search and sensor are reached with Tab, Enter and letters."""
+        page = visit()
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.id") == "show-table":
+                break
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        page.keyboard.type("haven")
+        expect(page.locator("#table tbody tr")).to_have_count(1)
+        for _ in range(10):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.textContent") == "Havenkade":
+                break
+        page.keyboard.press("Enter")
+        expect(page.locator("#detail-title")).to_have_text("Havenkade")
+
+
+class TestTable:
+    """The same figures as a table."""
+
+    def test_same_figures(self, visit: Open) -> None:
+        """Value, coverage and state of each sensor; missing says so, and stands last in either order."""
+        page = visit("?lens=1h&show=table")
+        rows = page.locator("#table tbody tr")
+        expect(rows).to_have_count(3)
+        expect(rows.filter(has_text="Havenkade")).to_contain_text("120")
+        expect(rows.filter(has_text="Molenweg")).to_contain_text("48%")
+        expect(rows.filter(has_text="Dijk").locator(".value")).to_have_text("geen waarde")
+        for _ in range(2):
+            page.locator("#table thead button").nth(1).click()
+            expect(rows.last).to_contain_text("Dijk")
+
+
+class TestViewers:
+    """Languages, the dark, a phone, and those who cannot see it."""
+
+    def test_language(self, visit: Open) -> None:
+        """By what the browser prefers, and by the switch, which is remembered."""
+        english = visit(locale="en-GB")
+        expect(english.locator(".summary h2")).to_contain_text("Motor vehicles, per hour")
+        assert english.locator("html").get_attribute("lang") == "en-GB"
+        page = visit()
+        expect(page.locator(".summary h2")).to_contain_text("Motorvoertuigen")
+        page.get_by_role("link", name="EN: English").click()
+        expect(page.locator(".summary h2")).to_contain_text("Motor vehicles, per hour")
+        page.goto(page.url.partition("?")[0])
+        expect(page.locator("#choose-quantity")).to_contain_text("Motor vehicles")
+
+    def test_dark(self, visit: Open) -> None:
+        """As the system says, and by the switch, which is remembered."""
+        colour = "getComputedStyle(document.body).backgroundColor"
+        assert visit(scheme="dark").evaluate(colour) == "rgb(16, 23, 28)"
+        page = visit()
+        assert page.evaluate(colour) == "rgb(243, 245, 247)"
+        page.locator(".theme").click()
+        assert page.evaluate(colour) == "rgb(16, 23, 28)"
+        page.reload()
+        page.wait_for_selector("#summary")
+        assert page.evaluate(colour) == "rgb(16, 23, 28)"
+
+    @pytest.mark.parametrize(
+        "address", ["?lens=1h", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000"]
+    )
+    def test_phone(self, visit: Open, address: str) -> None:
+        """390 pixels wide nothing has to be moved sideways."""
+        page = visit(address, width=390)
+        page.wait_for_timeout(500)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize(
+        "address",
+        ["?lens=1h", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000&lang=en"],
+    )
+    def test_axe(self, visit: Open, address: str, scheme: Literal["light", "dark"]) -> None:
+        """axe-core finds no violation, of WCAG 2.1 AA or of good practice, and did look."""
+        page = visit(address, scheme=scheme)
+        if "sensor" in address or "area" in address:
+            page.wait_for_selector("#detail-title")
+        page.wait_for_timeout(500)
+        page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+        found = page.evaluate("axe.run()")
+        said = [(one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found["violations"]]
+        assert said == []
+        assert {"color-contrast", "button-name", "html-has-lang"} <= {one["id"] for one in found["passes"]}
+
+
+class TestNews:
+    """What is committed reaches who looks."""
+
+    def test_new_reading_arrives(self, hub: UpHub, visit: Open) -> None:
+        """A reading that is published changes the page without anybody touching it, new sensors included."""
+        page = visit("?lens=1h&show=table&quantity=pedestrian_count")
+        start = last_hour()
+        publish(hub, [message("news", start, 41, "pedestrian_count")])
+        row = page.locator("#table tbody tr").filter(has_text="Brug")
+        expect(row.locator(".value")).to_have_text("41", timeout=WAIT)
+        publish(hub, [message("news", start + timedelta(minutes=1), 1, "pedestrian_count")])
+        expect(row.locator(".value")).to_have_text("42", timeout=WAIT)
+
+    def test_health(self, visit: Open) -> None:
+        """The hub says how it is, and which sensors are silent."""
+        page = visit()
+        health = page.locator(".numbers")
+        expect(health).to_contain_text("Metingen per seconde")
+        expect(health.locator("dd").first).not_to_have_text("–", timeout=WAIT)
+        expect(page.locator(".side")).to_contain_text("nooit gehoord")
+        page.get_by_role("button", name="Dijk").click()
+        expect(page.locator("#detail-title")).to_have_text("Dijk")
+
+
+def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
+    """
+    Open alerts are listed with their place, by the title of the page's language.
+
+    A click acknowledges one and silences another, and the hub knows.
+    """
+    seen, quiet = (raised(hub.database, f"stadspuls/{name}", datetime.now(UTC)) for name in ("full", "half"))
+    page = visit()
+    first, second = (
+        page.locator("li", has_text="Regel no2-alert").filter(has_text=name) for name in ("Havenkade", "Molenweg")
+    )
+    expect(visit("?lang=en").locator("li", has_text="Rule no2-alert")).to_have_count(2)
+    first.get_by_role("button", name="oppakken").click()
+    second.get_by_role("button", name="2 uur stil").click()
+    expect(first).to_contain_text("opgepakt door iemand op de pagina")
+    expect(second.get_by_role("button", name="2 uur stil")).to_have_count(0)
+    expect(second).to_contain_text("stil")
+    states = {one["alert"]: one["state"] for one in json.loads(hub.run("alerts", "list", "--format=json"))}
+    assert (states[seen], states[quiet]) == ("acknowledged", "silenced")
+
+
+def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:
+    """`stadspuls serve` has the page too; with a token a browser asks for it once, and its websocket passes as well."""
+    port = free_port()
+    flags = ["serve", f"--database={hub.database}", f"--http-port={port}"]
+    environment = {**os.environ, "STADSPULS_API_TOKEN": "a-token-of-the-test"}
+    with (hub.directory / "serve.log").open("wb") as log:
+        serve = subprocess.Popen([*command(), *flags], env=environment, stderr=log, start_new_session=True)
+    context = chrome.new_context(http_credentials={"username": "team", "password": "a-token-of-the-test"})
+    try:
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        until_open(port)
+        page.goto(f"http://127.0.0.1:{port}/?lens=1h&sensor=stadspuls/full")
+        expect(page.locator("#detail-title")).to_have_text("Havenkade", timeout=WAIT)
+        expect(page.locator(".numbers dd").first).not_to_have_text("–", timeout=WAIT)
+        for path in ("/", "/live/figures?quantity=no2&lens=1h"):
+            with pytest.raises(OSError, match="401"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30)
+    finally:
+        context.close()
+        serve.terminate()
+        assert serve.wait(25) == 0
+
+
+def until_open(port: int) -> None:
+    """Wait until somebody listens."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def test_refusals(hub: UpHub) -> None:
+    """What is no view is refused, and what is no page is not found."""
+    with pytest.raises(OSError, match="404"):
+        hub.get("/live/figures?quantity=nonsense&lens=1h")
+    with pytest.raises(OSError, match="422"):
+        hub.get("/live/areas?level=province")
+    with pytest.raises(OSError, match="404"):
+        hub.get("/no-such-page")
+    assert json.loads(hub.get("/healthz"))["ready"]

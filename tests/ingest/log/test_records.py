@@ -1,0 +1,87 @@
+"""A batch cut into records: every reading once, a sensor in one partition, one sensor and start in one record."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.log.records import letter_records, partition_of, reading_records
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.readings import Reading, SensorFact
+from tests.streams.commit.test_pipeline import LATER
+
+SENSORS = [f"ndw/{number}" for number in range(8)]
+
+
+def reading(sensor: str, minute: int, channel: str = "") -> Reading:
+    """Make a reading of a minute."""
+    return Reading(sensor, channel, "vehicle_count", 60, LATER.replace(minute=minute), 1.0)
+
+
+def batch(readings: list[Reading], facts: tuple[SensorFact, ...] = ()) -> Batch:
+    """Make a batch."""
+    return Batch(columns(readings, [LATER] * len(readings)), facts)
+
+
+READINGS = st.lists(
+    st.builds(reading, st.sampled_from(SENSORS), st.integers(0, 3), st.sampled_from(["", "lane1/any"])), max_size=60
+)
+
+
+class TestReadingRecords:
+    """Readings and facts."""
+
+    @settings(deadline=None)  # the first example pays for what is loaded
+    @given(READINGS, st.integers(1, 5), st.sampled_from([1, 3_000, 512_000]))
+    def test_every_reading_once_and_together(self, said: list[Reading], partitions: int, largest: int) -> None:
+        """Nothing is lost or doubled; partition and togetherness hold whatever the size of a record."""
+        made = list(reading_records(batch(said), partitions, largest))
+        found = [row for record in made for row in Batch.from_ipc(record.value).readings.to_pylist()]
+        key = ["sensor_id", "start", "channel"]
+        wanted = batch(said).readings.to_pylist()
+        assert sorted(found, key=lambda row: [row[k] for k in key]) == sorted(
+            wanted, key=lambda row: [row[k] for k in key]
+        )
+        assert sum(record.readings for record in made) == len(said)
+        homes: dict[tuple[str, object], int] = {}
+        for number, record in enumerate(made):
+            for row in Batch.from_ipc(record.value).readings.to_pylist():
+                assert record.partition == partition_of(row["sensor_id"], partitions)
+                assert homes.setdefault((row["sensor_id"], row["start"]), number) == number
+
+    def test_facts_go_with_their_sensor(self) -> None:
+        """A fact is in the partition of its sensor, also without a reading beside it."""
+        facts = tuple(SensorFact(sensor, "name") for sensor in SENSORS)
+        made = list(reading_records(batch([], facts), 4))
+        found = {fact: record.partition for record in made for fact in Batch.from_ipc(record.value).sensors}
+        assert found == {fact: partition_of(fact.sensor_id, 4) for fact in facts}
+
+    @pytest.mark.parametrize("readings", [0, 500])
+    def test_records_are_small(self, readings: int) -> None:
+        """No record is larger than the limit, neither for many readings nor for many facts."""
+        facts = tuple(SensorFact(f"ndw/{number}", "a name " * 10) for number in range(400))
+        said = [reading(f"ndw/{number}", number % 60) for number in range(readings)]
+        made = list(reading_records(batch(said, facts), 2, 8_000))
+        assert max(len(record.value) for record in made) <= 8_000
+        assert {fact for record in made for fact in Batch.from_ipc(record.value).sensors} == set(facts)
+
+    def test_words_of_others_stay_behind(self) -> None:
+        """A record's dictionaries have only the words of its own readings."""
+        for record in reading_records(batch([reading(sensor, 0) for sensor in SENSORS]), 4):
+            column = Batch.from_ipc(record.value).readings.column("sensor_id")
+            assert len(column.dictionary) == record.readings  # type: ignore[attr-defined]
+
+
+class TestLetterRecords:
+    """Dead letters."""
+
+    def test_each_once_and_small(self) -> None:
+        """Letters are packed up to the limit; a larger one travels alone."""
+        sizes = [10, 100, 5_000, 40, 9_000, 100]
+        letters = [DeadLetter("ttn", str(number), b"x" * size, "why", LATER) for number, size in enumerate(sizes)]
+        made = list(letter_records(letters, 1, 6_000))
+        assert [letter for record in made for letter in Batch.from_ipc(record.value).dead_letters] == letters
+        assert [len(Batch.from_ipc(record.value).dead_letters) for record in made] == [4, 1, 1]
+
+    def test_none(self) -> None:
+        """No letter, no record."""
+        assert list(letter_records([], 4)) == []

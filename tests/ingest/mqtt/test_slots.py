@@ -1,0 +1,141 @@
+"""Slots: who has which session at the broker, and how one is given up without losing a message."""
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ingest.mqtt.address import Address
+from ingest.mqtt.leave_group import LeavingReceiver, unsubscribe
+from ingest.mqtt.receiver import Limits
+from ingest.mqtt.slots import SlotTaken, free_slot, lost_slots, take_slot
+from lab.rig.broker import free_port
+from lab.rig.relay import Relay
+from tests.support.brokers import MOSQUITTO, Broker, mosquitto
+from tests.support.lines import FILTER, Taker, numbers, send, until
+
+
+class TestSlots:
+    """Lock files."""
+
+    def test_lowest_free(self, tmp_path: Path) -> None:
+        """Slots are dealt from below; a released one is dealt again; a held one is refused."""
+        with free_slot(tmp_path) as first, free_slot(tmp_path) as second:
+            assert (first.number, second.number) == (0, 1)
+            with pytest.raises(SlotTaken, match="slot 1"):
+                take_slot(tmp_path, 1)
+        with free_slot(tmp_path) as again:
+            assert again.number == 0
+
+    def test_killed_collector_leaves_its_slot(self, tmp_path: Path) -> None:
+        """The slot of a process that is gone is lost as long as its session is there, and dealt first."""
+        with free_slot(tmp_path) as first:
+            first.joined()
+            child = multiprocessing.get_context("spawn").Process(target=hold_for_ever, args=(tmp_path,))
+            child.start()
+            until(lambda: (tmp_path / "slot-1").exists() and (tmp_path / "slot-1").read_bytes() == b"session\n")
+            assert lost_slots(tmp_path) == []
+            child.kill()
+            child.join()
+            assert lost_slots(tmp_path) == [1]
+            with free_slot(tmp_path) as third:
+                assert third.number == 1
+
+    def test_last_one_stays(self, tmp_path: Path) -> None:
+        """Of two one may leave, and not both; one that has not subscribed yet does not count as staying."""
+        with free_slot(tmp_path) as first, free_slot(tmp_path) as second:
+            first.joined()
+            assert not first.may_leave()
+            second.joined()
+            assert first.may_leave()
+            assert not second.may_leave()
+
+    def test_emptied_slot_is_forgotten(self, tmp_path: Path) -> None:
+        """A slot that was emptied is not lost; one that could not be emptied is."""
+        for empty, lost in ((True, []), (False, [0])):
+            with free_slot(tmp_path) as slot:
+                slot.joined()
+                slot.left(empty)
+            assert lost_slots(tmp_path) == lost
+
+
+def hold_for_ever(directory: Path) -> None:
+    """Be a collector that never ends by itself."""
+    with free_slot(directory) as slot:
+        slot.joined()
+        multiprocessing.Event().wait()
+
+
+def test_unsubscribe_packet() -> None:
+    """Long packets have a length of two bytes, MQTT 5 a length of properties."""
+    assert unsubscribe(["a" * 200], 5, 7)[:5].hex() == "a2cd010007"
+    assert unsubscribe(["a"], 5, 65_535)[2:5].hex() == "ffff00"
+
+
+@pytest.mark.mosquitto
+@pytest.mark.skipif(MOSQUITTO is None, reason="the mosquitto program is not installed")
+class TestLeaving:
+    """Two slots on one Mosquitto become one."""
+
+    @pytest.fixture
+    def broker(self, tmp_path: Path) -> Iterator[Broker]:
+        """A Mosquitto that runs."""
+        made = mosquitto(tmp_path).start()
+        yield made
+        made.stop()
+
+    @pytest.mark.parametrize("options", ["", "?version=5"])
+    def test_nothing_lost(self, broker: Broker, options: str) -> None:
+        """Messages before, while and after one of two leaves: each arrives, and nobody waits for the one that left."""
+        takers = [Taker(self.slot(broker, number, options)) for number in (0, 1)]
+        with ExitStack() as undo:
+            undo.callback(takers[0].stop)
+            send(broker, 0, 1_000, options)
+            leaving = takers[1].receiver
+            assert isinstance(leaving, LeavingReceiver)
+            assert leaving.leave(20)
+            send(broker, 1_000, 2_000, options)
+            until(lambda: sum(len(taker.taken) for taker in takers) == 2_000)
+            found = sorted(payload for taker in takers for payload in taker.payloads())
+            assert found == sorted(numbers(0, 2_000))
+            assert len(takers[0].taken) > len(takers[1].taken)
+
+    @pytest.mark.parametrize("options", ["", "?version=5"])
+    def test_cut_off_while_it_leaves(self, broker: Broker, options: str) -> None:
+        """
+        The network is cut while a slot leaves: it hears nothing, but the broker still has messages for it.
+
+        It takes them once the network is back; only then does the broker forget its session.
+        """
+        port = free_port()
+        with Relay(("127.0.0.1", port), ("127.0.0.1", broker.port)) as relay, ExitStack() as undo:
+            cut_off = LeavingReceiver(
+                Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], 1, "group", 1, Limits()
+            )
+            takers = [Taker(self.slot(broker, 0, options)), Taker(cut_off)]
+            undo.callback(takers[0].stop)
+            relay.cut()
+            send(broker, 0, 1_000, options)
+            threading.Timer(4.0, relay.mend).start()
+            assert cut_off.leave(20)
+            until(lambda: sum(len(taker.taken) for taker in takers) == 1_000)
+            assert sorted(payload for taker in takers for payload in taker.payloads()) == sorted(numbers(0, 1_000))
+
+    def test_what_waits_is_taken(self, broker: Broker) -> None:
+        """A lost slot's messages are taken by whoever drains it."""
+        first, second = (Taker(self.slot(broker, number, ""), acknowledge=number == 0) for number in (0, 1))
+        second.stop(0)
+        send(broker, 0, 1_000, "")
+        drain = Taker(self.slot(broker, 1, ""))
+        assert isinstance(drain.receiver, LeavingReceiver)
+        assert drain.receiver.leave(20)
+        until(lambda: len(first.taken) + len(drain.taken) >= 1_000)
+        assert sorted({*first.payloads(), *drain.payloads()}) == sorted(numbers(0, 1_000))
+        assert first.stop()
+
+    def slot(self, broker: Broker, number: int, options: str) -> LeavingReceiver:
+        """Make a receiver of a slot."""
+        return LeavingReceiver(broker.address(options), [FILTER], number, "group", 1, Limits())

@@ -1,0 +1,518 @@
+"""Delivery: every transition arrives, in order, once where the channel can tell; silences, storms, escalation."""
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+from aggregates.store.store import Store
+from hub.run.notifying import notifier_of
+from streams.notify.apprise_door import Unsent
+from streams.notify.channels import Channel, Channels
+from streams.notify.delivery import Delivery
+from streams.notify.grafana_door import open_door
+from streams.notify.notifier import Notifier
+from streams.notify.operators import acknowledge, end_silence, silence
+from streams.notify.operators import outbox as state
+from streams.notify.texts import Message, Voice
+from tests.conftest import ROOT
+from tests.support.alerting import NOON, RULE, cleared, outbox, raised, rule
+from tests.support.lines import until
+from tests.support.receivers import Hook, MailBox, transitions
+
+VOICE = Voice("en", ZoneInfo("Europe/Amsterdam"), "https://hub.example")
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Recorder:
+    """A door that keeps what it is given, and refuses while `refuses`."""
+
+    messages: list[Message] = field(default_factory=list)
+    refuses: bool = False
+    shown: str = "recorder://"
+
+    def send(self, message: Message) -> None:
+        """See `streams.notify.apprise_door.Door`."""
+        if self.refuses:
+            raise Unsent("refused on purpose")
+        self.messages.append(message)
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Kind and subject of every transition, in order."""
+        return [(one["kind"], one["subject"]) for message in self.messages for one in message.data]
+
+
+class Desk:
+    """Channels on one database, turned by hand at times of the test's own."""
+
+    def __init__(self, url: str, store: Store, **channels: Channel) -> None:
+        self.url, self.store = url, store
+        self.doors = {name: Recorder() for name in channels}
+        self.deliveries = {
+            name: Delivery(name, channel, self.doors[name], VOICE._replace(language=channel.language))
+            for name, channel in channels.items()
+        }
+        self.notifier = Notifier(lambda: store, Channels(channels=channels), self.deliveries)
+
+    def turn(self, now: datetime) -> None:
+        """Let the notifier do all that is due."""
+        self.notifier._beaten = None
+        self.notifier.direct(self.store, now)
+        for delivery in self.deliveries.values():
+            while delivery.turn(self.store, now) or delivery.summary(self.store, now):
+                pass
+
+
+@pytest.fixture
+def desk(database: str, store: Store) -> Callable[..., Desk]:
+    """Make a desk."""
+    rule(database)
+    return lambda **channels: Desk(database, store, **channels)
+
+
+def mail(**more: Any) -> Channel:
+    """A channel; its URL is never opened here."""
+    return Channel(url="json://x", **more)
+
+
+class TestSharingOut:
+    """Which channel is told of what."""
+
+    def test_operators_are_all_channels(self, desk: Callable[..., Desk]) -> None:
+        """A rule that names no channel tells every one that is not for named rules only."""
+        at = desk(a=mail(), b=mail(), c=mail(named_only=True))
+        raised(at.url)
+        at.turn(NOON + MINUTE)
+        assert [len(at.doors[name].messages) for name in "abc"] == [1, 1, 0]
+
+    def test_named_channel_alone(self, desk: Callable[..., Desk]) -> None:
+        """A rule that names a channel tells that one."""
+        at = desk(a=mail(), c=mail(named_only=True))
+        raised(at.url, channel="c")
+        at.turn(NOON + MINUTE)
+        assert [len(at.doors[name].messages) for name in "ac"] == [0, 1]
+
+    def test_severity_rules_and_kinds(self, desk: Callable[..., Desk]) -> None:
+        """A channel is told what it takes; what it does not take says so."""
+        at = desk(a=mail(severity="critical"), b=mail(rules=("pm*",)), c=mail(kinds=("cleared",)))
+        alert = raised(at.url)
+        cleared(at.url, alert, NOON + MINUTE)
+        at.turn(NOON + 2 * MINUTE)
+        assert [at.doors[name].told for name in "abc"] == [[], [], [("cleared", "luchtmeetnet/NL1")]]
+        assert {why for _, name, _, why in outbox(at.url) if name in "ab"} == {"not for this channel"}
+
+    def test_without_channels_nothing_waits(self, desk: Callable[..., Desk]) -> None:
+        """A hub that nobody gave a channel does not pile up messages."""
+        at = desk()
+        raised(at.url)
+        at.turn(NOON)
+        assert outbox(at.url) == [(1, "operators", False, "no channel is configured")]
+
+    def test_unknown_channel_is_given_up_after_a_day(self, desk: Callable[..., Desk]) -> None:
+        """What is for a channel that nobody configured waits a day, so that it can be configured."""
+        at = desk(a=mail())
+        raised(at.url, channel="typo")
+        at.turn(NOON + 23 * HOUR)
+        assert [one.channel for one in state(at.store, NOON + 23 * HOUR)] == ["typo"]
+        at.turn(NOON + 25 * HOUR)
+        assert outbox(at.url) == [(1, "typo", False, "no channel of this name")]
+
+
+class TestMessages:
+    """What a message says."""
+
+    def test_says_all(self, desk: Callable[..., Desk], database: str) -> None:
+        """What, where with the area, since when, value against threshold, coverage, and a link."""
+        placed(database)
+        at = desk(en=mail(), nl=mail(language="nl"))
+        alert = raised(at.url)
+        at.turn(NOON + MINUTE)
+        (message,) = at.doors["en"].messages
+        assert message.title == "[warning] raised: Rule no2-alert, Nijensteinheerd"
+        for part in ("Rule no2-alert", "Nijensteinheerd (luchtmeetnet/NL1), Buurt, Wijk, Stad", "2024-06-03 11:00 CEST",
+                     "412 ug/m3, threshold 400 ug/m3", "98 %", f"https://hub.example/?alert={alert}"):  # fmt: skip
+            assert part in message.body, part
+        (dutch,) = at.doors["nl"].messages
+        assert dutch.title == "[waarschuwing] begonnen: Regel no2-alert, Nijensteinheerd"
+        assert dutch.body.startswith("NO2 is hoog")
+        assert message.data[0]["codes"] == ["BU00140001", "WK001400", "GM0014"]
+
+
+def placed(url: str) -> None:
+    """Put the sensor into a buurt, a wijk and a gemeente."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO sensor (sensor_id, source, name, lon, lat)"
+            " VALUES ('luchtmeetnet/NL1', 'luchtmeetnet', 'Nijensteinheerd', 6.5, 53.2)"
+        )
+        for code, level, name in (("GM0014", "gemeente", "Stad"), ("WK001400", "wijk", "Wijk"),
+                                  ("BU00140001", "buurt", "Buurt")):  # fmt: skip
+            connection.execute(
+                "INSERT INTO area (vintage, code, level, name, municipality) VALUES (2024, %s, %s, %s, 'GM0014')",
+                (code, level, name),
+            )
+        connection.execute(
+            "INSERT INTO placement VALUES (2024, 'luchtmeetnet/NL1', '1900-01-01', 6.5, 53.2, 'inside', 'BU00140001')"
+        )
+
+
+class TestOrder:
+    """One after the other, and nothing overtakes."""
+
+    def test_failing_message_holds_the_channel(self, desk: Callable[..., Desk]) -> None:
+        """While the first does not leave the others wait; the pause grows; another channel goes on."""
+        at = desk(a=mail(group=0), b=mail(group=0))
+        at.doors["a"].refuses = True
+        for number in range(3):
+            raised(at.url, f"ndw/{number}")
+        at.turn(NOON)
+        at.turn(NOON + timedelta(seconds=0.5))
+        assert (at.deliveries["a"].failed, len(at.doors["b"].messages)) == (1, 3)
+        at.turn(NOON + timedelta(seconds=1.5))
+        at.turn(NOON + timedelta(seconds=2.5))
+        assert at.deliveries["a"].failed == 2
+        at.doors["a"].refuses = False
+        at.turn(NOON + HOUR)
+        assert [subject for _, subject in at.doors["a"].told] == ["ndw/0", "ndw/1", "ndw/2"]
+
+    def test_given_up_after_a_day(self, desk: Callable[..., Desk]) -> None:
+        """What a channel does not take for a day is dropped with the reason, and the next goes on."""
+        at = desk(a=mail(group=0))
+        at.doors["a"].refuses = True
+        raised(at.url, "ndw/old")
+        at.turn(NOON + MINUTE)
+        raised(at.url, "ndw/new", NOON + 25 * HOUR)
+        at.doors["a"].refuses = False
+        at.turn(NOON + 25 * HOUR)
+        assert at.doors["a"].told == [("raised", "ndw/new")]
+        assert (1, "a", False, "not delivered within 24 hours") in outbox(at.url)
+
+    def test_health_ends_with_a_channel_that_fails_for_long(self, desk: Callable[..., Desk]) -> None:
+        """No heartbeat leaves once a channel failed for a quarter of an hour, or nobody looked; it mends by itself."""
+        at = desk(a=mail(), b=mail())
+        at.doors["a"].refuses = True
+        raised(at.url)
+        assert [self._healthy(at, NOON + minutes * MINUTE) for minutes in (1, 14, 17)] == [True, True, False]
+        at.doors["a"].refuses = False
+        assert self._healthy(at, NOON + 40 * MINUTE)
+        at.notifier._clock = lambda: NOON + 41 * MINUTE
+        assert not at.notifier.healthy
+
+    def _healthy(self, at: Desk, now: datetime) -> bool:
+        at.turn(now)
+        at.notifier._clock = lambda: now
+        return at.notifier.healthy
+
+
+class TestGrouping:
+    """Many at once are one message."""
+
+    def test_outage_is_one_message(self, desk: Callable[..., Desk]) -> None:
+        """Four hundred sensors that fail at once are one message, which counts them and names the first."""
+        at = desk(a=mail())
+        for number in range(400):
+            raised(at.url, f"ndw/{number:03}")
+        at.turn(NOON + MINUTE)
+        (message,) = at.doors["a"].messages
+        assert message.title == "[warning] 400 x raised: Rule no2-alert"
+        assert len(message.data) == 400
+        assert "and 392 more" in message.body
+
+    def test_few_are_told_one_by_one(self, desk: Callable[..., Desk]) -> None:
+        """Below the channel's number each has a message of its own."""
+        at = desk(a=mail(group=5))
+        for number in range(4):
+            raised(at.url, f"ndw/{number}")
+        at.turn(NOON + MINUTE)
+        assert len(at.doors["a"].messages) == 4
+
+    def test_storm_is_gathered(self, desk: Callable[..., Desk]) -> None:
+        """An outage that trickles in over minutes is a message a minute, and one critical alert does not wait."""
+        at = desk(a=mail())
+        for second in range(0, 180, 6):
+            moment = NOON + timedelta(seconds=second)
+            for number in range(6):
+                raised(at.url, f"ndw/{second}-{number}", moment)
+            at.turn(moment)
+        assert len(at.doors["a"].messages) <= 4
+        raised(at.url, "ndw/fire", NOON + 3 * MINUTE, severity="critical")
+        at.turn(NOON + 3 * MINUTE)
+        assert at.doors["a"].told[-1] == ("raised", "ndw/fire")
+
+
+class TestSilences:
+    """Maintenance and quiet hours: what is silenced is told at the end, where it still stands."""
+
+    def test_still_standing_is_told_at_the_end(self, desk: Callable[..., Desk]) -> None:
+        """Held back while silent; told when the silence is over."""
+        at = desk(a=mail())
+        silent(at, first=NOON - HOUR, last=NOON + HOUR)
+        raised(at.url)
+        at.turn(NOON + MINUTE)
+        assert at.doors["a"].told == []
+        at.turn(NOON + HOUR)
+        assert at.doors["a"].told == [("raised", "luchtmeetnet/NL1")]
+
+    def test_came_and_went_is_never_told(self, desk: Callable[..., Desk]) -> None:
+        """What was over before the silence was says nothing afterwards, neither its beginning nor its end."""
+        at = desk(a=mail())
+        silent(at, first=NOON - HOUR, last=NOON + HOUR)
+        alert = raised(at.url)
+        at.turn(NOON + MINUTE)
+        cleared(at.url, alert, NOON + 2 * MINUTE)
+        at.turn(NOON + 3 * MINUTE)
+        at.turn(NOON + 2 * HOUR)
+        assert at.doors["a"].told == []
+        assert not state(at.store, NOON + 2 * HOUR)
+
+    def test_end_of_what_was_told_is_told(self, desk: Callable[..., Desk]) -> None:
+        """An alert told before the silence is told to be over after it."""
+        at = desk(a=mail())
+        alert = raised(at.url)
+        at.turn(NOON + MINUTE)
+        silent(at, first=NOON + MINUTE, last=NOON + HOUR)
+        cleared(at.url, alert, NOON + 2 * MINUTE)
+        at.turn(NOON + 3 * MINUTE)
+        assert [kind for kind, _ in at.doors["a"].told] == ["raised"]
+        at.turn(NOON + HOUR)
+        assert [kind for kind, _ in at.doors["a"].told] == ["raised", "cleared"]
+
+    def test_ended_early(self, desk: Callable[..., Desk]) -> None:
+        """A silence that somebody ends tells what it held."""
+        at = desk(a=mail())
+        number = silent(at, first=NOON - HOUR, last=None)
+        raised(at.url)
+        at.turn(NOON + MINUTE)
+        assert state(at.store, NOON + MINUTE)[0].held == 1
+        assert end_silence(at.store, number, NOON + 5 * MINUTE)
+        assert not end_silence(at.store, number, NOON + 5 * MINUTE)
+        at.turn(NOON + 5 * MINUTE)
+        assert len(at.doors["a"].told) == 1
+
+    def test_quiet_hours_by_area(self, desk: Callable[..., Desk], database: str) -> None:
+        """Quiet hours every night for a municipality hold its sensors, and no others."""
+        placed(database)
+        at = desk(a=mail())
+        silent(at, first=NOON - 24 * HOUR, last=None, subject="GM0014", windows=["daily 22:00-07:00"])
+        night = NOON + 9 * HOUR  # 23:00 in Amsterdam
+        raised(at.url, at=night)
+        raised(at.url, "ndw/elsewhere", night)
+        at.turn(night + MINUTE)
+        assert at.doors["a"].told == [("raised", "ndw/elsewhere")]
+        at.turn(night + 8 * HOUR)
+        assert len(at.doors["a"].told) == 2
+
+    def test_refused(self, store: Store) -> None:
+        """A silence that can hold nothing is refused."""
+        with pytest.raises(ValueError, match="weekly window 'nightly'"):
+            silence(
+                store, rule="*", subject="*", first=NOON, last=None, windows=["nightly"], by="x", reason="y", now=NOON
+            )
+        with pytest.raises(ValueError, match="ends at"):
+            silence(store, rule="*", subject="*", first=NOON, last=NOON, windows=[], by="x", reason="y", now=NOON)
+
+
+def silent(
+    at: Desk, *, first: datetime, last: datetime | None, subject: str = "*", windows: list[str] | None = None
+) -> int:
+    """Make a silence for the test's rule."""
+    windows = windows or []
+    return silence(
+        at.store, rule=RULE, subject=subject, first=first, last=last, windows=windows, by="me", reason="test", now=NOON
+    )
+
+
+class TestPeople:
+    """Acknowledging, escalation, the daily summary."""
+
+    def test_nobody_answers(self, desk: Callable[..., Desk]) -> None:
+        """A channel of last resort hears of what nobody acknowledged in time, once, and of its end."""
+        at = desk(a=mail(), phone=mail(escalate_after="30min"))
+        alert = raised(at.url)
+        at.turn(NOON + MINUTE)
+        at.turn(NOON + 20 * MINUTE)
+        assert at.doors["phone"].told == []
+        for minutes in (32, 40, 90):
+            at.turn(NOON + minutes * MINUTE)
+        cleared(at.url, alert, NOON + 100 * MINUTE)
+        at.turn(NOON + 101 * MINUTE)
+        assert [kind for kind, _ in at.doors["phone"].told] == ["escalated", "cleared"]
+        assert [kind for kind, _ in at.doors["a"].told] == ["raised", "cleared"]
+
+    def test_somebody_answers(self, desk: Callable[..., Desk]) -> None:
+        """Who acknowledges is told to those who heard of the alert; nothing escalates."""
+        at = desk(a=mail(), phone=mail(escalate_after="30min"))
+        alert = raised(at.url)
+        at.turn(NOON + MINUTE)
+        assert acknowledge(at.store, alert, "Anna", NOON + 2 * MINUTE)
+        assert acknowledge(at.store, alert, "Bert", NOON + 2 * MINUTE)
+        at.turn(NOON + HOUR)
+        assert [kind for kind, _ in at.doors["a"].told] == ["raised", "acknowledged"]
+        assert "seen to by: Anna" in at.doors["a"].messages[-1].body
+        assert at.doors["phone"].told == []
+
+    def test_no_such_alert(self, store: Store) -> None:
+        """An alert that is not open cannot be acknowledged."""
+        assert not acknowledge(store, 4711, "Anna", NOON)
+
+    def test_summary_once_a_day(self, desk: Callable[..., Desk]) -> None:
+        """The daily summary leaves at its time, once, with what is open and what happened."""
+        at = desk(a=mail(digest="14:30"))
+        raised(at.url, at=NOON)
+        at.turn(NOON + MINUTE)
+        assert len(at.doors["a"].messages) == 1
+        for hours in (1, 2, 3):
+            at.turn(NOON + hours * HOUR)
+        digest = at.doors["a"].messages[1:]
+        assert [one.title for one in digest] == ["Alerts of the day: 1 open"]
+        assert "1 alerts were raised" in digest[0].body
+        at.turn(NOON + 25 * HOUR)
+        assert len(at.doors["a"].messages) == 3
+
+    def test_summary_is_of_what_the_channel_takes(self, desk: Callable[..., Desk]) -> None:
+        """Alerts below its severity, or of other rules, are neither listed nor counted."""
+        at = desk(
+            heavy=mail(digest="14:30", severity="critical"), dust=mail(digest="14:30", rules=("pm*",)),
+            all=mail(digest="14:30"), none=mail(digest="14:30", rules=("x",)),
+        )  # fmt: skip
+        raised(at.url, "ndw/a", severity="critical")
+        raised(at.url, "ndw/b", name="pm10-day", severity="info")
+        raised(at.url, "ndw/c", severity="info", late=True)
+        cleared(at.url, raised(at.url, "ndw/d", name="pm25-day"), NOON + MINUTE)
+        at.turn(NOON + HOUR)
+        listed = {name: re.findall(r"ndw/\w", door.messages[-1].body) for name, door in at.doors.items()}
+        assert listed == {"heavy": ["ndw/a"], "dust": ["ndw/b"], "all": ["ndw/c", "ndw/b", "ndw/a"], "none": []}
+        counted = {name: door.messages[-1].body.split("\n")[0] for name, door in at.doors.items()}
+        said = "In the last 24 hours {} alerts were raised and {} cleared."
+        numbers = {"heavy": (1, 0), "dust": (2, 1), "all": (3, 1), "none": (0, 0)}
+        assert counted == {name: said.format(*some) for name, some in numbers.items()}
+
+
+class TestRealServers:
+    """A real SMTP server and a real webhook that fail half of the time."""
+
+    def test_every_transition_arrives_in_order(self, database: str, store: Store) -> None:
+        """Exactly once where the channel tells a repetition by its key, at least once by mail, in order in both."""
+        rule(database)
+        alerts = []
+        for number in range(20):
+            alerts.append(raised(database, f"ndw/{number}", NOON + number * MINUTE))
+            if number >= 10:
+                cleared(database, alerts[number - 10], NOON + number * MINUTE)
+        sent = [number for number, *_ in outbox(database)]
+        with MailBox(0.5) as box, Hook(0.5) as hook:
+            channels = {"mail": Channel(url=box.url, group=0), "hook": Channel(url=hook.url, group=0)}
+            deliveries = {name: Delivery(name, one, open_door(one.url), VOICE) for name, one in channels.items()}
+            notifier = Notifier(lambda: store, Channels(channels=channels), deliveries)
+            now = NOON + HOUR
+            notifier.direct(store, now)
+            for _ in range(2_000):
+                now += timedelta(seconds=30)
+                for delivery in deliveries.values():
+                    delivery.turn(store, now)
+                if not state(store, now):
+                    break
+        assert box.turned_down > 5
+        assert hook.turned_down > 5
+        assert transitions(hook.once()) == sent
+        keys = [str(one["X-Stadspuls-Message"]) for one in box.mails]
+        assert len(dict.fromkeys(keys)) == len(sent)
+        assert [key for key, _ in itertools.groupby(keys)] == list(dict.fromkeys(keys)), "a repetition follows at once"
+
+
+STEPS = ("before the message is begun", "before it is sent", "after it was sent", "before it is noted",
+         "after it is noted")  # fmt: skip
+
+
+class TestKilled:
+    """kill -9 at every step between commit and delivery."""
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_nothing_lost_nothing_twice(self, step: str, database: str) -> None:
+        """Killed there and started again, every transition is delivered; a repetition has the same key and words."""
+        rule(database)
+        for number in range(7):
+            raised(database, f"ndw/{number}", NOON + number * MINUTE)
+        with Hook() as hook:
+            assert self._run(database, hook, step) == -9
+            raised(database, "ndw/later", NOON + HOUR)
+            assert self._run(database, hook, "never") == 0
+            assert self._run(database, hook, "never") == 0
+        assert transitions(hook.once()) == list(range(1, 9))
+        repeated = len(hook.posts) - len(hook.once())
+        assert repeated == (1 if step in ("after it was sent", "before it is noted") else 0)
+
+    def _run(self, database: str, hook: Hook, step: str) -> int:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "tests.support.killed_notifier", database, hook.url, step],
+            cwd=ROOT, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, capture_output=True,
+        )  # fmt: skip
+        assert not done.stderr or done.returncode == -9, done.stderr.decode()
+        return done.returncode
+
+
+class TestNotifier:
+    """The threads: one notifier works, a second takes over, the heartbeat goes while it is well."""
+
+    @pytest.fixture
+    def hook(self) -> Iterator[Hook]:
+        """A webhook that never fails."""
+        with Hook() as made:
+            yield made
+
+    def _notifier(self, database: str, hook: Hook, directory: Path) -> Notifier:
+        text = f'''
+            [channel.hook]
+            url = "{hook.url}"
+            [heartbeat]
+            url = "http://127.0.0.1:{hook.port}/beat"
+            every = "1s"
+        '''
+        path = directory / "channels.toml"
+        path.write_text(text)
+        return notifier_of(path, lambda: database, "Europe/Amsterdam", None)
+
+    def test_second_takes_over(self, database: str, hook: Hook, tmp_path: Path) -> None:
+        """While the first lives the second waits; when its sessions end the second delivers."""
+        rule(database)
+        first, second = (self._notifier(database, hook, tmp_path) for _ in range(2))
+        first.start()
+        until(lambda: first.leads)
+        second.start()
+        until(lambda: second.turns > 2)
+        assert not second.leads
+        raised(database, "ndw/1", datetime.now(UTC))
+        until(lambda: transitions(hook.posts) == [1])
+        until(lambda: "/beat" in hook.gets)
+        first.stop(5)
+        until(lambda: second.leads)
+        raised(database, "ndw/2", datetime.now(UTC))
+        until(lambda: transitions(hook.posts) == [1, 2])
+        second.stop(5)
+
+    def test_database_away(self, database: str, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Sessions that the server ends are opened again, and delivery goes on."""
+        rule(database)
+        notifier = self._notifier(database, hook, tmp_path)
+        notifier.start()
+        until(lambda: notifier.leads)
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%notify'"
+            )
+        raised(database, "ndw/1", datetime.now(UTC))
+        until(lambda: transitions(hook.posts) == [1])
+        notifier.stop(5)

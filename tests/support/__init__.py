@@ -1,0 +1,1 @@
+"""What several tests need: brokers, databases, hubs and browsers that really run."""

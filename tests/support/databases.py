@@ -1,0 +1,94 @@
+"""Databases for tests: the embedded PostgreSQL, a TimescaleDB where one is named, and a fresh copy for each test."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from aggregates.store.migrate import migrate
+from aggregates.store.store import Store
+
+ZONE = "Europe/Amsterdam"
+TIMESCALE = "STADSPULS_TEST_TIMESCALE"
+
+# What a test compares: everything but received_at, computed_at and revision.
+_EVIDENCE = (
+    "sensor_id, channel, quantity, period, start, readings, nothing, flagged, failed, warned, total, weight, weighted, "
+    "squares, harmonic, minimum, maximum, covered, status"
+)
+TABLES = {
+    "reading": "sensor_id, channel, quantity, period, start, value, weight, covers, flags, status, version",
+    "window_5m": _EVIDENCE,
+    "window_1h": _EVIDENCE,
+    "window_1d": f"{_EVIDENCE}, valid_hours",
+}
+
+
+def timescale_url() -> str:
+    """Give the TimescaleDB to test with, or skip, saying how to name one."""
+    url = os.environ.get(TIMESCALE)
+    if not url:
+        pytest.skip(f"no TimescaleDB: set {TIMESCALE} to the URL of one where databases may be created")
+    return url
+
+
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """Give the URL of an empty, migrated database on a server, dropped afterwards."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+    parts = urlsplit(server)
+    url = urlunsplit(parts._replace(path=f"/{name}"))
+    store = Store(url)
+    migrate(store, ZONE)
+    store.close()
+    try:
+        yield url
+    finally:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def tables(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """Give the contents of the tables that must not depend on order, batching, repetition or restarts."""
+    with psycopg.connect(url) as connection:
+        return {
+            table: connection.execute(
+                f"SELECT {columns} FROM {table} JOIN series USING (series) ORDER BY 1, 2, 3, 4, 5".encode()
+            ).fetchall()
+            for table, columns in TABLES.items()
+        }
+
+
+def differences(url: str, other: str) -> list[str]:
+    """Say where the tables of two databases differ; sums may differ by 1e-9 of their size."""
+    found, expected = tables(url), tables(other)
+    said = []
+    for name in TABLES:
+        if len(found[name]) != len(expected[name]):
+            said.append(f"{name}: {len(found[name])} rows, expected {len(expected[name])}")
+        pairs = zip(found[name], expected[name], strict=False)
+        said += [f"{name}: {row}, expected {wanted}" for row, wanted in pairs if not _same(row, wanted)]
+    return said
+
+
+def _same(row: tuple[object, ...], wanted: tuple[object, ...]) -> bool:
+    return all(
+        cell == pytest.approx(other, rel=1e-9, abs=1e-9) if isinstance(other, float) else cell == other
+        for cell, other in zip(row, wanted, strict=True)
+    )
+
+
+def truncate(url: str) -> None:
+    """Empty everything that batches fill."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "TRUNCATE reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, frozen;"
+            "UPDATE rollup SET closed_until = '2000-01-01 00:00+00', reconciled = NULL"
+        )

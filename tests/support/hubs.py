@@ -1,0 +1,148 @@
+"""A hub as users run it: `stadspuls up` in a process of its own, killed, stopped, started and asked from outside."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hub.servers.broker import BuiltInBroker
+from hub.servers.datadir import RunningHub, find_hub
+from hub.servers.postgres import EmbeddedPostgres
+from lab.rig.broker import free_port
+
+
+class Asked:
+    """What a hub is asked over HTTP and by the command line, whoever runs it."""
+
+    directory: Path
+    mqtt_port: int
+    http_port: int
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Run another command against this hub and give its stdout."""
+        raise NotImplementedError
+
+    def settle(self, seconds: float = 120.0) -> None:
+        """Wait until nothing is on its way any more."""
+        raise NotImplementedError
+
+    def publish(self, files: Sequence[Path], source: str, *flags: str) -> None:
+        """Publish recorded files and wait until the hub has stored them."""
+        self.run("publish", *map(str, files), f"--source={source}", *flags)
+        self.settle()
+
+    def health(self) -> dict[str, Any]:
+        """Ask `/healthz`."""
+        answer: dict[str, Any] = json.loads(self.get("/healthz"))
+        return answer
+
+    def metric(self, name: str) -> float:
+        """Ask `/metrics` for the number of the line that begins with `name`; NaN where there is none."""
+        lines = [line for line in self.get("/metrics").splitlines() if line.startswith(name)]
+        return float(lines[0].rpartition(" ")[2]) if lines else math.nan
+
+    def get(self, path: str) -> str:
+        """Ask the hub's HTTP side."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
+            return str(answer.read().decode())
+
+    def query(self, quantity: str, first: str, last: str, window: str, *flags: str) -> list[dict[str, Any]]:
+        """Ask `stadspuls query` for JSON."""
+        asked = (f"--quantity={quantity}", f"--from={first}", f"--to={last}", f"--window={window}", "--format=json")
+        answer: list[dict[str, Any]] = json.loads(self.run("query", *asked, *flags))
+        return answer
+
+
+class UpHub(Asked):
+    """One data directory and its ports; `start` and `kill` may take turns as often as a test likes."""
+
+    def __init__(self, directory: Path, *flags: str) -> None:
+        self.directory = directory
+        self.mqtt_port, self.http_port = free_port(), free_port()
+        self._flags = flags
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, seconds: float = 90.0) -> RunningHub:
+        """Start the hub and wait until it says that it is ready."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "up.log").open("ab") as log:
+            self._process = subprocess.Popen(self._command(), stderr=log, stdout=log, start_new_session=True)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            running = find_hub(self.directory)
+            if running is not None and running.hub.pid == self._process.pid:
+                return running
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"the hub did not become ready: {self.log()}")
+
+    def _command(self) -> list[str]:
+        ports = [f"--mqtt-port={self.mqtt_port}", f"--http-port={self.http_port}"]
+        return [*command(), "up", f"--data-dir={self.directory}", *ports, *self._flags]
+
+    def log(self) -> str:
+        """What the hub said."""
+        return (self.directory / "up.log").read_text(errors="replace")
+
+    def kill(self) -> None:
+        """Kill -9 the hub's own process; broker and database live on."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 25.0) -> int:
+        """Stop it as a user would and give its exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(seconds)
+
+    def clean_up(self) -> None:
+        """Leave no process behind, whatever the test did."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        BuiltInBroker(self.directory, port=self.mqtt_port).stop()
+        EmbeddedPostgres(self.directory).stop()
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Run another command against this hub and give its stdout."""
+        done = subprocess.run(
+            [*command(), *words, f"--data-dir={self.directory}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == code, f"exit {done.returncode}, expected {code}: {done.stderr}"
+        return done.stdout
+
+    def settle(self, seconds: float = 120.0) -> None:
+        """Wait until nothing is on its way any more and every closed hour is rolled up."""
+        deadline = time.monotonic() + seconds
+        before, quiet = -1, 0
+        while quiet < 4:
+            assert time.monotonic() < deadline, f"not settled: {self.health()}"
+            now = self.health()
+            on_its_way = now["messages_in_flight"] + now["readings_in_flight"] + self.metric("stadspuls_rollup_marks")
+            quiet = quiet + 1 if now["messages_received"] == before and not on_its_way else 0
+            before = now["messages_received"]
+            time.sleep(0.3)
+
+    @property
+    def database(self) -> str:
+        """The URL of the hub's database."""
+        running = find_hub(self.directory)
+        assert running is not None
+        return running.database
+
+
+def command() -> list[str]:
+    """The `stadspuls` of this environment."""
+    return [os.path.join(os.path.dirname(sys.executable), "stadspuls")]

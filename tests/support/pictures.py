@@ -1,0 +1,118 @@
+"""
+The pictures of `docs/first-five-minutes.md`, taken anew: `make pictures`.
+
+A hub with the simulated city is started as a newcomer starts it; what stands in the pictures is what it said, what its
+page showed, and what the commands printed.
+"""
+
+import html
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from tests.conftest import ROOT
+from tests.support.browsers import browser
+from tests.support.hubs import UpHub
+
+IMAGES = ROOT / "docs" / "images"
+LARGEST = 150_000  # bytes of a picture
+_BUSIEST = """\
+import pandas as pd
+
+hours = pd.read_parquet(
+    "{hub}/api/v1/aggregates?quantity=vehicle_count&window=1h"
+    "&from={first}&to={last}&format=parquet"
+).query("valid")
+busiest = hours.groupby("sensor_id").value.agg(["sum", "max", "count"])
+print(busiest.sort_values("sum", ascending=False).head(5))"""
+_TERMINAL = """<!doctype html><meta charset="utf-8"><style>
+body { margin: 0; background: #10171c; color: #dbe5eb; font: 15px/1.5 monospace; padding: 22px 26px }
+pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere } b { color: #6cc5e6; font-weight: 400 }
+</style><pre>"""
+
+
+def main() -> None:
+    """Take every picture; the hub is gone afterwards."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="stadspuls-pictures-") as directory:
+        hub = UpHub(Path(directory) / "data", "--demo")
+        hub.mqtt_port, hub.http_port = 1883, 8080  # as a newcomer's; they must be free
+        try:
+            hub.start()
+            _wait_for_history(hub)
+            with browser() as chrome:
+                take(hub, chrome)
+        finally:
+            hub.stop()
+            hub.clean_up()
+
+
+def take(hub: UpHub, chrome: Browser) -> None:
+    """Take the pictures of a hub that has history."""
+    url = f"http://127.0.0.1:{hub.http_port}"
+    log = hub.log().replace(str(hub.directory), "data")
+    said = [line for line in log.splitlines() if line.startswith(("ready", "try", "Ctrl-C"))]
+    _terminal(chrome, "run", [("make run", "\n".join(said))])
+    _page(chrome, "page", f"{url}/?lens=1h&lang=en")
+    _page(chrome, "sensor", f"{url}/?lens=1h&lang=en&sensor=ndw/GEO0B_SIM_05")
+    _page(chrome, "table-dark", f"{url}/?lens=1h&quantity=pm10&show=table&lang=nl", scheme="dark")
+    _page(chrome, "phone", f"{url}/?lens=1h&lang=nl", width=390)
+    asked = (
+        f"{url}/api/v1/aggregates?quantity=vehicle_count&window=1h&sensor=ndw/GEO0B_SIM_05&from={_ago(2)}&to={_ago(1)}"
+    )
+    answer = json.dumps(json.loads(hub.get(asked.removeprefix(url))), indent=2)
+    _terminal(chrome, "api", [(f"curl '{asked}' | python -m json.tool", answer)])
+    script = _BUSIEST.format(hub=url, first=_ago(24), last=_ago(0))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    _terminal(chrome, "pandas", [(f"python\n{script}", done.stdout)])
+
+
+def _ago(hours: int) -> str:
+    return f"{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%dT%H:00Z}"
+
+
+def _wait_for_history(hub: UpHub) -> None:
+    """Wait for the last full hour, which comes last, and until the roll-up has made every hour before it."""
+    now = datetime.now(UTC)
+    asked = (f"{now - timedelta(hours=1):%Y-%m-%dT%H:00}", f"{now:%Y-%m-%dT%H:00}", "1h", "--sensor=stadspuls/air-14")
+    deadline = time.monotonic() + 400
+    while not hub.query("pm10", *asked) or hub.metric("stadspuls_rollup_marks"):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the simulated city has no history after 400 s")
+        time.sleep(2)
+
+
+def _page(chrome: Browser, name: str, url: str, scheme: str = "light", width: int = 1160) -> None:
+    context = chrome.new_context(
+        viewport={"width": width, "height": 760}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("#summary")
+    page.wait_for_timeout(12_000)  # the pace of the hub is known after some seconds
+    _keep(name, page.screenshot())
+    context.close()
+
+
+def _terminal(chrome: Browser, name: str, lines: list[tuple[str, str]]) -> None:
+    page = chrome.new_page(viewport={"width": 1000, "height": 100})
+    text = "".join(f"<b>$ {html.escape(asked)}</b>\n{html.escape(answer)}\n" for asked, answer in lines)
+    page.set_content(_TERMINAL + text + "</pre>")
+    _keep(name, page.screenshot(full_page=True))
+    page.close()
+
+
+def _keep(name: str, picture: bytes) -> None:
+    if len(picture) > LARGEST:
+        raise ValueError(f"picture {name} has {len(picture)} bytes, expected at most {LARGEST}")
+    (IMAGES / f"{name}.png").write_bytes(picture)
+
+
+if __name__ == "__main__":
+    main()
