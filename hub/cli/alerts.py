@@ -6,7 +6,7 @@ Alerts on the command line: `list`, `ack`, `silence` and `send-test`; `hub.cli.r
 
 import getpass
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -27,8 +27,8 @@ from hub.cli.common import (
     stamp,
 )
 from hub.cli.output import Format, errors, write
+from ingest.vocabulary.durations import duration
 from streams.notify import operators
-from streams.notify.channels import duration
 
 SHOWN = ("alert", "severity", "state", "since", "rule", "subject", "name", "value", "threshold", "unit", "coverage",
          "acknowledged_by")  # fmt: skip
@@ -136,7 +136,7 @@ def _asked(
         raise BadQuestion("--for and --to, expected one of them")
     begin = stamp("from", first) if first else now
     try:
-        end = stamp("to", last) if last else (begin + _length(length) if length else None)
+        end = stamp("to", last) if last else (begin + duration(length) if length else None)
         operators.check_silence(begin, end, list(weekly))
     except ValueError as error:
         raise BadQuestion(str(error)) from None
@@ -144,10 +144,6 @@ def _asked(
         raise BadQuestion("--for, --to or --weekly, expected one of them: a silence without an end is forgotten")
     return {"rule": rule or "*", "subject": subject or "*", "first": begin, "last": end, "windows": list(weekly),
             "reason": reason}  # fmt: skip
-
-
-def _length(text: str) -> timedelta:
-    return timedelta(days=float(text[:-1])) if text[-1:] == "d" and text[:-1].isdigit() else duration(text)
 
 
 def _show(rows: list[dict[str, Any]], form: Format) -> None:

@@ -14,12 +14,14 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+from ingest.vocabulary.durations import duration
 
 
 def _duration(value: object) -> object:
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*", value) if isinstance(value, str) else None
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]]) if found else value
+    try:
+        return duration(value, may_be_zero=True) if isinstance(value, str) else value
+    except ValueError:
+        return value  # pydantic says what is wrong with it
 
 
 def _split(value: object) -> object:

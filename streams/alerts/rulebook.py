@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from aggregates.areas.codes import is_code
 from ingest.vocabulary.air_index import INDICES
+from ingest.vocabulary.durations import duration
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 
@@ -28,7 +29,7 @@ SHIPPED = Path(__file__).with_name("rules")
 Level = Literal["5m", "1h", "1d", "clock"]
 Kind = Literal["raised", "updated", "cleared", "cannot_judge"]
 SECONDS = {"5m": 300, "1h": 3600, "1d": 86_400, "clock": 60}
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_MICROSECOND = timedelta(microseconds=1)
 # How long an open alert waits for a window that can be judged before it says so, and before it is cleared without.
 _PATIENCE = {"5m": "30m", "1h": "6h", "1d": "3d", "clock": "1h"}
 _FORGET = {"5m": "6h", "1h": "2d", "1d": "7d", "clock": "7d"}
@@ -136,7 +137,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             "late_after": self.late_after or _LATE[self.level],
             "retrospect": self.retrospect or ("1d" if self.level == "5m" else "2d" if self.baseline else "0s"),
         }  # fmt: skip
-        return {key: seconds(text) * 1_000_000 for key, text in given.items()}
+        return {key: duration(text, may_be_zero=True) // _MICROSECOND for key, text in given.items()}
 
     def wants(self, subject: str) -> bool:
         """Tell whether a subject is one of its sensors or areas, by its name and source alone."""
@@ -170,18 +171,6 @@ class RuleBook:
             if rule.name == name:
                 return rule
         raise KeyError(name)
-
-
-def seconds(text: str) -> int:
-    """
-    Read a length of time.
-
-    >>> seconds("90m")
-    5400
-    """
-    if text[-1:] not in _UNITS or not text[:-1].isdigit():
-        raise ValueError(f"{text!r}, expected a number and s, m, h, d or w, as 90m")
-    return int(text[:-1]) * _UNITS[text[-1]]
 
 
 def load_rules(directories: Sequence[Path] = (), shipped: Path = SHIPPED) -> RuleBook:
@@ -233,10 +222,11 @@ def _wrong(rule: Rule) -> Iterator[tuple[str, str]]:
     yield from _wrong_subject(rule)
     yield from _wrong_threshold(rule)
     for key in ("patience", "forget", "late_after", "retrospect"):
+        text = getattr(rule, key) or "0s"
         try:
-            seconds(getattr(rule, key) or "0s")
-        except ValueError as error:
-            yield key, str(error)
+            duration(text, may_be_zero=True)
+        except ValueError:
+            yield key, f"{text!r}, expected a number and s, m, h, d or w, as 90m"
     if rule.first and rule.last and rule.first >= rule.last:
         yield "last", f"{rule.last} is not after first {rule.first}"
     for key in ("text", "text_nl"):

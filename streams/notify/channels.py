@@ -26,6 +26,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ingest.vocabulary.durations import duration
+
 FILE = "channels.toml"
 ALL = "operators"  # stands for every channel that is not `named_only`; what a rule names that names none
 SEVERITIES = ("info", "warning", "critical")
@@ -36,7 +38,6 @@ Severity = Literal["info", "warning", "critical"]
 Kind = Literal["raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated"]
 KINDS: tuple[Kind, ...] = ("raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated")
 _T = TypeVar("_T")
-_UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
 class BadChannels(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
@@ -121,19 +122,6 @@ def read_channels(path: Path, environment: Mapping[str, str] | None = None) -> C
         heartbeat=None if heart is None else _heartbeat(path, heart, environment),
         channels={name: _channel(path, name, one, environment) for name, one in said.get("channel", {}).items()},
     )
-
-
-def duration(text: str) -> timedelta:
-    """
-    Read a length of time.
-
-    >>> duration("30min"), duration("2h")
-    (datetime.timedelta(seconds=1800), datetime.timedelta(seconds=7200))
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h)", text.strip())
-    if not found or not float(found[1]):
-        raise ValueError(f"expected a time as 30min, 2h or 90s, found {text!r}")
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
 
 
 def _known(path: Path, said: Mapping[str, Any]) -> None:

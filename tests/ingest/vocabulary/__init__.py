@@ -1,0 +1,1 @@
+"""Tests of what everybody uses: see `ingest.vocabulary`."""
