@@ -21,7 +21,7 @@ from prometheus_client import Histogram
 from aggregates.store.health import positions
 from aggregates.store.store import Store, StoreError
 from hub.run.kafka_log import topics
-from hub.run.parts import CLOSE_WITHIN, running
+from hub.run.parts import running
 from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
 from hub.servers.process import CannotStart
@@ -140,8 +140,7 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
     collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
     app = application(collector, lambda: {"ready": _answers(conninfo)}, served(settings, conninfo))
     add_live_page(app, settings, dict, conninfo)
-    server = HttpServer(app, settings.http_host, settings.http_port)
-    with running(server, CLOSE_WITHIN):
+    with HttpServer(app, settings.http_host, settings.http_port) as server:
         yield server
 
 

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector as MetricsCollector
 
 from aggregates.store.migrate import Edition, migrate
 from aggregates.store.store import Away, Store
-from hub.run.parts import CLOSE_WITHIN, END_WITHIN, running
+from hub.run.parts import END_WITHIN, running
 from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
 from hub.servers.broker import BuiltInBroker
@@ -166,8 +166,7 @@ class EmbeddedHub:
         )
         app = application(collector, self.health, served(self._settings, self.database))
         add_live_page(app, self._settings, self.health, self.database)
-        self.http = HttpServer(app, self._settings.http_host, self._settings.http_port)
-        undo.enter_context(running(self.http, CLOSE_WITHIN))
+        self.http = undo.enter_context(HttpServer(app, self._settings.http_host, self._settings.http_port))
 
     def supervise(self) -> None:
         """Start the broker and the database again where they died; raises CannotStart when that fails."""

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 END_WITHIN = 6.0  # s that a part with work in hand may take; what is not done is done again after the next start
-CLOSE_WITHIN = 2.0  # s for an answer that is being given
 
 
 class Part(Protocol):
@@ -26,10 +25,10 @@ P = TypeVar("P", bound=Part)
 
 
 @contextmanager
-def running(part: P, seconds: float = END_WITHIN) -> Iterator[P]:
-    """Start a part, and stop it when the block is left, however that happens."""
+def running(part: P) -> Iterator[P]:
+    """Start a part, and stop it within END_WITHIN when the block is left, however that happens."""
     part.start()
     try:
         yield part
     finally:
-        part.stop(seconds)
+        part.stop(END_WITHIN)

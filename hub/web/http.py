@@ -8,8 +8,9 @@ everything else too, but for `/healthz` and `/readyz`.
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import Self
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -18,12 +19,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from aggregates.store.store import Store
-from hub.run.parts import CLOSE_WITHIN, running
 from hub.servers.process import CannotStart, holder_of
 from hub.settings.settings import Settings
 from hub.web.api.access import Access, Guard
 from hub.web.api.app import PREFIX, Served, api
 from hub.web.metrics import exposition
+
+CLOSE_WITHIN = 2.0  # s for the answers that are running
 
 
 def application(
@@ -84,7 +86,11 @@ def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping
 
 
 class HttpServer:
-    """One application on one port; raises CannotStart when the port is taken."""
+    """
+    One application on one port, which is open while the `with` block runs.
+
+    Raises CannotStart at birth when the port is taken.
+    """
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -104,28 +110,24 @@ class HttpServer:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
 
-    def start(self) -> None:
-        """Begin to answer; returns when the port is open."""
+    def __enter__(self) -> Self:
+        """Start the thread, and wait until the port is open."""
         self._thread.start()
         while self._thread.is_alive() and not self._server.started:
             time.sleep(0.01)
+        return self
 
-    def stop(self, seconds: float) -> None:
-        """Answer what was asked, then close the port."""
+    def __exit__(self, *_: object) -> None:
+        """Finish the running answers within `CLOSE_WITHIN`, then close the port."""
         self._server.should_exit = True
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._thread.join(CLOSE_WITHIN)
         self._socket.close()
 
 
-@contextmanager
 def metrics_served(
     settings: Settings, collector: Collector, health: Callable[[], Mapping[str, object]]
-) -> Iterator[None]:
-    """Serve what a service counts, where a port is set for it."""
+) -> AbstractContextManager[object]:
+    """Give the HTTP server of a service's own metrics, or nothing where no port is set for it."""
     if not settings.metrics_port:
-        yield
-        return
-    server = HttpServer(application(collector, health), settings.metrics_host, settings.metrics_port)
-    with running(server, CLOSE_WITHIN):
-        yield
+        return nullcontext()
+    return HttpServer(application(collector, health), settings.metrics_host, settings.metrics_port)

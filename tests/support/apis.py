@@ -92,12 +92,8 @@ def serving(database: str, **more: Any) -> Served:
 def served(what: Served) -> Iterator[str]:
     """Serve the whole HTTP side of a hub that is ready, and give its address."""
     collector = HubCollector(lambda: Store(what.database), {})
-    server = HttpServer(application(collector, lambda: {"ready": True}, what), "127.0.0.1", 0)
-    server.start()
-    try:
+    with HttpServer(application(collector, lambda: {"ready": True}, what), "127.0.0.1", 0) as server:
         yield server.url
-    finally:
-        server.stop(5)
 
 
 @contextmanager
