@@ -1,6 +1,8 @@
 """Fixtures for every room's tests: where the recorded data lie, and the payload formats loaded."""
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
