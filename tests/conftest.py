@@ -17,6 +17,13 @@ from tests.support.databases import fresh_database, timescale_url
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
+
+# Each checkout has a folder of its own: pytest closes the parent of its folders to others when it begins, and with it the
+# data of every PostgreSQL that another run of root has started there for the system user.
+SCRATCH = Path(tempfile.gettempdir()) / f"stadspuls-tests-{hashlib.sha256(bytes(ROOT)).hexdigest()[:8]}"
+SCRATCH.mkdir(exist_ok=True)
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SCRATCH))
+
 collect_ignore = [
     "support/careless"
 ]  # it breaks the Kafka log of whatever process imports it, as a search for doctests does
