@@ -67,7 +67,7 @@ def write(
     """
     Write the dashboards as files, for a Grafana that reads them from a directory.
 
-    Example: stadspuls grafana write --out deploy/grafana/dashboards
+    Example: stadspuls grafana write --out dashboards
     """
     from hub.grafana.model import dashboards
     from hub.grafana.pages import pages

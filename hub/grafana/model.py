@@ -1,13 +1,14 @@
 """
 The dashboards in Grafana's own typed model, made of `hub.grafana.pages`.
 
-`hub.grafana.push` sends them, `stadspuls grafana write` puts them where docker-compose provisions them from. The time
-series get a row without a value where windows are missing, so that Grafana draws no line over what was not measured.
+`hub.grafana.push` sends them, `stadspuls grafana write` writes them as files when Grafana's image is built. A time
+series gets a row without a value where windows are missing, so that Grafana draws no line over what was not measured.
+Alerts are annotations: a query over the alert tables, which Grafana runs for the range that is shown.
 """
 
 import json
 import re
-from typing import Any
+from typing import Any, Self
 
 from grafana_foundation_sdk.builders import barchart, common, geomap, stat, table, timeseries, xychart
 from grafana_foundation_sdk.builders import dashboard as make
@@ -33,8 +34,22 @@ ORDER BY time
 """
 
 
-class SqlQuery(Dataquery):
-    """One statement to the PostgreSQL data source."""
+# One row for each alert: when it began and ended, its text, and its tags separated by commas.
+_ALERTS = """
+SELECT a.since AS time, coalesce(a.until, least(now(), $__timeTo()::timestamptz)) AS timeend,
+       coalesce(nullif(t.text, ''), a.rule || ': ' || a.subject) AS text,
+       concat_ws(',', a.severity, a.rule, a.subject) AS tags
+FROM alert a LEFT JOIN LATERAL (
+    SELECT text FROM alert_transition WHERE alert = a.alert AND kind = 'raised' ORDER BY transition LIMIT 1
+) t ON true
+WHERE NOT a.withdrawn AND a.since < $__timeTo()::timestamptz
+  AND coalesce(a.until, 'infinity') > $__timeFrom()::timestamptz AND (%s)
+ORDER BY 1
+"""
+
+
+class SqlQuery(Dataquery, typed.AnnotationTarget, Builder[Any]):
+    """One statement to the PostgreSQL data source, of a panel or of annotations."""
 
     def __init__(self, sql: str, shape: str) -> None:
         self._json = {"refId": "A", "rawQuery": True, "editorMode": "code", "format": shape, "rawSql": sql.strip()}
@@ -43,13 +58,9 @@ class SqlQuery(Dataquery):
         """Give it as Grafana's data source reads it."""
         return {"datasource": SOURCE, **self._json}
 
-
-class _Made(Builder[Dataquery]):
-    def __init__(self, query: SqlQuery) -> None:
-        self._query = query
-
-    def build(self) -> Dataquery:
-        return self._query
+    def build(self) -> Self:
+        """See `Builder`: nothing is left to build."""
+        return self
 
 
 def dashboards() -> dict[str, Plain]:
@@ -66,6 +77,8 @@ def plain(uid: str, page: Page, known: dict[str, Variable]) -> Plain:
         built = built.link(link)
     for name in page.variables:
         built = built.with_variable(_variable(name, known[name]))
+    if page.alerts:
+        built = built.annotation(_annotation(page))
     for panel in page.panel:
         if panel.row:
             built = built.with_row(make.Row(panel.row))
@@ -95,6 +108,11 @@ def _variable(name: str, spec: Variable) -> make.QueryVariable | make.CustomVari
     return query.include_all(True).all_value(spec.all) if spec.all else query
 
 
+def _annotation(page: Page) -> make.AnnotationQuery:
+    query = make.AnnotationQuery().name("Alerts").datasource(SOURCE).enable(True).icon_color("red")
+    return query.target(SqlQuery(alerts_statement(page), "table"))
+
+
 def _panel(spec: Panel) -> AnyPanel:
     panel = _KINDS[spec.kind]()
     if isinstance(panel, timeseries.Panel):
@@ -103,7 +121,7 @@ def _panel(spec: Panel) -> AnyPanel:
         panel.basemap(common.MapLayerOptions().type("default").name("Base")).layers([_markers()])
     panel.title(spec.title).description(spec.description).datasource(SOURCE).span(spec.width).height(spec.height)
     panel.no_value("no value")
-    panel.with_target(_Made(SqlQuery(statement(spec), "time_series" if spec.kind == "timeseries" else "table")))
+    panel.with_target(SqlQuery(statement(spec), "time_series" if spec.kind == "timeseries" else "table"))
     if spec.unit:
         panel.unit(spec.unit)
     if spec.decimals is not None:
@@ -119,6 +137,11 @@ def _panel(spec: Panel) -> AnyPanel:
 def statement(spec: Panel) -> str:
     """Give a panel's SQL as it is sent, with rows for gaps where it draws lines."""
     return _quoted(_GAPS % spec.sql.strip() if spec.kind == "timeseries" else spec.sql)
+
+
+def alerts_statement(page: Page) -> str:
+    """Give the SQL of a dashboard's annotations as it is sent: a row for each alert in the range that is shown."""
+    return _quoted(_ALERTS % page.alerts)
 
 
 def _quoted(sql: str) -> str:

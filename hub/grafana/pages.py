@@ -37,13 +37,18 @@ class Panel(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Page(msgspec.Struct, forbid_unknown_fields=True):
-    """A dashboard; its uid is the name of its file. `since` is what it shows at first, as now-24h."""
+    """
+    A dashboard; its uid is the name of its file. `since` is the range it shows at first, as now-24h.
+
+    `alerts` is an SQL condition on the table `alert` (as `a`): which alerts are annotations in the graphs; empty: none.
+    """
 
     title: str
     description: str
     folder: str
     variables: list[str]
     panel: list[Panel]
+    alerts: str = ""
     since: str = "now-24h"
     refresh: str = "30s"
 

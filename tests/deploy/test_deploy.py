@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from shutil import copytree
+from shutil import copy, copytree, ignore_patterns
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -183,15 +183,33 @@ class TestSecrets:
         assert ".env" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
 
 
+ROOMS = ("ingest", "streams", "aggregates", "hub")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built as deploy/Dockerfile builds it, from a tree without the laboratory."""
+    tree, made = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        copy(ROOT / name, tree)
+    for room in ROOMS:
+        copytree(ROOT / room, tree / room, ignore=ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(made), str(tree)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(made.glob("stadspuls-*.whl"))
+
+
 class TestImage:
     """deploy/Dockerfile and what it is made of."""
 
     def test_pinned_and_nobody(self) -> None:
         """Every stage begins with a whole version, and the last one runs as a number that is not root's."""
         lines = (ROOT / "deploy" / "Dockerfile").read_text("utf-8").splitlines()
-        stages = [line for line in lines if line.startswith("FROM ")]
-        assert len(stages) == 2
-        assert all(re.match(r"FROM python:\d+\.\d+\.\d+-slim-\w+( AS \w+)?$", stage) for stage in stages)
+        stages = {name: image for image, name in (line[5:].split(" AS ") for line in lines if line.startswith("FROM "))}
+        assert stages["hub"] == stages["build"]
+        assert re.match(r"python:\d+\.\d+\.\d+-slim-\w+$", stages["hub"])
+        assert re.match(r"grafana/grafana:\d+\.\d+\.\d+$", stages["grafana"])
+        assert {service["build"]["target"] for service in SERVICES.values() if "build" in service} <= set(stages)
         assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
         assert all(SERVICES[name]["user"] == "10001:10001" for name in HUB)
 
@@ -202,32 +220,34 @@ class TestImage:
         pins = (ROOT / "deploy" / "constraints.txt").read_text("utf-8").splitlines()
         assert wanted <= {_plain(line.split("==")[0]) for line in pins if "==" in line}
 
-    def test_wheel_has_its_data(self, tmp_path: Path) -> None:
-        """SQL, TOML and JSON files are in the wheel; tests and deploy are not."""
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--wheel-dir",
-            str(tmp_path),
-            str(ROOT),
-        ]
-        subprocess.run(command, check=True, capture_output=True)
-        with zipfile.ZipFile(next(tmp_path.glob("stadspuls-*.whl"))) as wheel:
-            packed = set(wheel.namelist())
-        rooms = ("ingest", "streams", "aggregates", "hub")
+    def test_wheel_has_its_data(self, wheel: Path) -> None:
+        """SQL, TOML and JSON files are in the wheel; tests, deploy and the laboratory are not."""
+        with zipfile.ZipFile(wheel) as opened:
+            packed = set(opened.namelist())
         data = {
             str(path.relative_to(ROOT))
-            for room in rooms
+            for room in ROOMS
             for path in (ROOT / room).rglob("*")
             if path.suffix in (".sql", ".toml", ".json", ".typed")
         }
         assert data
         assert data <= packed
-        assert {name.split("/")[0] for name in packed if ".dist-info" not in name} == set(rooms)
+        assert {name.split("/")[0] for name in packed if ".dist-info" not in name} == set(ROOMS)
+
+    @pytest.mark.parametrize("command", [(), ("bench",), ("query",)], ids=str)
+    def test_no_laboratory_in_the_image(self, wheel: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+        """Installed from that wheel there is neither `bench` nor `chaos`, and every other command has its help."""
+        with zipfile.ZipFile(wheel) as opened:
+            opened.extractall(tmp_path)
+        # -S: site-packages without the editable install of this tree.
+        places = [str(tmp_path), *(path for path in sys.path if path.endswith("site-packages"))]
+        code = f"import sys; sys.path += {places!r}; import hub; assert hub.__path__[0].startswith({places[0]!r}); "
+        code += "from hub.cli.main import main; main()"
+        words = [sys.executable, "-P", "-S", "-c", code, *command, "--help"]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == (2 if command == ("bench",) else 0), done.stderr
+        assert "query" in done.stdout or command == ("bench",)
+        assert not re.search(r"^ +(bench|chaos) ", done.stdout, re.MULTILINE)
 
 
 def _plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Grafana: every panel's SQL on a database with data, at the level of its range; files as written; push once."""
+"""Grafana: every panel's SQL on a database with data, at the level of its range; annotations; push once."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from aggregates.areas.measures import MEASURES
 from aggregates.areas.store import roll_areas
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
-from hub.grafana.model import dashboards, statement
+from hub.grafana.model import alerts_statement, dashboards, statement
 from hub.grafana.pages import Page, Panel, Variable, pages, variables
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
@@ -173,15 +173,59 @@ def test_gap_is_a_gap(filled: Store) -> None:
     assert rows == [("08:00", False), ("08:05", False), ("08:10", True), ("09:00", False)]
 
 
-def test_provisioned_files_are_those_of_the_pages(tmp_path: Path) -> None:
-    """What docker-compose provisions is what `grafana push` sends: `stadspuls grafana write` wrote it."""
+def test_every_alert_is_one_annotation(filled: Store) -> None:
+    """An annotation runs from the beginning of its alert to its end or to now, with its text and the severity as tag."""
+    page = pages()["stadspuls-alerts"]
+    with Reader(filled, timedelta(days=1)) as reader:
+        ((start, end, text, tags),) = reader.rows(alerts_statement(page))
+        assert (start, text, tags) == (NOW, "no2-high: stadspuls/b", "warning,no2-high,stadspuls/b")
+        assert NOW <= end <= reader.last
+    cleared = "UPDATE alert SET since = %(since)s, until = %(until)s, state = 'cleared', cleared_at = %(until)s"
+    with psycopg.connect(filled.conninfo) as connection:
+        connection.execute(cleared, {"since": NOW - timedelta(hours=30), "until": NOW - timedelta(hours=2)})
+        connection.execute("UPDATE alert_transition SET text = 'NO2 is high at b'")
+    with Reader(filled, timedelta(days=1)) as reader:
+        ((start, end, text, _),) = reader.rows(alerts_statement(page))
+        assert (start, end, text) == (NOW - timedelta(hours=30), NOW - timedelta(hours=2), "NO2 is high at b")
+    with Reader(filled, timedelta(hours=1)) as reader:
+        assert reader.rows(alerts_statement(page)) == [], "ended before the range that is shown"
+    with psycopg.connect(filled.conninfo) as connection:
+        connection.execute("UPDATE alert SET withdrawn = true")
+    with Reader(filled, timedelta(days=1)) as reader:
+        assert reader.rows(alerts_statement(page)) == []
+
+
+def test_annotations_are_those_of_what_is_chosen(filled: Store) -> None:
+    """Every dashboard's condition can be run, and the one of a sensor leaves out the alerts of others."""
+    for uid, page in pages().items():
+        with Reader(filled, timedelta(days=1)) as reader:
+            for name in page.variables:
+                reader.choose(name, variables()[name])
+            if page.alerts:
+                reader.rows(alerts_statement(page))
+            annotations = dashboards()[uid].get("annotations", {}).get("list", [])
+            assert [one["target"]["rawSql"] for one in annotations] == [alerts_statement(page).strip()] * bool(
+                page.alerts
+            )
+    page = pages()["stadspuls-sensor"]
+    with Reader(filled, timedelta(days=1)) as reader:
+        for sensor, count in (("stadspuls/b", 1), ("stadspuls/c", 0)):
+            reader.chosen = {"sensor": sensor, "quantity": "no2"}
+            assert len(reader.rows(alerts_statement(page))) == count
+
+
+def test_image_of_grafana_has_every_dashboard(tmp_path: Path) -> None:
+    """`grafana write` writes what `grafana push` sends, and the image has it where Grafana's provider reads."""
     answer = CliRunner().invoke(app, ["grafana", "write", "--out", str(tmp_path)])
     assert answer.exit_code == 0, answer.output
-    here = ROOT / "deploy/grafana/dashboards"
-    written = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.json")}
-    assert written == {path.relative_to(here): path.read_text() for path in here.rglob("*.json")}
-    provider = yaml.safe_load((ROOT / "deploy/grafana/dashboards.yaml").read_text())["providers"][0]
-    assert provider["options"]["foldersFromFilesStructure"]
+    written = {path.relative_to(tmp_path): json.loads(path.read_text()) for path in tmp_path.rglob("*.json")}
+    folders = {uid: page.folder for uid, page in pages().items()}
+    assert written == {Path(folders[uid], f"{uid}.json"): made for uid, made in dashboards().items()}
+    options = yaml.safe_load((ROOT / "deploy/grafana/dashboards.yaml").read_text())["providers"][0]["options"]
+    assert options["foldersFromFilesStructure"]
+    image = (ROOT / "deploy/Dockerfile").read_text()
+    assert "stadspuls grafana write --out /dashboards\n" in image
+    assert f"COPY --from=dashboards /dashboards {options['path']}\n" in image
 
 
 @pytest.mark.parametrize(
