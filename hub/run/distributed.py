@@ -53,7 +53,7 @@ def work(settings: Settings) -> None:
     with closing(Store(database(settings), application="stadspuls work")) as store:
         if not make_topics(log_of, stop):
             return
-        pipeline = Pipeline(store, stop, judge_of(settings))
+        pipeline = Pipeline(store, stop, judge_of(settings).batch)
         store_measured, histograms = _measured(pipeline)
         worker = Worker(log_of, settings.kafka_group, store_measured, lambda: positions(store), stop)
         collector = ServiceCollector(_worker_numbers(worker, pipeline), histograms)

@@ -125,7 +125,7 @@ class EmbeddedHub:
         """Start what a message runs through, from its end to its beginning; stop it the other way round."""
         settings = self._settings
         store = Store(self.database, application="stadspuls pipeline")
-        pipeline = Pipeline(store, self._stop, self.judge)
+        pipeline = Pipeline(store, self._stop, self.judge.batch)
         self.log = EmbeddedLog(pipeline.store, together=settings.batch_readings * 2)
         connections = settings.broker_connections
         self.receiver = Receiver(

@@ -163,7 +163,7 @@ def _cost(settings: Settings, batches: int) -> tuple[float, float]:
     judge = Judge(RuleBook(tuple(_rule(number) for number in range(RULES))), load_days(settings.timezone))
     with database(settings) as (store, _):
         traffic = Traffic(store, SERIES)
-        sides = (Pipeline(store), Pipeline(store, judge=judge))
+        sides = (Pipeline(store), Pipeline(store, judge=judge.batch))
         begin = microseconds(datetime.now(UTC)) // MINUTE * MINUTE - (2 * batches + 10) * MINUTE
         spent = [0.0, 0.0]
         for minute in range(2 * batches + 2):

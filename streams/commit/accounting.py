@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ingest.vocabulary.batch import DeadLetter
 from streams.commit.series import source_names
+from streams.commit.windows import DAY_US
 
 STORED, CORRECTED, DUPLICATE = range(3)  # as aggregates/sql/correct.sql numbers them
 Letters = Sequence[DeadLetter]
-DAY_US = 86_400_000_000
 SOURCES = 1 << 15  # more than a hub will ever have
 KEPT_BYTES = 1 << 20  # of a dead letter's payload
 

@@ -11,10 +11,9 @@ that begin with them; where one is known already, the staging path says which ar
 windows are recomputed from the readings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
 from threading import Event
 from typing import Any
 
@@ -29,15 +28,17 @@ from ingest.formats.decode import refused
 from ingest.log.records import by_partition, middle
 from ingest.vocabulary.batch import Batch, DeadLetter, coded, numbers
 from ingest.vocabulary.readings import DERIVED, Flag, utc
-from streams.alerts.judge import Judge
 from streams.commit.accounting import ACCOUNT, GRAVE, STORED, accounts, graves
 from streams.commit.quality import Words, impossible, inconsistent, out_of_range
+from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesBook
-from streams.commit.windows import READING, WINDOW_US, Frontier, distinct, fold, marked, ordered, telling
+from streams.commit.windows import DAY_US, READING, Frontier, distinct, fold, marked, ordered, telling
 
-DAY_US = 86_400_000_000
 FROZEN = "frozen: the readings of this day were dropped, so that it cannot be told from a duplicate any more"
 COLUMNS = list(READING.names or ())
+
+# Judges the windows of a batch in its transaction, after everything else; `streams.alerts.judge` has it.
+JudgeBatch = Callable[[Transaction, pa.RecordBatch], object]
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ class Stopped(Exception):  # noqa: N818 - what happened, not an error of anybody
 class Pipeline:
     """Stores batches through one connection; not to be shared by threads."""
 
-    def __init__(self, store: Store, stop: Event | None = None, judge: Judge | None = None) -> None:
+    def __init__(self, store: Store, stop: Event | None = None, judge: JudgeBatch | None = None) -> None:
         self._store = store
         self._judge = judge
         self._book = SeriesBook(store)
@@ -126,7 +127,7 @@ class Pipeline:
             if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
                 tx.rows("bury", **unnested(graves(letters), GRAVE))
             if self._judge is not None and len(rows):
-                self._judge.batch(tx, batch.readings)
+                self._judge(tx, batch.readings)
 
     def _readings(self, batch: Batch) -> NDArray[Any]:
         """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
@@ -200,22 +201,5 @@ class Pipeline:
         return np.array([outcome for (outcome,) in tx.rows("outcomes")], dtype=np.int8)
 
 
-def recompute(tx: Transaction, starts: NDArray[np.int64], members: Sequence[int] | None) -> None:
-    """
-    Lock the 5-minute rows in `touched`, then make them anew from their readings.
-
-    `starts` (us) bound the search, and so do the series `members`, if any: a packed day is unpacked for them alone.
-    """
-    tx.rows("merge")
-    first, last = int(starts.min()), int(starts.max())
-    span = {"first": utc(first - first % WINDOW_US), "last": utc(last - last % WINDOW_US + WINDOW_US)}
-    tx.rows("recompute", **span, members=members)
-
-
 def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
     return [refused(row, FROZEN) for row in batch.readings.filter(pa.array(frozen)).to_pylist()] if frozen.any() else []
-
-
-def frozen_days(tx: Transaction) -> NDArray[np.int64]:
-    """Give the days whose readings were dropped, sorted, as days since 1970."""
-    return np.sort(np.array([(day - date(1970, 1, 1)).days for (day,) in tx.rows("frozen_days")], dtype=np.int64))

@@ -14,6 +14,7 @@ from ingest.vocabulary.readings import EXCLUDES, Flag, utc
 
 WINDOW_US = 300_000_000
 HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
 
 # Stamps are microseconds since 1970, NaN is null. Field names are the columns of the tables `reading` and `window_5m`.
 READING = np.dtype([

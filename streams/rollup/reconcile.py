@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.readings import microseconds
-from streams.commit.pipeline import recompute
+from streams.commit.recompute import recompute
 from streams.commit.windows import marked
 
 LEVELS = ("5m", "1h", "1d")

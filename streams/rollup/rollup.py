@@ -20,9 +20,9 @@ from ingest.vocabulary.readings import DERIVED, Flag, Status, utc
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 from streams.alerts.judge import Judge
 from streams.alerts.store import Changed
-from streams.commit.pipeline import DAY_US, frozen_days, recompute
 from streams.commit.quality import NEIGHBOUR_RULES, Limits
-from streams.commit.windows import WINDOW_US
+from streams.commit.recompute import frozen_days, recompute
+from streams.commit.windows import DAY_US, WINDOW_US
 
 MOST_HOURS = 50_000  # of series in one transaction
 HOUR = timedelta(hours=1)

@@ -133,7 +133,7 @@ def test_new_years_fireworks_in_the_store(shared_data: Path, store: Store, datab
         payload = b"\n".join(file.split(b"\n")[: PREAMBLE + 50])
         received = NEW_YEAR + timedelta(days=2) - FUTURE - timedelta(seconds=1)  # what comes later is not believed
         decoded = decode([Message("stadspuls/luchtmeetnet/x", payload, received)])
-        Pipeline(store, judge=judge).store(Batch(decoded.readings))
+        Pipeline(store, judge=judge.batch).store(Batch(decoded.readings))
     roll_up(store, NEW_YEAR + timedelta(days=2, hours=1), judge=judge)
     with psycopg.connect(database) as connection:
         connection.execute("SET timezone = 'UTC'")

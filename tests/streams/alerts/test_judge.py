@@ -102,7 +102,7 @@ def hours(values: Sequence[float | None], start: datetime = START, sensor: str =
 
 def deliver(store: Store, judge: Judge, readings: Sequence[Reading], received: datetime) -> None:
     """Store readings as one batch."""
-    Pipeline(store, judge=judge).store(Batch(columns(readings, [received] * len(readings)), (), ()))
+    Pipeline(store, judge=judge.batch).store(Batch(columns(readings, [received] * len(readings)), (), ()))
 
 
 def asked(url: str, question: str) -> list[tuple[Any, ...]]:
