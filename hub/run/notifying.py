@@ -12,10 +12,9 @@ from zoneinfo import ZoneInfo
 
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
-from streams.notify.apprise_door import Door
+from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import FILE, BadChannels, Channels, read_channels
 from streams.notify.delivery import Delivery
-from streams.notify.grafana_door import open_door
 from streams.notify.notifier import Notifier
 from streams.notify.texts import Voice, trial_message
 
@@ -26,12 +25,12 @@ def channels_file(settings: Settings) -> Path | None:
     return settings.alert_channels or (own if own.exists() else None)
 
 
-def doors(path: Path, channels: Channels) -> dict[str, Door]:
+def doors(path: Path, channels: Channels) -> dict[str, AppriseDoor]:
     """Open the door of every channel; raises BadChannels for one that cannot work."""
     found = {}
     for name, channel in channels.channels.items():
         try:
-            found[name] = open_door(channel.url)
+            found[name] = AppriseDoor(channel.url)
         except ValueError as error:
             raise BadChannels(f"{path}: channel.{name}.url: {error}") from None
     return found
@@ -48,7 +47,7 @@ def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link:
     voices = {
         name: Voice(one.language, ZoneInfo(zone), channels.link or link) for name, one in channels.channels.items()
     }
-    deliveries = {name: Delivery(name, one, opened[name], voices[name]) for name, one in channels.channels.items()}
+    deliveries = {name: Delivery(name, one, opened[name].send, voices[name]) for name, one in channels.channels.items()}
     return Notifier(lambda: Store(database(), application="stadspuls notify"), channels, deliveries)
 
 

@@ -1,16 +1,16 @@
 """
 The Apprise door: one message out through one channel's URL, or `Unsent` with the reason.
 
-`streams.notify.delivery` decides what leaves when, and calls `send`; `streams.notify.grafana_door` is the one other
-way out, to Grafana. Apprise knows over a hundred services (https://appriseit.com/services/); what the hub adds is a
-key by which a receiver can tell a repetition: a header `Idempotency-Key` and the transitions as data for `json://`, a
-header `X-Stadspuls-Message` and one thread an alert for mail, a retained topic an alert for `mqtt://`.
+`streams.notify.delivery` decides what is sent when, and calls `send`. Apprise knows over a hundred services
+(https://appriseit.com/services/). The hub adds a key by which a receiver recognises a repetition: a header
+`Idempotency-Key` and the transitions as data for `json://`, a header `X-Stadspuls-Message` and one thread for each
+alert for mail, a retained topic for each alert for `mqtt://`.
 """
 
 import logging
 import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import urlopen
 
@@ -35,17 +35,6 @@ class Unsent(Exception):  # noqa: N818 - what happened is the name
     """The channel did not take a message; the text says why, without secrets."""
 
 
-class Door(Protocol):
-    """A way out; `shown` is its URL without secrets."""
-
-    @property
-    def shown(self) -> str:
-        """The URL with its secrets masked."""
-
-    def send(self, message: Message) -> None:
-        """Hand a message over; raises Unsent when it was not taken."""
-
-
 class AppriseDoor:
     """A service of Apprise, by its URL. Raises ValueError, saying what is wrong without the secrets in it."""
 
@@ -63,7 +52,7 @@ class AppriseDoor:
         return url(privacy=True).partition("?")[0]
 
     def send(self, message: Message) -> None:
-        """See `Door`."""
+        """Send a message; raises Unsent when the service did not accept it."""
         if isinstance(self._plugin, NotifyMQTT):
             self._publish(self._plugin, message)
             return

@@ -148,6 +148,8 @@ def _objections(channel: Channel) -> list[tuple[str, str]]:
              if (value := getattr(channel, key)) < 0]  # fmt: skip
     if not channel.kinds and not channel.digest:
         found.append(("kinds", "expected at least one, or a digest: nothing would ever be sent"))
+    if channel.url.partition(":")[0] in ("grafana", "grafanas"):
+        found.append(("url", "no longer a channel: the dashboards show alerts as annotations by themselves"))
     for key, read in (("escalate_after", duration), ("digest", time.fromisoformat)):
         try:
             if (value := getattr(channel, key)) is not None:

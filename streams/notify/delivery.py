@@ -14,12 +14,12 @@ does not leave waits with it: nothing overtakes. `streams.notify.notifier` runs 
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import structlog
 
 from aggregates.store.store import Store, Transaction
-from streams.notify.apprise_door import Door, Unsent
+from streams.notify.apprise_door import Unsent
 from streams.notify.channels import Channel
 from streams.notify.operators import alerts, silences
 from streams.notify.silences import holding
@@ -39,10 +39,10 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """One channel's way out of the outbox; `delivered`, `failed` and `failing_since` are for whoever watches."""
 
-    def __init__(self, name: str, channel: Channel, door: Door, voice: Voice, key: Callable[[], UUID] = uuid4) -> None:
+    def __init__(self, name: str, channel: Channel, send: Callable[[Message], None], voice: Voice) -> None:
         self.delivered = self.failed = 0
         self.failing_since: datetime | None = None
-        self._name, self._channel, self._door, self._voice, self._key = name, channel, door, voice, key
+        self._name, self._channel, self._send_message, self._voice = name, channel, send, voice
         self._sent: deque[tuple[datetime, bool]] = deque()  # when, and whether it was a grouped one
         self._digest_again: datetime | None = None
 
@@ -64,7 +64,7 @@ class Delivery:
             chosen = self._chosen(self._sifted(tx, due, now), now) if due else []
             if not chosen:
                 return []
-            key = self._key()
+            key = uuid4()
             transitions = [row.transition for row in chosen]
             tx.rows("outbox_begin", channel=self._name, transitions=transitions, message=key)
         return [row._replace(message=key) for row in chosen]
@@ -130,7 +130,7 @@ class Delivery:
     def _hand_over(self, made: Callable[[], Message], now: datetime) -> str | None:
         """Send, and give the reason where that failed: whatever a service's code raises, the channel lives on."""
         try:
-            self._door.send(made())
+            self._send_message(made())
         except Exception as error:
             self.failed += 1
             self.failing_since = self.failing_since or now

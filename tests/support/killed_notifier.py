@@ -12,10 +12,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aggregates.store.store import Store, Transaction
-from streams.notify.apprise_door import Door
+from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import Channel, Channels
 from streams.notify.delivery import Delivery
-from streams.notify.grafana_door import open_door
 from streams.notify.notifier import Notifier
 from streams.notify.texts import Message, Voice
 from tests.support.alerting import NOON
@@ -28,7 +27,7 @@ def main(database: str, url: str, step: str) -> None:
     killer = Killer(step)
     store = killer.watching(Store(database))
     channel = Channel(url=url, group=0)
-    delivery = Delivery("hook", channel, Watched(open_door(url), killer), Voice("en", ZoneInfo("UTC"), None))
+    delivery = Delivery("hook", channel, Watched(AppriseDoor(url), killer).send, Voice("en", ZoneInfo("UTC"), None))
     Notifier(lambda: store, Channels(channels={"hook": channel}), {"hook": delivery}).direct(store, NOON)
     while delivery.turn(store, NOON + timedelta(hours=2)):
         pass
@@ -72,11 +71,11 @@ class Killer:
 class Watched:
     """A door that says when something goes through."""
 
-    def __init__(self, door: Door, killer: Killer) -> None:
-        self._door, self._killer, self.shown = door, killer, door.shown
+    def __init__(self, door: AppriseDoor, killer: Killer) -> None:
+        self._door, self._killer = door, killer
 
     def send(self, message: Message) -> None:
-        """See `streams.notify.apprise_door.Door`."""
+        """Send a message, and report before and after."""
         self._killer.at("before it is sent")
         self._door.send(message)
         self._killer.at("after it was sent")

@@ -56,6 +56,7 @@ def test_good_file(tmp_path: Path) -> None:
         ("[channel.a]\nurl = 'json://h'\nkinds = []", "channel.a.kinds: expected at least one, or a digest"),
         ("[channel.a]\nurl = 'json://h'\nescalate_after = 'soon'", "channel.a.escalate_after: expected a time"),
         ("[channel.a]\nurl = 'json://h'\ndigest = 'noon'", "channel.a.digest: expected a time of day as 07:30"),
+        ("[channel.a]\nurl = 'grafana://token@host'", "channel.a.url: no longer a channel: the dashboards show"),
         ("[channel.a]\nurl = 'json://${NOBODY}/'", "channel.a.url: the environment has no variable NOBODY"),
         ("[channel.operators]\nurl = 'json://h'", "channel.operators: expected a name of a-z"),
         ("[channel.'A b']\nurl = 'json://h'", "channel.A b: expected a name of a-z"),
@@ -83,7 +84,7 @@ def test_service_that_is_none(tmp_path: Path) -> None:
 def test_shipped_example_can_be_read() -> None:
     """The example in deploy/ is a file that works as soon as its variables are set."""
     path = ROOT / "deploy" / "alerts" / "channels.example.toml"
-    names = {"MAIL_PASSWORD", "SLACK_TOKENS", "TEAMS_WORKFLOW", "NTFY_TOPIC", "GRAFANA_TOKEN", "HEARTBEAT_ID"}
+    names = {"MAIL_PASSWORD", "SLACK_TOKENS", "TEAMS_WORKFLOW", "NTFY_TOPIC", "HEARTBEAT_ID"}
     filled = dict.fromkeys(names, "A" * 24) | {
         "SLACK_TOKENS": f"T{'A' * 8}/B{'A' * 8}/{'A' * 24}", "TEAMS_WORKFLOW": "host.example:443/workflow/signature"
     }  # fmt: skip

@@ -17,10 +17,9 @@ import pytest
 
 from aggregates.store.store import Store
 from hub.run.notifying import notifier_of
-from streams.notify.apprise_door import Unsent
+from streams.notify.apprise_door import AppriseDoor, Unsent
 from streams.notify.channels import Channel, Channels
 from streams.notify.delivery import Delivery
-from streams.notify.grafana_door import open_door
 from streams.notify.notifier import Notifier
 from streams.notify.operators import acknowledge, end_silence, silence
 from streams.notify.operators import outbox as state
@@ -41,10 +40,9 @@ class Recorder:
 
     messages: list[Message] = field(default_factory=list)
     refuses: bool = False
-    shown: str = "recorder://"
 
     def send(self, message: Message) -> None:
-        """See `streams.notify.apprise_door.Door`."""
+        """Keep a message, or refuse it."""
         if self.refuses:
             raise Unsent("refused on purpose")
         self.messages.append(message)
@@ -62,7 +60,7 @@ class Desk:
         self.url, self.store = url, store
         self.doors = {name: Recorder() for name in channels}
         self.deliveries = {
-            name: Delivery(name, channel, self.doors[name], VOICE._replace(language=channel.language))
+            name: Delivery(name, channel, self.doors[name].send, VOICE._replace(language=channel.language))
             for name, channel in channels.items()
         }
         self.notifier = Notifier(lambda: store, Channels(channels=channels), self.deliveries)
@@ -415,7 +413,7 @@ class TestRealServers:
         sent = [number for number, *_ in outbox(database)]
         with MailBox(0.5) as box, Hook(0.5) as hook:
             channels = {"mail": Channel(url=box.url, group=0), "hook": Channel(url=hook.url, group=0)}
-            deliveries = {name: Delivery(name, one, open_door(one.url), VOICE) for name, one in channels.items()}
+            deliveries = {name: Delivery(name, one, AppriseDoor(one.url).send, VOICE) for name, one in channels.items()}
             notifier = Notifier(lambda: store, Channels(channels=channels), deliveries)
             now = NOON + HOUR
             notifier.direct(store, now)

@@ -1,4 +1,4 @@
-"""The doors: what leaves through Apprise and grafana-api arrives at real servers, and says why where it does not."""
+"""The Apprise door: what is sent arrives at real servers, and a failure names its reason."""
 
 import json
 import threading
@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.mqtt.receiver import Receiver
-from streams.notify.apprise_door import Unsent, topic_of
-from streams.notify.grafana_door import open_door
+from streams.notify.apprise_door import AppriseDoor, Unsent, topic_of
 from streams.notify.texts import Message
 from tests.support.brokers import MOSQUITTO, Broker, built_in, mosquitto
 from tests.support.receivers import Hook, MailBox
@@ -32,7 +31,7 @@ class TestMail:
     def test_arrives_as_plain_text(self) -> None:
         """Subject, text, the key of the message and the thread of its alert are in the mail."""
         with MailBox() as box:
-            open_door(box.url).send(MESSAGE)
+            AppriseDoor(box.url).send(MESSAGE)
         (mail,) = box.mails
         assert str(make_header(decode_header(mail["Subject"]))) == MESSAGE.title
         assert mail["X-Stadspuls-Message"] == "stadspuls-1"
@@ -45,9 +44,9 @@ class TestMail:
     def test_refusal_is_said(self) -> None:
         """A server that turns mail down is an error with a reason, and so is one that is not there."""
         with MailBox(failing=1.0) as box, pytest.raises(Unsent, match="failed"):
-            open_door(box.url).send(MESSAGE)
+            AppriseDoor(box.url).send(MESSAGE)
         with pytest.raises(Unsent, match="Connection error"):
-            open_door(box.url).send(MESSAGE)
+            AppriseDoor(box.url).send(MESSAGE)
 
 
 class TestWebhook:
@@ -56,7 +55,7 @@ class TestWebhook:
     def test_carries_key_and_data(self) -> None:
         """The receiver gets the transitions as data, and a key to tell a repetition by."""
         with Hook() as hook:
-            door = open_door(hook.url)
+            door = AppriseDoor(hook.url)
             door.send(MESSAGE)
             door.send(Message(key="stadspuls-2", title="t", body="b"))
         assert hook.keys == ["stadspuls-1", "stadspuls-2"]
@@ -67,35 +66,7 @@ class TestWebhook:
     def test_refusal_is_said(self) -> None:
         """An answer above 299 is an error that says so."""
         with Hook(failing=1.0) as hook, pytest.raises(Unsent, match="503"):
-            open_door(hook.url).send(MESSAGE)
-
-
-class TestGrafana:
-    """Annotations, recorded by an HTTP server that stands in for Grafana."""
-
-    def test_annotation_spans_the_alert(self) -> None:
-        """A cleared alert is marked from its beginning to its end, with rule and place as tags."""
-        with Hook() as hook:
-            door = open_door(f"grafana://token@127.0.0.1:{hook.port}")
-            door.send(MESSAGE)
-            done = {**ONE, "kind": "cleared", "about": "2024-06-01T15:00:00Z"}
-            door.send(Message(key="k", title="t", body="b", data=(done,)))
-        raised, cleared = hook.posts
-        assert raised["time"] == 1717243200000
-        assert "timeEnd" not in raised or raised["timeEnd"] is None
-        assert (cleared["time"], cleared["timeEnd"]) == (1717243200000, 1717254000000)
-        assert raised["tags"] == ["stadspuls", "no2-alert", "luchtmeetnet/NL10938", "raised", "critical"]
-        assert hook.headers[0]["Authorization"] == "Bearer token"
-
-    def test_failure_is_said_without_the_token(self) -> None:
-        """A Grafana that fails or is away is an error that does not show the token."""
-        with Hook(failing=1.0) as hook:
-            door = open_door(f"grafana://sesame@127.0.0.1:{hook.port}")
-            with pytest.raises(Unsent) as failed:
-                door.send(MESSAGE)
-        with pytest.raises(Unsent) as away:
-            door.send(MESSAGE)
-        assert "sesame" not in str(failed.value) + str(away.value)
+            AppriseDoor(hook.url).send(MESSAGE)
 
 
 class TestBirth:
@@ -104,17 +75,17 @@ class TestBirth:
     @pytest.mark.parametrize(
         ("url", "reason"),
         [("nosuch://host", "names no service"), ("mailto://", "From"), ("slack://", "Token"),
-         ("grafana://host", "grafana://TOKEN@host"), ("json://", "names no service")],
+         ("json://", "names no service")],
     )  # fmt: skip
     def test_refused(self, url: str, reason: str) -> None:
         """The reason names what is missing."""
         with pytest.raises(ValueError, match=reason):
-            open_door(url)
+            AppriseDoor(url)
 
     def test_no_secret_in_the_reason(self) -> None:
         """A token that is wrong is not repeated."""
         with pytest.raises(ValueError, match="tgram") as caught:
-            open_door("tgram://notatoken/verysecret/parts")
+            AppriseDoor("tgram://notatoken/verysecret/parts")
         assert "notatoken" not in str(caught.value)
         assert "verysecret" not in str(caught.value)
 
@@ -127,7 +98,7 @@ def test_topic_is_one_a_broker_takes() -> None:
 def test_dutch_is_readable() -> None:
     """A mail with letters beyond ASCII keeps them, in its subject and in its text."""
     with MailBox() as box:
-        open_door(box.url).send(Message(key="k", title="één melding", body="twee ë"))
+        AppriseDoor(box.url).send(Message(key="k", title="één melding", body="twee ë"))
     payload = box.mails[0].get_payload(decode=True)
     assert isinstance(payload, bytes)
     assert (str(make_header(decode_header(box.mails[0]["Subject"]))), payload.decode().strip()) == (
@@ -152,7 +123,7 @@ class TestMqtt:
 
     def test_alert_is_retained_on_its_own_topic(self, broker: Broker) -> None:
         """Who subscribes afterwards gets what was said last of each alert."""
-        door = open_door(f"mqtt://127.0.0.1:{broker.port}")
+        door = AppriseDoor(f"mqtt://127.0.0.1:{broker.port}")
         cleared = {**ONE, "kind": "cleared"}
         other = {**ONE, "subject": "ndw/A+1", "transition": 8}
         door.send(Message(key="k1", title="t", body="b", data=(ONE, other)))
@@ -164,7 +135,7 @@ class TestMqtt:
     def test_broker_away_is_said_and_comes_back(self, tmp_path: Path) -> None:
         """Without a broker a message is an error; the same door works once there is one."""
         broker = built_in(tmp_path)
-        door = open_door(f"mqtt://127.0.0.1:{broker.port}")
+        door = AppriseDoor(f"mqtt://127.0.0.1:{broker.port}")
         with pytest.raises(Unsent):
             door.send(MESSAGE)
         broker.start()
