@@ -13,20 +13,19 @@ from aggregates.store.store import Store
 from hub.servers.postgres import EmbeddedPostgres
 from ingest.formats.registry import load_formats
 from lab.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
-from tests.support.databases import fresh_database, timescale_url
+from tests.support.databases import fresh_database, timescale_url, without_fsync
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
 
-# Each checkout has a folder of its own: pytest closes the parent of its folders to others when it begins, and with it the
-# data of every PostgreSQL that another run of root has started there for the system user.
+# Each checkout has a folder of its own: pytest closes the parent of its folders to others when it begins, and with it
+# the data of every PostgreSQL that another run of root has started there for the system user.
 SCRATCH = Path(tempfile.gettempdir()) / f"stadspuls-tests-{hashlib.sha256(bytes(ROOT)).hexdigest()[:8]}"
 SCRATCH.mkdir(exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SCRATCH))
 
-collect_ignore = [
-    "support/careless"
-]  # it breaks the Kafka log of whatever process imports it, as a search for doctests does
+# It breaks the Kafka log of whatever process imports it, as a search for doctests does.
+collect_ignore = ["support/careless"]
 
 
 # No test asserts a time, and neither does Hypothesis of its examples: machines are busy.
@@ -54,6 +53,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an embedded PostgreSQL that lives as long as the tests."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
     server.start()
+    without_fsync(server.conninfo)
     yield server.conninfo
     server.stop()
 

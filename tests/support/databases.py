@@ -1,9 +1,11 @@
 """Databases for tests: the embedded PostgreSQL, a TimescaleDB where one is named, and a fresh copy for each test."""
 
+import atexit
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -37,22 +39,56 @@ def timescale_url() -> str:
     return url
 
 
+def without_fsync(server: str) -> None:
+    """Let a server that no test kills leave its files to the operating system: each commit is faster."""
+    with psycopg.connect(server, autocommit=True) as admin:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            admin.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+        admin.execute("SELECT pg_reload_conf()")
+
+
 @contextmanager
 def fresh_database(server: str) -> Iterator[str]:
     """Give the URL of an empty, migrated database on a server, dropped afterwards."""
     name = f"test_{secrets.token_hex(6)}"
+    template = _template(server)
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-    parts = urlsplit(server)
-    url = urlunsplit(parts._replace(path=f"/{name}"))
-    store = Store(url)
-    migrate(store, ZONE)
-    store.close()
+        admin.execute(_create(name, template))
     try:
-        yield url
+        yield _url(server, name)
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@cache
+def _template(server: str) -> str:
+    """Migrate one database of a server; the others are copies of it. It lives as long as the server or this process."""
+    name = f"template_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(_create(name, "template0"))
+        store = Store(_url(server, name))
+        migrate(store, ZONE)
+        store.close()
+        # TimescaleDB's scheduler looks into every database; one that somebody looks into cannot be copied.
+        admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    atexit.register(_drop, server, name)
+    return name
+
+
+def _create(name: str, template: str) -> sql.Composed:
+    text = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    return text.format(sql.Identifier(name), sql.Identifier(template))
+
+
+def _drop(server: str, name: str) -> None:
+    with suppress(psycopg.OperationalError), psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _url(server: str, name: str) -> str:
+    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
 
 
 def tables(url: str) -> dict[str, list[tuple[object, ...]]]:
