@@ -7,17 +7,17 @@ It gives documents, just as files are, for `aggregates.areas.inputs` to read; no
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
-import stamina
-import stamina.instrumentation
 
 from aggregates.areas.inputs import Document
 from aggregates.areas.measures import TABLES
+from ingest.vocabulary.backoff import pause
 
 V4 = "https://datasets.cbs.nl/odata/v1/CBS"
 V3 = "https://opendata.cbs.nl/ODataFeed/odata"
@@ -25,8 +25,7 @@ PDOK = "https://service.pdok.nl/cbs/wijkenbuurten"
 LAYERS = ("buurten", "wijken", "gemeenten")
 PAGE = 1000  # features: PDOK's own limit
 PATIENCE = 60.0  # s for one page
-
-stamina.instrumentation.set_on_retry_hooks(())  # the last error is told; each try is not worth a line
+FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0  # s between two attempts
 
 
 class Unreachable(Exception):  # noqa: N818 - named for what a caller does: load from files, or try again later
@@ -139,13 +138,14 @@ class Cbs:
         return found
 
     def _fetched(self, url: str) -> dict[str, Any]:
-        try:
-            for attempt in stamina.retry_context(on=(_Again, httpx.TransportError), attempts=self._tries, wait_max=10):
-                with attempt:
-                    return _answer(self._client.get(url))
-        except (_Again, httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(f"{url.partition('?')[0]}: {error or type(error).__name__}") from error
-        raise AssertionError("a retry ends by an answer or an error")
+        for failures in range(1, self._tries + 1):
+            try:
+                return _answer(self._client.get(url))
+            except (_Again, httpx.HTTPError, httpx.InvalidURL) as error:
+                if failures == self._tries or not isinstance(error, _Again | httpx.TransportError):
+                    raise Unreachable(f"{url.partition('?')[0]}: {error or type(error).__name__}") from error
+            time.sleep(pause(failures, FIRST_WAIT, LONGEST_WAIT))
+        raise AssertionError("the last attempt ends by an answer or an error")
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:

@@ -5,7 +5,6 @@ The real city in a running hub: boundaries and statistics from CBS and PDOK, the
 What cannot be reached is said and tried again; meanwhile a hub that has nothing real yet shows the simulated city.
 """
 
-import random
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -25,9 +24,9 @@ from hub.run.gateways import GatewayCollector, area_of, door, newest, plan
 from hub.settings.settings import Settings
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Taken, anything_published
-from ingest.gateways.patience import pause
 from ingest.gateways.registry import load_gateways
 from ingest.gateways.schedule import Gateways
+from ingest.vocabulary.backoff import pauses
 
 LOOK_EVERY = 1.0  # s between two looks at what the gateways did
 
@@ -80,7 +79,7 @@ class OpenCity:
 
     def _area(self) -> CbsArea | None:
         """Give the municipality with its boundary, loading and waiting as long as it takes; None when told to stop."""
-        failures = 0
+        waits = pauses(16.0, 300.0)
         while not self._stop.is_set():
             try:
                 with closing(Store(self._hub.database, application="stadspuls city")) as store:
@@ -90,8 +89,7 @@ class OpenCity:
                 self._simulate()
             except StoreError as error:
                 log.warning("the city waits for the database", error=str(error))
-            failures += 1
-            self._stop.wait(pause(failures + 4, random.random()))
+            self._stop.wait(next(waits))
         return None
 
     def _known(self, store: Store) -> CbsArea | None:

@@ -6,7 +6,6 @@ measurement is published once, also over a restart; after a kill -9 between the 
 last turn's messages come again, and the fence counts them as duplicates.
 """
 
-import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +17,12 @@ import structlog
 from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
-from ingest.gateways.patience import Pace, Stopped, pause
+from ingest.gateways.pace import Pace, Stopped
 from ingest.gateways.registry import Job, Turn, jobs
-from ingest.gateways.web import ASKED, FormChanged, Unreachable, Web
+from ingest.gateways.web import ASKED, FIRST_WAIT, LONGEST_WAIT, FormChanged, Unreachable, Web
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import BrokerRefused, Sender
+from ingest.vocabulary.backoff import pause
 
 log = structlog.get_logger("ingest.gateways")
 
@@ -126,7 +126,7 @@ class Runner:
         self.counts.failures += 1
         self.counts.add("turns", "failed")
         after = error.after if isinstance(error, Unreachable) else 0.0
-        wait = max(pause(self.counts.failures, random.random(), after), min(self.job.every, 10.0))
+        wait = max(after + pause(self.counts.failures, FIRST_WAIT, LONGEST_WAIT), min(self.job.every, 10.0))
         said = {"gateway": self.job.name, "error": str(error) or type(error).__name__, "again_in": f"{wait:.0f} s"}
         if isinstance(error, FormChanged):
             self.counts.add("form_changes")

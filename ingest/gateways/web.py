@@ -5,7 +5,6 @@ Each job of a gateway has a `Web` of its own; no other module of `ingest` knows 
 """
 
 import io
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,13 +17,15 @@ import msgspec
 
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
-from ingest.gateways.patience import Pace, Stopped, pause
+from ingest.gateways.pace import Pace, Stopped
+from ingest.vocabulary.backoff import pause
 
 T = TypeVar("T")
 Params = Mapping[str, str | int]
 
 ASKED = "asked for"  # the note of when requests were made
 TRIES = 3
+FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # s between two attempts or two turns
 WITHIN_A_TURN = 20.0  # s: who has to wait longer ends the turn, so that the hub can stop
 LARGEST = 200_000_000  # bytes of an answer in memory,
 LARGEST_FILE = 2_000_000_000  # and in a file: NDW's site table has 340 MB where a host unpacks it on the way
@@ -98,7 +99,7 @@ class Web:
                 return self._once(url, question, read, into)
             except _Again as again:
                 self._counts.add("requests", again.kind)
-                wait = pause(attempt, random.random(), again.asked)
+                wait = again.asked + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
                 if attempt == question.tries or wait > WITHIN_A_TURN:
                     raise Unreachable(f"{url}: {again}", again.asked, again.status) from again
                 if self._stop.wait(wait):

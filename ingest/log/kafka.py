@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from ingest.log.queue import LogClosed, Waiting, WaitingLog
 from ingest.log.records import letter_records, reading_records
 from ingest.log.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing, why
+from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch
 
 LINGER = 0.05  # s that a reading waits for others
@@ -86,7 +87,7 @@ class KafkaLog(WaitingLog):
 
     async def _deliver(self, batch: Batch) -> None:
         """Send all records until Kafka has every one; what it has twice is harmless behind the store's fence."""
-        wait = 0.1
+        waits = pauses(0.1, LONGEST_WAIT)
         while True:
             try:
                 async with asyncio.timeout(PATIENCE):
@@ -95,11 +96,11 @@ class KafkaLog(WaitingLog):
             except (KafkaError, OSError, TimeoutError) as error:
                 if self._given_up:
                     raise LogClosed("the log was closed while Kafka was away") from error
-                _log.warning("kafka away, trying again", error=why(error), seconds=wait)
+                wait = next(waits)
+                _log.warning("kafka away, trying again", error=why(error), seconds=round(wait, 1))
                 self.retries += 1
                 await self._discard()
                 await asyncio.sleep(wait)
-                wait = min(wait * 2, LONGEST_WAIT)
 
     async def _records(self, producer: AIOKafkaProducer, batch: Batch) -> list[tuple[str, int, bytes]]:
         # Kafka knows how many partitions there are: the setting is only for topics not made yet.

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
 
 from ingest.log.kafka_login import Access
+from ingest.vocabulary.backoff import pauses
 
 LONGEST_WAIT = 5.0  # s between two attempts
 LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
@@ -62,15 +63,15 @@ class Topics:
 
 def make_topics(topics: Topics, stop: threading.Event | None = None) -> bool:
     """Make the topics that are missing, waiting for Kafka as long as it takes; False when `stop` was set before."""
-    stop, wait = stop or threading.Event(), 0.2
+    stop, waits = stop or threading.Event(), pauses(0.2, LONGEST_WAIT)
     while not stop.is_set():
         try:
             asyncio.run(create_missing(topics))
             return True
         except (KafkaError, OSError) as error:
-            _log.warning("kafka away, trying again", servers=topics.servers, error=why(error), seconds=wait)
+            wait = next(waits)
+            _log.warning("kafka away, trying again", servers=topics.servers, error=why(error), seconds=round(wait, 1))
             stop.wait(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
     return False
 
 

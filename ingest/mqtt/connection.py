@@ -7,7 +7,6 @@ wire: messages at QoS 1 are cut out of the stream and acknowledged (paho takes f
 and a silent peer is noticed (paho's own watch would drop a connection that is deliberately not read).
 """
 
-import random
 import secrets
 import socket
 import threading
@@ -25,13 +24,14 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.socket import BufferedSocket
+from ingest.vocabulary.backoff import pause
 
 KEEPALIVE = 60
 PATIENCE = 10.0  # s for a CONNACK and the SUBACK after it
 FOREVER = 0xFFFFFFFF  # MQTT 5: the session never expires
 LONGEST_WAIT = 15.0  # s between two attempts to connect
 LONGEST_ABSENCE = 0.5  # s for one that subscribes: what a broker that came back takes before is lost (docs/traps.md)
-_TOLD = 10  # failures that are logged one by one; of those that follow one in so many
+_LOGGED = 10  # failures that are logged one by one; of those that follow one in so many
 _PINGREQ = b"\xc0\x00"
 _log = structlog.get_logger("ingest.mqtt.connection")
 
@@ -272,12 +272,11 @@ class Connection:
             self._retry(str(why))
 
     def _retry(self, reason: str) -> None:
-        longest = LONGEST_ABSENCE if self._filters else LONGEST_WAIT
-        wait = min(longest, 0.1 * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
-        self._due = time.monotonic() + wait
-        if self._failures < _TOLD or self._failures % _TOLD == 0:
-            _log.warning("not connected", broker=str(self.address), reason=reason, again_in=round(wait, 1))
         self._failures += 1
+        wait = pause(self._failures, 0.1, LONGEST_ABSENCE if self._filters else LONGEST_WAIT)
+        self._due = time.monotonic() + wait
+        if self._failures <= _LOGGED or self._failures % _LOGGED == 1:
+            _log.warning("not connected", broker=str(self.address), reason=reason, again_in=round(wait, 1))
 
     def _on_message(self, _c: Client, _u: object, message: MQTTMessage) -> None:
         # Only what was published at QoS 0: see `ingest.mqtt.socket`.

@@ -15,7 +15,7 @@ import shapely
 
 from ingest.gateways.area import Area
 from ingest.gateways.memory import Memory, Taken, anything_published
-from ingest.gateways.patience import LONGEST, Pace, Stopped, pause
+from ingest.gateways.pace import Pace, Stopped
 from ingest.gateways.registry import gateway, jobs, load_gateways
 from tests.support.brokers import Broker, built_in
 from tests.support.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
@@ -260,14 +260,6 @@ def test_running_gateways_go_on_by_themselves(line: Line, sources: Country, monk
     finally:
         object.__setattr__(runner.job, "every", 120)
     assert len(line.readings()) == 2
-
-
-def test_pause_doubles_with_jitter_and_never_below_the_wish() -> None:
-    """One rule for every retry."""
-    assert all(0.5 <= pause(1, chance) < 1 for chance in (0.0, 0.5, 0.99))
-    assert all(pause(n + 1, 0.0) >= pause(n, 0.0) for n in range(1, 50))
-    assert pause(50, 0.999) < LONGEST
-    assert pause(1, 0.0, asked=120) >= 120
 
 
 def test_pace_is_kept() -> None:

@@ -1,26 +1,12 @@
 """
-How long to wait: one rule for every retry of every gateway, and a pace that keeps requests within a source's limit.
+The pace of requests that keeps a gateway within its source's limit, also over a restart.
 
-`ingest.gateways.web` uses it between two tries of a request, `ingest.gateways.schedule` between two turns.
+`ingest.gateways.web` waits for it before each request.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-
-FIRST, LONGEST = 1.0, 300.0  # s
-
-
-def pause(failures: int, chance: float, asked: float = 0.0) -> float:
-    """
-    Give the seconds to wait after so many failures in a row; `chance` in [0, 1) is the jitter.
-
-    Doubles from half a second to five minutes, and is never less than what the server asked for.
-
-    >>> [pause(failures, 0.5) for failures in (1, 2, 3, 20)], pause(1, 0.0, 30.0)
-    ([0.75, 1.5, 3.0, 225.0], 30.5)
-    """
-    return asked + min(LONGEST, FIRST * 2.0 ** (min(failures, 20) - 1)) * (0.5 + chance / 2)
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error: the gateway ends
