@@ -62,7 +62,7 @@ def work(settings: Settings) -> None:
 
 
 def _measured(pipeline: Pipeline) -> tuple[Callable[[Batch, Position], None], list[Histogram]]:
-    """Give what stores a batch, and what it tells of time and size."""
+    """Give what stores a batch, and what it measures of time and size."""
     seconds = histogram("work_batch_seconds", "seconds until a batch was stored, retries included", 0.01)
     readings = histogram("work_batch_readings", "readings in a batch", 1)
 
@@ -75,11 +75,11 @@ def _measured(pipeline: Pipeline) -> tuple[Callable[[Batch, Position], None], li
 
 
 def _worker_health(worker: Worker) -> dict[str, object]:
-    return {"ready": worker.ready, "lag": worker.progress.lag, "partitions": len(worker.progress.ends)}
+    return {"ready": worker.ready, "lag": worker.metrics.lag, "partitions": len(worker.metrics.ends)}
 
 
 def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:
-    done = worker.progress
+    done = worker.metrics
     return {
         "work_lag": ("records of this worker's partitions that wait to be stored", lambda: done.lag),
         "work_partitions": ("partitions that this worker has", lambda: len(done.ends)),
@@ -88,7 +88,7 @@ def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:
         "work_readings_total": ("readings in these records", lambda: done.readings),
         "work_retries_total": ("times the database was asked again", lambda: pipeline.retries),
         "work_poisoned_total": ("records that could not be understood", lambda: done.poisoned),
-        "work_rebalances_total": ("times the partitions were dealt out anew", lambda: done.rebalances),
+        "work_rebalances_total": ("times the partitions were assigned anew", lambda: done.rebalances),
     }
 
 

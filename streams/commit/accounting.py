@@ -1,5 +1,5 @@
 """
-What became of every reading: the accounting of promise 5, and the dead letters as rows.
+The outcome of every reading, counted by source and day of receipt, and dead letters as rows of a table.
 
 `streams.commit.pipeline` writes both in the transaction of the batch, so that a kill -9 loses no count.
 """
@@ -25,7 +25,7 @@ KEPT_BYTES = 1 << 20  # of a dead letter's payload
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """How many readings of a source, received on a UTC day, met which fate; a message that says nothing counts one."""
+    """Readings of a source received on a UTC day, counted by outcome; a message that cannot be decoded counts one."""
 
     source: str
     day: date
@@ -37,8 +37,8 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Grave:
-    """A dead letter as a row, with the times it came in this batch."""
+class DeadLetterRow:
+    """A dead letter as a row; `count` is how often it came in this batch."""
 
     key: bytes
     source: str
@@ -50,8 +50,8 @@ class Grave:
     received_at: datetime
 
 
-ACCOUNT = [field.name for field in fields(Account)]
-GRAVE = [field.name for field in fields(Grave)]
+ACCOUNT_COLUMNS = [field.name for field in fields(Account)]
+DEAD_LETTER_COLUMNS = [field.name for field in fields(DeadLetterRow)]
 
 
 def accounts(
@@ -64,13 +64,13 @@ def accounts(
     key, with the `outcome` of each; `letters` are the messages that could not be read.
     """
     all_pairs, kept_pairs = _pairs(received), _pairs(kept)
-    came, lost, reached = _count(all_pairs), _count(all_pairs[rejected]), _count(kept_pairs)
-    fate = [_count(kept_pairs[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE)]
+    came, refused, reached = _count(all_pairs), _count(all_pairs[rejected]), _count(kept_pairs)
+    by_outcome = [_count(kept_pairs[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE)]
     dead = Counter((letter.source, letter.received_at.astimezone(UTC).date()) for letter in letters)
     return [
-        Account(*key, came[key] + dead[key], fate[STORED][key],
-                fate[DUPLICATE][key] + came[key] - lost[key] - reached[key],
-                fate[CORRECTED][key], dead[key] + lost[key])
+        Account(*key, came[key] + dead[key], by_outcome[STORED][key],
+                by_outcome[DUPLICATE][key] + came[key] - refused[key] - reached[key],
+                by_outcome[CORRECTED][key], dead[key] + refused[key])
         for key in sorted(came.keys() | dead.keys())
     ]  # fmt: skip
 
@@ -90,12 +90,12 @@ def _count(pairs: NDArray[np.int64]) -> Counter[tuple[str, date]]:
     })  # fmt: skip
 
 
-def graves(letters: Letters) -> list[Grave]:
-    """Make one row of all letters that are the same."""
+def dead_letter_rows(letters: Letters) -> list[DeadLetterRow]:
+    """Make one row of all letters with the same key."""
     times = Counter(letter.key for letter in letters)
     first = {letter.key: letter for letter in reversed(letters)}
     return [
-        Grave(key, letter.source, letter.topic, letter.payload[:KEPT_BYTES], len(letter.payload), letter.reason,
+        DeadLetterRow(key, letter.source, letter.topic, letter.payload[:KEPT_BYTES], len(letter.payload), letter.reason,
               times[key], letter.received_at)
         for key, letter in first.items()
     ]  # fmt: skip

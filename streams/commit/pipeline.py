@@ -1,7 +1,7 @@
 """
 A batch into the store, exactly once: quality, readings, windows, marks and accounting in one transaction.
 
-The embedded log and the Faust worker hand their batches to `Pipeline.store`. What happens, always in this order:
+The embedded log and the Faust worker call `Pipeline.store` with each batch. The order is always this:
 
     log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks ─▶ accounting, dead letters ─▶ alerts
 
@@ -28,16 +28,25 @@ from ingest.formats.decode import refused
 from ingest.log.records import by_partition, middle
 from ingest.vocabulary.batch import Batch, DeadLetter, coded, numbers
 from ingest.vocabulary.readings import DERIVED, Flag, utc
-from streams.commit.accounting import ACCOUNT, GRAVE, STORED, accounts, graves
-from streams.commit.quality import Words, impossible, inconsistent, out_of_range
+from streams.commit.accounting import ACCOUNT_COLUMNS, DEAD_LETTER_COLUMNS, STORED, accounts, dead_letter_rows
+from streams.commit.quality import Coded, impossible, inconsistent, out_of_range
 from streams.commit.recompute import frozen_days, recompute
-from streams.commit.series import SeriesBook
-from streams.commit.windows import DAY_US, READING, Frontier, distinct, fold, marked, ordered, telling
+from streams.commit.series import SeriesCache
+from streams.commit.windows import (
+    DAY_US,
+    READING,
+    LatestWindows,
+    dirty_hours,
+    distinct,
+    fold,
+    ordered,
+    without_zeros,
+)
 
-FROZEN = "frozen: the readings of this day were dropped, so that it cannot be told from a duplicate any more"
+FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
 COLUMNS = list(READING.names or ())
 
-# Judges the windows of a batch in its transaction, after everything else; `streams.alerts.judge` has it.
+# Judges alert rules on the windows of a batch, last in its transaction: `streams.alerts.judge.Judge.batch`.
 JudgeBatch = Callable[[Transaction, pa.RecordBatch], object]
 
 log = structlog.get_logger(__name__)
@@ -55,8 +64,8 @@ class Position:
 EMBEDDED = Position()
 
 
-class Stopped(Exception):  # noqa: N818 - what happened, not an error of anybody's
-    """The hub stops while a batch still waits for the database; nothing of it is acknowledged."""
+class Stopped(Exception):  # noqa: N818 - a normal end, not an error
+    """The hub stops while a batch waits for the database; nothing of the batch is acknowledged."""
 
 
 class Pipeline:
@@ -65,18 +74,18 @@ class Pipeline:
     def __init__(self, store: Store, stop: Event | None = None, judge: JudgeBatch | None = None) -> None:
         self._store = store
         self._judge = judge
-        self._book = SeriesBook(store)
-        self._frontier = Frontier()
+        self._series = SeriesCache(store)
+        self._latest = LatestWindows()
         self._stop = stop or Event()
         self.retries = 0
-        self._hopeful = True  # the last batch held nothing known, so the next one probably does not either
+        self._expect_new = True  # the last batch was all new, so the next one probably is too
 
     def store(self, batch: Batch, position: Position = EMBEDDED) -> None:
         """
         Commit a batch, however long it takes.
 
-        A reading that the database will never take becomes a dead letter; while the database is away the batch is tried
-        again. Raises `Stopped` when the hub stops before it came back.
+        A reading that the database refuses becomes a dead letter; while the database is away the batch is tried again.
+        Raises `Stopped` when the hub stops before the database came back.
         """
         wait = 0.1
         while True:
@@ -95,7 +104,9 @@ class Pipeline:
                 wait = min(wait * 2, 10.0)
 
     def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
-        """Find what is at fault by halves: the fence covers repeats, the last part moves the position."""
+        """Store a refused batch in halves until the refused reading is alone; the last part moves the position.
+
+        A part that is stored twice is harmless: the primary key of `reading` rejects duplicates."""
         rows, first = batch.readings, Position(position.topic, position.partition, 0)
         if batch.sensors and len(batch):
             self.store(Batch(rows.slice(0, 0), batch.sensors), first)
@@ -103,7 +114,7 @@ class Pipeline:
         if len(batch) > 1:
             rows, _ = by_partition(rows, 1)
             if not (cut := middle(rows)):
-                rows, cut = self._parted(rows)
+                rows, cut = self._totals_first(rows)
             self.store(Batch(rows.slice(0, cut)), first)
             return self.store(Batch(rows.slice(cut), (), batch.dead_letters), position)
         log.warning("refused by the database", error=str(error), readings=len(batch), facts=len(batch.sensors))
@@ -118,20 +129,20 @@ class Pipeline:
             tx.prepare_session()
             tx.rows("claim", topic=position.topic, partition=position.partition, position=position.position)
             tx.rows("share_freeze")
-            self._book.check(tx)
+            self._series.check(tx)
             frozen = np.isin(readings["start"] // DAY_US, frozen_days(tx))
             rows = distinct(ordered(readings[~frozen]))
             outcome = self._insert(tx, rows)
-            book = accounts(readings, frozen, rows, outcome, batch.dead_letters)
-            tx.rows("account", **unnested(book, ACCOUNT))
+            counted = accounts(readings, frozen, rows, outcome, batch.dead_letters)
+            tx.rows("account", **unnested(counted, ACCOUNT_COLUMNS))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
-                tx.rows("bury", **unnested(graves(letters), GRAVE))
+                tx.rows("bury", **unnested(dead_letter_rows(letters), DEAD_LETTER_COLUMNS))
             if self._judge is not None and len(rows):
                 self._judge(tx, batch.readings)
 
     def _readings(self, batch: Batch) -> NDArray[Any]:
         """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
-        lines = self._book.of(batch)
+        lines = self._series.of(batch)
         rows = np.empty(len(batch), [*READING.descr, ("source", "i2")])
         for name in ("start", "value", "weight", "covers", "version", "received_at", "status"):
             rows[name] = numbers(batch.readings, name)
@@ -142,13 +153,13 @@ class Pipeline:
         rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
         rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
         sensor, quantity, channel = (
-            Words(*coded(batch.readings, name)) for name in ("sensor_id", "quantity", "channel")
+            Coded(*coded(batch.readings, name)) for name in ("sensor_id", "quantity", "channel")
         )
         rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
         return rows
 
-    def _parted(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
-        """Part readings of one sensor and start: the totals, compared a last time, go before what is in them."""
+    def _totals_first(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+        """Split readings of one sensor and start: totals, with their consistency flag, before the classes in them."""
         codes, words = coded(rows, "channel")
         total = np.array([word.endswith("/any") for word in words], dtype=bool)[codes]
         if total.all() or not total.any():
@@ -160,25 +171,25 @@ class Pipeline:
         return rows.take(np.argsort(~total, kind="stable")), int(total.sum())
 
     def _insert(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
-        """Write readings, 5-minute rows and marks; say of each reading what became of it."""
+        """Write readings, 5-minute rows and marks; give the outcome of each reading."""
         outcome = np.zeros(len(rows), dtype=np.int8)
         if not len(rows):
             return outcome
-        if not (self._hopeful and self._insert_new(tx, rows)):
+        if not (self._expect_new and self._insert_new(tx, rows)):
             outcome = self._insert_staged(tx, rows)
-            self._hopeful = bool((outcome == STORED).all())
+            self._expect_new = bool((outcome == STORED).all())
         return outcome
 
     def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> bool:
-        """Take the optimistic path; False, with everything as it was, where something is there already."""
+        """Write by the optimistic path; False, with everything undone, where a row exists already."""
         try:
             with tx.savepoint():
                 with tx.copying("reading", rows[COLUMNS]):
                     windows = fold(rows)
-                    begun = self._frontier.passed(windows)
-                    running = Packed.of(telling(windows[~begun]))
+                    begun = self._latest.advance(windows)
+                    running = Packed.of(without_zeros(windows[~begun]))
                     ahead = Packed.of(windows[begun])
-                    marks = marked(windows["series"], windows["start"])
+                    marks = dirty_hours(windows["series"], windows["start"])
                 if not begun.all():
                     tx.copy("touched", running)
                     tx.rows("merge")

@@ -1,9 +1,9 @@
 """
-The rules that mark a reading; none deletes one.
+The quality rules: each marks readings with a flag; none deletes a reading.
 
-`PIPELINE_RULES` see the readings of one batch (those of a sensor and start always travel together) and run in
-`streams.commit.pipeline`. `NEIGHBOUR_RULES` need the readings around: pure functions of stored readings, run by
-`streams.rollup.rollup`. A new rule is one function here.
+`out_of_range`, `impossible` and `inconsistent` work on the readings of one batch and are called by
+`streams.commit.pipeline`; readings of one sensor and start are always in one batch. `NEIGHBOUR_RULES` need the readings
+before and after: pure functions of stored readings, called by `streams.rollup.rollup`. A new rule is one function here.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,15 +21,15 @@ Column = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A batch's words as codes: `codes` index the distinct `words`, some of which may be of readings refused since."""
+class Coded:
+    """A dictionary-encoded column of a batch: `codes` index the distinct `words`, of which some may be unused."""
 
     codes: NDArray[np.int32]
     words: list[str]
 
-    def each(self, say: Callable[[str], Any], dtype: type = object) -> Column:
-        """Say something of every row by its word."""
-        return np.array([say(word) for word in self.words], dtype=dtype)[self.codes]
+    def each(self, function: Callable[[str], Any], dtype: type = object) -> Column:
+        """Give the function's result for every row, called once for each distinct word."""
+        return np.array([function(word) for word in self.words], dtype=dtype)[self.codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def out_of_range(value: Column, low: Column, high: Column) -> Column:
 
 def impossible(value: Column, weight: Column, covers: Column) -> Column:
     """
-    Mark numbers that nobody measures and no sum survives: PostgreSQL refuses to multiply what over- or underflows.
+    Mark numbers outside what is measurable and can be summed: PostgreSQL raises on overflow and underflow.
 
     A value may be zero or at least 1e-30, a weight and a `covers` zero or from 1e-9 to 1e9.
     """
@@ -72,12 +72,12 @@ def impossible(value: Column, weight: Column, covers: Column) -> Column:
     return np.where(odd, Flag.OUT_OF_RANGE, 0)
 
 
-def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, value: Column, flags: Column) -> Column:
+def inconsistent(sensor: Coded, quantity: Coded, channel: Coded, start: Column, value: Column, flags: Column) -> Column:
     """
     Mark a lane's any-class total that differs from the sum of its classes by more than half a vehicle.
 
     Where a class failed there is nothing to compare. Only quantities that add up have such totals. Two messages about
-    one sensor and start are compared apart, so that it does not matter whether they met in one batch.
+    one sensor and start are compared separately, so that the result does not depend on how they were batched.
     """
     marks = np.zeros(len(value), dtype=np.int32)
     if not any("/" in word and not word.endswith("/any") for word in channel.words):
@@ -88,8 +88,8 @@ def inconsistent(sensor: Words, quantity: Words, channel: Words, start: Column, 
     lanes: dict[str, int] = {}
     lane = channel.each(lambda word: lanes.setdefault(word.partition("/")[0], len(lanes)), int)
     columns = (sensor.codes[rows], quantity.codes[rows], start[rows], lane[rows])
-    turn = _turns(*columns, channel.codes[rows])
-    order, first = _groups(*columns, turn)
+    repeat = _repeats(*columns, channel.codes[rows])
+    order, first = _groups(*columns, repeat)
     rows = rows[order]
     at, group = np.flatnonzero(first), np.cumsum(first) - 1
     is_any = channel.each(lambda word: word.endswith("/any"), bool)[rows]
@@ -106,16 +106,16 @@ def _adds_up(word: str) -> bool:
     return word in QUANTITIES and QUANTITIES[word].aggregation is Aggregation.SUM
 
 
-def _turns(*keys: Column) -> Column:
-    """Number the rows of each key in the order they came: the first, the second, ..."""
+def _repeats(*keys: Column) -> Column:
+    """Number the rows of each key in the order of their arrival: 0, 1, ..."""
     order, first = _groups(*keys)
-    turns = np.empty(len(order), dtype=np.int64)
-    turns[order] = np.arange(len(order)) - np.flatnonzero(first)[np.cumsum(first) - 1]
-    return turns
+    repeats = np.empty(len(order), dtype=np.int64)
+    repeats[order] = np.arange(len(order)) - np.flatnonzero(first)[np.cumsum(first) - 1]
+    return repeats
 
 
 def _groups(*keys: Column) -> tuple[Column, Column]:
-    """Give an order that puts equal keys together, else as they came, and where in it each group begins."""
+    """Give a stable order that puts equal keys together, and a mask of where in it each group begins."""
     order = np.lexsort(keys[::-1])
     changed = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
     return order, np.concatenate(([True], changed))
@@ -126,7 +126,7 @@ def spike(start: Column, value: Column, limits: Limits) -> Column:
     Mark values further than `limits.spike` from the median of the two readings on either side.
 
     `start` (us) and `value` are the readings with a value of one series in order. Fewer than four neighbours within
-    `SPIKE_MEMORY` on either side say nothing.
+    `SPIKE_MEMORY` on either side: no mark.
     """
     marks = np.zeros(len(value), dtype=bool)
     if limits.spike is None or len(value) < 5:
@@ -144,15 +144,15 @@ def stuck(start: Column, value: Column, limits: Limits) -> Column:
     Mark values that stayed exactly the same for more than `limits.stuck` seconds; zero is not stuck.
 
     `start` (us) and `value` are the readings with a value of one series in order. Every reading of such a run is
-    marked; a gap of more than a quarter of that time ends a run, for nobody knows what happened in it.
+    marked; a gap of more than a quarter of that time ends a run, because values may have changed in it.
     """
     if limits.stuck is None or not len(value):
         return np.zeros(len(value), dtype=bool)
-    patience = limits.stuck * 1_000_000
-    first = np.concatenate(([True], (value[1:] != value[:-1]) | (np.diff(start) > patience // 4)))
+    longest = limits.stuck * 1_000_000
+    first = np.concatenate(([True], (value[1:] != value[:-1]) | (np.diff(start) > longest // 4)))
     at, group = np.flatnonzero(first), np.cumsum(first) - 1
     lasted = np.maximum.reduceat(start, at) - start[at]
-    marks: Column = (lasted > patience)[group] & (value != 0)
+    marks: Column = (lasted > longest)[group] & (value != 0)
     return marks
 
 

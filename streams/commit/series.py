@@ -1,8 +1,8 @@
 """
-Which series is which: the words of a batch to the numbers of the tables, with what the quality rules need of each.
+The number of each series in the tables, with the parameters that the quality rules need of it.
 
-`streams.commit.pipeline` asks here for every batch, and inside its transaction whether what it was told still holds;
-the database is asked only for series not met before, and again for all after the catalogue was imported anew.
+`streams.commit.pipeline` calls `SeriesCache.of` for every batch, and `check` inside its transaction. The database is
+asked only for series that are not in the cache, and for all of them after the catalogue was imported again.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from ingest.vocabulary.sources import SOURCES, source_of_sensor
 from streams.commit.quality import Limits
 
 _KEY = ("sensor_id", "quantity", "channel", "period")
-Kind = tuple[str, str, int]
+SeriesKind = tuple[str, str, int]
 
 # Of each known series: its number, its source's place in `source_names`, plausible range, and the seconds that an
 # instant of it covers (NaN: unknown).
 SERIES = np.dtype([("series", "i4"), ("source", "i2"), ("low", "f8"), ("high", "f8"), ("interval", "f8")])
 
-# No series has the greatest key: every search for a key ends at a line.
-_NOBODY = np.array([np.iinfo(np.int64).max]), np.zeros(1, SERIES)
+# No series has the greatest key, so a search for a key always ends inside the array.
+_EMPTY = np.array([np.iinfo(np.int64).max]), np.zeros(1, SERIES)
 
 _source_codes: dict[str, int] = {}
 
@@ -42,20 +42,20 @@ def source_names() -> list[str]:
     return list(_source_codes)
 
 
-class SeriesBook:
+class SeriesCache:
     """
-    The series met so far.
+    The series of all batches so far.
 
-    A series is a sensor and a kind, which is quantity, channel and period; both are numbered here, in the order they
-    are met, so that one number stands for each series and numpy finds the lines of a batch.
+    A series is a sensor and a kind (quantity, channel and period). Both get a number in the order of their first
+    appearance; the two together are one key for each series, by which numpy finds the lines of a batch.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._sensors: dict[str, int] = {}
-        self._kinds: dict[Kind, int] = {}
+        self._kinds: dict[SeriesKind, int] = {}
         self._version: int | None = None
-        self._keys, self._lines = _NOBODY
+        self._keys, self._lines = _EMPTY
 
     def of(self, batch: Batch) -> NDArray[Any]:
         """
@@ -66,15 +66,15 @@ class SeriesBook:
         keys = self._numbered(batch.readings)
         at = np.searchsorted(self._keys, keys)
         if batch.sensors or (self._keys[at] != keys).any():
-            self._learn(batch, keys)
+            self._load(batch, keys)
             at = np.searchsorted(self._keys, keys)
         lines: NDArray[Any] = self._lines[at]
         return lines
 
     def check(self, tx: Transaction) -> None:
-        """Raise `Clash` where the catalogue was imported anew since lines were given: the next may be others."""
+        """Raise `Clash` where the catalogue was imported since lines were given: their parameters may have changed."""
         if self._outdated(tx):
-            raise Clash("the catalogue was imported anew")
+            raise Clash("the catalogue was imported meanwhile")
 
     def _numbered(self, readings: pa.RecordBatch) -> NDArray[np.int64]:
         """Give the key of each reading's series."""
@@ -85,7 +85,7 @@ class SeriesBook:
         keys: NDArray[np.int64] = np.array(sensors, np.int64)[codes] << 32 | np.array(numbers, np.int64)[kind_codes]
         return keys
 
-    def _learn(self, batch: Batch, keys: NDArray[np.int64]) -> None:
+    def _load(self, batch: Batch, keys: NDArray[np.int64]) -> None:
         with self._store.transaction() as tx:
             self._outdated(tx)
             if batch.sensors:
@@ -93,22 +93,22 @@ class SeriesBook:
             missing, rows = np.unique(keys, return_index=True)
             new = self._keys[np.searchsorted(self._keys, missing)] != missing
             lines = _registered(tx, batch.readings.take(pa.array(rows[new])))
-        # After the commit: numbers that were rolled back belong to nobody.
+        # Only after the commit: a transaction that was rolled back registered nothing.
         at = np.searchsorted(self._keys, missing[new])
         self._lines = np.insert(self._lines, at, lines)
         self._keys = np.insert(self._keys, at, missing[new])
 
     def _outdated(self, tx: Transaction) -> bool:
-        """Forget all lines where the catalogue was imported anew, and say so."""
+        """Drop all lines where the catalogue was imported since; True if so."""
         known = self._version
         ((self._version,),) = tx.rows("catalogue_version")
         if self._version == known:
             return False
-        self._keys, self._lines = _NOBODY
+        self._keys, self._lines = _EMPTY
         return known is not None
 
 
-def _kinds(readings: pa.RecordBatch) -> tuple[NDArray[np.int32], list[Kind]]:
+def _kinds(readings: pa.RecordBatch) -> tuple[NDArray[np.int32], list[SeriesKind]]:
     """Give quantity, channel and period of each reading as codes, and the distinct kinds that they index."""
     columns = [_distinct(readings.column(name)) for name in ("quantity", "channel", "period")]
     sizes = [max(1, len(values)) for _, values in columns]
@@ -118,7 +118,7 @@ def _kinds(readings: pa.RecordBatch) -> tuple[NDArray[np.int32], list[Kind]]:
     kinds = zip(
         *([values[at] for at in place] for (_, values), place in zip(columns, places, strict=True)), strict=True
     )
-    return codes, cast("list[Kind]", list(kinds))
+    return codes, cast("list[SeriesKind]", list(kinds))
 
 
 def _distinct(column: "pa.Array[Any]") -> tuple[NDArray[np.int32], list[Any]]:

@@ -1,10 +1,11 @@
 """
 Readings to 5-minute windows with numpy, and nothing else: no clock, no store.
 
-`streams.commit.pipeline` folds what was new in a batch; `aggregates/sql/fold.sql` says the same in SQL, and
+`streams.commit.pipeline` folds the new readings of a batch; `aggregates/sql/fold.sql` does the same in SQL, and
 `streams.rollup.reconcile` proves that they agree.
 """
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ WINDOW = np.dtype([
     ("minimum", "f8"), ("maximum", "f8"), ("covered", "f8"), ("status", "i2"),
 ])  # fmt: skip
 
-_UNMET = np.iinfo(np.int64).max
+_NO_WINDOW = np.iinfo(np.int64).max
 
 Rows = NDArray[Any]
 
@@ -95,17 +96,17 @@ def fold(readings: Rows) -> Rows:
     return windows
 
 
-def telling(windows: Rows) -> Rows:
-    """Leave out the counts that are zero throughout, which is what `touched` takes for one that is not given."""
+def without_zeros(windows: Rows) -> Rows:
+    """Leave out the counts that are zero in every window; zero is the default of their columns in `touched`."""
     rare = ("nothing", "flagged", "failed", "warned")
     return windows[[name for name in WINDOW.names or () if name not in rare or windows[name].any()]]
 
 
-def marked(series: Rows, start: Rows) -> dict[str, list[Any]]:
+def dirty_hours(series: Rows, start: Rows) -> dict[str, list[Any]]:
     """
-    Give the hours of windows and the members of each, written as PostgreSQL does: what `mark_hours` unnests.
+    Give the hours of windows and the series of each as PostgreSQL arrays: the parameters of `mark_hours`.
 
-    >>> marked(np.array([7, 8, 7]), np.array([0, 0, WINDOW_US]))["members"]
+    >>> dirty_hours(np.array([7, 8, 7]), np.array([0, 0, WINDOW_US]))["members"]
     ['{7,8}']
     """
     keys = np.unique((start // HOUR_US << 32) | series)
@@ -117,27 +118,33 @@ def marked(series: Rows, start: Rows) -> dict[str, list[Any]]:
     }
 
 
-class Frontier:
-    """
-    The latest window of each series met so far: one beyond it is probably not in the store yet.
+def day_span(day: date) -> dict[str, datetime]:
+    """Give a UTC day as `first` and `last`, the parameters of statements."""
+    first = datetime.combine(day, time(), UTC)
+    return {"first": first, "last": first + timedelta(days=1)}
 
-    A guess that saves looking; the store's keys have the last word.
+
+class LatestWindows:
+    """
+    The latest window of each series so far: a later one is probably not in the store yet.
+
+    A guess that saves a lookup; the primary key of the table decides.
     """
 
     def __init__(self) -> None:
         self._latest = np.empty(0, dtype=np.int64)  # by series
 
-    def passed(self, windows: Rows) -> NDArray[np.bool_]:
+    def advance(self, windows: Rows) -> NDArray[np.bool_]:
         """
-        Say which windows, sorted, lie beyond the latest of their series, and remember them.
+        Tell which windows (sorted) are later than the latest of their series, and remember the new latest.
 
-        Of a series not met before, those beyond its first one here.
+        Of a new series, those after its first window here.
         """
         series, start = windows["series"], windows["start"]
         if (more := series.max(initial=0) + 1 - len(self._latest)) > 0:
-            self._latest = np.append(self._latest, np.full(more + len(self._latest), _UNMET))
+            self._latest = np.append(self._latest, np.full(more + len(self._latest), _NO_WINDOW))
         first = np.flatnonzero(_first_of(series))
-        new = first[self._latest[series[first]] == _UNMET]
+        new = first[self._latest[series[first]] == _NO_WINDOW]
         self._latest[series[new]] = start[new]
         beyond: NDArray[np.bool_] = start > self._latest[series]
         self._latest[series] = np.maximum(self._latest[series], start)

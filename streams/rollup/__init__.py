@@ -1,1 +1,7 @@
-"""What comes later: hours and days, the proof, retention."""
+"""
+What follows the commit: hours and days, their proof, and retention.
+
+Read `rollup` (hours and days from marked hours, with the neighbour rules), `reconcile` (stream against batch), then
+`retention` (drop, freeze and unfreeze days). Before: `streams.commit` marks the hours. After: `aggregates.areas` makes
+figures of areas, and `aggregates.ask` answers from the rows written here. `hub.run.upkeep` calls all three.
+"""

@@ -1,13 +1,13 @@
 """
-The proof that stream equals batch: every window against a plain SQL aggregation, and the repair of what differs.
+The proof that stream equals batch: every window compared with a plain SQL aggregation, and repaired if it differs.
 
 `stadspuls reconcile` runs it over any range; `stadspuls rollup` and the embedded hub nightly over the changed days.
-Each day is compared in one snapshot, so that nothing moves while it is looked at.
+Each day is compared in one snapshot, so that nothing changes during the comparison.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.readings import microseconds
 from streams.commit.recompute import recompute
-from streams.commit.windows import marked
+from streams.commit.windows import day_span, dirty_hours
 
 LEVELS = ("5m", "1h", "1d")
 DAY = timedelta(days=1)
@@ -37,7 +37,7 @@ def reconcile(store: Store, first: date, last: date, *, repair: bool = False) ->
     """
     Compare every window of the UTC days from `first` up to and without `last`.
 
-    Windows that are dirty, frozen or not yet closed are passed over. With `repair` the 5-minute rows that differ are
+    Windows that are dirty, frozen or not yet closed are skipped. With `repair` the 5-minute rows that differ are
     recomputed and the hours marked, so that the next roll-up writes them and their days. Raises
     `aggregates.store.store.StoreError`.
     """
@@ -75,7 +75,7 @@ def note_reconciled(store: Store, at: datetime) -> None:
 
 
 def _compared(store: Store, day: date) -> Iterator[Difference]:
-    span = {"first": _midnight(day), "last": _midnight(day + DAY)}
+    span = day_span(day)
     with store.transaction(snapshot=True) as tx:
         (counts,) = tx.rows("counted", **span)
         for level, count in zip(LEVELS, counts, strict=True):
@@ -96,7 +96,7 @@ def _repair(store: Store, found: list[Difference]) -> None:
         _recompute(tx, sorted(window for window in short if window[1].date() not in frozen))
         tx.rows("drop_hours", **_columns(windows))
         tx.rows("drop_days", **_columns(windows))
-        tx.rows("mark_hours", **marked(*_arrays(windows)))
+        tx.rows("mark_hours", **dirty_hours(*_arrays(windows)))
 
 
 def _recompute(tx: Transaction, windows: list[Window]) -> None:
@@ -115,7 +115,3 @@ def _columns(windows: list[Window]) -> dict[str, list[object]]:
 def _arrays(windows: list[Window]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give series and starts (us) of windows."""
     return np.array([series for series, _ in windows]), np.array([microseconds(start) for _, start in windows])
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

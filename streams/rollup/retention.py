@@ -1,15 +1,16 @@
 """
-Retention: days of readings dropped and frozen, frozen days thawed, old payloads of dead letters forgotten.
+Retention: drop and freeze days of readings, unfreeze days, delete old payloads of dead letters.
 
-The same in every edition. `stadspuls maintain` and `stadspuls rollup` call it; the pipeline turns a reading for a
-frozen day into a dead letter, for it cannot be told from a duplicate any more.
+It works the same in every edition. `stadspuls maintain` and `stadspuls rollup` call it. A reading for a frozen day
+becomes a dead letter, because a duplicate cannot be recognised any more.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 
 from aggregates.store.store import Store
+from streams.commit.windows import day_span
 
 PAYLOADS_KEPT = timedelta(days=30)
 
@@ -37,7 +38,7 @@ def thaw(store: Store, first: date, last: date) -> list[date]:
 
 
 def _freeze(store: Store, day: date, limit: datetime) -> bool:
-    span = {"first": _midnight(day), "last": _midnight(day + timedelta(days=1))}
+    span = day_span(day)
     with store.transaction() as tx:
         tx.rows("hold_freeze")
         ((expired,),) = tx.rows("newest_of_day", limit=limit, **span)
@@ -47,7 +48,3 @@ def _freeze(store: Store, day: date, limit: datetime) -> bool:
     if expired:
         log.info("day frozen", day=day.isoformat())
     return bool(expired)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

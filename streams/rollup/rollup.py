@@ -1,8 +1,8 @@
 """
 Hours and days out of 5-minute rows, once an hour has closed and again when late data touch it.
 
-The pipeline leaves marks; this takes them, runs the neighbour rules around the marked hours, and writes `window_1h` and
-`window_1d`. `stadspuls rollup` and the embedded hub call `roll_up` about once a second.
+The pipeline marks dirty hours. The roll-up takes the marks, applies the neighbour rules around these hours, and writes
+`window_1h` and `window_1d`. `stadspuls rollup` and the embedded hub call `roll_up` about once a second.
 """
 
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ MOST_HOURS = 50_000  # of series in one transaction
 HOUR = timedelta(hours=1)
 LONGEST_MEMORY = timedelta(seconds=2 * max(quantity.memory for quantity in QUANTITIES.values()))
 
-# What `recompute` stages: the derived flags of readings that got others.
+# The readings whose derived flags change, as they are copied into the table `stage`.
 FLAGGED = np.dtype([("series", "i4"), ("start", "i8"), ("flags", "i4"), ("weight", "f8"), ("version", "i8"),
                     ("received_at", "i8"), ("status", "i2")])  # fmt: skip
 
 
-class Witness(NamedTuple):
-    """A stored reading as the neighbour rules see it; `start` in microseconds since 1970."""
+class StoredReading(NamedTuple):
+    """A stored reading with what the neighbour rules need; `start` in microseconds since 1970."""
 
     series: int
     start: int
@@ -51,7 +51,7 @@ def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1)
     """
     Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
 
-    Raises `aggregates.store.store.StoreError`; whatever was committed by then stays.
+    Raises `aggregates.store.store.StoreError`; what was committed before stays.
     """
     until = (now - grace).replace(minute=0, second=0, microsecond=0)
     written = 0
@@ -69,7 +69,7 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
         ((count, first, last),) = tx.rows("dirty_span")
         if count:
             tx.rows("analyze_dirty")
-            reflagged = _judge_neighbours(tx, first, last)
+            reflagged = _flag_neighbours(tx, first, last)
             ((_, first, last),) = tx.rows("dirty_span")
             tx.rows("roll_hours", first=first, last=last)
             tx.rows("roll_days")
@@ -80,15 +80,15 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
         return int(count)
 
 
-def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Changed:
+def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Changed:
     """
-    Mark spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too.
+    Flag spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too.
 
-    Gives the 5-minute windows that changed by it.
+    Gives the 5-minute windows that changed.
     """
     found = tx.rows("neighbourhood", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
-    witnesses = [Witness(*row) for row in found]
-    changed = list(_reflagged(witnesses, frozen_days(tx)))
+    readings = [StoredReading(*row) for row in found]
+    changed = list(_reflagged(readings, frozen_days(tx)))
     if not changed:
         return Changed([], np.array([], np.int64))
     rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
@@ -99,39 +99,39 @@ def _judge_neighbours(tx: Transaction, first: datetime, last: datetime) -> Chang
     tx.rows("touch_judged")
     recompute(tx, rows["start"], members)
     tx.rows("dirty_judged")
-    sensors = {witness.series: witness.sensor_id for witness in witnesses}
+    sensors = {reading.series: reading.sensor_id for reading in readings}
     return Changed([sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)
 
 
-def _reflagged(witnesses: list[Witness], frozen: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+def _reflagged(readings: list[StoredReading], frozen: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
     """
     Give (series, start, derived flags) of every judged reading whose flags are not what the rules say.
 
-    Of a reading whose neighbours reach into a frozen day some bear witness no more: it keeps the flags it has.
+    A reading whose neighbours reach into a frozen day keeps the flags it has: some of its neighbours were dropped.
     """
-    for _, group in groupby(witnesses, key=itemgetter(0)):
+    for _, group in groupby(readings, key=itemgetter(0)):
         series = list(group)
-        known = np.array([witness.flags for witness in series]) & _NEIGHBOUR_FLAGS
+        known = np.array([reading.flags for reading in series]) & _NEIGHBOUR_FLAGS
         flags = _derived(series) | np.where(_cut_off(series, frozen), known, 0)
-        for at in np.flatnonzero((flags != known) & np.array([witness.judged for witness in series])):
+        for at in np.flatnonzero((flags != known) & np.array([reading.judged for reading in series])):
             yield series[at].series, series[at].start, int(flags[at])
 
 
-def _cut_off(series: list[Witness], frozen: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say which readings have a frozen day (sorted, days since 1970) within the memory of their rules."""
-    start = np.array([witness.start for witness in series])
+def _cut_off(series: list[StoredReading], frozen: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which readings have a frozen day (sorted, days since 1970) within the memory of their rules."""
+    start = np.array([reading.start for reading in series])
     reach = int(QUANTITIES[series[0].quantity].memory * 1_000_000)
-    days = [(start + way) // DAY_US for way in (-reach, reach)]
+    days = [(start + shift) // DAY_US for shift in (-reach, reach)]
     cut: NDArray[np.bool_] = np.searchsorted(frozen, days[0]) < np.searchsorted(frozen, days[1], "right")
     return cut
 
 
-def _derived(series: list[Witness]) -> NDArray[np.int32]:
+def _derived(series: list[StoredReading]) -> NDArray[np.int32]:
     one = series[0]
     limits = Limits.of(QUANTITIES[one.quantity], one.overrides)
-    start, value = (np.array([getattr(witness, name) for witness in series]) for name in ("start", "value"))
+    start, value = (np.array([getattr(reading, name) for reading in series]) for name in ("start", "value"))
     source = SOURCES.get(source_of_sensor(one.sensor_id))
-    trusted = np.array([witness.status == Status.VALIDATED for witness in series])
+    trusted = np.array([reading.status == Status.VALIDATED for reading in series])
     trusted |= source is not None and source.source_class is SourceClass.REFERENCE
     flags = np.zeros(len(series), dtype=np.int32)
     for rule, (excludes, warns) in NEIGHBOUR_RULES.items():

@@ -1,7 +1,7 @@
 """
-The log in one process: batches wait in memory, and one thread stores them, many at a time.
+The log of the embedded hub: batches wait in memory, and one thread stores them, several in one transaction.
 
-`ingest.collector` puts, the store is `streams.commit.pipeline`; `ingest.log.queue` has the queue.
+`ingest.collector` puts batches, `streams.commit.pipeline` stores them; `ingest.log.queue` is the queue.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from ingest.vocabulary.batch import Batch
 
 
 class EmbeddedLog(WaitingLog):
-    """Batches straight into a `store`, which keeps trying for as long as the database is away."""
+    """Calls `store` with what waits; `store` retries while the database is away."""
 
     def __init__(self, store: Callable[[Batch], None], together: int = 20_000, waiting: int = 100_000) -> None:
         super().__init__("embedded-log", together, waiting)

@@ -1,14 +1,16 @@
 """
-Faust as `streams.worker.worker` wants it: its settings, how Kafka lets it in, and a runner that says at once that it
-stops.
+Faust for `streams.worker.worker`: the application with its settings and credentials, a runner, and a log handler.
 
-The two of them are all that knows Faust. Why each setting is as it is: docs/traps.md, *Kafka and Faust*.
+Only these two modules and `streams.worker.partitions` use Faust. docs/traps.md, *Kafka and Faust*, explains the
+settings.
 """
 
+import logging
 import threading
 from typing import Any
 
 import faust
+import structlog
 from faust.auth import SASLCredentials
 
 from ingest.log.kafka_login import Access
@@ -16,13 +18,16 @@ from ingest.log.topics import Topics
 
 SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to others
 PREFETCHED = 16  # records that Faust holds
-LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka takes the worker for hung
+LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka removes the worker
 LARGEST_FETCH = 4 << 20
-TOPICS_KNOWN_FOR = 5.0  # s after which the topics are asked for again: a Kafka that starts may not name them yet
+TOPICS_KNOWN_FOR = 5.0  # s between two requests for the topics: a Kafka that has just started may not list them yet
+_REPEAT_AFTER = 10.0  # s before the same message of Faust is logged again
+
+_log = structlog.get_logger("streams.worker.worker")
 
 
 def make_app(topics: Topics, group: str, scratch: str) -> Any:
-    """Make the application of a group of workers; `scratch` is a directory for tables, that there are none of."""
+    """Make the application of a group of workers; `scratch` is Faust's directory for tables, which stays empty."""
     return faust.App(
         group,
         broker=";".join(f"kafka://{server}" for server in topics.servers.split(",")),
@@ -33,7 +38,7 @@ def make_app(topics: Topics, group: str, scratch: str) -> Any:
         topic_disable_leader=True,
         broker_session_timeout=SESSION_TIMEOUT,
         broker_rebalance_timeout=SESSION_TIMEOUT,
-        broker_commit_interval=1.0,  # what a killed worker did since is read and refused again
+        broker_commit_interval=1.0,  # what a killed worker stored since is read again, as duplicates
         broker_request_timeout=30.0,
         broker_heartbeat_interval=2.0,
         broker_max_poll_interval=LONGEST_OUTAGE,
@@ -55,7 +60,7 @@ def _credentials(access: Access) -> Any:
 
 
 class Runner(faust.Worker):
-    """Faust's own runner, which sets `stop` at once: a record that waits for the database lets go."""
+    """Faust's own runner; a signal sets `stop` first, which ends the wait for a database that is away."""
 
     def __init__(self, app: Any, stop: threading.Event) -> None:
         super().__init__(app, override_logging=False, redirect_stdouts=False)
@@ -65,3 +70,17 @@ class Runner(faust.Worker):
     def _flag_as_shutdown_by_signal(self) -> None:
         self._stop_storing.set()
         super()._flag_as_shutdown_by_signal()
+
+
+class LogHandler(logging.Handler):
+    """Writes messages of Faust and its Kafka client to the hub's own log, each at most once in `_REPEAT_AFTER`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message, unless the same one was written a moment ago."""
+        if record.created - self._last.get(str(record.msg), 0.0) > _REPEAT_AFTER:
+            self._last[str(record.msg)] = record.created
+            _log.log(record.levelno, record.getMessage(), logger=record.name)

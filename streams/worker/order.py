@@ -1,80 +1,76 @@
 """
-The order in which a worker stores records: each partition from where it was dealt out, none left out, none twice.
+The order in which a worker stores records: each partition from the assigned offset on, without a gap or a repetition.
 
-Kafka's clients promise it, but what is on its way while partitions are dealt out may come too late, out of turn, or
-never (docs/traps.md, *Kafka and Faust*). So `streams.worker.worker` asks here what to do with each record. Pure.
+Kafka's clients promise this order, but a record that is in transit during a rebalance may come late, out of order, or
+never (docs/traps.md, *Kafka and Faust*). `streams.worker.partitions` therefore checks each record here. Pure.
 """
 
 from collections.abc import Mapping, Set
 from enum import Enum
 
-Home = tuple[str, int]  # topic and partition
+Partition = tuple[str, int]  # topic and number
 
 
-class Turn(Enum):
-    """What a record is: the next one, not to be stored now, or one that came before its turn."""
+class Check(Enum):
+    """What to do with a record."""
 
     NEXT = "store it"
-    PASS = "leave it: it is stored, or it is read again"
-    EARLY = "read again from the one that is missing"
+    SKIP = "leave it: it is stored already, or will be read again"
+    GAP = "read again from the missing record"
 
 
 class Order:
     """
-    Which offset each partition of this worker must go on with.
+    The next offset of each partition of this worker.
 
     >>> order = Order()
-    >>> order.turn(("readings", 0), 7)
-    <Turn.PASS: 'leave it: it is stored, or it is read again'>
-    >>> order.deal({("readings", 0): 7})
-    >>> [order.turn(("readings", 0), offset).name for offset in (7, 7, 9, 10, 8, 9)]
-    ['NEXT', 'PASS', 'EARLY', 'PASS', 'NEXT', 'NEXT']
+    >>> order.check(("readings", 0), 7).name
+    'SKIP'
+    >>> order.assign({("readings", 0): 7})
+    >>> [order.check(("readings", 0), offset).name for offset in (7, 7, 9, 10, 8, 9)]
+    ['NEXT', 'SKIP', 'GAP', 'SKIP', 'NEXT', 'NEXT']
     """
 
     def __init__(self) -> None:
-        self._next: dict[Home, int] = {}
-        self._asked: dict[Home, int] = {}
-        self._looked: dict[Home, int] = {}
+        self._next: dict[Partition, int] = {}
+        self._reported: dict[Partition, int] = {}
+        self._waiting: dict[Partition, int] = {}
 
-    def deal(self, begins: Mapping[Home, int]) -> None:
-        """Begin anew with these partitions, each at an offset."""
-        self._next, self._asked, self._looked = dict(begins), {}, {}
-
-    def forget(self) -> None:
-        """Have no partition: whatever comes now belongs to the past."""
-        self.deal({})
+    def assign(self, begins: Mapping[Partition, int]) -> None:
+        """Start with these partitions only, each at an offset; with none after a revocation."""
+        self._next, self._reported, self._waiting = dict(begins), {}, {}
 
     @property
-    def homes(self) -> Set[Home]:
+    def partitions(self) -> Set[Partition]:
         """The partitions that this worker may store."""
         return self._next.keys()
 
-    def wanted(self, home: Home) -> int:
+    def next_offset(self, partition: Partition) -> int:
         """Give the offset that a partition must go on with."""
-        return self._next[home]
+        return self._next[partition]
 
-    def turn(self, home: Home, offset: int) -> Turn:
-        """Say what to do with a record; NEXT counts as taken, EARLY is said once for each that is missing."""
-        wanted = self._next.get(home)
+    def check(self, partition: Partition, offset: int) -> Check:
+        """Tell what to do with a record; NEXT counts it as taken, GAP is given once for each missing record."""
+        wanted = self._next.get(partition)
         if wanted is None or offset < wanted:
-            return Turn.PASS
+            return Check.SKIP
         if offset == wanted:
-            self._next[home] = offset + 1
-            return Turn.NEXT
-        if self._asked.get(home) == wanted:
-            return Turn.PASS
-        self._asked[home] = wanted
-        return Turn.EARLY
+            self._next[partition] = offset + 1
+            return Check.NEXT
+        if self._reported.get(partition) == wanted:
+            return Check.SKIP
+        self._reported[partition] = wanted
+        return Check.GAP
 
-    def overdue(self, ends: Mapping[Home, int]) -> list[Home]:
-        """Name the partitions that had a record to come at the last look already, and that have not moved since."""
-        waiting = {home: at for home, at in self._next.items() if at < ends.get(home, 0)}
-        stuck = [home for home, at in waiting.items() if self._looked.get(home) == at]
-        self._looked = waiting
-        return stuck
+    def overdue(self, ends: Mapping[Partition, int]) -> list[Partition]:
+        """Give the partitions whose next record was on the log at the last call already, and has not come since."""
+        waiting = {partition: at for partition, at in self._next.items() if at < ends.get(partition, 0)}
+        overdue = [partition for partition, at in waiting.items() if self._waiting.get(partition) == at]
+        self._waiting = waiting
+        return overdue
 
-    def leave_out(self, home: Home, first: int) -> int:
-        """Go on with `first`, the oldest that the log still has; give how many are gone."""
-        gone = max(0, first - self._next[home])
-        self._next[home] += gone
+    def skip_deleted(self, partition: Partition, first: int) -> int:
+        """Go on with `first`, the oldest offset that the log still has; give how many records are gone."""
+        gone = max(0, first - self._next[partition])
+        self._next[partition] += gone
         return gone

@@ -1,8 +1,8 @@
 """
-The partitions of one worker: where each goes on when it is dealt out, and what never came.
+The partitions of one worker: the offset each starts at after a rebalance, and reading again what did not come.
 
-`streams.worker.worker` asks it about each record and after each rebalance; `streams.worker.order` decides. The
-database says how far a partition is stored, and the consumer group is only ever set back to that.
+`streams.worker.worker` calls it for each record and after each rebalance; `streams.worker.order` decides. The offset
+of a partition is the one in the database; the consumer group is only ever set back to it.
 """
 
 from collections.abc import Mapping
@@ -10,78 +10,82 @@ from typing import Any
 
 import structlog
 
-from streams.worker.order import Home, Order, Turn
-from streams.worker.progress import Progress
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.order import Check, Order, Partition
 
 _log = structlog.get_logger("streams.worker.worker")
 
 
-class Dealing:
-    """Partitions of Faust's application `app`, in order; `progress` is told how far their log reaches."""
+class Partitions:
+    """The assigned partitions of Faust's application `app`; `metrics` gets the ends of their logs."""
 
-    def __init__(self, app: Any, progress: Progress) -> None:
-        self._app, self._progress = app, progress
+    def __init__(self, app: Any, metrics: WorkerMetrics) -> None:
+        self._app, self._metrics = app, metrics
         self._order = Order()
 
-    def forget(self) -> None:
-        """Have no partition any more: what still comes is read again, by this worker or another."""
-        self._order.forget()
+    def revoke(self) -> None:
+        """Give up all partitions: records that still come are read again, by this worker or another."""
+        self._order.assign({})
 
-    async def takes(self, message: Any) -> bool:
-        """Tell whether this record is the next one of its partition; where one is missing, read again from there."""
-        home = (message.topic, message.partition)
-        turn = self._order.turn(home, message.offset)
-        if turn is Turn.EARLY:
-            _log.warning("a record is missing, reading again", record=f"{home[0]}/{home[1]}/{self._order.wanted(home)}")
-            await self._seek(home, message.tp)
-        return turn is Turn.NEXT
+    async def is_next(self, message: Any) -> bool:
+        """Tell whether this record is the next of its partition; where one is missing, read again from there."""
+        partition = (message.topic, message.partition)
+        check = self._order.check(partition, message.offset)
+        if check is Check.GAP:
+            missing = f"{partition[0]}/{partition[1]}/{self._order.next_offset(partition)}"
+            _log.warning("a record is missing, reading again", record=missing)
+            await self._seek(partition, message.tp)
+        return check is Check.NEXT
 
-    async def deal(self, stored: Mapping[Home, int]) -> None:
-        """Begin with what was dealt out, and set the group back where the database is behind: a restored back-up."""
+    async def assign(self, stored: Mapping[Partition, int]) -> None:
+        """Start the assigned partitions; set the group back where the database is behind it (a restored back-up)."""
         consumer = self._app.consumer
         if not consumer.assignment():  # more workers than partitions
-            self._progress.ends = {}
+            self._metrics.ends = {}
             return
         committed = await consumer.seek_to_committed()
-        homes = {(tp.topic, tp.partition): tp for tp in committed}
-        known = {tp: stored.get(home, 0) for home, tp in homes.items()}
+        assigned = {(tp.topic, tp.partition): tp for tp in committed}
+        known = {tp: stored.get(partition, 0) for partition, tp in assigned.items()}
         behind = {tp: known[tp] for tp, offset in committed.items() if (offset or 0) > known[tp]}
         if behind:
             _log.warning("the database is behind the group, reading again", partitions=len(behind))
             await consumer._commit(behind)
         firsts = await consumer.earliest_offsets(*committed)
-        self._order.deal({home: behind.get(tp, committed[tp]) or firsts.get(tp) or 0 for home, tp in homes.items()})
-        for home, tp in homes.items():
+        self._order.assign(
+            {partition: behind.get(tp, committed[tp]) or firsts.get(tp) or 0 for partition, tp in assigned.items()}
+        )
+        for partition, tp in assigned.items():
             if not committed[tp] or tp in behind:  # Faust's own seek, which follows, leaves out offset 0
-                await consumer.seek(tp, self._order.wanted(home))
-        _log.info("partitions dealt out", partitions=len(committed), rebalances=self._progress.rebalances)
-        self._progress.ends = await self._reach(homes)
-        self._progress.stored.update(stored)
+                await consumer.seek(tp, self._order.next_offset(partition))
+        _log.info("partitions assigned", partitions=len(committed), rebalances=self._metrics.rebalances)
+        self._metrics.ends = await self._log_ends(assigned)
+        self._metrics.stored.update(stored)
 
-    async def look(self, *, busy: bool) -> bool:
+    async def reread_overdue(self, *, busy: bool) -> bool:
         """
-        See how far the log reaches, also while the database is away; where nothing is `busy` read again what is stuck.
+        Ask Kafka for the ends of the logs and, unless `busy`, read again the partitions whose next record is overdue.
 
-        That is what the log has and nobody brought, where no later record shows that it is missing. Tells whether
-        there was any, or a partition is this worker's that nobody told it to begin with.
+        This finds a missing record that no later record reveals. True where a partition was overdue, or is assigned
+        without having been started.
         """
         consumer = self._app.consumer
-        homes = {(tp.topic, tp.partition): tp for tp in consumer.assignment()}
-        self._progress.ends = await self._reach(homes) if homes else {}
-        stuck = [] if busy else self._order.overdue(self._progress.ends)
-        firsts = await consumer.earliest_offsets(*(homes[home] for home in stuck)) if stuck else {}
-        for home in stuck:
-            if gone := self._order.leave_out(home, firsts.get(homes[home]) or 0):
-                _log.error("the log has deleted what was not stored", records=gone, partition=f"{home[0]}/{home[1]}")
-            await self._seek(home, homes[home])
-        return not busy and bool(stuck or homes.keys() - self._order.homes)
+        assigned = {(tp.topic, tp.partition): tp for tp in consumer.assignment()}
+        self._metrics.ends = await self._log_ends(assigned) if assigned else {}
+        overdue = [] if busy else self._order.overdue(self._metrics.ends)
+        firsts = await consumer.earliest_offsets(*(assigned[partition] for partition in overdue)) if overdue else {}
+        for partition in overdue:
+            if gone := self._order.skip_deleted(partition, firsts.get(assigned[partition]) or 0):
+                name = f"{partition[0]}/{partition[1]}"
+                _log.error("the log has deleted what was not stored", records=gone, partition=name)
+            await self._seek(partition, assigned[partition])
+        return not busy and bool(overdue or assigned.keys() - self._order.partitions)
 
-    async def _reach(self, homes: Mapping[Home, Any]) -> dict[Home, int]:
-        tops = await self._app.consumer.highwaters(*homes.values())
-        return {home: tops.get(tp) or 0 for home, tp in homes.items()}
+    async def _log_ends(self, assigned: Mapping[Partition, Any]) -> dict[Partition, int]:
+        tops = await self._app.consumer.highwaters(*assigned.values())
+        return {partition: tops.get(tp) or 0 for partition, tp in assigned.items()}
 
-    async def _seek(self, home: Home, tp: Any) -> None:
+    async def _seek(self, partition: Partition, tp: Any) -> None:
         try:
-            await self._app.consumer.seek(tp, self._order.wanted(home))
-        except Exception as error:  # dealt out anew meanwhile, or Kafka is away: it is looked for again
-            _log.warning("cannot read again now", partition=f"{home[0]}/{home[1]}", error=repr(error))
+            await self._app.consumer.seek(tp, self._order.next_offset(partition))
+        except Exception as error:  # a rebalance, or Kafka is away: the next call of reread_overdue tries again
+            _log.warning("cannot read again now", partition=f"{partition[0]}/{partition[1]}", error=repr(error))

@@ -1,13 +1,15 @@
 """
-A worker on Faust: batches off Kafka into the store, in the order of each partition.
+A worker of the distributed hub: takes batches off Kafka and stores them in the order of each partition.
 
-`ingest.log.kafka` put them there, `streams.worker.faust_app` is Faust, `streams.worker.partitions` keeps the order;
-`hub.run.distributed` hands over the store, which is `streams.commit.pipeline` as in the embedded mode. The database
-is the checkpoint: the position of a record is committed with its readings, and the consumer group is only ever set
-back to it, never forward. Reading a record again is harmless, skipping one is not.
+    Kafka ─▶ _receive (in order, by `partitions`) ─▶ waiting ─▶ _store_waiting ─▶ _store_records, in a thread ─▶ ack
 
-While one transaction runs, records gather; those of one partition are then stored together, so that a database that is
-slow gets larger transactions, as it does in the embedded mode.
+`ingest.log.kafka` wrote the records, `streams.worker.faust_app` is Faust; `hub.run.distributed` passes the store,
+`streams.commit.pipeline` as in the embedded hub. The database is the checkpoint: the position of a record is committed
+with its readings, and the consumer group is only ever set back to it, never forward. Reading a record again is
+harmless, skipping one is not.
+
+Records wait while a transaction runs; those of one partition are then stored together, so that a slow database gets
+larger transactions, as in the embedded hub.
 """
 
 import asyncio
@@ -28,37 +30,37 @@ from ingest.log.records import BadRecord, read_record
 from ingest.log.topics import NoAnswer, Topics, ends
 from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from streams.commit.pipeline import Position, Stopped
-from streams.worker.faust_app import Runner, make_app
-from streams.worker.order import Home
-from streams.worker.partitions import Dealing
-from streams.worker.progress import Progress, Retold
+from streams.worker.faust_app import LogHandler, Runner, make_app
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.order import Partition
+from streams.worker.partitions import Partitions
 
 WAITING = 64  # records, of up to 512 kB, that wait to be stored together
-_LOOK = 5.0  # s between two looks for records that never came
-_HOPELESS = 12  # looks in a row that find this worker stuck, after which the process ends
+_CHECK_EVERY = 5.0  # s between two checks for records that did not come
+_MOST_STUCK = 12  # checks in a row that find this worker stuck, after which the process ends
 _ANSWER_WITHIN = 30.0  # s
 _LONGEST_WAIT = 5.0
 
-Offsets = Mapping[Home, int]
+Offsets = Mapping[Partition, int]
 
 _log = structlog.get_logger("streams.worker.worker")
 
 
 class WorkerEnded(Exception):  # noqa: N818 - what happened is the name
-    """Kafka or Faust gave up on this worker; nothing is lost, and starting it again is the way on."""
+    """Faust ended or failed; nothing is lost, and the worker has to be started again."""
 
 
 def end_process(error: BaseException) -> None:
-    """End without committing: another worker, or the next process, reads the record again."""
+    """End the process without committing: another worker, or the next process, reads the record again."""
     os._exit(3)
 
 
 class Worker:
     """
-    Stores what Kafka has for its share of the partitions, until it is told to stop.
+    Stores the records of the assigned partitions until the process gets SIGINT or SIGTERM.
 
-    `store` commits a batch with its position and keeps trying while the database is away; `positions` gives what is
-    committed. Both are called in one thread of their own, so that Kafka hears from this worker meanwhile.
+    `store` commits a batch with its position and retries while the database is away; `positions` gives the committed
+    positions. Both are called in one thread of their own, so that the heartbeats to Kafka go on meanwhile.
     """
 
     def __init__(
@@ -70,20 +72,20 @@ class Worker:
         stop: threading.Event,
         on_failure: Callable[[BaseException], None] = end_process,
     ) -> None:
-        self.progress = Progress()
+        self.metrics = WorkerMetrics()
         self._store, self._positions, self._stop, self._on_failure = store, positions, stop, on_failure
         self._waiting: list[Any] = []
-        self._busy = 0  # what runs in the thread, or waits for it
+        self._busy = 0  # calls that run in the thread, or wait for it
         self._topics = topics
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "store")
         self._scratch = tempfile.TemporaryDirectory(prefix="stadspuls-worker-")
         self._app: Any = self._make_app(topics, group)
-        self._dealing = Dealing(self._app, self.progress)
+        self._partitions = Partitions(self._app, self.metrics)
 
     def run(self) -> None:
         """Work until SIGINT or SIGTERM; raises WorkerEnded when Faust ended by itself."""
-        logging.basicConfig(handlers=[Retold()], level=logging.WARNING)
+        logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
         service: Any = Runner(self._app, self._stop)
         try:
             service.execute_from_commandline()
@@ -99,25 +101,25 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Tell whether Kafka has given this worker its share."""
-        return bool(self._app.started and not self._app.rebalancing and self.progress.rebalances)
+        """Tell whether a rebalance has assigned partitions to this worker (or none, where there are too few)."""
+        return bool(self._app.started and not self._app.rebalancing and self.metrics.rebalances)
 
     def _make_app(self, topics: Topics, group: str) -> Any:
         app = make_app(topics, group, self._scratch.name)
         topic = app.topic(*topics.names, value_serializer="raw", key_serializer="raw")
-        app.agent(topic, name="store", concurrency=1)(self._agent)
-        app.on_partitions_revoked.connect(self._forget)
-        app.on_rebalance_complete.connect(self._deal)
+        app.agent(topic, name="store", concurrency=1)(self._receive)
+        app.on_partitions_revoked.connect(self._revoke)
+        app.on_rebalance_complete.connect(self._assign)
         return app
 
-    async def _agent(self, stream: Any) -> None:
-        # None of the `take` family: they acknowledge in `finally`, also what was not stored.
-        tasks = [asyncio.ensure_future(task) for task in (self._store_waiting(stream), self._look_for_missing())]
+    async def _receive(self, stream: Any) -> None:
+        # Not Faust's `take` and `getmany`: they acknowledge in `finally`, also records that were not stored.
+        tasks = [asyncio.ensure_future(task) for task in (self._store_waiting(stream), self._watch())]
         for task in tasks:
             task.add_done_callback(self._ended)
         try:
             async for event in stream.noack().events():
-                if await self._dealing.takes(event.message):
+                if await self._partitions.is_next(event.message):
                     self._waiting.append(event)
                     self._arrived.set()
                 while len(self._waiting) >= WAITING:
@@ -126,28 +128,30 @@ class Worker:
             for task in tasks:
                 task.cancel()
 
-    async def _look_for_missing(self) -> None:
-        looks = 0
-        while looks < _HOPELESS:
-            await asyncio.sleep(_LOOK)
-            looks = looks + 1 if await self._stuck() else 0
-        reason = f"nothing moved for {_HOPELESS * _LOOK:.0f} s while Kafka has records, or deals out no partitions"
+    async def _watch(self) -> None:
+        """Read missing records again; raises WorkerEnded where this does not help for a minute."""
+        found = 0
+        while found < _MOST_STUCK:
+            await asyncio.sleep(_CHECK_EVERY)
+            found = found + 1 if await self._stuck() else 0
+        waited = _MOST_STUCK * _CHECK_EVERY
+        reason = f"nothing was stored for {waited:.0f} s while Kafka has records, or assigns no partitions"
         _log.critical("the worker ends, another process reads on", reason=reason)
         raise WorkerEnded(reason)
 
     async def _stuck(self) -> bool:
         """
-        Tell whether records do not come though they are there, and read them again.
+        Tell whether records are on the log but do not come, and read them again.
 
-        Also while nothing is dealt out, or what Kafka is asked never returns, though it answers others: a new process
-        is the way on. Not while the database is waited for, or Kafka is away.
+        Also true while no partition is assigned, or a request to Kafka never returns though Kafka answers a new
+        connection: a new process is needed. False while the worker waits for the database, or Kafka is away.
         """
         busy = bool(self._waiting or self._busy)
         try:
             if self.ready:
                 async with asyncio.timeout(_ANSWER_WITHIN):
-                    return await self._dealing.look(busy=busy)
-        except Exception as error:  # Kafka is away, or deals out anew: the next look sees more
+                    return await self._partitions.reread_overdue(busy=busy)
+        except Exception as error:  # Kafka is away, or rebalances: the next check decides
             _log.warning("cannot look for missing records now", error=repr(error))
         with suppress(NoAnswer):
             await asyncio.to_thread(ends, self._topics)
@@ -168,7 +172,7 @@ class Worker:
                     await stream.ack(event)
 
     def _take(self) -> list[Any]:
-        """Take what waits of the partition whose record came first."""
+        """Take the waiting records of the partition whose record came first."""
         if not self._waiting:
             return []
         first = self._waiting[0].message.tp
@@ -176,13 +180,13 @@ class Worker:
         self._waiting = [event for event in self._waiting if event.message.tp != first]
         return taken
 
-    async def _forget(self, app: Any, revoked: Any, **_: object) -> None:
-        """Let go of records that wait while partitions are dealt out anew: they are read again."""
+    async def _revoke(self, app: Any, revoked: Any, **_: object) -> None:
+        """Drop the waiting records when a rebalance begins: they are read again."""
         self._waiting = []
-        self._dealing.forget()
+        self._partitions.revoke()
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """Run what blocks; the process ends when it fails, and waits for its end when it stops."""
+        """Run a blocking function in the thread; the process ends when it fails. After `Stopped` it waits for its end."""
         self._busy += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
@@ -195,9 +199,9 @@ class Worker:
         finally:
             self._busy -= 1
 
-    async def _deal(self, app: Any, **_: object) -> None:
-        self.progress.rebalances += 1
-        await self._dealing.deal(await self._in_thread(self._known_positions))
+    async def _assign(self, app: Any, **_: object) -> None:
+        self.metrics.rebalances += 1
+        await self._partitions.assign(await self._in_thread(self._known_positions))
 
     # In the thread.
 
@@ -213,27 +217,27 @@ class Worker:
                 wait = min(wait * 2, _LONGEST_WAIT)
 
     def _store_records(self, messages: Sequence[Any]) -> None:
-        """Store records of one partition, in their order, and note how far that is."""
+        """Store records of one partition, in their order, and count them."""
         last = messages[-1]
-        home, reach = (last.topic, last.partition), last.offset + 1
+        partition, reach = (last.topic, last.partition), last.offset + 1
         batch = Batch.concat([self._batch(message) for message in messages])
-        self._store(batch, Position(*home, reach))
-        done = self.progress
+        self._store(batch, Position(*partition, reach))
+        done = self.metrics
         done.transactions += 1
         done.records += len(messages)
         done.readings += len(batch)
-        done.stored[home] = reach
-        if home in done.ends:
-            with suppress(AssertionError, AttributeError):  # the partition has just been dealt to another worker
-                done.ends[home] = max(self._app.consumer.highwater(last.tp) or 0, reach)
+        done.stored[partition] = reach
+        if partition in done.ends:
+            with suppress(AssertionError, AttributeError):  # the partition was just assigned to another worker
+                done.ends[partition] = max(self._app.consumer.highwater(last.tp) or 0, reach)
 
     def _batch(self, message: Any) -> Batch:
-        """Decode a record; what no collector of ours can have written becomes a dead letter."""
+        """Decode a record; one that is not a batch becomes a dead letter."""
         try:
             return read_record(message.value)
         except BadRecord as error:
-            home = f"{message.topic}/{message.partition}/{message.offset}"
-            _log.error("record not understood", record=home, error=str(error))
-            self.progress.poisoned += 1
-            letter = DeadLetter("unknown", home, message.value or b"", str(error), datetime.now(UTC))
+            place = f"{message.topic}/{message.partition}/{message.offset}"
+            _log.error("record not understood", record=place, error=str(error))
+            self.metrics.poisoned += 1
+            letter = DeadLetter("unknown", place, message.value or b"", str(error), datetime.now(UTC))
             return Batch(columns((), ()), (), [letter])

@@ -16,7 +16,7 @@ from ingest.formats.decode import decode
 from ingest.mqtt.receiver import Receiver
 from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Message
-from streams.commit.accounting import KEPT_BYTES, graves
+from streams.commit.accounting import KEPT_BYTES, dead_letter_rows
 from streams.commit.pipeline import Pipeline
 from streams.worker.embedded import EmbeddedLog
 from tests.support.brokers import built_in
@@ -68,7 +68,7 @@ class TestKept:
 
     def test_rows_are_made_once_per_batch(self) -> None:
         """A thousand times the same letter is one row to write."""
-        (grave,) = graves([letter()] * 1000)
+        (grave,) = dead_letter_rows([letter()] * 1000)
         assert grave.count == 1000
 
 

@@ -18,7 +18,7 @@ from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
-from streams.commit.quality import Limits, Words, impossible, inconsistent, out_of_range, spike, stuck
+from streams.commit.quality import Coded, Limits, impossible, inconsistent, out_of_range, spike, stuck
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 
@@ -98,9 +98,9 @@ class Lines:
         return [bool(mark) for mark in found]
 
 
-def _words(said: list[Any]) -> Words:
+def _words(said: list[Any]) -> Coded:
     words = sorted(set(said))
-    return Words(np.array([words.index(word) for word in said], dtype=np.int32), words)
+    return Coded(np.array([words.index(word) for word in said], dtype=np.int32), words)
 
 
 class TestInconsistent:
@@ -153,8 +153,8 @@ class TestInconsistent:
 
     def test_words_of_refused_readings_are_no_matter(self) -> None:
         """A batch may still know the quantity of a reading that was refused."""
-        one = Words(np.zeros(1, dtype=np.int32), ["lane1/any"])
-        quantity = Words(np.array([1], dtype=np.int32), ["unicorns", "vehicle_count"])
+        one = Coded(np.zeros(1, dtype=np.int32), ["lane1/any"])
+        quantity = Coded(np.array([1], dtype=np.int32), ["unicorns", "vehicle_count"])
         column = np.ones(1)
         assert inconsistent(one, quantity, one, column, column, column.astype(int)).tolist() == [0]
 
@@ -171,7 +171,7 @@ def lane(kind: str, value: float, version: int = 0) -> Reading:
     return Reading("stadspuls/x", f"lane1/{kind}", "vehicle_count", 60, START, value, version=version)
 
 
-def marked(rule: Any, values: Sequence[float], limits: Limits, starts: Sequence[float] | None = None) -> list[int]:
+def dirty_hours(rule: Any, values: Sequence[float], limits: Limits, starts: Sequence[float] | None = None) -> list[int]:
     """Give the places that a rule marks in hourly values, or in values at `starts` in hours."""
     start = np.array(range(len(values)) if starts is None else starts, dtype=float) * HOUR_US
     found: NDArray[np.bool_] = rule(start.astype(np.int64), np.array(values, dtype=float), limits)
@@ -186,26 +186,26 @@ class TestSpike:
 
     def test_lone_spike_is_marked(self) -> None:
         """More than the limit from the neighbours' median is a spike, exactly the limit is not."""
-        assert marked(spike, [10, 11, 250, 12, 9], NO2) == [2]
-        assert marked(spike, [10, 10, 210, 10, 10], NO2) == []
+        assert dirty_hours(spike, [10, 11, 250, 12, 9], NO2) == [2]
+        assert dirty_hours(spike, [10, 10, 210, 10, 10], NO2) == []
 
     def test_neighbours_of_a_spike_are_not_marked(self) -> None:
         """The median keeps one spike from marking the readings around it."""
-        assert marked(spike, [10, 10, 10, 500, 10, 10, 10], NO2) == [3]
+        assert dirty_hours(spike, [10, 10, 10, 500, 10, 10, 10], NO2) == [3]
 
     def test_step_is_no_spike(self) -> None:
         """A level that rises and stays is real."""
-        assert marked(spike, [10, 10, 10, 400, 400, 400, 400], NO2) == []
+        assert dirty_hours(spike, [10, 10, 10, 400, 400, 400, 400], NO2) == []
 
     def test_too_few_neighbours_say_nothing(self) -> None:
         """At the ends, and after a gap of more than six hours, there is nothing to compare with."""
-        assert marked(spike, [500, 10, 10, 500], NO2) == []
-        assert marked(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 9]) == []
-        assert marked(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 8]) == [2]
+        assert dirty_hours(spike, [500, 10, 10, 500], NO2) == []
+        assert dirty_hours(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 9]) == []
+        assert dirty_hours(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 8]) == [2]
 
     def test_quantity_without_limit_has_no_spikes(self) -> None:
         """Where the registry gives no distance nothing is a spike."""
-        assert marked(spike, [10, 11, 1e5, 12, 9], Limits.of(QUANTITIES["ufp"])) == []
+        assert dirty_hours(spike, [10, 11, 1e5, 12, 9], Limits.of(QUANTITIES["ufp"])) == []
 
 
 class TestStuck:
@@ -213,23 +213,23 @@ class TestStuck:
 
     def test_run_beyond_the_limit_is_marked_whole(self) -> None:
         """Six hours may be chance, more is not: then every reading of the run is marked."""
-        assert marked(stuck, [5.5] * 7, NO2) == []
-        assert marked(stuck, [4.0, *[5.5] * 8, 4.0], NO2) == list(range(1, 9))
+        assert dirty_hours(stuck, [5.5] * 7, NO2) == []
+        assert dirty_hours(stuck, [4.0, *[5.5] * 8, 4.0], NO2) == list(range(1, 9))
 
     def test_zero_is_not_stuck(self) -> None:
         """An instrument may measure nothing for days."""
-        assert marked(stuck, [0.0] * 20, NO2) == []
+        assert dirty_hours(stuck, [0.0] * 20, NO2) == []
 
     def test_gap_ends_a_run(self) -> None:
         """Beyond a quarter of the limit without a reading nobody knows what happened; up to it the run goes on."""
         starts = [0, 1, 2, 3, 4.6, 5.6, 6.6, 7.6]
-        assert marked(stuck, [5.5] * 8, NO2, starts) == []
-        assert marked(stuck, [5.5] * 8, NO2, [0, 1, 2, 3, 4.5, 5.5, 6.5, 7.5]) == list(range(8))
+        assert dirty_hours(stuck, [5.5] * 8, NO2, starts) == []
+        assert dirty_hours(stuck, [5.5] * 8, NO2, [0, 1, 2, 3, 4.5, 5.5, 6.5, 7.5]) == list(range(8))
 
     def test_no_readings_and_no_limit(self) -> None:
         """Nothing is marked in nothing, nor where the registry has no limit."""
-        assert marked(stuck, [], NO2) == []
-        assert marked(stuck, [50.0] * 99, Limits.of(QUANTITIES["humidity"])) == []
+        assert dirty_hours(stuck, [], NO2) == []
+        assert dirty_hours(stuck, [50.0] * 99, Limits.of(QUANTITIES["humidity"])) == []
 
 
 class TestOverrides:
@@ -239,7 +239,7 @@ class TestOverrides:
         """What a sensor does not say stays the registry's."""
         limits = Limits.of(QUANTITIES["no2"], {"high": 400, "spike": 50})
         assert (limits.low, limits.high, limits.spike, limits.stuck) == (-10, 400, 50, 6 * 3600)
-        assert marked(spike, [10, 11, 100, 12, 9], limits) == [2]
+        assert dirty_hours(spike, [10, 11, 100, 12, 9], limits) == [2]
 
     def test_are_applied_to_stored_readings(self, store: Store) -> None:
         """Range and stuck time of the catalogue decide about the sensor's readings."""

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from aggregates.store.binary import binary_rows
 from aggregates.store.store import statement_text
 from ingest.vocabulary.readings import Reading, microseconds
-from streams.commit.windows import READING, WINDOW, WINDOW_US, Frontier, distinct, fold, ordered, telling
+from streams.commit.windows import (
+    READING,
+    WINDOW,
+    WINDOW_US,
+    LatestWindows,
+    distinct,
+    fold,
+    ordered,
+    without_zeros,
+)
 from tests.support import model
 from tests.support.databases import fresh_database
 
@@ -158,7 +167,7 @@ class TestFold:
     def test_counts_of_nothing_are_left_out(self) -> None:
         """Only a rare count that is zero in every window is left out; what else is zero is told."""
         one = Reading("stadspuls/1", "", "pm10", 60, START, 0.0, 0.0, 60.0)
-        names = telling(fold(rows([one, one._replace(sensor_id="stadspuls/2", value=None)]))).dtype.names
+        names = without_zeros(fold(rows([one, one._replace(sensor_id="stadspuls/2", value=None)]))).dtype.names
         assert names == tuple(name for name in WINDOW.names or () if name not in ("flagged", "failed", "warned"))
 
 
@@ -168,13 +177,13 @@ class TestFrontier:
     @given(st.lists(st.sets(st.tuples(st.integers(0, 6), st.integers(0, 9)))))
     def test_beyond_is_later_than_all_before(self, batches: list[set[tuple[int, int]]]) -> None:
         """A window lies beyond when its series was met before, in this batch or another, and never with one as late."""
-        frontier, met = Frontier(), dict[int, int]()
+        frontier, met = LatestWindows(), dict[int, int]()
         for batch in batches:
             windows = np.zeros(len(batch), WINDOW)
             windows["series"], windows["start"] = np.array(sorted(batch), dtype=int).reshape(-1, 2).T
             for series, start in sorted(batch):
                 met.setdefault(series, start)
-            assert frontier.passed(windows).tolist() == [start > met[series] for series, start in sorted(batch)]
+            assert frontier.advance(windows).tolist() == [start > met[series] for series, start in sorted(batch)]
             for series, start in sorted(batch):
                 met[series] = max(start, met[series])
 

@@ -172,11 +172,11 @@ def test_killed_while_it_stores(line: Line) -> None:
     assert line.ask("SELECT sum(readings)::int FROM window_5m") == [(40 * len(SENSORS),)]
 
 
-def test_first_records_while_partitions_are_dealt_out(kafka: KafkaServer, postgres: str, tmp_path: Path) -> None:
+def test_first_records_during_a_rebalance(kafka: KafkaServer, postgres: str, tmp_path: Path) -> None:
     """
     Single records come to many partitions, mostly their first, while a second worker joins and leaves: all are stored.
 
-    Faust throws away what arrives while partitions are dealt out, and reads it again only where something is committed.
+    Faust throws away what arrives during a rebalance, and reads it again only where something is committed.
     """
     with fresh_database(postgres) as database:
         line = Line(kafka, f"line{next(NUMBERS)}", database, tmp_path, partitions=60)
@@ -217,10 +217,10 @@ class Feed(threading.Thread):
 
 
 @pytest.mark.parametrize("fault", [
-    "from streams.worker.order import Order, Turn; Order.turn = lambda *_: Turn.PASS",
-    "from streams.worker.partitions import Dealing; Dealing.deal = _nothing",
+    "from streams.worker.order import Check, Order; Order.check = lambda *_: Check.SKIP",
+    "from streams.worker.partitions import Partitions; Partitions.assign = _nothing",
     "from streams.worker.worker import Worker; Worker.ready = False",
-], ids=["deaf", "dealt nothing", "never ready"])  # fmt: skip
+], ids=["skips everything", "nothing assigned", "never ready"])  # fmt: skip
 def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """
     A worker that gets nowhere while Kafka has records, whatever the fault, ends and says so; the next one goes on.
@@ -242,16 +242,16 @@ def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faul
 
 
 def test_topics_not_seen(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Kafka that has just started may not name its topics yet: dealt nothing, a worker soon asks again."""
+    """A Kafka that has just started may not list its topics yet: a worker without partitions soon asks again."""
     unseen = """
 import time
 from aiokafka.cluster import ClusterMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
-seen, assign, dealt = ClusterMetadata.partitions_for_topic, PartitionAssignor.assign, []
+seen, assign, assigned = ClusterMetadata.partitions_for_topic, PartitionAssignor.assign, []
 def partitions_for_topic(cluster, topic):
-    return seen(cluster, topic) if dealt and time.monotonic() > dealt[0] + 2 else None
+    return seen(cluster, topic) if assigned and time.monotonic() > assigned[0] + 2 else None
 def noted(*given):
-    dealt.append(time.monotonic())
+    assigned.append(time.monotonic())
     return assign(*given)
 ClusterMetadata.partitions_for_topic, PartitionAssignor.assign = partitions_for_topic, noted
 """
