@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.vocabulary.batch import Batch, DeadLetter, Table, coded, columns, joined, numbers
+from ingest.vocabulary.batch import Batch, Table, coded, columns, joined, numbers
+from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
-from ingest.vocabulary.sources import OWN, is_news, source_of_sensor, source_of_topic
+from ingest.vocabulary.sources import OWN, is_news, source_of_topic
 
 PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Unreadable]]
 F = TypeVar("F", bound=PayloadFormat)
@@ -232,17 +232,3 @@ def _bad_word(word: str) -> bool:
 
 def _bad_id(word: str) -> bool:
     return _bad_word(word) or not word.partition("/")[2]
-
-
-def own_json(row: Mapping[str, Any]) -> bytes:
-    """Write one row of a batch as the hub's own JSON, so that it can be published again."""
-    kept = {key: value for key, value in row.items() if key != "received_at" and value is not None}
-    kept["status"] = Status(row["status"]).name.lower()
-    kept["value"] = row["value"]
-    return msgspec.json.encode(kept)
-
-
-def refused(row: Mapping[str, Any], reason: str) -> DeadLetter:
-    """Make a dead letter of one row of a batch that is refused after decoding."""
-    source = source_of_sensor(row["sensor_id"])
-    return DeadLetter(source, f"{OWN}/{OWN}/refused", own_json(row), reason, row["received_at"])

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.formats.decode import refused
-from ingest.vocabulary.batch import SCHEMA, Batch, DeadLetter, coded, columns, numbers
+from ingest.vocabulary.batch import SCHEMA, Batch, coded, columns, middle, numbers
+from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import SensorFact
 
@@ -47,7 +47,7 @@ def partition_of(sensor_id: str, partitions: int) -> int:
 
 def reading_records(batch: Batch, partitions: int, largest: int = LARGEST) -> Iterator[Record]:
     """Cut readings and facts of a batch into records; its dead letters travel by `letter_records`."""
-    rows, cuts = by_partition(batch.readings, partitions)
+    rows, cuts = _by_partition(batch.readings, partitions)
     facts: dict[int, list[SensorFact]] = {}
     for fact in batch.sensors:
         facts.setdefault(partition_of(fact.sensor_id, partitions), []).append(fact)
@@ -102,7 +102,7 @@ def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLette
     yield few
 
 
-def by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """Sort rows by partition, sensor and start; give them and the rows at which the partitions begin and end."""
     codes, words = coded(rows, "sensor_id")
     homes = np.array([partition_of(word, partitions) for word in words], dtype=np.int64)
@@ -122,13 +122,6 @@ def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int) ->
         yield from _fitting(rows.slice(0, 0), facts[len(facts) // 2 :], largest)
     else:
         yield value, rows.num_rows
-
-
-def middle(rows: pa.RecordBatch) -> int:
-    """Give the row nearest to the middle of sorted rows where another sensor or start begins, 0 where none does."""
-    codes, _ = coded(rows, "sensor_id")
-    borders = np.flatnonzero(np.diff(codes).astype(bool) | np.diff(numbers(rows, "start")).astype(bool)) + 1
-    return int(borders[np.argmin(np.abs(borders - rows.num_rows // 2))]) if len(borders) else 0
 
 
 def _compact(rows: pa.RecordBatch) -> pa.RecordBatch:

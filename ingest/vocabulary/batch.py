@@ -5,7 +5,6 @@ Many readings as columns: the unit that travels from the collector over the log 
 Arrow IPC, `streams.commit.pipeline` stores them.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading, SensorFact, Status, microseconds
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
@@ -37,22 +37,6 @@ SCHEMA = pa.schema(
         pa.field("received_at", _STAMP, nullable=False),
     ]
 )
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message, or one reading as own JSON, that could not be taken, with the reason."""
-
-    source: str
-    topic: str
-    payload: bytes
-    reason: str
-    received_at: datetime
-
-    @property
-    def key(self) -> bytes:
-        """What makes two dead letters the same: source, topic, payload and reason."""
-        parts = (self.source.encode(), self.topic.encode(), self.payload, self.reason.encode())
-        return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +149,18 @@ def coded(rows: pa.RecordBatch, name: str) -> tuple[NDArray[np.int32], list[str]
     """Give a column of words as codes and the distinct words that they index."""
     column = cast("pa.DictionaryArray[Any, Any]", rows.column(name))
     return column.indices.to_numpy(zero_copy_only=False), cast("list[str]", column.dictionary.to_pylist())
+
+
+def by_sensor_and_start(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Sort rows such that those of one sensor and start stand together."""
+    return rows.take(np.lexsort((numbers(rows, "start"), coded(rows, "sensor_id")[0])))
+
+
+def middle(rows: pa.RecordBatch) -> int:
+    """Give the row nearest to the middle of sorted rows where another sensor or start begins, 0 where none does."""
+    codes, _ = coded(rows, "sensor_id")
+    borders = np.flatnonzero(np.diff(codes).astype(bool) | np.diff(numbers(rows, "start")).astype(bool)) + 1
+    return int(borders[np.argmin(np.abs(borders - rows.num_rows // 2))]) if len(borders) else 0
 
 
 def _microseconds(stamps: Sequence[datetime]) -> list[int]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.vocabulary.batch import DeadLetter
+from ingest.vocabulary.dead_letters import DeadLetter
 from streams.commit.series import source_names
 from streams.commit.windows import DAY_US
 

@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 
 from aggregates.store.binary import Packed
 from aggregates.store.store import Away, Clash, Known, Refused, Store, StoreError, Transaction, unnested
-from ingest.formats.decode import refused
-from ingest.log.records import by_partition, middle
-from ingest.vocabulary.batch import Batch, DeadLetter, coded, numbers
+from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
+from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.readings import DERIVED, Flag, utc
 from streams.commit.accounting import ACCOUNT_COLUMNS, DEAD_LETTER_COLUMNS, STORED, accounts, dead_letter_rows
 from streams.commit.quality import Coded, impossible, inconsistent, out_of_range
@@ -112,7 +111,7 @@ class Pipeline:
             self.store(Batch(rows.slice(0, 0), batch.sensors), first)
             return self.store(Batch(rows, (), batch.dead_letters), position)
         if len(batch) > 1:
-            rows, _ = by_partition(rows, 1)
+            rows = by_sensor_and_start(rows)
             if not (cut := middle(rows)):
                 rows, cut = self._totals_first(rows)
             self.store(Batch(rows.slice(0, cut)), first)

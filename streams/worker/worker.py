@@ -28,7 +28,8 @@ import structlog
 from aggregates.store.store import StoreError
 from ingest.log.records import BadRecord, read_record
 from ingest.log.topics import NoAnswer, Topics, ends
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from streams.commit.pipeline import Position, Stopped
 from streams.worker.faust_app import LogHandler, Runner, make_app
 from streams.worker.metrics import WorkerMetrics

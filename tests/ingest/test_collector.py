@@ -10,7 +10,8 @@ import pytest
 
 from ingest.collector import Collector
 from ingest.mqtt.receiver import Delivery, Token
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Message, Reading, SensorFact, Site
 from streams.worker.embedded import EmbeddedLog
 

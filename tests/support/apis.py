@@ -17,7 +17,8 @@ from hub.web.api.app import Served
 from hub.web.http import HttpServer, application
 from hub.web.metrics import HubCollector
 from ingest.files.catalogue import Entry
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
 from streams.notify.operators import silence

@@ -1,7 +1,7 @@
 """
 The hub's own JSON: one reading, a list of readings, or a document with facts about its sensor.
 
-Anything that can write JSON can speak it; `ingest.formats.decode.own_json` writes it for readings that were refused,
+Anything that can write JSON can speak it; `ingest.vocabulary.dead_letters` writes it for readings that were refused,
 so that they can be sent again. `stadspuls.schema.json` beside this module is the same in JSON Schema. This is the hot
 path.
 """

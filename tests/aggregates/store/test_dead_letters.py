@@ -14,7 +14,8 @@ from aggregates.store.store import Store
 from ingest.collector import Collector
 from ingest.formats.decode import decode
 from ingest.mqtt.receiver import Receiver
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Message
 from streams.commit.accounting import KEPT_BYTES, dead_letter_rows
 from streams.commit.pipeline import Pipeline

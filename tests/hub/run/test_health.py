@@ -19,7 +19,8 @@ from hub.run.kafka_log import LogState
 from hub.servers.broker import BuiltInBroker
 from hub.settings.settings import load
 from hub.web.metrics import OUTCOMES, HubCollector, exposition
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.retention import maintain

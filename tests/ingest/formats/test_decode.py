@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.formats import decode as decoding
-from ingest.formats.decode import EARLIEST, FUTURE, decode, own_json
+from ingest.formats.decode import EARLIEST, FUTURE, decode
+from ingest.vocabulary.dead_letters import own_json
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Message, Status
 from ingest.vocabulary.sources import SOURCES

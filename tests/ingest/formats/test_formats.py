@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from ingest.formats.coded import stadspuls
-from ingest.formats.decode import decode, formats, own_json
+from ingest.formats.decode import decode, formats
 from ingest.vocabulary.batch import Batch
+from ingest.vocabulary.dead_letters import own_json
 from ingest.vocabulary.readings import Message, Site
 from tests.conftest import CASES, ROOT
 

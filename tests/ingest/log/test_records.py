@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.log.records import letter_records, partition_of, reading_records
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading, SensorFact
 from tests.streams.commit.test_pipeline import LATER
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from aggregates.store.health import balances
 from aggregates.store.store import Store
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading
 from streams.commit.accounting import Account, accounts
 from streams.commit.pipeline import Pipeline

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from aggregates.store.health import balances
 from aggregates.store.store import Store
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading, SensorFact
 from streams.commit.pipeline import Pipeline, Position
 from streams.rollup.reconcile import reconcile

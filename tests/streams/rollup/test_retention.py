@@ -11,7 +11,8 @@ import pytest
 
 from aggregates.store.health import balances
 from aggregates.store.store import Store
-from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import FROZEN, Pipeline
 from streams.rollup.reconcile import reconcile

@@ -1,0 +1,46 @@
+"""
+Dead letters: messages, and single readings, that could not be taken, with the reason.
+
+`ingest.formats.decode` makes them of what it cannot read, `ingest.log.records` and `streams.commit.pipeline` of
+readings that are refused later; `aggregates.store.deadletters` lists and replays them.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ingest.vocabulary.readings import Status
+from ingest.vocabulary.sources import OWN, source_of_sensor
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message, or one reading as own JSON, that could not be taken, with the reason."""
+
+    source: str
+    topic: str
+    payload: bytes
+    reason: str
+    received_at: datetime
+
+    @property
+    def key(self) -> bytes:
+        """What makes two dead letters the same: source, topic, payload and reason."""
+        parts = (self.source.encode(), self.topic.encode(), self.payload, self.reason.encode())
+        return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+
+
+def refused(row: Mapping[str, Any], reason: str) -> DeadLetter:
+    """Make a dead letter of one row of a batch that is refused after decoding."""
+    source = source_of_sensor(row["sensor_id"])
+    return DeadLetter(source, f"{OWN}/{OWN}/refused", own_json(row), reason, row["received_at"])
+
+
+def own_json(row: Mapping[str, Any]) -> bytes:
+    """Write one row of a batch as the hub's own JSON, so that it can be published again."""
+    kept = {key: value for key, value in row.items() if key != "received_at" and value is not None}
+    kept["status"] = Status(row["status"]).name.lower()
+    kept["value"] = row["value"]
+    return msgspec.json.encode(kept)
