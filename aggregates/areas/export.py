@@ -35,9 +35,9 @@ class Origin:
 
 def origins(store: Store, vintage: int, quantity: str | None = None) -> list[Origin]:
     """Name the suppliers of the areas and statistics of a vintage, and of a quantity measured in them."""
-    named = [name for (name,) in store.rows("area_sources", vintage=vintage, quantity=quantity)]
+    named = [name for (name,) in store.rows("list_area_sources", vintage=vintage, quantity=quantity)]
     found = [supplier(name) for name in named]
-    loads = {(row[3], row[5]) for row in store.rows("area_loads", vintage=vintage)}
+    loads = {(row[3], row[5]) for row in store.rows("list_area_loads", vintage=vintage)}
     return found + [Origin("cbs", title, licence, vintage) for title, licence in sorted(loads)]
 
 

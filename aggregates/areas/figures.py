@@ -36,7 +36,7 @@ class Join:
 
 def newest_vintage(store: Store) -> int:
     """Give the newest vintage that is loaded; raises BadQuestion where none is."""
-    ((vintage,),) = store.rows("area_newest")
+    ((vintage,),) = store.rows("read_newest_vintage")
     if vintage is None:
         raise BadQuestion("no areas are loaded, see `stadspuls areas load --help`")
     return int(vintage)
@@ -45,17 +45,17 @@ def newest_vintage(store: Store) -> int:
 def joined(store: Store, asked: Join) -> pd.DataFrame:
     """Answer with a row an area and window; nothing found is an empty frame with the same columns."""
     with store.transaction(snapshot=True) as tx:
-        tx.rows("area_set")
+        tx.rows("plan_for_areas")
         _, rows = tx.frame(
-            "area_joined", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
+            "join_area_windows", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
             vintage=asked.vintage, level=asked.level,
         )  # fmt: skip
-        cells = tx.rows("area_statistics_of", vintage=asked.vintage, measures=list(asked.measures), level=asked.level)
+        cells = tx.rows("list_area_statistics", vintage=asked.vintage, measures=list(asked.measures), level=asked.level)
     columns = ["code", "measure", "value", "attribute", "unit", "period", "vintage", "source", "licence"]
     return beside(_unpacked(rows, asked), pd.DataFrame(cells, columns=columns), asked.measures)
 
 
-# A window as `area_joined.sql` packs it; stamps are seconds since 1970, NaN is null.
+# A window as the statement `join_area_windows` packs it; stamps are seconds since 1970, NaN is null.
 WINDOW = np.dtype([
     ("start", ">i8"), ("end", ">i8"), ("value", ">f8"), ("estimate", ">f8"), ("minimum", ">f8"), ("maximum", ">f8"),
     ("coverage", ">f8"), ("readings", ">i8"), ("flagged", ">i8"), ("failed", ">i8"), ("sensors", ">i4"),
@@ -92,7 +92,7 @@ def areas(
     `area` is the code of one: it and all that lie in it.
     """
     names = ("vintage", "code", "level", "name", "municipality", "derived", "geometry", "sensors", "statistics")
-    rows = store.rows("areas", vintage=vintage, level=level, after=after, limit=limit, area=area)
+    rows = store.rows("list_areas", vintage=vintage, level=level, after=after, limit=limit, area=area)
     return [_area(dict(zip(names, row, strict=True))) for row in rows]
 
 
@@ -105,14 +105,14 @@ def _area(found: dict[str, Any]) -> dict[str, Any]:
 
 def state_lines(store: Store) -> Iterator[tuple[str, str, bool | None]]:
     """Say for `doctor` what is loaded, what waits, and how the sensors of each vintage lie."""
-    ((marks, loads),) = store.rows("area_lag")
+    ((marks, loads),) = store.rows("count_area_marks")
     if not loads:
         yield "areas", "none loaded", None
         return
-    for vintage, municipality, part, title, *_ in store.rows("area_loads", vintage=None):
+    for vintage, municipality, part, title, *_ in store.rows("list_area_loads", vintage=None):
         yield f"areas {vintage} {municipality}", f"{part}: {title}", None
     yield "area hours waiting", f"{marks} marks", marks < 100_000
-    for vintage, status, count, example in store.rows("area_state"):
+    for vintage, status, count, example in store.rows("count_placements"):
         yield f"sensors {vintage} {status}", f"{count}, as {example}: {_ANSWERS[status]}", None
 
 

@@ -22,7 +22,8 @@ from aggregates.areas.codes import level_of, municipality_of
 from aggregates.areas.geometry import Area, assign
 from aggregates.areas.kwb import Statistics
 from aggregates.areas.measures import MEASURES
-from aggregates.store.store import Store, Transaction, statement_text
+from aggregates.store.statements import statement_text
+from aggregates.store.store import Store, Transaction
 
 Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
@@ -97,19 +98,19 @@ def load(store: Store, vintage: int, found: Sequence[Part]) -> list[Part]:
     Raises `aggregates.store.store.StoreError`, and then the old vintage stands as it was.
     """
     with store.transaction() as tx:
-        tx.rows("area_lock")
-        known = {(row[1], row[2]): row[8] for row in tx.rows("area_loads", vintage=vintage)}
+        tx.rows("lock_areas")
+        known = {(row[1], row[2]): row[8] for row in tx.rows("list_area_loads", vintage=vintage)}
         changed = [part for part in found if known.get((part.municipality, part.name)) != part.digest]
         for part in changed:
             (_load_boundaries if part.statistics is None else _load_statistics)(tx, vintage, part)
             about = part.statistics.about if part.statistics else None
             tx.rows(
-                "area_note_load", vintage=vintage, municipality=part.municipality, part=part.name, title=part.title,
+                "note_area_load", vintage=vintage, municipality=part.municipality, part=part.name, title=part.title,
                 origin=part.origin, licence=LICENCE, digest=part.digest,
                 table_id=about and about.table_id, modified=about and about.modified,
             )  # fmt: skip
         if any(part.statistics is None for part in changed):
-            tx.rows("area_unsettle", vintage=vintage)
+            tx.rows("delete_area_results", vintage=vintage)
         _mirror(tx)
     return changed
 
@@ -131,7 +132,7 @@ def _load_boundaries(tx: Transaction, vintage: int, part: Part) -> None:
     """What has statistics stays an area, with or without a boundary."""
     rows = _known(tx, vintage, part.municipality)
     with_figures = {
-        code for (code,) in tx.rows("area_with_statistics", vintage=vintage, municipality=part.municipality)
+        code for (code,) in tx.rows("list_codes_with_statistics", vintage=vintage, municipality=part.municipality)
     }
     rows = {code: _Row(code, row.name, row.change) for code, row in rows.items() if code in with_figures}
     for area in part.areas:
@@ -155,22 +156,24 @@ def _load_statistics(tx: Transaction, vintage: int, part: Part) -> None:
     cells = said.cells.astype(object).where(said.cells.notna(), None)
     columns = {name: cells[name].tolist() for name in _CELLS}
     periods = [MEASURES[name].about(vintage) if name in MEASURES else None for name in columns["measure"]]
-    tx.rows("area_forget_statistics", vintage=vintage, municipality=part.municipality)
+    tx.rows("delete_area_statistics", vintage=vintage, municipality=part.municipality)
     tx.rows(
-        "area_insert_statistics", vintage=vintage, table_id=said.about.table_id, modified=said.about.modified,
+        "insert_area_statistics", vintage=vintage, table_id=said.about.table_id, modified=said.about.modified,
         period=periods, **columns,
     )  # fmt: skip
 
 
 def _known(tx: Transaction, vintage: int, municipality: str) -> dict[str, _Row]:
-    return {row[0]: _Row(*row) for row in tx.rows("area_known", vintage=vintage, municipality=municipality)}
+    return {
+        row[0]: _Row(*row) for row in tx.rows("list_municipality_areas", vintage=vintage, municipality=municipality)
+    }
 
 
 def _write(tx: Transaction, vintage: int, municipality: str, rows: Mapping[str, _Row]) -> None:
     names = ("code", "level", "name", "change", "derived", "geometry")
-    tx.rows("area_forget", vintage=vintage, municipality=municipality)
+    tx.rows("delete_areas", vintage=vintage, municipality=municipality)
     columns = {name: [getattr(row, name) for row in rows.values()] for name in names}
-    tx.rows("area_insert", vintage=vintage, municipality=municipality, **columns)
+    tx.rows("insert_areas", vintage=vintage, municipality=municipality, **columns)
 
 
 def _mirror(tx: Transaction) -> None:
@@ -178,36 +181,38 @@ def _mirror(tx: Transaction) -> None:
         rule = measure.below
         withheld = f"below {rule.least:g} {rule.measure} ({rule.source})" if rule else None
         tx.rows(
-            "area_mirror_measure", measure=measure.name, code=measure.code, title=measure.title, unit=measure.unit,
+            "upsert_measure", measure=measure.name, code=measure.code, title=measure.title, unit=measure.unit,
             theme=measure.theme, withheld=withheld,
         )  # fmt: skip
 
 
 def boundary(store: Store, code: str) -> Area | None:
     """Give an area with its boundary, of the newest vintage that has one; None where there is none."""
-    rows = store.rows("area_boundary", code=code)
+    rows = store.rows("read_area_boundary", code=code)
     return Area(rows[0][0], rows[0][1], shapely.from_wkb(rows[0][2]), rows[0][3]) if rows else None
 
 
 def place_sensors(store: Store) -> int:
     """Hold every place that is new or moved against the boundaries of every vintage; give how many there were."""
-    if not store.rows("area_unplaced"):
+    if not store.rows("list_unplaced"):
         return 0
     with store.transaction() as tx:
-        tx.rows("area_lock")
-        found = tx.rows("area_unplaced")
+        tx.rows("lock_areas")
+        found = tx.rows("list_unplaced")
         for vintage, group in groupby(found, itemgetter(0)):
             _place(tx, vintage, list(group))
-        tx.rows("area_mark_sensors", sensor_id=sorted({row[1] for row in found}))
+        tx.rows("mark_sensor_hours", sensor_id=sorted({row[1] for row in found}))
     return len(found)
 
 
 def _place(tx: Transaction, vintage: int, places: list[tuple[Any, ...]]) -> None:
-    areas = [Area(code, name, shapely.from_wkb(wkb)) for code, name, wkb in tx.rows("area_shapes", vintage=vintage)]
+    areas = [
+        Area(code, name, shapely.from_wkb(wkb)) for code, name, wkb in tx.rows("list_area_shapes", vintage=vintage)
+    ]
     lon, lat = (np.array([row[at] for row in places], dtype=np.float64) for at in (3, 4))
     placed = assign(areas, lon, lat)
     tx.rows(
-        "area_place", vintage=vintage, sensor_id=[row[1] for row in places], since=[row[2] for row in places],
+        "upsert_placements", vintage=vintage, sensor_id=[row[1] for row in places], since=[row[2] for row in places],
         lon=lon.tolist(), lat=lat.tolist(), status=[one.status for one in placed], code=[one.code for one in placed],
         nearest=[one.nearest for one in placed], distance=[one.distance for one in placed],
     )  # fmt: skip
@@ -229,16 +234,16 @@ def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = No
 
 def mark_all(store: Store) -> None:
     """Have every hour made anew by the next `roll_areas`."""
-    store.rows("area_mark_sensors", sensor_id=None)
+    store.rows("mark_sensor_hours", sensor_id=None)
 
 
 def _roll_some(store: Store, rolled: Rolled | None) -> bool:
     with store.transaction() as tx:
-        tx.rows("area_lock")
-        tx.rows("area_set")
-        for quantity, first, last, first_day, last_day in tx.rows("area_take_marks"):
+        tx.rows("lock_areas")
+        tx.rows("plan_for_areas")
+        for quantity, first, last, first_day, last_day in tx.rows("take_area_marks"):
             for level, begin, end in (("1h", first, last), ("1d", first_day, last_day)):
-                made = statement_text("area_roll").replace("<level>", level)
+                made = statement_text("roll_areas").replace("<level>", level)
                 tx.script(made, quantity=quantity, first=begin, last=end)
                 if rolled is not None:
                     rolled(tx, level, quantity, begin, end)

@@ -94,8 +94,8 @@ def chosen(
     west, south, east, north = box or (None, None, None, None)
     sensors = [sensor] if isinstance(sensor, str) else None if sensor is None else list(sensor)
     rows = tx.rows(
-        "chosen", quantity=quantity, sensors=sensors, channels=channels, west=west, south=south, east=east, north=north,
-        area=area, vintage=vintage,
+        "choose_series", quantity=quantity, sensors=sensors, channels=channels, west=west, south=south, east=east,
+        north=north, area=area, vintage=vintage,
     )  # fmt: skip
     return Lines(rows)
 

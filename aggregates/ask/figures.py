@@ -74,7 +74,7 @@ def read_readings(
 
 def _places(store: Store, scope: Mapping[str, Any]) -> tuple[Places, tuple[str, ...] | None]:
     """Find the sensors that are asked for, with their places; as None where all are."""
-    places = {sensor: (lon, lat) for sensor, lon, lat in store.rows("sensors_in_scope", **scope)}
+    places = {sensor: (lon, lat) for sensor, lon, lat in store.rows("list_sensor_places", **scope)}
     chosen = any(scope[name] is not None for name in ("source", "sensors", "west", "area"))
     return places, tuple(places) if chosen else None
 

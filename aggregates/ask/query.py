@@ -93,8 +93,8 @@ def tables(store: Store, question: Question, *, after: str = "", limit: int | No
     Columns: sensor_id, channel, quantity, unit (dictionaries), start, end (UTC), value, estimate, minimum, maximum
     (doubles in that unit), readings, nothing, flagged, failed, warned (counts), coverage (0 to 1), valid, revision,
     status (provisional or validated), series (its number in the store); of sensors in an area also area and vintage.
-    Sorted by sensor_id, channel, period and start. Of an area itself: see `query_area.sql`. Raises BadQuestion for a
-    cursor of another question, and `aggregates.store.store.StoreError`.
+    Sorted by sensor_id, channel, period and start. Of an area itself: see the statement `ask_area`. Raises
+    BadQuestion for a cursor of another question, and `aggregates.store.store.StoreError`.
     """
     behind = Cursor.parse(after)
     with store.transaction(snapshot=True) as tx:
@@ -118,7 +118,7 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
     return found.cast(plain).to_pandas()
 
 
-# A row of `windows.sql`; `state` is twice the status, plus one where it is valid.
+# A row of the statement `ask_windows`; `state` is twice the status, plus one where it is valid.
 _FIGURES = ("value", "estimate", "minimum", "maximum")
 _COUNTS = ("readings", "nothing", "flagged", "failed", "warned")
 WINDOW = np.dtype([
@@ -131,7 +131,7 @@ def _lines(tx: Transaction, question: Question) -> tuple[Lines, dict[str, Any]]:
     """Find the series of a question, and the area and vintage that its windows must be of."""
     area: dict[str, Any] = {}
     if question.area:
-        ((vintage,),) = tx.rows("area_vintage", area=question.area, vintage=question.vintage)
+        ((vintage,),) = tx.rows("read_area_vintage", area=question.area, vintage=question.vintage)
         area = {"area": question.area, "vintage": vintage}
     found = chosen(
         tx, quantity=question.quantity, sensor=question.sensor, channels=question.channels, box=question.box, **area
@@ -140,12 +140,11 @@ def _lines(tx: Transaction, question: Question) -> tuple[Lines, dict[str, Any]]:
 
 
 def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lines) -> Fetch:
-    statement = "windows_in_area" if area else "windows"
     asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
 
     def rows(view: str, series: NDArray[np.int32]) -> NDArray[Any]:
         of = {"view": f"{view}_{question.window}"}
-        return tx.numbers(statement, WINDOW, of, series=series.tolist(), **asked)
+        return tx.numbers("ask_windows_in_area" if area else "ask_windows", WINDOW, of, series=series.tolist(), **asked)
 
     def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
         if question.channels:
@@ -183,7 +182,7 @@ def _of_area(tx: Transaction, question: Question, after: Cursor | None, limit: i
     """The windows of an area itself; there are few enough for plain rows."""
     view = {"1h": "area_hour", "1d": "area_day"}[question.window]
     names, rows = tx.frame(
-        "query_area", view=view, quantity=question.quantity, first=question.first, last=question.last, limit=limit,
+        "ask_area", view=view, quantity=question.quantity, first=question.first, last=question.last, limit=limit,
         area=question.area, vintage=question.vintage, after=after.start if after else None, coverage=question.coverage,
     )  # fmt: skip
     columns = list(zip(*rows, strict=True)) or [()] * len(names)

@@ -71,7 +71,7 @@ def readings(store: Store, question: Readings, *, after: str = "", limit: int | 
 
         def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
             span = {"first": question.first, "last": question.last}
-            return tx.numbers("readings", READ, {}, by=MONTH, series=series.tolist(), **span)
+            return tx.numbers("ask_readings", READ, {}, by=MONTH, series=series.tolist(), **span)
 
         expected, nothing = (question.last - question.first).total_seconds() / USUAL, np.empty(0, READ)
         for rows in pieces(lines, fetch, nothing, expected, behind, limit):

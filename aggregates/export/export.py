@@ -109,9 +109,9 @@ def _scopes(store: Store, dataset: str, windows: tuple[str, ...]) -> list[Scope]
 
 def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted) -> list[Change]:
     """Find what was written `since` a moment, None: whenever."""
-    statement = "export_span" if since is None and scope.window else "export_changed"
+    nothing_yet = since is None and scope.window
     rows = store.rows(
-        "export_changed_areas" if scope.vintage else statement,
+        "export_changed_areas" if scope.vintage else "export_span" if nothing_yet else "export_changed",
         since=since or LONG_AGO, first=wanted.first, last=wanted.last, vintage=scope.vintage,
     )  # fmt: skip
     return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
@@ -185,7 +185,7 @@ def _ahead(found: Iterator[pa.Table]) -> Iterator[pa.Table]:
 def _suppliers(store: Store) -> list[Origin]:
     """Everyone whose readings, boundaries or statistics an export holds."""
     named = [supplier(name) for (name,) in store.rows("export_sources")]
-    loads = {(row[0], row[3], row[5]) for row in store.rows("area_loads", vintage=None)}
+    loads = {(row[0], row[3], row[5]) for row in store.rows("list_area_loads", vintage=None)}
     return named + [Origin("cbs", title, licence, vintage) for vintage, title, licence in sorted(loads)]
 
 

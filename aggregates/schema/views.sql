@@ -2,7 +2,7 @@
 DROP VIEW IF EXISTS sensor_5m, sensor_1h, sensor_1d, aggregate_5m, aggregate_1h, aggregate_1d CASCADE;
 
 CREATE VIEW aggregate_5m AS
-SELECT {figures}
+SELECT {series_figures}
 FROM (SELECT w.*, w.start + interval '5 minutes' AS "end", 300 AS length, 0 AS valid_hours FROM window_5m w) w
 JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
 WHERE s.period <= 300;
@@ -10,14 +10,14 @@ WHERE s.period <= 300;
 -- Closed hours as rolled up, and what has run since out of the live 5-minute rows. Both arms join by themselves: the
 -- planner does not push a sensor through a union of tables and groups.
 CREATE VIEW aggregate_1h AS
-SELECT {figures}
+SELECT {series_figures}
 FROM (SELECT w.*, w.start + interval '1 hour' AS "end", 3600 AS length, 0 AS valid_hours FROM window_1h w) w
 JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
 WHERE s.period <= 3600 AND w.start < (SELECT closed_until FROM rollup)
 UNION ALL
-SELECT {figures}
+SELECT {series_figures}
 FROM series s JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id) CROSS JOIN LATERAL (
-    SELECT date_trunc('hour', w.start, 'UTC') AS start, {sum_up}, max(w.revision) AS revision,
+    SELECT date_trunc('hour', w.start, 'UTC') AS start, {sum_windows}, max(w.revision) AS revision,
            max(w.computed_at) AS computed_at, date_trunc('hour', w.start, 'UTC') + interval '1 hour' AS "end",
            3600 AS length, 0 AS valid_hours
     FROM window_5m w WHERE w.series = s.series AND w.start >= (SELECT closed_until FROM rollup)
@@ -26,7 +26,7 @@ FROM series s JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id) C
 WHERE s.period <= 3600;
 
 CREATE VIEW aggregate_1d AS
-SELECT {figures}
+SELECT {series_figures}
 FROM (
     SELECT w.*, ((w.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end",
            extract(epoch FROM ((w.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone - w.start)::integer

@@ -1,5 +1,24 @@
--- What every session that writes needs: tables of its own, emptied by each commit. A row of `touched` adds nothing to its
--- 5-minute row but what it is given: no NOT NULL, nor a column too many, for every batch is copied into it.
+-- What a session of the store needs, whatever it does.
+
+-- name: start_session
+-- A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
+-- locked is another one's to do. So is what a process holds that hangs in a transaction.
+SET timezone = 'UTC';
+SET idle_in_transaction_session_timeout = '5min';
+SET tcp_keepalives_idle = 10;
+SET tcp_keepalives_interval = 5;
+SET tcp_keepalives_count = 4
+
+-- name: start_reading_session
+-- A session that only reads: no statement of it may write or take longer than `patience`. A role that its user may not
+-- have is left out.
+SELECT set_config('default_transaction_read_only', 'on', false), set_config('statement_timeout', %(patience)s, false),
+       (SELECT set_config('role', rolname, false) FROM pg_roles
+        WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
+
+-- name: create_session_tables
+-- The temporary tables of a session that writes, emptied by each commit. A row of `touched` adds nothing to its 5-minute
+-- row but what it is given: no NOT NULL, nor a column too many, for every batch is copied into it.
 CREATE TEMP TABLE stage (LIKE reading) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE judged (series integer, start timestamptz, outcome smallint) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE touched (
@@ -21,3 +40,20 @@ CREATE TEMP TABLE touched (
     status   smallint DEFAULT 1
 ) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE dirty (series integer, start timestamptz) ON COMMIT DELETE ROWS
+
+-- name: take_session_lock
+-- Whether this session has the advisory lock of a name, taking it where it is free; it ends with the session.
+SELECT CASE
+    WHEN EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (classid::bigint << 32 | objid::bigint) = (hashtext(%(name)s)::bigint)
+    ) THEN true
+    ELSE pg_try_advisory_lock(hashtext(%(name)s))
+END
+
+-- name: pack_rows
+-- The rows of a statement, each packed as bytes, put together, and how many they are. A value has at most 1 GB: what may
+-- have more is packed by months, which costs a sort.
+SELECT string_agg(v.bytes, ''::bytea), count(*) FROM (<statement>) v

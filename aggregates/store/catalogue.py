@@ -19,11 +19,11 @@ def import_sensors(store: Store, entries: Sequence[Entry]) -> None:
     columns["overrides"] = [msgspec.json.encode(entry.overrides or {}).decode() for entry in entries]
     with store.transaction() as tx:
         tx.rows("import_sensors", **columns)
-        tx.rows("move_catalogue")
+        tx.rows("advance_catalogue_version")
 
 
 def sensors(store: Store, source: str | None = None, after: str = "", limit: int = 10_000) -> list[dict[str, Any]]:
     """List sensors by id, from the one behind `after`; those without a place are among them."""
     names = ("sensor_id", "name", "kind", "lon", "lat", "lanes", "inferred", "catalogued", "series")
-    rows = store.rows("sensors", source=source, after=after, limit=limit)
+    rows = store.rows("list_catalogue", source=source, after=after, limit=limit)
     return [dict(zip(names, row, strict=True)) for row in rows]

@@ -1,7 +1,7 @@
 """
-Dead letters in the store: listed, and given back for a replay.
+Dead letters in the store: listing them, and deleting those that were replayed.
 
-`streams.commit.pipeline` buries them in the transaction of their batch; `stadspuls dead-letters` calls this.
+`streams.commit.pipeline` stores them in the transaction of their batch; `stadspuls dead-letters` calls this.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from aggregates.store.store import Store, unnested
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
-    """A dead letter as the store keeps it; `payload` is None once it was forgotten, and shorter than `size` if cut."""
+class StoredLetter:
+    """A dead letter in the store; `payload` is None once it was deleted, and shorter than `size` (bytes) if cut."""
 
     key: str
     source: str
@@ -31,16 +31,18 @@ class Buried:
         return self.payload is not None and len(self.payload) == self.size
 
 
-def dead_letters(store: Store, source: str | None = None, reason: str | None = None, limit: int = 1000) -> list[Buried]:
+def list_dead_letters(
+    store: Store, source: str | None = None, reason: str | None = None, limit: int = 1000
+) -> list[StoredLetter]:
     """List dead letters, the newest first; `reason` is text that the reason contains. Raises `StoreError`."""
     asked = {"source": source, "reason": reason, "limit": limit, "after_last_at": None, "after_key": None}
-    return [Buried(*row) for row in store.rows("list_dead_letters", **asked)]
+    return [StoredLetter(*row) for row in store.rows("list_dead_letters", **asked)]
 
 
-def exhume(store: Store, letters: Sequence[Buried]) -> None:
+def delete_dead_letters(store: Store, letters: Sequence[StoredLetter]) -> None:
     """
     Delete dead letters that were published again, as they were listed.
 
     One that came back before it was deleted is kept. Raises `StoreError`.
     """
-    store.rows("exhume", **unnested(letters, ("key", "count")))
+    store.rows("delete_dead_letters", **unnested(letters, ("key", "count")))

@@ -46,15 +46,15 @@ class Balance:
 
 def state(store: Store, now: datetime) -> State:
     """Ask how the store is. Raises `aggregates.store.store.StoreError`."""
-    (row,) = store.rows("state", now=now)
+    (row,) = store.rows("read_state", now=now)
     return State(*row)
 
 
 def balances(store: Store) -> list[Balance]:
     """Give the accounting identity's terms by source. Raises `aggregates.store.store.StoreError`."""
-    return [Balance(*row) for row in store.rows("accounting", since=None)]
+    return [Balance(*row) for row in store.rows("sum_accounting", since=None)]
 
 
 def positions(store: Store) -> dict[tuple[str, int], int]:
     """Give how far each partition of the log is stored: the offset of the next record. Raises `StoreError`."""
-    return {(topic, partition): position for topic, partition, position in store.rows("positions")}
+    return {(topic, partition): position for topic, partition, position in store.rows("list_positions")}

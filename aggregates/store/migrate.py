@@ -8,7 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from importlib.resources import files
 
-from aggregates.store.store import Store, Transaction, expanded
+from aggregates.store.statements import expanded
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.air_index import bands
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
@@ -32,13 +33,13 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
     Raises `aggregates.store.store.StoreError`.
     """
     with store.transaction() as tx:
-        tx.rows("migration_lock")
+        tx.rows("lock_migration")
         tx.script(_schema("bootstrap"))
-        done = {name for (name,) in tx.rows("migrations")}
+        done = {name for (name,) in tx.rows("list_migrations")}
         for name, text in _numbered():
             if name not in done:
                 tx.script(text)
-                tx.rows("migrated", name=name)
+                tx.rows("note_migration", name=name)
         found = edition(tx)
         tx.script(_schema("postgres" if found is Edition.POSTGRES else "timescale"), chunk=chunk)
         _mirror(tx, zone)
@@ -53,7 +54,7 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
 
 def edition(tx: Transaction) -> Edition:
     """Tell the edition, making use of TimescaleDB where the server offers it."""
-    ((licence,),) = tx.rows("timescale_licence")
+    ((licence,),) = tx.rows("read_timescale_licence")
     if licence is None:
         return Edition.POSTGRES
     return Edition.TIMESCALE if licence == "timescale" else Edition.TIMESCALE_APACHE
@@ -63,18 +64,18 @@ def _mirror(tx: Transaction, zone: str) -> None:
     """Write the registries into the database, where the views join them."""
     for quantity in QUANTITIES.values():
         tx.rows(
-            "mirror_quantity", quantity=quantity.name, unit=quantity.unit, aggregation=str(quantity.aggregation),
+            "upsert_quantity", quantity=quantity.name, unit=quantity.unit, aggregation=str(quantity.aggregation),
             zone=quantity.zone or zone, coverage=quantity.valid.coverage, memory=quantity.memory,
             hours=quantity.valid.hours,
         )  # fmt: skip
     for source in SOURCES.values():
         tx.rows(
-            "mirror_source", source=source.name, title=source.title, class_=str(source.source_class),
+            "upsert_source", source=source.name, title=source.title, class_=str(source.source_class),
             licence=source.licence, commercial_use=source.commercial_use,
         )  # fmt: skip
-    tx.rows("forget_bands")
+    tx.rows("delete_index_bands")
     for band in bands():
-        tx.rows("mirror_band", **band)
+        tx.rows("insert_index_band", **band)
 
 
 def _numbered() -> list[tuple[str, str]]:

@@ -17,8 +17,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
-from importlib.resources import files
 from typing import Any, LiteralString
 
 import numpy as np
@@ -27,21 +25,7 @@ from numpy.typing import NDArray
 from psycopg import errors, sql
 
 from aggregates.store.binary import Packed, unpacked
-
-# What they look at grows from nothing to a country while a session lives: a plan kept from its beginning would compare
-# every row with every other.
-_LEARNING = frozenset({"know_sensors", "lock_sensors", "know_series", "mark_alone", "find_series"})
-# What they unpack of a packed day hangs on what they are given, so a plan for anything would unpack all of it.
-_UNPACKING = frozenset({"correct", "reflag", "recompute", "drop_unread"})
-# A plan for any area, or for any time, would look at all of it.
-_CHOOSING = frozenset({"windows_in_area", "readings"})
-_PLANNED_ANEW = _LEARNING | _UNPACKING | _CHOOSING
-# A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
-# locked is another one's to do. So is what a process holds that hangs in a transaction.
-_SESSION: LiteralString = """
-    SET timezone = 'UTC'; SET idle_in_transaction_session_timeout = '5min';
-    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4
-"""
+from aggregates.store.statements import planned_each_time, statement_text
 
 
 class StoreError(Exception):
@@ -69,7 +53,7 @@ class Known(StoreError):  # noqa: N818 - named for what was found
 
 
 class Refused(StoreError):  # noqa: N818 - named for what a caller does
-    """The database will never take these data: split them, and bury the one reading that is at fault."""
+    """The database will never take these data: split them, the one reading at fault becomes a dead letter."""
 
 
 class Store:
@@ -130,10 +114,12 @@ class Store:
                 prepare_threshold=2, keepalives_idle=10, keepalives_interval=5, keepalives_count=4,
                 tcp_user_timeout=30_000,
             )  # fmt: skip
-            connection.execute(_SESSION)
+            connection.execute(statement_text("start_session"))
             if self._patience is not None:
                 milliseconds = self._patience // timedelta(milliseconds=1)
-                connection.execute(_statement("reading_session"), {"role": self._role, "patience": str(milliseconds)})
+                connection.execute(
+                    statement_text("start_reading_session"), {"role": self._role, "patience": str(milliseconds)}
+                )
             self._connection = connection
         return self._connection
 
@@ -146,12 +132,12 @@ class Transaction:
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
-        cursor = self._execute(statement, _statement(statement), parameters)
+        cursor = self._execute(statement, statement_text(statement), parameters)
         return cursor.fetchall() if cursor.description else []
 
     def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run a statement over a view, for which `<view>` stands in it; give the names of its columns and its rows."""
-        text = _statement(statement).replace("<view>", f'"{view}"')
+        text = statement_text(statement).replace("<view>", f'"{view}"')
         # Not prepared: a plan for any parameter would look at every sensor to find one.
         cursor = self._connection.execute(text, parameters, binary=True, prepare=False)
         return [column.name for column in cursor.description or ()], cursor.fetchall()
@@ -166,15 +152,15 @@ class Transaction:
         The database packs all rows into one value, or with `by` those of each: neither side handles single rows, and no
         Python object is made of any number.
         """
-        text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', _statement(statement))
-        packed = _statement("packed").replace("<statement>", text) + (by and f" GROUP BY {by}")
+        text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', statement_text(statement))
+        packed = statement_text("pack_rows").replace("<statement>", text) + (by and f" GROUP BY {by}")
         cursor = self._execute(statement, packed, parameters)
         found = cursor.fetchall()
         return unpacked(b"".join(data or b"" for data, _ in found), layout, sum(count for _, count in found))
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
         """Run a statement as `frame` does, and give its rows `size` at a time; the database keeps the others."""
-        text = _statement(statement).replace("<view>", f'"{view}"')
+        text = statement_text(statement).replace("<view>", f'"{view}"')
         with self._connection.cursor("stream", binary=True) as cursor:
             cursor.execute(text, parameters)
             while rows := cursor.fetchmany(size):
@@ -188,7 +174,7 @@ class Transaction:
     def prepare_session(self) -> None:
         """Make the tables of this session that the write path works with, where they are not there yet."""
         if not self._connection.execute("SELECT to_regclass('pg_temp.stage')").fetchall()[0][0]:
-            self.script(statement_text("session"))
+            self.script(statement_text("create_session_tables"))
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -214,24 +200,9 @@ class Transaction:
         with self.copying(table, rows):
             pass
 
-    def _execute(self, statement: str, text: LiteralString, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
-        prepare = False if statement in _PLANNED_ANEW else None
+    def _execute(self, name: str, text: LiteralString, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+        prepare = False if planned_each_time(name) else None
         return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
-
-
-@cache
-def statement_text(name: str) -> str:
-    """Read a statement of `aggregates/sql/`; `{name}` in it stands for the text of another."""
-    return expanded(re.sub(r"--[^\n]*", "", files("aggregates").joinpath("sql", f"{name}.sql").read_text("utf-8")))
-
-
-def expanded(text: str) -> str:
-    """Put the statements that `{name}` stands for into a text."""
-    return re.sub(r"\{(\w+)\}", lambda match: statement_text(match[1]), text).strip()
-
-
-def _statement(name: str) -> LiteralString:
-    return statement_text(name)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pandas as pd
 import typer
 
 from aggregates.ask.query import BadQuestion
-from aggregates.store.dead_letters import dead_letters, exhume
+from aggregates.store.dead_letters import delete_dead_letters, list_dead_letters
 from hub.cli.common import (
     NO,
     Broker,
@@ -52,7 +52,7 @@ def letters_list(
     Example: stadspuls dead-letters list --reason "unknown unit"
     """
     with open_store(settings_of(data_dir=data_dir, database=database)) as store:
-        found = dead_letters(store, source, reason, limit)
+        found = list_dead_letters(store, source, reason, limit)
     columns = ["last_at", "source", "count", "size", "reason", "topic", "payload"]
     rows = [[getattr(letter, name) for name in columns] for letter in found]
     frame = pd.DataFrame(rows, columns=columns)
@@ -76,12 +76,12 @@ def letters_replay(
     """
     settings = settings_of(data_dir=data_dir, broker=broker, database=database)
     with open_store(settings) as store, Sender(broker_of(settings)) as sender:
-        fits = (letter for letter in dead_letters(store, source, reason, limit) if letter.size < LARGEST_REPLAY)
+        fits = (letter for letter in list_dead_letters(store, source, reason, limit) if letter.size < LARGEST_REPLAY)
         whole = [letter for letter in fits if letter.whole]
         for letter in whole:
             sender.publish(letter.topic, letter.payload or b"")
         sender.flush()
-        exhume(store, whole)
+        delete_dead_letters(store, whole)
     errors.print(f"{len(whole)} dead letters published again")
 
 

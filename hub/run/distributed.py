@@ -126,7 +126,7 @@ class LeadingUpkeep(Upkeep):
     def turn(self, now: datetime) -> None:
         """Do what is due, where this session has or gets the lock; it is gone with the session."""
         self.leads = False
-        ((leads,),) = self._store.rows("hold_lock", name="stadspuls upkeep")
+        ((leads,),) = self._store.rows("take_session_lock", name="stadspuls upkeep")
         self.leads = bool(leads)
         self.turns += 1
         if self.leads:
@@ -147,6 +147,6 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
 def _answers(conninfo: str) -> bool:
     with closing(Store(conninfo, application="stadspuls ready")) as store:
         try:
-            return bool(store.rows("catalogue_version"))
+            return bool(store.rows("read_catalogue_version"))
         except StoreError:
             return False

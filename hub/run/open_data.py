@@ -94,7 +94,7 @@ class OpenCity:
 
     def _known(self, store: Store) -> CbsArea | None:
         """Give the municipality, loading what is missing of boundaries and statistics; None without boundaries."""
-        loaded = {row[2] for row in store.rows("area_loads", vintage=None) if row[1] == self._code}
+        loaded = {row[2] for row in store.rows("list_area_loads", vintage=None) if row[1] == self._code}
         found = None if {"boundaries", "statistics"} <= loaded else self._loaded(store)
         return found or boundary(store, self._code)
 

@@ -38,7 +38,7 @@ _TABLES = "area, area_load, area_statistic, area_1h, area_1d, area_mark"
 def areas(settings: Settings, sensors: int = 2000, hours: int = 720, places: int = 20_000) -> Result:
     """Measure the join and the assignment; the default takes two minutes, half of it to fill the tables."""
     with database(settings) as (store, edition):
-        if store.rows("area_loads", vintage=None):
+        if store.rows("list_area_loads", vintage=None):
             raise CannotStart("database named has areas in it, expected an empty one made for the bench")
         try:
             made = _load(store, municipalities=20, wijken=10, buurten=14)

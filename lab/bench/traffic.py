@@ -74,8 +74,8 @@ class Traffic:
 
 def known(store: Store, wanted: Mapping[str, Any]) -> NDArray[Any]:
     """Make series known to the store, each named by sensor, quantity, channel and period; give their numbers."""
-    store.rows("know_series", **wanted)
-    store.rows("mark_alone", sensor_id=sorted(set(wanted["sensor_id"])))
+    store.rows("insert_series", **wanted)
+    store.rows("set_series_heads", sensor_id=sorted(set(wanted["sensor_id"])))
     found = np.array([row[:2] for row in store.rows("find_series", **wanted)])
     numbers: NDArray[Any] = found[np.argsort(found[:, 0]), 1]
     return numbers

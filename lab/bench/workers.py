@@ -111,7 +111,9 @@ class Line:
 
     def size(self, readings: int) -> dict[str, object]:
         """Bytes on disk, indexes included, of a reading and of its share of a 5-minute row."""
-        ((reading,),), ((window,),) = (self.store.rows("size_of", table=name) for name in ("reading", "window_5m"))
+        ((reading,),), ((window,),) = (
+            self.store.rows("read_table_size", table=name) for name in ("reading", "window_5m")
+        )
         return {"bytes_a_reading": round(reading / readings), "bytes_of_windows_a_reading": round(window / readings)}
 
     def _cpu(self, services: list[Service]) -> tuple[float, float]:
@@ -121,7 +123,7 @@ class Line:
 
 def processes_of(store: Store) -> list[psutil.Process]:
     """Give the processes of a database's server, whoever else runs one here; none of a server that is elsewhere."""
-    ((backend,),) = store.rows("backend")
+    ((backend,),) = store.rows("read_backend")
     with suppress(psutil.NoSuchProcess):
         server = psutil.Process(backend).parent()
         if server is not None and server.name().startswith("postgres"):

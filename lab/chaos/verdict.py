@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from aggregates.ask.query import WINDOWS, Question, ask
-from aggregates.store.dead_letters import dead_letters
+from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.health import Balance, balances
 from aggregates.store.store import Store
 from lab.chaos.numbered import BEGIN, QUANTITY, Numbered
@@ -53,7 +53,7 @@ def verdict(database: str, stadspuls: Command, numbered: Numbered, published: in
 
 def _stored(store: Store, numbered: Numbered, published: int) -> Iterator[Check]:
     """Compare every number."""
-    found = pd.DataFrame(store.rows("readings_of", source=SOURCE), columns=["sensor_id", "start", "value"])
+    found = pd.DataFrame(store.rows("list_source_readings", source=SOURCE), columns=["sensor_id", "start", "value"])
     found["sensor"] = found.pop("sensor_id").str.rsplit("-", n=1).str[-1].astype("int64")
     both = numbered.readings(published).merge(
         found, how="outer", on=["sensor", "start"], suffixes=("", "_stored"), indicator=True
@@ -96,7 +96,7 @@ def _accounts(store: Store, numbered: Numbered, published: int, bad: int) -> Ite
     )
     yield Check("received = stored + duplicate + corrected + rejected", "equal", said, balance.holds)
     yield _count("readings accounted for as stored", published, balance.stored)
-    letters = {letter.payload for letter in dead_letters(store, SOURCE, limit=10 * bad + 10)}
+    letters = {letter.payload for letter in list_dead_letters(store, SOURCE, limit=10 * bad + 10)}
     wanted = [message[1] for number in range(published) if (message := numbered.bad(number))]
     lost = "".join(f"; {payload.decode()}" for payload in wanted if payload not in letters)
     yield _count("unreadable messages in the dead letters", bad, len(letters), lost[:200])

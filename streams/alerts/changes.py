@@ -101,7 +101,7 @@ def fold_on(rule: Rule, subject: str, kept: Kept | None, since: int, value: floa
 def already_said(tx: Transaction, changes: Sequence[Change]) -> set[tuple[int, str, int]]:
     """Read what was said of these alerts before: alert, kind and what about."""
     alerts = [change.kept.alert for change in changes if change.kept is not None and change.said]
-    rows = tx.rows("alert_said", alerts=alerts) if alerts else []
+    rows = tx.rows("list_transition_kinds", alerts=alerts) if alerts else []
     return {(alert, kind, microseconds(about)) for alert, kind, about in rows if about is not None}
 
 

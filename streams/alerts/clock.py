@@ -47,10 +47,10 @@ class Ticker:
             return
         self._began = self._began or now
         with store.transaction() as tx:
-            clock = dict(tx.rows("alert_clock"))
+            clock = dict(tx.rows("read_alert_clock"))
         slot = (now - SLACK).replace(second=0, microsecond=0)
         self._sweep(store, "5m", clock, slot - timedelta(minutes=slot.minute % 5), now)
-        ((closed,),) = store.rows("alert_closed")
+        ((closed,),) = store.rows("read_closed_until")
         self._sweep(store, "1d", clock, closed, now)
         with store.transaction() as tx:
             self._judge.stale(tx, now)
@@ -65,7 +65,7 @@ class Ticker:
         with store.transaction() as tx:
             if since is not None and self._judge.watches(level):
                 self._judge.every(tx, level, max(since, until - MOST) if level == "5m" else since, until, now)
-            tx.rows("alert_move_clock", level=level, judged=until)
+            tx.rows("advance_alert_clock", level=level, judged=until)
 
     def _health(self, store: Store, clock: dict[str, datetime], closed: datetime, now: datetime) -> None:
         rules: dict[str, list[Rule]] = {}
@@ -73,21 +73,21 @@ class Ticker:
             rules.setdefault(rule.statistic, []).append(rule)
         with store.transaction() as tx:
             if rules.keys() & {"silence", "drift"} and now - (self._began or now) >= WARM:
-                heard = tx.rows("alert_heard", now=now, reach=REACH)
+                heard = tx.rows("list_newest_readings", now=now, reach=REACH)
                 silence = [(sensor, since, missed) for sensor, since, missed, _ in heard]
                 drift = [(sensor, since, ahead) for sensor, since, _, ahead in heard]
                 for name, told in (("silence", silence), ("drift", drift)):
                     judge_told(tx, rules.get(name, ()), told, now)
             if "coverage_today" in rules and closed > clock.get("coverage_today", closed - EVERY):
                 judge_told(tx, rules["coverage_today"], self._coverage(tx, closed), now)
-                tx.rows("alert_move_clock", level="coverage_today", judged=closed)
+                tx.rows("advance_alert_clock", level="coverage_today", judged=closed)
 
     def _coverage(self, tx: Transaction, closed: datetime) -> Told:
         first = closed.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
         if closed - first < timedelta(hours=HOURS_TODAY):
             return []
         return [(sensor, since, covered) for sensor, since, covered in
-                tx.rows("alert_coverage_today", first=first, until=closed)]  # fmt: skip
+                tx.rows("read_coverage_today", first=first, until=closed)]  # fmt: skip
 
 
 def judge_told(tx: Transaction, rules: Sequence[Rule], told: Told, now: datetime) -> None:
@@ -104,7 +104,7 @@ def _changes(tx: Transaction, rule: Rule, told: Told, now: datetime) -> Iterator
     values = np.array([value if force else np.nan for *_, value in told])
     beyond = rule.beyond(values, rule.raise_at)
     chosen = belonging(tx, rule, {one[0] for one, high in zip(told, beyond, strict=True) if high})
-    tx.rows("alert_lock")
+    tx.rows("lock_alerts")
     kept = {one.subject: one for one in near(tx, [rule.name], clock, FOREVER, None) if one.until is None}
     for (subject, since, _), value in zip(told, values, strict=True):
         if subject in chosen or subject in kept:

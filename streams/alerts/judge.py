@@ -76,7 +76,7 @@ class Judge:
         found = 0
         for level in ("1h", "1d"):
             if self.watches(level):
-                rows = tx.rows(f"alert_dirty_{level}", quantities=sorted(self.watches(level)), until=until)
+                rows = tx.rows(f"list_rolled_{level}", quantities=sorted(self.watches(level)), until=until)
                 starts = np.array([microseconds(start) for _, start in rows], np.int64)
                 found += self.changed(tx, level, Changed([sensor for sensor, _ in rows], starts), now, until)
         return found
@@ -132,7 +132,7 @@ class Judge:
         tasks = list(self._candidates(tx, rules, windows, known, now))
         if not tasks:
             return 0
-        tx.rows("alert_lock")
+        tx.rows("lock_alerts")
         return sum(self._settle(tx, rule, subjects, first, last, now, until) for rule, subjects in tasks)
 
     def _candidates(
@@ -220,17 +220,17 @@ class Judge:
         rules = {rule.name: rule for rule in self.book.rules}
         limits = [(name, rule.times["patience"], rule.times["forget"]) for name, rule in rules.items()]
         found = tx.rows(
-            "alert_stale", rule=[name for name, *_ in limits],
+            "list_stale_alerts", rule=[name for name, *_ in limits],
             patience=[now - timedelta(microseconds=patience) for _, patience, _ in limits],
             forget=[now - timedelta(microseconds=forget) for *_, forget in limits],
         )  # fmt: skip
         if not found:
             return 0
-        tx.rows("alert_lock")
+        tx.rows("lock_alerts")
         subjects: dict[str, list[str]] = {}
         for rule, subject in found:
             subjects.setdefault(rule, []).append(subject)
-        ((gone,),) = tx.rows("alert_orphaned", rules=list(rules), now=now)
+        ((gone,),) = tx.rows("clear_orphaned_alerts", rules=list(rules), now=now)
         known = [(rules[name], some) for name, some in subjects.items() if name in rules]
         return int(gone) + sum(self._settle(tx, rule, some, until, until, now, now) for rule, some in known)
 

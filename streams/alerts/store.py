@@ -72,13 +72,17 @@ def load_windows(
     view = (VIEWS if per == "sensor" else AREA_VIEWS)[level]
     times = {"first": utc(span.first), "last": utc(span.last)}
     if per == "area":
-        _, rows = tx.frame("alert_area_windows", view=view, quantities=list(quantities), areas=_or_none(span), **times)
+        _, rows = tx.frame(
+            "list_judged_area_windows", view=view, quantities=list(quantities), areas=_or_none(span), **times
+        )
     elif span.exact is not None:
         sensors, starts = span.exact
-        _, rows = tx.frame("alert_windows_at", view=view, quantities=list(quantities), sensors=list(sensors),
+        _, rows = tx.frame("list_judged_windows_at", view=view, quantities=list(quantities), sensors=list(sensors),
                            starts=[utc(int(one)) for one in starts])  # fmt: skip
     else:
-        _, rows = tx.frame("alert_windows", view=view, quantities=list(quantities), sensors=_or_none(span), **times)
+        _, rows = tx.frame(
+            "list_judged_windows", view=view, quantities=list(quantities), sensors=_or_none(span), **times
+        )
     return _frame(rows, level)
 
 
@@ -116,7 +120,9 @@ def count_stuck(tx: Transaction, windows: pd.DataFrame) -> pd.DataFrame:
     if not len(suspect):
         return windows
     first, last = int(suspect["start"].min()), int(suspect["end"].max())
-    found = tx.rows("alert_stuck", sensors=suspect["subject"].unique().tolist(), first=utc(first), last=utc(last))
+    found = tx.rows(
+        "count_stuck_readings", sensors=suspect["subject"].unique().tolist(), first=utc(first), last=utc(last)
+    )
     counts = {(sensor, quantity, start): count for sensor, quantity, start, count in found}
     keys = zip(windows["subject"], windows["quantity"], windows["start"], strict=True)
     return windows.assign(stuck=[counts.get(key, 0) for key in keys])
@@ -128,7 +134,7 @@ def with_share(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFra
     if not len(enough):
         return enough
     first, last = int(enough["start"].min()), int(enough["end"].max())
-    found = tx.rows("alert_share", sensors=enough["subject"].unique().tolist(), first=utc(first), last=utc(last),
+    found = tx.rows("read_class_shares", sensors=enough["subject"].unique().tolist(), first=utc(first), last=utc(last),
                     classes=rule.share_of)  # fmt: skip
     shares = {(sensor, start): share for sensor, start, share in found}
     keys = zip(enough["subject"], enough["start"], strict=True)
@@ -140,7 +146,7 @@ def belonging(tx: Transaction, rule: Rule, subjects: set[str]) -> set[str]:
     found = {one for one in subjects if rule.wants(one)}
     if not found or rule.per == "area" or not (rule.kinds or rule.areas):
         return found
-    members = tx.rows("alert_members", sensors=sorted(found))
+    members = tx.rows("list_sensor_areas", sensors=sorted(found))
     return {
         sensor for sensor, kind, areas in members
         if (not rule.kinds or kind in rule.kinds) and (not rule.areas or set(areas) & set(rule.areas))
@@ -176,7 +182,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 def near(tx: Transaction, rules: Sequence[str], first: int, last: int, subjects: Sequence[str] | None) -> list[Kept]:
     """Read the alerts that windows of `[first, last)` may belong to, by when they began."""
-    rows = tx.rows("alert_near", rules=list(rules), first=utc(first), last=utc(last),
+    rows = tx.rows("list_alerts_near", rules=list(rules), first=utc(first), last=utc(last),
                    subjects=None if subjects is None else list(subjects))  # fmt: skip
     return [Kept(*map(_plain, row)) for row in rows]
 
@@ -210,11 +216,11 @@ def write(tx: Transaction, changes: Sequence[Change], now: datetime) -> None:
             continue
         extra = {"alert": [ids[id(one)] for one in part], "withdrawn": [one.episode is None for one in part],
                  "said": [bool(one.said) for one in part]}  # fmt: skip
-        tx.rows("alert_change", now=now, **_columns(part), **extra)
+        tx.rows("update_alerts", now=now, **_columns(part), **extra)
     if new:
         named = {name: [getattr(one.rule, name) for one in new] for name in ("quantity", "level", "severity")}
         keys = {"rule": [one.rule.name for one in new], "subject": [_episode(one).subject for one in new]}
-        made = tx.rows("alert_insert", now=now, **keys, **named, **_columns(new))
+        made = tx.rows("insert_alerts", now=now, **keys, **named, **_columns(new))
         numbers = {(rule, subject, microseconds(since)): alert for alert, rule, subject, since in made}
         ids |= {id(one): numbers[one.rule.name, _episode(one).subject, _episode(one).since] for one in new}
     _say(tx, [(ids[id(change)], change, one) for change in changes for one in change.said], now)
@@ -257,7 +263,7 @@ def _say(tx: Transaction, said: Sequence[tuple[int, Change, Transition]], now: d
     ]
     texts = [_texts(change, one) for _, change, one in said]
     tx.rows(
-        "alert_say", now=now, alert=[alert for alert, _, _ in said], kind=[one.kind for *_, one in said],
+        "insert_transitions", now=now, alert=[alert for alert, _, _ in said], kind=[one.kind for *_, one in said],
         about=[utc(one.about) for *_, one in said], late=[change.late for _, change, _ in said],
         value=[_number(one.value) for *_, one in said], threshold=[_number(one.threshold) for *_, one in said],
         coverage=[_number(one.coverage) for *_, one in said],
@@ -295,7 +301,7 @@ def mirror_rules(store: Store, book: RuleBook) -> None:
     with store.transaction() as tx:
         for rule in book.rules:
             tx.rows(
-                "alert_mirror_rule", rule=rule.name, pack=rule.pack, title=rule.title,
+                "upsert_alert_rule", rule=rule.name, pack=rule.pack, title=rule.title,
                 title_nl=rule.title_nl or rule.title, quantity=rule.quantity, unit=rule.unit, level=rule.level,
                 severity=rule.severity,
                 source=rule.source or None, owner=rule.owner or None, runbook=rule.runbook or None,

@@ -17,7 +17,7 @@ from ingest.vocabulary.dead_letters import DeadLetter
 from streams.commit.series import source_names
 from streams.commit.windows import DAY_US
 
-STORED, CORRECTED, DUPLICATE = range(3)  # as aggregates/sql/correct.sql numbers them
+STORED, CORRECTED, DUPLICATE = range(3)  # as the statement `correct_readings` numbers them
 Letters = Sequence[DeadLetter]
 SOURCES = 1 << 15  # more than a hub will ever have
 KEPT_BYTES = 1 << 20  # of a dead letter's payload

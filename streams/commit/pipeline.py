@@ -126,16 +126,16 @@ class Pipeline:
         readings = self._readings(batch)
         with self._store.transaction() as tx:
             tx.prepare_session()
-            tx.rows("claim", topic=position.topic, partition=position.partition, position=position.position)
-            tx.rows("share_freeze")
+            tx.rows("advance_position", topic=position.topic, partition=position.partition, position=position.position)
+            tx.rows("share_freeze_lock")
             self._series.check(tx)
             frozen = np.isin(readings["start"] // DAY_US, frozen_days(tx))
             rows = distinct(ordered(readings[~frozen]))
             outcome = self._insert(tx, rows)
             counted = accounts(readings, frozen, rows, outcome, batch.dead_letters)
-            tx.rows("account", **unnested(counted, ACCOUNT_COLUMNS))
+            tx.rows("add_to_accounting", **unnested(counted, ACCOUNT_COLUMNS))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
-                tx.rows("bury", **unnested(dead_letter_rows(letters), DEAD_LETTER_COLUMNS))
+                tx.rows("upsert_dead_letters", **unnested(dead_letter_rows(letters), DEAD_LETTER_COLUMNS))
             if self._judge is not None and len(rows):
                 self._judge(tx, batch.readings)
 
@@ -191,10 +191,10 @@ class Pipeline:
                     marks = dirty_hours(windows["series"], windows["start"])
                 if not begun.all():
                     tx.copy("touched", running)
-                    tx.rows("merge")
+                    tx.rows("merge_windows")
                 if begun.any():
                     tx.copy("window_5m", ahead)
-                tx.rows("mark_hours", **marks)
+                tx.rows("insert_marks", **marks)
         except Known:
             return False
         return True
@@ -202,13 +202,13 @@ class Pipeline:
     def _insert_staged(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
         span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
         tx.copy("stage", rows[COLUMNS])
-        tx.rows("insert_fresh")
-        ((members,),) = tx.rows("lock_known", **span)
-        tx.rows("correct", **span, members=members)
-        tx.rows("touch_judged")
+        tx.rows("insert_new_readings")
+        ((members,),) = tx.rows("lock_stored_readings", **span)
+        tx.rows("correct_readings", **span, members=members)
+        tx.rows("touch_changed_windows")
         recompute(tx, rows["start"], members)
-        tx.rows("mark")
-        return np.array([outcome for (outcome,) in tx.rows("outcomes")], dtype=np.int8)
+        tx.rows("mark_touched_hours")
+        return np.array([outcome for (outcome,) in tx.rows("list_outcomes")], dtype=np.int8)
 
 
 def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:

@@ -23,12 +23,12 @@ def recompute(tx: Transaction, starts: NDArray[np.int64], members: Sequence[int]
     `starts` (us) limit the search in time; `members` limit it to these series (None: all), so that of a compressed day
     only theirs are decompressed.
     """
-    tx.rows("merge")
+    tx.rows("merge_windows")
     first, last = int(starts.min()), int(starts.max())
     span = {"first": utc(first - first % WINDOW_US), "last": utc(last - last % WINDOW_US + WINDOW_US)}
-    tx.rows("recompute", **span, members=members)
+    tx.rows("recompute_windows", **span, members=members)
 
 
 def frozen_days(tx: Transaction) -> NDArray[np.int64]:
     """Give the days whose readings were dropped, sorted, as days since 1970."""
-    return np.sort(np.array([(day - date(1970, 1, 1)).days for (day,) in tx.rows("frozen_days")], dtype=np.int64))
+    return np.sort(np.array([(day - date(1970, 1, 1)).days for (day,) in tx.rows("list_frozen_days")], dtype=np.int64))

@@ -89,7 +89,7 @@ class SeriesCache:
         with self._store.transaction() as tx:
             self._outdated(tx)
             if batch.sensors:
-                tx.rows("know_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
+                tx.rows("upsert_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
             missing, rows = np.unique(keys, return_index=True)
             new = self._keys[np.searchsorted(self._keys, missing)] != missing
             lines = _registered(tx, batch.readings.take(pa.array(rows[new])))
@@ -101,7 +101,7 @@ class SeriesCache:
     def _outdated(self, tx: Transaction) -> bool:
         """Drop all lines where the catalogue was imported since; True if so."""
         known = self._version
-        ((self._version,),) = tx.rows("catalogue_version")
+        ((self._version,),) = tx.rows("read_catalogue_version")
         if self._version == known:
             return False
         self._keys, self._lines = _EMPTY
@@ -131,13 +131,13 @@ def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
     wanted = {name: readings.column(name).to_pylist() for name in _KEY}
     if not len(readings):
         return np.empty(0, SERIES)
-    tx.rows("by_index")
+    tx.rows("use_indexes")
     found = tx.rows("find_series", **wanted)
     if len(found) < len(readings):
         sensors = list(dict.fromkeys(wanted["sensor_id"]))
         tx.rows("lock_sensors", sensor_id=sensors)
-        tx.rows("know_series", **wanted)
-        tx.rows("mark_alone", sensor_id=sensors)
+        tx.rows("insert_series", **wanted)
+        tx.rows("set_series_heads", sensor_id=sensors)
         found = tx.rows("find_series", **wanted)
     keys = list(zip(wanted["sensor_id"], wanted["quantity"], strict=True))
     return np.array([_line(*keys[nr - 1], *line) for nr, *line in sorted(found)], SERIES)

@@ -1,7 +1,7 @@
 """
 Readings to 5-minute windows with numpy, and nothing else: no clock, no store.
 
-`streams.commit.pipeline` folds the new readings of a batch; `aggregates/sql/fold.sql` does the same in SQL, and
+`streams.commit.pipeline` folds the new readings of a batch; the statement `fold_readings` does the same in SQL, and
 `streams.rollup.reconcile` proves that they agree.
 """
 

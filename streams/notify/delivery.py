@@ -30,7 +30,13 @@ SETTLE = timedelta(seconds=1)  # what is not critical waits for its like
 GATHER = timedelta(minutes=1)  # in a storm
 CALM = timedelta(minutes=10)  # what a storm is measured over
 MOST = 1_000  # transitions in a message
-COUNTED = ("raised", "cleared", "late_found", "silenced", "lost")  # in a summary, as digest_counts.sql has them
+COUNTED = (
+    "raised",
+    "cleared",
+    "late_found",
+    "silenced",
+    "lost",
+)  # in a summary, as the statement `digest_counts` has them
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 600.0  # s
 
 log = structlog.get_logger(__name__)

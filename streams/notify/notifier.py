@@ -105,7 +105,7 @@ class Notifier:
 
     def _lead(self, store: Store, now: datetime) -> bool:
         """Lead, where this session has or gets the lock; it is gone with the session."""
-        ((leads,),) = store.rows("hold_lock", name=_LOCK)
+        ((leads,),) = store.rows("take_session_lock", name=_LOCK)
         self.leads = bool(leads)
         self.turns += 1
         if self.leads:
@@ -129,10 +129,10 @@ class Notifier:
         for name, channel in self._channels.channels.items():
             if (patience := channel.patience) is None:
                 continue
-            waiting = store.rows("alert_unanswered", before=now - patience, channel=name)
+            waiting = store.rows("list_unanswered_alerts", before=now - patience, channel=name)
             chosen = [alert for alert, rule, severity in waiting if channel.takes(rule, severity, "escalated")]
             if chosen:
-                store.rows("alert_escalate", alerts=chosen, channel=name, now=now)
+                store.rows("escalate_alerts", alerts=chosen, channel=name, now=now)
 
     def _beat(self, url: str, period: float) -> None:
         """Ask for the heartbeat's URL while alerts leave; soon after the start, then every `period` seconds."""
@@ -153,7 +153,7 @@ class Notifier:
 def _channel_turn(name: str, delivery: Delivery) -> Callable[[Store, datetime], bool]:
     def turn(store: Store, now: datetime) -> bool:
         # A fence of its own: a leader that lost its lock without knowing it may still be sending.
-        ((mine,),) = store.rows("hold_lock", name=f"{_LOCK} {name}")
+        ((mine,),) = store.rows("take_session_lock", name=f"{_LOCK} {name}")
         return bool(mine) and (delivery.turn(store, now) or delivery.summary(store, now))
 
     return turn

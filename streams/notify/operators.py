@@ -29,7 +29,7 @@ def alerts(
     subject: str | None = None, limit: int | None = 100,
 ) -> list[Row]:  # fmt: skip
     """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS`."""
-    rows = store.rows("alerts_listed", everything=everything, rule=rule, subject=subject, limit=limit)
+    rows = store.rows("list_operator_alerts", everything=everything, rule=rule, subject=subject, limit=limit)
     found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     hushed = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
     return [{**row, "state": state_of(row["state"], quiet)} for row, quiet in zip(found, hushed, strict=True)]
@@ -39,7 +39,7 @@ def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone
     """Tell of each rule and subject whether a silence keeps it quiet now."""
     quiet = [one for one in silences(store, now) if one.until(now, zone) is not None]
     subjects = sorted({subject for _, subject in found}) if quiet else []
-    areas = {sensor: codes for sensor, _, codes in store.rows("alert_members", sensors=subjects)}
+    areas = {sensor: codes for sensor, _, codes in store.rows("list_sensor_areas", sensors=subjects)}
     return [any(one.covers(rule, (subject, *areas.get(subject, ()))) for one in quiet) for rule, subject in found]
 
 
@@ -50,14 +50,14 @@ def state_of(state: str, quiet: bool) -> str:
 
 def transitions(store: Store, alert: int) -> list[Row]:
     """Give how an alert came about, oldest first, each with the windows that caused it."""
-    return [dict(zip(_TRANSITION, row, strict=True)) for row in store.rows("alert_transitions", alert=alert)]
+    return [dict(zip(_TRANSITION, row, strict=True)) for row in store.rows("list_transitions", alert=alert)]
 
 
 def acknowledge(store: Store, alert: int, by: str, now: datetime) -> bool:
     """Note who sees to an alert, and tell those who were told of it; False where it is not open."""
     with store.transaction() as tx:
-        tx.rows("alert_ack", alert=alert, by=by, now=now)
-        return tx.rows("alert_acknowledged", alert=alert) != []
+        tx.rows("acknowledge_alert", alert=alert, by=by, now=now)
+        return tx.rows("is_acknowledged", alert=alert) != []
 
 
 def silence(
@@ -67,7 +67,7 @@ def silence(
     """Make a silence and give its number; raises ValueError for windows or a span that cannot be."""
     check_silence(first, last, windows)
     ((number,),) = store.rows(
-        "silence_make", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
+        "insert_silence", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
         recurrence=msgspec.json.encode(windows).decode() if windows else None,
     )  # fmt: skip
     return int(number)
@@ -86,7 +86,7 @@ def silences(source: Store | Transaction, now: datetime, *, everything: bool = F
     return [
         Silence(number, rule, subject, first, last, tuple(map(weekly, windows or ())), by, reason)
         for number, rule, subject, first, last, windows, by, reason, _ in source.rows(
-            "silences", now=now, everything=everything
+            "list_silences", now=now, everything=everything
         )
     ]
 
@@ -94,7 +94,7 @@ def silences(source: Store | Transaction, now: datetime, *, everything: bool = F
 def end_silence(store: Store, number: int, now: datetime) -> bool:
     """End a silence: what it held back and still stands is told now; False where there is none to end."""
     with store.transaction() as tx:
-        ended = bool(tx.rows("silence_end", silence=number, now=now))
+        ended = bool(tx.rows("end_silence", silence=number, now=now))
         if ended:
             tx.rows("outbox_release", silence=number, now=now)
     return ended
@@ -132,7 +132,7 @@ def outbox(store: Store, now: datetime) -> list[Waiting]:
 
 def open_alerts(store: Store) -> dict[str, int]:
     """Count the alerts that are open, by severity, the three always named."""
-    found = dict(store.rows("alerts_open"))
+    found = dict(store.rows("count_open_alerts"))
     return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
 
 

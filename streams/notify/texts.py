@@ -33,7 +33,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(NamedTuple):
-    """A row of `outbox_row.sql`: a transition that a channel is due, with its alert, its rule and its place."""
+    """A row of the statement `outbox_row`: a transition due for a channel, with its alert, rule and place."""
 
     transition: int
     message: UUID | None
@@ -218,7 +218,7 @@ class Standing(NamedTuple):
 
 
 def digest_of(standing: Sequence[Standing], counts: Mapping[str, int], key: str, voice: Voice) -> Message:
-    """Make the daily summary: what is open, and what happened in the last day by `digest_counts.sql`."""
+    """Make the daily summary: what is open, and what happened in the last day by the statement `digest_counts`."""
     words = voice.words
     lines = [words["day"].format(**counts)]
     lines += [words[name].format(count=counts[name]) for name in ("late_found", "silenced", "lost") if counts[name]]

@@ -52,34 +52,34 @@ def reconcile(store: Store, first: date, last: date, *, repair: bool = False) ->
 
 def changed_days(store: Store) -> list[date]:
     """The UTC days with hours that were written since the last proof; `note_reconciled` moves that point."""
-    return [day for (day,) in store.rows("changed_days")]
+    return [day for (day,) in store.rows("list_changed_days")]
 
 
 def first_day(store: Store) -> date | None:
     """The UTC day of the first window there is."""
-    ((day,),) = store.rows("first_day")
+    ((day,),) = store.rows("read_first_day")
     found: date | None = day
     return found
 
 
 def last_proof(store: Store) -> datetime | None:
     """When everything written before was proven; None before the first time."""
-    ((at,),) = store.rows("last_proof")
+    ((at,),) = store.rows("read_reconciled")
     found: datetime | None = at
     return found
 
 
 def note_reconciled(store: Store, at: datetime) -> None:
     """Remember that everything written before `at` is proven."""
-    store.rows("reconciled", at=at)
+    store.rows("set_reconciled", at=at)
 
 
 def _compared(store: Store, day: date) -> Iterator[Difference]:
     span = day_span(day)
     with store.transaction(snapshot=True) as tx:
-        (counts,) = tx.rows("counted", **span)
+        (counts,) = tx.rows("count_windows", **span)
         for level, count in zip(LEVELS, counts, strict=True):
-            rows = tx.rows(f"differing_{level}", **span)
+            rows = tx.rows(f"find_differing_{level}", **span)
             yield Difference(day, level, count, tuple((series, start) for series, start in rows))
 
 
@@ -89,14 +89,14 @@ def _repair(store: Store, found: list[Difference]) -> None:
         return
     with store.transaction() as tx:
         tx.prepare_session()
-        tx.rows("rollup_lock")
-        tx.rows("share_freeze")  # a day may have frozen since it was compared
-        frozen = {day for (day,) in tx.rows("frozen_days")}
+        tx.rows("lock_roll_up")
+        tx.rows("share_freeze_lock")  # a day may have frozen since it was compared
+        frozen = {day for (day,) in tx.rows("list_frozen_days")}
         short = {window for difference in found if difference.level == "5m" for window in difference.windows}
         _recompute(tx, sorted(window for window in short if window[1].date() not in frozen))
-        tx.rows("drop_hours", **_columns(windows))
-        tx.rows("drop_days", **_columns(windows))
-        tx.rows("mark_hours", **dirty_hours(*_arrays(windows)))
+        tx.rows("delete_empty_hours", **_columns(windows))
+        tx.rows("delete_empty_days", **_columns(windows))
+        tx.rows("insert_marks", **dirty_hours(*_arrays(windows)))
 
 
 def _recompute(tx: Transaction, windows: list[Window]) -> None:
@@ -105,7 +105,7 @@ def _recompute(tx: Transaction, windows: list[Window]) -> None:
         members = sorted({series for series, _ in windows})
         starts = [start for _, start in windows]
         recompute(tx, _arrays(windows)[1], members)
-        tx.rows("drop_unread", first=min(starts), last=max(starts), members=members)
+        tx.rows("delete_empty_windows", first=min(starts), last=max(starts), members=members)
 
 
 def _columns(windows: list[Window]) -> dict[str, list[object]]:

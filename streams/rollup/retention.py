@@ -23,28 +23,28 @@ def maintain(store: Store, now: datetime, retention: timedelta | None) -> list[d
 
     A day with a dirty hour waits for the roll-up. Raises `aggregates.store.store.StoreError`.
     """
-    store.rows("forget_payloads", limit=now - PAYLOADS_KEPT)
+    store.rows("delete_old_payloads", limit=now - PAYLOADS_KEPT)
     if retention is None:
         return []
     limit = now - retention
-    return [day for (day,) in store.rows("expired_days", limit=limit) if _freeze(store, day, limit)]
+    return [day for (day,) in store.rows("list_expired_days", limit=limit) if _freeze(store, day, limit)]
 
 
 def thaw(store: Store, first: date, last: date) -> list[date]:
     """Delete the aggregates of the frozen days from `first` up to and without `last`, and unfreeze them."""
     with store.transaction() as tx:
-        tx.rows("hold_freeze")
-        return [day for (day,) in tx.rows("thaw", first=first, last=last)]
+        tx.rows("take_freeze_lock")
+        return [day for (day,) in tx.rows("thaw_days", first=first, last=last)]
 
 
 def _freeze(store: Store, day: date, limit: datetime) -> bool:
     span = day_span(day)
     with store.transaction() as tx:
-        tx.rows("hold_freeze")
-        ((expired,),) = tx.rows("newest_of_day", limit=limit, **span)
+        tx.rows("take_freeze_lock")
+        ((expired,),) = tx.rows("is_day_expired", limit=limit, **span)
         if expired:
-            tx.rows("freeze", day=day)
-            tx.rows("drop_readings", **span)
+            tx.rows("freeze_day", day=day)
+            tx.rows("delete_readings", **span)
     if expired:
         log.info("day frozen", day=day.isoformat())
     return bool(expired)

@@ -64,16 +64,16 @@ def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1)
 def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datetime) -> int:
     with store.transaction() as tx:
         tx.prepare_session()
-        tx.rows("rollup_lock")
+        tx.rows("lock_roll_up")
         tx.rows("take_marks", until=until, most=MOST_HOURS)
-        ((count, first, last),) = tx.rows("dirty_span")
+        ((count, first, last),) = tx.rows("read_dirty_span")
         if count:
             tx.rows("analyze_dirty")
             reflagged = _flag_neighbours(tx, first, last)
-            ((_, first, last),) = tx.rows("dirty_span")
+            ((_, first, last),) = tx.rows("read_dirty_span")
             tx.rows("roll_hours", first=first, last=last)
             tx.rows("roll_days")
-            tx.rows("area_mark_rolled")
+            tx.rows("mark_rolled_hours")
             if judge is not None:
                 judge.changed(tx, "5m", reflagged, now)
                 judge.rolled(tx, until, now)
@@ -86,7 +86,7 @@ def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Change
 
     Gives the 5-minute windows that changed.
     """
-    found = tx.rows("neighbourhood", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
+    found = tx.rows("list_neighbour_readings", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
     readings = [StoredReading(*row) for row in found]
     changed = list(_reflagged(readings, frozen_days(tx)))
     if not changed:
@@ -94,11 +94,11 @@ def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Change
     rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
     tx.copy("stage", rows)
     span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
-    ((members,),) = tx.rows("lock_known", **span)
-    tx.rows("reflag", **span, members=members)
-    tx.rows("touch_judged")
+    ((members,),) = tx.rows("lock_stored_readings", **span)
+    tx.rows("set_neighbour_flags", **span, members=members)
+    tx.rows("touch_changed_windows")
     recompute(tx, rows["start"], members)
-    tx.rows("dirty_judged")
+    tx.rows("add_changed_hours")
     sensors = {reading.series: reading.sensor_id for reading in readings}
     return Changed([sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)
 

@@ -48,7 +48,7 @@ def test_restored(database: str, request: pytest.FixtureRequest) -> None:
     restore(database, edition, dump)
     assert tables(database) == expected
     with closing(Store(database)) as store:
-        assert store.rows("positions") == [("readings", 0, 150)]
+        assert store.rows("list_positions") == [("readings", 0, 150)]
         migrate(store, ZONE)
         Pipeline(store).store(batch(said[100:]), Position("readings", 0, 200))
         roll_up(store, LATER)

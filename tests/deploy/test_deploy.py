@@ -486,7 +486,7 @@ class TestRoles:
             frame = ask(store, Question("no2", BEGIN, BEGIN + timedelta(hours=1), "1h"))
             assert list(frame["readings"]) == [60, 60]
             assert state(store, BEGIN).dead_letters == 1
-            assert store.rows("catalogue_version")
+            assert store.rows("read_catalogue_version")
         with closing(Store(roles("writer"))) as store:
             assert maintain(store, BEGIN + timedelta(days=40), timedelta(days=30)) == [BEGIN.date()]
 

@@ -41,7 +41,9 @@ def find_alerts(zone: ZoneInfo, store: Store, asked: Asked, after: Key | None, l
 def find_rules(store: Store, _: Asked, after: Key | None, limit: int) -> Batches:
     """Give the rules that are judged, by name."""
     behind = "" if after is None else str(after[0])
-    rows = [dict(zip(RULES.names, row, strict=True)) for row in store.rows("alert_rules", after=behind, limit=limit)]
+    rows = [
+        dict(zip(RULES.names, row, strict=True)) for row in store.rows("list_alert_rules", after=behind, limit=limit)
+    ]
     yield pa.RecordBatch.from_pylist(rows, schema=RULES)
 
 

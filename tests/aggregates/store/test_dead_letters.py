@@ -9,7 +9,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from aggregates.store.dead_letters import Buried, dead_letters, exhume
+from aggregates.store.dead_letters import StoredLetter, delete_dead_letters, list_dead_letters
 from aggregates.store.store import Store
 from ingest.collector import Collector
 from ingest.formats.decode import decode
@@ -35,7 +35,7 @@ def letter(
     return DeadLetter(source, TOPIC, payload, reason, NOW + timedelta(seconds=after))
 
 
-def bury(store: Store, *letters: DeadLetter) -> None:
+def store_letters(store: Store, *letters: DeadLetter) -> None:
     """Store a batch of dead letters."""
     Pipeline(store).store(Batch(columns([], []), (), letters))
 
@@ -45,23 +45,23 @@ class TestKept:
 
     def test_same_letter_is_one_row_with_a_count(self, store: Store) -> None:
         """In one batch or in several, the same message with the same reason is counted, from first to last."""
-        bury(store, letter(after=3), letter(after=3))
-        bury(store, letter(after=9))
-        (found,) = dead_letters(store)
+        store_letters(store, letter(after=3), letter(after=3))
+        store_letters(store, letter(after=9))
+        (found,) = list_dead_letters(store)
         assert (found.count, found.payload, found.reason) == (3, b"not JSON", "on purpose")
         assert (found.first_at, found.last_at) == (NOW + timedelta(seconds=3), NOW + timedelta(seconds=9))
 
     def test_another_reason_is_another_letter(self, store: Store) -> None:
         """Source, topic, payload and reason make a letter; what they hold cannot be mistaken for one another."""
-        bury(store, letter(), letter(reason="other"), letter(b"other"), letter(source="ttn"))
-        assert len(dead_letters(store)) == 4
+        store_letters(store, letter(), letter(reason="other"), letter(b"other"), letter(source="ttn"))
+        assert len(list_dead_letters(store)) == 4
         one, two = (DeadLetter("ndw", topic, payload, "r", NOW) for topic, payload in (("ab", b"c"), ("a", b"bc")))
         assert one.key != two.key
 
     def test_payload_is_kept_to_a_mebibyte(self, store: Store) -> None:
         """Of a larger one the beginning is kept, and its size; it cannot be published again."""
-        bury(store, letter(b"x" * KEPT_BYTES), letter(b"y" * (KEPT_BYTES + 1)))
-        found = {one.size: one for one in dead_letters(store)}
+        store_letters(store, letter(b"x" * KEPT_BYTES), letter(b"y" * (KEPT_BYTES + 1)))
+        found = {one.size: one for one in list_dead_letters(store)}
         assert [(len(one.payload or b""), one.whole) for one in found.values()] in (
             [(KEPT_BYTES, True), (KEPT_BYTES, False)], [(KEPT_BYTES, False), (KEPT_BYTES, True)],
         )  # fmt: skip
@@ -78,22 +78,22 @@ class TestListed:
 
     def test_newest_first_and_limited(self, store: Store) -> None:
         """The newest are what an operator asks for."""
-        bury(store, *(letter(b"%d" % at, after=at) for at in range(5)))
-        assert [one.payload for one in dead_letters(store, limit=2)] == [b"4", b"3"]
+        store_letters(store, *(letter(b"%d" % at, after=at) for at in range(5)))
+        assert [one.payload for one in list_dead_letters(store, limit=2)] == [b"4", b"3"]
 
     def test_by_source_and_reason(self, store: Store) -> None:
         """A reason is found by any text in it, taken as it is written."""
-        bury(
+        store_letters(
             store,
             letter(b"1", "lost 100 % of it"),
             letter(b"2", "unit 'a_b'"),
             letter(b"3", "unit 'axb'", source="ttn"),
         )
-        assert [one.payload for one in dead_letters(store, reason="a_b")] == [b"2"]
-        assert [one.payload for one in dead_letters(store, reason="100 %")] == [b"1"]
-        assert [one.payload for one in dead_letters(store, reason="%")] == [b"1"]
-        assert [one.payload for one in dead_letters(store, source="ttn")] == [b"3"]
-        assert dead_letters(store, source="ttn", reason="a_b") == []
+        assert [one.payload for one in list_dead_letters(store, reason="a_b")] == [b"2"]
+        assert [one.payload for one in list_dead_letters(store, reason="100 %")] == [b"1"]
+        assert [one.payload for one in list_dead_letters(store, reason="%")] == [b"1"]
+        assert [one.payload for one in list_dead_letters(store, source="ttn")] == [b"3"]
+        assert list_dead_letters(store, source="ttn", reason="a_b") == []
 
 
 class TestExhumed:
@@ -101,17 +101,17 @@ class TestExhumed:
 
     def test_are_deleted(self, store: Store) -> None:
         """What was published again is not kept here."""
-        bury(store, letter(b"1"), letter(b"2"))
-        exhume(store, [one for one in dead_letters(store) if one.payload == b"1"])
-        assert [one.payload for one in dead_letters(store)] == [b"2"]
+        store_letters(store, letter(b"1"), letter(b"2"))
+        delete_dead_letters(store, [one for one in list_dead_letters(store) if one.payload == b"1"])
+        assert [one.payload for one in list_dead_letters(store)] == [b"2"]
 
     def test_failure_that_came_back_first_stays(self, store: Store) -> None:
         """A hub is fast: a letter that failed again before it was deleted is kept, with the new failures only."""
-        bury(store, letter(), letter())
-        listed = dead_letters(store)
-        bury(store, letter(after=60))
-        exhume(store, listed)
-        (found,) = dead_letters(store)
+        store_letters(store, letter(), letter())
+        listed = list_dead_letters(store)
+        store_letters(store, letter(after=60))
+        delete_dead_letters(store, listed)
+        (found,) = list_dead_letters(store)
         assert (found.count, found.last_at) == (1, NOW + timedelta(seconds=60))
 
 
@@ -150,21 +150,23 @@ class TestReplay:
         """A reading that was refused for a reason that is gone is stored; a payload that is still broken is back."""
         good = b'{"sensor_id":"meter","quantity":"no2","start":"2024-05-01T08:00:00Z","period":60,"value":7}'
         broken = decode([Message(TOPIC, b"{", NOW)]).dead_letters
-        bury(store, letter(good, "a rule that was wrong"), *broken, letter(b"x" * (KEPT_BYTES + 1), "too large"))
+        store_letters(
+            store, letter(good, "a rule that was wrong"), *broken, letter(b"x" * (KEPT_BYTES + 1), "too large")
+        )
         assert "2 dead letters published again" in replay(store, line)
-        until(lambda: store.rows("counted", first=NOW, last=NOW + timedelta(days=1))[0][0] == 1)
-        until(lambda: [one.payload for one in dead_letters(store, limit=1)] == [b"{"])
+        until(lambda: store.rows("count_windows", first=NOW, last=NOW + timedelta(days=1))[0][0] == 1)
+        until(lambda: [one.payload for one in list_dead_letters(store, limit=1)] == [b"{"])
         assert [kept.count for kept in again(store) if kept.payload == b"{"] == [1]
         assert len(again(store)) == 2  # the one that is not whole stays
 
     def test_only_what_is_asked_for(self, store: Store, line: str) -> None:
         """A replay may be limited to a source or a reason."""
-        bury(store, letter(b"1", "mended"), letter(b"2", "not mended"), letter(b"3", "mended", source="ttn"))
+        store_letters(store, letter(b"1", "mended"), letter(b"2", "not mended"), letter(b"3", "mended", source="ttn"))
         assert "1 dead letters" in replay(store, line, "--reason=mended", "--source=ttn")
         until(lambda: b"3" not in {one.payload for one in again(store) if one.reason == "mended"})
         assert {one.payload for one in again(store)} >= {b"1", b"2"}
 
 
-def again(store: Store) -> list[Buried]:
+def again(store: Store) -> list[StoredLetter]:
     """Give all dead letters."""
-    return dead_letters(store)
+    return list_dead_letters(store)

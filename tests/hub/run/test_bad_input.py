@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from aggregates.store.dead_letters import dead_letters
+from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.health import balances
 from aggregates.store.store import Store
 from ingest.mqtt.address import Address
@@ -138,7 +138,7 @@ class TestBadInput:
         """The same message twice is one letter with count 2, its payload kept, its reason saying what was wrong."""
         topic, payload, reason = REFUSED[name]
         with closing(Store(hub.database)) as store:
-            letters = dead_letters(store)
+            letters = list_dead_letters(store)
         found = [one for one in letters if (one.topic, one.payload) == (topic, payload)]
         found = found or [one for one in letters if one.topic == REFUSED_TOPIC and holds(one.payload, payload)]
         assert [one.count for one in found] == [2], found

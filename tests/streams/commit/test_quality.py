@@ -304,8 +304,8 @@ class TestStored:
         roll_up(store, LATER)
         assert stored_flags(store) == [0] * 19 + [Flag.STUCK] * 10 + [0] * 19
         with store.transaction() as tx:
-            tx.rows("freeze", day=START.date())
-            tx.rows("drop_readings", first=START, last=START + timedelta(days=1))
+            tx.rows("freeze_day", day=START.date())
+            tx.rows("delete_readings", first=START, last=START + timedelta(days=1))
         figures = "SELECT start, readings, flagged FROM window_1h ORDER BY start"
         before = asked(store, figures)
         late = hourly("samenmeten/s", [0.0] * 29 + [77.0])[-1]._replace(version=1)

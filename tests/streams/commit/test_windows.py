@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aggregates.store.binary import binary_rows
-from aggregates.store.store import statement_text
+from aggregates.store.statements import statement_text
 from ingest.vocabulary.readings import Reading, microseconds
 from streams.commit.windows import (
     READING,
@@ -189,7 +189,7 @@ class TestFrontier:
 
 
 def merged(one: Rows, other: Rows) -> Rows:
-    """Merge rows as aggregates/sql/merge.sql does: sums add up, NaN is an unknown `covered` or no extreme."""
+    """Merge rows as the statement `merge_windows` does: sums add up, NaN is an unknown `covered` or no extreme."""
     known: dict[tuple[int, int], Any] = {}
     for row in np.concatenate([one, other]):
         key = int(row["series"]), int(row["start"])
@@ -220,7 +220,7 @@ class TestSqlTwin:
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(said(), max_size=40))
     def test_says_the_same(self, connection: psycopg.Connection[Any], readings: list[Reading]) -> None:
-        """numpy and fold.sql agree on every column of every window."""
+        """numpy and the statement `fold_readings` agree on every column of every window."""
         kept = distinct(ordered(rows(readings)))
         assert_same(fold(kept), self.folded(connection, kept))
 
@@ -233,7 +233,7 @@ class TestSqlTwin:
             copy.write(binary_rows(kept))
         found = connection.execute(
             f"SELECT series, (extract(epoch FROM start) * 1000000)::bigint, {', '.join(EVIDENCE)} FROM ("
-            f"SELECT r.series, date_bin('5 minutes', r.start, 'epoch') AS start, {statement_text('fold')} "
+            f"SELECT r.series, date_bin('5 minutes', r.start, 'epoch') AS start, {statement_text('fold_readings')} "
             "FROM said r GROUP BY 1, 2) e ORDER BY 1, 2".encode()
         ).fetchall()
         nan = float("nan")

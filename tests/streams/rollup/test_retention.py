@@ -110,8 +110,8 @@ class TestFrozen:
         """A batch that was on its way while its day froze is refused, not stored into a day without readings."""
         hear(store, readings())
         with closing(Store(database)) as other, other.transaction() as tx:
-            tx.rows("hold_freeze")
-            tx.rows("freeze", day=DAYS[0])
+            tx.rows("take_freeze_lock")
+            tx.rows("freeze_day", day=DAYS[0])
             worker = threading.Thread(target=hear, args=(store, readings(count=1), LATER))
             worker.start()
             wait_for_lock(database)

@@ -1,1 +1,0 @@
-SELECT closed_until FROM rollup

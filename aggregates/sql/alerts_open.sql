@@ -1,1 +1,0 @@
-SELECT severity, count(*) FROM alert WHERE cleared_at IS NULL GROUP BY severity

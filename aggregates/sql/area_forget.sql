@@ -1,1 +1,0 @@
-DELETE FROM area WHERE vintage = %(vintage)s AND municipality = %(municipality)s

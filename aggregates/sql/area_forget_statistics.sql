@@ -1,1 +1,0 @@
-DELETE FROM area_statistic WHERE vintage = %(vintage)s AND 'GM' || substr(code, 3, 4) = %(municipality)s

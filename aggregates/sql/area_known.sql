@@ -1,1 +1,0 @@
-SELECT code, name, change, derived, geometry FROM area WHERE vintage = %(vintage)s AND municipality = %(municipality)s

@@ -1,1 +1,0 @@
-SELECT count(*), (SELECT count(*) FROM area_load) FROM area_mark

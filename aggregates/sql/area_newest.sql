@@ -1,1 +1,0 @@
-SELECT max(vintage) FROM area

@@ -1,1 +1,0 @@
-SELECT coalesce(%(vintage)s::integer, max(vintage)) FROM area WHERE code = %(area)s

@@ -1,0 +1,62 @@
+-- Windows and readings of chosen series, and the figures of areas, as `aggregates.ask` runs it.
+
+-- name: choose_series
+-- The series that a question is about, in the order of its answer; of sensor figures the series that stands for each.
+SELECT s.series, s.sensor_id, CASE WHEN %(channels)s THEN s.channel ELSE '' END, s.quantity, q.unit, s.period, q.zone,
+       s.alone
+FROM series s JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
+WHERE (%(channels)s OR s.series = s.head)
+  AND (%(quantity)s::text IS NULL OR s.quantity = %(quantity)s)
+  AND (%(sensors)s::text[] IS NULL OR s.sensor_id = ANY (%(sensors)s))
+  AND (%(west)s::float8 IS NULL OR n.lon BETWEEN %(west)s AND %(east)s AND n.lat BETWEEN %(south)s AND %(north)s)
+  AND (%(area)s::text IS NULL OR s.sensor_id IN (
+      SELECT m.sensor_id FROM sensor_area m WHERE m.code = %(area)s AND m.vintage = %(vintage)s))
+ORDER BY s.sensor_id COLLATE "C", s.channel COLLATE "C", s.quantity COLLATE "C", s.period
+
+-- name: ask_windows
+-- The windows of some series; <view> is aggregate_* or sensor_*.
+SELECT {window_bytes}
+FROM <view> v
+WHERE v.series = ANY (%(series)s::integer[]) AND v.start >= %(first)s AND v.start < %(last)s
+  AND (%(coverage)s::float8 = 0 OR v.coverage >= %(coverage)s)
+
+-- name: ask_windows_in_area, planned each time
+-- As `ask_windows`, of what stood in an area at a window's start. A plan for any area would look at all of them.
+{ask_windows}
+  AND EXISTS (SELECT FROM series s JOIN sensor_area m USING (sensor_id)
+              WHERE s.series = v.series AND m.code = %(area)s AND m.vintage = %(vintage)s
+                AND v.start >= m.since AND v.start < m.until)
+
+-- name: window_bytes
+-- A window v as the bytes of `aggregates.ask.query.WINDOW`, NaN for null. Four numbers go as one segment of a line, because
+-- PostgreSQL sends one in less time than four. The last is twice the status, plus one where it is valid.
+int4send(v.series) || timestamptz_send(v.start)
+|| lseg_send(lseg(point(coalesce(v.value, 'NaN'), coalesce(v.estimate, 'NaN')),
+                  point(coalesce(v.minimum, 'NaN'), coalesce(v.maximum, 'NaN'))))
+|| lseg_send(lseg(point(coalesce(v.coverage, 'NaN'), v.readings), point(v.nothing, v.flagged)))
+|| lseg_send(lseg(point(v.failed, v.warned), point(v.revision, 2 * v.status + v.valid::integer))) AS bytes
+
+-- name: ask_readings, planned each time
+-- The readings of some series as the bytes of `aggregates.ask.rawreadings.READ`, NaN for null. A plan for any time would
+-- look at all of it.
+SELECT start, int4send(series) || timestamptz_send(start) || float8send(coalesce(value, 'NaN')) || float8send(weight)
+       || float8send(coalesce(covers, 'NaN')) || int4send(flags) || int2send(status) || int8send(version)
+       || timestamptz_send(received_at) AS bytes
+FROM reading
+WHERE series = ANY (%(series)s::integer[]) AND start >= %(first)s AND start < %(last)s
+
+-- name: ask_area
+-- An area's own windows; <view> is area_hour or area_day. Without a vintage: the newest that has the area.
+SELECT ''::text AS sensor_id, ''::text AS channel, quantity, unit, start, "end", value, estimate, minimum, maximum, readings,
+       flagged, failed, coverage, valid, revision, code AS area, name, vintage, sensors, valid_sensors,
+       array_to_string(members, ' ') AS members, 0 AS series
+FROM <view>
+WHERE quantity = %(quantity)s AND start >= %(first)s AND start < %(last)s AND code = %(area)s
+  AND vintage = coalesce(%(vintage)s::integer, (SELECT max(vintage) FROM area WHERE code = %(area)s))
+  AND (%(after)s::bigint IS NULL OR start > 'epoch'::timestamptz + %(after)s * interval '1 microsecond')
+  AND (%(coverage)s::float8 = 0 OR coverage >= %(coverage)s)
+ORDER BY start LIMIT %(limit)s
+
+-- name: list_sensor_places
+-- The sensors asked for, and where they stand.
+SELECT n.sensor_id, n.lon, n.lat FROM sensor n WHERE {in_scope}

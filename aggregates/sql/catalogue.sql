@@ -1,0 +1,36 @@
+-- The catalogue of sensors as people import it. Its version tells a writer that what it knows of series is old.
+
+-- name: import_sensors
+-- Write what is given over what is known of the sensors; what is left out stays.
+INSERT INTO sensor AS s (sensor_id, source, name, kind, lon, lat, lanes, interval, overrides, catalogued)
+SELECT sensor_id, split_part(sensor_id, '/', 1), name, kind, lon, lat, lanes, interval, coalesce(overrides, '{}'), true
+FROM unnest(%(sensor_id)s::text[], %(name)s::text[], %(kind)s::text[], %(lon)s::float8[], %(lat)s::float8[],
+            %(lanes)s::int[], %(interval)s::float8[], %(overrides)s::jsonb[])
+     AS n (sensor_id, name, kind, lon, lat, lanes, interval, overrides)
+ORDER BY sensor_id
+ON CONFLICT (sensor_id) DO UPDATE SET
+    name       = coalesce(excluded.name, s.name),
+    kind       = coalesce(excluded.kind, s.kind),
+    lon        = coalesce(excluded.lon, s.lon),
+    lat        = coalesce(excluded.lat, s.lat),
+    lanes      = coalesce(excluded.lanes, s.lanes),
+    inferred   = s.inferred AND excluded.lanes IS NULL,
+    interval   = coalesce(excluded.interval, s.interval),
+    overrides  = s.overrides || excluded.overrides,
+    catalogued = true
+
+-- name: advance_catalogue_version
+-- The sensors changed.
+SELECT nextval('catalogue_version')
+
+-- name: read_catalogue_version
+-- A sequence that was never asked has its first value already.
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM catalogue_version
+
+-- name: list_catalogue
+-- Sensors by id, those without a place among them.
+SELECT sensor_id, name, kind, lon, lat, lanes, inferred, catalogued,
+       (SELECT count(*) FROM series s WHERE s.sensor_id = n.sensor_id) AS series
+FROM sensor n
+WHERE (%(source)s::text IS NULL OR source = %(source)s) AND sensor_id > %(after)s
+ORDER BY sensor_id LIMIT %(limit)s

@@ -1,1 +1,0 @@
-INSERT INTO digest (channel, day, sent_at) VALUES (%(channel)s, %(day)s, %(now)s) ON CONFLICT DO NOTHING

@@ -1,1 +1,0 @@
-SELECT EXISTS (SELECT FROM digest WHERE channel = %(channel)s AND day = %(day)s)

@@ -1,1 +1,0 @@
-SELECT count(*), min(start), max(start) FROM dirty

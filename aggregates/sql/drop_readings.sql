@@ -1,1 +1,0 @@
-DELETE FROM reading WHERE start >= %(first)s AND start < %(last)s

@@ -1,0 +1,46 @@
+-- What an export has to write, as `aggregates.export.export` runs it.
+
+-- name: export_clock
+-- The time of the database, and until when hours are closed.
+SELECT now(), (SELECT closed_until FROM rollup)
+
+-- name: export_vintages
+-- The vintages that are loaded.
+SELECT DISTINCT vintage FROM area_load ORDER BY vintage
+
+-- name: export_sources
+-- Whose sensors the hub holds.
+SELECT DISTINCT source FROM sensor WHERE EXISTS (SELECT FROM series s WHERE s.sensor_id = sensor.sensor_id) ORDER BY 1
+
+-- name: export_span
+-- The quantities and UTC days from the first closed hour to the last, as written now: what may be in an export that has
+-- nothing yet. Two looks at the index for each series, where `export_changed` reads every hour.
+SELECT r.quantity, d.day::date, now()
+FROM (
+    SELECT s.quantity, min(a.start) AS first, max(b.start) AS last
+    FROM series s
+    CROSS JOIN LATERAL (SELECT {closed_hours} ORDER BY w.start LIMIT 1) a
+    CROSS JOIN LATERAL (SELECT {closed_hours} ORDER BY w.start DESC LIMIT 1) b
+    GROUP BY s.quantity
+) r
+CROSS JOIN LATERAL generate_series(
+    date_trunc('day', r.first AT TIME ZONE 'UTC'), r.last AT TIME ZONE 'UTC', '1 day') d (day)
+
+-- name: closed_hours
+-- The closed hours of a series s that start in [first, last).
+w.start FROM window_1h w
+WHERE w.series = s.series AND w.start >= %(first)s AND w.start < least(%(last)s, (SELECT closed_until FROM rollup))
+
+-- name: export_changed
+-- The quantities and UTC days whose closed hours were written since a moment, and when last; by the time of the roll-up,
+-- which writes an hour anew whenever a reading of it changed.
+SELECT s.quantity, (date_bin('1 day', w.start, 'epoch') AT TIME ZONE 'UTC')::date AS day, max(w.computed_at)
+FROM window_1h w JOIN series s USING (series)
+WHERE w.computed_at >= %(since)s AND w.start >= %(first)s AND w.start < least(%(last)s, (SELECT closed_until FROM rollup))
+GROUP BY s.quantity, date_bin('1 day', w.start, 'epoch') ORDER BY 1, 2
+
+-- name: export_changed_areas
+-- As `export_changed`, of the area figures of a vintage.
+SELECT quantity, (start AT TIME ZONE 'UTC')::date AS day, max(computed_at)
+FROM area_1h WHERE vintage = %(vintage)s AND computed_at >= %(since)s AND start >= %(first)s AND start < %(last)s
+GROUP BY 1, 2 ORDER BY 1, 2

@@ -1,1 +1,0 @@
-SELECT now(), (SELECT closed_until FROM rollup)

@@ -1,1 +1,0 @@
-SELECT DISTINCT vintage FROM area_load ORDER BY vintage

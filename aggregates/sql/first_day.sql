@@ -1,1 +1,0 @@
-SELECT (min(start) AT TIME ZONE 'UTC')::date FROM window_1d

@@ -1,1 +1,0 @@
-DELETE FROM index_band

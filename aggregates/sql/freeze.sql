@@ -1,1 +1,0 @@
-INSERT INTO frozen (day) VALUES (%(day)s) ON CONFLICT (day) DO NOTHING

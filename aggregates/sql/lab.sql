@@ -1,0 +1,15 @@
+-- What the benches and chaos runs of `lab/` ask.
+
+-- name: read_backend
+-- The process that serves this session, on the machine where the database is.
+SELECT pg_backend_pid()
+
+-- name: read_table_size
+-- Bytes on disk of a table with its indexes, and of its chunks where it has some.
+SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c
+WHERE c.oid = %(table)s::regclass OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %(table)s::regclass)
+
+-- name: list_source_readings
+-- The readings of one source as they are stored, to prove that none is missing.
+SELECT sensor_id, (extract(epoch FROM start) * 1000000)::bigint AS start, value
+FROM reading JOIN series USING (series) JOIN sensor USING (sensor_id) WHERE source = %(source)s

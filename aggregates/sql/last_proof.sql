@@ -1,1 +1,0 @@
-SELECT reconciled FROM rollup

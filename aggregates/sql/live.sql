@@ -1,0 +1,136 @@
+-- The live page, as `aggregates.ask.live` runs it.
+
+-- name: live_pulse
+-- What moves when something was committed that the live page shows: one cheap row.
+SELECT (SELECT coalesce(sum(received), 0)::bigint FROM accounting) AS received,
+       (SELECT closed_until FROM rollup) AS closed_until,
+       (SELECT last_value FROM catalogue_version) AS catalogue,
+       (SELECT min(mark) FROM mark) AS oldest_mark, (SELECT max(mark) FROM mark) AS newest_mark,
+       (SELECT min(hour) FROM area_mark) AS oldest_area_hour, (SELECT max(loaded_at) FROM area_load) AS areas_loaded
+
+-- name: live_choices
+-- What can be chosen: quantities by how many sensors measure them.
+SELECT quantity, count(DISTINCT sensor_id) AS sensors, min(period) AS shortest
+FROM series WHERE channel !~ '^index' GROUP BY quantity ORDER BY 2 DESC, 1
+
+-- name: live_levels
+-- The levels of the newest vintage's areas that have a boundary.
+SELECT DISTINCT level FROM area WHERE geometry IS NOT NULL AND vintage = (SELECT max(vintage) FROM area)
+
+-- name: live_places
+-- Every sensor that measures a quantity, and where it stands, as one JSON text.
+SELECT coalesce(json_agg(json_build_array(sensor_id, name, lon, lat) ORDER BY sensor_id), '[]')::text
+FROM sensor
+WHERE sensor_id IN ({live_measuring})
+
+-- name: live_measuring
+-- The sensors that measure a quantity in windows of `length`, and those of the same kind that never said anything.
+SELECT sensor_id FROM series WHERE quantity = %(quantity)s AND period <= %(length)s AND channel !~ '^index'
+UNION
+SELECT sensor_id FROM sensor n
+WHERE NOT EXISTS (SELECT FROM series s WHERE s.sensor_id = n.sensor_id) AND kind IN (
+    SELECT k.kind FROM series s JOIN sensor k USING (sensor_id)
+    WHERE s.quantity = %(quantity)s AND s.period <= %(length)s)
+
+-- name: live_figures
+-- The newest window of every sensor that measures a quantity, as one JSON text; <view> is sensor_*.
+-- A window that ended after `settled` and is not valid waits for its last readings: a judged one goes before it.
+WITH newest AS (
+    SELECT DISTINCT ON (sensor_id) sensor_id, value, estimate, coverage, valid, start, "end", readings, nothing,
+           flagged, failed, warned
+    FROM <view>
+    WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start <= %(now)s AND "end" > %(after)s
+    ORDER BY sensor_id, ("end" <= %(now)s AND (valid OR "end" <= %(settled)s)) DESC, start DESC
+), judged AS (
+    SELECT sensor_id, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.warned, n.failed, CASE
+        WHEN n.start IS NULL THEN 'missing'
+        WHEN n.value IS NULL AND n.nothing > 0 THEN 'nothing'
+        WHEN n.value IS NULL THEN 'failed'
+        WHEN n."end" > %(now)s THEN 'running'
+        WHEN n.valid THEN 'valid' ELSE 'invalid' END AS state
+    FROM ({live_measuring}) k
+    LEFT JOIN newest n USING (sensor_id)
+)
+SELECT coalesce(json_agg(json_build_array(
+           sensor_id, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
+           date_part('epoch', "end")::bigint, flagged + warned, failed, round(estimate::numeric, 3)
+       ) ORDER BY sensor_id), '[]')::text AS rows,
+       percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value) AS spread
+FROM judged
+
+-- name: live_areas
+-- The newest window of every area of the newest vintage, as JSON by level; <view> is area_hour or area_day.
+WITH newest AS (
+    SELECT DISTINCT ON (code) code, value, estimate, coverage, valid, start, "end", flagged, failed, sensors, valid_sensors
+    FROM <view>
+    WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start <= %(now)s AND "end" > %(after)s
+      AND vintage = (SELECT max(vintage) FROM area)
+    ORDER BY code, ("end" <= %(now)s AND (valid OR "end" <= %(settled)s)) DESC, start DESC
+), judged AS (
+    SELECT a.code, a.level, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.failed, n.sensors, n.valid_sensors,
+        CASE WHEN n.value IS NULL THEN 'missing' WHEN n."end" > %(now)s THEN 'running'
+             WHEN n.valid THEN 'valid' ELSE 'invalid' END AS state
+    FROM area a LEFT JOIN newest n USING (code)
+    WHERE a.vintage = (SELECT max(vintage) FROM area)
+)
+SELECT level, json_agg(json_build_array(
+           code, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
+           date_part('epoch', "end")::bigint, flagged, failed, round(estimate::numeric, 3), sensors, valid_sensors
+       ) ORDER BY code)::text AS rows,
+       percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value) AS spread
+FROM judged GROUP BY level
+
+-- name: live_shapes
+-- Areas of one level of the newest vintage.
+SELECT code, name, geometry FROM area
+WHERE vintage = (SELECT max(vintage) FROM area) AND level = %(level)s ORDER BY code
+
+-- name: live_sensor
+-- What is known of one sensor.
+SELECT n.sensor_id, n.name, n.kind, n.lanes, s.title, s.class, s.licence,
+       (SELECT array_agg(DISTINCT quantity ORDER BY quantity) FROM series WHERE sensor_id = n.sensor_id) AS quantities
+FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(sensor)s
+
+-- name: live_hours
+-- The hours of one sensor since `recent`, and those of the same weekday since `first`; <view> is sensor_1h.
+SELECT start, value, estimate, coverage, valid, nothing, flagged, failed, warned
+FROM <view>
+WHERE sensor_id = %(sensor)s AND quantity = %(quantity)s AND start >= %(first)s AND start <= %(now)s
+  AND (start >= %(recent)s OR extract(isodow FROM start AT TIME ZONE %(zone)s) = %(weekday)s)
+ORDER BY start
+
+-- name: live_flags
+-- The flags of one sensor's readings since `first`, by hour.
+SELECT date_trunc('hour', r.start, 'UTC') AS hour, r.flags, count(*)
+FROM reading r JOIN series s USING (series)
+WHERE s.sensor_id = %(sensor)s AND s.quantity = %(quantity)s AND r.start >= %(first)s AND r.flags <> 0
+GROUP BY 1, 2 ORDER BY 1, 2
+
+-- name: live_area
+-- One area of the newest vintage, and how many sensors stand in it.
+SELECT a.code, a.name, a.level, a.vintage, (
+    SELECT count(DISTINCT m.sensor_id) FROM sensor_area m
+    WHERE m.vintage = a.vintage AND m.code = a.code AND m.until = 'infinity') AS sensors
+FROM area a WHERE a.code = %(code)s ORDER BY a.vintage DESC LIMIT 1
+
+-- name: live_area_hours
+-- The hours of one area since `first`.
+SELECT start, value, estimate, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned
+FROM area_1h
+WHERE code = %(code)s AND vintage = %(vintage)s AND quantity = %(quantity)s AND start >= %(first)s AND start <= %(now)s
+ORDER BY start
+
+-- name: live_statistics
+-- The CBS statistics of one area, by theme; a null has its reason.
+SELECT theme, title, measure, value, unit, period, attribute, content, source, licence
+FROM area_statistics WHERE code = %(code)s AND vintage = %(vintage)s AND title IS NOT NULL ORDER BY theme, title
+
+-- name: live_silent
+-- Sensors whose newest window is older than three of their periods and a quarter of an hour, the longest silent first.
+SELECT n.sensor_id, n.name, max(last.start) AS last
+FROM sensor n LEFT JOIN series s USING (sensor_id)
+LEFT JOIN LATERAL (SELECT start FROM window_5m w WHERE w.series = s.series ORDER BY start DESC LIMIT 1) last ON true
+GROUP BY n.sensor_id, n.name
+HAVING coalesce(max(last.start), '-infinity')
+       < %(now)s - make_interval(secs => greatest(900, 3 * coalesce(min(greatest(s.period, n.interval)), 0)))
+ORDER BY last NULLS FIRST, n.sensor_id

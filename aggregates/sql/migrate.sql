@@ -1,0 +1,41 @@
+-- A migration: one at a time, the numbered files that are new, then the registries, which the views join.
+
+-- name: lock_migration
+-- One migration at a time.
+SELECT pg_advisory_xact_lock(hashtext('stadspuls migrate'))
+
+-- name: list_migrations
+-- The numbered files that this database has.
+SELECT name FROM migration
+
+-- name: note_migration
+-- This database has a numbered file from now on.
+INSERT INTO migration (name) VALUES (%(name)s)
+
+-- name: read_timescale_licence
+-- The licence of TimescaleDB; null where this database does not have it.
+SELECT CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')
+            THEN current_setting('timescaledb.license', true) END
+
+-- name: upsert_quantity
+-- A quantity as `ingest.vocabulary.quantities` defines it.
+INSERT INTO quantity (quantity, unit, aggregation, zone, coverage, memory, hours)
+VALUES (%(quantity)s, %(unit)s, %(aggregation)s, %(zone)s, %(coverage)s, %(memory)s, %(hours)s)
+ON CONFLICT (quantity) DO UPDATE SET unit = excluded.unit, aggregation = excluded.aggregation, zone = excluded.zone,
+    coverage = excluded.coverage, memory = excluded.memory, hours = excluded.hours
+
+-- name: upsert_source
+-- A source as `ingest.vocabulary.sources` defines it.
+INSERT INTO source (source, title, class, licence, commercial_use)
+VALUES (%(source)s, %(title)s, %(class_)s, %(licence)s, %(commercial_use)s)
+ON CONFLICT (source) DO UPDATE SET title = excluded.title, class = excluded.class, licence = excluded.licence,
+    commercial_use = excluded.commercial_use
+
+-- name: delete_index_bands
+-- Delete the bands of all air-quality indices, before they are written again.
+DELETE FROM index_band
+
+-- name: insert_index_band
+-- A band of an air-quality index as `ingest.vocabulary.air_index` defines it.
+INSERT INTO index_band (index, quantity, band, above, upto, plus_one)
+VALUES (%(index)s, %(quantity)s, %(band)s, %(above)s, %(upto)s, %(plus_one)s)

@@ -1,1 +1,0 @@
-INSERT INTO migration (name) VALUES (%(name)s)

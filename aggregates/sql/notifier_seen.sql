@@ -1,1 +1,0 @@
-SELECT seen_at, channels FROM notifier

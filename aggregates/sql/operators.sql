@@ -1,0 +1,86 @@
+-- What operators ask of alerts and do to them: lists, acknowledgements and silences, as `streams.notify.operators` runs it.
+
+-- name: list_operator_alerts
+-- Alerts with where they are and who acknowledged them, the newest first.
+SELECT a.alert, a.rule, coalesce(r.title, a.rule) AS title,
+       coalesce(r.title_nl, a.rule) AS title_nl, a.subject, coalesce(n.name, own.name) AS name, a.quantity, a.level,
+       a.severity,
+       CASE WHEN a.state = 'raised' AND a.acknowledged_at IS NOT NULL THEN 'acknowledged' ELSE a.state END AS state,
+       a.since, a.until, a.value, a.worst, a.threshold, coalesce(r.unit, '') AS unit, a.coverage, a.late, a.withdrawn,
+       a.raised_at, a.updated_at, a.cleared_at, a.acknowledged_at, a.acknowledged_by, n.lon, n.lat
+FROM alert a
+LEFT JOIN alert_rule r USING (rule)
+LEFT JOIN sensor n ON n.sensor_id = a.subject
+LEFT JOIN LATERAL (SELECT name FROM area WHERE code = a.subject ORDER BY vintage DESC LIMIT 1) own ON true
+WHERE (%(everything)s OR a.cleared_at IS NULL) AND (%(rule)s::text IS NULL OR a.rule = %(rule)s)
+    AND (%(subject)s::text IS NULL OR a.subject = %(subject)s)
+ORDER BY a.alert DESC LIMIT %(limit)s::bigint
+
+-- name: list_transitions
+-- What happened to one alert, in order.
+SELECT t.transition, t.kind, t.at, t.about, t.late, t.value, t.threshold, t.coverage, t.text, t.windows
+FROM alert_transition t WHERE t.alert = %(alert)s ORDER BY t.transition
+
+-- name: acknowledge_alert
+-- Acknowledge an open alert; every channel that it was delivered to gets that, too.
+WITH seen AS (
+    UPDATE alert SET acknowledged_at = %(now)s, acknowledged_by = %(by)s, updated_at = %(now)s
+    WHERE alert = %(alert)s AND cleared_at IS NULL AND acknowledged_at IS NULL
+    RETURNING alert, value, threshold, coverage
+), noted AS (
+    INSERT INTO alert_transition (alert, kind, at, value, threshold, coverage, text, text_nl)
+    SELECT alert, 'acknowledged', %(now)s, value, threshold, coverage, 'seen to by ' || %(by)s, 'opgepakt door ' || %(by)s
+    FROM seen
+    RETURNING transition
+)
+INSERT INTO outbox (transition, channel, written_at, due_at)
+SELECT DISTINCT n.transition, o.channel, %(now)s::timestamptz, %(now)s::timestamptz
+FROM noted n, outbox o JOIN alert_transition t USING (transition)
+WHERE t.alert = %(alert)s AND o.delivered_at IS NOT NULL
+
+-- name: is_acknowledged
+-- Who acknowledged an open alert; no row where nobody did.
+SELECT acknowledged_by FROM alert WHERE alert = %(alert)s AND cleared_at IS NULL AND acknowledged_at IS NOT NULL
+
+-- name: insert_silence
+-- A silence; gives its number.
+INSERT INTO silence (rule, subject, first, last, recurrence, made_by, reason, made_at)
+VALUES (%(rule)s, %(subject)s, %(first)s, %(last)s, %(recurrence)s::jsonb, %(made_by)s, %(reason)s, %(now)s)
+RETURNING silence
+
+-- name: list_silences
+-- Silences that are or will be, or all.
+SELECT silence, rule, subject, first, last, recurrence, made_by, reason, made_at
+FROM silence WHERE last IS NULL OR last > %(now)s OR %(everything)s
+ORDER BY silence
+
+-- name: end_silence
+-- End a silence now; one that is over stays as it was.
+UPDATE silence SET last = greatest(first, %(now)s) WHERE silence = %(silence)s AND (last IS NULL OR last > %(now)s)
+RETURNING silence
+
+-- name: outbox_release
+-- What waited for a silence that was ended is due.
+UPDATE outbox SET due_at = %(now)s WHERE held_by = %(silence)s AND delivered_at IS NULL AND dropped IS NULL
+
+-- name: outbox_state
+-- How delivery stands, by channel: what waits, what is held by a silence, the oldest that is due, the last error.
+SELECT channel, count(*) AS waiting, count(*) FILTER (WHERE due_at > %(now)s AND held_by IS NOT NULL AND message IS NULL) AS held,
+       coalesce(extract(epoch FROM %(now)s - min(written_at) FILTER (
+           WHERE NOT (due_at > %(now)s AND held_by IS NOT NULL AND message IS NULL)))::float8, 0) AS oldest,
+       max(attempts) AS attempts, (array_agg(last_error ORDER BY transition) FILTER (WHERE last_error IS NOT NULL))[1] AS last_error
+FROM outbox WHERE delivered_at IS NULL AND dropped IS NULL
+GROUP BY channel ORDER BY channel
+
+-- name: count_open_alerts
+-- Open alerts by severity.
+SELECT severity, count(*) FROM alert WHERE cleared_at IS NULL GROUP BY severity
+
+-- name: notifier_seen
+-- When the notifier was last seen, and its channels.
+SELECT seen_at, channels FROM notifier
+
+-- name: list_alert_rules
+-- The rules that are judged, as whoever judges has named them.
+SELECT rule, title, quantity, unit, level, severity, pack, source, owner, runbook, channels
+FROM alert_rule WHERE rule > %(after)s ORDER BY rule LIMIT %(limit)s

@@ -1,1 +1,0 @@
-UPDATE rollup SET reconciled = %(at)s

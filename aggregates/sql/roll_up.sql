@@ -1,0 +1,118 @@
+-- Marked hours become rows of window_1h and window_1d, as `streams.rollup.rollup` runs it.
+
+-- name: lock_roll_up
+-- One roll-up at a time; a second waits here and takes over.
+SELECT pg_advisory_xact_lock(hashtext('stadspuls rollup'))
+
+-- name: take_marks
+-- The marks of the oldest closed hours, about `most` of them but never part of an hour's: delete what this statement sees,
+-- then (in a later one) read the 5-minute rows.
+WITH taken AS (
+    DELETE FROM mark WHERE hour <= (
+        SELECT max(hour) FROM (
+            SELECT hour, sum(sum(cardinality(members))) OVER (ORDER BY hour) - sum(cardinality(members)) AS before
+            FROM mark WHERE hour < %(until)s GROUP BY hour
+        ) m WHERE before < %(most)s
+    ) RETURNING hour, members
+)
+INSERT INTO dirty (series, start)
+SELECT DISTINCT unnest(members), hour FROM taken
+
+-- name: read_dirty_span
+-- How many hours there are to do, the first and the last.
+SELECT count(*), min(start), max(start) FROM dirty
+
+-- name: analyze_dirty
+-- A temporary table has no statistics before.
+ANALYZE dirty
+
+-- name: list_neighbour_readings
+-- Readings with a value around the dirty hours of series that have neighbour rules: `judged` are those near enough to a
+-- dirty hour for a verdict, the others are only compared with.
+WITH span AS (
+    SELECT series, sensor_id, quantity, unnest(range_agg(tstzrange(d.start - q.memory * interval '2 seconds',
+        d.start + interval '1 hour' + q.memory * interval '2 seconds'))) AS span, q.memory * interval '1 second' AS memory
+    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity)
+    WHERE q.memory > 0 GROUP BY series, sensor_id, quantity, q.memory
+)
+SELECT p.series, (extract(epoch FROM r.start) * 1000000)::bigint, r.value, r.flags, r.status, p.quantity, p.sensor_id,
+       n.overrides -> p.quantity, r.start >= lower(p.span) + p.memory AND r.start < upper(p.span) - p.memory
+FROM span p JOIN reading r ON r.series = p.series AND r.start >= lower(p.span) AND r.start < upper(p.span)
+JOIN sensor n USING (sensor_id)
+WHERE r.value IS NOT NULL AND r.flags & 7 = 0 AND r.start >= %(first)s AND r.start < %(last)s
+ORDER BY p.series, p.span, r.start
+
+-- name: set_neighbour_flags, planned each time
+-- Write the derived flags of the staged readings; 408 are the flags that neighbour rules give.
+WITH changed AS (
+    UPDATE reading r SET flags = r.flags & ~408 | s.flags
+    FROM stage s
+    WHERE r.series = s.series AND r.start = s.start AND r.start BETWEEN %(first)s AND %(last)s
+      AND (%(members)s::int[] IS NULL OR r.series = ANY (%(members)s::int[]))
+    RETURNING r.series, r.start
+)
+INSERT INTO judged (series, start, outcome) SELECT series, start, 1 FROM changed
+
+-- name: add_changed_hours
+-- The hours of readings whose flags changed are rolled up, too.
+INSERT INTO dirty (series, start)
+SELECT DISTINCT series, date_trunc('hour', start, 'UTC') FROM judged
+EXCEPT SELECT series, start FROM dirty
+
+-- name: roll_hours
+-- The dirty hours from their 5-minute rows.
+INSERT INTO window_1h AS h (series, start, {evidence_columns})
+SELECT d.series, d.start, {sum_windows}
+FROM dirty d JOIN window_5m w ON w.series = d.series AND w.start >= d.start AND w.start < d.start + interval '1 hour'
+WHERE w.start >= %(first)s AND w.start < %(last)s + interval '1 hour'
+  AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date)
+GROUP BY d.series, d.start
+ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, revision = h.revision + 1, computed_at = now()
+
+-- name: sum_windows
+-- A longer window's evidence from its shorter windows w.
+sum(w.readings)::integer AS readings,
+sum(w.nothing)::integer AS nothing,
+sum(w.flagged)::integer AS flagged,
+sum(w.failed)::integer AS failed,
+sum(w.warned)::integer AS warned,
+sum(w.total) AS total,
+sum(w.weight) AS weight,
+sum(w.weighted) AS weighted,
+sum(w.squares) AS squares,
+sum(w.harmonic) AS harmonic,
+min(w.minimum) AS minimum,
+max(w.maximum) AS maximum,
+CASE WHEN bool_and(w.covered IS NOT NULL) THEN sum(w.covered) END AS covered,
+min(w.status) AS status
+
+-- name: replace_evidence
+-- The evidence of a window that is there already becomes the new one.
+readings = excluded.readings, nothing = excluded.nothing, flagged = excluded.flagged, failed = excluded.failed,
+warned = excluded.warned, total = excluded.total, weight = excluded.weight, weighted = excluded.weighted,
+squares = excluded.squares, harmonic = excluded.harmonic, minimum = excluded.minimum, maximum = excluded.maximum,
+covered = excluded.covered, status = excluded.status
+
+-- name: roll_days
+-- The civil days of the dirty hours from the rows of window_1h.
+WITH days AS MATERIALIZED (
+    SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage,
+           (date_trunc('day', d.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end"
+    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity)
+)
+INSERT INTO window_1d AS t (series, start, {evidence_columns}, valid_hours)
+{sum_days}
+ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, valid_hours = excluded.valid_hours,
+    revision = t.revision + 1, computed_at = now()
+
+-- name: sum_days
+-- The days d (series, start, "end") of a quantity from their hours w, with the hours that are valid by themselves.
+SELECT d.series, d.start, {sum_windows},
+       (count(*) FILTER (WHERE coalesce(w.covered / 3600 >= d.coverage, false)))::integer AS valid_hours
+FROM days d JOIN window_1h w ON w.series = d.series AND w.start >= d.start AND w.start < d."end"
+GROUP BY d.series, d.start
+
+-- name: close_hours
+-- Hours before `until` are served from window_1h, once no mark of theirs is left.
+UPDATE rollup SET closed_until = %(until)s
+WHERE closed_until < %(until)s AND NOT EXISTS (SELECT FROM mark WHERE hour < %(until)s)

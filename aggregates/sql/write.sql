@@ -1,0 +1,140 @@
+-- A batch of readings in one transaction, as `streams.commit.pipeline` runs it: position, readings, 5-minute windows, marks.
+
+-- name: advance_position
+-- Lock the log position's row for the rest of the transaction; without a position of its own the log counts batches.
+INSERT INTO log_position AS p (topic, partition, position)
+VALUES (%(topic)s, %(partition)s, coalesce(%(position)s, 1))
+ON CONFLICT (topic, partition) DO UPDATE
+SET position = greatest(p.position, coalesce(%(position)s, p.position + 1))
+
+-- name: share_freeze_lock
+-- Held while a batch is on its way, so that no day freezes meanwhile. In a statement before the one that reads `frozen`:
+-- a statement sees what was committed before it began to wait.
+SELECT pg_advisory_xact_lock_shared(hashtext('stadspuls freeze'))
+
+-- name: list_frozen_days
+-- The UTC days whose readings were deleted: nothing is recomputed there.
+SELECT day FROM frozen
+
+-- name: insert_new_readings
+-- The staged readings that are new.
+WITH fresh AS (
+    INSERT INTO reading (start, value, weight, covers, version, received_at, series, flags, status)
+    SELECT start, value, weight, covers, version, received_at, series, flags, status FROM stage ORDER BY series, start
+    ON CONFLICT (series, start) DO NOTHING
+    RETURNING series, start
+)
+INSERT INTO judged (series, start, outcome) SELECT series, start, 0 FROM fresh
+
+-- name: lock_stored_readings
+-- Lock the stored twins of the staged readings, in order, also those that are packed; the series to unpack, else null.
+SELECT lock_known(%(first)s, %(last)s)
+
+-- name: correct_readings, planned each time
+-- A staged reading replaces its stored twin when its (status, version, value, weight, flags, covers) is greater, null
+-- lowest, so that the order of arrival does not matter. Of two values with one status and version nothing says which is
+-- right: the greater stays, marked ambiguous (64). 39 are the flags that a supplier can give.
+WITH pair AS (
+    SELECT r.series, r.start, s.value, s.weight, s.covers, s.version, s.received_at, s.status, s.flags, r.flags AS known,
+           (s.status, s.version, coalesce(s.value, '-Infinity'), s.weight, s.flags & 39, coalesce(s.covers, -1))
+         > (r.status, r.version, coalesce(r.value, '-Infinity'), r.weight, r.flags & 39, coalesce(r.covers, -1)) AS wins,
+           (s.status, s.version) = (r.status, r.version) AS peers,
+           coalesce((s.value, s.weight) <> (r.value, r.weight) AND s.value IS NOT NULL AND r.value IS NOT NULL, false)
+               AS differ,
+           (s.status, s.value, s.weight, s.flags & 39, s.covers) IS NOT DISTINCT FROM
+           (r.status, r.value, r.weight, r.flags & 39, r.covers) AS same_figure
+    FROM stage s JOIN reading r ON r.series = s.series AND r.start = s.start
+    WHERE r.start BETWEEN %(first)s AND %(last)s
+), verdict AS (
+    SELECT *, CASE WHEN peers THEN CASE WHEN differ THEN 64 ELSE (flags | known) & 64 END
+                   WHEN wins THEN flags & 64 ELSE known & 64 END AS ambiguous
+    FROM pair
+), better AS (
+    UPDATE reading r SET
+        value       = CASE WHEN v.wins THEN v.value ELSE r.value END,
+        weight      = CASE WHEN v.wins THEN v.weight ELSE r.weight END,
+        covers      = CASE WHEN v.wins THEN v.covers ELSE r.covers END,
+        version     = CASE WHEN v.wins THEN v.version ELSE r.version END,
+        received_at = greatest(r.received_at, v.received_at),
+        status      = CASE WHEN v.wins THEN v.status ELSE r.status END,
+        flags       = v.ambiguous | CASE WHEN v.wins AND NOT v.same_figure THEN v.flags & 39 ELSE v.known & ~64 END
+    FROM verdict v
+    WHERE r.series = v.series AND r.start = v.start AND r.start BETWEEN %(first)s AND %(last)s
+      AND (%(members)s::int[] IS NULL OR r.series = ANY (%(members)s::int[]))
+      AND (v.wins OR v.ambiguous <> v.known & 64)
+    RETURNING v.series, v.start, v.same_figure AND v.ambiguous = v.known & 64 AS only_version
+)
+INSERT INTO judged (series, start, outcome) SELECT series, start, CASE WHEN only_version THEN 2 ELSE 1 END FROM better
+
+-- name: touch_changed_windows
+-- The 5-minute rows of readings that are new or changed, as rows that add nothing: merging them locks them.
+INSERT INTO touched (series, start)
+SELECT DISTINCT series, date_bin('5 minutes', start, 'epoch') FROM judged WHERE outcome < 2
+
+-- name: merge_windows
+-- Add the folded evidence to the 5-minute rows, in the order that keeps overlapping workers from deadlocks.
+INSERT INTO window_5m AS w (series, start, {evidence_columns})
+SELECT series, start, {evidence_columns} FROM touched ORDER BY series, start
+ON CONFLICT (series, start) DO UPDATE SET
+    readings = w.readings + excluded.readings,
+    nothing  = w.nothing + excluded.nothing,
+    flagged  = w.flagged + excluded.flagged,
+    failed   = w.failed + excluded.failed,
+    warned   = w.warned + excluded.warned,
+    total    = w.total + excluded.total,
+    weight   = w.weight + excluded.weight,
+    weighted = w.weighted + excluded.weighted,
+    squares  = w.squares + excluded.squares,
+    harmonic = w.harmonic + excluded.harmonic,
+    minimum  = least(w.minimum, excluded.minimum),
+    maximum  = greatest(w.maximum, excluded.maximum),
+    covered  = w.covered + excluded.covered,
+    status   = least(w.status, excluded.status),
+    revision = w.revision + 1,
+    computed_at = now()
+
+-- name: evidence_columns
+-- The columns of a window that `fold_readings` makes.
+readings, nothing, flagged, failed, warned, total, weight, weighted, squares, harmonic, minimum, maximum, covered, status
+
+-- name: recompute_windows, planned each time
+-- Make the touched 5-minute rows, which the merge has locked, anew from their readings.
+UPDATE window_5m w SET ({evidence_columns}) = (SELECT {evidence_columns} FROM (SELECT {fold_readings}
+    FROM reading r
+    WHERE r.series = w.series AND r.start >= w.start AND r.start < w.start + interval '5 minutes'
+      AND r.start >= %(first)s AND r.start < %(last)s) e)
+FROM touched t
+WHERE w.series = t.series AND w.start = t.start AND w.start >= %(first)s AND w.start < %(last)s
+  AND (%(members)s::int[] IS NULL OR w.series = ANY (%(members)s::int[]))
+
+-- name: fold_readings
+-- A window's evidence from its readings r: the SQL twin of streams.commit.windows.fold. 31 is EXCLUDES, 480 the warnings.
+count(r.value) FILTER (WHERE r.flags & 31 = 0) AS readings,
+count(*) FILTER (WHERE r.value IS NULL AND r.series IS NOT NULL AND r.flags & 31 = 0) AS nothing,
+count(r.value) FILTER (WHERE r.flags & 31 <> 0) AS flagged,
+count(*) FILTER (WHERE r.value IS NULL AND r.flags & 31 <> 0) AS failed,
+count(*) FILTER (WHERE r.flags & 31 = 0 AND r.flags & 480 <> 0) AS warned,
+coalesce(sum(r.value) FILTER (WHERE r.flags & 31 = 0), 0) AS total,
+coalesce(sum(r.weight) FILTER (WHERE r.value IS NOT NULL AND r.flags & 31 = 0), 0) AS weight,
+coalesce(sum(r.weight * r.value) FILTER (WHERE r.flags & 31 = 0), 0) AS weighted,
+coalesce(sum(r.value * r.value) FILTER (WHERE r.flags & 31 = 0), 0) AS squares,
+coalesce(sum(r.weight / greatest(r.value, 1)) FILTER (WHERE r.value IS NOT NULL AND r.flags & 31 = 0), 0) AS harmonic,
+min(r.value) FILTER (WHERE r.flags & 31 = 0) AS minimum,
+max(r.value) FILTER (WHERE r.flags & 31 = 0) AS maximum,
+CASE WHEN coalesce(bool_and(r.covers IS NOT NULL) FILTER (WHERE r.flags & 31 = 0), true)
+     THEN coalesce(sum(r.covers) FILTER (WHERE r.flags & 31 = 0), 0) END AS covered,
+coalesce(min(r.status), 1) AS status
+
+-- name: mark_touched_hours
+-- The hours of the touched 5-minute rows are to be rolled up.
+INSERT INTO mark (hour, members)
+SELECT date_bin('1 hour', start, 'epoch') AS hour, array_agg(DISTINCT series) FROM touched GROUP BY hour ORDER BY hour
+
+-- name: insert_marks
+-- Hours to be rolled up, each with its members.
+INSERT INTO mark (hour, members)
+SELECT hour, members::integer[] FROM unnest(%(hour)s::timestamptz[], %(members)s::text[]) AS n (hour, members)
+
+-- name: list_outcomes
+-- What became of each staged reading: 0 stored, 1 corrected, 2 duplicate.
+SELECT coalesce(j.outcome, 2) FROM stage s LEFT JOIN judged j USING (series, start) ORDER BY series, start

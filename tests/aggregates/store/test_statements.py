@@ -1,0 +1,72 @@
+"""The named statements: every one is there and used, and a file that is wrong is refused."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from aggregates.store.statements import _all, parsed
+from tests.conftest import ROOT
+
+# What takes the name of a statement as its first argument.
+METHODS, FUNCTIONS = ("rows", "frame", "numbers"), ("statement_text", "Listing")
+INCLUDED = re.compile(r"\{(\w+)\}")
+
+
+def named_in(source: str) -> Iterator[str]:
+    """Yield the statements that calls in a module name, as patterns: of an f-string any word fits its holes."""
+    for call in ast.walk(ast.parse(source)):
+        if not isinstance(call, ast.Call) or not call.args:
+            continue
+        method = isinstance(call.func, ast.Attribute) and call.func.attr in METHODS
+        if method or (isinstance(call.func, ast.Name) and call.func.id in FUNCTIONS):
+            yield from patterns(call.args[0])
+
+
+def patterns(name: ast.expr) -> Iterator[str]:
+    """Yield the patterns of a constant, an f-string, or a choice between some; nothing for a variable."""
+    if isinstance(name, ast.Constant) and isinstance(name.value, str):
+        yield re.escape(name.value)
+    elif isinstance(name, ast.JoinedStr):
+        yield "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else r"\w+" for part in name.values)
+    elif isinstance(name, ast.IfExp):
+        yield from patterns(name.body)
+        yield from patterns(name.orelse)
+
+
+def test_every_statement_is_there_and_used() -> None:
+    """A statement that code, a view or another statement names is there, and each is named by one of them."""
+    code = [path for room in ("aggregates", "streams", "hub", "lab") for path in (ROOT / room).rglob("*.py")]
+    views = [path.read_text() for path in (ROOT / "aggregates" / "schema").glob("*.sql")]
+    wanted = {pattern for path in code for pattern in named_in(path.read_text())}
+    wanted |= {name for text in views for name in INCLUDED.findall(text)}
+    wanted |= {name for statement in _all().values() for name in INCLUDED.findall(statement.text)}
+    found = {pattern: {name for name in _all() if re.fullmatch(pattern, name)} for pattern in wanted}
+    assert {pattern for pattern, names in found.items() if not names} == set()
+    assert _all().keys() - set().union(*found.values()) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1",
+        "-- what the file holds\nSELECT 1\n-- name: later\nSELECT 2",
+        "-- name: two words\nSELECT 1",
+        "-- name:\nSELECT 1",
+        "-- name: empty\n-- only a comment\n\n-- name: other\nSELECT 1",
+        "-- name: select_one, planned never\nSELECT 1",
+    ],
+)
+def test_wrong_file_is_refused(text: str) -> None:
+    """A statement without a name, a name without a statement, and a name that is none are errors that name the file."""
+    with pytest.raises(ValueError, match=r"^wrong\.sql: "):
+        list(parsed("wrong.sql", text))
+
+
+def test_comments_are_left_out() -> None:
+    """Comments do not reach the database; `planned each time` is read from the line that names the statement."""
+    ((name, statement),) = parsed(
+        "job.sql", "-- The job.\n\n-- name: one, planned each time\n-- Why.\nSELECT 1  -- one\n"
+    )
+    assert (name, statement.text, statement.planned_each_time) == ("one", "SELECT 1", True)
