@@ -1,7 +1,8 @@
 """
-Alerts on the command line: `list`, `ack`, `silence` and `send-test`; `hub.cli.rules` has `rules` and `test`.
+Alerts on the command line: `alerts list`, `ack`, `silence`, `send-test`, `rules` and `test`.
 
-`streams.notify.operators` does what is asked; the notifier of the running hub tells others of it.
+`streams.notify.operators` does what operators ask, and the notifier of the running hub sends the messages;
+`streams.alerts.replay` tries a rule on stored history, and stores nothing.
 """
 
 import getpass
@@ -14,49 +15,41 @@ import pandas as pd
 import typer
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import (
-    IMPOSSIBLE,
-    NO,
-    Database,
-    Directory,
-    Form,
-    app,
-    flag,
-    open_store,
-    settings_of,
-    stamp,
-)
+from hub.cli.common import IMPOSSIBLE, NO, Form, command, end, flag, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, write
+from hub.run.rules import judge_of
+from hub.settings.settings import Settings
 from ingest.vocabulary.durations import duration
+from ingest.vocabulary.readings import utc
+from streams.alerts.episodes import Transition, message
+from streams.alerts.replay import replay_stored
+from streams.alerts.rulebook import Rule
 from streams.notify import operators
 
 SHOWN = ("alert", "severity", "state", "since", "rule", "subject", "name", "value", "threshold", "unit", "coverage",
          "acknowledged_by")  # fmt: skip
-alerts_app = typer.Typer(no_args_is_help=True, help="Alerts, and who is told of them.", rich_markup_mode=None)
-app.add_typer(alerts_app, name="alerts")
+RULE_COLUMNS = ("name", "quantity", "level", "raise", "clear", "unit", "windows", "statistic", "severity", "channels",
+                "pack", "first", "last", "title", "source")  # fmt: skip
+BRIEF = 10  # of the columns of a rule in the table
+alerts_app = group("alerts", "Alerts, their rules, and who gets a message.")
 
-Channels = Annotated[
-    str | None, flag("alert-channels", "file that says who is told (default: channels.toml of the hub)")
-]
 By = Annotated[str | None, flag("by", "who does this (default: the name of the user)")]
 
 
-@alerts_app.command("list")
+@command(alerts_app, "list", "database")
 def alerts_list(
+    settings: Settings,
     is_open: Annotated[bool, typer.Option("--open/--all", envvar="STADSPULS_OPEN", help="open ones, or all")] = True,
     rule: Annotated[str | None, flag("rule", "only of this rule")] = None,
     subject: Annotated[str | None, flag("subject", "only of this sensor or area")] = None,
     limit: Annotated[int, flag("limit", "how many at most, the newest first", min=1)] = 1_000,
     form: Form = Format.TABLE,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     List alerts, the newest first.
 
     Example: stadspuls alerts list --all --format json
     """
-    settings = settings_of(data_dir=data_dir, database=database)
     with open_store(settings) as store:
         found = operators.alerts(store, datetime.now(UTC), ZoneInfo(settings.timezone), everything=not is_open,
                                  rule=rule, subject=subject, limit=limit)  # fmt: skip
@@ -66,68 +59,66 @@ def alerts_list(
     write(frame[list(SHOWN)] if form is Format.TABLE else frame, form, None)
 
 
-@alerts_app.command("ack")
+@command(alerts_app, "ack", "database")
 def alerts_ack(
+    settings: Settings,
     alert: Annotated[int, typer.Argument(help="number of the alert, from `alerts list`")],
     by: By = None,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
-    Say that somebody sees to an open alert; it is told to those who heard of it, and does not escalate.
+    Acknowledge an open alert: it does not escalate, and who got its message gets this one too.
 
     Example: stadspuls alerts ack 17 --by Anna
     """
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
-        seen = operators.acknowledge(store, alert, by or getpass.getuser(), datetime.now(UTC))
-    if not seen:
-        errors.print(f"alert {alert} is not open")
-        raise typer.Exit(NO)
+    with open_store(settings) as store:
+        was_open = operators.acknowledge(store, alert, by or getpass.getuser(), datetime.now(UTC))
+    if not was_open:
+        end(NO, f"alert {alert} is not open")
     errors.print(f"alert {alert} is acknowledged")
 
 
-@alerts_app.command("silence")
+@command(alerts_app, "silence", "database")
 def alerts_silence(
+    settings: Settings,
     rule: Annotated[str | None, flag("rule", "rules, a pattern with * and ?")] = None,
     subject: Annotated[str | None, flag("subject", "sensors or area codes, a pattern with * and ?")] = None,
     length: Annotated[str | None, flag("for", "how long, as 90min, 2h or 3d")] = None,
     first: Annotated[str | None, flag("from", "begin (ISO 8601; without a zone: UTC; default: now)")] = None,
     last: Annotated[str | None, flag("to", "end, exclusive")] = None,
     weekly: Annotated[list[str] | None, flag("weekly", "every week, as 'mon-fri 22:00-07:00'; may be repeated")] = None,
-    reason: Annotated[str | None, flag("reason", "why, for those who wonder")] = None,
+    reason: Annotated[str | None, flag("reason", "why, for others to read")] = None,
     by: By = None,
     listed: Annotated[bool, flag("list", "list the silences that are or will be")] = False,
-    end: Annotated[int | None, flag("end", "end the silence of this number")] = None,
+    ended: Annotated[int | None, flag("end", "end the silence of this number")] = None,
     form: Form = Format.TABLE,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Keep alerts quiet for a while or every week (local time); list the silences; end one.
 
-    What still stands when a silence ends is told then.
+    When a silence ends, messages of the alerts that are still open are sent.
 
     Example: stadspuls alerts silence --subject "ndw/*" --for 2h --reason "works on the ring road"
     """
-    settings = settings_of(data_dir=data_dir, database=database)
     now, zone = datetime.now(UTC), ZoneInfo(settings.timezone)
-    made = None if listed or end is not None else _asked(now, rule, subject, length, first, last, weekly or [], reason)
+    made = (
+        None if listed or ended is not None else _asked(now, rule, subject, length, first, last, weekly or [], reason)
+    )
     with open_store(settings) as store:
-        if end is not None and not operators.end_silence(store, end, now):
-            errors.print(f"silence {end} does not exist or is over")
-            raise typer.Exit(NO)
+        if ended is not None and not operators.end_silence(store, ended, now):
+            end(NO, f"silence {ended} does not exist or is over")
         if made is not None:
             number = operators.silence(store, by=by or getpass.getuser(), now=now, **made)
         found = operators.silences(store, now)
     shown = [one for one in found if made is None or one.silence == number]
-    _show([operators.described(one, now, zone) for one in shown], form)
+    columns = ["silence", "rule", "subject", "first", "last", "weekly", "silent_now", "made_by", "reason"]
+    write(pd.DataFrame([operators.described(one, now, zone) for one in shown], columns=columns), form, None)
 
 
 def _asked(
     now: datetime, rule: str | None, subject: str | None, length: str | None, first: str | None, last: str | None,
     weekly: Sequence[str], reason: str | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Read what is asked for; raises BadQuestion where it says too little or what cannot be."""
+    """Give the silence that the flags describe; raises BadQuestion where one is missing or cannot be."""
     if rule is None and subject is None:
         raise BadQuestion("--rule or --subject, expected at least one ('*' is all)")
     if not reason:
@@ -136,26 +127,20 @@ def _asked(
         raise BadQuestion("--for and --to, expected one of them")
     begin = stamp("from", first) if first else now
     try:
-        end = stamp("to", last) if last else (begin + duration(length) if length else None)
-        operators.check_silence(begin, end, list(weekly))
+        until = stamp("to", last) if last else (begin + duration(length) if length else None)
+        operators.check_silence(begin, until, list(weekly))
     except ValueError as error:
         raise BadQuestion(str(error)) from None
-    if end is None and not weekly:
+    if until is None and not weekly:
         raise BadQuestion("--for, --to or --weekly, expected one of them: a silence without an end is forgotten")
-    return {"rule": rule or "*", "subject": subject or "*", "first": begin, "last": end, "windows": list(weekly),
+    return {"rule": rule or "*", "subject": subject or "*", "first": begin, "last": until, "windows": list(weekly),
             "reason": reason}  # fmt: skip
 
 
-def _show(rows: list[dict[str, Any]], form: Format) -> None:
-    columns = ["silence", "rule", "subject", "first", "last", "weekly", "silent_now", "made_by", "reason"]
-    write(pd.DataFrame(rows, columns=columns), form, None)
-
-
-@alerts_app.command("send-test")
+@command(alerts_app, "send-test", "alert_channels")
 def alerts_send_test(
+    settings: Settings,
     channel: Annotated[str, typer.Argument(help="name of the channel, from the file of channels")],
-    alert_channels: Channels = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Send a test message through a channel, past the outbox; exit 3 when the channel does not take it.
@@ -165,10 +150,67 @@ def alerts_send_test(
     from hub.run.notifying import send_test
     from streams.notify.apprise_door import Unsent
 
-    settings = settings_of(data_dir=data_dir, alert_channels=alert_channels)
     try:
         shown = send_test(settings, channel, datetime.now(UTC))
     except Unsent as error:
-        errors.print(f"error: channel {channel} did not take it: {error}", markup=False)
-        raise typer.Exit(IMPOSSIBLE) from error
+        end(IMPOSSIBLE, f"error: channel {channel} did not take it: {error}")
     errors.print(f"channel {channel} took a test message: {shown}", markup=False)
+
+
+@command(alerts_app, "rules", "rules")
+def alerts_rules(settings: Settings, form: Form = Format.TABLE) -> None:
+    """
+    Print a line for each rule: name, quantity, level, thresholds.
+
+    Example: stadspuls alerts rules --format json
+    """
+    frame = pd.DataFrame([_row(rule) for rule in judge_of(settings).book.rules], columns=list(RULE_COLUMNS))
+    write(frame[list(RULE_COLUMNS[:BRIEF])] if form is Format.TABLE else frame, form, None)
+
+
+@command(alerts_app, "test", "rules", "database")
+def alerts_test(
+    settings: Settings,
+    rule: Annotated[str, typer.Argument(help="name of the rule, from `alerts rules`")],
+    first: Annotated[str, flag("from", "first window's start, inclusive (ISO 8601; without a zone: UTC)")],
+    last: Annotated[str, flag("to", "end of the range, exclusive")],
+    form: Form = Format.TABLE,
+) -> None:
+    """
+    Show the alerts that a rule would have raised on stored windows, also before the day it is in force.
+
+    Example: stadspuls alerts test eu2024-no2-alert --from 2023-01-01 --to 2023-02-01
+    """
+    judge = judge_of(settings)
+    chosen = {one.name: one for one in judge.book.rules}.get(rule)
+    if chosen is None:
+        raise BadQuestion(f"rule {rule!r}, expected one of `stadspuls alerts rules`")
+    begin, until = range_of(first, last)
+    if begin >= until:
+        raise BadQuestion(f"--from {begin.isoformat()} is not before --to {until.isoformat()}")
+    with open_store(settings) as store:
+        found = replay_stored(store, judge, chosen, begin, until)
+    columns = ["time", "kind", "subject", "value", "threshold", "unit", "coverage", "windows", "text"]
+    write(pd.DataFrame([_outcome(chosen, one) for one in found], columns=columns), form, None)
+    raised = sum(one.kind == "raised" for one in found)
+    errors.print(f"{rule} would have been raised {raised} times, for {len({one.subject for one in found})} subjects")
+
+
+def _row(rule: Rule) -> dict[str, Any]:
+    sign = ">" if rule.direction == "above" else "<"
+    return {
+        "name": rule.name, "quantity": rule.quantity, "level": rule.level,
+        "raise": f"{sign}{'=' if rule.inclusive else ''} {rule.raise_at:g}", "clear": f"{rule.clear:g}",
+        "unit": rule.unit, "windows": rule.windows, "statistic": rule.statistic, "severity": rule.severity,
+        "channels": ",".join(rule.channels), "pack": rule.pack, "first": rule.first and rule.first.isoformat(),
+        "last": rule.last and rule.last.isoformat(), "title": rule.title, "source": rule.source,
+    }  # fmt: skip
+
+
+def _outcome(rule: Rule, one: Transition) -> dict[str, Any]:
+    what = {"value": one.value, "threshold": one.threshold, "coverage": one.coverage, "usual": one.usual}
+    return {
+        "time": utc(one.about), "kind": one.kind, "subject": one.subject, "value": one.value,
+        "threshold": one.threshold, "unit": rule.unit, "coverage": one.coverage, "windows": len(one.windows),
+        "text": message(rule, what, rule.text),
+    }  # fmt: skip

@@ -1,12 +1,11 @@
 """
-Areas on the command line: `areas load`, `join`, `list` and `measures`.
+Areas on the command line: `areas load`, `join`, `list`, `measures`, `export` and `indicator`.
 
-`hub.cli.figures` has `areas export` and `indicator`; `hub.cli.main` loads both for their effect.
+`aggregates.areas` does the work; here are the flags, what is fetched, and what is printed meanwhile.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,29 +14,20 @@ import typer
 
 from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.codes import LEVELS
+from aggregates.areas.export import check_open, export_areas, export_figures, origins
 from aggregates.areas.figures import VIEWS, Join, areas, joined, newest_vintage
+from aggregates.areas.indicators import INDICATORS
 from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.measures import MEASURES, THEMES
 from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
+from aggregates.areas.stored_indicators import HEAVY, Asked, compute, read_layer
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
-from hub.cli.common import (
-    Database,
-    Directory,
-    Form,
-    Out,
-    app,
-    flag,
-    municipality_code,
-    open_store,
-    progress_bar,
-    settings_of,
-    stamp,
-)
+from hub.cli.common import Form, Out, command, flag, group, municipality_code, open_store, progress_bar, range_of, stamp
 from hub.cli.output import Format, errors, write
+from hub.settings.settings import Settings
 
-areas_app = typer.Typer(no_args_is_help=True, help="Areas of CBS, and what sensors say of them.", rich_markup_mode=None)
-app.add_typer(areas_app, name="areas")
+areas_app = group("areas", "Areas of CBS, and the figures of the sensors in them.")
 
 Vintage = Annotated[int | None, flag("vintage", "year of the areas (default: the newest that is loaded)")]
 
@@ -48,8 +38,9 @@ Level = Annotated[str | None, flag("level", "gemeente, wijk or buurt (default: a
 Measure = Annotated[list[str] | None, flag("measure", "measure beside the figures; may be repeated")]
 
 
-@areas_app.command("load")
+@command(areas_app, "load", "database")
 def areas_load(
+    settings: Settings,
     vintage: Annotated[int, flag("vintage", "year of the areas and of the statistics")],
     municipality: Annotated[list[str], flag("municipality", "code, as GM0014; may be repeated")],
     from_file: Annotated[
@@ -57,8 +48,6 @@ def areas_load(
     ] = None,
     offline: Annotated[bool, flag("offline", "fetch nothing, load what the files give")] = False,
     refresh: Annotated[bool, flag("refresh", "fetch anew what is in the cache")] = False,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Load boundaries (PDOK) and "Kerncijfers wijken en buurten" (CBS); what a file gives is not fetched.
@@ -66,7 +55,6 @@ def areas_load(
     Example: stadspuls areas load --vintage 2024 --municipality GM0014 --municipality GM0772
     """
     codes = list(dict.fromkeys(municipality_code("municipality", code) for code in municipality))
-    settings = settings_of(data_dir=data_dir, database=database)
     documents = [Document.read(path) for path in from_file or ()]
     found = gather(documents, vintage, codes)
     missing = [part for part, given in (("boundaries", found.areas), ("statistics", found.statistics)) if not given]
@@ -118,11 +106,12 @@ def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) 
     if not changed:
         errors.print(f"vintage {vintage} had all of this already, nothing changed")
     placed = place_sensors(store)
-    errors.print(f"{placed} places of sensors held against the boundaries; `stadspuls areas join` makes the figures")
+    errors.print(f"{placed} places of sensors compared with the boundaries; `stadspuls areas join` makes the figures")
 
 
-@areas_app.command("join")
-def areasjoin_of(
+@command(areas_app, "join", "database")
+def areas_join(
+    settings: Settings,
     quantity: Annotated[str | None, flag("quantity", "what was measured; without it only the figures are made")] = None,
     first: First = None,
     last: Last = None,
@@ -133,33 +122,31 @@ def areasjoin_of(
     vintage: Vintage = None,
     form: Form = Format.TABLE,
     out: Out = None,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Make the area figures that are due, and show them beside the area's statistics.
 
     Example: stadspuls areas join --quantity no2 --from 2024-06-01 --to 2024-07-01 --window 1d --level buurt
     """
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+    with open_store(settings) as store:
         if anew:
             mark_all(store)
         errors.print(f"{roll_areas(store)} days of quantities made")
         if quantity is None:
             return
-        asked = join_of(store, quantity, first, last, window, level, measure, vintage)
+        asked = _join(store, quantity, first, last, window, level, measure, vintage)
         frame = joined(store, asked)
     if frame.empty:
         errors.print("no area windows found for this question")
     write(frame, form, out)
 
 
-def join_of(
+def _join(
     store: Store, quantity: str, first: str | None, last: str | None, window: str, level: str | None,
     measure: list[str] | None, vintage: int | None,
 ) -> Join:  # fmt: skip
-    """Make the question of flags; raises BadQuestion for what cannot be asked."""
-    begin, end = _range(first, last)
+    """Give the question that the flags ask; raises BadQuestion where they cannot."""
+    begin, end = range_of(first, last)
     question = Question(quantity, begin, end, window)
     if window not in VIEWS:
         raise BadQuestion(f"window {window!r} of areas, expected 1h or 1d")
@@ -172,34 +159,22 @@ def join_of(
     return Join(question.quantity, begin, end, window, year, level, measures)
 
 
-def _range(first: str | None, last: str | None) -> tuple[datetime, datetime]:
-    if first is None or last is None:
-        raise BadQuestion("no range, expected --from and --to")
-    return stamp("from", first), stamp("to", last)
-
-
-@areas_app.command("list")
-def areas_list(
-    vintage: Vintage = None,
-    level: Level = None,
-    form: Form = Format.TABLE,
-    database: Database = None,
-    data_dir: Directory = None,
-) -> None:
+@command(areas_app, "list", "database")
+def areas_list(settings: Settings, vintage: Vintage = None, level: Level = None, form: Form = Format.TABLE) -> None:
     """
     List the areas of a vintage with their statistics.
 
     Example: stadspuls areas list --vintage 2024 --level wijk
     """
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+    with open_store(settings) as store:
         found = areas(store, vintage or newest_vintage(store), level, limit=1_000_000)
     shown = ("vintage", "code", "level", "name", "lon", "lat", "derived", "sensors")
     rows = [{name: one[name] for name in shown} | (one["statistics"] or {}) for one in found]
     write(pd.DataFrame(rows), form, None)
 
 
-@areas_app.command("measures")
-def areas_measures(form: Form = Format.TABLE, data_dir: Directory = None) -> None:
+@command(areas_app, "measures")
+def areas_measures(_settings: Settings, form: Form = Format.TABLE) -> None:
     """
     List the measures and indicators by theme; a theme without any is shown as such.
 
@@ -211,3 +186,70 @@ def areas_measures(form: Form = Format.TABLE, data_dir: Directory = None) -> Non
     rows += [(theme, "", "nothing yet", "", "", "") for theme in THEMES if theme not in has]
     frame = pd.DataFrame(rows, columns=["theme", "measure", "title", "unit", "about", "cbs_code"])
     write(frame.sort_values(["theme", "measure"]), form, None)
+
+
+@command(areas_app, "export", "database")
+def areas_export(
+    settings: Settings,
+    directory: Annotated[Path, flag("out", "directory to write to")],
+    quantity: Annotated[str | None, flag("quantity", "area figures of this; without it the areas themselves")] = None,
+    first: First = None,
+    last: Last = None,
+    window: Window = "1h",
+    level: Level = None,
+    measure: Measure = None,
+    shape: Annotated[str, flag("shape", "of the areas themselves: geojson or geoparquet")] = "geojson",
+    open_data: Annotated[bool, flag("open-data", "refuse what may not be used commercially")] = False,
+    vintage: Vintage = None,
+) -> None:
+    """
+    Export area figures (Parquet) or areas with their statistics, with source, vintage and licence of all of it.
+
+    Example: stadspuls areas export --out open --quantity no2 --from 2024-06-01 --to 2024-07-01 --open-data
+    """
+    if shape not in ("geojson", "geoparquet"):
+        raise BadQuestion(f"shape {shape!r}, expected geojson or geoparquet")
+    with open_store(settings) as store:
+        year = vintage or newest_vintage(store)
+        if quantity is None:
+            found = origins(store, year)
+            path = export_areas(areas(store, year, level, limit=1_000_000), found, directory, shape)
+            errors.print(f"{path}", markup=False)
+            return
+        figures = joined(store, _join(store, quantity, first, last, window, level, measure, year))
+        found = origins(store, year, quantity)
+        if open_data:
+            check_open(found)
+        errors.print(f"{export_figures(figures, found, directory)} files in {directory}", markup=False)
+
+
+@command(areas_app, "indicator", "database")
+def areas_indicator(
+    settings: Settings,
+    name: Annotated[str, typer.Argument(help=", ".join(INDICATORS))],
+    quantity: Annotated[str, flag("quantity", "what was measured")],
+    first: Annotated[str, flag("from", "first window's start, inclusive")],
+    last: Annotated[str, flag("to", "end of the range, exclusive")],
+    area: Annotated[str, flag("area", "area code, as WK001400")],
+    base: Annotated[str | None, flag("base-to", "panel-index: the base is from --from to here")] = None,
+    threshold: Annotated[float | None, flag("threshold", "hours-above, exposure: the limit")] = None,
+    heavy: Annotated[list[str] | None, flag("heavy", "heavy-share: classes that are heavy; may be repeated")] = None,
+    layer: Annotated[Path | None, flag("layer", "exposure: a modelled map, grid cells or polygons")] = None,
+    column: Annotated[str, flag("column", "exposure: the layer's column with the values")] = "value",
+    vintage: Vintage = None,
+    form: Form = Format.TABLE,
+    out: Out = None,
+) -> None:
+    """
+    Compute an indicator of an area; docs/indicators.md describes each, and its limits.
+
+    Example: stadspuls areas indicator week-profile --quantity no2 --area GM0014 --from 2024-06-01 --to 2024-07-01
+    """
+    begin, end = range_of(first, last)
+    with open_store(settings) as store:
+        asked = Asked(quantity, begin, end, area, vintage or newest_vintage(store), settings.timezone)
+        frame = compute(
+            store, name, asked, base_to=None if base is None else stamp("base-to", base), threshold=threshold,
+            heavy=heavy or HEAVY, layer=None if layer is None else read_layer(layer, column),
+        )  # fmt: skip
+    write(frame, form, out)

@@ -1,17 +1,18 @@
 """
-What every command shares: the app, its exit codes, flags, and how a command finds the hub that it is about.
+What the commands share: the app, exit codes, flags, and how a command gets its settings, its hub and its database.
 
-The commands stand beside this module by what they are for; `hub.cli.main` loads them.
+Each other module of this folder registers its commands with `command`; `hub.cli.main` loads the modules.
 """
 
-import os
+import functools
+import inspect
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,7 +24,7 @@ from hub.cli.output import Format, errors
 from hub.run.logging import set_up_logging
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.process import CannotStart
-from hub.settings.settings import PREFIX, Settings, load, sources_of
+from hub.settings.settings import Settings, load, sources_of
 from ingest.mqtt.address import Address
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
@@ -36,34 +37,75 @@ def stadspuls() -> None:
     """Stadspuls: from what a city's sensors say to figures that people can act on."""
 
 
+def group(name: str, text: str) -> typer.Typer:
+    """Make a group of commands, `stadspuls NAME ...`."""
+    made = typer.Typer(no_args_is_help=True, help=text, rich_markup_mode=None)
+    app.add_typer(made, name=name)
+    return made
+
+
 def flag(name: str, text: str, **more: Any) -> Any:
     """Make an option `--name` that is also `STADSPULS_NAME`."""
     return typer.Option(f"--{name}", envvar="STADSPULS_" + name.upper().replace("-", "_"), help=text, **more)
 
 
-Directory = Annotated[Path | None, flag("data-dir", "data directory of the hub (default: data)")]
-Broker = Annotated[str | None, flag("broker", "mqtt:// or mqtts:// URL of a broker (default: the hub's own)")]
-Database = Annotated[str | None, flag("database", "postgresql:// URL (default: the hub's own)")]
-SensorId = Annotated[str | None, flag("sensor", "sensor id, <source>/<id>")]
-ApiToken = Annotated[str | None, flag("api-token", "who has it may read; better in the environment than here")]
-Public = Annotated[bool | None, flag("public", "let everyone read who reaches the address")]
 Form = Annotated[Format, flag("format", "form of the answer")]
 Out = Annotated[Path | None, flag("out", "write to this file instead of stdout")]
-Retention = Annotated[str | None, flag("retention", "keep readings this long, as 90d (default: for ever)")]
-HttpHost = Annotated[str | None, flag("http-host", "address of the HTTP side")]
-HttpPort = Annotated[int | None, flag("http-port", "port of the HTTP side")]
-MetricsPort = Annotated[int | None, flag("metrics-port", "port of this service's own metrics, 0: none")]
 SourceName = Annotated[str | None, flag("source", "only this source")]
 
+Command = Callable[..., None]
 
-def settings_of(*, service: bool = False, **flags: Any) -> Settings:
-    """Load the settings with these flags on top; what is no service logs only warnings, unless told otherwise."""
-    # What a flag took from the environment is left to `load`, which says where it came from.
-    said = {name: value for name, value in flags.items() if str(value) != os.environ.get(PREFIX + name.upper())}
-    settings = load(said)
-    quiet = not service and sources_of(settings)["log_level"] == "default"
-    set_up_logging("warning" if quiet else settings.log_level, settings.log_format)
-    return settings
+
+def command(
+    parent: typer.Typer, name: str, *keys: str, service: bool = False, **texts: str
+) -> Callable[[Command], Command]:
+    """
+    Register a command: a function that takes the settings, then its own arguments and flags.
+
+    The settings named by `keys`, and `data_dir`, are flags of it as well; `texts` are help texts of settings that mean
+    something else here. A command that is no `service` logs only warnings, unless a log level is set.
+    """
+    names = (*keys, *texts, "data_dir")
+
+    def register(function: Command) -> Command:
+        @functools.wraps(function)
+        def run(context: typer.Context, **given: Any) -> None:
+            values = {key: given.pop(key) for key in names}
+            # What a flag took from the environment is left to `load`, which notes where each value came from.
+            flags = {key: values[key] for key in names if _on_command_line(context, key)}
+            settings = load(flags)
+            quiet = not service and sources_of(settings)["log_level"] == "default"
+            set_up_logging("warning" if quiet else settings.log_level, settings.log_format)
+            function(settings, **given)
+
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters = [first, *own, *(_setting(key, texts.get(key)) for key in names)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        parent.command(name)(run)
+        return function
+
+    return register
+
+
+def _on_command_line(context: typer.Context, key: str) -> bool:
+    source = context.get_parameter_source(key)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _setting(key: str, text: str | None) -> inspect.Parameter:
+    """Describe a flag for a setting."""
+    field = Settings.model_fields[key]
+    kind = field.annotation if field.annotation in (int, bool) else str
+    described = Annotated[kind | None, flag(key.replace("_", "-"), text or field.description or "")]  # type: ignore[valid-type]
+    return inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=described)
+
+
+def end(code: int, text: str) -> NoReturn:
+    """End the command with an exit code and a line on stderr."""
+    errors.print(text, markup=False)
+    raise typer.Exit(code)
 
 
 def running_hub(settings: Settings) -> RunningHub | None:
@@ -91,12 +133,19 @@ def open_store(settings: Settings) -> Iterator[Store]:
 
 
 def stamp(name: str, text: str) -> datetime:
-    """Read a stamp of a flag, UTC where it names no zone; raises BadQuestion."""
+    """Read the date and time of a flag, UTC where it names no zone; raises BadQuestion."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise BadQuestion(f"--{name} {text!r}, expected a date or stamp in ISO 8601") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def range_of(first: str | None, last: str | None) -> tuple[datetime, datetime]:
+    """Read `--from` and `--to`; raises BadQuestion where one is missing."""
+    if first is None or last is None:
+        raise BadQuestion("no range, expected --from and --to")
+    return stamp("from", first), stamp("to", last)
 
 
 def municipality_code(name: str, text: str) -> str:

@@ -1,7 +1,7 @@
 """
-What is wrong, if anything: versions, edition, connections, lags, the accounting identity, and what a broker may lose.
+`doctor`: versions, edition, connections, lags, the accounting identity, and what a broker may lose.
 
-`stadspuls doctor` prints the findings and ends with 1 when one of them is bad.
+The command ends with 1 when one of the findings is bad.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+import pandas as pd
+import typer
+
 from aggregates.areas.figures import state_lines
 from aggregates.store.health import balances, positions, state
 from aggregates.store.migrate import edition
 from aggregates.store.store import Store, StoreError
-from hub.servers.datadir import RunningHub
+from hub.cli.common import NO, app, command
+from hub.cli.output import print_table
+from hub.servers.datadir import RunningHub, find_hub
 from hub.settings.settings import Settings, shown, sources_of
 from ingest.mqtt.address import Address
 from ingest.mqtt.connection import refusal
@@ -25,7 +30,7 @@ from streams.alerts.calendar import BadCalendar, school_until
 from streams.notify.operators import notifier_seen, open_alerts, outbox
 
 NOTIFIER_SEEN = timedelta(minutes=10)
-CALENDAR_ENDS = timedelta(days=30)  # from so long before its end on a calendar is worth a word
+CALENDAR_ENDS = timedelta(days=30)  # a calendar is mentioned from so long before its end on
 LAG = 600.0  # s that a closed hour may wait for the roll-up
 LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
 _ANSWERS_WITHIN = 5.0  # s
@@ -37,6 +42,23 @@ class Finding(NamedTuple):
     what: str
     found: str
     good: bool | None = None
+
+
+@command(app, "doctor", "broker", "database")
+def doctor(settings: Settings) -> None:
+    """
+    Report what is wrong; exit 1 when something is.
+
+    Example: stadspuls doctor
+    """
+    findings = list(examine(settings, find_hub(settings.data_dir)))
+    marks = {True: "good", False: "BAD", None: ""}
+    print_table(pd.DataFrame([(marks[f.good], f.what, f.found) for f in findings], columns=["", "what", "found"]))
+    origins = sources_of(settings)
+    rows = [(key, value, origins[key]) for key, value in shown(settings).items()]
+    print_table(pd.DataFrame(rows, columns=["setting", "value", "from"]))
+    if any(finding.good is False for finding in findings):
+        raise typer.Exit(NO)
 
 
 def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
@@ -158,9 +180,3 @@ def _slots(directory: Path) -> Finding:
         text = f"{len(running)}; one is gone and its queue is not: stadspuls collect --drain {lost[0]}"
         return Finding("collectors", text, False)
     return Finding("collectors", f"{len(running)}, no slot lost", bool(running))
-
-
-def settings_table(settings: Settings) -> list[tuple[str, str, str]]:
-    """Give key, value and origin of every setting, secrets masked."""
-    origins = sources_of(settings)
-    return [(key, value, origins[key]) for key, value in shown(settings).items()]

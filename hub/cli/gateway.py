@@ -7,20 +7,7 @@ from typing import Annotated
 import typer
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import (
-    IMPOSSIBLE,
-    Broker,
-    Database,
-    Directory,
-    MetricsPort,
-    app,
-    broker_of,
-    flag,
-    municipality_code,
-    running_hub,
-    settings_of,
-    stop_signals,
-)
+from hub.cli.common import IMPOSSIBLE, app, broker_of, command, end, flag, municipality_code, running_hub, stop_signals
 from hub.cli.output import errors
 from hub.run.gateways import GatewayCollector, municipality, plan
 from hub.servers.process import CannotStart
@@ -31,27 +18,22 @@ from ingest.gateways.memory import Taken
 from ingest.gateways.registry import load_gateways
 from ingest.gateways.schedule import Gateways
 
-City = Annotated[str | None, flag("city", "only this municipality, as GM0014")]
 NAMES = load_gateways()
 
 
-@app.command("gateway")
+@command(app, "gateway", "broker", "database", "metrics_port", service=True)
 def gateway(
+    settings: Settings,
     names: Annotated[list[str], typer.Argument(help=f"one or more of {', '.join(NAMES)}", metavar="NAME...")],
-    city: City = None,
+    city: Annotated[str | None, flag("city", "only this municipality, as GM0014")] = None,
     bbox: Annotated[str | None, flag("bbox", "only this box: west,south,east,north in degrees")] = None,
-    once: Annotated[bool, flag("once", "look at each source once, and end")] = False,
-    broker: Broker = None,
-    database: Database = None,
-    metrics_port: MetricsPort = None,
-    data_dir: Directory = None,
+    once: Annotated[bool, flag("once", "poll each source once, and end")] = False,
 ) -> None:
     """
-    Poll open sources and publish what they say over MQTT; what was published is remembered in the data directory.
+    Poll open sources and publish their measurements over MQTT; what was published is kept in the data directory.
 
     Example: stadspuls gateway ndw luchtmeetnet --city GM0014
     """
-    settings = settings_of(service=True, data_dir=data_dir, broker=broker, database=database, metrics_port=metrics_port)
     where = _checked(names, city, bbox)
     address = broker_of(settings)
     area = _area(settings, where)
@@ -78,8 +60,7 @@ def _once(gateways: Gateways) -> None:
     for one in gateways.counts:
         errors.print(f"{one.job}: {one.total('messages')} messages published")
     if failed:
-        errors.print(f"error: {', '.join(failed)} could not be read, the log says why")
-        raise typer.Exit(IMPOSSIBLE)
+        end(IMPOSSIBLE, f"error: {', '.join(failed)} could not be read, the log says why")
 
 
 def _checked(names: list[str], city: str | None, bbox: str | None) -> Area | str | None:

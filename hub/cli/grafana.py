@@ -7,26 +7,19 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-import typer
-
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import Directory, app, flag, settings_of
+from hub.cli.common import command, flag, group
 from hub.cli.output import errors
 from hub.servers.process import CannotStart
+from hub.settings.settings import Settings
 
-grafana_app = typer.Typer(no_args_is_help=True, help="Dashboards for Grafana.", rich_markup_mode=None)
-app.add_typer(grafana_app, name="grafana")
+grafana_app = group("grafana", "Dashboards for Grafana.")
 
 
-@grafana_app.command("push")
+@command(grafana_app, "push", "grafana_url", "grafana_token", "grafana_database")
 def push(
+    settings: Settings,
     dry_run: Annotated[bool, flag("dry-run", "show what would be changed, and change nothing")] = False,
-    grafana_url: Annotated[str | None, flag("grafana-url", "address of the Grafana")] = None,
-    grafana_token: Annotated[str | None, flag("grafana-token", "service account's token, or user:password")] = None,
-    grafana_database: Annotated[
-        str | None, flag("grafana-database", "postgresql:// URL by which Grafana reaches the database, as the reader")
-    ] = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Bring dashboards, folders and data source of an existing Grafana up to date; a second time changes nothing.
@@ -37,9 +30,6 @@ def push(
     from hub.grafana.pages import pages
     from hub.grafana.push import Grafana, GrafanaRefused
 
-    settings = settings_of(
-        data_dir=data_dir, grafana_url=grafana_url, grafana_token=grafana_token, grafana_database=grafana_database
-    )
     if settings.grafana_url is None or settings.grafana_token is None:
         raise BadQuestion("no --grafana-url or no --grafana-token, expected both (or STADSPULS_GRAFANA_URL, ..._TOKEN)")
     database = settings.grafana_database
@@ -59,10 +49,10 @@ def push(
     errors.print(f"{len(changes)} {'to change' if dry_run else 'changed'}")
 
 
-@grafana_app.command("write")
+@command(grafana_app, "write")
 def write(
+    _settings: Settings,
     out: Annotated[Path, flag("out", "directory to write to, a folder in it for each of Grafana's")],
-    data_dir: Directory = None,
 ) -> None:
     """
     Write the dashboards as files, for a Grafana that reads them from a directory.
@@ -72,7 +62,6 @@ def write(
     from hub.grafana.model import dashboards
     from hub.grafana.pages import pages
 
-    settings_of(data_dir=data_dir)
     folders = {uid: page.folder for uid, page in pages().items()}
     for uid, dashboard in dashboards().items():
         path = out / folders[uid] / f"{uid}.json"

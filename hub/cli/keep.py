@@ -6,26 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import pandas as pd
-import typer
 
 from aggregates.ask.query import BadQuestion
 from aggregates.store.dead_letters import delete_dead_letters, list_dead_letters
-from hub.cli.common import (
-    NO,
-    Broker,
-    Database,
-    Directory,
-    Form,
-    Retention,
-    SourceName,
-    app,
-    broker_of,
-    flag,
-    open_store,
-    settings_of,
-    stamp,
-)
+from hub.cli.common import NO, Form, SourceName, app, broker_of, command, end, flag, group, open_store, stamp
 from hub.cli.output import Format, errors, print_table, write
+from hub.settings.settings import Settings
 from ingest.mqtt.sender import Sender
 from streams.rollup.reconcile import first_day
 from streams.rollup.reconcile import reconcile as reconcile_store
@@ -33,25 +19,24 @@ from streams.rollup.retention import maintain as maintain_store
 from streams.rollup.retention import thaw as thaw_store
 
 LARGEST_REPLAY = 1_000_000  # bytes; with its topic a larger payload is more than a broker takes
-letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be read.", rich_markup_mode=None)
-app.add_typer(letters_app, name="dead-letters")
+letters_app = group("dead-letters", "Messages that could not be read.")
+Reason = Annotated[str | None, flag("reason", "only where the reason contains this")]
 
 
-@letters_app.command("list")
+@command(letters_app, "list", "database")
 def letters_list(
+    settings: Settings,
     source: SourceName = None,
-    reason: Annotated[str | None, flag("reason", "only where the reason contains this")] = None,
+    reason: Reason = None,
     limit: Annotated[int, flag("limit", "how many at most")] = 100,
     form: Form = Format.TABLE,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     List what could not be read, the newest first.
 
     Example: stadspuls dead-letters list --reason "unknown unit"
     """
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
+    with open_store(settings) as store:
         found = list_dead_letters(store, source, reason, limit)
     columns = ["last_at", "source", "count", "size", "reason", "topic", "payload"]
     rows = [[getattr(letter, name) for name in columns] for letter in found]
@@ -60,21 +45,18 @@ def letters_list(
     write(frame, form, None)
 
 
-@letters_app.command("replay")
+@command(letters_app, "replay", "broker", "database")
 def letters_replay(
+    settings: Settings,
     source: SourceName = None,
-    reason: Annotated[str | None, flag("reason", "only where the reason contains this")] = None,
+    reason: Reason = None,
     limit: Annotated[int, flag("limit", "how many at most")] = 10_000,
-    broker: Broker = None,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
-    Publish dead letters again, after what was wrong is mended; those that fail again come back.
+    Publish dead letters again, after what was wrong is repaired; those that fail again are stored again.
 
     Example: stadspuls dead-letters replay --source ttn
     """
-    settings = settings_of(data_dir=data_dir, broker=broker, database=database)
     with open_store(settings) as store, Sender(broker_of(settings)) as sender:
         fits = (letter for letter in list_dead_letters(store, source, reason, limit) if letter.size < LARGEST_REPLAY)
         whole = [letter for letter in fits if letter.whole]
@@ -85,45 +67,40 @@ def letters_replay(
     errors.print(f"{len(whole)} dead letters published again")
 
 
-@app.command()
+@command(app, "reconcile", "database")
 def reconcile(
+    settings: Settings,
     first: Annotated[str | None, flag("from", "first UTC day (default: the first there is)")] = None,
     last: Annotated[str | None, flag("to", "end of the range, exclusive (default: tomorrow)")] = None,
     repair: Annotated[bool, flag("repair", "recompute what differs")] = False,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Compare every window with a plain aggregation of its readings; exit 1 on a difference.
 
     Example: stadspuls reconcile --from 2024-06-01 --to 2024-07-01
     """
-    end = stamp("to", last).date() if last else datetime.now(UTC).date() + timedelta(days=1)
-    with open_store(settings_of(data_dir=data_dir, database=database)) as store:
-        begin = stamp("from", first).date() if first else first_day(store) or end
-        found = list(reconcile_store(store, begin, end, repair=repair))
+    after = stamp("to", last).date() if last else datetime.now(UTC).date() + timedelta(days=1)
+    with open_store(settings) as store:
+        begin = stamp("from", first).date() if first else first_day(store) or after
+        found = list(reconcile_store(store, begin, after, repair=repair))
     shown = [(d.day, d.level, d.compared, len(d.windows)) for d in found if d.compared or d.windows]
     print_table(pd.DataFrame(shown, columns=["day", "level", "compared", "different"]))
     if any(difference.windows for difference in found):
-        errors.print("differences repaired, the next roll-up writes their hours" if repair else "windows differ")
-        raise typer.Exit(NO)
+        end(NO, "differences repaired, the next roll-up writes their hours" if repair else "windows differ")
 
 
-@app.command()
+@command(app, "maintain", "retention", "database")
 def maintain(
+    settings: Settings,
     thaw: Annotated[bool, flag("thaw", "delete the aggregates of frozen days and unfreeze them")] = False,
     first: Annotated[str | None, flag("from", "first UTC day to thaw")] = None,
     last: Annotated[str | None, flag("to", "end of the days to thaw, exclusive")] = None,
-    retention: Retention = None,
-    database: Database = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Drop and freeze days beyond the retention, or thaw frozen days.
 
     Example: stadspuls maintain --thaw --from 2024-06-01 --to 2024-07-01
     """
-    settings = settings_of(data_dir=data_dir, database=database, retention=retention)
     if thaw and not (first and last):
         raise BadQuestion("--thaw needs --from and --to")
     if not thaw and (first or last):

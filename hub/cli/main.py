@@ -1,9 +1,9 @@
 """
-The command line: every command, and what its end says.
+The command line: which module holds which command, and the exit code of a failure.
 
 Exit codes: 0 good, 1 the data say no, 2 used wrongly, 3 it could not be done. Messages go to stderr, data to stdout.
-Every flag `--a-b` is also the environment variable `STADSPULS_A_B`. The commands stand in `hub.cli`; a process
-loads those of its own first word, and what they need, and all of them for the help.
+Every flag `--a-b` is also the environment variable `STADSPULS_A_B`. A process loads the module of its own first word,
+and all of them for the help.
 """
 
 import importlib
@@ -15,19 +15,17 @@ import typer
 from hub.cli.common import IMPOSSIBLE, NO, WRONG, app
 from hub.cli.output import errors
 
-# The modules that hold the commands, each with their first words; the help has them in this order. The laboratory is
-# not part of an image: there it has no commands.
+# The modules that hold the commands, each with their first words, in the order of the help. An image has no `lab`, and
+# so neither of its commands.
 MODULES = {
-    "hub.cli.run": "up migrate publish",
-    "hub.cli.services": "collect work rollup serve",
+    "hub.cli.run": "up migrate collect work rollup serve",
+    "hub.cli.publish": "publish",
     "hub.cli.gateway": "gateway",
-    "hub.cli.ask": "query sensors doctor",
-    "hub.cli.keep": "dead-letters reconcile maintain",
+    "hub.cli.ask": "query export sensors",
     "hub.cli.areas": "areas",
-    "hub.cli.figures": "areas",
     "hub.cli.alerts": "alerts",
-    "hub.cli.rules": "alerts",
-    "hub.cli.export": "export",
+    "hub.cli.keep": "dead-letters reconcile maintain",
+    "hub.cli.doctor": "doctor",
     "hub.cli.grafana": "grafana",
     "lab.bench.command": "bench",
     "lab.chaos.command": "chaos",
@@ -35,7 +33,7 @@ MODULES = {
 
 
 def main() -> None:
-    """Run the command line, and say in one line what went wrong."""
+    """Run the command line, and print a failure in one line."""
     load(*sys.argv[1:2])
     try:
         app(prog_name="stadspuls")
@@ -57,7 +55,22 @@ def load(word: str = "") -> typer.Typer:
 
 def _code(error: Exception) -> int | None:
     """Give the exit code of a failure that a user can understand; None for a bug."""
-    from hub.cli.failures import FAILURES, MISUSES, REFUSALS
+    # Imported here, because a command that succeeds needs few of these modules.
+    from aggregates.areas.cbs_door import Unreachable
+    from aggregates.areas.indicators import Refused
+    from aggregates.areas.kwb import BadStatistics
+    from aggregates.areas.maps import BadMap
+    from aggregates.ask.query import BadQuestion
+    from aggregates.store.store import StoreError
+    from hub.cli.publish import BadRecording
+    from hub.servers.process import CannotStart
+    from hub.settings.settings import BadSettings
+    from ingest.files.catalogue import BadCatalogue
+    from ingest.mqtt.sender import BrokerRefused
+    from ingest.vocabulary.readings import BadPayload
+    from streams.notify.channels import BadChannels
 
-    codes = ((MISUSES, WRONG), (REFUSALS, NO), (FAILURES, IMPOSSIBLE))
+    wrong = (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadPayload, BadStatistics, BadMap, BadChannels)
+    impossible = (CannotStart, StoreError, BrokerRefused, Unreachable, TimeoutError, OSError)
+    codes = ((wrong, WRONG), (Refused, NO), (impossible, IMPOSSIBLE))
     return next((code for kinds, code in codes if isinstance(error, kinds)), None)

@@ -1,7 +1,8 @@
 """
-Recorded files as MQTT messages, at once or at the speed they came.
+`publish`: recorded files as MQTT messages, at once or at the speed they came.
 
-`stadspuls publish` calls `publish`; `ingest.files.recordings` takes the files apart.
+`ingest.files.recordings` takes the files apart. Where the hub can be seen, its backlog is kept below half of the
+broker's queue.
 """
 
 import json
@@ -11,10 +12,17 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlencode
 
+import typer
+
+from hub.cli.common import app, broker_of, command, flag, progress_bar, running_hub
+from hub.cli.output import errors
+from hub.settings.settings import Settings
 from ingest.files.recordings import messages
 from ingest.formats.decode import status_of, version_of
+from ingest.formats.registry import load_formats
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.sources import SOURCES
@@ -27,17 +35,41 @@ class BadRecording(ValueError):  # noqa: N818 - the reaction is the name: the us
     """A file that cannot be published; the text says which, and what was expected."""
 
 
+@command(app, "publish", "broker")
+def publish_command(
+    settings: Settings,
+    files: Annotated[list[Path], typer.Argument(help="recorded files, plain or .gz")],
+    source: Annotated[str, flag("source", "who supplied them: ndw, luchtmeetnet, telraam, stadspuls, ...")],
+    speed: Annotated[float | None, flag("speed", "times real time (default: at once)", min=0.001)] = None,
+    status: Annotated[str | None, flag("status", "call every reading provisional or validated")] = None,
+    version: Annotated[str | None, flag("version", "publication stamp of every reading, ISO 8601")] = None,
+) -> None:
+    """
+    Send recorded files as MQTT messages; returns when the broker has all of them.
+
+    Example: stadspuls publish 2024_06_NO2.csv.gz --source luchtmeetnet
+    """
+    load_formats(settings.mappings)
+    running = running_hub(settings)
+    backlog = Backlog(running.http) if running and not settings.broker else None
+    with Sender(broker_of(settings)) as sender, progress_bar() as progress:
+        task = progress.add_task("messages", total=None)
+        found = recorded(files, source, status, version, in_time=speed is not None)
+        count = publish(sender, found, speed, backlog, lambda: progress.advance(task))
+    errors.print(f"{count} messages published")
+
+
 def recorded(
     files: Sequence[Path], source: str, status: str | None, version: str | None, *, in_time: bool = False
 ) -> Iterator[Recorded]:
     """
-    Take files apart into messages, with what is said of all of them behind their topics.
+    Take files apart into messages; status and version of all readings are appended to the topics.
 
     `in_time` gives the messages of each file in the order of their stamps. Raises BadRecording.
     """
     if source not in SOURCES:
         raise BadRecording(f"source {source!r}, expected one of {', '.join(SOURCES)}")
-    said = urlencode({key: word for key, word in (("status", status), ("version", version)) if word is not None})
+    asked = urlencode({key: text for key, text in (("status", status), ("version", version)) if text is not None})
     try:
         if status is not None:
             status_of(status)
@@ -48,7 +80,7 @@ def recorded(
     for path in files:
         try:
             for topic, payload, when in messages(path, source, in_time=in_time):
-                yield f"{topic}?{said}" if said else topic, payload, when
+                yield f"{topic}?{asked}" if asked else topic, payload, when
         except (OSError, ValueError, EOFError, zlib.error) as error:  # EOFError: a .gz that was cut off
             raise BadRecording(f"{path}: {error}") from error
 
@@ -79,7 +111,7 @@ def publish(
 
 
 class Backlog:
-    """What a running hub has not taken yet of what is published here: at most half the broker's queue."""
+    """The messages published here that a running hub has not taken yet: at most half the broker's queue."""
 
     def __init__(self, http: str) -> None:
         self._url = f"{http}/healthz"

@@ -1,7 +1,7 @@
 """
 The service at the broker: messages off a shared subscription, batches onto Kafka.
 
-`hub.run.distributed` has the services behind Kafka, `hub.cli.services` runs them all; receiver and collector are those
+`hub.run.distributed` has the services behind Kafka, `hub.cli.run` runs them all; receiver and collector are those
 of the embedded hub, and `ingest.mqtt.slots` says which session at the broker is whose.
 """
 

@@ -5,7 +5,7 @@ The services of the distributed hub, each a process of its own; `hub.run.collect
                                                  ▲──────── serve
 
 Between broker and log, and between log and database, this is the code of the embedded hub (`hub.run.embedded`);
-`hub.cli.services` runs it by command line.
+`hub.cli.run` runs it by command line.
 """
 
 import threading

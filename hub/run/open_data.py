@@ -18,9 +18,9 @@ from aggregates.areas.kwb import BadStatistics
 from aggregates.areas.maps import BadMap
 from aggregates.areas.store import boundary, load, parts, place_sensors
 from aggregates.store.store import Store, StoreError
-from hub.demo.demo import Demo
 from hub.run.embedded import EmbeddedHub
 from hub.run.gateways import GatewayCollector, area_of, door, newest, plan
+from hub.run.parts import Part
 from hub.settings.settings import Settings
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Taken, anything_published
@@ -36,11 +36,13 @@ log = structlog.get_logger(__name__)
 class OpenCity:
     """Everything of `--city` as one part of the hub; `say` tells the user a line."""
 
-    def __init__(self, settings: Settings, hub: EmbeddedHub, code: str, say: Callable[[str], None]) -> None:
-        self._settings, self._hub, self._code, self._say = settings, hub, code, say
+    def __init__(
+        self, settings: Settings, hub: EmbeddedHub, code: str, say: Callable[[str], None], demo: Callable[[], Part]
+    ) -> None:
+        self._settings, self._hub, self._code, self._say, self._make_demo = settings, hub, code, say, demo
         self._stop = threading.Event()
         self._gateways: Gateways | None = None
-        self._demo: Demo | None = None
+        self._demo: Part | None = None
         self._told: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="open-city", daemon=True)
         hub.collectors.append(GatewayCollector(self._counts))
@@ -152,7 +154,7 @@ class OpenCity:
             self._tell("city", "goes on with the real measurements it has, and simulates none")
             return
         self._say("note: going on with the simulated city")
-        self._demo = Demo(self._settings.data_dir, self._hub.broker, self._hub.database, self._settings.timezone)
+        self._demo = self._make_demo()
         self._demo.start()
 
     def _tell(self, what: str, text: str) -> None:

@@ -13,18 +13,18 @@ import typer
 from rich.console import Console
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import NO, Directory, app, flag, settings_of
+from hub.cli.common import NO, app, command, flag
 from hub.cli.output import errors
+from hub.settings.settings import Settings
 
 
-@app.command()
+@command(app, "chaos", database="URL of an empty database made for it (default: its own)")
 def chaos(
+    settings: Settings,
     seconds: Annotated[float, flag("seconds", "how long readings are published", min=10)] = 180.0,
     rate: Annotated[float, flag("rate", "readings a second", min=1)] = 2_000.0,
     seed: Annotated[int | None, flag("seed", "of the order of events (default: another each time)")] = None,
     only: Annotated[list[str] | None, flag("only", "only this event, as 'kill -9 kafka'; repeatable")] = None,
-    database: Annotated[str | None, flag("database", "URL of an empty database made for it (default: its own)")] = None,
-    data_dir: Directory = None,
 ) -> None:
     """
     Kill, freeze and cut off the parts of a distributed hub, and prove that no reading is lost; exit 1 when one is.
@@ -41,8 +41,7 @@ def chaos(
         raise BadQuestion(f"event {unknown[0]!r}, expected one of {', '.join(names)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it must not leave its servers behind
     report = run_chaos(
-        settings_of(data_dir=data_dir, database=database), Scale(seconds, rate),
-        secrets.randbelow(10_000) if seed is None else seed,
+        settings, Scale(seconds, rate), secrets.randbelow(10_000) if seed is None else seed,
         tuple(names[name] for name in only) if only else USUAL, lambda text: errors.print(text, markup=False),
     )  # fmt: skip
     show(report, Console(width=None if sys.stdout.isatty() else 140))

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,8 +75,14 @@ def test_each_word_loads_its_commands() -> None:
     """The modules that a first word loads are those where its commands stand, no more and no fewer."""
     homes: dict[str, set[str]] = {}
     for words, command in COMMANDS.items():
-        homes.setdefault(command.callback.__module__.rpartition(".")[2], set()).add(words.split()[0])
+        homes.setdefault(command.callback.__module__, set()).add(words.split()[0])
     assert homes == {module: set(words.split()) for module, words in MODULES.items()}
+
+
+def test_no_other_command_loads_the_laboratory() -> None:
+    """`bench` and `chaos` are loaded when they are called, and not for the help of another command."""
+    code = "import sys; from hub.cli.main import load; load('query'); print([m for m in sys.modules if m == 'lab'])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 class TestHelp:

@@ -174,7 +174,7 @@ def test_gap_is_a_gap(filled: Store) -> None:
 
 
 def test_every_alert_is_one_annotation(filled: Store) -> None:
-    """An annotation runs from the beginning of its alert to its end or to now, with its text and the severity as tag."""
+    """An annotation runs from the start of its alert to its end or to now, with its text and its severity as tag."""
     page = pages()["stadspuls-alerts"]
     with Reader(filled, timedelta(days=1)) as reader:
         ((start, end, text, tags),) = reader.rows(alerts_statement(page))
