@@ -24,7 +24,8 @@ from hub.cli.output import Format, errors
 from hub.run.logging import set_up_logging
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.process import CannotStart
-from hub.settings.settings import Settings, load, sources_of
+from hub.settings.layers import load, sources_of
+from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3

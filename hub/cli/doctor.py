@@ -22,7 +22,8 @@ from aggregates.store.store import Store, StoreError
 from hub.cli.common import NO, app, command
 from hub.cli.output import print_table
 from hub.servers.datadir import RunningHub, find_hub
-from hub.settings.settings import Settings, shown, sources_of
+from hub.settings.layers import shown, sources_of
+from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from ingest.mqtt.connection import refusal
 from ingest.mqtt.slots import held_slots, lost_slots

@@ -64,7 +64,7 @@ def _code(error: Exception) -> int | None:
     from aggregates.store.store import StoreError
     from hub.cli.publish import BadRecording
     from hub.servers.process import CannotStart
-    from hub.settings.settings import BadSettings
+    from hub.settings.layers import BadSettings
     from ingest.files.catalogue import BadCatalogue
     from ingest.mqtt.sender import BrokerRefused
     from ingest.vocabulary.readings import BadPayload

@@ -1,84 +1,69 @@
 """
-Settings: one model, refused at birth when it cannot work, with the key and the place it came from.
+Settings: one model of everything that can be set, refused when it is made with values that cannot work.
 
-`load` lays flags over the environment over `stadspuls.toml` (working directory, then data directory) over defaults;
-`sources_of` says for `stadspuls doctor` where each value came from, `shown` prints them without secrets. The command
-line (`hub.cli.main`) loads them once; `hub.settings.layers` reads files, `hub.settings.values` single values; all
-else gets plain values.
+`hub.settings.layers` makes it of flags, environment and files; `hub.settings.values` has the types of single values.
 """
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AwareDatetime,
+    BaseModel,
+    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
     PrivateAttr,
     SecretStr,
-    ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
 
-from hub.settings.layers import FILE, BadSettings, Layer, merged, read_layer
-from hub.settings.values import Directories, Duration, Port, is_loopback, masked
+from hub.settings.values import Directories, Duration, Port, is_loopback
 from ingest.log.kafka_login import MECHANISMS, Access
 
-PREFIX = "STADSPULS_"
-# Whole values that never stand in a message.
-_SECRETS = {"broker", "broker_password", "database", "kafka_password", "api_token"}
 
+class Settings(BaseModel):
+    """Everything that can be set. Make one with `hub.settings.layers.load`; a key's description gives its unit."""
 
-class Settings(BaseSettings):
-    """Everything that can be set. Make one with `load`; a key's description says its unit."""
-
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=PREFIX, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     data_dir: Path = Field(Path("data"), description="directory of the embedded hub: database, broker, lock")
     mqtt_host: str = Field("127.0.0.1", description="address the built-in broker listens on")
     mqtt_port: Port = Field(1883, description="port the built-in broker listens on")
     http_host: str = Field("127.0.0.1", description="address of the API and the live page")
     http_port: Port = Field(8080, description="port of the API and the live page")
-    api_token: SecretStr | None = Field(None, description="who has it may read; needed where others reach http_host")
+    api_token: SecretStr | None = Field(None, description="token for reading; needed where others reach http_host")
     public: bool = Field(False, description="everyone who reaches http_host may read, without the token")
-    api_patience: Duration = Field(timedelta(seconds=30), description="a statement of the API may take this long")
-    api_connections: PositiveInt = Field(8, description="answers of the API that are made at once, at most")
+    api_patience: Duration = Field(timedelta(seconds=30), description="longest time a statement of the API may take")
+    api_connections: PositiveInt = Field(8, description="most answers of the API that are made at once")
     broker: str | None = Field(None, repr=False, description="mqtt:// or mqtts:// URL; empty: the built-in broker")
     broker_username: str | None = Field(None, description="user name at the broker")
     broker_password: SecretStr | None = Field(None, description="password at the broker")
-    broker_queue: PositiveInt = Field(200_000, description="messages the built-in broker has room for")
+    broker_queue: PositiveInt = Field(200_000, description="messages that the built-in broker can queue")
     broker_connections: PositiveInt = Field(
         1, description="connections to the broker named; more than one share a subscription"
     )
     database: str | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
     kafka: str | None = Field(None, description="Kafka servers, host:port[,host:port]; for the distributed hub")
     kafka_topic: str = Field("readings", description="topic of the batches")
-    kafka_dead_letters: str = Field("dead-letters", description="topic of what could not be read")
-    kafka_partitions: PositiveInt = Field(8, description="partitions of a topic when it is made; workers at most")
-    kafka_replicas: PositiveInt = Field(1, description="replicas of a topic when it is made")
+    kafka_dead_letters: str = Field("dead-letters", description="topic of dead letters")
+    kafka_partitions: PositiveInt = Field(8, description="partitions of a new topic, and so the most workers")
+    kafka_replicas: PositiveInt = Field(1, description="replicas of a new topic")
     kafka_group: str = Field("stadspuls", description="consumer group of the workers")
-    kafka_tls: bool = Field(False, description="whether Kafka is spoken to through TLS")
-    kafka_ca: Path | None = Field(
-        None, description="file of who signed Kafka's certificate; empty: those of the system"
-    )
+    kafka_tls: bool = Field(False, description="connect to Kafka with TLS")
+    kafka_ca: Path | None = Field(None, description="file of the authority of Kafka's certificate; empty: the system's")
     kafka_certificate: Path | None = Field(None, description="certificate of this client, for Kafka")
     kafka_key: Path | None = Field(None, description="key of that certificate")
     kafka_username: str | None = Field(None, description="user name at Kafka (SASL)")
     kafka_password: SecretStr | None = Field(None, description="password at Kafka")
-    kafka_mechanism: str = Field(MECHANISMS[0], description=f"how the password is shown: {', '.join(MECHANISMS)}")
+    kafka_mechanism: str = Field(MECHANISMS[0], description=f"SASL mechanism: {', '.join(MECHANISMS)}")
     slots_dir: Path | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
     metrics_host: str = Field("127.0.0.1", description="address of a service's own metrics")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of a service's own metrics, 0: none")
@@ -91,7 +76,7 @@ class Settings(BaseSettings):
     calendars: Directories = Field((), description="calendar files (TOML) in place of the shipped one")
     country: str = Field("NL", description="ISO code of the country whose public holidays count")
     alert_channels: Path | None = Field(
-        None, description="file that says who is told of alerts; empty: channels.toml of the data directory, if any"
+        None, description="file of the channels of alerts; empty: channels.toml of the data directory, if any"
     )
     in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
     in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
@@ -111,9 +96,9 @@ class Settings(BaseSettings):
     cbs_url: str = Field("", description="host of CBS's tables (OData 4), empty: its own")
     cbs_v3_url: str = Field("", description="host of CBS's tables (OData 3), empty: its own")
     pdok_url: str = Field("", description="host of PDOK's boundaries, empty: its own")
-    gateway_timeout: PositiveFloat = Field(45.0, description="seconds a gateway waits for a host to say something")
+    gateway_timeout: PositiveFloat = Field(45.0, description="seconds a gateway waits for an answer")
     map_tiles: str = Field("", description="tiles under the live map, https://.../{z}/{x}/{y}.png; empty: none")
-    map_attribution: str = Field("", description="who made those tiles, as their licence wants it said")
+    map_attribution: str = Field("", description="attribution of these tiles, as their licence wants it")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
 
@@ -140,31 +125,17 @@ class Settings(BaseSettings):
         """How long after its end an hour is closed."""
         return timedelta(seconds=self.rollup_grace)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only what `load` hands over, so that every value has a known place."""
-        return (init_settings,)
-
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator(
-        "broker", "database", "retention", "broker_username", "broker_password", "kafka", "slots_dir", "kafka_ca",
-        "kafka_certificate", "kafka_key", "kafka_username", "kafka_password", "api_token",
-        "alert_channels", mode="before",
-    )  # fmt: skip
+    @field_validator("*", mode="before")
     @classmethod
-    def _nothing(cls, value: object) -> object:
-        return None if value == "" else value
+    def _empty(cls, value: object, info: ValidationInfo) -> object:
+        """An empty text is no value, where there may be none."""
+        may_be_none = info.field_name is not None and cls.model_fields[info.field_name].default is None
+        return None if value == "" and may_be_none else value
 
     @field_validator("broker")
     @classmethod
@@ -225,56 +196,3 @@ class Settings(BaseSettings):
         if not (is_loopback(self.http_host) or self.api_token or self.public):
             raise ValueError(f"http_host {self.http_host!r} can be reached by others, expected api_token or public")
         return self
-
-
-def load(flags: Mapping[str, Any] | None = None, directory: Path | None = None) -> Settings:
-    """
-    Read the settings; `flags` are those of the command line (None: not given), `directory` the working directory.
-
-    Raises BadSettings for anything that cannot work, also for a key of a file that does not exist.
-    """
-    keys = set(Settings.model_fields)
-    layers = [
-        {key: (value, "flag") for key, value in (flags or {}).items() if value is not None},
-        {
-            key: (value, f"environment {PREFIX}{key.upper()}")
-            for key, value in EnvSettingsSource(Settings, env_ignore_empty=True)().items()
-        },
-        read_layer((directory or Path()) / FILE, keys),
-    ]
-    data_dir, _ = merged(layers).get("data_dir", (Settings.model_fields["data_dir"].default, ""))
-    own = Path(data_dir).expanduser() / FILE
-    if own.absolute() != ((directory or Path()) / FILE).absolute():
-        layers.append(read_layer(own, keys - {"data_dir"}))
-    return _make(merged(layers))
-
-
-def sources_of(settings: Settings) -> dict[str, str]:
-    """Say for each key where its value came from: flag, environment, a file, or default."""
-    return {key: settings._origins.get(key, "default") for key in Settings.model_fields}
-
-
-def shown(settings: Settings) -> dict[str, str]:
-    """Give each key's value as text, passwords masked."""
-    return {key: masked(getattr(settings, key)) for key in Settings.model_fields}
-
-
-def _make(found: Layer) -> Settings:
-    try:
-        settings = Settings(**{key: value for key, (value, _) in found.items()})
-    except ValidationError as error:
-        raise BadSettings("\n".join(_line(one, found) for one in error.errors())) from None
-    settings._origins = {key: origin for key, (_, origin) in found.items()}
-    return settings
-
-
-def _line(error: Any, found: Layer) -> str:
-    reason = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:
-        return str(reason)
-    key = str(error["loc"][0])
-    value = "" if key in _SECRETS else f", found {error['input']!r}"
-    return f"{key}: {reason[:1].lower()}{reason[1:]}{value} (from {found.get(key, ('', 'default'))[1]})"
-
-
-__all__ = ["BadSettings", "Settings", "load", "shown", "sources_of"]

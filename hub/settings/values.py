@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import NoDecode
 
 from ingest.vocabulary.durations import duration
 
@@ -21,7 +20,7 @@ def _duration(value: object) -> object:
     try:
         return duration(value, may_be_zero=True) if isinstance(value, str) else value
     except ValueError:
-        return value  # pydantic says what is wrong with it
+        return value  # which pydantic refuses
 
 
 def _split(value: object) -> object:
@@ -30,7 +29,7 @@ def _split(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Port = Annotated[int, Field(ge=1, le=65_535)]
-Directories = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)]
+Directories = Annotated[tuple[Path, ...], BeforeValidator(_split)]
 
 
 def is_loopback(host: str) -> bool:

@@ -24,7 +24,8 @@ from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, end_child, tail
-from hub.settings.settings import PREFIX, Settings
+from hub.settings.layers import PREFIX
+from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from lab.rig.broker import free_port
 from lab.rig.database import KillablePostgres, running_database

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.servers.process import CannotStart, tail
-from hub.settings.settings import PREFIX
+from hub.settings.layers import PREFIX
 from lab.rig.broker import free_port
 
 # -P: a directory named hub where the user stands must not shadow ours.

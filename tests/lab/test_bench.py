@@ -15,7 +15,8 @@ from aggregates.ask.query import Question, ask
 from aggregates.store.health import state
 from aggregates.store.store import Store
 from hub.servers.process import CannotStart
-from hub.settings.settings import Settings, load
+from hub.settings.layers import load
+from hub.settings.settings import Settings
 from lab.bench.alerts import alerts
 from lab.bench.archive import archive
 from lab.bench.areas import areas

@@ -17,7 +17,7 @@ from aggregates.store.store import Store
 from hub.cli.doctor import Finding, examine
 from hub.run.kafka_log import LogState
 from hub.servers.broker import BuiltInBroker
-from hub.settings.settings import load
+from hub.settings.layers import load
 from hub.web.metrics import OUTCOMES, HubCollector, exposition
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.settings.settings import PREFIX, BadSettings, Settings, load, shown, sources_of
+from hub.settings.layers import PREFIX, BadSettings, load, shown, sources_of
+from hub.settings.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hub.settings.settings import BadSettings, load
+from hub.settings.layers import BadSettings, load
 from ingest.log.kafka import KafkaLog
 from ingest.log.kafka_login import Access
 from ingest.log.topics import NoAnswer, Topics, ends
