@@ -22,11 +22,11 @@ from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import microseconds
 
 WINDOWS = schema(
-    "sensor_id quantity channel unit start end value? estimate? minimum? maximum? readings nothing flagged failed "
+    "sensor_id channel quantity unit start end value? estimate? minimum? maximum? readings nothing flagged failed "
     "warned coverage? valid revision status lon? lat?"
 )
 READINGS = schema(
-    "sensor_id quantity channel period unit start end value? weight covers? flags status version? received_at"
+    "sensor_id channel quantity period unit start end value? weight covers? flags status version? received_at"
 )
 KEY = ("quantity", "series", "start")
 

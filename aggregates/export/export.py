@@ -3,7 +3,7 @@ The whole hub as files that DuckDB, pandas and polars read: readings, aggregates
 
 `stadspuls export` calls `export`. `aggregates.export.plan` plans the files; each is written beside its place and moved
 there when it is whole, so that a reader never sees half of one. Sources and licences stand in `_SOURCES.json` and in
-every Parquet file; `aggregates.areas.export` writes the areas themselves.
+every Parquet file; `aggregates.export.forms` writes the rows, `aggregates.export.areas` the areas themselves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,18 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from aggregates.areas.export import Origin, export_areas, note_of, origins, supplier
 from aggregates.areas.figures import Join, areas, joined
 from aggregates.ask.chosen import BadQuestion
 from aggregates.ask.query import WINDOWS, Question, tables
 from aggregates.ask.rawreadings import Readings, readings
+from aggregates.export import forms
+from aggregates.export.areas import Origin, export_areas, note_of, origins, supplier, write_sources
 from aggregates.export.plan import LONG_AGO, Change, Journal, Part, Scope
-from aggregates.export.sheets import FORMS, open_writer
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.sources import source_of_sensor
 
+SUFFIXES = {"parquet": "parquet", "csv": "csv", "csv-nl": "csv"}  # of the files, by form
 DATASETS = ("readings", "aggregates", "channels", "area_aggregates", "areas")
 EVER = (LONG_AGO, datetime(2200, 1, 1, tzinfo=UTC))
 
@@ -50,7 +52,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         for what, said, known in (
-            ("dataset", self.datasets, DATASETS), ("window", self.windows, WINDOWS), ("format", (self.form,), FORMS),
+            ("dataset", self.datasets, DATASETS), ("window", self.windows, WINDOWS), ("format", (self.form,), SUFFIXES),
             ("quantity", (self.quantity,) if self.quantity else (), QUANTITIES),
         ):  # fmt: skip
             if strange := [word for word in said if word not in known]:
@@ -78,7 +80,7 @@ def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
     """
     out.mkdir(parents=True, exist_ok=True)
     journal = Journal(out, wanted.form)
-    (out / "_SOURCES.json").write_text(note_of(_suppliers(store)), encoding="utf-8")
+    write_sources(out, note_of(_suppliers(store)))
     for dataset in wanted.datasets:
         if dataset == "areas":
             yield from _areas(store, out)
@@ -124,7 +126,7 @@ def _content(store: Store, part: Part, closed: datetime) -> Iterator[pa.Table]:
         return readings(store, Readings(first, min(last, closed), part.quantity))
     if vintage:
         frame = joined(store, Join(part.quantity, first, last, window, vintage))
-        return iter([pa.Table.from_pandas(frame.drop(columns="vintage"), preserve_index=False)])
+        return iter([forms.table_of(frame.drop(columns="vintage"))])
     end = last if window == "1d" else min(last, closed)
     return tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
 
@@ -155,14 +157,24 @@ def _side_by_side(
 
 def _written(store: Store, out: Path, part: Part, wanted: Wanted, closed: datetime, draft: Path) -> Written:
     """Write one file as `draft` and move it to its place; readings that were dropped since stay in the export."""
-    path = out / part.folder / f"part.{FORMS[wanted.form]}"
-    rows = 0
+    path = out / part.folder / f"part.{SUFFIXES[wanted.form]}"
     vintage = part.scope.vintage
-    of_areas = origins(store, vintage, part.quantity) if vintage else []
-    with open_writer(draft, wanted.form, wanted.zone, of_areas) as put:
+    suppliers = origins(store, vintage, part.quantity) if vintage else []
+    rows, sources = 0, set[str]()
+
+    def content() -> Iterator[pa.Table]:
+        nonlocal rows
         for table in _ahead(_content(store, part, closed)):
-            put(table.drop_columns([name for name in ("quantity", "series") if name in table.column_names]))
             rows += table.num_rows
+            if "sensor_id" in table.column_names:
+                sources.update(source_of_sensor(str(name)) for name in table["sensor_id"].unique().to_pylist())
+            yield table.drop_columns([name for name in ("quantity", "series") if name in table.column_names])
+
+    def beside() -> dict[str, object]:
+        return {"sources": note_of([*suppliers, *map(supplier, sorted(sources))])}
+
+    with draft.open("wb") as file:
+        forms.write(wanted.form, content(), file, wanted.zone, beside)
     if rows:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.replace(path)

@@ -14,7 +14,7 @@ import typer
 
 from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.codes import LEVELS
-from aggregates.areas.export import check_open, export_areas, export_figures, origins
+from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.areas.figures import VIEWS, Join, areas, joined, newest_vintage
 from aggregates.areas.indicators import INDICATORS
 from aggregates.areas.inputs import Document, Gathered, gather

@@ -1,5 +1,5 @@
 """
-Answers in the form a user asked for: a table to read, CSV (plain or for a Dutch spreadsheet), JSON or Parquet.
+Answers of the command line in the form a user asked for: a table to read, or a form of `aggregates.export.forms`.
 
 `hub.cli.main` writes data to stdout with it, and everything else to stderr.
 """
@@ -10,12 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from aggregates.export.sheets import UTC_FORMAT, csv, dutch_csv, with_texts
+from aggregates.export import forms
 
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -39,40 +38,23 @@ def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str = "Euro
     if form is Format.TABLE and out is None:
         print_table(frame)
         return
-    data = _written(frame, form, zone)
-    if out is not None:
-        out.write_bytes(data)
+    sink = io.BytesIO()
+    if form is Format.TABLE:
+        text = io.StringIO()
+        Console(file=text, width=300).print(_table(frame))
+        sink.write(text.getvalue().encode())
     else:
-        sys.stdout.buffer.write(data)
+        forms.write(form, [forms.table_of(frame)], sink, zone)
+    if out is not None:
+        out.write_bytes(sink.getvalue())
+    else:
+        sys.stdout.buffer.write(sink.getvalue())
         sys.stdout.buffer.flush()
 
 
 def print_table(frame: pd.DataFrame) -> None:
     """Print a frame for people; nothing is cut off when stdout is not a terminal."""
     Console(width=None if sys.stdout.isatty() else 300).print(_table(frame))
-
-
-def _written(frame: pd.DataFrame, form: Format, zone: str) -> bytes:
-    if form is Format.PARQUET:
-        sink = io.BytesIO()
-        frame.to_parquet(sink, index=False)
-        return sink.getvalue()
-    if form is Format.JSON:
-        return msgspec.json.encode(_records(with_texts(frame, UTC_FORMAT))) + b"\n"
-    if form is Format.CSV:
-        return csv(frame)
-    if form is Format.CSV_NL:
-        return dutch_csv(frame, zone)
-    console = Console(file=io.StringIO(), width=300)
-    console.print(_table(frame))
-    return str(console.file.getvalue()).encode()  # type: ignore[attr-defined]
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    # pandas' own JSON rounds: it writes 9.04 as 9.039999999999999.
-    columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
-    names = [str(name) for name in frame.columns]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _table(frame: pd.DataFrame) -> Table:

@@ -9,13 +9,14 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from http import HTTPStatus
-from typing import IO, cast
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from aggregates.ask.columns import COLUMNS
+from aggregates.export.forms import write
 from aggregates.store.store import Away, Slow
 from hub.web.api.forms import CRS84, FORMS, Form, chosen
 from hub.web.api.paging import Rows, decoded
@@ -28,48 +29,30 @@ SMALL = 1 << 20  # bytes of an answer that stay in memory
 CHUNK = 1 << 16
 
 
-class Body:
-    """A file being written: in memory while small, on disk beyond, and hashed on the way."""
-
-    closed = False
+class Body(tempfile.SpooledTemporaryFile[bytes]):
+    """A file being written: in memory while small, on disk beyond."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(SMALL)  # noqa: SIM115 - closed when it was sent
-        self._hash = hashlib.blake2b(digest_size=16)
-        self.size = 0
-
-    def flush(self) -> None:
-        """Do nothing: what is written is written."""
-
-    def write(self, data: bytes) -> int:
-        """Take some bytes."""
-        self._hash.update(data)
-        written = self._file.write(data)
-        self.size += written
-        return written
+        super().__init__(SMALL)
 
     def close(self) -> None:
         """Do nothing: writers close what they write to, but this is still to be read."""
 
-    def tell(self) -> int:
-        """Give how much was written."""
-        return self.size
+    def drop(self) -> None:
+        """Delete it unread."""
+        super().close()
 
-    @property
     def tag(self) -> str:
-        """The ETag: the same content has the same."""
-        return f'"{self._hash.hexdigest()}"'
+        """Give the ETag: a hash of the content."""
+        self.seek(0)
+        return f'"{hashlib.file_digest(self, partial(hashlib.blake2b, digest_size=16)).hexdigest()}"'
 
     def chunks(self) -> Iterator[bytes]:
-        """Give what was written, once, and let go of it."""
-        with self._file as file:
-            file.seek(0)
-            while data := file.read(CHUNK):
+        """Give what was written, once, and delete it."""
+        with self:
+            self.seek(0)
+            while data := self.read(CHUNK):
                 yield data
-
-    def drop(self) -> None:
-        """Let go of it unread."""
-        self._file.close()
 
 
 def answer(request: Request, resource: Resource, asked: Asked, stores: Stores) -> Response:
@@ -79,27 +62,27 @@ def answer(request: Request, resource: Resource, asked: Asked, stores: Stores) -
     kinds = [COLUMNS[name][0] for name in resource.key]
     after = decoded(asked.cursor, kinds) if asked.cursor else None
 
-    def write() -> tuple[Body, Rows]:
+    def fetch() -> tuple[Body, Rows]:
         with stores.lend() as store, closing(resource.find(store, asked, after, limit + 1)) as found:
             rows = Rows(found, resource.columns, resource.key, limit)
             return _written(rows, form), rows
 
-    body, rows = _twice(write, stores)
+    body, rows = _twice(fetch, stores)
     if rows.next and asked.limit is None and form.bulk and resource.bulk:
         body.drop()
         raise wrong("limit", f"more than {limit} rows: ask for a shorter range, or for pages with limit and cursor")
     return _response(request, form, body, rows.next)
 
 
-def _twice(write: Callable[[], tuple[Body, Rows]], stores: Stores) -> tuple[Body, Rows]:
+def _twice(fetch: Callable[[], tuple[Body, Rows]], stores: Stores) -> tuple[Body, Rows]:
     """Once more with a new connection: the kept ones may be from before the database was restarted."""
     try:
-        return write()
+        return fetch()
     except Slow:
         raise
     except Away:
         stores.forget()
-        return write()
+        return fetch()
 
 
 def _form(request: Request, resource: Resource, asked: Asked) -> Form:
@@ -129,7 +112,7 @@ def _limit(resource: Resource, asked: Asked, form: Form) -> int:
 def _written(rows: Rows, form: Form) -> Body:
     body = Body()
     try:
-        form.write(rows, cast(IO[bytes], body))
+        write(form.name, rows, body, beside=None if form.bulk else lambda: {"next": rows.next})
     except BaseException:
         body.drop()
         raise
@@ -137,15 +120,16 @@ def _written(rows: Rows, form: Form) -> Body:
 
 
 def _response(request: Request, form: Form, body: Body, following: str | None) -> Response:
-    headers = {"ETag": body.tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
+    size, tag = body.tell(), body.tag()
+    headers = {"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
     if form.geographic:
         headers["Content-Crs"] = f"<{CRS84}>"
     if following:
         headers["Link"] = f'<{_next(request, following)}>; rel="next"'
-    if _known(request.headers.get("if-none-match", ""), body.tag):
+    if _known(request.headers.get("if-none-match", ""), tag):
         body.drop()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    headers["Content-Length"] = str(body.size)
+    headers["Content-Length"] = str(size)
     return StreamingResponse(body.chunks(), media_type=form.media, headers=headers)
 
 

@@ -4,11 +4,12 @@ Every word of the live page, in the languages of `words.toml`.
 `hub.web.live.page` chooses the language; the browser gets the words of one.
 """
 
-import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+
+from hub.web.accept import accepted
 
 LANGUAGES = ("nl", "en")
 
@@ -73,9 +74,5 @@ def preferred(header: str) -> str:
     >>> preferred("en-GB,en;q=0.9,nl;q=0.8"), preferred("nl;q=0.9, en;q=0.1"), preferred("de"), preferred("")
     ('en', 'nl', 'nl', 'nl')
     """
-    wanted = []
-    for part in header.split(","):
-        found = re.fullmatch(r"\s*([A-Za-z]+)[\w-]*\s*(?:;\s*q=([\d.]+))?\s*", part)
-        if found and found[1].lower() in LANGUAGES:
-            wanted.append((float(found[2] or 1), found[1].lower()))
-    return max(wanted, key=lambda one: one[0])[1] if wanted else LANGUAGES[0]
+    tags = [tag for tag, quality in accepted(header).items() if quality > 0]
+    return next((language for tag in tags if (language := tag.partition("-")[0]) in LANGUAGES), LANGUAGES[0])

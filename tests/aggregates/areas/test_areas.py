@@ -10,12 +10,12 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from aggregates.areas.export import check_open, export_areas, export_figures, origins
 from aggregates.areas.figures import Join, areas, joined, state_lines
 from aggregates.areas.indicators import Refused
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
 from aggregates.ask.query import BadQuestion, Question, ask
+from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store, StoreError
 from ingest.files.catalogue import Entry
@@ -273,7 +273,7 @@ class TestOutput:
         assert set(again["code"]) == {"GM9901", "WK990100", "BU99010000"}
         assert "CC BY 4.0" in (tmp_path / "figures" / "_SOURCES.json").read_text()
         geojson = export_areas(areas(loaded, 2024), named, tmp_path, "geojson")
-        assert '"vintage": 2024' in geojson.read_text()
+        assert '"vintage":2024' in geojson.read_text()
         parquet = export_areas(areas(loaded, 2024), named, tmp_path, "geoparquet")
         assert "geometry" in pd.read_parquet(parquet)
         check_open(named)

@@ -1,0 +1,226 @@
+"""
+Arrow tables in every form that the hub gives: JSON, GeoJSON, CSV, CSV for a Dutch spreadsheet, Parquet and Arrow.
+
+`hub.web.api.answers` streams answers with it, `hub.cli.output` writes those of the command line, and
+`aggregates.export.export` files. Columns stand in the order of the first table. Tables are written one by one, so that
+only a few of them are in memory.
+
+In CSV, Parquet and Arrow an object is a column for each of its members (`statistics.density`). In CSV a list is its
+words with blanks between them, bytes are base64, null is an empty cell, and stamps are UTC with a Z. CSV has no
+geometry.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from io import RawIOBase
+from itertools import chain
+from typing import IO, Any, cast
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+
+UTC_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+SHEET_FORMAT = "%Y-%m-%d %H:%M:%S"  # what a spreadsheet reads as a time; it has no zones
+BYTE_ORDER_MARK = "\ufeff"
+GROUP = 50_000  # rows at least of a row group of Parquet
+
+Tables = Iterable[pa.Table]
+Beside = Callable[[], Mapping[str, object]]
+Cells = Mapping[str, Any]  # text of each column by its name in the header
+
+
+def write(
+    form: str, tables: Tables, out: IO[bytes], zone: str = "Europe/Amsterdam", beside: Beside | None = None
+) -> None:
+    """
+    Write tables of the same columns, at least one, in a form: json, geojson, csv, csv-nl, parquet or arrow.
+
+    `zone` is the local time of csv-nl. `beside` is called after the last row and gives what stands beside the rows: as
+    members of the JSON object, or as metadata of Parquet, each value in JSON. Without it JSON is an array of objects.
+    """
+    match form:
+        case "json":
+            _json(tables, out, beside)
+        case "geojson":
+            _enclosed(out, b'{"type":"FeatureCollection","features":', map(_features, tables), beside or dict)
+        case "csv":
+            _csv(tables, out, ",", _cells)
+        case "csv-nl":
+            out.write(BYTE_ORDER_MARK.encode())
+            _csv(tables, out, ";", partial(_dutch_cells, zone=zone))
+        case "parquet":
+            _parquet(tables, out, beside)
+        case "arrow":
+            _arrow(tables, out)
+        case _:
+            raise ValueError(f"form {form!r}, expected json, geojson, csv, csv-nl, parquet or arrow")
+
+
+def table_of(frame: pd.DataFrame) -> pa.Table:
+    """Make a table of a frame without its index; NaN is null."""
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def _json(tables: Tables, out: IO[bytes], beside: Beside | None) -> None:
+    rows = (_without_geometry(table).to_pylist() for table in tables)
+    if beside is None:
+        _array(out, rows)
+        out.write(b"\n")
+    else:
+        _enclosed(out, b'{"items":', rows, beside)
+
+
+def _enclosed(out: IO[bytes], begin: bytes, rows: Iterable[list[Any]], beside: Beside) -> None:
+    out.write(begin)
+    _array(out, rows)
+    members = msgspec.json.encode(beside())[1:]
+    out.write(b"," + members if len(members) > 1 else members)
+
+
+def _array(out: IO[bytes], pieces: Iterable[list[Any]]) -> None:
+    between = b"["
+    for piece in pieces:
+        if piece:
+            out.write(between + msgspec.json.encode(piece)[1:-1])
+            between = b","
+    out.write(b"[]" if between == b"[" else b"]")
+
+
+def _features(table: pa.Table) -> list[dict[str, Any]]:
+    objects = _without_geometry(table).to_pylist()
+    return [
+        {"type": "Feature", "geometry": geometry, "properties": properties}
+        for geometry, properties in zip(_geometries(table), objects, strict=True)
+    ]
+
+
+def _geometries(table: pa.Table) -> Iterator[Any]:
+    """Give the column `geometry` (WKB), or points of `lon` and `lat`."""
+    if "geometry" in table.column_names:
+        shapes = shapely.from_wkb(np.array(table["geometry"].to_pylist(), dtype=object))
+        yield from (None if text is None else msgspec.Raw(text.encode()) for text in shapely.to_geojson(shapes))
+        return
+    for lon, lat in zip(table["lon"].to_pylist(), table["lat"].to_pylist(), strict=True):
+        yield None if lon is None or lat is None else {"type": "Point", "coordinates": [lon, lat]}
+
+
+def _csv(tables: Tables, out: IO[bytes], separator: str, cells_of: Callable[[pa.Table], Cells]) -> None:
+    header = True
+    for table in tables:
+        cells = cells_of(_flat(_without_geometry(table)))
+        if not cells:
+            continue
+        quoted = [_quoted(column, separator) for column in cells.values()]
+        lines = pc.binary_join_element_wise(*quoted, separator, null_handling="replace").to_pylist()
+        out.write("".join(f"{line}\n" for line in ([separator.join(cells)] if header else []) + lines).encode())
+        header = False
+
+
+def _quoted(column: Any, separator: str) -> Any:
+    """Put cells between quotes that would be read as several cells or lines."""
+    quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
+    return pc.if_else(pc.match_substring_regex(column, f'["\\n\\r{separator}]'), quoted, column)
+
+
+def _cells(table: pa.Table) -> Cells:
+    return {name: _text(table[name]) for name in table.column_names}
+
+
+def _dutch_cells(table: pa.Table, zone: str) -> Cells:
+    """
+    Write numbers with a decimal comma, and each stamp in UTC and in the time of `zone`.
+
+    Text that a spreadsheet would read as a formula has an apostrophe before it.
+    """
+    cells: dict[str, Any] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_timestamp(column.type):
+            stamps = column.to_pandas()
+            for place in ("UTC", zone):
+                local = stamps.dt.tz_convert(place).dt.strftime(SHEET_FORMAT)
+                cells[f"{name} ({place})"] = pa.array(local, pa.string())
+        elif pa.types.is_floating(column.type):
+            cells[name] = pc.replace_substring(_text(column), ".", ",")
+        elif pa.types.is_integer(column.type):
+            cells[name] = _text(column)
+        else:
+            text = _text(column)
+            apostrophe = pc.binary_join_element_wise("'", text, "")
+            cells[name] = pc.if_else(pc.match_substring_regex(text, r"^[=+\-@\t\r]"), apostrophe, text)
+    return cells
+
+
+def _text(column: Any) -> Any:
+    """Write the values of a column as text."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _text(column.cast(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return pc.replace_substring_regex(pc.strftime(column, UTC_FORMAT), r"\.0+Z$", "Z")
+    if pa.types.is_list(kind):
+        return pc.binary_join(column.cast(pa.list_(pa.string())), " ")
+    if pa.types.is_binary(kind):
+        encoded = [data and msgspec.json.encode(data)[1:-1].decode() for data in column.to_pylist()]
+        return pa.array(encoded, pa.string())
+    return column.cast(pa.string())
+
+
+def _parquet(tables: Tables, out: IO[bytes], beside: Beside | None) -> None:
+    rows = _groups(map(_flat, tables))
+    first = next(rows)
+    columns = _geographic(first.schema)
+    with pq.ParquetWriter(
+        out, columns, compression="zstd",
+        use_dictionary=_words(columns),  # type: ignore[arg-type]  # the stubs know yes and no alone
+    ) as writer:  # fmt: skip
+        for table in chain([first], rows):
+            writer.write_table(table)
+        if beside is not None:
+            writer.add_key_value_metadata({name: msgspec.json.encode(it).decode() for name, it in beside().items()})
+
+
+def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Join small tables into row groups of at least `GROUP` rows."""
+    kept: list[pa.Table] = []
+    for table in tables:
+        kept.append(table)
+        if sum(one.num_rows for one in kept) >= GROUP:
+            yield pa.concat_tables(kept)
+            kept = []
+    if kept:
+        yield pa.concat_tables(kept)
+
+
+def _words(columns: pa.Schema) -> list[str]:
+    """Name the columns whose values repeat; numbers seldom do, and to look for it takes long."""
+    return [field.name for field in columns if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type)]
+
+
+def _geographic(columns: pa.Schema) -> pa.Schema:
+    """Add the metadata of GeoParquet 1.0 where there is a geometry."""
+    if "geometry" not in columns.names:
+        return columns
+    about = {"encoding": "WKB", "geometry_types": []}
+    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": about}}
+    return columns.with_metadata({**(columns.metadata or {}), b"geo": msgspec.json.encode(geo)})
+
+
+def _arrow(tables: Tables, out: IO[bytes]) -> None:
+    rows = map(_flat, tables)
+    first = next(rows)
+    with pa.ipc.new_stream(cast(RawIOBase, out), first.schema) as writer:
+        for table in chain([first], rows):
+            writer.write_table(table)
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    return table.flatten().replace_schema_metadata(table.schema.metadata)
+
+
+def _without_geometry(table: pa.Table) -> pa.Table:
+    return table.drop_columns("geometry") if "geometry" in table.column_names else table

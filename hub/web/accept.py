@@ -1,0 +1,30 @@
+"""
+What the headers Accept and Accept-Language ask for: `hub.web.api.forms` chooses a form by it, the live page a language.
+"""
+
+from collections.abc import Mapping
+
+
+def accepted(header: str) -> Mapping[str, float]:
+    """
+    Read a header as ranges with their quality, the best first (RFC 9110, 12.4.2); one that is no number is 0.
+
+    >>> accepted("text/csv;q=0.5, */*; Q=0.1, text/html")
+    {'text/html': 1.0, 'text/csv': 0.5, '*/*': 0.1}
+    >>> accepted("nl;q=x"), accepted("")
+    ({'nl': 0.0}, {})
+    """
+    found: dict[str, float] = {}
+    for part in header.lower().split(","):
+        name, *parameters = (word.strip() for word in part.split(";"))
+        wanted = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+        if name:
+            found[name] = max(found.get(name, 0.0), _quality(wanted))
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def _quality(text: str) -> float:
+    try:
+        return min(max(0.0, float(text)), 1.0)
+    except ValueError:
+        return 0.0
