@@ -14,7 +14,6 @@ import typer
 
 from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.codes import LEVELS
-from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.areas.figures import VIEWS, Join, areas, joined, newest_vintage
 from aggregates.areas.indicators import INDICATORS
 from aggregates.areas.inputs import Document, Gathered, gather
@@ -22,6 +21,7 @@ from aggregates.areas.measures import MEASURES, THEMES
 from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
 from aggregates.areas.stored_indicators import HEAVY, Asked, compute, read_layer
 from aggregates.ask.query import BadQuestion, Question
+from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.store import Store
 from hub.cli.common import Form, Out, command, flag, group, municipality_code, open_store, progress_bar, range_of, stamp
 from hub.cli.output import Format, errors, write
