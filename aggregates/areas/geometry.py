@@ -1,7 +1,7 @@
 """
 The geometry of areas: which sensor lies in which, and wijken and gemeenten as unions of their buurten; no I/O.
 
-`aggregates.areas.maps` reads areas, `aggregates.areas.store` keeps them and the answers. The answer for each place:
+`aggregates.areas.maps` reads areas, `aggregates.areas.roll_up` assigns sensors to them. The answer for each place:
 
     inside    one area of the finest level contains it
     border    it lies on a border: of the areas that share it, the first by code

@@ -20,7 +20,9 @@ import pandas as pd
 
 from aggregates.areas.codes import is_code
 from aggregates.areas.geometry import Area, completed
-from aggregates.areas.kwb import (
+from aggregates.areas.maps import BadMap, Map, of_municipalities, read_map
+from aggregates.areas.measures import measure_of
+from aggregates.areas.statistics import (
     CANNOT_OCCUR,
     NOT_GIVEN,
     About,
@@ -30,8 +32,6 @@ from aggregates.areas.kwb import (
     read_observations,
     read_wide,
 )
-from aggregates.areas.maps import BadMap, Map, of_municipalities, read_map
-from aggregates.areas.measures import measure_of
 
 TABLE_ID = re.compile(r"\d{5}(?:NED|ned|ENG|eng)")
 

@@ -2,7 +2,7 @@
 Maps of areas from any file that GDAL reads: GeoJSON, GeoPackage, shapefile; in RD or degrees.
 
 `aggregates.areas.inputs` hands over bytes; out come areas in degrees (WGS84), and their attributes for
-`aggregates.areas.kwb`.
+`aggregates.areas.statistics`.
 """
 
 import re
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.geometry import Area
-from aggregates.areas.kwb import BadStatistics, code_column
 from aggregates.areas.measures import plain
+from aggregates.areas.statistics import BadStatistics, code_column
 
 _NAMES = ("buurtnaam", "bunaam", "wijknaam", "wknaam", "gemeentenaam", "gmnaam", "naam", "name", "statnaam")
 _YEARS = ("jaar", "year")

@@ -1,7 +1,7 @@
 """
 The registry of CBS measures: `measures.toml` as values, and what a column of any file form is called in it.
 
-`aggregates.areas.kwb` names the columns it reads with it, `aggregates.areas.store` mirrors it into the database.
+`aggregates.areas.statistics` names the columns it reads with it, `aggregates.areas.load` writes it into the database.
 """
 
 import re

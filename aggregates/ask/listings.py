@@ -1,22 +1,28 @@
 """
 Lists out of the store as Arrow batches, in the order of their keys, from behind a key on: what the API gives.
 
-Each `Listing` names its statement of `aggregates/sql/`, its columns (`aggregates.ask.columns`) and its key. Rows come
-from the database a batch at a time, so that no answer is ever whole in memory. `aggregates.ask.figures` has windows
-and readings of sensors, `aggregates.ask.query` the answers of the command line.
+A `Listing` names its statement, its columns (`aggregates.ask.columns`) and its key. Rows come from the database a
+batch at a time, so that no answer is ever whole in memory. Windows and readings of sensors are those of
+`aggregates.ask.query` and `aggregates.ask.readings`, a quantity at a time, with the places of their sensors.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
-from aggregates.areas.figures import areas, newest_vintage
-from aggregates.ask.columns import schema
-from aggregates.ask.query import BadQuestion
+from aggregates.ask.areas import areas, newest_vintage
+from aggregates.ask.columns import COLUMNS, schema
+from aggregates.ask.query import BadQuestion, Question, tables
+from aggregates.ask.readings import Readings, readings
+from aggregates.ask.series import Cursor
 from aggregates.store.store import Store
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import microseconds
 
 SIZE = 5_000  # rows of a batch
 Key = tuple[Any, ...]
@@ -93,3 +99,90 @@ def read_areas(
         for row in rows:
             row["geometry"] = None if row["geometry"] is None else shapely.to_wkb(row["geometry"])
         yield pa.RecordBatch.from_pylist(rows, schema=AREAS)
+
+
+WINDOWS = schema(
+    "sensor_id channel quantity unit start end value? estimate? minimum? maximum? readings nothing flagged failed "
+    "warned coverage? valid revision status lon? lat?"
+)
+READINGS = schema(
+    "sensor_id channel quantity period unit start end value? weight covers? flags status version? received_at"
+)
+KEY = ("quantity", "series", "start")
+
+Places = Mapping[str, tuple[float | None, float | None]]
+
+
+def read_windows(
+    store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, window: str, channels: bool,
+    quantities: Sequence[str] | None, coverage: float | None, valid: bool | None, **scope: Any,
+) -> Batches:  # fmt: skip
+    """Give windows by quantity, sensor, channel and start, each with the place of its sensor. Raises `StoreError`."""
+    places, sensors = _places(store, scope)
+    if first >= last or not places:
+        return
+    area = {"area": scope["area"], "vintage": scope["vintage"], "members": scope["area"] is not None}
+    for quantity, behind in _turns(quantities or list(QUANTITIES), after):
+        named = str(quantity)
+        question = Question(named, first, last, window, sensors, channels, coverage=coverage or 0.0, **area)
+        most = limit if valid is None else None
+        for table in tables(store, question, after=behind, limit=most):
+            kept = table if valid is None else table.filter(pc.equal(table["valid"], pa.scalar(valid)))
+            for batch in _batches(kept, WINDOWS, places):
+                limit -= batch.num_rows
+                yield batch
+        if limit <= 0:
+            return
+
+
+def read_readings(
+    store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, quantities: Sequence[str] | None,
+    **scope: Any,
+) -> Batches:  # fmt: skip
+    """Give readings, of several quantities one after the other, by sensor, channel and start. Raises `StoreError`."""
+    places, sensors = _places(store, scope)
+    if first >= last or not places:
+        return
+    for quantity, behind in _turns(quantities or [None], after):
+        for table in readings(store, Readings(first, last, quantity, sensors), after=behind, limit=limit):
+            for batch in _batches(table, READINGS, places):
+                limit -= batch.num_rows
+                yield batch
+        if limit <= 0:
+            return
+
+
+def _places(store: Store, scope: Mapping[str, Any]) -> tuple[Places, tuple[str, ...] | None]:
+    """Find the sensors that are asked for, with their places; as None where all are."""
+    places = {sensor: (lon, lat) for sensor, lon, lat in store.rows("list_sensor_places", **scope)}
+    chosen = any(scope[name] is not None for name in ("source", "sensors", "west", "area"))
+    return places, tuple(places) if chosen else None
+
+
+def _turns(quantities: Sequence[str | None], after: Key | None) -> Iterator[tuple[str | None, Cursor | None]]:
+    """Go through quantities in order, from where a page ended; each with the cursor behind which it goes on."""
+    for quantity in sorted(quantities, key=str):
+        if after is None or (quantity is not None and quantity > after[0]):
+            yield quantity, None
+        elif quantity is None or quantity == after[0]:
+            yield quantity, Cursor(after[1], microseconds(after[2]))
+
+
+def _batches(table: pa.Table, columns: pa.Schema, places: Places) -> Iterator[pa.RecordBatch]:
+    """Cut a table in batches of these columns, and of the number of the series."""
+    wanted = columns.append(pa.field("series", COLUMNS["series"][0]))
+    for at in range(0, table.num_rows, SIZE):
+        part = table.slice(at, SIZE)
+        made = {name: _column(part, name, places) for name in wanted.names}
+        yield pa.table(made).cast(wanted).combine_chunks().to_batches()[0]
+
+
+def _column(table: pa.Table, name: str, places: Places) -> Any:
+    if name in ("lon", "lat"):
+        sensors = table["sensor_id"].to_pylist()
+        return pa.array([places[str(sensor)][name == "lat"] for sensor in sensors], pa.float64())
+    if name == "period":
+        return pc.divide(pc.subtract(table["end"], table["start"]).cast(pa.int64()), 1_000_000)
+    if name == "flags":
+        return pa.array([str(flags).split() for flags in table["flags"].to_pylist()], COLUMNS["flags"][0])
+    return table[name]

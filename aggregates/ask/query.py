@@ -2,7 +2,7 @@
 What is asked of the store: aggregates with their evidence, as Arrow tables or a pandas frame.
 
 `stadspuls query` prints them, the API, the live page and the exports serve them. The figures themselves are made by
-the views of `aggregates/schema/`; `aggregates.ask.chosen` fetches them series by series, `aggregates.ask.rawreadings`
+the views of `aggregates/schema/`; `aggregates.ask.series` fetches them series by series, `aggregates.ask.readings`
 has readings.
 """
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aggregates.areas.codes import is_code
-from aggregates.ask.chosen import (
+from aggregates.ask.series import (
     STAMP,
     WORD,
     BadQuestion,
@@ -86,7 +86,9 @@ class Question:
         return self.area is not None and self.sensor is None and not (self.channels or self.members or self.box)
 
 
-def tables(store: Store, question: Question, *, after: str = "", limit: int | None = None) -> Iterator[pa.Table]:
+def tables(
+    store: Store, question: Question, *, after: Cursor | None = None, limit: int | None = None
+) -> Iterator[pa.Table]:
     """
     Answer in tables of about 100,000 windows, at least one, all of one state of the database.
 
@@ -96,14 +98,13 @@ def tables(store: Store, question: Question, *, after: str = "", limit: int | No
     Sorted by sensor_id, channel, period and start. Of an area itself: see the statement `ask_area`. Raises
     BadQuestion for a cursor of another question, and `aggregates.store.store.StoreError`.
     """
-    behind = Cursor.parse(after)
     with store.transaction(snapshot=True) as tx:
         if question.of_area:
-            yield _of_area(tx, question, behind, limit)
+            yield _of_area(tx, question)
             return
         lines, area = _lines(tx, question)
         expected, nothing = (question.last - question.first) / LENGTHS[question.window], np.empty(0, WINDOW)
-        for rows in pieces(lines, _fetch(tx, question, area, lines), nothing, expected, behind, limit):
+        for rows in pieces(lines, _fetch(tx, question, area, lines), nothing, expected, after, limit):
             yield _table(rows, lines, question, area)
 
 
@@ -178,12 +179,12 @@ def _ends(starts: NDArray[np.int64], window: str, lines: Lines) -> "pa.Array[Any
     return pa.array(local + pd.DateOffset(days=1)).cast(STAMP)
 
 
-def _of_area(tx: Transaction, question: Question, after: Cursor | None, limit: int | None) -> pa.Table:
+def _of_area(tx: Transaction, question: Question) -> pa.Table:
     """The windows of an area itself; there are few enough for plain rows."""
     view = {"1h": "area_hour", "1d": "area_day"}[question.window]
     names, rows = tx.frame(
-        "ask_area", view=view, quantity=question.quantity, first=question.first, last=question.last, limit=limit,
-        area=question.area, vintage=question.vintage, after=after.start if after else None, coverage=question.coverage,
+        "ask_area", view=view, quantity=question.quantity, first=question.first, last=question.last,
+        area=question.area, vintage=question.vintage, coverage=question.coverage,
     )  # fmt: skip
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
     kinds = [_KINDS.get(name, pa.string()) for name in names]

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import shapely
 
-from aggregates.areas.indicators import Refused
+from aggregates.ask.indicators import Refused
 from aggregates.export import forms
 from aggregates.store.store import Store
 from ingest.vocabulary.sources import SOURCES

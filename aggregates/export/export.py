@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from aggregates.areas.figures import Join, areas, joined
-from aggregates.ask.chosen import BadQuestion
+from aggregates.ask.areas import Join, areas, joined
 from aggregates.ask.query import WINDOWS, Question, tables
-from aggregates.ask.rawreadings import Readings, readings
+from aggregates.ask.readings import Readings, readings
+from aggregates.ask.series import BadQuestion
 from aggregates.export import forms
 from aggregates.export.areas import Origin, export_areas, note_of, origins, supplier, write_sources
 from aggregates.export.plan import LONG_AGO, Change, Journal, Part, Scope

@@ -23,7 +23,7 @@ ORDER BY a.code LIMIT %(limit)s
 
 -- name: join_area_windows
 -- The windows of all areas of a level, packed: a row for each area and set of named sensors, its windows as the bytes of
--- `aggregates.areas.figures.WINDOW`, for a month of areas is a million rows. <view> is area_hour or area_day.
+-- `aggregates.ask.areas.WINDOW`, for a month of areas is a million rows. <view> is area_hour or area_day.
 SELECT code, name, level, unit, array_to_string(members, ' ') AS members,
        string_agg(int8send(date_part('epoch', start)::bigint)
            || int8send(date_part('epoch', "end")::bigint) || float8send(coalesce(value, 'NaN'))

@@ -1,4 +1,4 @@
--- Boundaries and statistics of a vintage into the store, as `aggregates.areas.store` runs it.
+-- Boundaries and statistics of a vintage into the store, as `aggregates.areas.load` runs it.
 
 -- name: lock_areas
 -- One load, assignment or join of areas at a time.

@@ -1,4 +1,4 @@
--- Sensors into areas, and area windows out of those of their sensors, as `aggregates.areas.store` runs it.
+-- Sensors into areas, and area windows out of those of their sensors, as `aggregates.areas.roll_up` runs it.
 
 -- name: list_unplaced
 -- Places that were not held against the boundaries of a vintage yet.

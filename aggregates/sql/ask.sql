@@ -37,7 +37,7 @@ int4send(v.series) || timestamptz_send(v.start)
 || lseg_send(lseg(point(v.failed, v.warned), point(v.revision, 2 * v.status + v.valid::integer))) AS bytes
 
 -- name: ask_readings, planned each time
--- The readings of some series as the bytes of `aggregates.ask.rawreadings.READ`, NaN for null. A plan for any time would
+-- The readings of some series as the bytes of `aggregates.ask.readings.READ`, NaN for null. A plan for any time would
 -- look at all of it.
 SELECT start, int4send(series) || timestamptz_send(start) || float8send(coalesce(value, 'NaN')) || float8send(weight)
        || float8send(coalesce(covers, 'NaN')) || int4send(flags) || int2send(status) || int8send(version)
@@ -53,9 +53,8 @@ SELECT ''::text AS sensor_id, ''::text AS channel, quantity, unit, start, "end",
 FROM <view>
 WHERE quantity = %(quantity)s AND start >= %(first)s AND start < %(last)s AND code = %(area)s
   AND vintage = coalesce(%(vintage)s::integer, (SELECT max(vintage) FROM area WHERE code = %(area)s))
-  AND (%(after)s::bigint IS NULL OR start > 'epoch'::timestamptz + %(after)s * interval '1 microsecond')
   AND (%(coverage)s::float8 = 0 OR coverage >= %(coverage)s)
-ORDER BY start LIMIT %(limit)s
+ORDER BY start
 
 -- name: list_sensor_places
 -- The sensors asked for, and where they stand.

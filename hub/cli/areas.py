@@ -14,13 +14,14 @@ import typer
 
 from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.codes import LEVELS
-from aggregates.areas.figures import VIEWS, Join, areas, joined, newest_vintage
-from aggregates.areas.indicators import INDICATORS
 from aggregates.areas.inputs import Document, Gathered, gather
+from aggregates.areas.load import load, parts
 from aggregates.areas.measures import MEASURES, THEMES
-from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
-from aggregates.areas.stored_indicators import HEAVY, Asked, compute, read_layer
+from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
+from aggregates.ask.areas import VIEWS, Join, areas, joined, newest_vintage
+from aggregates.ask.indicators import INDICATORS
 from aggregates.ask.query import BadQuestion, Question
+from aggregates.ask.stored_indicators import HEAVY, Asked, compute, read_layer
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.store import Store
 from hub.cli.common import Form, Out, command, flag, group, municipality_code, open_store, progress_bar, range_of, stamp

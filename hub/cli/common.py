@@ -18,7 +18,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aggregates.areas.codes import is_code
-from aggregates.ask.chosen import BadQuestion
+from aggregates.ask.series import BadQuestion
 from aggregates.store.store import Store
 from hub.cli.output import Format, errors
 from hub.run.logging import set_up_logging

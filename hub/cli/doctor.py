@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import typer
 
-from aggregates.areas.figures import state_lines
+from aggregates.ask.areas import state_lines
 from aggregates.store.health import balances, positions, state
 from aggregates.store.migrate import edition
 from aggregates.store.store import Store, StoreError

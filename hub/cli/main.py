@@ -57,9 +57,9 @@ def _code(error: Exception) -> int | None:
     """Give the exit code of a failure that a user can understand; None for a bug."""
     # Imported here, because a command that succeeds needs few of these modules.
     from aggregates.areas.cbs_door import Unreachable
-    from aggregates.areas.indicators import Refused
-    from aggregates.areas.kwb import BadStatistics
     from aggregates.areas.maps import BadMap
+    from aggregates.areas.statistics import BadStatistics
+    from aggregates.ask.indicators import Refused
     from aggregates.ask.query import BadQuestion
     from aggregates.store.store import StoreError
     from hub.cli.publish import BadRecording

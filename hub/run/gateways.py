@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from aggregates.areas.cbs_door import PDOK, V3, V4, Cbs, Unreachable
 from aggregates.areas.geometry import Area as CbsArea
 from aggregates.areas.inputs import gather
+from aggregates.areas.load import boundary
 from aggregates.areas.measures import TABLES
-from aggregates.areas.store import boundary
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.files.site_table import SITES_FILE

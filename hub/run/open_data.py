@@ -14,9 +14,10 @@ import structlog
 from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.geometry import Area as CbsArea
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.kwb import BadStatistics
+from aggregates.areas.load import boundary, load, parts
 from aggregates.areas.maps import BadMap
-from aggregates.areas.store import boundary, load, parts, place_sensors
+from aggregates.areas.roll_up import place_sensors
+from aggregates.areas.statistics import BadStatistics
 from aggregates.store.store import Store, StoreError
 from hub.run.embedded import EmbeddedHub
 from hub.run.gateways import GatewayCollector, area_of, door, newest, plan

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from aggregates.areas.store import Rolled, roll_areas
+from aggregates.areas.roll_up import Rolled, roll_areas
 from aggregates.store.store import Store, StoreError
 from hub.web.metrics import Gauges, histogram
 from streams.alerts.clock import Ticker

@@ -16,10 +16,11 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from aggregates.areas.figures import Join, joined
 from aggregates.areas.geometry import Area, assign, completed
-from aggregates.areas.kwb import COLUMNS, About, Statistics
-from aggregates.areas.store import load, parts, place_sensors, roll_areas
+from aggregates.areas.load import load, parts
+from aggregates.areas.roll_up import place_sensors, roll_areas
+from aggregates.areas.statistics import COLUMNS, About, Statistics
+from aggregates.ask.areas import Join, joined
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.servers.process import CannotStart

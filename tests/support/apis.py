@@ -10,7 +10,8 @@ import httpx
 import psycopg
 
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.store import load, parts, place_sensors, roll_areas
+from aggregates.areas.load import load, parts
+from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.web.api.app import Served

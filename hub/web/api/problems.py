@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from aggregates.areas.indicators import Refused
+from aggregates.ask.indicators import Refused
 from aggregates.ask.query import BadQuestion
 from aggregates.store.store import Away, Clash, Denied, Slow
 

@@ -15,25 +15,29 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
-from aggregates.areas.figures import VIEWS, newest_vintage
-from aggregates.areas.indicators import Refused
-from aggregates.areas.stored_indicators import Asked as Indicator
-from aggregates.areas.stored_indicators import compute
+from aggregates.ask.areas import VIEWS, newest_vintage
 from aggregates.ask.columns import schema
-from aggregates.ask.figures import KEY, READINGS, WINDOWS, read_readings, read_windows
+from aggregates.ask.indicators import Refused
 from aggregates.ask.listings import (
     ALERTS,
     AREA_WINDOWS,
     AREAS,
+    KEY,
     LETTERS,
+    READINGS,
     SENSORS,
     SERIES,
+    WINDOWS,
     Batches,
     Key,
     Listing,
     read_areas,
+    read_readings,
+    read_windows,
 )
 from aggregates.ask.query import BadQuestion
+from aggregates.ask.stored_indicators import Asked as Indicator
+from aggregates.ask.stored_indicators import compute
 from aggregates.store.store import Store
 from hub.web.api import parameters as asks
 from hub.web.api.alerts import RULES, SILENCES, find_alerts, find_rules, find_silences

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from aggregates.areas.figures import Join, areas, joined, state_lines
-from aggregates.areas.indicators import Refused
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
+from aggregates.areas.load import load, parts
+from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
+from aggregates.ask.areas import Join, areas, joined, state_lines
+from aggregates.ask.indicators import Refused
 from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors

@@ -15,10 +15,10 @@ import shapely
 
 from aggregates.areas.geometry import assign
 from aggregates.areas.inputs import Document, Gathered, gather
-from aggregates.areas.join import MixedVintages, beside
-from aggregates.areas.kwb import About, BadStatistics, Statistics, check_vintage, read_wide
 from aggregates.areas.maps import BadMap
 from aggregates.areas.measures import MEASURES, TABLES, THEMES
+from aggregates.areas.statistics import About, BadStatistics, Statistics, check_vintage, read_wide
+from aggregates.ask.areas import MixedVintages, beside
 from tests.conftest import CASES
 
 AREAS = CASES / "areas"

@@ -18,9 +18,9 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from aggregates.ask.chosen import BadQuestion
 from aggregates.ask.query import Question, ask
-from aggregates.ask.rawreadings import Readings, readings
+from aggregates.ask.readings import Readings, readings
+from aggregates.ask.series import BadQuestion
 from aggregates.export import plan as partitions
 from aggregates.export.export import Wanted, export
 from aggregates.store.store import Store

@@ -16,7 +16,7 @@ import yaml
 from typer.testing import CliRunner
 
 from aggregates.areas.measures import MEASURES
-from aggregates.areas.store import roll_areas
+from aggregates.areas.roll_up import roll_areas
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.grafana.model import alerts_statement, dashboards, statement

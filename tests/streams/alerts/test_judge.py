@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aggregates.areas.store import roll_areas
+from aggregates.areas.roll_up import roll_areas
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregates.areas.figures import areas
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.kwb import CANNOT_OCCUR, EMPTY, NOT_GIVEN
+from aggregates.areas.load import load, parts
 from aggregates.areas.measures import SYMBOLS
-from aggregates.areas.store import load, mark_all, parts, place_sensors, roll_areas
+from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
+from aggregates.areas.statistics import CANNOT_OCCUR, EMPTY, NOT_GIVEN
+from aggregates.ask.areas import areas
 from aggregates.ask.live import (
     LENSES,
     Hour,

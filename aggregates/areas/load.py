@@ -1,31 +1,22 @@
 """
-Areas in the store: loading a vintage, placing sensors in it, and area figures out of sensor figures.
+Boundaries and statistics of a vintage into the store, by municipality, in one transaction.
 
-`stadspuls areas load` and `areas join` call it, and the upkeep of the hub after each roll-up. The roll-up appends the
-hours it wrote to `area_mark` in its own transaction; `roll_areas` deletes the marks it sees, *then* reads, so that what
-is written meanwhile is made anew the next time.
+`stadspuls areas load` and `hub.run.open_data` load what `aggregates.areas.inputs` read; `aggregates.areas.roll_up`
+places the sensors in it.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import shapely
 
 from aggregates.areas.codes import level_of, municipality_of
-from aggregates.areas.geometry import Area, assign
-from aggregates.areas.kwb import Statistics
+from aggregates.areas.geometry import Area
 from aggregates.areas.measures import MEASURES
-from aggregates.store.statements import statement_text
+from aggregates.areas.statistics import Statistics
 from aggregates.store.store import Store, Transaction
-
-Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
 LICENCE = "CC BY 4.0, Centraal Bureau voor de Statistiek (CBS)"
 _CELLS = ("code", "measure", "value", "content", "attribute", "unit", "key")
@@ -190,62 +181,3 @@ def boundary(store: Store, code: str) -> Area | None:
     """Give an area with its boundary, of the newest vintage that has one; None where there is none."""
     rows = store.rows("read_area_boundary", code=code)
     return Area(rows[0][0], rows[0][1], shapely.from_wkb(rows[0][2]), rows[0][3]) if rows else None
-
-
-def place_sensors(store: Store) -> int:
-    """Hold every place that is new or moved against the boundaries of every vintage; give how many there were."""
-    if not store.rows("list_unplaced"):
-        return 0
-    with store.transaction() as tx:
-        tx.rows("lock_areas")
-        found = tx.rows("list_unplaced")
-        for vintage, group in groupby(found, itemgetter(0)):
-            _place(tx, vintage, list(group))
-        tx.rows("mark_sensor_hours", sensor_id=sorted({row[1] for row in found}))
-    return len(found)
-
-
-def _place(tx: Transaction, vintage: int, places: list[tuple[Any, ...]]) -> None:
-    areas = [
-        Area(code, name, shapely.from_wkb(wkb)) for code, name, wkb in tx.rows("list_area_shapes", vintage=vintage)
-    ]
-    lon, lat = (np.array([row[at] for row in places], dtype=np.float64) for at in (3, 4))
-    placed = assign(areas, lon, lat)
-    tx.rows(
-        "upsert_placements", vintage=vintage, sensor_id=[row[1] for row in places], since=[row[2] for row in places],
-        lon=lon.tolist(), lat=lat.tolist(), status=[one.status for one in placed], code=[one.code for one in placed],
-        nearest=[one.nearest for one in placed], distance=[one.distance for one in placed],
-    )  # fmt: skip
-
-
-def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = None) -> int:
-    """
-    Make the area figures of every marked hour anew, at most `most` days of a quantity; give how many there were.
-
-    `rolled` is told, in the transaction, what was made: level, quantity, and the first and last start.
-    Raises `aggregates.store.store.StoreError`; whatever was committed by then stays.
-    """
-    place_sensors(store)
-    done = 0
-    while (most is None or done < most) and _roll_some(store, rolled):
-        done += 1
-    return done
-
-
-def mark_all(store: Store) -> None:
-    """Have every hour made anew by the next `roll_areas`."""
-    store.rows("mark_sensor_hours", sensor_id=None)
-
-
-def _roll_some(store: Store, rolled: Rolled | None) -> bool:
-    with store.transaction() as tx:
-        tx.rows("lock_areas")
-        tx.rows("plan_for_areas")
-        for quantity, first, last, first_day, last_day in tx.rows("take_area_marks"):
-            for level, begin, end in (("1h", first, last), ("1d", first_day, last_day)):
-                made = statement_text("roll_areas").replace("<level>", level)
-                tx.script(made, quantity=quantity, first=begin, last=end)
-                if rolled is not None:
-                    rolled(tx, level, quantity, begin, end)
-            return True
-        return False

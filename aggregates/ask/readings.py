@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aggregates.ask.chosen import (
+from aggregates.ask.series import (
     BadQuestion,
     Box,
     Cursor,
@@ -55,7 +55,9 @@ class Readings:
         check_box(self.box)
 
 
-def readings(store: Store, question: Readings, *, after: str = "", limit: int | None = None) -> Iterator[pa.Table]:
+def readings(
+    store: Store, question: Readings, *, after: Cursor | None = None, limit: int | None = None
+) -> Iterator[pa.Table]:
     """
     Answer in tables of about 100,000 readings, at least one, all of one state of the database.
 
@@ -65,7 +67,6 @@ def readings(store: Store, question: Readings, *, after: str = "", limit: int | 
     series (its number in the store). Sorted by sensor_id, channel, quantity, period and start. Raises BadQuestion for a
     cursor of another question, and `aggregates.store.store.StoreError`.
     """
-    behind = Cursor.parse(after)
     with store.transaction(snapshot=True) as tx:
         lines = chosen(tx, quantity=question.quantity, sensor=question.sensor, channels=True, box=question.box)
 
@@ -74,7 +75,7 @@ def readings(store: Store, question: Readings, *, after: str = "", limit: int | 
             return tx.numbers("ask_readings", READ, {}, by=MONTH, series=series.tolist(), **span)
 
         expected, nothing = (question.last - question.first).total_seconds() / USUAL, np.empty(0, READ)
-        for rows in pieces(lines, fetch, nothing, expected, behind, limit):
+        for rows in pieces(lines, fetch, nothing, expected, after, limit):
             yield _table(rows, lines)
 
 

@@ -1,8 +1,8 @@
 """
 "Kerncijfers wijken en buurten" in every form it comes in, as one long table of cells; no I/O.
 
-`aggregates.areas.inputs` hands over documents whose kind it told by their content: OData answers of version 3 and 4,
-StatLine CSV, parquet, a municipality's JSON, a map's attributes. `aggregates.areas.store` stores what comes out.
+`aggregates.areas.inputs` calls this with the rows of documents: OData answers of version 3 and 4, StatLine CSV,
+Parquet, a municipality's JSON, a map's attributes. `aggregates.areas.load` stores what comes out.
 """
 
 import re
@@ -59,7 +59,7 @@ def check_vintage(about: About, vintage: int, where: str) -> None:
 
     >>> check_vintage(About("Kerncijfers wijken en buurten 2023"), 2024, "a.json")
     Traceback (most recent call last):
-    aggregates.areas.kwb.BadStatistics: a.json: 'Kerncijfers wijken en buurten 2023' is not of vintage 2024
+    aggregates.areas.statistics.BadStatistics: a.json: 'Kerncijfers wijken en buurten 2023' is not of vintage 2024
     """
     if about.title is not None:
         wanted = r"wijken en buurten\D*(20\d\d)"

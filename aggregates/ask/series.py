@@ -2,10 +2,9 @@
 Which series a question is about, and what is stored of them, in pieces of a bounded size.
 
 The database sends numbers alone, which numpy reads as they are; the words of a series (sensor, channel, quantity, unit)
-are put beside them here. `aggregates.ask.query` asks for windows with it, `aggregates.ask.rawreadings` for readings.
+are put beside them here. `aggregates.ask.query` asks for windows with it, `aggregates.ask.readings` for readings.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -35,19 +34,6 @@ class Cursor(NamedTuple):
 
     series: int
     start: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Cursor | None":
-        """Read what `str` wrote, nothing of the empty text; raises BadQuestion."""
-        if not text:
-            return None
-        found = re.fullmatch(r"([0-9]{1,9})\.(-?[0-9]{1,18})", text)
-        if not found:
-            raise BadQuestion(f"cursor {text!r}, expected `next` of the page before")
-        return cls(int(found[1]), int(found[2]))
-
-    def __str__(self) -> str:
-        return f"{self.series}.{self.start}"
 
 
 class Lines:
@@ -186,7 +172,7 @@ def _place(lines: Lines, after: Cursor | None) -> int:
     if after is None:
         return 0
     if after.series not in lines.series:
-        raise BadQuestion(f"cursor '{after}' of another question, expected `next` of the page before")
+        raise BadQuestion(f"a cursor at series {after.series}, expected `next` of the page before of the same question")
     rank = lines.ranks[lines.places(np.array([after.series], np.int32))[0]]
     return int(np.searchsorted(lines.ranks, rank))
 

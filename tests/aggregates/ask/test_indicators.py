@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import shapely
 
-from aggregates.areas.figures import Join, joined
 from aggregates.areas.geometry import Area
-from aggregates.areas.indicators import Refused, exposure, heavy_share, hours_above, panel_index, week_profile
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.store import load, parts, roll_areas
-from aggregates.areas.stored_indicators import Asked, compute, read_layer
+from aggregates.areas.load import load, parts
+from aggregates.areas.roll_up import roll_areas
+from aggregates.ask.areas import Join, joined
+from aggregates.ask.indicators import Refused, exposure, heavy_share, hours_above, panel_index, week_profile
 from aggregates.ask.query import BadQuestion
+from aggregates.ask.stored_indicators import Asked, compute, read_layer
 from aggregates.store.store import Store
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode

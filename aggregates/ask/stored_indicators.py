@@ -1,5 +1,5 @@
 """
-Indicators of an area out of the store: what each needs, fetched, and handed to the pure `aggregates.areas.indicators`.
+Indicators of an area out of the store: what each needs, fetched, and handed to the pure `aggregates.ask.indicators`.
 
 `stadspuls areas indicator` calls `compute`.
 """
@@ -15,10 +15,10 @@ import pyogrio  # type: ignore[import-untyped]
 import shapely
 
 from aggregates.areas.codes import municipality_of
-from aggregates.areas.figures import areas
 from aggregates.areas.geometry import Area
-from aggregates.areas.indicators import INDICATORS, exposure, heavy_share, hours_above, panel_index, week_profile
 from aggregates.areas.maps import BadMap, in_degrees
+from aggregates.ask.areas import areas
+from aggregates.ask.indicators import INDICATORS, exposure, heavy_share, hours_above, panel_index, week_profile
 from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.store.store import Store
 

@@ -1,0 +1,81 @@
+"""
+Sensors into areas, and the windows of areas out of those of their sensors.
+
+The upkeep of the hub and `stadspuls areas` call it. The roll-up of `streams.rollup` appends the hours it wrote to
+`area_mark` in its own transaction; `roll_areas` deletes the marks it sees, *then* reads, so that what is written
+meanwhile is made anew the next time.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import shapely
+
+from aggregates.areas.geometry import Area, assign
+from aggregates.store.statements import statement_text
+from aggregates.store.store import Store, Transaction
+
+Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
+
+
+def place_sensors(store: Store) -> int:
+    """Hold every place that is new or moved against the boundaries of every vintage; give how many there were."""
+    if not store.rows("list_unplaced"):
+        return 0
+    with store.transaction() as tx:
+        tx.rows("lock_areas")
+        found = tx.rows("list_unplaced")
+        for vintage, group in groupby(found, itemgetter(0)):
+            _place(tx, vintage, list(group))
+        tx.rows("mark_sensor_hours", sensor_id=sorted({row[1] for row in found}))
+    return len(found)
+
+
+def _place(tx: Transaction, vintage: int, places: list[tuple[Any, ...]]) -> None:
+    areas = [
+        Area(code, name, shapely.from_wkb(wkb)) for code, name, wkb in tx.rows("list_area_shapes", vintage=vintage)
+    ]
+    lon, lat = (np.array([row[at] for row in places], dtype=np.float64) for at in (3, 4))
+    placed = assign(areas, lon, lat)
+    tx.rows(
+        "upsert_placements", vintage=vintage, sensor_id=[row[1] for row in places], since=[row[2] for row in places],
+        lon=lon.tolist(), lat=lat.tolist(), status=[one.status for one in placed], code=[one.code for one in placed],
+        nearest=[one.nearest for one in placed], distance=[one.distance for one in placed],
+    )  # fmt: skip
+
+
+def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = None) -> int:
+    """
+    Make the area figures of every marked hour anew, at most `most` days of a quantity; give how many there were.
+
+    `rolled` is told, in the transaction, what was made: level, quantity, and the first and last start.
+    Raises `aggregates.store.store.StoreError`; whatever was committed by then stays.
+    """
+    place_sensors(store)
+    done = 0
+    while (most is None or done < most) and _roll_some(store, rolled):
+        done += 1
+    return done
+
+
+def mark_all(store: Store) -> None:
+    """Have every hour made anew by the next `roll_areas`."""
+    store.rows("mark_sensor_hours", sensor_id=None)
+
+
+def _roll_some(store: Store, rolled: Rolled | None) -> bool:
+    with store.transaction() as tx:
+        tx.rows("lock_areas")
+        tx.rows("plan_for_areas")
+        for quantity, first, last, first_day, last_day in tx.rows("take_area_marks"):
+            for level, begin, end in (("1h", first, last), ("1d", first_day, last_day)):
+                made = statement_text("roll_areas").replace("<level>", level)
+                tx.script(made, quantity=quantity, first=begin, last=end)
+                if rolled is not None:
+                    rolled(tx, level, quantity, begin, end)
+            return True
+        return False
