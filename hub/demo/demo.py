@@ -4,7 +4,6 @@ The simulated city in a running hub: two days of history through the normal path
 `stadspuls up --demo` runs it; `hub.demo.city` makes the messages.
 """
 
-import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ import structlog
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.demo.city import City
+from hub.run.parts import Background
 from ingest.files.catalogue import Entry
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
@@ -26,15 +26,14 @@ _FILE = "demo.json"
 log = structlog.get_logger(__name__)
 
 
-class Demo:
-    """A thread that publishes what the city says; how far it got is kept in the data directory."""
+class Demo(Background):
+    """Publishes the messages of the city; until when is kept in the data directory."""
 
     def __init__(self, directory: Path, broker: Address, database: str, zone: str) -> None:
+        super().__init__("demo")
         self._file = directory / _FILE
         self._broker, self._database = broker, database
         self._city = City(zone=zone)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
 
     def start(self) -> None:
         """Write the city's sensors into the catalogue and begin to publish; raises `StoreError`."""
@@ -43,21 +42,17 @@ class Demo:
         ]
         with closing(Store(self._database)) as store:
             import_sensors(store, entries)
-        self._thread.start()
+        super().start()
 
-    def stop(self, seconds: float) -> None:
-        """Publish no more."""
-        self._stop.set()
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Publish what was missed since the last time, then live."""
         with Sender(self._broker) as sender:
             try:
                 sent = self._catch_up(sender, datetime.now(UTC))
-                while not self._stop.wait(1.0):
+                while not self.stopping.wait(1.0):
                     sent = self._publish(sender, sent, datetime.now(UTC))
             except (RuntimeError, TimeoutError) as error:
-                log.warning("the simulated city fell silent", error=str(error))
+                log.warning("the simulated city stopped publishing", error=str(error))
 
     def _catch_up(self, sender: Sender, now: datetime) -> datetime:
         """Publish whole hours since the last time, at most two days of them, then the running hour."""
@@ -66,7 +61,7 @@ class Demo:
             log.info("publishing history", since=begin.isoformat(timespec="minutes"))
             for number, message in enumerate(self._city.history(begin, hour)):
                 sender.publish(message.topic, message.payload)
-                if number % 100 == 0 and self._stop.is_set():
+                if number % 100 == 0 and self.stopping.is_set():
                     return begin
             begin = hour
         return self._publish(sender, begin, now)

@@ -2,10 +2,9 @@
 The real city in a running hub: boundaries and statistics from CBS and PDOK, then the gateways cut to the municipality.
 
 `stadspuls up --city GM0014` runs it behind a hub that is ready already, so that no host can keep the hub from starting.
-What cannot be reached is said and tried again; meanwhile a hub that has nothing real yet shows the simulated city.
+What cannot be reached is printed and tried again; meanwhile a hub without real measurements shows the simulated city.
 """
 
-import threading
 from collections.abc import Callable
 from contextlib import closing
 
@@ -21,7 +20,7 @@ from aggregates.areas.statistics import BadStatistics
 from aggregates.store.store import Store, StoreError
 from hub.run.embedded import EmbeddedHub
 from hub.run.gateways import GatewayCollector, area_of, door, newest, plan
-from hub.run.parts import Part
+from hub.run.parts import Background, Part
 from hub.settings.settings import Settings
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Taken, anything_published
@@ -34,37 +33,33 @@ LOOK_EVERY = 1.0  # s between two looks at what the gateways did
 log = structlog.get_logger(__name__)
 
 
-class OpenCity:
-    """Everything of `--city` as one part of the hub; `say` tells the user a line."""
+class OpenCity(Background):
+    """Everything of `--city` as one part of the hub; `show` prints a line, `demo` makes the simulated city."""
 
     def __init__(
-        self, settings: Settings, hub: EmbeddedHub, code: str, say: Callable[[str], None], demo: Callable[[], Part]
+        self, settings: Settings, hub: EmbeddedHub, code: str, show: Callable[[str], None], demo: Callable[[], Part]
     ) -> None:
-        self._settings, self._hub, self._code, self._say, self._make_demo = settings, hub, code, say, demo
-        self._stop = threading.Event()
+        super().__init__("open-city")
+        self._settings, self._hub, self._code, self._show, self._make_demo = settings, hub, code, show, demo
         self._gateways: Gateways | None = None
         self._demo: Part | None = None
-        self._told: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="open-city", daemon=True)
+        self._noted: set[str] = set()
         hub.collectors.append(GatewayCollector(self._counts))
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
     def stop(self, seconds: float) -> None:
-        """End what runs."""
-        self._stop.set()
+        """End what runs; a request that is under way is not waited for."""
+        self.stopping.set()
         if self._gateways is not None:
             self._gateways.stop(seconds)
         if self._demo is not None:
             self._demo.stop(5.0)
-        self._thread.join(1.0)  # a request that is under way is not waited for
+        super().stop(1.0)
 
     def _counts(self) -> list[Counts]:
         return [] if self._gateways is None else self._gateways.counts
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Load the municipality, then run the gateways and watch them."""
         try:
             area = self._area()
             if area is None:
@@ -72,18 +67,18 @@ class OpenCity:
             found = plan(self._settings, load_gateways(), self._hub.broker, area_of(area))
             self._gateways = Gateways(found)
             self._gateways.start()
-            self._say(f"city   gateways for {area.name}: {', '.join(found.sources)}")
-            while not self._stop.wait(LOOK_EVERY):
+            self._show(f"city   gateways for {area.name}: {', '.join(found.sources)}")
+            while not self.stopping.wait(LOOK_EVERY):
                 self._look(self._gateways)
         except Taken as error:
-            self._say(f"note: no gateways here: {error}")
+            self._show(f"note: no gateways here: {error}")
         except Exception:
             log.error("the city ends, the hub goes on", exc_info=True)
 
     def _area(self) -> CbsArea | None:
-        """Give the municipality with its boundary, loading and waiting as long as it takes; None when told to stop."""
+        """Give the municipality with its boundary, loading and waiting as long as it takes; None when it is stopped."""
         waits = pauses(16.0, 300.0)
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             try:
                 with closing(Store(self._hub.database, application="stadspuls city")) as store:
                     known = self._known(store)
@@ -92,7 +87,7 @@ class OpenCity:
                 self._simulate()
             except StoreError as error:
                 log.warning("the city waits for the database", error=str(error))
-            self._stop.wait(next(waits))
+            self.stopping.wait(next(waits))
         return None
 
     def _known(self, store: Store) -> CbsArea | None:
@@ -102,13 +97,13 @@ class OpenCity:
         return found or boundary(store, self._code)
 
     def _loaded(self, store: Store) -> CbsArea | None:
-        """Load the newest boundaries and their statistics; None where there are no boundaries to be had now."""
+        """Load the newest boundaries and their statistics; None where none can be fetched now."""
         with door(self._settings) as cbs:
             for vintage in newest():
                 try:
                     documents = cbs.boundaries(vintage, [self._code])
                 except Unreachable as error:
-                    self._tell("boundaries", f"could not be reached: {error}")
+                    self._note("boundaries", f"could not be reached: {error}")
                     continue
                 if self._keep(store, vintage, documents, self._statistics(cbs, vintage)):
                     return boundary(store, self._code)
@@ -118,7 +113,7 @@ class OpenCity:
         try:
             return cbs.statistics(vintage, [self._code])
         except Unreachable as error:
-            self._tell("statistics", f"could not be reached, the next start asks again: {error}")
+            self._note("statistics", f"could not be reached, the next start asks again: {error}")
             return []
 
     def _keep(self, store: Store, vintage: int, boundaries: list[Document], statistics: list[Document]) -> bool:
@@ -126,39 +121,39 @@ class OpenCity:
         try:
             found = gather(boundaries + statistics, vintage, [self._code])
         except (BadMap, BadStatistics) as error:
-            self._tell(f"{'statistics' if statistics else 'boundaries'} of {vintage}", f"cannot be read: {error}")
+            self._note(f"{'statistics' if statistics else 'boundaries'} of {vintage}", f"cannot be read: {error}")
             return bool(statistics) and self._keep(store, vintage, boundaries, [])
         origins = ", ".join(found.map_names), ", ".join(found.table_names)
         for part in load(store, vintage, parts([self._code], found.areas, found.statistics, found.map_title, *origins)):
-            self._say(f"city   {part.name} of {self._code}, {vintage}, from {part.origin}")
+            self._show(f"city   {part.name} of {self._code}, {vintage}, from {part.origin}")
         place_sensors(store)
         return True
 
     def _look(self, gateways: Gateways) -> None:
-        """Say what cannot be reached; simulate while nothing real has come, and no longer."""
+        """Note what cannot be reached; simulate while no real measurement has come, and no longer."""
         good = [one for one in gateways.counts if one.total("messages")]
         for one in gateways.counts:
             if one.failures:
-                self._tell(one.job, "could not be reached, it is tried again; the log says what it answered")
+                self._note(one.job, "could not be reached, it is tried again; the log says what it answered")
         if good and self._demo is not None:
             self._demo.stop(5.0)
             self._demo = None
-            self._say("city   the simulated city ends: real measurements have come")
+            self._show("city   the simulated city ends: real measurements have come")
         elif not good and all(one.failures for one in gateways.counts):
             self._simulate()
 
     def _simulate(self) -> None:
         """Start the simulated city, unless real measurements were ever published from here."""
-        if self._demo is not None or self._stop.is_set():
+        if self._demo is not None or self.stopping.is_set():
             return
         if anything_published(self._settings.data_dir / "gateways"):
-            self._tell("city", "goes on with the real measurements it has, and simulates none")
+            self._note("city", "goes on with the real measurements it has, and simulates none")
             return
-        self._say("note: going on with the simulated city")
+        self._show("note: going on with the simulated city")
         self._demo = self._make_demo()
         self._demo.start()
 
-    def _tell(self, what: str, text: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
-            self._say(f"note: {what} {text}")
+    def _note(self, what: str, text: str) -> None:
+        if what not in self._noted:
+            self._noted.add(what)
+            self._show(f"note: {what} {text}")

@@ -1,9 +1,11 @@
 """
-Parts of a service that run while a `with` block does, and how long each may take to end.
+Parts of a service: how they are started and stopped, and how long each may take to end.
 
-`hub.run.embedded`, `hub.run.distributed` and `hub.run.collect` start and end their parts with it.
+`running` runs a part while a `with` block does; `Background` is a part with a thread of its own.
 """
 
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -19,6 +21,27 @@ class Part(Protocol):
 
     def stop(self, seconds: float) -> object:
         """End, in at most so many seconds."""
+
+
+class Background(ABC):
+    """A part that works in a thread of its own until `stopping` is set."""
+
+    def __init__(self, name: str) -> None:
+        self.stopping = threading.Event()
+        self._thread = threading.Thread(target=self.run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """End, and wait at most so long for it."""
+        self.stopping.set()
+        self._thread.join(seconds)
+
+    @abstractmethod
+    def run(self) -> None:
+        """Work until `stopping` is set."""
 
 
 P = TypeVar("P", bound=Part)

@@ -1,10 +1,9 @@
 """
-What must be done again and again: roll-ups, retention, and the nightly proof.
+Upkeep: what is due again and again: roll-ups, area figures, rules of the clock, retention, the nightly reconciliation.
 
-`stadspuls up` runs it in a thread of its own. A database that is away is tried again at the next turn.
+`hub.run.embedded` and `hub.run.distributed` run it. A database that is away is tried again at the next turn.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ import structlog
 
 from aggregates.areas.roll_up import Rolled, roll_areas
 from aggregates.store.store import Store, StoreError
+from hub.run.parts import Background
 from hub.web.metrics import Gauges, histogram
 from streams.alerts.clock import Ticker
 from streams.alerts.judge import Judge
@@ -28,7 +28,7 @@ AREA_DAYS = 5  # of a quantity that one turn makes area figures of, so that the 
 log = structlog.get_logger(__name__)
 
 
-class Upkeep:
+class Upkeep(Background):
     """
     Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last proof.
 
@@ -47,6 +47,7 @@ class Upkeep:
         zone: str = "Europe/Amsterdam",
         queued: Callable[[], bool] = lambda: False,
     ) -> None:
+        super().__init__("upkeep")
         self.differences: int | None = None
         self.rolled = 0
         self.took = histogram(
@@ -56,34 +57,24 @@ class Upkeep:
         self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
         self._judge, self._queued = judge, queued
         self._ticker = None if judge is None else Ticker(judge, zone)
-        self._stop = threading.Event()
         self._hour: datetime | None = None
         self._proven: datetime | None = None
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self, seconds: float) -> None:
-        """End after the transaction that runs now; wait at most so long for it."""
-        self._stop.set()
-        self._thread.join(seconds)
 
     def numbers(self) -> Gauges:
-        """Give what the last proof found, for `/metrics`."""
+        """Give what the last reconciliation found, for `/metrics`."""
         text = "windows that differed at the last nightly proof, -1 before the first"
         return {"reconcile_differences": (text, lambda: -1 if self.differences is None else self.differences)}
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Take a turn every so many seconds; when it is stopped, the transaction that runs now is finished."""
         turned = time.monotonic()
-        while not self._stop.wait(self._every):
+        while not self.stopping.wait(self._every):
             if self._queued() and time.monotonic() - turned < READINGS_FIRST:
                 continue
             try:
                 self.turn(self._clock())
             except StoreError as error:
-                if not self._stop.is_set():
+                if not self.stopping.is_set():
                     log.warning("upkeep waits for the database", error=str(error))
             turned = time.monotonic()
         self._store.close()
