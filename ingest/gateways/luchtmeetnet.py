@@ -1,10 +1,10 @@
 """
 Luchtmeetnet: the hourly figures of every official station, and where the stations are.
 
-Each turn asks for the hours since the last good one and some before, so that a figure that came late or was mended is
-found: a mended one is published again with the moment of asking as its version, and so replaces the old. The index
-that Luchtmeetnet gives (LKI) is held against the one made of the same figures (`ingest.vocabulary.air_index`); it is
-not stored.
+Each turn asks for the hours since the last good one and some before, so that a figure that came late or was corrected
+is found: a corrected one is published again with the moment of asking as its version, and so replaces the old. The
+index that Luchtmeetnet gives (LKI) is compared with the one made of the same figures (`ingest.vocabulary.air_index`);
+it is not stored.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ingest.files.recordings import topic_of
-from ingest.formats.coded.luchtmeetnet import QUANTITY, UNUSED
-from ingest.gateways.registry import Turn, gateway
+from ingest.formats.coded.luchtmeetnet import QUANTITY, UNUSED, About
+from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.gateways.web import FormChanged, Unreachable
 from ingest.vocabulary.air_index import index_of_hour
+from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import stamp
 
 SOURCE = "luchtmeetnet"
@@ -26,9 +27,10 @@ AGAIN = timedelta(hours=6)  # hours that are asked for again in every turn,
 DEEP = timedelta(hours=72)  # and so many every quarter of a day
 DEEP_EVERY = timedelta(hours=6)
 HISTORY = timedelta(days=28)  # how far back an outage is caught up; older months come as files
-LONGEST = timedelta(days=6)  # of one question: the API refuses more than seven days
+LONGEST = timedelta(days=6)  # of one request: the API refuses more than seven days
 REFRESH = timedelta(days=7)  # of what is known about a station
-PAGES = 2_000  # of one question; more is an answer gone mad
+PAGES = 2_000  # of one request; more is a faulty answer
+ENVELOPE = (b'{"data":[', b"]}")  # around the measurements of a message, as in an answer of the API
 
 
 class Pagination(msgspec.Struct):
@@ -53,25 +55,7 @@ class Row(msgspec.Struct):
     value: float | None
 
 
-class Place(msgspec.Struct):
-    """A GeoJSON point."""
-
-    coordinates: tuple[float, float]
-
-
-class Details(msgspec.Struct):
-    """What the gateway needs to know about a station."""
-
-    geometry: Place
-
-
-class About(msgspec.Struct):
-    """The answer about one station."""
-
-    data: Details
-
-
-class Station(msgspec.Struct):
+class KnownStation(msgspec.Struct):
     """A station as it is remembered: degrees, and when it was asked about (s since 1970)."""
 
     lon: float
@@ -85,7 +69,7 @@ _about = msgspec.json.Decoder(About)
 
 @gateway(SOURCE, HOST, every=600, pace=(95, 300.0), keep=timedelta(days=4))
 def hours(turn: Turn) -> None:
-    """Publish the figures that are new or mended, station by station, and ask about stations that are not known."""
+    """Publish the figures that are new or corrected, station by station, and ask about stations that are not known."""
     whole = True
     for begin, end in _windows(turn):
         means: dict[tuple[str, str], dict[str, float | None]] = {}
@@ -94,7 +78,7 @@ def hours(turn: Turn) -> None:
             whole = whole and place is not None
             if turn.area is None or (place is not None and turn.area.contains(place.lon, place.lat)):
                 _publish(turn, number, rows)
-                means |= {(number, end): _means(hour) for end, hour in _by_hour(rows).items()}
+                means |= {(number, hour): values for hour, values in _means(rows).items()}
         _compare(turn, begin, end, means)
     # Figures of a station whose place is not known yet are asked for again, as far back as a deep look goes.
     until = turn.memory.note("until", datetime, turn.now - FIRST)
@@ -116,17 +100,17 @@ def _windows(turn: Turn) -> Iterator[tuple[datetime, datetime]]:
         begin = end
 
 
-def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[tuple[Row, bytes]]]:
-    found: dict[str, list[tuple[Row, bytes]]] = {}
-    for row, raw in turn.readable(_pages(turn, "measurements", begin, end), _read):
-        found.setdefault(row.station_number, []).append((row, raw))
+def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[tuple[Row, Measurement]]]:
+    found: dict[str, list[tuple[Row, Measurement]]] = {}
+    for row, measurement in turn.readable(_pages(turn, "measurements", begin, end), _read):
+        found.setdefault(row.station_number, []).append((row, measurement))
     return found
 
 
-def _read(raw: msgspec.Raw) -> tuple[Row, bytes]:
+def _read(raw: msgspec.Raw) -> tuple[Row, Measurement]:
     row = _row.decode(raw)
-    stamp(row.timestamp_measured, "timestamp_measured")
-    return row, bytes(raw)
+    key = f"{row.station_number} {row.formula} {row.timestamp_measured}"
+    return row, Measurement(key, repr(row.value), stamp(row.timestamp_measured, "timestamp_measured"), bytes(raw))
 
 
 def _pages(turn: Turn, path: str, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:
@@ -144,52 +128,42 @@ def _pages(turn: Turn, path: str, begin: datetime, end: datetime) -> Iterator[ms
         page += 1
 
 
-def _publish(turn: Turn, number: str, rows: list[tuple[Row, bytes]]) -> None:
+def _publish(turn: Turn, number: str, rows: list[tuple[Row, Measurement]]) -> None:
     """Publish what is new of one station; a component that the hub does not know goes alone, to the dead letters."""
-    new = [(row, raw) for row, raw in rows if turn.is_new(_key(row), repr(row.value))]
-    known = [(row, raw) for row, raw in new if row.formula.upper() in QUANTITY or row.formula.upper() in UNUSED]
-    strange = [(row, raw) for row, raw in new if (row, raw) not in known]
-    if strange:
-        turn.changed(f"station {number} has components {sorted({row.formula for row, _ in strange})}")
-    for part in (known, strange):
-        if part:
-            topic = f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}"
-            payload = b'{"data":[' + b",".join(raw for _, raw in part) + b"]}"
-            newest = max(stamp(row.timestamp_measured, "timestamp_measured") for row, _ in part)
-            turn.send(topic, payload, {_key(row): repr(row.value) for row, _ in part}, newest)
+    topic = f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}"
+    known = QUANTITY.keys() | UNUSED
+    turn.publish(topic, (one for row, one in rows if row.formula.upper() in known), *ENVELOPE)
+    unknown = {row.formula for row, _ in rows} - {row.formula for row, _ in rows if row.formula.upper() in known}
+    if turn.publish(topic, (one for row, one in rows if row.formula in unknown), *ENVELOPE):
+        turn.form_changed(f"station {number} has components {sorted(unknown)}")
 
 
-def _by_hour(rows: list[tuple[Row, bytes]]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
+def _means(rows: list[tuple[Row, Measurement]]) -> dict[str, dict[str, float | None]]:
+    """Give the values of each hour by its quantities."""
+    found: dict[str, dict[str, float | None]] = {}
     for row, _ in rows:
-        found.setdefault(row.timestamp_measured, []).append(row)
+        if quantity := QUANTITY.get(row.formula.upper()):
+            found.setdefault(row.timestamp_measured, {})[quantity] = row.value
     return found
 
 
-def _means(rows: list[Row]) -> dict[str, float | None]:
-    return {QUANTITY[row.formula.upper()]: row.value for row in rows if row.formula.upper() in QUANTITY}
-
-
 def _compare(turn: Turn, begin: datetime, end: datetime, means: dict[tuple[str, str], dict[str, float | None]]) -> None:
-    """Hold the index that Luchtmeetnet gives against ours, once for each station and hour; it only counts."""
+    """Compare the index that Luchtmeetnet gives with ours, once for each station and hour; it only counts."""
+    now = int(turn.now.timestamp())
     try:
         for raw in _pages(turn, "lki", begin, end) if means else ():
-            row = _row.decode(raw)
+            row, index = _read(raw)
             ours = index_of_hour("lki", means.get((row.station_number, row.timestamp_measured), {}))
-            if ours is not None and turn.memory.is_new(_key(row), repr(row.value), int(turn.now.timestamp())):
-                turn.memory.publish({_key(row): repr(row.value)}, int(turn.now.timestamp()))
+            if ours is not None and turn.memory.is_new(index.key, index.mark, now):
+                turn.memory.publish({index.key: index.mark}, now)
                 turn.counts.add("index_compared", "same" if row.value == ours else "differs")
-    except (Unreachable, FormChanged, msgspec.ValidationError) as error:
-        turn.odd(f"lki: {error}")
+    except (Unreachable, FormChanged, BadPayload, msgspec.ValidationError) as error:
+        turn.unreadable(f"lki: {error}")
 
 
-def _key(row: Row) -> str:
-    return f"{row.station_number} {row.formula} {row.timestamp_measured}"
-
-
-def _station(turn: Turn, number: str) -> Station | None:
+def _station(turn: Turn, number: str) -> KnownStation | None:
     """Give what is known about a station, asking where it is new or long ago; None where it cannot be had now."""
-    known = turn.memory.note("stations", dict[str, Station], {})
+    known = turn.memory.note("stations", dict[str, KnownStation], {})
     station = known.get(number)
     now = turn.now.timestamp()
     if station is not None and now - station.asked < REFRESH.total_seconds():
@@ -198,9 +172,9 @@ def _station(turn: Turn, number: str) -> Station | None:
         raw = turn.web.json(f"stations/{number}", msgspec.Raw)
         lon, lat = _about.decode(raw).data.geometry.coordinates
     except (Unreachable, msgspec.ValidationError) as error:
-        turn.odd(f"station {number}: {error}")
+        turn.unreadable(f"station {number}: {error}")
         return station
-    turn.memory.learn("stations", known | {number: Station(lon, lat, now)})
+    turn.memory.learn("stations", known | {number: KnownStation(lon, lat, now)})
     if turn.area is None or turn.area.contains(lon, lat):
-        turn.send(topic_of(SOURCE, number), bytes(raw), {})
-    return Station(lon, lat, now)
+        turn.send(topic_of(SOURCE, number), bytes(raw))
+    return KnownStation(lon, lat, now)

@@ -23,7 +23,7 @@ from ingest.files.site_table import import_table, places
 from ingest.formats.coded.ndw import ndw
 from ingest.formats.xml import local, opened, records
 from ingest.gateways.area import Area
-from ingest.gateways.registry import Turn, gateway
+from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.gateways.web import FormChanged, Unreachable
 from ingest.vocabulary.readings import BadPayload, Message, Reading
 from ingest.vocabulary.values import stamp
@@ -60,35 +60,21 @@ def sites(turn: Turn) -> None:
     if exists and turn.now.timestamp() - asked < enough.total_seconds():
         return
     turn.memory.write("asked", turn.now.timestamp())
-    path = turn.sites.with_suffix(".xml.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("w+b") as file:
-            if not turn.web.download(TABLE, file, conditional=exists):
-                return
-        with _whole(TABLE):
+    with _downloaded(turn, TABLE, conditional=exists) as path:
+        if path is not None:
             version = _table_version(path)
             log.info("a site table came", version=version, sites=import_table(path, turn.sites))
-        turn.memory.write("table", version)
-    finally:
-        path.unlink(missing_ok=True)
+            turn.memory.write("table", version)
 
 
 @gateway(SOURCE, HOST, every=20)
 def minutes(turn: Turn) -> None:
     """Publish what the newest file has that was not published yet, one message for each site and minute."""
     if turn.area is not None and not turn.sites.exists():
-        return  # which sites are in the area is only in the table; the other job is at it
-    path = turn.sites.with_name("ndw_minute.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("w+b") as file:
-            if not turn.web.download(MINUTES, file):
-                return
-        with _whole(MINUTES):
+        return  # which sites are in the area is only in the table, which the other job fetches
+    with _downloaded(turn, MINUTES) as path:
+        if path is not None:
             _publish(turn, path)
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _publish(turn: Turn, path: Path) -> None:
@@ -104,12 +90,11 @@ def _publish(turn: Turn, path: Path) -> None:
     sample: list[bytes] = []
     for topic, payload, when in turn.readable(messages(path, SOURCE), _stamped):
         if topics is None or topic in topics:
-            mark = f"{when} {zlib.crc32(payload):x}"
-            if turn.is_new(topic, mark):
-                turn.send(topic, payload, {topic: mark}, when)
-                sample += [payload] if len(sample) < SAMPLE else []
+            minute = Measurement(topic, f"{when} {zlib.crc32(payload):x}", when, payload)
+            if turn.publish(topic, [minute]) and len(sample) < SAMPLE:
+                sample.append(payload)
     if sample and not any(_is_read(payload, turn.now) for payload in sample):
-        turn.changed(f"no flow and no speed can be read of {len(sample)} sites: {sample[0][:200]!r}")
+        turn.form_changed(f"no flow and no speed can be read of {len(sample)} sites: {sample[0][:200]!r}")
     turn.memory.write("published", head.published)
 
 
@@ -151,8 +136,26 @@ def _table_version(path: Path) -> str:
 
 
 @contextmanager
-def _whole(name: str) -> Iterator[None]:
-    """Tell an answer that was cut off, which comes whole the next time, from one in another form."""
+def _downloaded(turn: Turn, name: str, *, conditional: bool = True) -> Iterator[Path | None]:
+    """
+    Give a file of NDW for as long as the block lasts, None where it is not newer than the last one.
+
+    Where the block cannot read it raises Unreachable for a file that was cut off, which comes whole the next time,
+    FormChanged for one in another form.
+    """
+    path = turn.sites.with_name(f"{name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("w+b") as file:
+            fresh = turn.web.download(name, file, conditional=conditional)
+        with _errors_of(name):
+            yield path if fresh else None
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, zlib.error) as error:

@@ -7,11 +7,11 @@ them. Most sources are one job; NDW has a second one for its site table.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -31,12 +31,21 @@ log = structlog.get_logger("ingest.gateways")
 Send = Callable[[str, bytes], None]
 
 
+class Measurement(NamedTuple):
+    """One measurement of an answer: what names it, what tells its value from others, its stamp, and its text."""
+
+    key: str
+    mark: str
+    when: datetime
+    text: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """
     One look at a source: where to ask, what is known, and how to publish.
 
-    `sites` is the file of NDW's site table, `board` what the jobs of one gateway tell each other.
+    `sites` is the file of NDW's site table, `board` is shared by the jobs of one gateway.
     """
 
     now: datetime
@@ -48,15 +57,9 @@ class Turn:
     board: dict[str, str]
     put: Send
 
-    def is_new(self, key: str, mark: str) -> bool:
-        """Tell whether a measurement was not published before with this mark, and count it where it was."""
-        new = self.memory.is_new(key, mark, int(self.now.timestamp()))
-        self.counts.add("measurements", "new" if new else "known")
-        return new
-
     def readable(self, records: Iterable[R], read: Callable[[R], T]) -> Iterator[T]:
         """
-        Read the records of an answer; those that cannot be read are passed over, and told in one line.
+        Read the records of an answer; those that cannot be read are passed over, and logged in one line.
 
         Raises FormChanged at the end where that is every one of them.
         """
@@ -70,28 +73,37 @@ class Turn:
             good += 1
             yield found
         if unread:
-            self.odd(f"{unread} of {good + unread} records: {last}")
+            self.unreadable(f"{unread} of {good + unread} records: {last}")
         if unread and not good:
             raise FormChanged(f"none of {unread} records can be read: {last}")
 
-    def send(self, topic: str, payload: bytes, marks: Mapping[str, str], newest: datetime | None = None) -> None:
-        """Publish one message, and note the measurements in it; waits while the broker is behind."""
+    def publish(self, topic: str, measurements: Iterable[Measurement], head: bytes = b"", tail: bytes = b"") -> bool:
+        """Publish those that are new as one message, with commas between them; False where none is new."""
+        found, now = list(measurements), int(self.now.timestamp())
+        new = [one for one in found if self.memory.is_new(one.key, one.mark, now)]
+        self.counts.add("measurements", "new", len(new))
+        self.counts.add("measurements", "known", len(found) - len(new))
+        if new:
+            self.send(topic, head + b",".join(one.text for one in new) + tail)
+            self.memory.publish({one.key: one.mark for one in new}, now)
+            self.counts.newest = max(self.counts.newest, *(one.when.timestamp() for one in new))
+        return bool(new)
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """Publish one message; waits while the broker is behind."""
         try:
             self.put(topic, payload)
-        except ValueError as error:  # too large for any broker: a bug here, or a source gone mad
-            self.odd(str(error))
-        self.memory.publish(marks, int(self.now.timestamp()))
+        except ValueError as error:  # too large for any broker: a bug here, or a faulty answer
+            self.unreadable(str(error))
         self.counts.add("messages")
-        if newest is not None:
-            self.counts.newest = max(self.counts.newest, newest.timestamp())
 
-    def changed(self, text: str) -> None:
-        """Count and tell that a source says something new that the hub cannot read; it becomes a dead letter."""
+    def form_changed(self, text: str) -> None:
+        """Count and log that a source sends something new that the hub cannot read; it becomes a dead letter."""
         self.counts.add("form_changes")
         log.error("a source changed its form", gateway=self.counts.job, found=text[:300])
 
-    def odd(self, text: str) -> None:
-        """Count and tell a part of an answer that cannot be read; the rest of it goes on."""
+    def unreadable(self, text: str) -> None:
+        """Count and log a part of an answer that cannot be read; the rest of it goes on."""
         self.counts.add("odd")
         log.warning("part of an answer cannot be read", gateway=self.counts.job, found=text[:300])
 

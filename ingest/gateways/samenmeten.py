@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ingest.files.recordings import topic_of
-from ingest.gateways.registry import Turn, gateway
+from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.gateways.web import Unreachable
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import stamp
@@ -147,40 +147,29 @@ def parts(name: str) -> tuple[str, str]:
 
 def _publish(turn: Turn, thing: str, rows: list[Row], place: tuple[float, float] | None) -> None:
     """Publish what is new: raw and calibrated values apart, and each new parameter alone, for it may be refused."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[Measurement]] = {}
     for row in rows:
         _, parameter = parts(row.stream.name)
         calibrated = parameter.endswith(CALIBRATED)
-        # A calibration without a result takes nothing away from the raw value.
-        if not (calibrated and row.result is None) and turn.is_new(_key(row), repr(row.result)):
-            known = parameter.removesuffix(CALIBRATED) in PARAMETERS
-            groups.setdefault(CALIBRATED if calibrated and known else "" if known else parameter, []).append(row)
+        if calibrated and row.result is None:
+            continue  # a calibration without a result takes nothing away from the raw value
+        known = parameter.removesuffix(CALIBRATED) in PARAMETERS
+        group = parameter if not known else CALIBRATED if calibrated else ""
+        groups.setdefault(group, []).append(_measurement(thing, parameter, row, place))
     for group, found in groups.items():
-        if group not in ("", CALIBRATED):
-            turn.changed(f"{found[0].stream.name} measures {group!r}, expected one of {', '.join(PARAMETERS)}")
-        said = f"?version={turn.now:%Y-%m-%dT%H:%M:%SZ}" if group == CALIBRATED else ""
-        payload = msgspec.json.encode([_written(thing, row, place) for row in found])
-        marks = {_key(row): repr(row.result) for row in found}
-        turn.send(topic_of(SOURCE, thing) + said, payload, marks, stamp(found[0].time, "phenomenonTime"))
+        version = f"?version={turn.now:%Y-%m-%dT%H:%M:%SZ}" if group == CALIBRATED else ""
+        new = turn.publish(topic_of(SOURCE, thing) + version, found, b"[", b"]")
+        if new and group not in ("", CALIBRATED):
+            turn.form_changed(f"{found[0].key} measures {group!r}, expected one of {', '.join(PARAMETERS)}")
 
 
-def _written(thing: str, row: Row, place: tuple[float, float] | None) -> dict[str, str | float | None]:
+def _measurement(thing: str, parameter: str, row: Row, place: tuple[float, float] | None) -> Measurement:
     """Write a row as in an export."""
-    lon, lat = place or (None, None)
-    _, parameter = parts(row.stream.name)
-    said = {
-        "station": thing,
-        "parameter": parameter,
-        "value": row.result,
-        "timestamp": row.time,
-        "lat": lat,
-        "lon": lon,
-    }
-    return {key: value for key, value in said.items() if value is not None or key == "value"}
-
-
-def _key(row: Row) -> str:
-    return f"{row.stream.name} {row.time}"
+    columns: dict[str, object] = {"station": thing, "parameter": parameter, "value": row.result, "timestamp": row.time}
+    if place is not None:
+        columns |= {"lat": place[1], "lon": place[0]}
+    when = stamp(row.time, "phenomenonTime")
+    return Measurement(f"{row.stream.name} {row.time}", repr(row.result), when, msgspec.json.encode(columns))
 
 
 def _observations(turn: Turn, hour: datetime) -> Iterator[msgspec.Raw]:

@@ -16,7 +16,7 @@ import structlog
 
 from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
-from ingest.gateways.memory import Memory
+from ingest.gateways.memory import SUFFIX, Memory
 from ingest.gateways.pace import Pace, Stopped
 from ingest.gateways.registry import Job, Turn, jobs
 from ingest.gateways.web import ASKED, FIRST_WAIT, LONGEST_WAIT, FormChanged, Unreachable, Web
@@ -50,7 +50,7 @@ class Runner:
         self.job = job
         self.counts = Counts(job.name)
         self._plan, self._board, self._stop = plan, board, stop
-        self._memory = Memory(plan.directory / f"{job.name}.json")
+        self._memory = Memory(plan.directory / f"{job.name}{SUFFIX}")
         host = plan.hosts.get(job.gateway, job.host)
         asked = self._memory.note(ASKED, list[float], [])
         self.pace = Pace(*job.pace, clock=lambda: plan.clock().timestamp(), asked=asked)
@@ -69,10 +69,9 @@ class Runner:
         self._sender.close()  # who waits for the broker waits no longer
         if self._thread.is_alive():
             self._thread.join(seconds / 2)
-        if not self._thread.is_alive():
-            self._memory.save()
         self._web.close()
-        self._memory.close()
+        if not self._thread.is_alive():  # else the end of the process closes it
+            self._memory.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -101,15 +100,15 @@ class Runner:
         try:
             self.job.poll(turn)
         except Exception:
-            self._settle()
+            self._flush()
             self._memory.keep_published(before)
             raise
-        self._settle()
+        self._flush()
         self._memory.keep(before)
         self.counts.succeeded = now.timestamp()
         return max(1.0, self.job.every - (plan.clock() - now).total_seconds())
 
-    def _settle(self) -> None:
+    def _flush(self) -> None:
         """Wait until the broker has everything; raises Stopped when told to end before."""
         while True:
             try:
@@ -127,14 +126,14 @@ class Runner:
         self.counts.add("turns", "failed")
         after = error.after if isinstance(error, Unreachable) else 0.0
         wait = max(after + pause(self.counts.failures, FIRST_WAIT, LONGEST_WAIT), min(self.job.every, 10.0))
-        said = {"gateway": self.job.name, "error": str(error) or type(error).__name__, "again_in": f"{wait:.0f} s"}
+        fields = {"gateway": self.job.name, "error": str(error) or type(error).__name__, "again_in": f"{wait:.0f} s"}
         if isinstance(error, FormChanged):
             self.counts.add("form_changes")
-            log.error("a source changed its form", **said)
+            log.error("a source changed its form", **fields)
         elif isinstance(error, Unreachable | BrokerRefused):
-            log.warning("a source could not be read", **said)
+            log.warning("a source could not be read", **fields)
         else:
-            log.error("a gateway failed", **said, exc_info=True)
+            log.error("a gateway failed", **fields, exc_info=True)
         return wait
 
 

@@ -6,13 +6,13 @@ five minutes is a gap in the readings, as when the sensors themselves are away.
 """
 
 import zlib
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, timedelta
 
 import msgspec
 
 from ingest.files.recordings import topic_of
-from ingest.gateways.registry import Turn, gateway
+from ingest.gateways.area import Area
+from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.vocabulary.values import number, stamp
 
 SOURCE = "sensor_community"
@@ -27,6 +27,10 @@ class Place(msgspec.Struct):
     latitude: str
     longitude: str
     country: str = ""
+
+    def lies_in(self, area: Area | None) -> bool:
+        """Tell whether it is in the area, or else in the country."""
+        return self.country == COUNTRY if area is None else area.contains(float(self.longitude), float(self.latitude))
 
 
 class Sensor(msgspec.Struct):
@@ -43,36 +47,21 @@ class Record(msgspec.Struct):
     sensor: Sensor
 
 
-class Said(NamedTuple):
-    """What is known of a measurement before it is published."""
-
-    sensor: int
-    when: datetime
-    country: str
-    lon: float
-    lat: float
-    payload: bytes
-
-
 _record = msgspec.json.Decoder(Record)
 
 
 @gateway(SOURCE, HOST, every=120, pace=(10, 300.0), keep=timedelta(hours=1))
 def snapshot(turn: Turn) -> None:
     """Publish the measurements of the snapshot that lie in the area and were not published yet."""
-    for said in turn.readable(turn.web.news(SNAPSHOT, list[msgspec.Raw]) or (), _said):
-        if said.country == COUNTRY if turn.area is None else turn.area.contains(said.lon, said.lat):
-            _publish(turn, said)
+    for record, measurement in turn.readable(turn.web.news(SNAPSHOT, list[msgspec.Raw]) or (), _read):
+        if record.location.lies_in(turn.area):
+            turn.publish(topic_of(SOURCE, str(record.sensor.id)), [measurement])
 
 
-def _said(raw: msgspec.Raw) -> Said:
+def _read(raw: msgspec.Raw) -> tuple[Record, Measurement]:
     record = _record.decode(raw)
-    place = record.location
-    lon, lat = number(place.longitude, "longitude"), number(place.latitude, "latitude")
-    return Said(record.sensor.id, stamp(record.timestamp, "timestamp", UTC), place.country, lon, lat, bytes(raw))
-
-
-def _publish(turn: Turn, said: Said) -> None:
-    key, mark = f"{said.sensor} {said.when:%Y-%m-%d %H:%M:%S}", f"{zlib.crc32(said.payload):x}"
-    if turn.is_new(key, mark):
-        turn.send(topic_of(SOURCE, str(said.sensor)), said.payload, {key: mark}, said.when)
+    when = stamp(record.timestamp, "timestamp", UTC)
+    for name in ("longitude", "latitude"):
+        number(getattr(record.location, name), name)
+    text = bytes(raw)
+    return record, Measurement(f"{record.sensor.id} {when:%Y-%m-%d %H:%M:%S}", f"{zlib.crc32(text):x}", when, text)

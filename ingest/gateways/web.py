@@ -23,7 +23,8 @@ from ingest.vocabulary.backoff import pause
 T = TypeVar("T")
 Params = Mapping[str, str | int]
 
-ASKED = "asked for"  # the note of when requests were made
+ASKED = "asked for"  # the note of when requests were made,
+VALIDATORS = "validators of"  # and of ETag and Last-Modified of an answer, by its path
 TRIES = 3
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # s between two attempts or two turns
 WITHIN_A_TURN = 20.0  # s: who has to wait longer ends the turn, so that the hub can stop
@@ -126,16 +127,16 @@ class Web:
         found = read(into)
         self._counts.add("requests", "good")
         if question.conditional:
-            said = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
-            self._memory.validate(question.path, said)
+            validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+            self._memory.write(f"{VALIDATORS} {question.path}", validators)
         return found
 
     def _condition(self, question: "_Question") -> dict[str, str]:
         if not question.conditional:
             return {}
-        tag, modified = self._memory.validators.get(question.path, ("", ""))
+        tag, modified = self._memory.note(f"{VALIDATORS} {question.path}", tuple[str, str], ("", ""))
         headers = {"If-None-Match": tag, "If-Modified-Since": modified}
-        return {name: said for name, said in headers.items() if said}
+        return {name: value for name, value in headers.items() if value}
 
     def _take(self, response: httpx.Response, into: BinaryIO, largest: int) -> None:
         until = time.monotonic() + self._patience

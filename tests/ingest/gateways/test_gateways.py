@@ -154,7 +154,7 @@ def test_memory_that_cannot_be_read_is_begun_anew(line: Line, sources: Country) 
     sources.files[SNAPSHOT] = snapshot(1)
     line.one("sensor_community").turn()
     line.close()
-    (line.directory / "gateways/sensor_community.json").write_bytes(b'{"published": ')
+    (line.directory / "gateways/sensor_community.sqlite").write_bytes(b'{"published": ')
     line.one("sensor_community").turn()
     assert len(line.arrived()) == 2
 
@@ -163,7 +163,7 @@ def test_second_process_is_refused(line: Line) -> None:
     """Two gateways with one memory would publish twice."""
     line.open("sensor_community")
     with pytest.raises(Taken, match="polled by another process"):
-        Memory(line.directory / "gateways/sensor_community.json")
+        Memory(line.directory / "gateways/sensor_community.sqlite")
 
 
 def test_broker_that_is_away_is_waited_for(sources: Country, tmp_path: Path) -> None:
@@ -176,11 +176,11 @@ def test_broker_that_is_away_is_waited_for(sources: Country, tmp_path: Path) -> 
     turn = threading.Thread(target=runner.turn)
     turn.start()
     until(lambda: runner.counts.total("messages") == 20)
-    assert not (tmp_path / "gateways/sensor_community.json").exists()
+    assert not anything_published(tmp_path / "gateways")
     away.start()
     until(lambda: line.taker.receiver.connected == 1)
     turn.join(30)
-    assert (tmp_path / "gateways/sensor_community.json").exists()
+    assert anything_published(tmp_path / "gateways")
     runner.turn()
     assert (runner.counts.total("messages"), runner.counts.events["turns", "good"]) == (20, 2)
     line.end()

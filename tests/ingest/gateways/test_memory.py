@@ -13,7 +13,7 @@ ANSWERS = st.dictionaries(KEYS, MARKS, max_size=4)
 ENDS = st.sampled_from(["good", "failed", "restarted", "killed"])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(ANSWERS, ENDS), max_size=12))
 def test_every_mark_is_published_once(turns: list[tuple[dict[str, str], str]]) -> None:
     """
@@ -23,7 +23,7 @@ def test_every_mark_is_published_once(turns: list[tuple[dict[str, str], str]]) -
     ended well.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.json"
+        path = Path(folder) / "x.sqlite"
         memory = Memory(path)
         known: dict[str, str] = {}
         good = 0
@@ -52,7 +52,7 @@ def test_every_mark_is_published_once(turns: list[tuple[dict[str, str], str]]) -
 
 def test_what_was_not_met_for_long_is_forgotten(tmp_path: Path) -> None:
     """The file stays small: a measurement is forgotten when it was last met before a given moment, not published."""
-    memory = Memory(tmp_path / "x.json")
+    memory = Memory(tmp_path / "x.sqlite")
     memory.publish({"old": "1", "met": "1"}, 100)
     memory.keep(before=0)
     assert not memory.is_new("met", "1", 200)
