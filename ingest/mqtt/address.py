@@ -45,15 +45,15 @@ class Address:
             raise ValueError("broker without a host, expected mqtt://host[:port]")
         if parts.path not in ("", "/") or parts.fragment:
             raise ValueError(f"broker path {parts.path!r}, expected none behind the port")
-        said = _options(parts)
+        options = _options(parts)
         return cls(
             host=parts.hostname,
             port=_port(parts),
             user=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password is not None else None,
             tls=parts.scheme == "mqtts",
-            version=_version(said.get("version", "3.1.1")),
-            **_files(parts.scheme, said),
+            version=_version(options.get("version", "3.1.1")),
+            **_files(parts.scheme, options),
         )
 
     def with_credentials(self, credentials: tuple[str, str] | None) -> "Address":
@@ -72,10 +72,10 @@ class Address:
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
-    said = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := sorted(set(said) - set(_KEYS)):
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(set(options) - set(_KEYS)):
         raise ValueError(f"broker option {', '.join(unknown)}, expected one of {', '.join(_KEYS)}")
-    return said
+    return options
 
 
 def _port(parts: SplitResult) -> int:
@@ -94,8 +94,8 @@ def _version(word: str) -> int:
     return _VERSIONS[word]
 
 
-def _files(scheme: str, said: dict[str, str]) -> dict[str, Path]:
-    files: dict[str, Path] = {name: Path(said[name]) for name in _KEYS[1:] if name in said}
+def _files(scheme: str, options: dict[str, str]) -> dict[str, Path]:
+    files: dict[str, Path] = {name: Path(options[name]) for name in _KEYS[1:] if name in options}
     if files and scheme != "mqtts":
         raise ValueError(f"broker option {', '.join(files)} with mqtt, expected mqtts")
     if "key" in files and "cert" not in files:

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -49,31 +49,31 @@ def _authorise(client: Client, address: Address) -> None:
         client.tls_set_context(address.context())
 
 
-def refusal(address: Address, seconds: float = PATIENCE) -> str | None:
-    """Connect once, as whom the address says, and leave; say why that cannot be, None where the broker lets us in."""
-    said: list[ReasonCode] = []
+def refusal(address: Address, seconds: float = PATIENCE, client_id: str | None = None) -> str | None:
+    """Connect once with a clean session, and leave; give why the broker does not let us in, None where it does."""
+    answers: list[ReasonCode] = []
     client = Client(
-        CallbackAPIVersion.VERSION2, f"stadspuls-look-{secrets.token_hex(6)}",
+        CallbackAPIVersion.VERSION2, client_id or f"stadspuls-look-{secrets.token_hex(6)}",
         protocol=MQTTProtocolVersion(address.version), reconnect_on_failure=False,
     )  # fmt: skip
     client.connect_timeout = seconds
-    client.on_connect = lambda _c, _u, _flags, why, _said: said.append(why)
+    client.on_connect = lambda _c, _u, _flags, why, _p: answers.append(why)
     until = time.monotonic() + seconds
     try:
         _authorise(client, address)
         client.connect(address.host, address.port)
-        while not said and time.monotonic() < until and client.loop(0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        while not answers and time.monotonic() < until and client.loop(0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             pass
         client.disconnect()
     except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
-    if not said:
+    if not answers:
         return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "it hung up on CONNECT"
-    return str(said[0]) if said[0].is_failure else None
+    return str(answers[0]) if answers[0].is_failure else None
 
 
-class Owner(Protocol):
-    """What a user of connections does in their thread."""
+class Owner:
+    """What a user of connections does on their events, in the thread of the loop; by default nothing."""
 
     def up(self, connection: "Connection") -> None:
         """The broker let `connection` in, and its subscriptions, if any, are granted."""
@@ -136,7 +136,7 @@ class Connection:
         client.on_message = self._on_message
         return client
 
-    # What the loop asks of it.
+    # Called by the loop.
 
     @property
     def socket(self) -> BufferedSocket | None:
@@ -157,10 +157,10 @@ class Connection:
     def _connect(self, done: Callable[[], None]) -> None:
         five: dict[str, Any] = {}
         if self.address.version == 5:
-            said = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            said.ReceiveMaximum = self._own_maximum
-            said.SessionExpiryInterval = FOREVER if self._persistent else 0
-            five = {"clean_start": not self._persistent, "properties": said}
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.ReceiveMaximum = self._own_maximum
+            properties.SessionExpiryInterval = FOREVER if self._persistent else 0
+            five = {"clean_start": not self._persistent, "properties": properties}
         try:
             self._client.connect(self.address.host, self.address.port, KEEPALIVE, **five)
         except Exception as error:
@@ -209,7 +209,7 @@ class Connection:
             _log.warning("the broker is silent, connecting again", broker=str(self.address))
             sock.abort()
 
-    # What the owner asks of it.
+    # Called by the owner.
 
     def send(self, packet: bytes) -> None:
         """Put a ready-made packet on the wire, in order with those of paho."""
@@ -220,15 +220,20 @@ class Connection:
         """Publish at QoS 1 and give the packet's id; paho keeps the message until the broker has it."""
         return self._client.publish(topic, payload, qos=1).mid
 
+    def unsubscribe(self, filters: Sequence[str]) -> int:
+        """End subscriptions and give the packet's id, which is `unsubscribed` when the broker has answered."""
+        return self._client.unsubscribe(list(filters))[1] or 0
+
     def disconnect(self) -> None:
-        """Say goodbye; a persistent session stays."""
+        """Disconnect; a persistent session stays."""
         if self.socket is not None:
             self._leaving = True
             self._client.disconnect()
 
-    # What paho tells.
+    # Called by paho.
+
     def _on_connect(
-        self, _c: Client, _u: object, flags: ConnectFlags, why: ReasonCode, said: Properties | None
+        self, _c: Client, _u: object, flags: ConnectFlags, why: ReasonCode, properties: Properties | None
     ) -> None:
         if why.is_failure:
             _log.error("the broker refuses the connection", broker=str(self.address), reason=str(why))
@@ -236,7 +241,7 @@ class Connection:
         if self._persistent and self.connects and not flags.session_present:
             _log.warning("the broker forgot the session, and what it kept for it", broker=str(self.address))
         self.greeted = True
-        self.receive_maximum = getattr(said, "ReceiveMaximum", 65_535)
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", 65_535)
         if not self._filters:
             self._is_up()
         elif self.address.version == 5:

@@ -59,7 +59,7 @@ class Loop:
             self._wake_out.send(b"x")
 
     def end(self) -> None:
-        """Say goodbye on every connection and end the thread."""
+        """End the thread and disconnect."""
         self._ending = True
         self.wake()
         if self._thread.is_alive():
@@ -85,7 +85,7 @@ class Loop:
         now = time.monotonic()
         reading = self._room() > 0
         for connection in self._connections:
-            self._tend(connection, now, reading)
+            self._prepare(connection, now, reading)
         waiting = reading and any(c.socket is not None and c.socket.ready() for c in self._connections)
         wait = min(connection.wait(now) for connection in self._connections) if reading else 1.0
         for key, mask in self._selector.select(0.0 if waiting else wait):
@@ -97,7 +97,7 @@ class Loop:
         for connection in self._connections:
             self._handle(connection)
 
-    def _tend(self, connection: Connection, now: float, reading: bool) -> None:
+    def _prepare(self, connection: Connection, now: float, reading: bool) -> None:
         sock = connection.socket
         if sock is None:
             if reading:

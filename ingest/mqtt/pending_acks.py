@@ -7,7 +7,7 @@ Which messages of a connection wait for an acknowledgement, and which acknowledg
 from collections import deque
 
 
-class Unacknowledged:
+class PendingAcks:
     """The messages of one connection that the broker still keeps, in the order in which it sent them."""
 
     def __init__(self) -> None:
@@ -23,15 +23,15 @@ class Unacknowledged:
         self.next += 1
         return self.next - 1
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Void all: the broker delivers them again on the next connection."""
         self.generation += 1
         self._first = self.next
         self._ids.clear()
         self._done.clear()
 
-    def done(self, number: int) -> None:
-        """Mark a message of this generation."""
+    def acknowledge(self, number: int) -> None:
+        """Mark a message of this generation as one that the broker may forget."""
         self._done.add(number)
 
     def pubacks(self) -> bytes:

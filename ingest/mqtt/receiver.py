@@ -1,5 +1,5 @@
 """
-Receives at QoS 1 and lets the broker forget a message only when someone says so.
+Receives at QoS 1 and acknowledges a message only when its taker has done so.
 
 `ingest.collector` takes rounds of deliveries and acknowledges their tokens, from its own threads; `ingest.mqtt.loop`
 drives the connections of `ingest.mqtt.connection`. Messages that wait for an acknowledgement are bounded: beyond that
@@ -17,9 +17,9 @@ from typing import NamedTuple
 import structlog
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.connection import Connection
+from ingest.mqtt.connection import Connection, Owner
 from ingest.mqtt.loop import Loop
-from ingest.mqtt.pending_acks import Unacknowledged
+from ingest.mqtt.pending_acks import PendingAcks
 
 _log = structlog.get_logger("ingest.mqtt.receiver")
 
@@ -45,7 +45,7 @@ class Delivery(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """
-    How much is handed over at once, and how much may wait for an acknowledgement.
+    How much is given at once, and how much may wait for an acknowledgement.
 
     A round is what was waiting when it is taken, at most `round_messages` or about `round_bytes`; what is in flight may
     pass `in_flight_bytes` by one buffer.
@@ -62,12 +62,12 @@ class Limits:
                 raise ValueError(f"limit {name} is {getattr(self, name)}, expected at least 1")
 
 
-class Receiver:
+class Receiver(Owner):
     """
     One or several connections, as one stream of deliveries.
 
     Client ids are slots, `<client_id>-0` and so on: a receiver started again finds its persistent sessions. Several
-    connections share one subscription under a `group`, or without a group deal out the filters among them. Never give
+    connections share one subscription under a `group`, or without a group have some of the filters each. Never give
     a group to the built-in broker: it dies when a member leaves with a message unacknowledged (see docs/traps.md).
     """
 
@@ -89,19 +89,19 @@ class Receiver:
         self.ready = threading.Event()
         self.received = self.bytes = self.in_flight = self.in_flight_bytes = 0
         self._limits = limits or Limits()
-        dealt = [
+        shares = [
             [f"$share/{group}/{f}" for f in filters] if group else filters[n::connections] for n in range(connections)
         ]
         maximum = min(65_535, max(1, self._limits.in_flight_messages // connections))
         self._connections = [
-            Connection(address, f"{client_id}-{slot}", self, dealt[slot], True, maximum) for slot in range(connections)
+            Connection(address, f"{client_id}-{slot}", self, shares[slot], True, maximum) for slot in range(connections)
         ]
         self._slots = {connection: slot for slot, connection in enumerate(self._connections)}
-        self._kept = [Unacknowledged() for _ in self._connections]
-        self._returned: deque[Iterable[Token]] = deque()
+        self._pending = [PendingAcks() for _ in self._connections]
+        self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: deque[Delivery] = deque()
-        self._fresh: list[Delivery] = []
-        self._handover = threading.Condition()
+        self._new: list[Delivery] = []
+        self._changed = threading.Condition()
         self._stopping = False
         self._loop = Loop("mqtt-receive", self._connections, self._turn, self._room, self._wake_taker)
 
@@ -121,13 +121,13 @@ class Receiver:
 
     def rounds(self) -> Iterator[list[Delivery]]:
         """
-        Give rounds of deliveries, waiting for the next, until the receiver stops and all are handed over.
+        Give rounds of deliveries, waiting for the next, until the receiver stops and all are given.
 
         Raises RuntimeError when the thread that receives has ended for a bug.
         """
         while True:
-            with self._handover:
-                self._handover.wait_for(lambda: self._waiting or self._stopping or self._loop.failed)
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._stopping or self._loop.failed)
                 if self._loop.failed is not None:
                     raise RuntimeError("nothing is received any more") from self._loop.failed
                 if not self._waiting:
@@ -145,12 +145,12 @@ class Receiver:
 
     def acknowledge(self, tokens: Iterable[Token]) -> None:
         """Let the broker forget these deliveries; from any thread, in any order."""
-        self._returned.append(tokens)
+        self._acknowledged.append(tokens)
         self._loop.wake()
 
     def stop(self, seconds: float = 10.0) -> bool:
         """
-        Read no more, wait for what is in flight to be acknowledged, say goodbye; the sessions stay.
+        Read no more, wait for what is in flight to be acknowledged, disconnect; the sessions stay.
 
         False when `seconds` were not enough: the broker delivers the rest again.
         """
@@ -161,35 +161,35 @@ class Receiver:
         while self.in_flight and not self._loop.failed and time.monotonic() < until:
             time.sleep(0.01)
         self._loop.end()
-        with self._handover:
+        with self._changed:
             self._waiting.clear()
         return not self.in_flight
 
     def _wake_taker(self) -> None:
-        with self._handover:
-            self._handover.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     # In the thread of the loop.
 
     def _turn(self) -> None:
-        if self._fresh:
-            with self._handover:
-                self._waiting.extend(self._fresh)
-                self._handover.notify()
-            self._fresh = []
-        if self._returned:
-            self._settle()
+        if self._new:
+            with self._changed:
+                self._waiting.extend(self._new)
+                self._changed.notify()
+            self._new = []
+        if self._acknowledged:
+            self._send_acks()
 
-    def _settle(self) -> None:
-        while self._returned:
-            for token in self._returned.popleft():
+    def _send_acks(self) -> None:
+        while self._acknowledged:
+            for token in self._acknowledged.popleft():
                 self.in_flight -= 1
                 self.in_flight_bytes -= token.size
-                kept = self._kept[token.slot]
-                if token.generation == kept.generation:
-                    kept.done(token.number)
-        for connection, kept in zip(self._connections, self._kept, strict=True):
-            if packets := kept.pubacks():
+                pending = self._pending[token.slot]
+                if token.generation == pending.generation:
+                    pending.acknowledge(token.number)
+        for connection, pending in zip(self._connections, self._pending, strict=True):
+            if packets := pending.pubacks():
                 connection.send(packets)
 
     def _room(self) -> int:
@@ -198,28 +198,25 @@ class Receiver:
         return self._limits.in_flight_messages - self.in_flight
 
     def up(self, connection: Connection) -> None:
-        """See `ingest.mqtt.connection.Owner`."""
+        """Set `ready` when this was the last connection to subscribe."""
         if self.connected == len(self._connections):
             self.ready.set()
 
     def down(self, connection: Connection) -> None:
-        """See `ingest.mqtt.connection.Owner`."""
-        self._kept[self._slots[connection]].forget()
+        """Void what waits for an acknowledgement."""
+        self._pending[self._slots[connection]].clear()
 
     def messages(self, connection: Connection, received: Sequence[tuple[bytes, bytes, int]]) -> None:
-        """See `ingest.mqtt.connection.Owner`."""
+        """Take messages in; those at QoS 1 wait for an acknowledgement."""
         slot, now, total = self._slots[connection], datetime.now(UTC), 0
-        kept = self._kept[slot]
+        pending = self._pending[slot]
         for topic, payload, mid in received:
             size = len(payload)
             total += size
             # Nobody waits for an acknowledgement of QoS 0.
-            token = Token(slot, kept.generation, kept.add(mid), size) if mid else Token(slot, -1, 0, size)
-            self._fresh.append(Delivery(topic.decode(errors="replace"), payload, now, token))
+            token = Token(slot, pending.generation, pending.add(mid), size) if mid else Token(slot, -1, 0, size)
+            self._new.append(Delivery(topic.decode(errors="replace"), payload, now, token))
         self.received += len(received)
         self.bytes += total
         self.in_flight += len(received)
         self.in_flight_bytes += total
-
-    def published(self, connection: Connection, mid: int, refused: bool) -> None:
-        """See `ingest.mqtt.connection.Owner`: a receiver publishes nothing."""

@@ -7,13 +7,12 @@ Used by `stadspuls publish`, the gateways, the simulated city and the benches; `
 import secrets
 import threading
 from collections import deque
-from collections.abc import Sequence
 from typing import Self
 
 import structlog
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.connection import Connection
+from ingest.mqtt.connection import Connection, Owner
 from ingest.mqtt.loop import Loop
 
 LARGEST = 1 << 20  # the packet limit of the brokers that come with the hub
@@ -27,7 +26,7 @@ class BrokerRefused(Exception):  # noqa: N818 - what happened is the name
     """The broker answered messages with a refusal (MQTT 5): they were not taken."""
 
 
-class Sender:
+class Sender(Owner):
     """
     A bounded window of messages that the broker has not confirmed; sent again after every reconnect.
 
@@ -54,12 +53,12 @@ class Sender:
         self._answered = self._answered_bytes = 0
         self._closed = False
         self._refused_before = 0
-        self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: 1, self._give_up)
+        self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: 1, self._close)
         self._loop.start()
 
     def publish(self, topic: str, payload: bytes) -> None:
         """
-        Hand over one message; waits while the window is full.
+        Send one message; waits while the window is full.
 
         Raises ValueError for one that no broker of ours would take, RuntimeError when closed.
         """
@@ -97,11 +96,11 @@ class Sender:
             raise BrokerRefused(f"{refused} messages were refused by {self._connection.address}")
 
     def close(self) -> None:
-        """Say goodbye; what is not confirmed may be lost, so flush first."""
-        self._give_up()
+        """Disconnect; what is not confirmed may be lost, so flush first."""
+        self._close()
         self._loop.end()
 
-    def _give_up(self) -> None:
+    def _close(self) -> None:
         with self._room:
             self._closed = True
             self._room.notify_all()
@@ -135,17 +134,8 @@ class Sender:
             if self._outstanding <= self._window // 2:
                 self._room.notify_all()
 
-    def up(self, connection: Connection) -> None:
-        """See `ingest.mqtt.connection.Owner`: paho sends again what was in flight."""
-
-    def down(self, connection: Connection) -> None:
-        """See `ingest.mqtt.connection.Owner`."""
-
-    def messages(self, connection: Connection, received: Sequence[tuple[bytes, bytes, int]]) -> None:
-        """See `ingest.mqtt.connection.Owner`: a sender subscribes to nothing."""
-
     def published(self, connection: Connection, mid: int, refused: bool) -> None:
-        """See `ingest.mqtt.connection.Owner`."""
+        """Take the broker's answer for one message; paho sends again what was in flight when a connection broke."""
         self.in_flight -= 1
         self._answered += 1
         self._answered_bytes += self._sizes.pop(mid, 0)

@@ -32,30 +32,30 @@ class Slot:
         self._directory = directory
         self._lock = lock
         if os.pread(lock, 20, 0) != _SESSION:
-            self._say(_JOINING)
+            self._note(_JOINING)
 
     def joined(self) -> None:
-        """Say that the broker keeps messages for this slot from now on."""
-        self._say(_SESSION)
+        """Note that the broker keeps messages for this slot from now on."""
+        self._note(_SESSION)
 
     def may_leave(self) -> bool:
         """
-        Tell whether another collector stays, and if so say that this one leaves.
+        Tell whether another collector stays, and if so note that this one leaves.
 
         The last one keeps its session: what is published while no collector runs must wait somewhere.
         """
         with _alone(self._directory):
             others = set(_numbers(self._directory)) - {self.number}
             stay = any(
-                _said(self._directory, number) == _SESSION for number in others if _held(self._directory, number)
+                _noted(self._directory, number) == _SESSION for number in others if _held(self._directory, number)
             )
             if stay:
-                self._say(_LEAVING)
+                self._note(_LEAVING)
         return stay
 
     def left(self, empty: bool) -> None:
-        """Say that the session is gone, or that it stays, without a subscription."""
-        self._say(b"" if empty else _JOINING)
+        """Note that the session is gone, or that it stays, without a subscription."""
+        self._note(b"" if empty else _JOINING)
 
     def release(self) -> None:
         """Let another collector have it."""
@@ -67,7 +67,7 @@ class Slot:
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def _say(self, what: bytes) -> None:
+    def _note(self, what: bytes) -> None:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, what, 0)
 
@@ -95,7 +95,7 @@ def take_slot(directory: Path, number: int) -> Slot:
 def lost_slots(directory: Path) -> list[int]:
     """Give the slots that the broker still has a session for, and no running collector has."""
     with _alone(directory):
-        return [n for n in _numbers(directory) if not _held(directory, n) and _said(directory, n)]
+        return [n for n in _numbers(directory) if not _held(directory, n) and _noted(directory, n)]
 
 
 def held_slots(directory: Path) -> list[int]:
@@ -112,7 +112,7 @@ def _numbers(directory: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("slot-")) for path in directory.glob("slot-[0-9]*"))
 
 
-def _said(directory: Path, number: int) -> bytes:
+def _noted(directory: Path, number: int) -> bytes:
     return _path(directory, number).read_bytes()
 
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.pending_acks import Unacknowledged
+from ingest.mqtt.pending_acks import PendingAcks
 from ingest.mqtt.receiver import Limits, Receiver
 from ingest.mqtt.sender import Sender
 from tests.support.lines import FILTER
@@ -13,15 +13,15 @@ from tests.support.lines import FILTER
 
 def test_acknowledgements_keep_their_order() -> None:
     """What is done out of order waits for what came before it; after a reconnect old numbers mean nothing."""
-    kept = Unacknowledged()
+    kept = PendingAcks()
     numbers = [kept.add(mid) for mid in (10, 11, 12)]
-    kept.done(numbers[1])
+    kept.acknowledge(numbers[1])
     assert kept.pubacks() == b""
-    kept.done(numbers[0])
+    kept.acknowledge(numbers[0])
     assert kept.pubacks() == bytes([0x40, 2, 0, 10, 0x40, 2, 0, 11])
-    kept.forget()
+    kept.clear()
     again = kept.add(1)
-    kept.done(again)
+    kept.acknowledge(again)
     assert kept.pubacks() == bytes([0x40, 2, 0, 1])
     assert again not in numbers
 

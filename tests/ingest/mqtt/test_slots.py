@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.leave_group import LeavingReceiver, unsubscribe
+from ingest.mqtt.leave_group import LeavingReceiver
 from ingest.mqtt.receiver import Limits
 from ingest.mqtt.slots import SlotTaken, free_slot, lost_slots, take_slot
 from lab.rig.broker import free_port
@@ -67,12 +67,6 @@ def hold_for_ever(directory: Path) -> None:
     with free_slot(directory) as slot:
         slot.joined()
         multiprocessing.Event().wait()
-
-
-def test_unsubscribe_packet() -> None:
-    """Long packets have a length of two bytes, MQTT 5 a length of properties."""
-    assert unsubscribe(["a" * 200], 5, 7)[:5].hex() == "a2cd010007"
-    assert unsubscribe(["a"], 5, 65_535)[2:5].hex() == "ffff00"
 
 
 @pytest.mark.mosquitto
