@@ -16,7 +16,7 @@ import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
-from ingest.log.queue import LogClosed, Waiting, WaitingLog
+from ingest.log.queue import LogClosed, QueuedBatch, QueuedLog
 from ingest.log.records import letter_records, reading_records
 from ingest.log.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing, why
 from ingest.vocabulary.backoff import pauses
@@ -28,7 +28,7 @@ PATIENCE = 40.0  # s until a silent Kafka is given up, and asked by a new produc
 _log = structlog.get_logger("ingest.log.kafka")
 
 
-class KafkaLog(WaitingLog):
+class KafkaLog(QueuedLog):
     """
     Batches onto Kafka; see `ingest.collector.Log`.
 
@@ -78,7 +78,7 @@ class KafkaLog(WaitingLog):
                 await asyncio.wait_for(self._news.wait(), left)
             self._news.clear()
 
-    async def _produce(self, taken: Sequence[Waiting]) -> None:
+    async def _produce(self, taken: Sequence[QueuedBatch]) -> None:
         begun = time.monotonic()
         await self._deliver(Batch.concat([batch for batch, _ in taken]))
         self.seconds += time.monotonic() - begun

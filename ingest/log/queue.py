@@ -13,7 +13,7 @@ import structlog
 
 from ingest.vocabulary.batch import Batch
 
-Waiting = tuple[Batch, Callable[[], None]]
+QueuedBatch = tuple[Batch, Callable[[], None]]
 
 _log = structlog.get_logger("ingest.log.queue")
 
@@ -22,7 +22,7 @@ class LogClosed(Exception):  # noqa: N818 - what happened is the name
     """The log takes no more: it was closed, or it failed."""
 
 
-class WaitingLog:
+class QueuedLog:
     """
     A bounded queue and one thread that empties it; see `ingest.collector.Log`.
 
@@ -37,7 +37,7 @@ class WaitingLog:
         self.failed: BaseException | None = None
         self.in_flight = 0  # readings that were put and are not committed
         self._together, self._waiting = together, waiting
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[QueuedBatch] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -95,7 +95,7 @@ class WaitingLog:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._queue)
 
-    def _take(self) -> list[Waiting]:
+    def _take(self) -> list[QueuedBatch]:
         with self._changed:
             taken = [self._queue.popleft()] if self._queue else []
             size = sum(len(batch) for batch, _ in taken)
@@ -105,7 +105,7 @@ class WaitingLog:
             self._changed.notify_all()
             return taken
 
-    def _commit(self, taken: Sequence[Waiting]) -> None:
+    def _commit(self, taken: Sequence[QueuedBatch]) -> None:
         for _, committed in taken:
             committed()
         with self._changed:

@@ -1,5 +1,5 @@
 """
-A batch cut into records for a log with partitions: pure, and by whole sensors.
+Cuts a batch into records for a log with partitions, by whole sensors.
 
 `ingest.log.kafka` produces what this gives, `streams.worker.worker` reads it again. All readings of a sensor go to
 one partition, and all of one sensor and start into one record, for rules of quality compare them.
@@ -60,10 +60,10 @@ def reading_records(batch: Batch, partitions: int, largest: int = LARGEST) -> It
 
 def letter_records(letters: Sequence[DeadLetter], partitions: int, largest: int = LARGEST) -> Iterator[Record]:
     """Pack dead letters into records without readings, the same letter always into the same partition."""
-    dealt: dict[int, list[DeadLetter]] = {}
+    by_home: dict[int, list[DeadLetter]] = {}
     for letter in letters:
-        dealt.setdefault(int.from_bytes(letter.key[:4], "big") % partitions, []).append(letter)
-    for partition, some in dealt.items():
+        by_home.setdefault(int.from_bytes(letter.key[:4], "big") % partitions, []).append(letter)
+    for partition, some in by_home.items():
         for few in _few(some, largest):
             yield Record(partition, Batch(columns((), ()), (), few).to_ipc(), 0)
 

@@ -8,7 +8,8 @@ client.
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -27,17 +28,17 @@ LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
 _log = structlog.get_logger("ingest.log.topics")
 
 
-class _Heard(logging.Handler):
-    """What aiokafka said last: its exceptions do not say why it could not connect."""
+class _LastError(logging.Handler):
+    """The last error that aiokafka logged: its exceptions do not tell why it could not connect."""
 
-    said = ""
+    text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said = record.getMessage()
+        self.text = record.getMessage()
 
 
-_heard = _Heard(logging.ERROR)
-logging.getLogger("aiokafka").addHandler(_heard)
+_last_error = _LastError(logging.ERROR)
+logging.getLogger("aiokafka").addHandler(_last_error)
 
 
 class NoAnswer(Exception):  # noqa: N818 - what happened is the name
@@ -76,18 +77,14 @@ def make_topics(topics: Topics, stop: threading.Event | None = None) -> bool:
 
 
 def why(error: BaseException) -> str:
-    """Say why Kafka does not answer, as a wrong password."""
-    known = f"; {_heard.said}" if isinstance(error, KafkaConnectionError) and _heard.said else ""
-    return f"{type(error).__name__}: {error}{known}"
+    """Tell why Kafka does not answer, such as a wrong password."""
+    logged = f"; {_last_error.text}" if isinstance(error, KafkaConnectionError) and _last_error.text else ""
+    return f"{type(error).__name__}: {error}{logged}"
 
 
 async def create_missing(topics: Topics) -> None:
     """Make the topics that are missing; raises what aiokafka raises."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=topics.servers, client_id="stadspuls-topics", **topics.access.arguments()
-    )
-    try:
-        await admin.start()
+    async with _started(AIOKafkaAdminClient, topics, client_id="stadspuls-topics") as admin:
         missing = sorted(set(topics.names) - set(await admin.list_topics()))
         config = {"max.message.bytes": str(LARGEST_MESSAGE)}
         new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]
@@ -95,8 +92,6 @@ async def create_missing(topics: Topics) -> None:
         for name, code, *_ in answer.topic_errors if answer else ():
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise for_code(code)(name)
-    finally:
-        await admin.close()
 
 
 def ends(topics: Topics, seconds: float = 10.0, before: datetime | None = None) -> dict[tuple[str, int], int]:
@@ -107,16 +102,12 @@ def ends(topics: Topics, seconds: float = 10.0, before: datetime | None = None) 
     """
 
     async def ask() -> dict[tuple[str, int], int]:
-        consumer = AIOKafkaConsumer(**_client(topics, seconds))
-        try:
-            await consumer.start()
+        async with _started(AIOKafkaConsumer, topics, **_waits(seconds)) as consumer:
             found = await consumer.end_offsets(await _partitions(topics, seconds))
             if before is not None and found:
                 since = await consumer.offsets_for_times(dict.fromkeys(found, int(before.timestamp() * 1000)))
                 found |= {home: first.offset for home, first in since.items() if first is not None}
             return {(home.topic, home.partition): end for home, end in found.items()}
-        finally:
-            await consumer.stop()
 
     return _within(seconds, ask)
 
@@ -125,37 +116,35 @@ def workers(topics: Topics, group: str, seconds: float = 10.0) -> int:
     """Give how many workers the consumer group has; raises NoAnswer."""
 
     async def ask() -> int:
-        admin = AIOKafkaAdminClient(**_client(topics, seconds))
-        try:
-            await admin.start()
+        async with _started(AIOKafkaAdminClient, topics, **_waits(seconds)) as admin:
             (answer,) = await admin.describe_consumer_groups([group])
             ((_, _, _, _, _, members, *_),) = answer.groups
             return len(members)
-        finally:
-            await admin.close()
 
     return _within(seconds, ask)
 
 
-def _client(topics: Topics, seconds: float) -> dict[str, Any]:
-    """
-    Give a client's arguments, such that it gives up a request before `_within` gives up the client.
-
-    One that is given up while it connects leaves its connection open.
-    """
-    waits = {"request_timeout_ms": int(seconds * 1000 / 2)}
-    return {"bootstrap_servers": topics.servers, **waits, **topics.access.arguments()}
-
-
 async def _partitions(topics: Topics, seconds: float) -> list[Any]:
-    admin = AIOKafkaAdminClient(**_client(topics, seconds))
-    try:
-        await admin.start()
+    async with _started(AIOKafkaAdminClient, topics, **_waits(seconds)) as admin:
         known = set(await admin.list_topics())
-        said = await admin.describe_topics([name for name in topics.names if name in known])
-        return [TopicPartition(topic["topic"], one["partition"]) for topic in said for one in topic["partitions"]]
+        found = await admin.describe_topics([name for name in topics.names if name in known])
+        return [TopicPartition(topic["topic"], one["partition"]) for topic in found for one in topic["partitions"]]
+
+
+@asynccontextmanager
+async def _started(kind: Callable[..., Any], topics: Topics, **arguments: Any) -> AsyncIterator[Any]:
+    """Start a client of aiokafka for as long as the block lasts."""
+    client = kind(bootstrap_servers=topics.servers, **arguments, **topics.access.arguments())
+    try:
+        await client.start()
+        yield client
     finally:
-        await admin.close()
+        await (client.stop() if isinstance(client, AIOKafkaConsumer) else client.close())
+
+
+def _waits(seconds: float) -> dict[str, int]:
+    """Let a client give up a request before `_within` gives up the client, which would leave its connection open."""
+    return {"request_timeout_ms": int(seconds * 1000 / 2)}
 
 
 _T = TypeVar("_T")

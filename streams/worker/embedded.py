@@ -6,11 +6,11 @@ The log of the embedded hub: batches wait in memory, and one thread stores them,
 
 from collections.abc import Callable
 
-from ingest.log.queue import WaitingLog
+from ingest.log.queue import QueuedLog
 from ingest.vocabulary.batch import Batch
 
 
-class EmbeddedLog(WaitingLog):
+class EmbeddedLog(QueuedLog):
     """Calls `store` with what waits; `store` retries while the database is away."""
 
     def __init__(self, store: Callable[[Batch], None], together: int = 20_000, waiting: int = 100_000) -> None:
