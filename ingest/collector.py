@@ -1,5 +1,5 @@
 """
-From the broker to the log: decodes what a receiver hands over, and acknowledges it once the log has it.
+From the broker to the log: decodes what a receiver delivers, and acknowledges it once the log has it.
 
 `ingest.mqtt.receiver` delivers, `ingest.formats.decode` reads, and the log is Kafka (`ingest.log.kafka`) or the one
 in this process (`streams.worker.embedded`).
@@ -57,7 +57,7 @@ class Collector:
     """
     One thread that turns rounds into batches.
 
-    Decoding never fails for what a message says. If it fails all the same, or the log does, `failed` is set, nothing
+    Decoding never fails for what a message holds. If it fails all the same, or the log does, `failed` is set, nothing
     more is acknowledged, and `on_failure` is called: by default it ends the process.
     """
 
@@ -105,20 +105,20 @@ class Collector:
         batch = self._decode(messages, self._earliest)
         tokens = [delivery.token for delivery in deliveries]
         self._log.put(
-            Batch(batch.readings, self._news(batch.sensors), batch.dead_letters),
+            Batch(batch.readings, self._new_facts(batch.sensors), batch.dead_letters),
             lambda: self._receiver.acknowledge(tokens),
         )
         self.messages += len(messages)
         self.readings += len(batch)
         self.dead_letters += len(batch.dead_letters)
 
-    def _news(self, facts: Sequence[SensorFact]) -> tuple[SensorFact, ...]:
-        """Leave out what is on its way already: if it never arrives, this process ends and the next says it again."""
-        news = []
+    def _new_facts(self, facts: Sequence[SensorFact]) -> tuple[SensorFact, ...]:
+        """Leave out what is on its way already: if it never arrives, this process ends and the next sends it again."""
+        new = []
         for fact in facts:
             if self._facts.get(fact.sensor_id) != fact:
                 self._facts[fact.sensor_id] = fact
-                news.append(fact)
+                new.append(fact)
         if len(self._facts) > REMEMBERED:
             self._facts.clear()
-        return tuple(news)
+        return tuple(new)

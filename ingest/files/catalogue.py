@@ -1,7 +1,7 @@
 """
-The catalogue of sensors from a file: CSV or GeoJSON, told by its content.
+The catalogue of sensors from a file: CSV or GeoJSON, told apart by its content.
 
-`stadspuls sensors import` hands the lines to `streams.catalogue`; NDW's own site table is read by
+`aggregates.store.catalogue` stores what `read_catalogue` gives; NDW's own site table is read by
 `ingest.files.site_table`.
 """
 
@@ -20,12 +20,12 @@ from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 
 
 class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
-    """A catalogue that cannot be read: the text says which line, what was found and what was expected."""
+    """A catalogue that cannot be read: the text names the line, what was found and what was expected."""
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    One sensor of the catalogue; None where the catalogue says nothing.
+    One sensor of the catalogue; None where the catalogue gives nothing.
 
     `lon` and `lat` are degrees (WGS84), `lanes` the lanes or directions expected, `interval` the seconds between two
     instants. `overrides` gives, per quantity, the sensor's own `low`, `high`, `spike` or `stuck`.

@@ -49,7 +49,7 @@ class Index(NamedTuple):
 
 def import_table(source: Path, target: Path) -> int:
     """
-    Read NDW's table, plain or gzipped, and put its sites in the collector's file; says how many.
+    Read NDW's table, plain or gzipped, and put its sites in the collector's file; gives how many.
 
     Raises BadPayload for a file without a site, and leaves the old file as it was.
     """
@@ -73,7 +73,7 @@ def parse(stream: BinaryIO) -> Iterator[tuple[str, Site]]:
 
 
 def _site(record: etree._Element) -> Site:
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     indexes: dict[str, Index] = {}
     for part in record:
         name, index = local(part), part.get("index")
@@ -82,14 +82,14 @@ def _site(record: etree._Element) -> Site:
             if measured is not None:
                 indexes[index] = measured
         else:
-            said |= dict(reversed(list(_leaves(part, name))))
+            texts |= dict(reversed(list(_leaves(part, name))))
     layout, periods = _layout(indexes)
-    lanes = said.get("measurementSiteNumberOfLanes")
+    lanes = texts.get("measurementSiteNumberOfLanes")
     seen = len({channel.partition("/")[0] for channel, _ in layout.values()})
-    lon, lat = _place(said, "longitude"), _place(said, "latitude")
+    lon, lat = _place(texts, "longitude"), _place(texts, "latitude")
     version = record.get("version") or ""
     return Site(
-        version, said.get("measurementSiteName"), lon, lat, int(lanes) if lanes else seen or None, layout, periods
+        version, texts.get("measurementSiteName"), lon, lat, int(lanes) if lanes else seen or None, layout, periods
     )
 
 
@@ -100,24 +100,24 @@ def _leaves(part: etree._Element, name: str) -> Iterator[tuple[str, str]]:
             yield (name if name == "measurementSiteName" else local(leaf)), text
 
 
-def _place(said: Mapping[str, str], name: str) -> float | None:
+def _place(texts: Mapping[str, str], name: str) -> float | None:
     # The first coordinates of a record are those for display; the ones of its OpenLR reference come later.
-    return float(said[name]) if name in said else None
+    return float(texts[name]) if name in texts else None
 
 
 def _index(part: etree._Element) -> Index | None:
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     bounds = []
     for leaf in part.iter():
         text = (leaf.text or "").strip()
-        said[local(leaf)] = text
+        texts[local(leaf)] = text
         if local(leaf) == "vehicleLength":
-            bounds.append((_SIGNS.get(said.get("comparisonOperator", ""), "?"), text))
-    quantity = QUANTITY.get(said.get("specificMeasurementValueType", ""))
+            bounds.append((_SIGNS.get(texts.get("comparisonOperator", ""), "?"), text))
+    quantity = QUANTITY.get(texts.get("specificMeasurementValueType", ""))
     if quantity is None:
         return None
-    period = int(float(said.get("period") or MINUTE))
-    return Index(f"{said.get('specificLane', '')}/{_class(said.get('vehicleType'), bounds)}", quantity, period)
+    period = int(float(texts.get("period") or MINUTE))
+    return Index(f"{texts.get('specificLane', '')}/{_class(texts.get('vehicleType'), bounds)}", quantity, period)
 
 
 def _class(kind: str | None, bounds: list[tuple[str, str]]) -> str:
@@ -141,7 +141,7 @@ def _layout(indexes: Mapping[str, Index]) -> tuple[dict[str, tuple[str, str]], d
 
 def write(target: Path, sites: Iterable[tuple[str, Site]]) -> int:
     """
-    Put sites in a file that is either the old one or the whole new one, also after a power cut; says how many.
+    Put sites in a file that is either the old one or the whole new one, also after a power cut; gives how many.
 
     Raises BadPayload for none.
     """

@@ -26,7 +26,7 @@ F = TypeVar("F", bound=PayloadFormat)
 FUTURE = timedelta(minutes=10)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LONGEST_PERIOD = 400 * 86_400
-LONGEST_WORD = 500
+LONGEST_TEXT = 500
 
 _formats: dict[str, PayloadFormat] = {}
 
@@ -52,7 +52,7 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
     """
     Decode messages into one batch.
 
-    Never raises for what a message says: an undecodable message, and each reading that cannot be true (a stamp before
+    Never raises for what a message holds: an undecodable message, and each reading that cannot be true (a stamp before
     `earliest` or more than `FUTURE` after receipt, an unknown quantity, a number that is not finite), is a dead letter.
     """
     decoded: list[_Decoded] = []
@@ -82,7 +82,7 @@ def _read(message: Message) -> _Decoded:
     source = source_of_topic(message.topic)
     if source is None:
         raise BadPayload(f"topic {message.topic[:200]!r} names no source, expected stadspuls/<source>/...")
-    # A source without a format of its own (its gateway translates) speaks the hub's.
+    # A source without a format of its own (its gateway translates) sends the hub's.
     read = _formats.get(source) or _formats[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else None
     found = _Decoded(message, [], [], [], [])
@@ -103,9 +103,9 @@ def _read(message: Message) -> _Decoded:
 
 def _check_fact(fact: SensorFact) -> None:
     """Raise BadPayload for a fact that no catalogue can take."""
-    for word in (fact.sensor_id, fact.name, fact.kind):
-        if word is not None and (_bad_word(word) or (not word.isascii() and _clean(word) != word)):
-            raise BadPayload(f"sensor fact {word[:50]!r} is longer than {LONGEST_WORD} characters or not plain text")
+    for text in (fact.sensor_id, fact.name, fact.kind):
+        if text is not None and (_bad_text(text) or (not text.isascii() and _clean(text) != text)):
+            raise BadPayload(f"sensor fact {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text")
     limits = (("lon", fact.lon, -180.0, 180.0), ("lat", fact.lat, -90.0, 90.0), ("lanes", fact.lanes, 1, 100),
               ("interval", fact.interval, 0.001, 1e8))  # fmt: skip
     for name, number, low, high in limits:
@@ -120,28 +120,28 @@ def _clean(text: str) -> str:
 
 def _overrides(topic: str) -> dict[str, Any]:
     """
-    Read what a publisher says of all readings of a message behind the `?` of its topic.
+    Read what a publisher gives for all readings of a message, behind the `?` of its topic.
 
     >>> _overrides("stadspuls/telraam/9000?status=validated")
     {'status': <Status.VALIDATED: 1>}
     """
-    said = dict(parse_qsl(topic.partition("?")[2], keep_blank_values=True))
+    options = dict(parse_qsl(topic.partition("?")[2], keep_blank_values=True))
     known: dict[str, Any] = {}
-    if "status" in said:
-        known["status"] = status_of(said.pop("status"))
-    if "version" in said:
-        known["version"] = version_of(said.pop("version"))
-    if said:
-        raise BadPayload(f"topic says {sorted(said)}, expected only status and version behind '?'")
+    if "status" in options:
+        known["status"] = status_of(options.pop("status"))
+    if "version" in options:
+        known["version"] = version_of(options.pop("version"))
+    if options:
+        raise BadPayload(f"topic has options {sorted(options)}, expected only status and version behind '?'")
     return known
 
 
-def status_of(word: str) -> Status:
-    """Give the status that a word names; raises BadPayload for any other word."""
+def status_of(text: str) -> Status:
+    """Give the status of a name; raises BadPayload for any other text."""
     try:
-        return Status[word.upper()]
+        return Status[text.upper()]
     except KeyError:
-        raise BadPayload(f"status {word!r}, expected provisional or validated") from None
+        raise BadPayload(f"status {text!r}, expected provisional or validated") from None
 
 
 def version_of(stamp: str) -> int:
@@ -209,9 +209,9 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
     late = numbers(rows, "received_at") + FUTURE // timedelta(microseconds=1)
     yield f"start before {earliest:%Y-%m-%d}, the earliest this hub takes", start < microseconds(earliest)
     yield f"start more than {FUTURE.seconds // 60} minutes after receipt", start > late
-    yield "quantity not in the registry", _in_words(rows, "quantity", lambda word: word not in QUANTITIES)
-    yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", _in_words(rows, "sensor_id", _bad_id)
-    yield "channel is longer than 500 characters or has a NUL", _in_words(rows, "channel", _bad_word)
+    yield "quantity not in the registry", _in_texts(rows, "quantity", lambda text: text not in QUANTITIES)
+    yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", _in_texts(rows, "sensor_id", _bad_id)
+    yield "channel is longer than 500 characters or has a NUL", _in_texts(rows, "channel", _bad_text)
     yield f"period is not within 0 to {LONGEST_PERIOD} s", (period < 0) | (period > LONGEST_PERIOD)
     for name in ("value", "weight", "covers"):
         number = numbers(rows, name)
@@ -221,14 +221,14 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
             yield f"{name} is below 0", number < 0
 
 
-def _in_words(rows: pa.RecordBatch, name: str, wrong: Callable[[str], bool]) -> NDArray[np.bool_]:
-    codes, words = coded(rows, name)
-    return np.array([wrong(word) for word in words], dtype=bool)[codes]
+def _in_texts(rows: pa.RecordBatch, name: str, wrong: Callable[[str], bool]) -> NDArray[np.bool_]:
+    codes, texts = coded(rows, name)
+    return np.array([wrong(text) for text in texts], dtype=bool)[codes]
 
 
-def _bad_word(word: str) -> bool:
-    return len(word) > LONGEST_WORD or "\x00" in word
+def _bad_text(text: str) -> bool:
+    return len(text) > LONGEST_TEXT or "\x00" in text
 
 
-def _bad_id(word: str) -> bool:
-    return _bad_word(word) or not word.partition("/")[2]
+def _bad_id(text: str) -> bool:
+    return _bad_text(text) or not text.partition("/")[2]

@@ -108,34 +108,34 @@ def _found(source: str, spec: MappingFile, rule: MessageRule, document: Any, mes
 
 
 def _stamp(spec: MappingFile, rule: MessageRule, document: Any) -> str | None:
-    said = first(document, texts(rule.stamp), spec.unwrap)
-    if rule.epoch and isinstance(said, str) and said.isdecimal():  # a cell of a CSV
-        said = int(said)
-    if rule.epoch and isinstance(said, int | float):
-        return datetime.fromtimestamp(said / (1000 if rule.epoch == "ms" else 1), UTC).isoformat()
-    if rule.written and isinstance(said, str):
-        return _rewritten(said, rule.written)
-    return said if isinstance(said, str) and said else None
+    found = first(document, texts(rule.stamp), spec.unwrap)
+    if rule.epoch and isinstance(found, str) and found.isdecimal():  # a cell of a CSV
+        found = int(found)
+    if rule.epoch and isinstance(found, int | float):
+        return datetime.fromtimestamp(found / (1000 if rule.epoch == "ms" else 1), UTC).isoformat()
+    if rule.written and isinstance(found, str):
+        return _rewritten(found, rule.written)
+    return found if isinstance(found, str) and found else None
 
 
-def _rewritten(said: str, written: str) -> str:
+def _rewritten(text: str, written: str) -> str:
     try:
-        return datetime.strptime(said, written).isoformat()  # noqa: DTZ007 - `zone` or %z says whose time it is
+        return datetime.strptime(text, written).isoformat()  # noqa: DTZ007 - `zone` or %z says whose time it is
     except ValueError:
-        raise BadPayload(f"stamp {said[:50]!r}, expected one written as {written}") from None
+        raise BadPayload(f"stamp {text[:50]!r}, expected one written as {written}") from None
 
 
 def _interval(
     source: Source, spec: MappingFile, rule: MessageRule, document: Any, message: Message
 ) -> tuple[datetime, int]:
     means = rule.means or source.stamp
-    said = _stamp(spec, rule, document)
-    if said is None:
+    found = _stamp(spec, rule, document)
+    if found is None:
         if means is Stamp.RECEIVED:
             return message.received_at, rule.period
         raise BadPayload(f"no stamp in the message, expected one at {' or '.join(texts(rule.stamp))}")
     zone = ZoneInfo(rule.zone) if rule.zone else None
-    begin, _, end = said.partition("/")
+    begin, _, end = found.partition("/")
     until = first(document, texts(rule.until), spec.unwrap) if texts(rule.until) and not end else end
     start = stamp(begin, "stamp", zone)
     if isinstance(until, str) and until:
@@ -211,8 +211,8 @@ def _state(
         return None, 0.0, Flag.SOURCE_ERROR.value
     if value in rule.nothing:
         return None, 0.0, 0
-    said = first(found.document, texts(rule.unit_at), spec.unwrap)
-    unit = said if isinstance(said, str) and said else entry.unit
+    sent = first(found.document, texts(rule.unit_at), spec.unwrap)
+    unit = sent if isinstance(sent, str) and sent else entry.unit
     weight = first(found.document, [rule.weight], spec.unwrap) if rule.weight else MISSING
     quantity = QUANTITIES[entry.quantity]
     try:

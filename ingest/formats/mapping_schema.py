@@ -1,5 +1,5 @@
 """
-Payload formats without code: what a mapping file (TOML) may say, checked when it is read.
+Payload formats without code: what a mapping file (TOML) may hold, checked when it is read.
 
 `ingest.formats.registry` loads the files, `ingest.formats.mapping_reader` reads messages by them.
 docs/adding-a-format.md walks through one. A file that cannot work is refused with its name, the key and the reason.

@@ -1,8 +1,8 @@
 """
 How a mapping file points into a document: JSON pointers with two additions, and templates made of them.
 
-A pointer is RFC 6901 (`/a/0/b~1c`). Added are `*`, which stands for every member or element, and `[key=word]`, the
-first element of an array whose `key` is `word`. `ingest.formats.mapping_reader` reads messages with these.
+A pointer is RFC 6901 (`/a/0/b~1c`). Added are `*`, which stands for every member or element, and `[key=text]`, the
+first element of an array whose `key` is `text`. `ingest.formats.mapping_reader` reads messages with these.
 """
 
 import re
@@ -76,8 +76,8 @@ def _step(value: Any, token: str, unwrap: str | None) -> Any:
     if not isinstance(value, list):
         return MISSING
     if select := _SELECT.fullmatch(token):
-        key, word = select.groups()
-        return next((one for one in value if isinstance(one, dict) and str(one.get(key)) == word), MISSING)
+        key, text = select.groups()
+        return next((one for one in value if isinstance(one, dict) and str(one.get(key)) == text), MISSING)
     return value[int(token)] if token.isdecimal() and int(token) < len(value) else MISSING
 
 

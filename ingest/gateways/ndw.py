@@ -1,5 +1,5 @@
 """
-NDW: the flows and speeds of the last minute of the whole country, and the table that says what they measure.
+NDW: the flows and speeds of the last minute of the whole country, and the table of what they measure.
 
 One file of some 50 MB (1 MB packed), new each minute, without history: what is missed is gone, and counted as a gap. It
 mixes minutes, so what was published is remembered site by site. The table (340 MB) is fetched by a job of its own when
@@ -34,8 +34,8 @@ MINUTES = "trafficspeed.xml.gz"
 TABLE = "measurement_current.xml.gz"
 MINUTE = timedelta(minutes=1)
 ASK_AGAIN = timedelta(minutes=10)  # for the table, where NDW does not have the version yet that its minutes name
-SAMPLE = 20  # sites of a publication are read as the hub will read them, to tell when the form of a site has changed
-REFRESH = timedelta(days=1)  # where no minute says which version it needs, as after a single look
+SAMPLE = 20  # sites of a publication are read as the hub will read them, to see when the form of a site has changed
+REFRESH = timedelta(days=1)  # where no minute names the version it needs, as after a single look
 
 # Found without parsing each site twice: 20,000 of them in a minute. In v3 the stamp is one element deeper.
 _STAMP = re.compile(rb"measurementTimeDefault\b.*?>\s*(\d{4}-[^<\s]+)", re.DOTALL)
@@ -44,7 +44,7 @@ log = structlog.get_logger("ingest.gateways")
 
 
 class Head(NamedTuple):
-    """What a publication says before its first site."""
+    """What a publication has before its first site."""
 
     published: datetime
     table: str

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 
 
 class Stopped(Exception):  # noqa: N818 - it is no error: the gateway ends
-    """The gateway is told to end, in the middle of a wait."""
+    """The gateway has to end, in the middle of a wait."""
 
 
 class Pace:
     """
-    At most `count` requests in any `seconds`; waits for its turn, and raises Stopped when told to end meanwhile.
+    At most `count` requests in any `seconds`; waits for its turn, and raises Stopped where the gateway ends meanwhile.
 
     `asked` is when an earlier process made its last ones.
     """

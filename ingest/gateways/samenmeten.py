@@ -80,7 +80,7 @@ _thing = msgspec.json.Decoder(Thing)
 
 @gateway(SOURCE, HOST, every=300, pace=(100, 60.0), keep=timedelta(days=4))
 def hours(turn: Turn) -> None:
-    """Publish what the hours that are due say of the sensors in the area, and where new sensors are."""
+    """Publish the hours that are due of the sensors in the area, and where new sensors are."""
     if turn.now.timestamp() - turn.memory.note("listed", float, 0.0) >= REFRESH.total_seconds():
         _list(turn)
     looked, empty = (turn.memory.note(name, dict[str, int], {}) for name in ("looked", "empty"))

@@ -1,5 +1,5 @@
 """
-Runs gateways: every job in a thread of its own, again and again, through every failure, until it is told to end.
+Runs gateways: every job in a thread of its own, again and again, through every failure, until it is stopped.
 
 A turn asks the source, publishes what is new, waits until the broker has it, and only then keeps what it learnt. So a
 measurement is published once, also over a restart; after a kill -9 between the broker's answer and the file at most the
@@ -39,7 +39,7 @@ class Plan:
     sites: Path
     area: Area | None = None
     hosts: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 45.0  # s that a host may say nothing
+    timeout: float = 45.0  # s that a host may send nothing
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -109,7 +109,7 @@ class Runner:
         return max(1.0, self.job.every - (plan.clock() - now).total_seconds())
 
     def _flush(self) -> None:
-        """Wait until the broker has everything; raises Stopped when told to end before."""
+        """Wait until the broker has everything; raises Stopped when stopped before."""
         while True:
             try:
                 self._sender.flush(1.0)

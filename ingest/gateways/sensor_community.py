@@ -1,5 +1,5 @@
 """
-Sensor.Community: what every sensor of the world said in the last five minutes, cut to the area or else to the country.
+Sensor.Community: what every sensor of the world measured in the last five minutes, cut to the area or the country.
 
 The snapshots overlap, so a measurement is remembered by sensor and stamp. There is no history: an outage of more than
 five minutes is a gap in the readings, as when the sensors themselves are away.

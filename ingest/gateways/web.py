@@ -34,7 +34,7 @@ SLOWEST = 4  # times the time-out: so long may a whole answer take
 
 
 class Unreachable(Exception):  # noqa: N818 - named for what a caller does: try again, in `after` seconds or later
-    """A source did not answer, or not with what was asked for; the text says which address, and what it said."""
+    """A source did not answer, or not with what was asked for; the text names the address, and the answer."""
 
     def __init__(self, text: str, after: float = 0.0, status: int = 0) -> None:
         super().__init__(text)
@@ -60,7 +60,7 @@ class _Question(NamedTuple):
 
 
 class Web:
-    """One source's host; `base` is the beginning of every address, `timeout` the seconds it may say nothing."""
+    """One source's host; `base` is the beginning of every address, `timeout` the seconds it may send nothing."""
 
     def __init__(
         self, base: str, counts: Counts, memory: Memory, pace: Pace, stop: threading.Event, timeout: float
@@ -162,11 +162,11 @@ def _check(response: httpx.Response) -> None:
 
 def _retry_after(response: httpx.Response) -> float:
     """Give the seconds that a server asks for, by a number or by a date; at most an hour."""
-    said = response.headers.get("Retry-After", "")
-    if said.isdigit():
-        return min(float(said), 3600.0)
+    asked = response.headers.get("Retry-After", "")
+    if asked.isdigit():
+        return min(float(asked), 3600.0)
     try:
-        moment = parsedate_to_datetime(said)
+        moment = parsedate_to_datetime(asked)
     except ValueError:
         return 0.0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

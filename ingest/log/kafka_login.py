@@ -16,7 +16,7 @@ MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 @dataclass(frozen=True, slots=True)
 class Access:
     """
-    Name and password, if Kafka asks for them, and TLS, if it speaks that; neither by default.
+    Name and password, if Kafka asks for them, and TLS, if it uses that; neither by default.
 
     `ca` names who signed Kafka's certificate, where the system does not know them; `certificate` and `key` are the
     client's own. Raises ValueError at birth for what cannot work.

@@ -1,5 +1,5 @@
 """
-Batches that wait in memory for the one thread of a log: bounded, taken many at a time, committed in order.
+Batches queued in memory for the one thread of a log: bounded, taken many at a time, committed in order.
 
 What `ingest.log.kafka` and `streams.worker.embedded` have in common. Nothing here is durable: the broker keeps each
 message until its batch is committed.
@@ -26,7 +26,7 @@ class QueuedLog:
     """
     A bounded queue and one thread that empties it; see `ingest.collector.Log`.
 
-    `_work` is the thread: it takes, makes durable, and says so with `_commit`, for as long as it takes; it raises only
+    `_work` is the thread: it takes, makes durable, and then calls `_commit`, for as long as it takes; it raises only
     for a bug. Then `failed` is set, nothing more is committed, and `put` raises. `together` and `waiting` count
     readings: taken in one go at most (a single batch may be larger), and waiting at most.
     """

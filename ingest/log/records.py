@@ -20,7 +20,7 @@ from ingest.vocabulary.readings import SensorFact
 
 LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
 UNKNOWN = "quantity not in the registry of the worker"
-_WORDS = ("sensor_id", "channel", "quantity")
+_TEXTS = ("sensor_id", "channel", "quantity")
 
 
 class BadRecord(ValueError):  # noqa: N818 - the reaction is the name: this record goes to the dead letters
@@ -81,8 +81,8 @@ def read_record(value: bytes) -> Batch:
     except Exception as error:  # whatever pyarrow and msgspec raise for bytes of others
         reason = f"record not understood: {type(error).__name__}: {error}"
         raise BadRecord(reason[:1000].replace("\x00", "\ufffd")) from error
-    codes, words = coded(batch.readings, "quantity")
-    new = np.array([word not in QUANTITIES for word in words], dtype=bool)[codes]
+    codes, texts = coded(batch.readings, "quantity")
+    new = np.array([text not in QUANTITIES for text in texts], dtype=bool)[codes]
     if not new.any():
         return batch
     letters = [refused(row, UNKNOWN) for row in batch.readings.filter(pa.array(new)).to_pylist()]
@@ -104,9 +104,9 @@ def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLette
 
 def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """Sort rows by partition, sensor and start; give them and the rows at which the partitions begin and end."""
-    codes, words = coded(rows, "sensor_id")
-    homes = np.array([partition_of(word, partitions) for word in words], dtype=np.int64)
-    home = homes[codes] if len(words) else np.empty(0, np.int64)
+    codes, texts = coded(rows, "sensor_id")
+    homes = np.array([partition_of(text, partitions) for text in texts], dtype=np.int64)
+    home = homes[codes] if len(texts) else np.empty(0, np.int64)
     order = np.lexsort((numbers(rows, "start"), codes, home))
     return rows.take(order), np.searchsorted(home[order], np.arange(partitions + 1))
 
@@ -125,12 +125,12 @@ def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int) ->
 
 
 def _compact(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Leave the words out of the dictionaries that no row of these uses."""
+    """Leave the texts out of the dictionaries that no row of these uses."""
     fields: list[pa.Array[Any]] = list(rows.columns)
     for at, name in enumerate(rows.schema.names):
-        if name in _WORDS:
+        if name in _TEXTS:
             column = cast("pa.DictionaryArray[Any, Any]", rows.column(at))
             used, codes = np.unique(column.indices.to_numpy(zero_copy_only=False), return_inverse=True)
-            words = column.dictionary.take(pa.array(used, pa.int32()))
-            fields[at] = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), words)
+            texts = column.dictionary.take(pa.array(used, pa.int32()))
+            fields[at] = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), texts)
     return pa.RecordBatch.from_arrays(fields, schema=rows.schema)

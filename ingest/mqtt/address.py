@@ -88,10 +88,10 @@ def _port(parts: SplitResult) -> int:
     return port
 
 
-def _version(word: str) -> int:
-    if word not in _VERSIONS:
-        raise ValueError(f"broker option version {word!r}, expected 3.1.1 or 5")
-    return _VERSIONS[word]
+def _version(text: str) -> int:
+    if text not in _VERSIONS:
+        raise ValueError(f"broker option version {text!r}, expected 3.1.1 or 5")
+    return _VERSIONS[text]
 
 
 def _files(scheme: str, options: dict[str, str]) -> dict[str, Path]:

@@ -68,7 +68,11 @@ def refusal(address: Address, seconds: float = PATIENCE, client_id: str | None =
     except (OSError, ValueError) as error:
         return str(error) or type(error).__name__
     if not answers:
-        return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "it hung up on CONNECT"
+        return (
+            f"no answer to CONNECT within {seconds:.0f} s"
+            if time.monotonic() >= until
+            else "it closed the connection on CONNECT"
+        )
     return str(answers[0]) if answers[0].is_failure else None
 
 
@@ -102,7 +106,7 @@ class Connection:
     ) -> None:
         self.client_id = client_id
         self.connects = 0
-        self.receive_maximum = 65_535  # what the broker says it takes in flight from us
+        self.receive_maximum = 65_535  # what the broker takes in flight from us
         self.is_up = False
         self.unsubscribed = 0  # id of the last packet that ended subscriptions and that the broker has answered
         self.address = address
@@ -204,7 +208,7 @@ class Connection:
         if self.greeted and now - self._written_at > every / 2:
             self.send(_PINGREQ)
         if self.greeted and not reading:
-            self._read_at = now  # nobody listens: silence says nothing
+            self._read_at = now  # nothing is read: silence proves nothing
         elif now - self._read_at > (1.5 * every if self.is_up else PATIENCE):
             _log.warning("the broker is silent, connecting again", broker=str(self.address))
             sock.abort()

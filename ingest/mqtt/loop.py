@@ -22,7 +22,7 @@ _log = structlog.get_logger("ingest.mqtt.loop")
 
 class Loop:
     """
-    Reads, writes and reconnects; `room` says how many messages may come in, `turn` is called every round.
+    Reads, writes and reconnects; `room` gives how many messages may come in, `turn` is called every round.
 
     It ends by itself only for a bug: then `failed` is set, and `on_failure` is called.
     """

@@ -17,7 +17,7 @@ from ingest.mqtt.loop import Loop
 
 LARGEST = 1 << 20  # the packet limit of the brokers that come with the hub
 _OVERHEAD = 16  # at most: header, topic length, packet id, empty properties
-_FORBIDDEN = frozenset("+#\x00")  # a broker hangs up on these, and would again after every reconnect
+_FORBIDDEN = frozenset("+#\x00")  # a broker disconnects on these, and would again after every reconnect
 
 _log = structlog.get_logger("ingest.mqtt.sender")
 

@@ -5,7 +5,7 @@ When a member of a shared subscription goes for good, the broker keeps its part 
 not belong to a process or a host but to a slot: who starts takes a free slot, first one whose session a killed
 collector left, and with it what the broker kept. `ingest.mqtt.leave_group` empties a session that is given up.
 
-A slot's file is locked while a collector has it, and says what the broker has of it: `joining` until the subscription
+A slot's file is locked while a collector has it, and holds the state of its session: `joining` until the subscription
 is granted, `session` then, `leaving` while it is emptied, nothing when it is gone.
 """
 

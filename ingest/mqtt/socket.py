@@ -2,7 +2,7 @@
 A socket with room on both sides: one system call for many small packets.
 
 paho asks for one byte at a time and sends every packet by itself. `ingest.mqtt.connection` gives it this socket
-instead, calls `fill` when the selector says there is something to read and `flush` when a round is done. Messages are
+instead, calls `fill` when the selector finds something to read and `flush` when a round is done. Messages are
 cut out here, because paho takes 20 us for each; all other packets go to paho, and only when they are complete.
 """
 
@@ -35,7 +35,7 @@ class BufferedSocket:
         return data
 
     def frame(self) -> int:
-        """Let the complete packets through, up to the next PUBLISH at QoS 1, and say how many bytes they are."""
+        """Let the complete packets through, up to the next PUBLISH at QoS 1, and give how many bytes they are."""
         at = self._at
         while (after := self._after(at)) and not _is_message(self._in[at]):
             at = after
@@ -61,7 +61,7 @@ class BufferedSocket:
         return taken
 
     def ready(self) -> bool:
-        """Say whether there is a complete packet, or the end of the stream, to handle."""
+        """Tell whether there is a complete packet, or the end of the stream, to handle."""
         return self._ended or self._after(self._at) > 0
 
     def _after(self, at: int) -> int:
@@ -78,7 +78,7 @@ class BufferedSocket:
         return len(data)
 
     def finished(self) -> bool:
-        """Say whether only the end of the stream is left to receive."""
+        """Tell whether only the end of the stream is left to receive."""
         return self._ended and not self._after(self._at)
 
     def unsent(self) -> int:
@@ -86,7 +86,7 @@ class BufferedSocket:
         return len(self._out)
 
     def fill(self) -> int:
-        """Read what the network has, about `SIZE` bytes at most, and say how many; an error ends the stream."""
+        """Read what the network has, about `SIZE` bytes at most, and give how many; an error ends the stream."""
         self._in = self._in[self._at :]
         self._at = self._framed = 0
         chunks = [self._in]

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading, SensorFact, Status, microseconds
 
-_WORD = pa.dictionary(pa.int32(), pa.string())
+_TEXT = pa.dictionary(pa.int32(), pa.string())
 _STAMP = pa.timestamp("us", tz="UTC")
 
 SCHEMA = pa.schema(
     [
-        pa.field("sensor_id", _WORD, nullable=False),
-        pa.field("channel", _WORD, nullable=False),
-        pa.field("quantity", _WORD, nullable=False),
+        pa.field("sensor_id", _TEXT, nullable=False),
+        pa.field("channel", _TEXT, nullable=False),
+        pa.field("quantity", _TEXT, nullable=False),
         pa.field("period", pa.int32(), nullable=False),  # s, 0 is an instant
         pa.field("start", _STAMP, nullable=False),
         pa.field("value", pa.float64()),  # in the registry's unit; null: nothing to measure, or failed with a flag
@@ -87,7 +87,7 @@ class Table(NamedTuple):
     """
     Many readings of one message as columns, for a format that sends thousands: fields as those of `Reading`.
 
-    Words are codes, `start` is microseconds since 1970; each value weighs 1 and covers its period.
+    Texts are codes, `start` is microseconds since 1970; each value weighs 1 and covers its period.
     """
 
     sensor_id: "pa.Array[Any]"
@@ -146,7 +146,7 @@ def numbers(rows: pa.RecordBatch, name: str) -> NDArray[Any]:
 
 
 def coded(rows: pa.RecordBatch, name: str) -> tuple[NDArray[np.int32], list[str]]:
-    """Give a column of words as codes and the distinct words that they index."""
+    """Give a column of texts as codes and the distinct texts that they index."""
     column = cast("pa.DictionaryArray[Any, Any]", rows.column(name))
     return column.indices.to_numpy(zero_copy_only=False), cast("list[str]", column.dictionary.to_pylist())
 

@@ -1,8 +1,7 @@
 """
-A message and what it says: `Message` in, `Reading` and `SensorFact` out, `BadPayload` when it says nothing readable.
+A message and what is in it: `Message` in, `Reading` and `SensorFact` out, `BadPayload` where it cannot be read.
 
-Every payload format (`ingest.formats`, `ingest.mappings`) speaks in these words; `ingest.vocabulary.batch` packs them
-in columns.
+Every payload format (`ingest.formats`) gives these; `ingest.vocabulary.batch` packs them in columns.
 """
 
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ class Flag(IntFlag):
 
 
 EXCLUDES = Flag.SOURCE_ERROR | Flag.OUT_OF_RANGE | Flag.CALIBRATION | Flag.SPIKE | Flag.STUCK
-# Made by the hub from other readings: never part of what a supplier said.
+# Made by the hub from other readings: never sent by a supplier.
 DERIVED = Flag.SPIKE | Flag.STUCK | Flag.SUSPECT_SPIKE | Flag.SUSPECT_STUCK | Flag.AMBIGUOUS
 
 
@@ -91,7 +90,7 @@ class Reading(NamedTuple):
 
 class SensorFact(msgspec.Struct, frozen=True, omit_defaults=True):
     """
-    What a message or the catalogue says about a sensor; None where it says nothing.
+    What a message or the catalogue gives about a sensor; None where it gives nothing.
 
     `lanes` is the number of lanes or directions expected, `inferred` that it was guessed from the supplier's layout,
     `interval` the seconds between the instants of a sensor that sends instants.
@@ -108,7 +107,7 @@ class SensorFact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BadPayload(ValueError):  # noqa: N818 - the reaction is the name: this payload goes to the dead letters
-    """A message that cannot be read: the text says what was found, what was expected, and where."""
+    """A message that cannot be read: the text names what was found, what was expected, and where."""
 
 
 class NoSuchHour(BadPayload):

@@ -119,7 +119,7 @@ def source_of_sensor(sensor_id: str) -> str:
 
 def is_news(topic: str) -> bool:
     """
-    Tell whether a topic is one that the hub itself says something on: its alerts, retained for others to see.
+    Tell whether a topic is one that the hub itself publishes on: its alerts, retained for others to see.
 
     >>> is_news("stadspuls/alerts/no2-alert/luchtmeetnet/NL10938"), is_news("stadspuls/ndw/A1")
     (True, False)

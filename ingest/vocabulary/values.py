@@ -2,7 +2,7 @@
 Numbers and stamps out of text, read strictly: what every payload format agrees on.
 
 `ingest.formats` and `ingest.formats.mapping_schema` call these, so that a bad number or stamp is refused everywhere
-in the same words.
+with the same errors.
 """
 
 import re

@@ -4,7 +4,7 @@ NDW Dexter's history: hourly intensity and speed by lane and vehicle class, one 
 Intensity is the mean of the minutes used, in vehicles per hour: the reading is what those minutes counted, and covers
 them. Stamps are local time without an offset; in the hour that autumn repeats, the first is meant, and none begins in
 the one that spring skips. A row whose minutes were excluded for a technical reason has no figures: it failed. A speed
-of -1 says that no vehicle passed.
+of -1 means that no vehicle passed.
 """
 
 import csv

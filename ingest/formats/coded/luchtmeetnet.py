@@ -58,7 +58,7 @@ class Point(msgspec.Struct):
 
 
 class Station(msgspec.Struct):
-    """What the API tells about one station."""
+    """What the API gives about one station."""
 
     location: str
     geometry: Point
@@ -91,11 +91,11 @@ def luchtmeetnet(message: Message) -> Iterator[Reading | Table | SensorFact]:
 
 def _station_fact(message: Message) -> SensorFact:
     try:
-        said = _about.decode(message.payload).data
+        station = _about.decode(message.payload).data
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadPayload(f"no answer of Luchtmeetnet about a station: {error}") from error
-    lon, lat = said.geometry.coordinates
-    return SensorFact(f"luchtmeetnet/{_station(message.topic)}", said.location, lon, lat, kind="air")
+    lon, lat = station.geometry.coordinates
+    return SensorFact(f"luchtmeetnet/{_station(message.topic)}", station.location, lon, lat, kind="air")
 
 
 def _measurements(payload: bytes) -> list[Measured]:
@@ -163,7 +163,7 @@ def _table(rows: list[Row], columns: list[Column]) -> Table:
     quantity, period, start, values = zip(*rows, strict=True)
     value = np.array(values)
     hour, column = np.nonzero(~np.isnan(value))
-    sensor_id, channel = (pa.array(words).dictionary_encode() for words in zip(*columns, strict=True))
+    sensor_id, channel = (pa.array(texts).dictionary_encode() for texts in zip(*columns, strict=True))
     return Table(
         sensor_id.take(pa.array(column)), channel.take(pa.array(column)),
         pa.array(quantity).dictionary_encode().take(pa.array(hour)),

@@ -137,8 +137,8 @@ def _measured(element: etree._Element) -> Measured:
     try:
         return Measured(int(index), kind, _finite(value), None if used is None else int(used), error)
     except (TypeError, ValueError):
-        said = _basic_data(element) if value is None else f"{value!r} from {used!r} input values"
-        raise BadPayload(f"index {index!r} holds {said}, expected a number for a flow or a speed") from None
+        held = _basic_data(element) if value is None else f"{value!r} from {used!r} input values"
+        raise BadPayload(f"index {index!r} holds {held}, expected a number for a flow or a speed") from None
 
 
 def _finite(text: str | None) -> float:

@@ -1,8 +1,8 @@
 """
-Which lane and class an index of an NDW site means: by the measurement-site table, else by the supplier's habit.
+Which lane and class an index of an NDW site means: by the measurement-site table, else by the supplier's pattern.
 
 `ingest.formats.coded.ndw` asks; `ingest.files.site_table` reads the table, `ndw_layouts.toml` beside this module
-holds the habits.
+holds the patterns.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ QUANTITY = {FLOW: "vehicle_count", SPEED: "vehicle_speed"}
 SUPPLIER = 5  # NDW gives every supplier an id of five characters, with which its site ids begin
 
 
-class Habit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of the file: the sequence of one lane, the classes of its flows and speeds, and who sends it."""
 
     lane: str
@@ -43,21 +43,21 @@ def inferred(supplier: str, kinds: str) -> Layout | None:
     >>> inferred("PGR08", "FSFS") is None
     True
     """
-    for habit in _habits():
-        lanes, rest = divmod(len(kinds), len(habit.lane))
-        if supplier in habit.suppliers and lanes and not rest and habit.lane * lanes == kinds:
-            names = habit.classes * 2 * lanes
-            size = len(habit.lane)
+    for pattern in _patterns():
+        lanes, rest = divmod(len(kinds), len(pattern.lane))
+        if supplier in pattern.suppliers and lanes and not rest and pattern.lane * lanes == kinds:
+            names = pattern.classes * 2 * lanes
+            size = len(pattern.lane)
             return Layout({str(i + 1): f"lane{i // size + 1}/{name}" for i, name in enumerate(names)}, lanes)
     return None
 
 
 @cache
-def _habits() -> list[Habit]:
+def _patterns() -> list[Pattern]:
     text = Path(__file__).with_name("ndw_layouts.toml").read_bytes()
-    habits = msgspec.toml.decode(text, type=dict[str, list[Habit]])["layout"]
-    for habit in habits:
-        size = len(habit.classes)
-        if sorted(habit.lane) != [FLOW] * size + [SPEED] * size:
-            raise ValueError(f"ndw_layouts.toml: lane {habit.lane} with {size} classes, expected as many F and S")
-    return habits
+    patterns = msgspec.toml.decode(text, type=dict[str, list[Pattern]])["layout"]
+    for pattern in patterns:
+        size = len(pattern.classes)
+        if sorted(pattern.lane) != [FLOW] * size + [SPEED] * size:
+            raise ValueError(f"ndw_layouts.toml: lane {pattern.lane} with {size} classes, expected as many F and S")
+    return patterns

@@ -1,7 +1,7 @@
 """
 The hub's own JSON: one reading, a list of readings, or a document with facts about its sensor.
 
-Anything that can write JSON can speak it; `ingest.vocabulary.dead_letters` writes it for readings that were refused,
+Anything that can write JSON can send it; `ingest.vocabulary.dead_letters` writes it for readings that were refused,
 so that they can be sent again. `stadspuls.schema.json` beside this module is the same in JSON Schema. This is the hot
 path.
 """
@@ -57,7 +57,7 @@ _document = msgspec.json.Decoder(Document)
 
 @payload_format(OWN)
 def stadspuls(message: Message) -> Iterator[Reading | SensorFact]:
-    """Read own JSON; raises BadPayload where a field is missing, of the wrong kind, or says what cannot be."""
+    """Read own JSON; raises BadPayload where a field is missing, of the wrong kind, or impossible."""
     payload = message.payload
     try:
         if payload.lstrip()[:1] == b"[":
@@ -146,8 +146,8 @@ def _flags(flags: int | list[str]) -> int:
 
 
 def _facts(document: Document) -> Iterator[SensorFact]:
-    said = (document.name, document.lon, document.lat, document.lanes, document.interval)
-    if all(fact is None for fact in said):
+    facts = (document.name, document.lon, document.lat, document.lanes, document.interval)
+    if all(fact is None for fact in facts):
         return
     named = {one.sensor_id for one in document.readings} if document.sensor_id is None else {document.sensor_id}
     if len(named) != 1:

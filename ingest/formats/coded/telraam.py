@@ -2,7 +2,7 @@
 Telraam's hourly street counts: an API answer, a collected month, or one report.
 
 Telraam divides its counts by the uptime, the part of the hour that it could see: the reading is what was counted
-(count x uptime) and covers what was seen (uptime x 3600 s). An hour without uptime says 0 and means "failed".
+(count x uptime) and covers what was seen (uptime x 3600 s). An hour without uptime has 0 and means "failed".
 """
 
 from collections.abc import Iterator, Sequence
@@ -112,7 +112,7 @@ def _sides(report: Report, name: str) -> list[Count]:
 
 
 def _directed(reports: Sequence[Report]) -> bool:
-    """Tell whether a segment is counted by direction: some hour says so, or every hour says null and knows no total."""
+    """Tell whether a segment is counted by direction: some hour has directions, or every hour has null and no total."""
     sides = [side for report in reports for name, *_ in _COUNTED for side in _sides(report, name)]
     totals = [getattr(report, name) for report in reports for name, *_ in _COUNTED]
     return any(isinstance(side, float) for side in sides) or (None in sides and not any(map(_counted, totals)))
