@@ -39,7 +39,7 @@ _FIELDS: list["pa.Field[Any]"] = [
 _SCHEMA = pa.schema(_FIELDS)
 
 
-class Index(NamedTuple):
+class SiteIndex(NamedTuple):
     """What one index measures, and over how many seconds."""
 
     channel: str
@@ -74,7 +74,7 @@ def parse(stream: BinaryIO) -> Iterator[tuple[str, Site]]:
 
 def _site(record: etree._Element) -> Site:
     texts: dict[str, str] = {}
-    indexes: dict[str, Index] = {}
+    indexes: dict[str, SiteIndex] = {}
     for part in record:
         name, index = local(part), part.get("index")
         if name == "measurementSpecificCharacteristics" and index is not None:
@@ -105,7 +105,7 @@ def _place(texts: Mapping[str, str], name: str) -> float | None:
     return float(texts[name]) if name in texts else None
 
 
-def _index(part: etree._Element) -> Index | None:
+def _index(part: etree._Element) -> SiteIndex | None:
     texts: dict[str, str] = {}
     bounds = []
     for leaf in part.iter():
@@ -117,7 +117,7 @@ def _index(part: etree._Element) -> Index | None:
     if quantity is None:
         return None
     period = int(float(texts.get("period") or MINUTE))
-    return Index(f"{texts.get('specificLane', '')}/{_class(texts.get('vehicleType'), bounds)}", quantity, period)
+    return SiteIndex(f"{texts.get('specificLane', '')}/{_class(texts.get('vehicleType'), bounds)}", quantity, period)
 
 
 def _class(kind: str | None, bounds: list[tuple[str, str]]) -> str:
@@ -134,7 +134,7 @@ def _class(kind: str | None, bounds: list[tuple[str, str]]) -> str:
     return "any" if kind in (None, "anyVehicle") else str(kind)
 
 
-def _layout(indexes: Mapping[str, Index]) -> tuple[dict[str, tuple[str, str]], dict[str, int]]:
+def _layout(indexes: Mapping[str, SiteIndex]) -> tuple[dict[str, tuple[str, str]], dict[str, int]]:
     layout = {index: (one.channel, one.quantity) for index, one in indexes.items()}
     return layout, {index: one.period for index, one in indexes.items() if one.period != MINUTE}
 
@@ -162,7 +162,7 @@ def write(target: Path, sites: Iterable[tuple[str, Site]]) -> int:
 
 
 def _row(site: Site) -> tuple[object, ...]:
-    indexes = {index: Index(*place, site.periods.get(index, MINUTE)) for index, place in site.layout.items()}
+    indexes = {index: SiteIndex(*place, site.periods.get(index, MINUTE)) for index, place in site.layout.items()}
     layout = sys.intern(msgspec.json.encode(indexes).decode())  # some hundred layouts for tens of thousands of sites
     return site.version, site.name, site.lon, site.lat, site.lanes, layout
 
@@ -171,7 +171,9 @@ def read(path: Path) -> dict[str, Site]:
     """Read what `write` wrote; sites with the same layout share it."""
     table = pq.read_table(path, schema=_SCHEMA)
     rows = table.to_pylist()
-    layouts = {text: _layout(msgspec.json.decode(text, type=dict[str, Index])) for text in {r["layout"] for r in rows}}
+    layouts = {
+        text: _layout(msgspec.json.decode(text, type=dict[str, SiteIndex])) for text in {r["layout"] for r in rows}
+    }
     return {
         row["id"]: Site(row["version"], row["name"], row["lon"], row["lat"], row["lanes"], *layouts[row["layout"]])
         for row in rows

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ingest.formats.decode import PayloadFormat
-from ingest.formats.mapping_schema import Entry, MappingFile, MessageRule, ReadingRule, texts
+from ingest.formats.mapping_schema import MappingFile, MessageRule, ReadingRule, TableEntry, texts
 from ingest.formats.pointers import MISSING, fill, find, first
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload, Flag, Message, NoSuchHour, Reading, SensorFact, Unreadable
@@ -193,9 +193,9 @@ def _readings(source: str, spec: MappingFile, found: Found, rule: ReadingRule) -
         )  # fmt: skip
 
 
-def _entry(spec: MappingFile, found: Found, rule: ReadingRule, star: str) -> Entry:
+def _entry(spec: MappingFile, found: Found, rule: ReadingRule, star: str) -> TableEntry:
     if rule.quantity is not None:
-        return Entry(rule.quantity, rule.unit)
+        return TableEntry(rule.quantity, rule.unit)
     key = fill(texts(rule.key), found.document, found.topic, spec.unwrap, star)
     if key is None or key not in spec.table:
         raise BadPayload(f"{key!r} is not in [table] of the mapping file, expected an entry with its quantity")
@@ -203,7 +203,7 @@ def _entry(spec: MappingFile, found: Found, rule: ReadingRule, star: str) -> Ent
 
 
 def _state(
-    spec: MappingFile, found: Found, rule: ReadingRule, entry: Entry, raw: Any
+    spec: MappingFile, found: Found, rule: ReadingRule, entry: TableEntry, raw: Any
 ) -> tuple[float | None, float, int]:
     """Value in the registry's unit, weight and flags: a value, nothing to measure, or failed."""
     value = None if raw is None else _number(raw, rule.value)

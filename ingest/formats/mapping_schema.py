@@ -32,7 +32,7 @@ class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_cl
     commercial_use: bool = True
 
 
-class Entry(msgspec.Struct, forbid_unknown_fields=True):
+class TableEntry(msgspec.Struct, forbid_unknown_fields=True):
     """`[table.<key>]`: what one key of a supplier measures."""
 
     quantity: str
@@ -87,7 +87,7 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
     format: str = "json"
     delimiter: str = ","
     unwrap: str | None = None
-    table: dict[str, Entry] = {}
+    table: dict[str, TableEntry] = {}
 
 
 def load(path: Path) -> MappingFile:

@@ -1,1 +1,17 @@
-"""The country's open sources as MQTT messages: one file each, polled by `ingest.gateways.schedule`."""
+"""
+Open sources of the country, polled and published as MQTT messages; one module for each source.
+
+- `area`: the municipality or box that gateways are cut to
+- `counts`: what a job did, for metrics
+- `memory`: what a job remembers over a restart
+- `pace`: how many requests a source allows
+- `web`: the HTTP door
+- `registry`: what a gateway is, and how it publishes what is new
+- `schedule`: runs the jobs, again and again
+- `ndw`: traffic minutes and the site table
+- `luchtmeetnet`: hourly figures of the official air stations
+- `samenmeten`: hourly figures of citizens' sensors
+- `sensor_community`: five-minute snapshots of citizens' sensors
+
+The messages arrive at `ingest.mqtt.receiver` like those of any sensor.
+"""

@@ -46,7 +46,7 @@ class Page(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-class Row(msgspec.Struct):
+class Figure(msgspec.Struct):
     """What the gateway needs of one figure."""
 
     station_number: str
@@ -63,7 +63,7 @@ class KnownStation(msgspec.Struct):
     asked: float
 
 
-_row = msgspec.json.Decoder(Row)
+_row = msgspec.json.Decoder(Figure)
 _about = msgspec.json.Decoder(About)
 
 
@@ -100,14 +100,14 @@ def _windows(turn: Turn) -> Iterator[tuple[datetime, datetime]]:
         begin = end
 
 
-def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[tuple[Row, Measurement]]]:
-    found: dict[str, list[tuple[Row, Measurement]]] = {}
+def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[tuple[Figure, Measurement]]]:
+    found: dict[str, list[tuple[Figure, Measurement]]] = {}
     for row, measurement in turn.readable(_pages(turn, "measurements", begin, end), _read):
         found.setdefault(row.station_number, []).append((row, measurement))
     return found
 
 
-def _read(raw: msgspec.Raw) -> tuple[Row, Measurement]:
+def _read(raw: msgspec.Raw) -> tuple[Figure, Measurement]:
     row = _row.decode(raw)
     key = f"{row.station_number} {row.formula} {row.timestamp_measured}"
     return row, Measurement(key, repr(row.value), stamp(row.timestamp_measured, "timestamp_measured"), bytes(raw))
@@ -128,7 +128,7 @@ def _pages(turn: Turn, path: str, begin: datetime, end: datetime) -> Iterator[ms
         page += 1
 
 
-def _publish(turn: Turn, number: str, rows: list[tuple[Row, Measurement]]) -> None:
+def _publish(turn: Turn, number: str, rows: list[tuple[Figure, Measurement]]) -> None:
     """Publish what is new of one station; a component that the hub does not know goes alone, to the dead letters."""
     topic = f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}"
     known = QUANTITY.keys() | UNUSED
@@ -138,7 +138,7 @@ def _publish(turn: Turn, number: str, rows: list[tuple[Row, Measurement]]) -> No
         turn.form_changed(f"station {number} has components {sorted(unknown)}")
 
 
-def _means(rows: list[tuple[Row, Measurement]]) -> dict[str, dict[str, float | None]]:
+def _means(rows: list[tuple[Figure, Measurement]]) -> dict[str, dict[str, float | None]]:
     """Give the values of each hour by its quantities."""
     found: dict[str, dict[str, float | None]] = {}
     for row, _ in rows:

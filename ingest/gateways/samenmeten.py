@@ -41,7 +41,7 @@ class Entities(msgspec.Struct):
     value: list[msgspec.Raw]
 
 
-class Point(msgspec.Struct):
+class Coordinates(msgspec.Struct):
     """A GeoJSON point: longitude and latitude in degrees."""
 
     coordinates: list[float]
@@ -50,7 +50,7 @@ class Point(msgspec.Struct):
 class Location(msgspec.Struct):
     """Where a Thing is."""
 
-    location: Point
+    location: Coordinates
 
 
 class Thing(msgspec.Struct, rename={"locations": "Locations"}):
@@ -66,7 +66,7 @@ class Stream(msgspec.Struct):
     name: str
 
 
-class Row(msgspec.Struct, rename={"time": "phenomenonTime", "stream": "Datastream"}):
+class Observation(msgspec.Struct, rename={"time": "phenomenonTime", "stream": "Datastream"}):
     """What the gateway needs of one Observation."""
 
     time: str
@@ -74,7 +74,7 @@ class Row(msgspec.Struct, rename={"time": "phenomenonTime", "stream": "Datastrea
     stream: Stream
 
 
-_row = msgspec.json.Decoder(Row)
+_row = msgspec.json.Decoder(Observation)
 _thing = msgspec.json.Decoder(Thing)
 
 
@@ -116,7 +116,7 @@ def _text(hour: datetime) -> str:
 def _sweep(turn: Turn, hour: datetime) -> bool:
     """Publish an hour; False where the service has none of it yet."""
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
-    things: dict[str, list[Row]] = {}
+    things: dict[str, list[Observation]] = {}
     whole = list(turn.readable(_observations(turn, hour), _read))
     for thing, row in whole:
         if turn.area is None or thing in places:
@@ -126,7 +126,7 @@ def _sweep(turn: Turn, hour: datetime) -> bool:
     return bool(whole)
 
 
-def _read(raw: msgspec.Raw) -> tuple[str, Row]:
+def _read(raw: msgspec.Raw) -> tuple[str, Observation]:
     row = _row.decode(raw)
     stamp(row.time, "phenomenonTime")
     return parts(row.stream.name)[0], row
@@ -145,7 +145,7 @@ def parts(name: str) -> tuple[str, str]:
     return thing, what
 
 
-def _publish(turn: Turn, thing: str, rows: list[Row], place: tuple[float, float] | None) -> None:
+def _publish(turn: Turn, thing: str, rows: list[Observation], place: tuple[float, float] | None) -> None:
     """Publish what is new: raw and calibrated values apart, and each new parameter alone, for it may be refused."""
     groups: dict[str, list[Measurement]] = {}
     for row in rows:
@@ -163,7 +163,7 @@ def _publish(turn: Turn, thing: str, rows: list[Row], place: tuple[float, float]
             turn.form_changed(f"{found[0].key} measures {group!r}, expected one of {', '.join(PARAMETERS)}")
 
 
-def _measurement(thing: str, parameter: str, row: Row, place: tuple[float, float] | None) -> Measurement:
+def _measurement(thing: str, parameter: str, row: Observation, place: tuple[float, float] | None) -> Measurement:
     """Write a row as in an export."""
     columns: dict[str, object] = {"station": thing, "parameter": parameter, "value": row.result, "timestamp": row.time}
     if place is not None:

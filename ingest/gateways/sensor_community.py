@@ -39,7 +39,7 @@ class Sensor(msgspec.Struct):
     id: int
 
 
-class Record(msgspec.Struct):
+class SensorRecord(msgspec.Struct):
     """What the gateway needs of one measurement; the payload format reads the rest."""
 
     timestamp: str
@@ -47,7 +47,7 @@ class Record(msgspec.Struct):
     sensor: Sensor
 
 
-_record = msgspec.json.Decoder(Record)
+_record = msgspec.json.Decoder(SensorRecord)
 
 
 @gateway(SOURCE, HOST, every=120, pace=(10, 300.0), keep=timedelta(hours=1))
@@ -58,7 +58,7 @@ def snapshot(turn: Turn) -> None:
             turn.publish(topic_of(SOURCE, str(record.sensor.id)), [measurement])
 
 
-def _read(raw: msgspec.Raw) -> tuple[Record, Measurement]:
+def _read(raw: msgspec.Raw) -> tuple[SensorRecord, Measurement]:
     record = _record.decode(raw)
     when = stamp(record.timestamp, "timestamp", UTC)
     for name in ("longitude", "latitude"):

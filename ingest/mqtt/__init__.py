@@ -1,1 +1,17 @@
-"""A broker and back: the only folder that knows paho."""
+"""
+Receives from a broker and sends to one: the only folder that knows paho.
+
+The way of a packet, from the network to a delivery and back as an acknowledgement:
+
+- `address`: where the broker is, and the credentials
+- `socket`: one system call for many packets; cuts messages at QoS 1 out of the stream
+- `connection`: connects, subscribes, publishes, and comes up again after every failure
+- `loop`: one thread that waits for several connections
+- `pending_acks`: which messages wait for an acknowledgement, in their order
+- `receiver`: gives rounds of deliveries, and acknowledges them
+- `leave_group`: a receiver of a shared subscription that can leave for good
+- `slots`: which collector has which session at the broker
+- `sender`: publishes, and knows when the broker has everything
+
+`ingest.collector` takes the rounds; the gateways and `stadspuls publish` send.
+"""

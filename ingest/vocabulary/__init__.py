@@ -1,1 +1,15 @@
-"""The words that everybody uses: quantities, sources, readings, batches."""
+"""
+What everybody uses, without a view of the world outside: nothing here waits, reads a clock or opens a connection.
+
+- `quantities`: what is measured, with unit, plausible range, aggregation and validity
+- `sources`: who supplies messages, with time convention, class and topics
+- `readings`: a message, a reading, a fact about a sensor
+- `values`: numbers and stamps out of text
+- `dead_letters`: what could not be taken, with the reason
+- `batch`: many readings as columns
+- `air_index`: the air-quality indices of an hour
+- `durations`: lengths of time as people write them
+- `backoff`: how long to wait before trying again
+
+Before it is nothing of ours; `ingest.formats` comes next.
+"""

@@ -1,1 +1,12 @@
-"""The payload formats that need code, one module each; every one registers itself when it is imported."""
+"""
+Payload formats that need code; all others are mapping files in `ingest/formats/mappings/`.
+
+- `stadspuls`: the hub's own JSON
+- `ndw`: the country's traffic minutes
+- `ndw_layout`: which lane and class an index of NDW means
+- `luchtmeetnet`: hourly air figures, from the API and from files
+- `telraam`: hourly street counts
+- `dexter`: NDW's hourly history
+
+`ingest.formats.registry` loads them, `ingest.formats.decode` calls them.
+"""

@@ -36,7 +36,7 @@ QUANTITY = {
 UNUSED = {"BCWB", "C7H8", "C8H10", "C10H8", "H2S"}
 
 
-class Measured(msgspec.Struct):
+class ApiMeasurement(msgspec.Struct):
     """One measurement of the API; answers about one station leave out its number."""
 
     formula: str
@@ -45,10 +45,10 @@ class Measured(msgspec.Struct):
     station_number: str | None = None
 
 
-class Answer(msgspec.Struct):
+class ApiAnswer(msgspec.Struct):
     """A page of the API."""
 
-    data: list[Measured]
+    data: list[ApiMeasurement]
 
 
 class Point(msgspec.Struct):
@@ -70,9 +70,9 @@ class About(msgspec.Struct):
     data: Station
 
 
-_answer = msgspec.json.Decoder(Answer)
+_answer = msgspec.json.Decoder(ApiAnswer)
 _about = msgspec.json.Decoder(About)
-_measured = msgspec.json.Decoder(Measured)
+_measured = msgspec.json.Decoder(ApiMeasurement)
 
 
 @payload_format("luchtmeetnet")
@@ -98,14 +98,14 @@ def _station_fact(message: Message) -> SensorFact:
     return SensorFact(f"luchtmeetnet/{_station(message.topic)}", station.location, lon, lat, kind="air")
 
 
-def _measurements(payload: bytes) -> list[Measured]:
+def _measurements(payload: bytes) -> list[ApiMeasurement]:
     try:
         return _answer.decode(payload).data if b'"data"' in payload else [_measured.decode(payload)]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadPayload(f"no measurements of Luchtmeetnet, neither API answer nor CSV file: {error}") from error
 
 
-def _reading(one: Measured, topic: str) -> Reading:
+def _reading(one: ApiMeasurement, topic: str) -> Reading:
     quantity = _quantity(one.formula)
     start = stamp(one.timestamp_measured, "timestamp_measured") - HOUR
     sensor_id = f"luchtmeetnet/{one.station_number or _station(topic)}"
@@ -138,7 +138,7 @@ class Column(NamedTuple):
     channel: str
 
 
-class Row(NamedTuple):
+class HourRow(NamedTuple):
     """One component's hour: period in s, start in us since 1970, and a value for each column, NaN where it is empty."""
 
     quantity: str
@@ -159,7 +159,7 @@ def _file(payload: bytes) -> Iterator[Table | SensorFact]:
         yield _table(rows, columns)._replace(status=status, version=version)
 
 
-def _table(rows: list[Row], columns: list[Column]) -> Table:
+def _table(rows: list[HourRow], columns: list[Column]) -> Table:
     quantity, period, start, values = zip(*rows, strict=True)
     value = np.array(values)
     hour, column = np.nonzero(~np.isnan(value))
@@ -224,7 +224,7 @@ def file_time(text: str) -> datetime:
     return stamp(text.strip(), "time", CET).astimezone(CET)
 
 
-def _row(row: list[str], at: int, columns: int) -> Row:
+def _row(row: list[str], at: int, columns: int) -> HourRow:
     if len(row) < BEFORE_STATIONS + columns:
         raise BadPayload(f"{len(row)} cells in line {at}, expected {BEFORE_STATIONS + columns}")
     try:
@@ -237,4 +237,4 @@ def _row(row: list[str], at: int, columns: int) -> Row:
         values = [convert(number(cell, "value"), unit, quantity) if cell else nan for cell in cells]
     except ValueError as error:
         raise BadPayload(f"{error}, in line {at}") from error
-    return Row(quantity.name, period, microseconds(start), values)
+    return HourRow(quantity.name, period, microseconds(start), values)
