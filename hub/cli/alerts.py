@@ -21,7 +21,7 @@ from hub.run.rules import judge_of
 from hub.settings.settings import Settings
 from ingest.vocabulary.durations import duration
 from ingest.vocabulary.readings import utc
-from streams.alerts.episodes import Transition, message
+from streams.alerts.episodes import Transition
 from streams.alerts.replay import replay_stored
 from streams.alerts.rulebook import Rule
 from streams.notify import operators
@@ -208,9 +208,8 @@ def _row(rule: Rule) -> dict[str, Any]:
 
 
 def _outcome(rule: Rule, one: Transition) -> dict[str, Any]:
-    what = {"value": one.value, "threshold": one.threshold, "coverage": one.coverage, "usual": one.usual}
     return {
         "time": utc(one.about), "kind": one.kind, "subject": one.subject, "value": one.value,
         "threshold": one.threshold, "unit": rule.unit, "coverage": one.coverage, "windows": len(one.windows),
-        "text": message(rule, what, rule.text),
+        "text": one.text(rule, rule.text),
     }  # fmt: skip

@@ -14,7 +14,7 @@ from aggregates.areas.roll_up import Rolled, roll_areas
 from aggregates.store.store import Store, StoreError
 from hub.run.parts import Background
 from hub.web.metrics import Gauges, histogram
-from streams.alerts.clock import Ticker
+from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
 from streams.rollup.reconcile import changed_days, last_proof, note_reconciled, reconcile
 from streams.rollup.retention import maintain
@@ -56,7 +56,7 @@ class Upkeep(Background):
         self._store = store
         self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
         self._judge, self._queued = judge, queued
-        self._ticker = None if judge is None else Ticker(judge, zone)
+        self._alert_clock = None if judge is None else AlertClock(judge, zone)
         self._hour: datetime | None = None
         self._proven: datetime | None = None
 
@@ -87,8 +87,8 @@ class Upkeep(Background):
     def _turn(self, now: datetime) -> None:
         self.rolled += roll_up(self._store, now, self._grace, self._judge)
         roll_areas(self._store, AREA_DAYS, self._judge_areas(now))
-        if self._ticker is not None:
-            self._ticker.tick(self._store, now)
+        if self._alert_clock is not None:
+            self._alert_clock.run(self._store, now)
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self._hour:
             maintain(self._store, now, self._retention)

@@ -1,14 +1,14 @@
 """
-Which hours are alike: public holidays, school holidays and planned events, so that a quiet King's Day is no alarm.
+The calendar: public holidays, school holidays and planned events, so that a quiet King's Day raises no alert.
 
 Public holidays come from the `holidays` library, the rest from calendar files (TOML; one of the north of the
-Netherlands is shipped). `streams.alerts.baseline` asks which earlier hours an hour may be compared with.
+Netherlands is shipped). `streams.alerts.baseline` asks with which earlier hours an hour may be compared.
 """
 
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.vocabulary.readings import microseconds, utc
 from streams.commit.windows import HOUR_US
 
 SHIPPED = Path(__file__).with_name("calendars") / "nl-noord.toml"
@@ -26,7 +27,7 @@ SUNDAY = 6
 _DAY = timedelta(days=1)
 
 
-class BadCalendar(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
+class BadCalendar(ValueError):  # noqa: N818 - named for the reaction: the user corrects the file
     """A calendar file that cannot be read; the text names file, key and reason."""
 
 
@@ -39,7 +40,7 @@ class School(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A planned event `[first, last)` in local time, felt by the sensors that match a pattern."""
+    """A planned event `[first, last)` in local time, of the sensors that match a pattern."""
 
     name: str
     first: datetime
@@ -58,7 +59,7 @@ class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Days:
-    """What kind of day each is, in a time zone."""
+    """The kind of each day, in a time zone."""
 
     zone: ZoneInfo
     public: frozenset[date]
@@ -66,19 +67,22 @@ class Days:
     events: tuple[Event, ...] = ()
 
     def kind(self, day: date) -> tuple[int, bool]:
-        """Say which weekday a day is like (a public holiday: Sunday), and whether schools are closed."""
+        """Give the weekday that a day counts as (a public holiday: Sunday), and whether schools are closed."""
         weekday = SUNDAY if day in self.public else day.weekday()
         return weekday, any(one.first <= day <= one.last for one in self.school)
 
-    def alike(self, start: int, most: int, reach: int) -> list[int]:
+    def comparable_hours(self, start: int, most: int, reach: int) -> list[int]:
         """Give the starts (us) of the last `most` hours of the kind of `start`, from at most `reach` weeks back."""
-        return list(_alike(self, start, most, reach))
+        return list(_comparable_hours(self, start, most, reach))
+
+    def _us(self, local: datetime) -> int:
+        return microseconds(local if local.tzinfo else local.replace(tzinfo=self.zone))
 
     def in_event(self, subjects: NDArray[np.object_], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which hours (subject, start in us) lie in a planned event that they feel."""
+        """Tell which hours (subject, start in us) lie in a planned event of their subject."""
         inside = np.zeros(len(starts), bool)
         for event in self.events:
-            first, last = (_us(stamp.replace(tzinfo=stamp.tzinfo or self.zone)) for stamp in (event.first, event.last))
+            first, last = self._us(event.first), self._us(event.last)
             during = np.flatnonzero((starts + HOUR_US > first) & (starts < last))
             for at in during:
                 inside[at] |= any(fnmatchcase(str(subjects[at]), pattern) for pattern in event.sensors)
@@ -86,13 +90,13 @@ class Days:
 
 
 @lru_cache(maxsize=10_000)
-def _alike(days: Days, start: int, most: int, reach: int) -> tuple[int, ...]:
-    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=start)).astimezone(days.zone)
+def _comparable_hours(days: Days, start: int, most: int, reach: int) -> tuple[int, ...]:
+    local = utc(start).astimezone(days.zone)
     wanted, found, day = days.kind(local.date()), list[int](), local.date()
     for _ in range(reach * 7):
         day -= _DAY
         if days.kind(day) == wanted:
-            found.append(_us(datetime.combine(day, time(local.hour), days.zone)))
+            found.append(microseconds(datetime.combine(day, time(local.hour), days.zone)))
             if len(found) == most:
                 break
     return tuple(found)
@@ -118,7 +122,7 @@ def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years:
 
 def school_until(files: Sequence[Path] = ()) -> date | None:
     """
-    Give the last day of school holidays that the calendar knows of; None where it knows none at all.
+    Give the last day of school holidays in the calendar; None where it has none.
 
     Raises BadCalendar as `load_days` does.
     """
@@ -135,7 +139,3 @@ def _read(path: Path) -> Calendar:
     if wrong:
         raise BadCalendar(f"{path}: {wrong[0]!r}: its last is before its first")
     return calendar
-
-
-def _us(stamp: datetime) -> int:
-    return int(stamp.timestamp()) * 1_000_000

@@ -1,10 +1,10 @@
 """
-Makes the store's alerts equal to the episodes of the windows around a change, and says what became different.
+The changes that make the stored alerts of a rule equal to the episodes of the windows around a change.
 
-`streams.alerts.judge` finds the candidates and takes the lock; `streams.alerts.episodes` folds,
-`streams.alerts.store` writes.
+`streams.alerts.judge` finds the subjects and takes the lock, `streams.alerts.episodes` folds, `streams.alerts.store`
+writes.
 
-    kept alerts ─▶ Task (from where to look again) ─▶ fold ─▶ differences ─▶ Changes
+    stored alerts ─▶ Task (from which window to fold) ─▶ fold ─▶ compare with the stored alerts ─▶ Changes
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,125 +16,114 @@ from aggregates.store.store import Transaction
 from ingest.vocabulary.readings import microseconds
 from streams.alerts.episodes import Episode, Transition, Window, fold
 from streams.alerts.rulebook import Rule
-from streams.alerts.store import Change, Kept
+from streams.alerts.store import Change, StoredAlert
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One rule and subject to be made right from `start` on: the episode to go on with, and alerts that may change."""
+    """One rule and subject to fold from `start` on: the alert to go on with, if any, and those that may change."""
 
     rule: Rule
     subject: str
     start: int
-    opened: Episode | None
-    kept: Sequence[Kept]
+    opened: StoredAlert | None
+    stored: Sequence[StoredAlert]
 
     def fold(self, windows: Sequence[Window], now: int | None) -> list[Episode]:
         """Give the episodes from `start` on."""
-        one = self.opened
-        fresh = None if one is None else self.kept[0].episode(self.rule)
-        return fold(self.rule, self.subject, [window for window in windows if window.start >= self.start], fresh, now)
+        opened = None if self.opened is None else self.opened.episode(self.rule)
+        recent = [window for window in windows if window.start >= self.start]
+        return fold(self.rule, self.subject, recent, opened, now)
 
-    def settled(self, episodes: Sequence[Episode], end: int) -> bool:
-        """Tell whether windows from `end` on cannot change what was found: nothing is open there, or about to be."""
+    def final(self, episodes: Sequence[Episode], end: int) -> bool:
+        """Tell whether windows from `end` on cannot change these episodes: none is open there, or about to begin."""
         if episodes and episodes[-1].until is None:
             return False
         edge = end - lookback(self.rule)
         return all(
-            one.since >= end or (one.since < edge and one.until is not None and one.until <= end) for one in self.kept
+            one.since >= end or (one.since < edge and one.until is not None and one.until <= end) for one in self.stored
         )
 
-    def differences(self, episodes: Sequence[Episode], now: int, end: int) -> Iterator[Change]:
-        """Pair episodes with the alerts they overlap; what has no partner is new, or never was."""
-        left = [one for one in self.kept if one.since < end]
+    def changes(self, episodes: Sequence[Episode], now: int, end: int) -> Iterator[Change]:
+        """Pair episodes with the stored alerts they overlap; an alert without an episode is withdrawn."""
+        left = [one for one in self.stored if one.since < end]
         for episode in episodes:
-            partner = next((one for one in left if _overlap(one, episode)), None)
-            if partner is not None:
-                left.remove(partner)
-            yield _change(self.rule, partner, episode, now)
+            stored = next((one for one in left if _overlap(one, episode)), None)
+            if stored is not None:
+                left.remove(stored)
+            yield Change(self.rule, stored, episode, episode.transitions, _is_late(self.rule, stored, episode, now))
         for one in left:
-            gone = Transition(
-                self.rule.name, self.subject, "cleared", one.since, one.value, one.threshold, one.coverage, ()
-            )
-            yield Change(self.rule, one, None, [gone], one.late)
+            gone = replace(one.episode(self.rule), until=one.since)
+            yield Change(self.rule, one, gone, [gone.transition("cleared", one.since)], one.late, withdrawn=True)
 
 
-def by_subject(kept: Sequence[Kept], subjects: Sequence[str]) -> dict[str, list[Kept]]:
-    """Deal alerts out to their subjects."""
-    found: dict[str, list[Kept]] = {one: [] for one in subjects}
-    for one in kept:
-        found[one.subject].append(one)
-    return found
-
-
-def task_of(rule: Rule, subject: str, kept: Sequence[Kept], first: int) -> Task:
-    """Find from where windows must be looked at again, where those from `first` on changed."""
-    over = [one.until for one in kept if one.until is not None and one.until <= first]
-    mine = [one for one in kept if one.until is None or one.until > first]
+def task_of(rule: Rule, subject: str, stored: Sequence[StoredAlert], first: int) -> Task:
+    """Find from where windows must be folded again, where those from `first` on changed."""
+    past = [one.until for one in stored if one.until is not None and one.until <= first]
+    mine = [one for one in stored if one.until is None or one.until > first]
     if len(mine) == 1 and mine[0].until is None and mine[0].judged <= first:
-        return Task(rule, subject, mine[0].judged, mine[0].episode(rule), mine)
+        return Task(rule, subject, mine[0].judged, mine[0], mine)
     if mine and mine[0].since <= first:
         return Task(rule, subject, mine[0].since, None, mine)
-    return Task(rule, subject, max([first - lookback(rule), *over]), None, mine)
-
-
-def _overlap(kept: Kept, episode: Episode) -> bool:
-    begins_before = episode.until is None or kept.since < episode.until
-    return begins_before and (kept.until is None or episode.since < kept.until)
-
-
-def _change(rule: Rule, kept: Kept | None, episode: Episode, now: int) -> Change:
-    """Say what an alert becomes; one whose windows were past when it was found is late, until fresh ones keep it up."""
-    last = episode.sure if episode.until is None else episode.until
-    past = last < now - rule.times["late_after"]
-    late = past if kept is None else kept.late and (past or episode.until is not None)
-    return Change(rule, kept, episode, episode.transitions, late)
-
-
-def fold_on(rule: Rule, subject: str, kept: Kept | None, since: int, value: float, now: int) -> Iterator[Change]:
-    """Judge a value that is as it is now (us), and has been beyond since `since`."""
-    window = Window(since, now, value, value, rule.raise_at, np.nan, not np.isnan(value), 0, np.nan)
-    for episode in fold(rule, subject, [window], None if kept is None else kept.episode(rule)):
-        yield Change(rule, kept, episode, episode.transitions, False)
-
-
-def already_said(tx: Transaction, changes: Sequence[Change]) -> set[tuple[int, str, int]]:
-    """Read what was said of these alerts before: alert, kind and what about."""
-    alerts = [change.kept.alert for change in changes if change.kept is not None and change.said]
-    rows = tx.rows("list_transition_kinds", alerts=alerts) if alerts else []
-    return {(alert, kind, microseconds(about)) for alert, kind, about in rows if about is not None}
-
-
-def only_new(change: Change, said: set[tuple[int, str, int]]) -> Change:
-    """Leave out what was said before, and say how the alert stands where nothing that is left does."""
-    if change.kept is None:
-        return change
-    alert = change.kept.alert
-    fresh = [one for one in change.said if not {(alert, one.kind, one.about), (alert, "raised", one.about)} & said]
-    if change.episode is not None:
-        fresh = _standing(change, change.kept, change.episode, fresh)
-    return replace(change, said=fresh)
-
-
-def _standing(change: Change, kept: Kept, episode: Episode, said: list[Transition]) -> list[Transition]:
-    """Say what an alert has become; one that was over, or that nobody was told of because it was late, begins anew."""
-    unheard = kept.late and not change.late and change.rule.late == "quiet"
-    begins = episode.state == "raised" and (unheard or kept.state == "cleared")
-    kind = "raised" if begins else "updated" if episode.state == "raised" else episode.state
-    same = ("raised", "updated") if episode.state == "raised" else (kind,)
-    news = next((one for one in said if one.kind in same), None)
-    if news is None and (begins or kept.state != episode.state):
-        known = [one for one in change.said if one.kind == kind]
-        return [*said, known[-1] if known else _now(episode, kind)]
-    return [replace(one, kind="raised") if begins and one is news else one for one in said]
-
-
-def _now(episode: Episode, kind: str) -> Transition:
-    return Transition(
-        episode.rule.name, episode.subject, kind, episode.judged, episode.value, episode.threshold, episode.coverage, ()
-    )
+    return Task(rule, subject, max([first - lookback(rule), *past]), None, mine)
 
 
 def lookback(rule: Rule) -> int:
     """How far before a window, in us, others may decide about it: a run of windows, a day being at most 25 hours."""
     return (rule.windows - 1) * rule.length * 1_050_000
+
+
+def _overlap(stored: StoredAlert, episode: Episode) -> bool:
+    begins_before = episode.until is None or stored.since < episode.until
+    return begins_before and (stored.until is None or episode.since < stored.until)
+
+
+def _is_late(rule: Rule, stored: StoredAlert | None, episode: Episode, now: int) -> bool:
+    """Tell whether an alert was found long after its windows, and no recent window has kept it open since."""
+    last = episode.sure if episode.until is None else episode.until
+    past = last < now - rule.times["late_after"]
+    return past if stored is None else stored.late and (past or episode.until is not None)
+
+
+def change_of_value(
+    rule: Rule, subject: str, stored: StoredAlert | None, since: int, value: float, now: int
+) -> Iterator[Change]:
+    """Judge a value of now (us) that has been beyond the threshold since `since`."""
+    window = Window(since, now, value, value, rule.raise_at, np.nan, not np.isnan(value), 0, np.nan)
+    for episode in fold(rule, subject, [window], None if stored is None else stored.episode(rule)):
+        yield Change(rule, stored, episode, episode.transitions, False)
+
+
+def only_new(tx: Transaction, changes: Sequence[Change]) -> list[Change]:
+    """Leave out the transitions that are in the store already; add one where the state of an alert needs it."""
+    alerts = [one.stored.alert for one in changes if one.stored is not None and one.transitions]
+    rows = tx.rows("list_transition_kinds", alerts=alerts) if alerts else []
+    written = {(alert, kind, microseconds(about)) for alert, kind, about in rows if about is not None}
+    return [one if one.stored is None else _only_new(one, one.stored, written) for one in changes]
+
+
+def _only_new(change: Change, stored: StoredAlert, written: set[tuple[int, str, int]]) -> Change:
+    alert = stored.alert
+    found = [
+        one for one in change.transitions
+        if not {(alert, one.kind, one.about), (alert, "raised", one.about)} & written
+    ]  # fmt: skip
+    return replace(change, transitions=found if change.withdrawn else _with_state(change, stored, found))
+
+
+def _with_state(change: Change, stored: StoredAlert, found: list[Transition]) -> list[Transition]:
+    """
+    Add the transition into the state of the episode, where the alert has another and no transition says so.
+
+    An alert that was cleared, or that nobody was notified of because it was late, is raised again.
+    """
+    episode = change.episode
+    hidden = stored.late and not change.late and change.rule.late == "quiet"
+    begins = episode.state == "raised" and (hidden or stored.state == "cleared")
+    kind = "raised" if begins else "updated" if episode.state == "raised" else episode.state
+    same = ("raised", "updated") if episode.state == "raised" else (kind,)
+    last = next((one for one in found if one.kind in same), None)
+    if last is None and (begins or stored.state != episode.state):
+        known = [one for one in change.transitions if one.kind == kind]
+        return [*found, known[-1] if known else episode.transition(kind, episode.judged)]
+    return [replace(one, kind="raised") if begins and one is last else one for one in found]

@@ -1,7 +1,7 @@
 """
-What only the clock tells: windows that ended without a last reading, alerts nothing was heard of, silent sensors.
+What is judged because time passes: windows that ended without a last reading, old alerts, silent sensors.
 
-`hub.run.upkeep` calls `Ticker.tick` at every turn; it does something once a minute. It looks at windows a while after
+`hub.run.upkeep` calls `AlertClock.run` at every turn; it does something once a minute. It judges windows a while after
 they ended, when `streams.commit.pipeline` and `streams.rollup.rollup` have judged almost all of them.
 """
 
@@ -13,53 +13,56 @@ import numpy as np
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.readings import microseconds
-from streams.alerts.changes import fold_on
+from streams.alerts.changes import change_of_value
+from streams.alerts.comparison import in_force
+from streams.alerts.frames import subjects_of_rule
 from streams.alerts.judge import FOREVER, Judge
 from streams.alerts.rulebook import Rule
-from streams.alerts.seen import in_force
-from streams.alerts.store import Change, belonging, near, write
+from streams.alerts.store import Change, load_alerts, write_changes
 
 EVERY = timedelta(minutes=1)
-SLACK = timedelta(seconds=90)  # after its end a 5-minute window is looked at by the clock
-REACH = timedelta(days=8)  # a sensor that was not heard of for longer is expected no more
-WARM = timedelta(minutes=5)  # a hub that was away says nothing of silence before the sensors had time to be heard
-MOST = timedelta(days=1)  # of 5-minute windows after a hub was away
-HOURS_TODAY = 6  # that must be over before the day's coverage says anything
+SLACK = timedelta(seconds=90)  # after its end a 5-minute window is judged here
+REACH = timedelta(days=8)  # a sensor without a reading for longer is not expected any more
+WARM = timedelta(minutes=5)  # after its start a hub waits for readings before it judges silence
+MOST = timedelta(days=1)  # of 5-minute windows that are judged after the hub was stopped
+HOURS_TODAY = 6  # that must be over before the day's coverage is judged
 
-Told = Sequence[tuple[str, int, float]]  # subject, since (us), value
+CurrentValues = Sequence[tuple[str, int, float]]  # subject, since when (us) it is so, value
 
 
-class Ticker:
-    """The judge's clock, for as long as a process keeps the hub up."""
+class AlertClock:
+    """Judges what is due, for as long as a process keeps it."""
 
     def __init__(self, judge: Judge, zone: str) -> None:
         self._judge, self._zone = judge, ZoneInfo(zone)
         self._last: datetime | None = None
         self._began: datetime | None = None
 
-    def tick(self, store: Store, now: datetime) -> None:
+    def run(self, store: Store, now: datetime) -> None:
         """
-        Judge what is due at `now`.
+        Judge what is due at `now`, if the last time was a minute ago.
 
-        Raises `aggregates.store.store.StoreError`; whatever was committed by then stays.
+        Raises `aggregates.store.store.StoreError`; what was committed before stays.
         """
         if self._last is not None and now - self._last < EVERY:
             return
         self._began = self._began or now
         with store.transaction() as tx:
-            clock = dict(tx.rows("read_alert_clock"))
+            judged = dict(tx.rows("read_alert_clock"))
         slot = (now - SLACK).replace(second=0, microsecond=0)
-        self._sweep(store, "5m", clock, slot - timedelta(minutes=slot.minute % 5), now)
+        self._judge_ended(store, "5m", judged, slot - timedelta(minutes=slot.minute % 5), now)
         ((closed,),) = store.rows("read_closed_until")
-        self._sweep(store, "1d", clock, closed, now)
+        self._judge_ended(store, "1d", judged, closed, now)
         with store.transaction() as tx:
             self._judge.stale(tx, now)
-        self._health(store, clock, closed, now)
+        self._judge_sensors(store, judged, closed, now)
         self._last = now
 
-    def _sweep(self, store: Store, level: str, clock: dict[str, datetime], until: datetime, now: datetime) -> None:
-        """Judge the windows of a level that ended since the last look."""
-        since = clock.get(level)
+    def _judge_ended(
+        self, store: Store, level: str, judged: dict[str, datetime], until: datetime, now: datetime
+    ) -> None:
+        """Judge the windows of a level that ended since the last time; `judged` has that time by level."""
+        since = judged.get(level)
         if since is not None and since >= until:
             return
         with store.transaction() as tx:
@@ -67,45 +70,45 @@ class Ticker:
                 self._judge.every(tx, level, max(since, until - MOST) if level == "5m" else since, until, now)
             tx.rows("advance_alert_clock", level=level, judged=until)
 
-    def _health(self, store: Store, clock: dict[str, datetime], closed: datetime, now: datetime) -> None:
+    def _judge_sensors(self, store: Store, judged: dict[str, datetime], closed: datetime, now: datetime) -> None:
+        """Judge silence, clock drift and today's coverage of every sensor."""
         rules: dict[str, list[Rule]] = {}
         for rule in self._judge.book.of("clock"):
             rules.setdefault(rule.statistic, []).append(rule)
         with store.transaction() as tx:
             if rules.keys() & {"silence", "drift"} and now - (self._began or now) >= WARM:
-                heard = tx.rows("list_newest_readings", now=now, reach=REACH)
-                silence = [(sensor, since, missed) for sensor, since, missed, _ in heard]
-                drift = [(sensor, since, ahead) for sensor, since, _, ahead in heard]
-                for name, told in (("silence", silence), ("drift", drift)):
-                    judge_told(tx, rules.get(name, ()), told, now)
-            if "coverage_today" in rules and closed > clock.get("coverage_today", closed - EVERY):
-                judge_told(tx, rules["coverage_today"], self._coverage(tx, closed), now)
+                last = tx.rows("list_newest_readings", now=now, reach=REACH)
+                silence = [(sensor, since, missed) for sensor, since, missed, _ in last]
+                drift = [(sensor, since, ahead) for sensor, since, _, ahead in last]
+                for name, values in (("silence", silence), ("drift", drift)):
+                    judge_values(tx, rules.get(name, ()), values, now)
+            if "coverage_today" in rules and closed > judged.get("coverage_today", closed - EVERY):
+                judge_values(tx, rules["coverage_today"], self._coverage_today(tx, closed), now)
                 tx.rows("advance_alert_clock", level="coverage_today", judged=closed)
 
-    def _coverage(self, tx: Transaction, closed: datetime) -> Told:
+    def _coverage_today(self, tx: Transaction, closed: datetime) -> CurrentValues:
         first = closed.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
         if closed - first < timedelta(hours=HOURS_TODAY):
             return []
-        return [(sensor, since, covered) for sensor, since, covered in
-                tx.rows("read_coverage_today", first=first, until=closed)]  # fmt: skip
+        rows = tx.rows("read_coverage_today", first=first, until=closed)
+        return [(sensor, since, covered) for sensor, since, covered in rows]
 
 
-def judge_told(tx: Transaction, rules: Sequence[Rule], told: Told, now: datetime) -> None:
-    """Judge values that are as they are now, of the subjects that have one."""
+def judge_values(tx: Transaction, rules: Sequence[Rule], values: CurrentValues, now: datetime) -> None:
+    """Judge the values that subjects have now, and write what changes."""
     for rule in rules:
-        changes = list(_changes(tx, rule, told, now))
-        if changes:
-            write(tx, changes, now)
+        if changes := list(_changes(tx, rule, values, now)):
+            write_changes(tx, changes, now)
 
 
-def _changes(tx: Transaction, rule: Rule, told: Told, now: datetime) -> Iterator[Change]:
+def _changes(tx: Transaction, rule: Rule, current: CurrentValues, now: datetime) -> Iterator[Change]:
     clock = microseconds(now)
     force = in_force(rule, np.array([clock]), np.array([clock]))[0]
-    values = np.array([value if force else np.nan for *_, value in told])
-    beyond = rule.beyond(values, rule.raise_at)
-    chosen = belonging(tx, rule, {one[0] for one, high in zip(told, beyond, strict=True) if high})
+    values = np.array([value if force else np.nan for *_, value in current])
+    high = rule.beyond(values, rule.raise_at)
+    chosen = subjects_of_rule(tx, rule, {one[0] for one, is_high in zip(current, high, strict=True) if is_high})
     tx.rows("lock_alerts")
-    kept = {one.subject: one for one in near(tx, [rule.name], clock, FOREVER, None) if one.until is None}
-    for (subject, since, _), value in zip(told, values, strict=True):
-        if subject in chosen or subject in kept:
-            yield from fold_on(rule, subject, kept.get(subject), since, value, clock)
+    stored = {one.subject: one for one in load_alerts(tx, [rule.name], clock, FOREVER) if one.until is None}
+    for (subject, since, _), value in zip(current, values, strict=True):
+        if subject in chosen or subject in stored:
+            yield from change_of_value(rule, subject, stored.get(subject), since, value, clock)

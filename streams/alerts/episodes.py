@@ -1,14 +1,14 @@
 """
-What windows make of an alert: pure, no clock, no store.
+Episodes of an alert, computed from windows: pure, no clock, no store.
 
-An *episode* is the time from the first window that caused an alert to the one that cleared it. It depends on the
-windows alone, not on the order in which they became known; `streams.alerts.judge` keeps the store's alerts equal to
-them. `streams.alerts.seen` says what a rule sees of a window.
+An *episode* is the time from the first window that raised an alert to the one that cleared it. It depends on the
+windows alone, not on the order in which they arrived; `streams.alerts.changes` makes the stored alerts equal to the
+episodes. `streams.alerts.comparison` makes the windows.
 
-    one subject's windows, in order ──▶ fold ──▶ episodes with their transitions
+    windows of one subject, in order ──▶ fold ──▶ episodes with their transitions
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from streams.alerts.rulebook import Rule
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window as a rule sees it: `compared` is held against the thresholds, `sure` where it can be judged."""
+    """One window of a rule: `compared` is compared with the thresholds; `sure` is whether it can be judged at all."""
 
     start: int
     end: int
@@ -33,7 +33,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What became of an alert, when (`about`: the end of the window that decided it), and by which windows."""
+    """A change of an alert: `about` is the end of the window that decided it, `windows` are those that caused it."""
 
     rule: str
     subject: str
@@ -43,12 +43,17 @@ class Transition:
     threshold: float
     coverage: float
     windows: tuple[Window, ...]
-    usual: float = np.nan
+    usual: float
+
+    def text(self, rule: Rule, template: str) -> str:
+        """Fill the numbers into a text of the rule."""
+        figures = {name: shown(getattr(self, name)) for name in ("value", "threshold", "usual", "coverage")}
+        return template.format(unit=rule.unit, windows=rule.windows, **figures)
 
 
 @dataclass(slots=True)
 class Episode:
-    """An alert's life in windows. The fields up to `told` are enough to go on from where one stood."""
+    """One episode; a stored alert has all fields but the transitions, so that the fold can go on with it."""
 
     rule: Rule
     subject: str
@@ -59,8 +64,8 @@ class Episode:
     worst: float
     threshold: float
     coverage: float
-    told: float  # what the last update compared
-    calm: int = 0  # windows in a row that would clear
+    reported: float  # what was compared when it was raised or last updated
+    calm: int = 0  # consecutive windows that would clear it
     unsure: bool = False
     until: int | None = None
     transitions: list[Transition] = field(default_factory=list)
@@ -73,17 +78,17 @@ class Episode:
         return "cannot_judge" if self.unsure else "raised"
 
     def age(self, now: int) -> None:
-        """Say that it cannot be judged any more, and after longer clear it, where no window could be since `sure`."""
+        """Mark it as cannot be judged, and later clear it, where no window could be judged since `sure`."""
         times = self.rule.times
         if self.until is None and not self.unsure and now - self.sure >= times["patience"]:
             self.unsure = True
-            self._say("cannot_judge", self.sure + times["patience"])
+            self._record("cannot_judge", self.sure + times["patience"])
         if self.until is None and now - self.sure >= times["forget"]:
             self.until = self.sure + times["forget"]
-            self._say("cleared", self.until)
+            self._record("cleared", self.until)
 
     def take(self, window: Window) -> None:
-        """Go on by one window; `age` has been called before."""
+        """Add the next window; `age` has been called before."""
         self.judged = max(self.judged, window.end)
         self.coverage = window.coverage
         if not window.sure:
@@ -95,28 +100,30 @@ class Episode:
         self.calm = 0 if beyond else self.calm + 1
         if self.calm >= self.rule.clear_windows:
             self.until = window.end
-            self._say("cleared", window.end, window)
-        elif self.unsure or _worse(self.rule, window.compared, self.told):
-            self.told = more(self.told, window.compared)
-            self._say("updated", window.end, window)
+            self._record("cleared", window.end, window)
+        elif self.unsure or _worse(self.rule, window.compared, self.reported):
+            self.reported = more(self.reported, window.compared)
+            self._record("updated", window.end, window)
         self.unsure = False
 
-    def _say(self, kind: str, about: int, *windows: Window) -> None:
+    def transition(self, kind: str, about: int, *windows: Window) -> Transition:
+        """Make a transition with the figures of now."""
         usual = windows[-1].usual if windows else np.nan
-        self.transitions.append(
-            Transition(
-                self.rule.name, self.subject, kind, about, self.value, self.threshold, self.coverage, windows, usual
-            )
+        return Transition(
+            self.rule.name, self.subject, kind, about, self.value, self.threshold, self.coverage, windows, usual
         )
 
+    def _record(self, kind: str, about: int, *windows: Window) -> None:
+        self.transitions.append(self.transition(kind, about, *windows))
 
-def _begun(rule: Rule, subject: str, run: Sequence[Window]) -> Episode:
+
+def _raised(rule: Rule, subject: str, run: Sequence[Window]) -> Episode:
     last = run[-1]
     worst = (max if rule.direction == "above" else min)(window.value for window in run)
     one = Episode(
         rule, subject, run[0].start, last.end, last.end, last.value, worst, last.threshold, last.coverage, last.compared
     )
-    one._say("raised", last.end, *run)
+    one._record("raised", last.end, *run)
     return one
 
 
@@ -126,8 +133,8 @@ def fold(
     """
     Give the episodes of one rule and subject, from windows in order of their start; `opened` is one to go on with.
 
-    A run of windows that raises has no gap; a window that cannot be judged ends a run, and neither clears nor keeps an
-    open alert. `now` (us) ages the one that is open at the end.
+    Windows that raise an alert are consecutive; one that cannot be judged ends such a run, and leaves an open alert as
+    it is. With `now` (us) the episode that is open at the end ages until then.
     """
     episodes = [opened] if opened else []
     run: list[Window] = []
@@ -140,7 +147,7 @@ def fold(
             continue
         run = _run(rule, run, window)
         if len(run) >= rule.windows:
-            opened = _begun(rule, subject, run)
+            opened = _raised(rule, subject, run)
             episodes.append(opened)
     if opened and now is not None:
         opened.age(now)
@@ -154,22 +161,17 @@ def _run(rule: Rule, run: list[Window], window: Window) -> list[Window]:
     return [*run, window] if adjacent else [window]
 
 
-def _worse(rule: Rule, compared: float, told: float) -> bool:
-    if rule.worse is None or not told:
+def _worse(rule: Rule, compared: float, reported: float) -> bool:
+    if rule.worse is None or not reported:
         return False
     if rule.direction == "above":
-        return told > 0 and compared >= told * rule.worse
-    return compared <= (told * rule.worse if told < 0 else told / rule.worse)
-
-
-def message(rule: Rule, what: Mapping[str, float | None], text: str) -> str:
-    """Fill the numbers of a transition into a rule's text, with three digits where it has no more before its point."""
-    return text.format(unit=rule.unit, windows=rule.windows, **{key: shown(value) for key, value in what.items()})
+        return reported > 0 and compared >= reported * rule.worse
+    return compared <= (reported * rule.worse if reported < 0 else reported / rule.worse)
 
 
 def shown(value: float | None) -> str:
     """
-    Write a number for a message.
+    Write a number for a message, with three digits or more.
 
     >>> shown(718.67), shown(0.4567), shown(None)
     ('719', '0.457', '-')

@@ -2,7 +2,7 @@
 Alert rules as data: the packs of `streams/alerts/rules/*.toml` and a user's own, refused at load when they cannot work.
 
 A pack has `[defaults]` for all of its rules and a `[[rule]]` for each; the fields of `Rule` are the keys.
-`streams.alerts.seen` judges by them, `streams.alerts.judge` keeps what came out.
+`streams.alerts.comparison` compares windows with them, `streams.alerts.judge` keeps the alerts.
 """
 
 import re
@@ -27,19 +27,19 @@ from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 
 SHIPPED = Path(__file__).with_name("rules")
 Level = Literal["5m", "1h", "1d", "clock"]
-Kind = Literal["raised", "updated", "cleared", "cannot_judge"]
+NotifyKind = Literal["raised", "updated", "cleared", "cannot_judge"]
 SECONDS = {"5m": 300, "1h": 3600, "1d": 86_400, "clock": 60}
 _MICROSECOND = timedelta(microseconds=1)
-# How long an open alert waits for a window that can be judged before it says so, and before it is cleared without.
+# How long an open alert waits for a window that can be judged: then it is `cannot_judge`, and in the end cleared.
 _PATIENCE = {"5m": "30m", "1h": "6h", "1d": "3d", "clock": "1h"}
 _FORGET = {"5m": "6h", "1h": "2d", "1d": "7d", "clock": "7d"}
 _LATE = {"5m": "1h", "1h": "1d", "1d": "3d", "clock": "1h"}
 EVIDENCE = ("coverage", "flagged", "warned", "failed", "stuck")  # statistics that need no valid window
-PROBES = ("silence", "drift", "coverage_today")  # statistics that only the clock can tell
+PROBES = ("silence", "drift", "coverage_today")  # statistics of now, judged by the clock
 _NUMBERS = {"value": 1.0, "threshold": 1.0, "usual": 1.0, "unit": "", "windows": 1, "coverage": 1.0}
 
 
-class BadRule(ValueError):  # noqa: N818 - the reaction is the name: the user mends the rule
+class BadRule(ValueError):  # noqa: N818 - named for the reaction: the user corrects the rule
     """A rule that cannot work; the text names file, rule, key and reason."""
 
 
@@ -61,12 +61,12 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """
-    One rule: what it looks at, when it raises and clears, and whom it tells.
+    One rule: its windows, when it raises and clears an alert, and which channels are notified.
 
     Thresholds are in the unit of the quantity (shares 0..1, silence in intervals, drift in seconds, a baseline in
     spreads). It raises after `windows` consecutive windows beyond `raise` and clears after `clear_windows` that are not
     beyond `clear`; `inclusive` counts the threshold itself as beyond. `precision` is the number of decimals that a
-    value is rounded to before it is compared (none: as it is), `precision_source` who says so.
+    value is rounded to before it is compared (none: as it is), `precision_source` the document that says so.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     text: str = ""
     text_nl: str = ""
     channels: tuple[str, ...] = ("operators",)
-    notify: tuple[Kind, ...] = ("raised", "cleared", "cannot_judge")
+    notify: tuple[NotifyKind, ...] = ("raised", "cleared", "cannot_judge")
     late: Literal["quiet", "tell"] = "quiet"
     late_after: str = ""
     retrospect: str = ""  # windows that are older are not judged any more
@@ -139,8 +139,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         }  # fmt: skip
         return {key: duration(text, may_be_zero=True) // _MICROSECOND for key, text in given.items()}
 
-    def wants(self, subject: str) -> bool:
-        """Tell whether a subject is one of its sensors or areas, by its name and source alone."""
+    def applies_to(self, subject: str) -> bool:
+        """Tell whether a subject is one of its sensors or areas, by name and source alone."""
         if self.per == "area":
             return not self.areas or subject in self.areas
         source = SOURCES.get(source_of_sensor(subject))
@@ -148,7 +148,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return known and any(fnmatchcase(subject, pattern) for pattern in self.sensors)
 
     def beyond(self, values: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-        """Tell which values lie beyond a threshold, after rounding (half up) where the rule rounds; NaN never does."""
+        """Tell which values are beyond a threshold, after rounding (half up) where the rule rounds; NaN never is."""
         if self.precision is not None:
             ten = 10.0**self.precision
             values = np.floor(values * ten + 0.5) / ten
@@ -163,7 +163,7 @@ class RuleBook:
     rules: tuple[Rule, ...]
 
     def of(self, *levels: str) -> list[Rule]:
-        """The rules that look at these levels."""
+        """The rules of these levels."""
         return [rule for rule in self.rules if rule.level in levels]
 
     def __getitem__(self, name: str) -> Rule:
@@ -175,9 +175,9 @@ class RuleBook:
 
 def load_rules(directories: Sequence[Path] = (), shipped: Path = SHIPPED) -> RuleBook:
     """
-    Load every pack; a user's file takes the place of the shipped pack with the same name.
+    Load every pack; a user's file replaces the shipped pack with the same name.
 
-    Raises BadRule for what cannot work.
+    Raises BadRule for a rule that cannot work.
     """
     own = [path for folder in directories for path in sorted(folder.glob("*.toml"))]
     taken = {path.name for path in own}
@@ -194,17 +194,17 @@ def load_rules(directories: Sequence[Path] = (), shipped: Path = SHIPPED) -> Rul
 
 
 def load_pack(path: Path) -> list[Rule]:
-    """Load one file; raises BadRule for what cannot work."""
+    """Load one file; raises BadRule for a rule that cannot work."""
     try:
         text = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadRule(f"{path}: {error}") from error
     if unknown := text.keys() - {"pack", "defaults", "rule"}:
         raise BadRule(f"{path}: {min(unknown)}: no such key, expected pack, defaults and rule")
-    return [_made(path, at, {**text.get("defaults", {}), **found}) for at, found in enumerate(text.get("rule", []), 1)]
+    return [_rule(path, at, {**text.get("defaults", {}), **found}) for at, found in enumerate(text.get("rule", []), 1)]
 
 
-def _made(path: Path, at: int, found: dict[str, Any]) -> Rule:
+def _rule(path: Path, at: int, found: dict[str, Any]) -> Rule:
     place = f"{path}: rule {found.get('name') or at!r}"
     try:
         rule = msgspec.convert({**found, "pack": str(path.stem)}, Rule)
@@ -212,15 +212,15 @@ def _made(path: Path, at: int, found: dict[str, Any]) -> Rule:
         reason, _, key = str(error).partition(" - at `$.")
         where = f"{key.rstrip('`')}: " if key else ""
         raise BadRule(f"{place}: {where}{reason[:1].lower()}{reason[1:]}") from error
-    for key, reason in _wrong(rule):
+    for key, reason in _problems(rule):
         raise BadRule(f"{place}: {key}: {reason}")
     return rule
 
 
-def _wrong(rule: Rule) -> Iterator[tuple[str, str]]:
-    """Give what makes a rule impossible: key and reason."""
-    yield from _wrong_subject(rule)
-    yield from _wrong_threshold(rule)
+def _problems(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Give the keys that cannot work, each with the reason."""
+    yield from _subject_problems(rule)
+    yield from _threshold_problems(rule)
     for key in ("patience", "forget", "late_after", "retrospect"):
         text = getattr(rule, key) or "0s"
         try:
@@ -238,14 +238,14 @@ def _wrong(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "channels", "none, expected at least one"
 
 
-def _wrong_subject(rule: Rule) -> Iterator[tuple[str, str]]:
+def _subject_problems(rule: Rule) -> Iterator[tuple[str, str]]:
     known = (*QUANTITIES, *INDICES, "any")
     if rule.quantity not in known:
         yield "quantity", f"{rule.quantity!r}, expected one of {', '.join(known)}"
     if rule.quantity in INDICES and rule.level != "1h":
         yield "level", f"{rule.level!r}, expected '1h': {rule.quantity} is an hourly index"
     if (rule.statistic in PROBES) != (rule.level == "clock"):
-        yield "level", f"{rule.level!r} with statistic {rule.statistic!r}: {', '.join(PROBES)} are told by the clock"
+        yield "level", f"{rule.level!r} with statistic {rule.statistic!r}: {', '.join(PROBES)} are judged by the clock"
     if rule.statistic not in ("value", *EVIDENCE, *PROBES):
         yield "statistic", f"{rule.statistic!r}, expected value, {', '.join((*EVIDENCE, *PROBES))}"
     if rule.quantity == "any" and rule.statistic == "value":
@@ -260,7 +260,7 @@ def _wrong_subject(rule: Rule) -> Iterator[tuple[str, str]]:
             yield key, "none, expected at least one"
 
 
-def _wrong_threshold(rule: Rule) -> Iterator[tuple[str, str]]:
+def _threshold_problems(rule: Rule) -> Iterator[tuple[str, str]]:
     if (rule.clear - rule.raise_at) * (1 if rule.direction == "above" else -1) > 0:
         yield "clear", f"{rule.clear:g} lies beyond raise {rule.raise_at:g}, direction {rule.direction}"
     for key in ("windows", "clear_windows"):

@@ -18,8 +18,8 @@ from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import DERIVED, Flag, Status, utc
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
+from streams.alerts.frames import ChangedWindows
 from streams.alerts.judge import Judge
-from streams.alerts.store import Changed
 from streams.commit.quality import NEIGHBOUR_RULES, Limits
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.windows import DAY_US, WINDOW_US
@@ -80,7 +80,7 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
         return int(count)
 
 
-def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Changed:
+def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> ChangedWindows:
     """
     Flag spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too.
 
@@ -90,7 +90,7 @@ def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Change
     readings = [StoredReading(*row) for row in found]
     changed = list(_reflagged(readings, frozen_days(tx)))
     if not changed:
-        return Changed([], np.array([], np.int64))
+        return ChangedWindows([], np.array([], np.int64))
     rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
     tx.copy("stage", rows)
     span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
@@ -100,7 +100,9 @@ def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Change
     recompute(tx, rows["start"], members)
     tx.rows("add_changed_hours")
     sensors = {reading.series: reading.sensor_id for reading in readings}
-    return Changed([sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)
+    return ChangedWindows(
+        [sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US
+    )
 
 
 def _reflagged(readings: list[StoredReading], frozen: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:

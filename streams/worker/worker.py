@@ -187,7 +187,7 @@ class Worker:
         self._partitions.revoke()
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """Run a blocking function in the thread; the process ends when it fails. After `Stopped` it waits for its end."""
+        """Run a blocking function in the thread; the process ends when it fails, and soon after `Stopped`."""
         self._busy += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)

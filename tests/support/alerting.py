@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import psycopg
 
-from streams.alerts.episodes import Transition
+from streams.alerts.comparison import UsualOf, beyond, by_subject, compare, of_rule
+from streams.alerts.episodes import Transition, fold
 from streams.alerts.rulebook import Rule
-from streams.alerts.seen import UsualOf, episodes, of_rule, see
 from streams.notify.channels import ALL
 
 NOON = datetime.fromisoformat("2024-06-03T12:00:00+00:00")  # a Monday
@@ -79,7 +79,11 @@ def outbox(url: str) -> list[tuple[int, str, bool, str | None]]:
 def replay(
     rules: Sequence[Rule], windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = False
 ) -> list[Transition]:
-    """Say what rules would have said of windows, in order of time; `effective` keeps them to their dates."""
-    seen = [(rule, see(rule, of_rule(rule, windows), usual_of, effective=effective)) for rule in rules]
-    found = [one for rule, some in seen for episode in episodes(rule, some) for one in episode.transitions]
+    """Give the transitions of rules on these windows, in order of time; `effective` limits them to their dates."""
+    found: list[Transition] = []
+    for rule in rules:
+        compared = compare(rule, of_rule(rule, windows), usual_of, effective=effective)
+        subjects = filter(rule.applies_to, beyond(rule, compared))
+        for subject, some in by_subject(compared, list(subjects)).items():
+            found += [one for episode in fold(rule, subject, some) for one in episode.transitions]
     return sorted(found, key=lambda one: (one.about, one.rule, one.subject))

@@ -18,9 +18,9 @@ from ingest.vocabulary.batch import Batch
 from ingest.vocabulary.readings import Message
 from streams.alerts.baseline import usual
 from streams.alerts.calendar import load_days
+from streams.alerts.comparison import COLUMNS
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import Baseline, load_rules
-from streams.alerts.seen import COLUMNS
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.support.alerting import replay

@@ -22,11 +22,11 @@ from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.alerts.calendar import load_days
-from streams.alerts.clock import Ticker
+from streams.alerts.clock import AlertClock
+from streams.alerts.comparison import COLUMNS
 from streams.alerts.judge import Judge
 from streams.alerts.replay import replay_stored
 from streams.alerts.rulebook import RuleBook, load_rules
-from streams.alerts.seen import COLUMNS
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import PLACES, load_cases, place
@@ -142,11 +142,11 @@ def test_hours_and_days_are_judged_by_the_roll_up(database: str, store: Store, j
     ]
     ((text,),) = asked(database, "SELECT text FROM alert_transition WHERE kind = 'raised'")
     assert text == "120 ug/m3, threshold 100"
-    ticker = Ticker(judge, ZONE)
+    clock = AlertClock(judge, ZONE)
     for now in (night + timedelta(hours=23, minutes=30), night + timedelta(hours=24, minutes=5)):
         roll_up(store, now, judge=judge)
-        ticker.tick(store, now)
-        ticker = Ticker(judge, ZONE)  # a restart forgets nothing
+        clock.run(store, now)
+        clock = AlertClock(judge, ZONE)  # a restart forgets nothing
     assert asked(database, "SELECT state, since, until, value FROM alert WHERE rule = 'day'") == [
         ("raised", night, None, pytest.approx(64.348, abs=1e-3)),
     ]
@@ -182,7 +182,7 @@ def hour_by_hour(store: Store, judge: Judge, values: Sequence[float | None], fir
         now = first + at * HOUR + timedelta(hours=1, minutes=2)
         deliver(store, judge, hours([value], first + at * HOUR), now)
         roll_up(store, now, judge=judge)
-        Ticker(judge, ZONE).tick(store, now)
+        AlertClock(judge, ZONE).run(store, now)
 
 
 def told(*kinds: str) -> list[tuple[str, str]]:
@@ -203,7 +203,7 @@ def test_an_old_hour_alone_is_late_until_fresh_ones_join(
     now, quiet = START + 30 * HOUR, late == "quiet"
     deliver(store, judge, hours([150]), now)
     roll_up(store, now, judge=judge)
-    Ticker(judge, ZONE).tick(store, now)
+    AlertClock(judge, ZONE).run(store, now)
     assert asked(database, "SELECT late, state FROM alert") == [(True, "cannot_judge")]
     old = [("hour", "raised", START + HOUR, True), ("hour", "cannot_judge", START + 7 * HOUR, True)]
     assert asked(database, SAID) == old
@@ -277,7 +277,7 @@ def test_an_alert_of_a_removed_rule_is_cleared_once(database: str, store: Store,
     roll_up(store, now, judge=judge)
     renamed = with_rules(tmp_path, RULES.replace('name = "hour"', 'name = "other"'))
     for later in (1, 2, 3):
-        Ticker(renamed, ZONE).tick(store, now + later * MINUTE)
+        AlertClock(renamed, ZONE).run(store, now + later * MINUTE)
     assert asked(database, "SELECT rule, state, until FROM alert ORDER BY 1") == [
         ("hour", "cleared", now + MINUTE), ("jam", "raised", None),
     ]  # fmt: skip
@@ -334,7 +334,7 @@ def turn(store: Store, judge: Judge, now: datetime) -> None:
     """Do what the upkeep does about windows and alerts."""
     roll_up(store, now, judge=judge)
     roll_areas(store, None, lambda tx, level, quantity, first, last: judge.areas(tx, level, quantity, first, last, now))
-    Ticker(judge, ZONE).tick(store, now)
+    AlertClock(judge, ZONE).run(store, now)
 
 
 def test_a_window_that_is_not_valid_is_not_judged(database: str, store: Store, judge: Judge) -> None:
@@ -344,7 +344,7 @@ def test_a_window_that_is_not_valid_is_not_judged(database: str, store: Store, j
     roll_up(store, START + 2 * HOUR, judge=judge)
     assert [row[:3] for row in asked(database, ALERTS)] == [("hour", "luchtmeetnet/b", "raised")]
     for later in (8 * HOUR, 60 * HOUR):
-        Ticker(judge, ZONE).tick(store, START + later)
+        AlertClock(judge, ZONE).run(store, START + later)
     assert [row[1:3] for row in asked(database, SAID)] == [
         ("raised", START + HOUR),
         ("cannot_judge", START + 7 * HOUR),
@@ -359,11 +359,11 @@ def test_a_silent_sensor_and_one_whose_clock_is_ahead(database: str, store: Stor
     judge = Judge(load_rules(), load_days(ZONE))
     ahead = speeds([50], START + 2 * MINUTE, "stadspuls/ahead")
     deliver(store, judge, [*speeds([50]), *ahead], START + 5 * MINUTE)
-    ticker = Ticker(judge, ZONE)
+    clock = AlertClock(judge, ZONE)
     for minute in range(5, 20):
-        ticker.tick(store, START + minute * MINUTE)
+        clock.run(store, START + minute * MINUTE)
     deliver(store, judge, speeds([50], START + 15 * MINUTE), START + 20 * MINUTE)
-    ticker.tick(store, START + 20 * MINUTE)
+    clock.run(store, START + 20 * MINUTE)
     found = asked(database, "SELECT rule, subject, state, since FROM alert WHERE level = 'clock' ORDER BY 1, 2")
     assert found == [
         ("sensor-clock", "stadspuls/ahead", "raised", START + 7 * MINUTE),
@@ -420,9 +420,9 @@ def test_areas_kinds_and_dates_narrow_every_kind_of_rule(database: str, store: S
                            " FROM sensor WHERE sensor_id <> 'stadspuls/out'")  # fmt: skip
     for name in ("in", "out", "other"):
         deliver(store, judge, speeds([50], sensor=f"stadspuls/{name}"), START + 5 * MINUTE)
-    ticker = Ticker(judge, ZONE)
+    clock = AlertClock(judge, ZONE)
     for minute in range(5, 17):
-        ticker.tick(store, START + minute * MINUTE)
+        clock.run(store, START + minute * MINUTE)
     raised = [("counters", "stadspuls/in"), ("counters", "stadspuls/out"), ("in-city", "stadspuls/in"),
               ("in-city", "stadspuls/other"), ("slow-in-city", "stadspuls/in")]  # fmt: skip
     assert asked(database, "SELECT rule, subject FROM alert ORDER BY 1, 2") == raised
@@ -487,7 +487,7 @@ def test_order_batching_and_redelivery_do_not_matter(emptied: str, book: RuleBoo
             for piece in pieces:
                 deliver(store, judge, piece, now)
                 roll_up(store, now, judge=judge)
-            Ticker(judge, ZONE).tick(store, now)
+            AlertClock(judge, ZONE).run(store, now)
         found.append(asked(emptied, TRUTH))
     assert found[1] == found[0]
 

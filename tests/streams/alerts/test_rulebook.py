@@ -10,8 +10,8 @@ import pytest
 from ingest.vocabulary.air_index import index_of
 from streams.alerts.baseline import usual
 from streams.alerts.calendar import BadCalendar, Days, load_days
+from streams.alerts.comparison import COLUMNS
 from streams.alerts.rulebook import BadRule, Baseline, RuleBook, load_rules
-from streams.alerts.seen import COLUMNS
 from tests.support.alerting import replay
 from tests.support.databases import ZONE
 
@@ -123,7 +123,7 @@ def test_a_citizen_sensor_never_raises_a_legal_alert() -> None:
 
 @pytest.mark.parametrize("level", ["1h", "1d"])
 def test_a_rule_judges_between_its_dates(level: str) -> None:
-    """From its first day of UTC+1 on and until its last, hours and days alike; but tried on any day."""
+    """From its first day of UTC+1 on and until its last, hours and days comparable_hours; but tried on any day."""
     change = round(datetime(2026, 12, 11, 23, tzinfo=UTC).timestamp()) * 1_000_000  # 12 December in UTC+1
     length, quantity = {"1h": (HOUR_US, "o3"), "1d": (24 * HOUR_US, "pm10")}[level]
     before, after = (
@@ -181,7 +181,7 @@ def test_school_holidays_are_compared_with_their_like() -> None:
     days = load_days(ZONE)
 
     def mondays(day: datetime) -> list[str]:
-        stamps = days.alike(int(day.timestamp()) * 1_000_000, 6, 26)
+        stamps = days.comparable_hours(int(day.timestamp()) * 1_000_000, 6, 26)
         return [f"{datetime.fromtimestamp(stamp / 1e6, days.zone):%m-%d %H}" for stamp in stamps]
 
     summer = ["08-26 08", "08-19 08", "08-12 08", "08-05 08", "07-29 08", "07-22 08"]

@@ -10,7 +10,7 @@ import pytest
 from aggregates.store.store import Store
 from ingest.vocabulary.readings import Reading
 from streams.alerts.calendar import load_days
-from streams.alerts.clock import WARM, Ticker
+from streams.alerts.clock import WARM, AlertClock
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules
 from streams.rollup.rollup import roll_up
@@ -132,9 +132,9 @@ def raised(postgres: str) -> Iterator[set[tuple[str, str]]]:
         for reading, received in clock:
             deliver(store, judge, [reading], received)
         roll_up(store, TUESDAY, judge=judge)
-        ticker = Ticker(judge, ZONE)
+        alert_clock = AlertClock(judge, ZONE)
         for now in (TUESDAY - WARM, TUESDAY):
-            ticker.tick(store, now)
+            alert_clock.run(store, now)
         deliver(store, judge, legal, NEW_LAW + 74 * HOUR)
         roll_up(store, NEW_LAW + 74 * HOUR, judge=judge)
         found = direct.execute("SELECT rule, subject FROM alert WHERE NOT withdrawn").fetchall()

@@ -1,12 +1,12 @@
 """
-What a rule sees of windows: pure, no clock, no store.
+The windows of a rule, with what is compared with its thresholds: pure, no clock, no store.
 
-    windows ──▶ of_rule (those it looks at) ──▶ see (what it compares) ──▶ `streams.alerts.episodes` folds what a
-    subject had
+    windows ──▶ of_rule (those of its quantity and level) ──▶ compare ──▶ `streams.alerts.episodes` folds the windows
+    of each subject
 """
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import fields
 from datetime import date
 
 import numpy as np
@@ -15,70 +15,30 @@ from numpy.typing import NDArray
 
 from ingest.vocabulary.air_index import INDICES, index_of
 from streams.alerts.baseline import Usual
-from streams.alerts.episodes import Episode, Window, fold
+from streams.alerts.episodes import Window
 from streams.alerts.rulebook import EVIDENCE, Rule
-from streams.commit.windows import HOUR_US
+from streams.commit.windows import DAY_US, HOUR_US
 
 # A frame of windows: `start` and `end` in microseconds since 1970, NaN is null.
 COLUMNS = ["quantity", "level", "subject", "start", "end", "value", "coverage", "valid", "revision", "readings",
            "flagged", "failed", "warned", "stuck"]  # fmt: skip
 _YEARS = 1 << 32  # more hours than any stamp has
+_WINDOW = [field.name for field in fields(Window)]
 Floats = NDArray[np.float64]
 UsualOf = Callable[[Rule, pd.DataFrame], Usual]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The windows of a frame as a rule sees them, as columns in the frame's order."""
-
-    frame: pd.DataFrame
-    value: Floats
-    compared: Floats
-    threshold: Floats
-    sure: NDArray[np.bool_]
-    usual: Floats
-
-    def windows(self, places: NDArray[np.int64]) -> Iterator[Window]:
-        """Give windows of one subject, in order of their start."""
-        start, end, coverage, revision = (
-            self.frame[name].to_numpy() for name in ("start", "end", "coverage", "revision")
-        )
-        for at in places[np.argsort(start[places], kind="stable")]:
-            yield Window(
-                int(start[at]), int(end[at]), float(self.value[at]), float(self.compared[at]),
-                float(self.threshold[at]), float(coverage[at]), bool(self.sure[at]), int(revision[at]),
-                float(self.usual[at]),
-            )  # fmt: skip
-
-    def of(self, subjects: Collection[str]) -> "Seen":
-        """Give the windows of some subjects."""
-        mine = self.frame["subject"].isin(list(subjects)).to_numpy()
-        value, compared, threshold, usual = self.value, self.compared, self.threshold, self.usual
-        return Seen(self.frame[mine], value[mine], compared[mine], threshold[mine], self.sure[mine], usual[mine])
-
-    def by_subject(self) -> Iterator[tuple[str, list[Window]]]:
-        """Give the windows of each subject."""
-        codes, names = pd.factorize(self.frame["subject"].to_numpy())
-        order = np.argsort(codes, kind="stable")
-        edges = np.searchsorted(codes[order], np.arange(len(names) + 1))
-        for at, name in enumerate(names):
-            yield str(name), list(self.windows(order[edges[at] : edges[at + 1]]))
-
-    def raising(self, rule: Rule) -> NDArray[np.bool_]:
-        """Tell which windows lie beyond the threshold that raises."""
-        return self.sure & rule.beyond(self.compared, rule.raise_at)
-
-
-def see(rule: Rule, windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = True) -> Seen:
+def compare(
+    rule: Rule, windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = True
+) -> pd.DataFrame:
     """
-    Compare what a rule compares, of the windows of its quantity and level.
+    Add the columns `compared`, `threshold`, `sure` and `usual` to the windows of a rule's quantity and level.
 
-    A value is sure where its window is valid and covered as the rule demands; evidence speaks for itself. `effective`
-    lets the rule judge only between its dates.
+    A value is sure where its window is valid and covered as the rule demands; `value` becomes the share where the rule
+    is about evidence, which needs no valid window. `effective` limits the rule to the days it is in force.
     """
-    count = len(windows)
-    none = np.full(count, np.nan)
-    threshold, usual = np.full(count, rule.raise_at), none
+    none = np.full(len(windows), np.nan)
+    threshold, usual = np.full(len(windows), rule.raise_at), none
     if rule.statistic in EVIDENCE:
         value, sure = _evidence(rule, windows)
     else:
@@ -94,11 +54,27 @@ def see(rule: Rule, windows: pd.DataFrame, usual_of: UsualOf | None = None, *, e
         sure &= ~np.isnan(compared) & ~(known.median < (rule.least or -np.inf))
     if effective:
         sure &= in_force(rule, *(windows[edge].to_numpy(np.int64) for edge in ("start", "end")))
-    return Seen(windows, value, compared, threshold, sure, usual)
+    return windows.assign(value=value, compared=compared, threshold=threshold, sure=sure, usual=usual)
+
+
+def by_subject(compared: pd.DataFrame, subjects: Collection[str] | None = None) -> dict[str, list[Window]]:
+    """Give the windows of each subject (None: all), in order of their start."""
+    chosen = compared if subjects is None else compared[compared["subject"].isin(list(subjects))]
+    ordered = chosen.sort_values("start", kind="stable")
+    found: dict[str, list[Window]] = {}
+    for subject, *window in zip(*(ordered[name].tolist() for name in ("subject", *_WINDOW)), strict=True):
+        found.setdefault(subject, []).append(Window(*window))
+    return found
+
+
+def beyond(rule: Rule, compared: pd.DataFrame) -> set[str]:
+    """Give the subjects with a window beyond the threshold that raises."""
+    raises = compared["sure"].to_numpy(bool) & rule.beyond(compared["compared"].to_numpy(), rule.raise_at)
+    return set(compared["subject"].to_numpy()[raises])
 
 
 def may_raise(rule: Rule, windows: pd.DataFrame) -> bool:
-    """Tell whether any of these windows may lie beyond a rule's threshold: quickly, for most rules most of the time."""
+    """Tell whether any of these windows may be beyond a rule's threshold: quickly, for most rules most of the time."""
     if rule.statistic in EVIDENCE or rule.baseline or rule.share_of:
         return len(windows) > 0
     values = windows["value"].to_numpy()[windows["valid"].to_numpy()]
@@ -107,6 +83,7 @@ def may_raise(rule: Rule, windows: pd.DataFrame) -> bool:
 
 
 def _evidence(rule: Rule, windows: pd.DataFrame) -> tuple[Floats, NDArray[np.bool_]]:
+    """Give the share that a rule about evidence judges, and where there is enough of it."""
     if rule.statistic == "coverage":
         coverage = windows["coverage"].to_numpy(np.float64).copy()
         return coverage, ~np.isnan(coverage)
@@ -117,7 +94,7 @@ def _evidence(rule: Rule, windows: pd.DataFrame) -> tuple[Floats, NDArray[np.boo
 
 
 def in_force(rule: Rule, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which windows lie in the days, of UTC+1 and by their middle, from and until which a rule is in force."""
+    """Tell which windows lie in the days (of UTC+1, by the middle of the window) on which a rule is in force."""
     middle = (start + end) // 2 + HOUR_US
     inside = np.ones(len(start), bool)
     if rule.first:
@@ -128,11 +105,11 @@ def in_force(rule: Rule, start: NDArray[np.int64], end: NDArray[np.int64]) -> ND
 
 
 def _us(day: date) -> int:
-    return (day - date(1970, 1, 1)).days * 24 * HOUR_US
+    return (day - date(1970, 1, 1)).days * DAY_US
 
 
 def of_rule(rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
-    """Give the windows of a rule's quantity and level; those of an index are made of its substances."""
+    """Give the windows of a rule's quantity and level; those of an index are computed from its substances."""
     if rule.quantity in INDICES:
         return index_windows(rule.quantity, windows)
     wanted = windows["level"].to_numpy() == rule.level
@@ -143,7 +120,7 @@ def of_rule(rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
 
 
 def index_windows(name: str, windows: pd.DataFrame) -> pd.DataFrame:
-    """Make the hourly windows of an index; it is valid where one substance is, and says the least of the coverages."""
+    """Compute the hourly windows of an index from valid hours of its substances, with the least of their coverages."""
     substances = INDICES[name].bounds
     parts = windows[(windows["level"] == "1h") & windows["valid"] & windows["quantity"].isin(list(substances))]
     subject, names = pd.factorize(parts["subject"].to_numpy())
@@ -165,11 +142,3 @@ def index_windows(name: str, windows: pd.DataFrame) -> pd.DataFrame:
     evidence = dict.fromkeys(("readings", "flagged", "failed", "warned", "stuck"), 0)
     frame: pd.DataFrame = pd.DataFrame(made).assign(quantity=name, level="1h", valid=True, **evidence)[COLUMNS]
     return frame
-
-
-def episodes(rule: Rule, seen: Seen, now: int | None = None) -> Iterator[Episode]:
-    """Give the episodes of every subject of a rule that has any."""
-    raised = {str(one) for one in seen.frame["subject"].to_numpy()[seen.raising(rule)]}
-    chosen = seen.of({one for one in raised if rule.wants(one)})
-    for subject, windows in chosen.by_subject():
-        yield from fold(rule, subject, windows, now=now)
