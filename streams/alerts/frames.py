@@ -74,10 +74,8 @@ def load_windows(
         stamps = [utc(int(start)) for start in starts]
         _, rows = tx.frame("list_judged_windows_at", **asked, sensors=list(sensors), starts=stamps)
     else:
-        statement, key = (
-            ("list_judged_windows", "sensors") if per == "sensor" else ("list_judged_area_windows", "areas")
-        )
-        asked[key] = None if span.subjects is None else list(span.subjects)
+        statement = "list_judged_windows" if per == "sensor" else "list_judged_area_windows"
+        asked[f"{per}s"] = None if span.subjects is None else list(span.subjects)
         _, rows = tx.frame(statement, **asked, first=utc(span.first), last=utc(span.last))
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(_SELECTED)
     made: dict[str, NDArray[Any]] = {
@@ -103,9 +101,8 @@ def count_stuck(tx: Transaction, windows: pd.DataFrame) -> pd.DataFrame:
     if not len(suspect):
         return windows
     first, last = int(suspect["start"].min()), int(suspect["end"].max())
-    found = tx.rows(
-        "count_stuck_readings", sensors=suspect["subject"].unique().tolist(), first=utc(first), last=utc(last)
-    )
+    sensors = suspect["subject"].unique().tolist()
+    found = tx.rows("count_stuck_readings", sensors=sensors, first=utc(first), last=utc(last))
     counts = {(sensor, quantity, start): count for sensor, quantity, start, count in found}
     keys = zip(windows["subject"], windows["quantity"], windows["start"], strict=True)
     return windows.assign(stuck=[counts.get(key, 0) for key in keys])
