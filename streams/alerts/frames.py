@@ -63,20 +63,19 @@ def load_windows(
     tx: Transaction, level: str, quantities: Collection[str], span: Span, per: str = "sensor"
 ) -> pd.DataFrame:
     """Read windows as a frame with the columns of `streams.alerts.comparison.COLUMNS`; `stuck` is 0."""
-    asked: dict[str, Any] = {
-        "view": (VIEWS if per == "sensor" else AREA_VIEWS)[level],
-        "quantities": sorted(quantities),
-    }
+    asked: dict[str, Any] = {"quantities": sorted(quantities)}
+    within: dict[str, Any] = {**asked, "first": utc(span.first), "last": utc(span.last)}
+    subjects = None if span.subjects is None else list(span.subjects)
     if span.exact is not None:
         sensors, starts = span.exact
         if len(starts) > MOST_EXACT:
             return _load_by_start(tx, level, quantities, np.array(sensors, np.object_), starts)
         stamps = [utc(int(start)) for start in starts]
-        _, rows = tx.frame("list_judged_windows_at", **asked, sensors=list(sensors), starts=stamps)
+        _, rows = tx.frame("list_judged_windows_at", VIEWS[level], **asked, sensors=list(sensors), starts=stamps)
+    elif per == "sensor":
+        _, rows = tx.frame("list_judged_windows", VIEWS[level], **within, sensors=subjects)
     else:
-        statement = "list_judged_windows" if per == "sensor" else "list_judged_area_windows"
-        asked[f"{per}s"] = None if span.subjects is None else list(span.subjects)
-        _, rows = tx.frame(statement, **asked, first=utc(span.first), last=utc(span.last))
+        _, rows = tx.frame("list_judged_area_windows", AREA_VIEWS[level], **within, areas=subjects)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(_SELECTED)
     made: dict[str, NDArray[Any]] = {
         name: np.array(column, _TYPES.get(name, "O")) for name, column in zip(_SELECTED, columns, strict=True)
