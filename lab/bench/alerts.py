@@ -30,8 +30,8 @@ from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import microseconds
 from lab.bench.latency import message, send
 from lab.bench.result import Result
-from lab.bench.servers import database, hub, received, scratch, until
-from lab.bench.traffic import BEGIN, MINUTE, Traffic
+from lab.load.servers import database, hub, received, scratch, until
+from lab.load.traffic import BEGIN, MINUTE, Traffic
 from streams.alerts.calendar import load_days
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import Rule, RuleBook
@@ -78,9 +78,9 @@ class Hook:
     def take(self, body: bytes) -> None:
         """Note a post."""
         now = time.perf_counter()
-        told = msgspec.json.decode(body)["alerts"]
-        self.posts += bool(told)
-        for one in told:
+        posted = msgspec.json.decode(body)["alerts"]
+        self.posts += bool(posted)
+        for one in posted:
             self.seen.setdefault(one["subject"], now)
 
 
@@ -116,11 +116,11 @@ def _delay(
     (rules / "bench.toml").write_text(_RULE)
     channels = directory / "channels.toml"
     channels.write_text(f'[channel.hook]\nurl = "json://127.0.0.1:{hook.port}/"\n')
-    told = settings.model_copy(update={"alert_channels": channels, "rules": (rules,)})
+    changed = settings.model_copy(update={"alert_channels": channels, "rules": (rules,)})
     now = datetime.now(UTC)
     window = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0) - timedelta(minutes=5)
     count = int(rate * seconds)
-    with hub(told) as running, Sender(running.address) as sender:
+    with hub(changed) as running, Sender(running.address) as sender:
         before = (message(number, now - timedelta(minutes=1)) for number in range(count))
         send(sender, 1e6, chain(before, (_reading(number, window, 10) for number in range(0, count, _EVERY))))
         with closing(Store(running.database)) as store:

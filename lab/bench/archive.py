@@ -20,7 +20,7 @@ from ingest.formats.registry import load_formats
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import Message
 from lab.bench.result import Result
-from lab.bench.servers import hub, received, scratch, until
+from lab.load.servers import hub, received, scratch, until
 
 STATIONS = 72
 HOURS = 8_760

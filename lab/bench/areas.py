@@ -27,8 +27,8 @@ from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.files.catalogue import Entry
 from lab.bench.result import Result
-from lab.bench.servers import database
-from lab.bench.traffic import QUANTITIES, Traffic, fill_hours
+from lab.load.servers import database
+from lab.load.traffic import QUANTITIES, Traffic, fill_hours
 
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)
 VINTAGE = 2024

@@ -3,7 +3,7 @@ How many QoS 1 messages a second the collector takes and decodes, beside a stock
 
 Method: both have a persistent session; the same messages are published while both are away, then each drains its
 queue alone, in alternating order, three times. So no publisher competes for the processor, and the time runs from the
-connection to the last message acknowledged. The log under the collector commits at once. `lab.bench.broker` gives the
+connection to the last message acknowledged. The log under the collector commits at once. `lab.rig.broker` gives the
 broker.
 """
 
@@ -22,8 +22,8 @@ from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import Limits, Receiver
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.batch import Batch
-from lab.bench.broker import local_broker
 from lab.bench.result import Result
+from lab.rig.broker import local_broker
 
 _FILTER = "stadspuls/#"
 _PATIENCE = 120.0

@@ -24,8 +24,8 @@ from hub.settings.settings import Settings
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
 from lab.bench.result import Result
-from lab.bench.servers import BenchHub, hub, received, until
-from lab.bench.viewers import looked_at
+from lab.load.servers import BenchHub, hub, received, until
+from lab.load.viewers import looked_at
 
 _ECHO = "bench/echo"
 _PATIENCE = 120.0  # s

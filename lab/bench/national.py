@@ -1,14 +1,13 @@
 """
 How long one NDW minute of the whole country takes, from the first MQTT message to its committed 5-minute rows.
 
-The hub runs as users run it, `stadspuls up` in a process of its own; the messages (`lab.bench.minute`) are published at
+The hub runs as users run it, `stadspuls up` in a process of its own; the messages (`lab.load.minute`) are published at
 once, the first minute with all its series unknown, then minutes that follow it. They are stamped as if they were live,
 so that the hour is the running one, as it is for a hub that keeps up. A minute is through when the accounting, which is
 committed with the rows, has the last of its readings. The baseline is the minute itself: 60 s.
 """
 
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,9 +19,10 @@ from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.formats.registry import load_formats
 from ingest.mqtt.sender import Sender
-from lab.bench import minute as minutes
 from lab.bench.result import Result
-from lab.bench.servers import BenchHub, hub, received, until
+from lab.load import minute as minutes
+from lab.load.servers import BenchHub, hub, received, until
+from lab.rig.service import repeated
 
 _PATIENCE = 600.0  # s for a minute
 _SAMPLE = 0.25  # s between two looks at the memory
@@ -71,16 +71,5 @@ def _balance(store: Store) -> Balance:
 def _memory(running: BenchHub) -> Iterator[list[int]]:
     """Sample the hub's memory while the block runs; the first sample is that of a hub that has seen nothing."""
     samples = [running.pss()]
-    done = threading.Event()
-
-    def sample() -> None:
-        while not done.wait(_SAMPLE):
-            samples.append(running.pss())
-
-    thread = threading.Thread(target=sample, name="memory", daemon=True)
-    thread.start()
-    try:
+    with repeated(lambda: samples.append(running.pss()), _SAMPLE):
         yield samples
-    finally:
-        done.set()
-        thread.join()

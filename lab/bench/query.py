@@ -30,8 +30,8 @@ from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.files.catalogue import Entry
 from lab.bench.result import Result
-from lab.bench.servers import database, emptied, scratch
-from lab.bench.traffic import fill_hours, known
+from lab.load.servers import database, emptied, scratch
+from lab.load.traffic import fill_hours, known
 from lab.rig.database import KillableTimescale, installation, running_database
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)

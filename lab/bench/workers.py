@@ -23,26 +23,26 @@ from ingest.log.kafka import KafkaLog
 from ingest.log.topics import Topics, make_topics
 from ingest.vocabulary.batch import Batch
 from lab.bench.result import Result
-from lab.bench.servers import database, empty, scratch, until
-from lab.bench.traffic import Traffic
+from lab.load.servers import database, empty, scratch, until
+from lab.load.traffic import Traffic
 from lab.rig.broker import free_port
 from lab.rig.kafka import KafkaServer
 from lab.rig.service import Service
 
 BATCH = 10_000  # readings that a collector packs together
 _PATIENCE = 300.0  # s
-RATE = "readings a second: "  # what `lab.bench.plain` says before its figure
+RATE = "readings a second: "  # what `lab.load.plain` prints before its figure
 
 
 class Run:
-    """What some workers did with the log: rate in readings/s, CPU seconds by whom (0: not seen), memory in bytes."""
+    """What some workers did with the log: rate in readings/s, CPU seconds by process (0: unknown), memory in bytes."""
 
     def __init__(self, rate: float, workers_cpu: float, database_cpu: float, readings: int, pss: int) -> None:
         self.rate, self.pss = rate, pss
         self.cpu_us = {"workers": workers_cpu / readings * 1e6, "database": database_cpu / readings * 1e6}
 
-    def told(self) -> dict[str, object]:
-        """Give it for the details of a result."""
+    def details(self) -> dict[str, object]:
+        """Give it as details of a result."""
         return {
             "readings_s": round(self.rate), "pss_mb_a_worker": round(self.pss / 1e6),
             "cpu_us_a_reading": {name: round(used, 2) for name, used in self.cpu_us.items()},
@@ -163,14 +163,14 @@ def worker(settings: Settings, readings: int = 2_000_000, plain: int = 30_000) -
         ours = found.run(5_000, readings, 1)
         size = found.size(readings)
         baseline = _plain(found, plain)
-    details = {"edition": str(found.edition), "series": 5_000, "readings": readings, **ours.told(), **size}
+    details = {"edition": str(found.edition), "series": 5_000, "readings": readings, **ours.details(), **size}
     name = "plain Faust agent, a table updated for each reading, no database"
     return Result("worker", ours.rate, "readings/s", baseline, name, ours.rate / baseline, details)
 
 
 def _plain(found: Line, readings: int) -> float:
     make_topics(Topics(found.kafka.servers, "plain", "plain-dead-letters", partitions=1))
-    command = [sys.executable, "-P", "-m", "lab.bench.plain", found.kafka.servers, str(readings), str(found.directory)]
+    command = [sys.executable, "-P", "-m", "lab.load.plain", found.kafka.servers, str(readings), str(found.directory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
     rates = [line.removeprefix(RATE) for line in done.stdout.splitlines() if line.startswith(RATE)]
     if not rates:
@@ -188,8 +188,8 @@ def scale(settings: Settings, readings: int = 1_000_000, counts: tuple[int, ...]
     cost = small.rate / large.rate
     details: dict[str, object] = {
         "edition": str(found.edition), "readings": readings,
-        "workers": {str(count): run.told() for count, run in by_workers.items()},
-        f"{few}_series": small.told(), f"{many}_series": large.told(), **starts,
+        "workers": {str(count): run.details() for count, run in by_workers.items()},
+        f"{few}_series": small.details(), f"{many}_series": large.details(), **starts,
     }  # fmt: skip
     name = f"seconds a reading at {few} series; the ratio is how many times that at {many}"
     return Result("scale", 1e6 / large.rate, "us a reading", 1e6 / small.rate, name, cost, details)

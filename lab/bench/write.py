@@ -4,7 +4,7 @@ How many readings a second the pipeline commits, beside a binary COPY of the ver
 Both write 5,000 series at a 1-minute cadence, sorted, one transaction a batch: `Pipeline.store` with quality, windows,
 marks, position and accounting, the baseline into an empty copy of `reading` with its key. Both begin a round with
 nothing and take turns, batch by batch, so that what else the machine does falls on both alike. Batches are made
-beforehand (`lab.bench.traffic`).
+beforehand (`lab.load.traffic`).
 """
 
 import time
@@ -18,9 +18,9 @@ from aggregates.store.migrate import Edition
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from lab.bench.result import Result
-from lab.bench.servers import database
-from lab.bench.spent import Spent
-from lab.bench.traffic import Traffic
+from lab.load.servers import database
+from lab.load.time_shares import Spent
+from lab.load.traffic import Traffic
 from streams.commit.pipeline import Pipeline
 
 SERIES = 5_000

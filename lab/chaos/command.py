@@ -36,7 +36,7 @@ def chaos(
     from lab.chaos.run import Scale
     from lab.chaos.run import chaos as run_chaos
 
-    names = {f"{deed} {part}": (deed, part) for deed, part in POSSIBLE}
+    names = {f"{action} {part}": (action, part) for action, part in POSSIBLE}
     if unknown := sorted(set(only or ()) - names.keys()):
         raise BadQuestion(f"event {unknown[0]!r}, expected one of {', '.join(names)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it must not leave its servers behind

@@ -1,7 +1,7 @@
 """
 What happens during a chaos run, and when: pure, the same for the same seed.
 
-Everything that can happen happens once in each round, in random order. `lab.chaos.deeds` does it.
+Everything that can happen happens once in each round, in random order. `lab.chaos.disturbances` does it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 from random import Random
 
 
-class Deed(StrEnum):
+class Action(StrEnum):
     """What is done to a part."""
 
     KILL = "kill -9"
@@ -20,7 +20,7 @@ class Deed(StrEnum):
 
 
 class Part(StrEnum):
-    """What it is done to."""
+    """The part that it is done to."""
 
     BROKER = "broker"
     COLLECTOR = "collector"
@@ -36,30 +36,30 @@ DOWN_FOR = (1.0, 5.0)  # s between the death of a server and its start
 ROUND = 80.0  # s that everything takes once without getting in each other's way too much
 
 USUAL = (
-    *((Deed.KILL, part) for part in Part if part is not Part.BROKER),
-    *((deed, part) for deed in (Deed.JOIN, Deed.LEAVE) for part in (Part.COLLECTOR, Part.WORKER)),
-    *((Deed.CUT, part) for part in (Part.BROKER, Part.KAFKA, Part.DATABASE)),
-    (Deed.FREEZE, Part.WORKER),
+    *((Action.KILL, part) for part in Part if part is not Part.BROKER),
+    *((action, part) for action in (Action.JOIN, Action.LEAVE) for part in (Part.COLLECTOR, Part.WORKER)),
+    *((Action.CUT, part) for part in (Part.BROKER, Part.KAFKA, Part.DATABASE)),
+    (Action.FREEZE, Part.WORKER),
 )
-POSSIBLE = (*USUAL, (Deed.KILL, Part.BROKER))  # that one alone may cost readings: docs/operations.md says how many
+POSSIBLE = (*USUAL, (Action.KILL, Part.BROKER))  # that one alone may cost readings: docs/operations.md says how many
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A deed, so many seconds after the beginning, and for how many seconds it lasts where it does."""
+    """An action, so many seconds after the beginning, and for how many seconds it lasts where it does."""
 
     at: float
-    deed: Deed
+    action: Action
     part: Part
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.deed} {self.part}"
+        return f"{self.action} {self.part}"
 
 
-def plan(seconds: float, seed: int, deeds: tuple[tuple[Deed, Part], ...] = USUAL) -> list[Event]:
+def plan(seconds: float, seed: int, disturbances: tuple[tuple[Action, Part], ...] = USUAL) -> list[Event]:
     """
-    Spread whole rounds of deeds over so many seconds, the first after a moment.
+    Spread whole rounds of disturbances over so many seconds, the first after a moment.
 
     >>> [str(event) for event in plan(60, 5, USUAL[:3])]
     ['kill -9 worker', 'kill -9 kafka', 'kill -9 collector']
@@ -68,13 +68,13 @@ def plan(seconds: float, seed: int, deeds: tuple[tuple[Deed, Part], ...] = USUAL
     """
     chance = Random(seed)
     rounds = max(1, round(seconds / ROUND))
-    order = [deed for _ in range(rounds) for deed in chance.sample(deeds, len(deeds))]
+    order = [action for _ in range(rounds) for action in chance.sample(disturbances, len(disturbances))]
     gap = seconds / (len(order) + 1)
     return [
-        Event(gap * (number + 0.5 + chance.random()), deed, part, _lasts(deed, chance))
-        for number, (deed, part) in enumerate(order)
+        Event(gap * (number + 0.5 + chance.random()), action, part, _lasts(action, chance))
+        for number, (action, part) in enumerate(order)
     ]
 
 
-def _lasts(deed: Deed, chance: Random) -> float:
-    return {Deed.CUT: CUT_FOR, Deed.FREEZE: FROZEN_FOR}.get(deed, chance.uniform(*DOWN_FOR))
+def _lasts(action: Action, chance: Random) -> float:
+    return {Action.CUT: CUT_FOR, Action.FREEZE: FROZEN_FOR}.get(action, chance.uniform(*DOWN_FOR))

@@ -1,48 +1,43 @@
 """
-Publishes numbered readings at a steady pace and keeps count; what it counts is what must be in the database.
+Publishes numbered readings at a steady pace and keeps count; what it counts must be in the database.
 
-A thread of its own, with a connection that nobody cuts: what is tried is the hub behind the broker.
+It has a thread of its own, and a connection that is never cut: the hub behind the broker is what is tried.
 """
 
-import threading
 import time
 
+from hub.run.parts import Background
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
-from lab.chaos.numbered import Numbered
+from lab.chaos.readings import NumberedReadings
 
 _SLOT = 0.01  # s: messages due within one are sent together
 
 
-class Publisher:
-    """Publishes from 0 until it is told to stop; `published` counts readings, `bad` messages that are none."""
+class Publisher(Background):
+    """Publishes from 0 until it is stopped; `published` counts readings, `bad` messages that cannot be read."""
 
-    def __init__(self, address: Address, numbered: Numbered, rate: float) -> None:
+    def __init__(self, address: Address, numbered: NumberedReadings, rate: float) -> None:
+        super().__init__("publisher")
         self.published = self.bad = 0
         self.seconds = 0.0
         self._sender = Sender(address)
         self._numbered, self._rate = numbered, rate
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self, seconds: float) -> None:
         """End, and return when the broker has confirmed everything; raises TimeoutError when it does not in time."""
-        self._stop.set()
-        self._thread.join(seconds)
+        super().stop(seconds)
         try:
             self._sender.flush(seconds)
         finally:
             self._sender.close()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Publish at the pace."""
         began = time.monotonic()
-        while not self._stop.wait(_SLOT):
+        while not self.stopping.wait(_SLOT):
             self.seconds = time.monotonic() - began
-            while self.published < self.seconds * self._rate and not self._stop.is_set():
+            while self.published < self.seconds * self._rate and not self.stopping.is_set():
                 self._publish(self.published)
 
     def _publish(self, number: int) -> None:

@@ -25,10 +25,10 @@ def _events(report: Report) -> Table:
     for name, side in (("at s", "right"), ("event", "left"), ("who", "left"), ("on their way", "right"),
                        ("back after s", "right"), ("note", "left")):  # fmt: skip
         table.add_column(name, justify="right" if side == "right" else "left", no_wrap=name != "note")
-    for done in report.events:
-        back = "-" if done.back is None else f"{done.back:.1f}"
-        waiting = "-" if done.waiting < 0 else f"{done.waiting:,}"
-        table.add_row(f"{done.at:.0f}", str(done.event), done.who, waiting, back, done.note)
+    for one in report.events:
+        back = "-" if one.back is None else f"{one.back:.1f}"
+        waiting = "-" if one.waiting < 0 else f"{one.waiting:,}"
+        table.add_row(f"{one.at:.0f}", str(one.event), one.who, waiting, back, one.note)
     return table
 
 

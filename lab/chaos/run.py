@@ -3,7 +3,8 @@ The chaos run: a distributed hub with relays in its network, a publisher before 
 
     publisher ──▶ Mosquitto ──relay──▶ collect ──relay──▶ Kafka ──relay──▶ work ──relay──▶ database
 
-`lab.chaos.plan` says what happens, `lab.chaos.deeds` does it, `lab.chaos.verdict` judges; `stadspuls chaos` shows it.
+`lab.chaos.plan` plans what happens, `lab.chaos.disturbances` does it, `lab.chaos.checks` compares; `stadspuls chaos`
+prints the report.
 """
 
 import shutil
@@ -24,14 +25,14 @@ from aggregates.store.store import Store, StoreError
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.mqtt.slots import lost_slots
-from lab.bench.servers import emptied
-from lab.chaos.deeds import Deeds, Done
-from lab.chaos.numbered import Numbered
-from lab.chaos.plan import USUAL, Deed, Part, plan
+from lab.chaos.checks import SOURCE, Check, check_promises
+from lab.chaos.disturbances import Disturbances, Outcome
+from lab.chaos.plan import USUAL, Action, Part, plan
 from lab.chaos.publisher import Publisher
-from lab.chaos.verdict import SOURCE, Check, verdict
+from lab.chaos.readings import NumberedReadings
+from lab.load.servers import emptied
 from lab.rig.broker import free_port, mosquitto
-from lab.rig.chain import Chain, Ways, missing, supervised
+from lab.rig.chain import Addresses, Chain, missing, supervised
 from lab.rig.database import DatabaseServer, killable_database
 from lab.rig.kafka import KafkaServer
 from lab.rig.relay import Place, Relay
@@ -55,7 +56,7 @@ class Report:
     seconds: float = 0.0
     caught_up: float = 0.0
     restarts: int = 0
-    events: list[Done] = field(default_factory=list)
+    events: list[Outcome] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
     @property
@@ -66,7 +67,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How long and how much: seconds of publishing, readings a second, sensors they are dealt out to."""
+    """How long and how much: seconds of publishing, readings a second, sensors that they are of."""
 
     seconds: float = 180.0
     rate: float = 2_000.0
@@ -76,11 +77,11 @@ class Scale:
 
 
 def chaos(
-    settings: Settings, scale: Scale, seed: int, deeds: tuple[tuple[Deed, Part], ...] = USUAL,
-    say: Callable[[str], None] = log.info,
+    settings: Settings, scale: Scale, seed: int, disturbances: tuple[tuple[Action, Part], ...] = USUAL,
+    show: Callable[[str], None] = log.info,
 ) -> Report:  # fmt: skip
     """
-    Run it and give the report; the database is that of the settings where one is named and empty, else one's own.
+    Run it and give the report; the database is that of the settings where one is named and empty, else a new one.
 
     Raises CannotStart, saying which program is missing or what did not start.
     """
@@ -92,25 +93,25 @@ def chaos(
         workplace = tempfile.TemporaryDirectory(prefix="stadspuls-chaos-", ignore_cleanup_errors=True)
         directory = Path(stack.enter_context(workplace))
         name, url, place, server = stack.enter_context(_database(settings, directory))
-        say(f"database {name}, seed {seed}; logs in {directory}")
+        show(f"database {name}, seed {seed}; logs in {directory}")
         chain, relays = _chain(directory, url, place, scale, stack)
         chain.start()
         report = Report(seed, name)
-        run = _Run(chain, Numbered(scale.sensors, settings.timezone), scale, report, say)
-        run.disturb(Deeds(chain, server, relays, seed, run.waiting), deeds)
-        run.judge()
+        run = _Run(chain, NumberedReadings(scale.sensors, settings.timezone), scale, report, show)
+        run.disturb(Disturbances(chain, server, relays, seed, run.waiting), disturbances)
+        run.compare()
         if not report.good:
-            stack.enter_context(_kept(directory, say))
+            stack.enter_context(_kept(directory, show))
     return report
 
 
 class _Run:
-    """One run, from the first message to the verdict."""
+    """One run, from the first message to the checks."""
 
     def __init__(
-        self, chain: Chain, numbered: Numbered, scale: Scale, report: Report, say: Callable[[str], None]
+        self, chain: Chain, numbered: NumberedReadings, scale: Scale, report: Report, show: Callable[[str], None]
     ) -> None:
-        self._chain, self._numbered, self._scale, self._report, self._say = chain, numbered, scale, report, say
+        self._chain, self._numbered, self._scale, self._report, self._show = chain, numbered, scale, report, show
         self._publisher = Publisher(chain.broker.address(), numbered, scale.rate)
 
     def waiting(self) -> int:
@@ -122,32 +123,32 @@ class _Run:
             except StoreError:
                 return -1
 
-    def disturb(self, deeds: Deeds, wanted: tuple[tuple[Deed, Part], ...]) -> None:
+    def disturb(self, disturbances: Disturbances, wanted: tuple[tuple[Action, Part], ...]) -> None:
         """Publish, do everything that is planned, and wait until all has arrived."""
         scale, report = self._scale, self._report
         with supervised(self._chain) as restarted:
             began = time.monotonic()
             self._publisher.start()
-            for event in plan(scale.seconds, report.seed, tuple(pair for pair in wanted if deeds.can(*pair))):
+            for event in plan(scale.seconds, report.seed, tuple(pair for pair in wanted if disturbances.can(*pair))):
                 time.sleep(max(0.0, began + event.at - time.monotonic()))
-                done = deeds.begin(event, time.monotonic() - began)
-                self._say(f"{done.at:5.0f} s  {event}, {done.waiting:,} readings on their way")
+                outcome = disturbances.begin(event, time.monotonic() - began)
+                self._show(f"{outcome.at:5.0f} s  {event}, {outcome.waiting:,} readings on their way")
             time.sleep(max(0.0, began + scale.seconds - time.monotonic()))
             self._publisher.stop(_CONFIRMED_WITHIN)
             report.published, report.bad = self._publisher.published, self._publisher.bad
-            report.seconds, report.events = self._publisher.seconds, deeds.done
+            report.seconds, report.events = self._publisher.seconds, disturbances.outcomes
             ended = time.monotonic()
-            deeds.finish()
-            report.checks.append(came_back(deeds.done))
+            disturbances.finish()
+            report.checks.append(came_back(disturbances.outcomes))
             self._arrive()
             report.caught_up, report.restarts = time.monotonic() - ended, len(restarted)
 
     def _arrive(self) -> None:
         """Empty what collectors left at the broker, as an operator would, and wait until nothing moves any more."""
         for slot in lost_slots(self._chain.directory / "slots"):
-            self._say(f"slot {slot} was lost, it is drained")
+            self._show(f"slot {slot} was lost, it is drained")
             self._chain.command("collect", f"--drain={slot}")
-        self._say(f"{self._report.published:,} readings published, {self.waiting():,} on their way")
+        self._show(f"{self._report.published:,} readings published, {self.waiting():,} on their way")
         least, since = self.waiting(), time.monotonic()
         while (now := self.waiting()) and time.monotonic() - since < _PROGRESS_WITHIN:
             if now < least:
@@ -158,18 +159,18 @@ class _Run:
         except TimeoutError as error:
             self._report.checks.append(Check("everything settles", f"{_SETTLED_WITHIN:.0f} s", str(error), False))
 
-    def judge(self) -> None:
-        """Compare what was published with what is there."""
-        self._say("comparing")
+    def compare(self) -> None:
+        """Compare what was published with what is stored."""
+        self._show("comparing")
         chain, report = self._chain, self._report
-        report.checks += verdict(chain.database, chain.command, self._numbered, report.published, report.bad)
+        report.checks += check_promises(chain.database, chain.command, self._numbered, report.published, report.bad)
 
 
-def came_back(deeds: Sequence[Done]) -> Check:
-    """Say of deeds that have ended whether every part was back afterwards, and which was not, and why."""
-    gone = [f"{one.event}: {one.note}" for one in deeds if one.back is None]
-    found = f"{len(deeds) - len(gone)}"
-    return Check("parts back after what was done", f"{len(deeds)}", "; ".join([found, *gone]), not gone)
+def came_back(disturbances: Sequence[Outcome]) -> Check:
+    """Check that every part was back after its disturbance; name those that were not, and why."""
+    gone = [f"{one.event}: {one.note}" for one in disturbances if one.back is None]
+    found = f"{len(disturbances) - len(gone)}"
+    return Check("parts back after what was done", f"{len(disturbances)}", "; ".join([found, *gone]), not gone)
 
 
 def _chain(
@@ -188,8 +189,8 @@ def _chain(
     }
     for relay in relays.values():
         stack.enter_context(relay)
-    ways = Ways(f"mqtt://127.0.0.1:{ports[Part.BROKER]}", kafka.servers, _through(url, sockets))
-    chain = Chain(directory, broker, kafka, url, ways, scale.collectors, scale.workers)
+    addresses = Addresses(f"mqtt://127.0.0.1:{ports[Part.BROKER]}", kafka.servers, _through(url, sockets))
+    chain = Chain(directory, broker, kafka, url, addresses, scale.collectors, scale.workers)
     stack.callback(chain.clean_up)
     return chain, MappingProxyType(relays)
 
@@ -234,10 +235,10 @@ def _through(url: str, sockets: Path) -> str:
 
 
 @contextmanager
-def _kept(directory: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _kept(directory: Path, show: Callable[[str], None]) -> Iterator[None]:
     """Keep the logs of a run that went wrong."""
     kept = Path(tempfile.mkdtemp(prefix="stadspuls-chaos-logs-"))
     for path in directory.glob("**/*.log"):
         shutil.copy2(path, kept)
-    say(f"logs are kept in {kept}")
+    show(f"logs are kept in {kept}")
     yield

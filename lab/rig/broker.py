@@ -1,8 +1,8 @@
 """
-A real Mosquitto of one's own, that can be killed and started again on what it has on disk.
+A real Mosquitto, that can be killed and started again on what it has on disk.
 
-Tests, benches and the chaos run use it; `lab.rig.chain` puts it before Kafka. `hub.servers.broker` is the built-in
-broker.
+Tests, benches and the chaos run use it; `lab.rig.chain` puts it before Kafka. Where the program is not installed
+`local_broker` takes the built-in one, `hub.servers.broker`.
 """
 
 import os
@@ -10,10 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from hub.servers.broker import BuiltInBroker
 from hub.servers.process import CannotStart, end_child
 from ingest.mqtt.address import Address
 
@@ -64,7 +67,7 @@ class Broker:
         raise CannotStart(f"{self._command[0]} does not listen on port {self.port}")
 
     def stop(self) -> None:
-        """Stop it the kind way; harmless when it does not run."""
+        """Stop it with TERM; harmless when it does not run."""
         if self._process is not None:
             end_child(self._process, 10)
 
@@ -96,3 +99,16 @@ def mosquitto(
     general = _CONFIG.format(directory=directory.absolute(), persistence=str(persistent).lower())
     config.write_text(f"{user}{general}{extra}\nlistener {port} 127.0.0.1\n{listener}\n", encoding="utf-8")
     return Broker([PROGRAM, "-c", str(config)], port)
+
+
+@contextmanager
+def local_broker() -> Iterator[tuple[str, Address]]:
+    """Run a broker in memory: Mosquitto where it is installed, else the built-in one; gives its name and address."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        broker = mosquitto(directory, persistent=False) if PROGRAM else BuiltInBroker(directory, port=free_port())
+        broker.start()
+        try:
+            yield "mosquitto" if PROGRAM else "built-in", Address("127.0.0.1", broker.port)
+        finally:
+            broker.stop()

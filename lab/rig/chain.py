@@ -3,13 +3,12 @@ A distributed hub on one machine: Mosquitto, a real Kafka, a database, and every
 
     broker ──▶ collect ──▶ Kafka ──▶ work ──▶ database ◀── rollup, serve
 
-The tests of the distributed hub and the chaos run use it. `Ways` says how the services reach the servers, which is not
-the direct way where something stands between them.
+The tests of the distributed hub and the chaos run use it. `Addresses` are those by which the services reach the
+servers: not the direct ones where a relay stands between them.
 """
 
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -24,10 +23,10 @@ from hub.servers.process import CannotStart
 from ingest.log.topics import NoAnswer, Topics, ends
 from lab.rig.broker import PROGRAM, Broker, free_port, mosquitto
 from lab.rig.kafka import KafkaServer, missing_programs
-from lab.rig.service import COMMAND, Service, environment
+from lab.rig.service import COMMAND, Service, environment, repeated
 
 _READY_WITHIN = 90.0  # s
-_QUIET = 4  # looks without news after which nothing is on its way any more
+_QUIET = 4  # looks without a change after which nothing is on its way any more
 _LOOK = 0.3  # s
 
 
@@ -37,7 +36,7 @@ def missing() -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class Addresses:
     """How services reach broker, Kafka and database: URL, servers, and URL."""
 
     broker: str
@@ -49,14 +48,14 @@ class Chain:
     """Servers and services; `start` starts what does not run, and any of it may be killed."""
 
     def __init__(
-        self, directory: Path, broker: Broker, kafka: KafkaServer, database: str, ways: Ways | None = None,
+        self, directory: Path, broker: Broker, kafka: KafkaServer, database: str, addresses: Addresses | None = None,
         collectors: int = 1, workers: int = 1,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.broker, self.kafka, self.database = broker, kafka, database
         self.topics = Topics(kafka.servers)
         self.services: list[Service] = []
-        self._ways = ways or Ways(f"mqtt://127.0.0.1:{broker.port}", kafka.servers, database)
+        self._addresses = addresses or Addresses(f"mqtt://127.0.0.1:{broker.port}", kafka.servers, database)
         self._broker_runs = False
         self.collectors = [self.service("collect") for _ in range(collectors)]
         self.workers = [self.service("work") for _ in range(workers)]
@@ -80,7 +79,7 @@ class Chain:
         return made
 
     def _settings(self) -> dict[str, str]:
-        return {"broker": self._ways.broker, "kafka": self._ways.kafka, "database": self._ways.database}
+        return {"broker": self._addresses.broker, "kafka": self._addresses.kafka, "database": self._addresses.database}
 
     def start(self, seconds: float = _READY_WITHIN) -> None:
         """Start what does not run, and wait until all of it is ready."""
@@ -127,7 +126,7 @@ class Chain:
             time.sleep(_LOOK)
 
     def on_their_way(self) -> tuple[int, dict[str, int | str]]:
-        """Give the messages received by collectors that run, and where something is not yet settled: how much."""
+        """Give the messages received by collectors that run, and how much is not yet settled, by place."""
         try:
             health = {service.name: service.health() for service in self.collectors if service.alive}
             waiting = {f"in {name}": one["messages_in_flight"] + one["readings_in_flight"]
@@ -141,10 +140,10 @@ class Chain:
             received = sum(one["messages_received"] for one in health.values())
             return received, {place: number for place, number in waiting.items() if number}
         except (OSError, NoAnswer, StoreError) as error:
-            return -1, {"nobody knows": str(error)}
+            return -1, {"not known": str(error)}
 
-    def told(self, lines: int = 5) -> str:
-        """Give the last lines of each service, as they said them."""
+    def last_lines(self, lines: int = 5) -> str:
+        """Give the last lines of each service's log."""
         return "\n".join(
             f"{service.name}: {line}" for service in self.services for line in service.log().splitlines()[-lines:]
         )
@@ -152,21 +151,14 @@ class Chain:
 
 @contextmanager
 def supervised(chain: Chain) -> Iterator[list[Service]]:
-    """Do what a service manager does: start again what ended by itself or was killed; gives what was, as it happens."""
+    """Restart services that ended, as a service manager does; the list that is given grows with each restart."""
     restarted: list[Service] = []
-    ended = threading.Event()
 
-    def watch() -> None:
-        while not ended.wait(0.2):
-            for service in [*chain.collectors, *chain.workers, chain.rollup, chain.serve]:
-                if service.process is not None and not service.alive:
-                    service.start()
-                    restarted.append(service)
+    def restart() -> None:
+        for service in [*chain.collectors, *chain.workers, chain.rollup, chain.serve]:
+            if service.process is not None and not service.alive:
+                service.start()
+                restarted.append(service)
 
-    thread = threading.Thread(target=watch, name="supervisor", daemon=True)
-    thread.start()
-    try:
+    with repeated(restart, 0.2):
         yield restarted
-    finally:
-        ended.set()
-        thread.join()

@@ -1,5 +1,5 @@
 """
-A database of one's own that can be killed: TimescaleDB where this machine has its programs, else the embedded one.
+A database that can be killed: TimescaleDB where this machine has its programs, else the embedded one.
 
 TimescaleDB is looked for where Debian installs it, on this machine or below `STADSPULS_TIMESCALE_ROOT`, the root of
 another Debian (`.ci/timescale` makes one); the latter needs root. `lab.chaos` uses it.
@@ -49,7 +49,7 @@ class DatabaseServer(Protocol):
         """Start, and return when it takes connections."""
 
     def stop(self) -> None:
-        """Stop it the kind way."""
+        """Stop it in good order."""
 
     def kill(self) -> None:
         """Kill -9."""
@@ -82,9 +82,9 @@ class Installation:
     root: Path
     programs: Path
 
-    def command(self, program: str, *words: str) -> list[str]:
-        """Give the words that run a program there, as the user that PostgreSQL wants."""
-        call = [str(self.programs / program), *words]
+    def command(self, program: str, *arguments: str) -> list[str]:
+        """Give the command that runs a program there, as the user that PostgreSQL wants."""
+        call = [str(self.programs / program), *arguments]
         return ["chroot", f"--userspec={_USER}:{_USER}", str(self.root), *call] if os.geteuid() == 0 else call
 
 

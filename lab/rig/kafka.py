@@ -77,7 +77,7 @@ class KafkaServer:
     """
     One Kafka with its data in `directory`; `kill` is kill -9, and `start` starts it again on the same data.
 
-    `advertised` is the port that clients are told to use, where something stands before Kafka. `more` are lines of its
+    `advertised` is the port that clients shall use, where a relay stands before Kafka. `more` are lines of its
     configuration, `users` go by SCRAM-SHA-512, and `access` is how to get in.
     """
 
@@ -102,7 +102,7 @@ class KafkaServer:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> "KafkaServer":
-        """Start, and return when it answers; raises CannotStart, saying what stands in the way."""
+        """Start, and return when it answers; raises CannotStart with the reason."""
         classpath = f"{jars()}/*"
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "server.properties"
@@ -118,7 +118,7 @@ class KafkaServer:
         return self
 
     def stop(self) -> None:
-        """Stop it the kind way; harmless when it does not run."""
+        """Stop it with TERM; harmless when it does not run."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -133,7 +133,9 @@ class KafkaServer:
     def _format(self, classpath: str, config: Path) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         flags = [f"--cluster-id={cluster}", f"--config={config}"]  # with "=": an id may begin with a dash
-        flags += [f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in self._users.items()]
+        flags += [
+            f"--add-scram=SCRAM-SHA-512=[name={name},password={password}]" for name, password in self._users.items()
+        ]
         tool = [*_java(classpath, "256m"), "kafka.tools.StorageTool", "format", *flags]
         done = subprocess.run(tool, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -144,9 +146,9 @@ class KafkaServer:
         deadline = time.monotonic() + _START_WITHIN
         while not self._answers():
             if self.pid is None or time.monotonic() > deadline:
-                said = tail(self._directory / "kafka.log")
+                last = tail(self._directory / "kafka.log")
                 self.kill()
-                raise CannotStart(f"kafka did not start on port {self._port}, its log says: {said}")
+                raise CannotStart(f"kafka did not start on port {self._port}, its log ends: {last}")
             time.sleep(0.1)
 
     def _answers(self) -> bool:
@@ -182,8 +184,8 @@ def _fetch(place: Path) -> None:
         with suppress(OSError):  # another run was faster
             draft.rename(place)
     except subprocess.SubprocessError as error:
-        said = getattr(error, "stdout", "") or str(error)
-        raise CannotStart(f"kafka {VERSION} could not be fetched: {said[-500:]}") from error
+        output = getattr(error, "stdout", "") or str(error)
+        raise CannotStart(f"kafka {VERSION} could not be fetched: {output[-500:]}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -2,7 +2,8 @@
 A piece of network that can be cut: passes bytes between clients and one server, as they come.
 
 `lab.chaos` puts one before broker, Kafka and database. While it is cut it holds everything back, also the end of a
-connection, as a network does that drops packets; nobody is told. Mended, it goes on where it was, or resets what hung.
+connection, as a network does that drops packets; neither side gets an error. Mended, it goes on where it was, or
+resets the connections that hung.
 """
 
 import asyncio
@@ -44,13 +45,13 @@ class Relay:
         self._now(self._whole.clear)
 
     def mend(self, *, reset: bool = False) -> None:
-        """Go on, or end the connections that hung, as a firewall does that has forgotten them."""
+        """Go on, or end the connections that hung, as a firewall does that has lost their state."""
         if reset:
             self._now(self._reset)
         self._now(self._whole.set)
 
     def _now(self, change: Callable[[], object]) -> None:
-        """Change something in the thread, and return when it is so."""
+        """Change something in the thread, and return when it is done."""
         done = threading.Event()
         self._loop.call_soon_threadsafe(change)
         self._loop.call_soon_threadsafe(done.set)
@@ -88,7 +89,7 @@ class Relay:
             for way in rest:
                 way.cancel()
         except OSError:
-            pass  # the server is away: its client sees a connection that ends
+            pass  # the server is away: its client gets a connection that ends
         finally:
             for one in (writer, far) if far else (writer,):
                 self._writers.discard(one)

@@ -4,16 +4,17 @@ One service of the distributed hub as a process of its own: started, asked, stop
 `lab.rig.chain` has all of them between their servers.
 """
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ COMMAND = (sys.executable, "-P", "-c", "from hub.cli.main import main; main()")
 class Service:
     """A service with its metrics port; `start` and `kill` may take turns. `settings` are its own, by their keys."""
 
-    def __init__(self, words: Sequence[str], settings: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], settings: Mapping[str, str], log: Path) -> None:
         self.name = log.stem
         self.port = free_port()
-        self._words = [*COMMAND, *words]
+        self._command = [*COMMAND, *command]
         # Not every service has every port, so both are given where nobody refuses them.
         ports = {"metrics_port": str(self.port), "http_port": str(self.port)}
         self._environment = {**os.environ, **environment({**settings, **ports})}
@@ -42,7 +43,7 @@ class Service:
         """Start, and do not wait."""
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._words, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
         return self
 
@@ -53,14 +54,14 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Tell whether it can do its work, by its own word."""
-        with contextlib.suppress(OSError, urllib.error.URLError):
+        """Whether it can do its work, by its own `/readyz`."""
+        with suppress(OSError, urllib.error.URLError):
             self.get("/readyz", 5.0)
             return True
         return False
 
     def wait_ready(self, seconds: float = 60.0) -> "Service":
-        """Wait until it says that it is ready; raises CannotStart when it ends or takes longer."""
+        """Wait until it is ready; raises CannotStart when it ends or takes longer."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.alive:
             if self.ready:
@@ -86,7 +87,7 @@ class Service:
         return self.process.wait(seconds)
 
     def log(self) -> str:
-        """What it said."""
+        """Give its log."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def get(self, path: str, seconds: float = 30.0) -> str:
@@ -103,6 +104,24 @@ class Service:
         """Ask `/metrics` for the number of the line that begins with `name`."""
         (line,) = [line for line in self.get("/metrics").splitlines() if line.startswith(name)]
         return float(line.rpartition(" ")[2])
+
+
+@contextmanager
+def repeated(action: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Do something every so many seconds, in a thread, while the block runs."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=repeat, name="repeated", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -21,15 +21,15 @@ from lab.bench.alerts import alerts
 from lab.bench.archive import archive
 from lab.bench.areas import areas
 from lab.bench.latency import latency
-from lab.bench.minute import SITES, made_up, recorded
 from lab.bench.national import national
 from lab.bench.query import query
 from lab.bench.registry import BENCHES
 from lab.bench.result import Result
-from lab.bench.servers import database
-from lab.bench.traffic import Traffic
 from lab.bench.workers import processes_of, scale, worker
 from lab.bench.write import write
+from lab.load.minute import SITES, made_up, recorded
+from lab.load.servers import database
+from lab.load.traffic import Traffic
 from lab.rig.database import KillablePostgres, running_database
 from lab.rig.kafka import missing_programs
 from streams.commit.pipeline import Pipeline
@@ -71,7 +71,7 @@ def test_worker(settings: Settings) -> None:
 
 
 def test_cpu_is_of_the_bench_s_own_database(store: Store, tmp_path: Path) -> None:
-    """Of two servers on one machine each is told by its own processes, the one that began the session among them."""
+    """Of two servers on one machine each is known by its own processes, the one that began the session among them."""
     with running_database(KillablePostgres(tmp_path)) as other, closing(Store(other.conninfo)) as elsewhere:
         ours, theirs = processes_of(store), processes_of(elsewhere)
         ((backend,),) = store.rows("read_backend")
@@ -197,7 +197,7 @@ def _fake(name: str) -> Any:
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`bench NAME --json` gives one object, `bench --json` a list, `bench` a table."""
-    for module in ("hub.cli.ask", "lab.bench.registry"):
+    for module in ("lab.bench.command", "lab.bench.registry"):
         monkeypatch.setattr(f"{module}.BENCHES", {"one": _fake("one"), "two": _fake("two")})
     where = f"--data-dir={tmp_path}"
     one = json.loads(CliRunner().invoke(app, ["bench", "one", "--json", where]).stdout)

@@ -19,12 +19,12 @@ from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from ingest.formats.decode import decode
 from ingest.vocabulary.readings import Message
-from lab.chaos.deeds import Deeds, Done
-from lab.chaos.numbered import Numbered
-from lab.chaos.plan import CUT_FOR, POSSIBLE, USUAL, Deed, Event, Part, plan
+from lab.chaos.checks import Check, check_promises
+from lab.chaos.disturbances import Disturbances, Outcome
+from lab.chaos.plan import CUT_FOR, POSSIBLE, USUAL, Action, Event, Part, plan
+from lab.chaos.readings import NumberedReadings
 from lab.chaos.report import show
 from lab.chaos.run import Report, came_back
-from lab.chaos.verdict import Check, verdict
 from lab.rig.broker import Broker, free_port
 from lab.rig.chain import Chain
 from lab.rig.database import KillablePostgres
@@ -36,7 +36,7 @@ from streams.rollup.rollup import roll_up
 from tests.conftest import ROOT
 from tests.support.distributed import programs_or_skip
 
-NUMBERED = Numbered(20, "Europe/Amsterdam")
+NUMBERED = NumberedReadings(20, "Europe/Amsterdam")
 PUBLISHED = 3_000  # to half past midnight in Amsterdam
 
 
@@ -44,15 +44,15 @@ class TestPlan:
     """What happens, and when."""
 
     def test_rounds_hold_everything(self) -> None:
-        """Each round has every deed once, in an order of its own, and all of it within the time."""
+        """Each round has every action once, in an order of its own, and all of it within the time."""
         events = plan(240, 3)
         assert len(events) == 3 * len(USUAL)
         rounds = [events[number * len(USUAL) : (number + 1) * len(USUAL)] for number in range(3)]
-        assert all({(one.deed, one.part) for one in some} == set(USUAL) for some in rounds)
+        assert all({(one.action, one.part) for one in some} == set(USUAL) for some in rounds)
         assert len({tuple(str(one) for one in some) for some in rounds}) == 3
         assert [one.at for one in events] == sorted(one.at for one in events)
         assert events[-1].at < 240
-        assert {one.seconds for one in events if one.deed is Deed.CUT} == {CUT_FOR}
+        assert {one.seconds for one in events if one.action is Action.CUT} == {CUT_FOR}
 
     def test_broker_is_killed_only_when_asked_for(self) -> None:
         """Mosquitto may lose what it confirmed in its last seconds, so a usual run leaves it alone."""
@@ -171,13 +171,13 @@ def filled(database: str) -> str:
 
 
 def judged(database: str, published: int = PUBLISHED) -> dict[str, Check]:
-    """Give the verdict by promise."""
+    """Give the check_promises by promise."""
 
     def stadspuls(*words: str) -> subprocess.CompletedProcess[str]:
         call = [*COMMAND, *words, f"--database={database}"]
         return subprocess.run(call, capture_output=True, text=True, check=False, timeout=60)
 
-    return {check.promise: check for check in verdict(database, stadspuls, NUMBERED, published, 3)}
+    return {check.promise: check for check in check_promises(database, stadspuls, NUMBERED, published, 3)}
 
 
 class TestVerdict:
@@ -230,19 +230,19 @@ class DeadServer(KillablePostgres):
         raise CannotStart("database is not ready after 300 s")
 
 
-class TestDeeds:
+class TestDisturbances:
     """Things done to a hub, and whether it was itself again afterwards."""
 
     def test_part_that_stays_away_fails_the_run(self, tmp_path: Path) -> None:
-        """A server that does not come back is said in the report, by its deed and reason, and is a broken promise."""
+        """A server that does not come back is said in the report, by its action and reason, and is a broken promise."""
         broker, kafka = Broker(["mosquitto"], free_port()), KafkaServer(tmp_path / "kafka", free_port(), free_port())
         chain = Chain(tmp_path, broker, kafka, "postgresql://nobody")
         with Relay(("127.0.0.1", free_port()), ("127.0.0.1", free_port())) as relay:
-            deeds = Deeds(chain, DeadServer(tmp_path), {Part.DATABASE: relay}, 1, lambda: 0)
-            for deed in (Deed.KILL, Deed.CUT):
-                deeds.begin(Event(0, deed, Part.DATABASE, 0), 0)
-            deeds.finish()
-        report = Report(1, "none", events=deeds.done, checks=[came_back(deeds.done)])
+            disturbances = Disturbances(chain, DeadServer(tmp_path), {Part.DATABASE: relay}, 1, lambda: 0)
+            for action in (Action.KILL, Action.CUT):
+                disturbances.begin(Event(0, action, Part.DATABASE, 0), 0)
+            disturbances.finish()
+        report = Report(1, "none", events=disturbances.outcomes, checks=[came_back(disturbances.outcomes)])
         assert not report.good
         said = io.StringIO()
         show(report, Console(file=said, width=200))
@@ -252,7 +252,7 @@ class TestDeeds:
 
     def test_all_back(self) -> None:
         """Where every part was back the promise holds, however long it took."""
-        done = Done(Event(0, Deed.KILL, Part.KAFKA, 0), 0, "kafka", 0, back=90)
+        done = Outcome(Event(0, Action.KILL, Part.KAFKA, 0), 0, "kafka", 0, back=90)
         assert came_back([done, done]).good
 
 

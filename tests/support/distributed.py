@@ -40,7 +40,7 @@ def distributed_hub(directory: Path, database: str, **more: int) -> Iterator[Dis
         hub.start()
         yield hub
     except Exception as error:
-        error.add_note(hub.told())
+        error.add_note(hub.last_lines())
         raise
     finally:
         hub.clean_up()

@@ -1,9 +1,9 @@
 """
-Numbered readings, and what must become of them: pure.
+Numbered readings, and the windows that must be made of them: pure.
 
-Number n is a minute of sensor n modulo `sensors`, with a value that follows from n alone. Whoever knows how many were
-published knows every reading and every window, without asking the hub. `lab.chaos.publisher` sends them,
-`lab.chaos.verdict` compares.
+Number n is a minute of sensor n modulo `sensors`, with a value that follows from n alone. So the count of published
+readings gives every reading and every window, without asking the hub. `lab.chaos.publisher` sends them,
+`lab.chaos.checks` compares.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 QUANTITY = "bicycle_count"
 BEGIN = datetime(2024, 3, 1, 22, tzinfo=UTC)  # an hour before midnight in Amsterdam
-BAD_EVERY = 1_000  # of so many messages one is followed by one that nobody can read
+BAD_EVERY = 1_000  # of so many messages one is followed by one that cannot be read
 _MINUTE = 60_000_000  # us
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
-    """The numbers from 0, dealt out to `sensors`; `zone` is the hub's, where civil days begin."""
+class NumberedReadings:
+    """The numbers from 0, spread over `sensors`; `zone` is the hub's, where civil days begin."""
 
     sensors: int
     zone: str
@@ -31,7 +31,7 @@ class Numbered:
         """
         Give topic and payload of a number.
 
-        >>> Numbered(10, "UTC").message(21)[1].decode()[:60]
+        >>> NumberedReadings(10, "UTC").message(21)[1].decode()[:60]
         '{"sensor_id":"stadspuls/chaos-00001","quantity":"bicycle_cou'
         """
         minute, sensor = divmod(number, self.sensors)

@@ -1,8 +1,8 @@
 """
-Whether the promises held: what was published against what is in the database.
+Checks of the promises: what was published against what is in the database.
 
-`lab.chaos.numbered` says what must be there; asked is what users can ask: the readings, `stadspuls query`, `reconcile`,
-the accounts. Nothing is repaired here.
+`lab.chaos.readings` has what must be there; it is compared with what users can read: the readings, `stadspuls query`,
+`reconcile`, the accounting. Nothing is repaired here.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from aggregates.ask.query import WINDOWS, Question, ask
 from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.health import Balance, balances
 from aggregates.store.store import Store
-from lab.chaos.numbered import BEGIN, QUANTITY, Numbered
+from lab.chaos.readings import BEGIN, QUANTITY, NumberedReadings
 
 SOURCE = "stadspuls"
 _SHOWN = 5
@@ -37,7 +37,9 @@ class Check:
 Command = Callable[..., CompletedProcess[str]]
 
 
-def verdict(database: str, stadspuls: Command, numbered: Numbered, published: int, bad: int) -> Iterator[Check]:
+def check_promises(
+    database: str, stadspuls: Command, numbered: NumberedReadings, published: int, bad: int
+) -> Iterator[Check]:
     """
     Check every promise, `published` readings and `bad` messages having been confirmed by the broker.
 
@@ -51,7 +53,7 @@ def verdict(database: str, stadspuls: Command, numbered: Numbered, published: in
     yield _reconciled(stadspuls, numbered, published)
 
 
-def _stored(store: Store, numbered: Numbered, published: int) -> Iterator[Check]:
+def _stored(store: Store, numbered: NumberedReadings, published: int) -> Iterator[Check]:
     """Compare every number."""
     found = pd.DataFrame(store.rows("list_source_readings", source=SOURCE), columns=["sensor_id", "start", "value"])
     found["sensor"] = found.pop("sensor_id").str.rsplit("-", n=1).str[-1].astype("int64")
@@ -66,13 +68,13 @@ def _stored(store: Store, numbered: Numbered, published: int) -> Iterator[Check]
     yield _count("stored with another value", 0, len(wrong), _numbers(wrong, numbered))
 
 
-def _numbers(rows: pd.DataFrame, numbered: Numbered) -> str:
+def _numbers(rows: pd.DataFrame, numbered: NumberedReadings) -> str:
     minute = (rows["start"].astype("int64") - int(BEGIN.timestamp()) * 1_000_000) // 60_000_000
     numbers = sorted((minute * numbered.sensors + rows["sensor"].astype("int64")).tolist())
     return f": {', '.join(map(str, numbers[:_SHOWN]))}{' ...' if len(numbers) > _SHOWN else ''}" if numbers else ""
 
 
-def _windows(store: Store, numbered: Numbered, published: int, level: str) -> Check:
+def _windows(store: Store, numbered: NumberedReadings, published: int, level: str) -> Check:
     """Compare windows, as `stadspuls query` gives them, with those made of the numbers."""
     expected = numbered.windows(published, level)
     last = _end(numbered, published) + timedelta(days=1)
@@ -88,13 +90,13 @@ def _windows(store: Store, numbered: Numbered, published: int, level: str) -> Ch
     return _count(promise, len(expected), int(same.sum()))
 
 
-def _accounts(store: Store, numbered: Numbered, published: int, bad: int) -> Iterator[Check]:
+def _accounts(store: Store, numbered: NumberedReadings, published: int, bad: int) -> Iterator[Check]:
     (balance,) = [one for one in balances(store) if one.source == SOURCE] or [Balance(SOURCE, 0, 0, 0, 0, 0)]
-    said = (
+    sums = (
         f"{balance.received:,} = {balance.stored:,} + {balance.duplicate:,} + {balance.corrected:,} + "
         f"{balance.rejected:,}"
     )
-    yield Check("received = stored + duplicate + corrected + rejected", "equal", said, balance.holds)
+    yield Check("received = stored + duplicate + corrected + rejected", "equal", sums, balance.holds)
     yield _count("readings accounted for as stored", published, balance.stored)
     letters = {letter.payload for letter in list_dead_letters(store, SOURCE, limit=10 * bad + 10)}
     wanted = [message[1] for number in range(published) if (message := numbered.bad(number))]
@@ -102,13 +104,13 @@ def _accounts(store: Store, numbered: Numbered, published: int, bad: int) -> Ite
     yield _count("unreadable messages in the dead letters", bad, len(letters), lost[:200])
 
 
-def _reconciled(stadspuls: Command, numbered: Numbered, published: int) -> Check:
+def _reconciled(stadspuls: Command, numbered: NumberedReadings, published: int) -> Check:
     first, last = BEGIN - timedelta(days=1), _end(numbered, published) + timedelta(days=2)
     done = stadspuls("reconcile", f"--from={first:%Y-%m-%d}", f"--to={last:%Y-%m-%d}")
     return Check("stadspuls reconcile", "exit 0", f"exit {done.returncode}", done.returncode == 0)
 
 
-def _end(numbered: Numbered, published: int) -> datetime:
+def _end(numbered: NumberedReadings, published: int) -> datetime:
     return BEGIN + timedelta(minutes=published // numbered.sensors)
 
 

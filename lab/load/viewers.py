@@ -1,8 +1,8 @@
 """
-People at the live page, for a bench: each opens the page, keeps its websocket, and fetches the figures when told.
+Viewers of the live page: each opens the page, keeps its websocket, and fetches the figures when they change.
 
-They run in a process of their own (`python -m lab.bench.viewers URL COUNT`), so that what they cost is not the hub's;
-`looked_at` starts it, and says afterwards what they saw. Spoken is what the page's own script speaks: Socket.IO 5 over
+They run in a process of their own (`python -m lab.load.viewers URL COUNT`), so that what they cost is not the hub's;
+`looked_at` starts it, and gives what they received. The protocol is that of the page's own script: Socket.IO 5 over
 Engine.IO 4, of which a viewer needs four kinds of packet.
 """
 
@@ -29,19 +29,19 @@ _FIGURES = "/live/figures?quantity=vehicle_count&lens=5m"  # what the page shows
 
 @dataclass
 class Seen:
-    """What all viewers saw: how often they were told, and bytes of figures."""
+    """What all viewers received: notices of change, and bytes of figures."""
 
-    told: int = 0
+    notices: int = 0
     received: int = 0
     lost: int = 0
     open: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def fetched(self, size: int, told: int = 0) -> None:
+    def fetched(self, size: int, notices: int = 0) -> None:
         """Count one fetching of the figures."""
         with self.lock:
             self.received += size
-            self.told += told
+            self.notices += notices
 
 
 def _view(url: str, number: int, seen: Seen) -> None:
@@ -64,7 +64,7 @@ def _view(url: str, number: int, seen: Seen) -> None:
             elif text == "2":
                 socket.send("3")
             elif text.startswith("42") and '"renew' in text.replace("\\", ""):
-                seen.fetched(len(_get(url + _FIGURES)), told=1)
+                seen.fetched(len(_get(url + _FIGURES)), notices=1)
 
 
 def _get(url: str) -> bytes:
@@ -81,38 +81,38 @@ def _kept(url: str, number: int, seen: Seen) -> None:
 
 
 def look(url: str, count: int) -> None:
-    """Look with so many eyes until stdin ends; say on stdout when all are there, and in the end what they saw."""
+    """Run so many viewers until stdin ends; print when all have opened the page, and in the end what they received."""
     seen = Seen()
     for number in range(count):
         threading.Thread(target=_kept, args=(url, number, seen), daemon=True).start()
     for _ in range(count):
         seen.open.acquire(timeout=_OPEN_WITHIN)
     print("open", flush=True)
-    began, before = time.monotonic(), seen.told
+    began, before = time.monotonic(), seen.notices
     sys.stdin.read()
     seconds = time.monotonic() - began
-    said = {
-        "viewers": count - seen.lost, "told_a_second_each": round((seen.told - before) / seconds / count, 2),
+    found = {
+        "viewers": count - seen.lost, "notices_a_second_each": round((seen.notices - before) / seconds / count, 2),
         "figures_mb": round(seen.received / 1e6, 3),
     }  # fmt: skip
-    print(msgspec.json.encode(said).decode(), flush=True)
+    print(msgspec.json.encode(found).decode(), flush=True)
 
 
 @contextmanager
 def looked_at(url: str, count: int) -> Iterator[dict[str, object]]:
-    """Let `count` people look while the block runs; what is given is filled in afterwards. Raises CannotStart."""
+    """Run `count` viewers while the block runs; the dictionary is filled in afterwards. Raises CannotStart."""
     found: dict[str, object] = {}
     if not count:
         yield found
         return
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "lab.bench.viewers", url, str(count)],
+        [sys.executable, "-P", "-m", "lab.load.viewers", url, str(count)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
         if process.stdout.readline().strip() != "open":
-            raise CannotStart(f"the viewers of {url} did not get in")
+            raise CannotStart(f"the viewers could not open {url}")
         yield found
         process.stdin.close()
         found |= msgspec.json.decode(process.stdout.read(), type=dict[str, object])

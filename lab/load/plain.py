@@ -1,7 +1,7 @@
 """
 The baseline of `lab.bench.workers`: a plain Faust agent that updates a table for every reading, and writes no database.
 
-    python -m lab.bench.plain SERVERS COUNT DIRECTORY
+    python -m lab.load.plain SERVERS COUNT DIRECTORY
 
 puts COUNT readings as JSON on a topic of its own, reads them, and prints how many a second it did.
 """

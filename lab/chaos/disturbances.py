@@ -1,8 +1,8 @@
 """
-Does to a distributed hub what `lab.chaos.plan` says, and sees how long it takes to recover.
+Disturbs a distributed hub as `lab.chaos.plan` plans it, and measures how long it takes to recover.
 
-Deeds overlap: each is done in a thread of its own, while the next one is due. What is killed among the services is
-started again by the supervisor (`lab.rig.chain.supervised`), as a service manager would; servers are started here.
+Disturbances overlap: each has a thread of its own. A service that is killed is started again by the supervisor
+(`lab.rig.chain.supervised`), as a service manager would; a server is started again here.
 """
 
 import signal
@@ -18,7 +18,7 @@ from random import Random
 import structlog
 
 from hub.servers.process import CannotStart
-from lab.chaos.plan import POSSIBLE, Deed, Event, Part
+from lab.chaos.plan import POSSIBLE, Action, Event, Part
 from lab.rig.broker import Broker
 from lab.rig.chain import Chain
 from lab.rig.database import DatabaseServer
@@ -33,8 +33,8 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Done:
-    """A deed that was done: to whom, seconds until it was back (None: it never was), and what was odd about it."""
+class Outcome:
+    """A disturbance: of whom, seconds until it was back (None: it never was), and what was unusual about it."""
 
     event: Event
     at: float
@@ -44,14 +44,14 @@ class Done:
     note: str = ""
 
 
-class Deeds:
-    """Everything that can be done to `chain`; `waiting` tells how many readings are on their way."""
+class Disturbances:
+    """Everything that can be done to `chain`; `waiting` gives how many readings are on their way."""
 
     def __init__(
         self, chain: Chain, server: DatabaseServer | None, relays: Mapping[Part, Relay], seed: int,
         waiting: Callable[[], int],
     ) -> None:  # fmt: skip
-        self.done: list[Done] = []
+        self.outcomes: list[Outcome] = []
         self._chain, self._relays, self._waiting = chain, relays, waiting
         self._servers: dict[Part, Broker | KafkaServer | DatabaseServer] = {
             Part.BROKER: chain.broker,
@@ -60,21 +60,21 @@ class Deeds:
         if server is not None:
             self._servers[Part.DATABASE] = server
         self._chance = Random(seed)
-        self._threads = ThreadPoolExecutor(16, "deed")
+        self._threads = ThreadPoolExecutor(16, "action")
         self._running: list[Future[None]] = []
         self._locks = {pair: threading.Lock() for pair in POSSIBLE}
         self._busy: set[Service] = set()
 
-    def can(self, deed: Deed, part: Part) -> bool:
-        """Tell whether this can be done here: a database elsewhere cannot be killed."""
-        return (deed, part) != (Deed.KILL, Part.DATABASE) or part in self._servers
+    def can(self, action: Action, part: Part) -> bool:
+        """Whether this can be done here: a database elsewhere cannot be killed."""
+        return (action, part) != (Action.KILL, Part.DATABASE) or part in self._servers
 
-    def begin(self, event: Event, at: float) -> Done:
-        """Begin a deed, and let it run."""
-        done = Done(event, at, str(event.part), self._waiting())
-        self.done.append(done)
-        self._running.append(self._threads.submit(self._do, done))
-        return done
+    def begin(self, event: Event, at: float) -> Outcome:
+        """Begin a disturbance, and let it run."""
+        outcome = Outcome(event, at, str(event.part), self._waiting())
+        self.outcomes.append(outcome)
+        self._running.append(self._threads.submit(self._do, outcome))
+        return outcome
 
     def finish(self) -> None:
         """Wait until all is back."""
@@ -82,31 +82,31 @@ class Deeds:
             running.result()
         self._threads.shutdown()
 
-    def _do(self, done: Done) -> None:
-        event = done.event
-        deed = {
-            Deed.KILL: self._kill, Deed.JOIN: self._join, Deed.LEAVE: self._leave, Deed.CUT: self._cut,
-            Deed.FREEZE: self._freeze,
-        }[event.deed]  # fmt: skip
+    def _do(self, outcome: Outcome) -> None:
+        event = outcome.event
+        action = {
+            Action.KILL: self._kill, Action.JOIN: self._join, Action.LEAVE: self._leave, Action.CUT: self._cut,
+            Action.FREEZE: self._freeze,
+        }[event.action]  # fmt: skip
         due = time.monotonic()
         try:
-            with self._locks[event.deed, event.part], self._whom(event, done) as service:
+            with self._locks[event.action, event.part], self._whom(event, outcome) as service:
                 began = time.monotonic()
-                done.at += began - due  # where the same was still being done
-                deed(event, done, service)
-                done.back = time.monotonic() - began
+                outcome.at += began - due  # where the one before it had not ended
+                action(event, outcome, service)
+                outcome.back = time.monotonic() - began
         except (CannotStart, TimeoutError, OSError) as error:
-            done.note = str(error)[-200:]
+            outcome.note = str(error)[-200:]
             log.warning("a part did not come back", part=str(event.part), error=str(error))
 
     @contextmanager
-    def _whom(self, event: Event, done: Done) -> Iterator[Service | None]:
-        """Choose a service that nothing is being done to, waiting for one; None where it is about a server."""
+    def _whom(self, event: Event, outcome: Outcome) -> Iterator[Service | None]:
+        """Choose a service that is not disturbed now, waiting for one; None where the part is a server."""
         if event.part in self._relays:
             yield None
             return
-        service = self._new(event.part) if event.deed is Deed.JOIN else self._idle(event.part)
-        done.who = service.name
+        service = self._new(event.part) if event.action is Action.JOIN else self._idle(event.part)
+        outcome.who = service.name
         try:
             yield service
         finally:
@@ -128,7 +128,7 @@ class Deeds:
         self._busy.add(service)
         return service
 
-    def _kill(self, event: Event, done: Done, service: Service | None) -> None:
+    def _kill(self, event: Event, outcome: Outcome, service: Service | None) -> None:
         if service is not None:
             service.kill()
             _wait_ready(service)
@@ -138,34 +138,34 @@ class Deeds:
         time.sleep(event.seconds)
         server.start()
 
-    def _join(self, event: Event, done: Done, service: Service | None) -> None:
+    def _join(self, event: Event, outcome: Outcome, service: Service | None) -> None:
         assert service is not None
         service.start()
         self._members(event.part).append(service)
         _wait_ready(service)
 
-    def _leave(self, event: Event, done: Done, service: Service | None) -> None:
+    def _leave(self, event: Event, outcome: Outcome, service: Service | None) -> None:
         assert service is not None
         if len(self._members(event.part)) < 2:
-            done.note = "the last one, it stays"
+            outcome.note = "the last one, it stays"
             return
         self._members(event.part).remove(service)
         try:
             if code := service.stop(_LEAVES_WITHIN):
-                done.note = f"ended with {code}"
+                outcome.note = f"ended with {code}"
         except subprocess.TimeoutExpired:  # what a service manager does then; what it leaves behind is drained
             service.kill()
-            done.note = f"killed, it did not leave within {_LEAVES_WITHIN:.0f} s"
+            outcome.note = f"killed, it did not leave within {_LEAVES_WITHIN:.0f} s"
 
-    def _cut(self, event: Event, done: Done, service: Service | None) -> None:
+    def _cut(self, event: Event, outcome: Outcome, service: Service | None) -> None:
         relay = self._relays[event.part]
         relay.cut()
         time.sleep(event.seconds)
         reset = self._chance.random() < 0.5
         relay.mend(reset=reset)
-        done.note = "hung connections were reset" if reset else "hung connections went on"
+        outcome.note = "hung connections were reset" if reset else "hung connections went on"
 
-    def _freeze(self, event: Event, done: Done, service: Service | None) -> None:
+    def _freeze(self, event: Event, outcome: Outcome, service: Service | None) -> None:
         assert service is not None
         service.send(signal.SIGSTOP)
         time.sleep(event.seconds)
