@@ -15,7 +15,7 @@ import msgspec
 from ingest.files.recordings import topic_of
 from ingest.formats.coded.luchtmeetnet import QUANTITY, UNUSED, About
 from ingest.gateways.registry import Measurement, Turn, gateway
-from ingest.gateways.web import FormChanged, Unreachable
+from ingest.gateways.web import FormChanged, SourceUnreachable
 from ingest.vocabulary.air_index import index_of_hour
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import stamp
@@ -157,7 +157,7 @@ def _compare(turn: Turn, begin: datetime, end: datetime, means: dict[tuple[str, 
             if ours is not None and turn.memory.is_new(index.key, index.mark, now):
                 turn.memory.publish({index.key: index.mark}, now)
                 turn.counts.add("index_compared", "same" if row.value == ours else "differs")
-    except (Unreachable, FormChanged, BadPayload, msgspec.ValidationError) as error:
+    except (SourceUnreachable, FormChanged, BadPayload, msgspec.ValidationError) as error:
         turn.unreadable(f"lki: {error}")
 
 
@@ -171,7 +171,7 @@ def _station(turn: Turn, number: str) -> KnownStation | None:
     try:
         raw = turn.web.json(f"stations/{number}", msgspec.Raw)
         lon, lat = _about.decode(raw).data.geometry.coordinates
-    except (Unreachable, msgspec.ValidationError) as error:
+    except (SourceUnreachable, msgspec.ValidationError) as error:
         turn.unreadable(f"station {number}: {error}")
         return station
     turn.memory.learn("stations", known | {number: KnownStation(lon, lat, now)})

@@ -24,7 +24,7 @@ from ingest.formats.coded.ndw import ndw
 from ingest.formats.xml import local, opened, records
 from ingest.gateways.area import Area
 from ingest.gateways.registry import Measurement, Turn, gateway
-from ingest.gateways.web import FormChanged, Unreachable
+from ingest.gateways.web import FormChanged, SourceUnreachable
 from ingest.vocabulary.readings import BadPayload, Message, Reading
 from ingest.vocabulary.values import stamp
 
@@ -140,7 +140,7 @@ def _downloaded(turn: Turn, name: str, *, conditional: bool = True) -> Iterator[
     """
     Give a file of NDW for as long as the block lasts, None where it is not newer than the last one.
 
-    Where the block cannot read it raises Unreachable for a file that was cut off, which comes whole the next time,
+    Where the block cannot read it raises SourceUnreachable for a file that was cut off and comes whole the next time,
     FormChanged for one in another form.
     """
     path = turn.sites.with_name(f"{name}.part")
@@ -159,8 +159,8 @@ def _errors_of(name: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, OSError, zlib.error) as error:
-        raise Unreachable(f"{name} came cut off: {error or type(error).__name__}") from error
+        raise SourceUnreachable(f"{name} came cut off: {error or type(error).__name__}") from error
     except BadPayload as error:
         if isinstance(error.__cause__, etree.XMLSyntaxError):
-            raise Unreachable(f"{name} came cut off: {error}") from error
+            raise SourceUnreachable(f"{name} came cut off: {error}") from error
         raise FormChanged(f"{name}: {error}") from error

@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 
-class Stopped(Exception):  # noqa: N818 - it is no error: the gateway ends
+class GatewayStopped(Exception):  # noqa: N818 - it is no error: the gateway ends
     """The gateway has to end, in the middle of a wait."""
 
 
 class Pace:
     """
-    At most `count` requests in any `seconds`; waits for its turn, and raises Stopped where the gateway ends meanwhile.
+    At most `count` requests in any `seconds`; waits for its turn, and raises GatewayStopped where the gateway ends.
 
     `asked` is when an earlier process made its last ones.
     """
@@ -28,7 +28,7 @@ class Pace:
     def wait(self, stop: threading.Event) -> None:
         """Return when one more request is within the limit."""
         if stop.wait(min(self._seconds, max(0.0, self.due - self._clock()))):
-            raise Stopped
+            raise GatewayStopped
         self._asked.append(self._clock())
 
     @property

@@ -17,7 +17,7 @@ import msgspec
 
 from ingest.files.recordings import topic_of
 from ingest.gateways.registry import Measurement, Turn, gateway
-from ingest.gateways.web import Unreachable
+from ingest.gateways.web import SourceUnreachable
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import stamp
 
@@ -188,7 +188,7 @@ def _pages(
     while True:
         try:
             found = turn.web.json(path, Entities, {**params, "$top": PAGE, "$skip": skip}, tries=2).value
-        except Unreachable as error:
+        except SourceUnreachable as error:
             if error.status == GONE and (skip or may_be_empty):
                 return
             raise

@@ -17,9 +17,9 @@ import structlog
 from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import SUFFIX, Memory
-from ingest.gateways.pace import Pace, Stopped
+from ingest.gateways.pace import GatewayStopped, Pace
 from ingest.gateways.registry import Job, Turn, jobs
-from ingest.gateways.web import ASKED, FIRST_WAIT, LONGEST_WAIT, FormChanged, Unreachable, Web
+from ingest.gateways.web import ASKED, FIRST_WAIT, LONGEST_WAIT, FormChanged, SourceUnreachable, Web
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import BrokerRefused, Sender
 from ingest.vocabulary.backoff import pause
@@ -82,7 +82,7 @@ class Runner:
         """Do one turn, whatever comes of it; give the seconds until the next."""
         try:
             wait = self._good_turn()
-        except Stopped:
+        except GatewayStopped:
             return 0.0
         except Exception as error:
             return self._failed(error)
@@ -109,14 +109,14 @@ class Runner:
         return max(1.0, self.job.every - (plan.clock() - now).total_seconds())
 
     def _flush(self) -> None:
-        """Wait until the broker has everything; raises Stopped when stopped before."""
+        """Wait until the broker has everything; raises GatewayStopped when stopped before."""
         while True:
             try:
                 self._sender.flush(1.0)
                 return
             except TimeoutError as error:
                 if self._stop.is_set():
-                    raise Stopped from error
+                    raise GatewayStopped from error
 
     def _failed(self, error: Exception) -> float:
         self._memory.forget()
@@ -124,13 +124,13 @@ class Runner:
             return 0.0
         self.counts.failures += 1
         self.counts.add("turns", "failed")
-        after = error.after if isinstance(error, Unreachable) else 0.0
+        after = error.after if isinstance(error, SourceUnreachable) else 0.0
         wait = max(after + pause(self.counts.failures, FIRST_WAIT, LONGEST_WAIT), min(self.job.every, 10.0))
         fields = {"gateway": self.job.name, "error": str(error) or type(error).__name__, "again_in": f"{wait:.0f} s"}
         if isinstance(error, FormChanged):
             self.counts.add("form_changes")
             log.error("a source changed its form", **fields)
-        elif isinstance(error, Unreachable | BrokerRefused):
+        elif isinstance(error, SourceUnreachable | BrokerRefused):
             log.warning("a source could not be read", **fields)
         else:
             log.error("a gateway failed", **fields, exc_info=True)

@@ -17,7 +17,7 @@ import msgspec
 
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
-from ingest.gateways.pace import Pace, Stopped
+from ingest.gateways.pace import GatewayStopped, Pace
 from ingest.vocabulary.backoff import pause
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ LARGEST_FILE = 2_000_000_000  # and in a file: NDW's site table has 340 MB where
 SLOWEST = 4  # times the time-out: so long may a whole answer take
 
 
-class Unreachable(Exception):  # noqa: N818 - named for what a caller does: try again, in `after` seconds or later
+class SourceUnreachable(Exception):  # noqa: N818 - named for what a caller does: try again, in `after` seconds or later
     """A source did not answer, or not with what was asked for; the text names the address, and the answer."""
 
     def __init__(self, text: str, after: float = 0.0, status: int = 0) -> None:
@@ -76,10 +76,10 @@ class Web:
         self._client.close()
 
     def json(self, path: str, kind: type[T], params: Params | None = None, *, tries: int = TRIES) -> T:
-        """Ask for JSON; raises Unreachable, FormChanged where it is of another kind, Stopped."""
+        """Ask for JSON; raises SourceUnreachable, FormChanged where it is of another kind, GatewayStopped."""
         found = self._tried(_Question(path, params, tries=tries), lambda file: _decoded(file, kind), io.BytesIO())
         if found is None:
-            raise Unreachable(f"{self.base}/{path}: not modified, to a question without a condition")
+            raise SourceUnreachable(f"{self.base}/{path}: not modified, to a question without a condition")
         return found
 
     def news(self, path: str, kind: type[T]) -> T | None:
@@ -102,9 +102,9 @@ class Web:
                 self._counts.add("requests", again.kind)
                 wait = again.asked + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
                 if attempt == question.tries or wait > WITHIN_A_TURN:
-                    raise Unreachable(f"{url}: {again}", again.asked, again.status) from again
+                    raise SourceUnreachable(f"{url}: {again}", again.asked, again.status) from again
                 if self._stop.wait(wait):
-                    raise Stopped from again
+                    raise GatewayStopped from again
         raise AssertionError("a try ends by an answer or an error")
 
     def _once(self, url: str, question: "_Question", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
@@ -122,7 +122,7 @@ class Web:
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _Again("broken", f"{error or type(error).__name__}") from error
         except httpx.HTTPError as error:
-            raise Unreachable(f"{url}: {error}") from error
+            raise SourceUnreachable(f"{url}: {error}") from error
         into.seek(0)
         found = read(into)
         self._counts.add("requests", "good")
@@ -145,11 +145,11 @@ class Web:
             into.write(chunk)
             size += len(chunk)
             if self._stop.is_set():
-                raise Stopped
+                raise GatewayStopped
             if time.monotonic() > until:
                 raise _Again("timeout", f"{size} bytes in {self._patience:.0f} s, and no end")
             if size > largest:
-                raise Unreachable(f"{response.url}: more than {largest} bytes")
+                raise SourceUnreachable(f"{response.url}: more than {largest} bytes")
 
 
 def _check(response: httpx.Response) -> None:

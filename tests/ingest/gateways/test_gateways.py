@@ -15,7 +15,7 @@ import shapely
 
 from ingest.gateways.area import Area
 from ingest.gateways.memory import Memory, Taken, anything_published
-from ingest.gateways.pace import Pace, Stopped
+from ingest.gateways.pace import GatewayStopped, Pace
 from ingest.gateways.registry import gateway, jobs, load_gateways
 from tests.support.brokers import Broker, built_in
 from tests.support.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
@@ -272,7 +272,7 @@ def test_pace_is_kept() -> None:
     pace.wait(stop)
     assert pace.due == 60
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(GatewayStopped):
         pace.wait(stop)
 
 
