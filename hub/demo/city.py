@@ -1,10 +1,10 @@
 """
 A simulated city for `stadspuls up --demo`: some sixty sensors with the rhythm, and the faults, of the real world.
 
-Pure and deterministic: what is said about a minute depends on the seed, the sensor and the minute alone, so time can
-be sliced at will. `hub.demo.cityworld` is what happens, `hub.demo.cityforms` and `hub.demo.citysuppliers` how it is
-said; here is who there is, and what goes wrong: drop-outs, stuck values, duplicates that agree and that do not, hours
-sent late in one burst, a clock that drifts, a sensor that is dead.
+Pure and deterministic: a message depends on the seed, the sensor and the minute alone, so any span of time can be asked
+for. `hub.demo.sensor` measures, `hub.demo.own_json` and `hub.demo.suppliers` write payloads; here is the list of
+sensors, when they send, and what goes wrong: drop-outs, stuck values, duplicates that agree and that do not, hours sent
+late in one burst, a clock that drifts, a sensor that is dead.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from hub.demo import cityforms, citysuppliers
-from hub.demo.cityforms import Sensor, World
-from hub.demo.cityworld import HOUR, Times, chance, normal
+from hub.demo import suppliers
+from hub.demo.own_json import own, own_block
+from hub.demo.sensor import Sensor, Slots
+from hub.demo.world import HOUR, Times, World
 from ingest.vocabulary.readings import SensorFact, microseconds
 from ingest.vocabulary.sources import OWN
 
@@ -28,7 +29,7 @@ _LATEST = 4 * HOUR  # nothing is sent later than this after its slot, and withou
 _STREETS = ("Havenkade", "Molenweg", "Ringbaan", "Stationslaan", "Parkweg", "Westersingel", "Oosterstraat", "Dijk",
             "Marktplein", "Kanaalweg", "Lindelaan", "Sluisweg", "Brugstraat", "Zuiderweg", "Noorderhaven")  # fmt: skip
 
-Form = Callable[[World, Sensor, Times, int], list[bytes]]
+Form = Callable[[Slots], list[bytes]]
 
 
 class SimMessage(NamedTuple):
@@ -41,7 +42,7 @@ class SimMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Sensors of one kind: how many, how often (s), how long after a slot's end they send (s), how much they see."""
+    """Sensors of one kind: how many, how often (s), how long after a slot's end they send (s), their sizes."""
 
     count: int
     source: str
@@ -55,19 +56,19 @@ class Kind:
 
     @property
     def block(self) -> Form:
-        """How several slots are said at once, where the format can."""
-        return cityforms.own_block if self.form is cityforms.own else self.form
+        """Writes several slots at once, where the format can."""
+        return own_block if self.form is own else self.form
 
 
 _KINDS = (
-    Kind(6, "ndw", "GEO0B_SIM_{:02}", "traffic", citysuppliers.ndw, 60, 35, (8, 22), (1, 1, 2, 1, 2, 1)),
-    Kind(10, OWN, "counter-{:02}", "traffic", cityforms.own, 60, 2, (4, 15), (1,)),
-    Kind(8, OWN, "bicycles-{:02}", "bicycle", cityforms.own, 300, 3, (10, 60)),
-    Kind(4, OWN, "walkers-{:02}", "pedestrian", cityforms.own, 300, 3, (15, 90)),
-    Kind(14, OWN, "air-{:02}", "air", cityforms.own, 300, 1, (0.8, 1.3)),
-    Kind(6, "luchtmeetnet", "SIM{:02}", "air", citysuppliers.luchtmeetnet, HOUR, 900, (0.8, 1.4)),
-    Kind(8, "telraam", "90000990{:02}", "traffic", citysuppliers.telraam, HOUR, 420, (0.7, 4)),
-    Kind(6, "sensor_community", "esp8266-99000{:02}", "air", citysuppliers.airrohr, 145, 1, (0.8, 1.3)),
+    Kind(6, "ndw", "GEO0B_SIM_{:02}", "traffic", suppliers.ndw, 60, 35, (8, 22), (1, 1, 2, 1, 2, 1)),
+    Kind(10, OWN, "counter-{:02}", "traffic", own, 60, 2, (4, 15), (1,)),
+    Kind(8, OWN, "bicycles-{:02}", "bicycle", own, 300, 3, (10, 60)),
+    Kind(4, OWN, "walkers-{:02}", "pedestrian", own, 300, 3, (15, 90)),
+    Kind(14, OWN, "air-{:02}", "air", own, 300, 1, (0.8, 1.3)),
+    Kind(6, "luchtmeetnet", "SIM{:02}", "air", suppliers.luchtmeetnet, HOUR, 900, (0.8, 1.4)),
+    Kind(8, "telraam", "90000990{:02}", "traffic", suppliers.telraam, HOUR, 420, (0.7, 4)),
+    Kind(6, "sensor_community", "esp8266-99000{:02}", "air", suppliers.airrohr, 145, 1, (0.8, 1.3)),
 )
 _LIVE_ONLY = "sensor_community"  # stamped only when it is received
 _DEAD, _DRIFTING = "stadspuls/counter-10", "stadspuls/counter-09"
@@ -78,7 +79,7 @@ class City:
     """
     A city around `centre` (lon, lat).
 
-    One sensor is dead: it says nothing from `dead_from` on, or never spoke where that is None.
+    One sensor is dead: it sends nothing from `dead_from` on, or never did where that is None.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class City:
         ]
 
     def catalogue(self) -> list[SensorFact]:
-        """Give what is known about every sensor, also about those whose messages do not say it."""
+        """Give what is known about every sensor, also about those whose messages do not contain it."""
         return [sensor.fact for sensor in self._sensors]
 
     def messages(self, start: datetime, end: datetime) -> Iterator[SimMessage]:
@@ -116,30 +117,30 @@ class City:
                 yield from self._hour(sensor, hour)
 
     def _sensor(self, number: int, kind: Kind, n: int, centre: tuple[float, float]) -> Sensor:
-        seed, (least, most) = self._world.seed, kind.size
+        (least, most), world = kind.size, self._world
         name = f"{kind.source}/{kind.name.format(n + 1)}"
-        lon, lat = (float(normal(seed, number, key)) for key in (51, 52))
-        street = _STREETS[int(chance(seed, number, 53) * len(_STREETS))]
+        lon, lat = (float(world.normal(number, key)) for key in (51, 52))
+        street = _STREETS[int(world.chance(number, 53) * len(_STREETS))]
         fact = SensorFact(
             name,
-            f"{street} {1 + int(chance(seed, number, 54) * 200)}",
+            f"{street} {1 + int(world.chance(number, 54) * 200)}",
             round(centre[0] + 0.025 * lon, 5),
             round(centre[1] + 0.015 * lat, 5),
             kind.lanes[n % len(kind.lanes)] if kind.lanes else None,
             kind=kind.kind,
             interval=float(kind.period) if kind.kind == "air" and kind.source in (OWN, _LIVE_ONLY) else None,
         )
-        size = least + (most - least) * float(chance(seed, number, 55))
+        size = least + (most - least) * float(world.chance(number, 55))
         return Sensor(number, fact, kind.period, size, 30.0 if name == _DRIFTING else 0.0, name in _STUCK)
 
     def _sent(self, sensor: Sensor, first: int, last: int) -> Iterator[SimMessage]:
         latest = _LATEST if self._kind(sensor).source == OWN else HOUR
         slots = np.arange((first // _SECOND - latest) // sensor.period - 1, last // _SECOND // sensor.period + 1)
         times = self._sending(sensor, slots)
-        for said, salt, extra in self._repeats(sensor, slots):
-            due = said & (times + extra >= first) & (times + extra < last)
+        for sent, salt, extra in self._repeats(sensor, slots):
+            due = sent & (times + extra >= first) & (times + extra < last)
             if due.any():
-                payloads = self._kind(sensor).form(self._world, sensor, slots[due], salt)
+                payloads = self._kind(sensor).form(Slots(self._world, sensor, slots[due], salt))
                 for payload, time in zip(payloads, (times + extra)[due].tolist(), strict=True):
                     yield SimMessage(_topic(sensor), payload, _moment(time))
 
@@ -149,9 +150,9 @@ class City:
             return
         slots = np.arange(-(-hour * HOUR // sensor.period), -(-(hour + 1) * HOUR // sensor.period))
         complete = _moment((hour + 1) * HOUR * _SECOND)
-        for said, salt, _ in self._repeats(sensor, slots):
-            if said.any():
-                for payload in kind.block(self._world, sensor, slots[said], salt):
+        for sent, salt, _ in self._repeats(sensor, slots):
+            if sent.any():
+                for payload in kind.block(Slots(self._world, sensor, slots[sent], salt)):
                     yield SimMessage(_topic(sensor), payload, complete)
 
     def _kind(self, sensor: Sensor) -> Kind:
@@ -159,29 +160,29 @@ class City:
 
     def _sending(self, sensor: Sensor, slots: Times) -> Times:
         """When each slot is sent, in us: soon after its end, or when its sensor is back from an outage."""
-        seed, kind = self._world.seed, self._kind(sensor)
+        world, kind = self._world, self._kind(sensor)
         ends = (slots + (0 if sensor.fact.interval else 1)) * sensor.period
-        jitter = 5 * chance(seed, sensor.number, 14, slots)
+        jitter = 5 * world.chance(sensor.number, 14, slots)
         if kind.source != OWN:
             return np.asarray((ends + kind.delay + jitter) * _SECOND).astype(np.int64)
         block = ends // _OUTAGE
-        begins = 2 * HOUR * chance(seed, sensor.number, 21, block)
-        back = begins + HOUR + 2 * HOUR * chance(seed, sensor.number, 22, block)
+        begins = 2 * HOUR * world.chance(sensor.number, 21, block)
+        back = begins + HOUR + 2 * HOUR * world.chance(sensor.number, 22, block)
         at = ends - block * _OUTAGE
-        away = (chance(seed, sensor.number, 20, block) < 0.06) & (at >= begins) & (at < back)
+        away = (world.chance(sensor.number, 20, block) < 0.06) & (at >= begins) & (at < back)
         times = np.where(away, block * _OUTAGE + back, ends + kind.delay) + jitter
         return np.asarray(times * _SECOND).astype(np.int64)
 
     def _repeats(self, sensor: Sensor, slots: Times) -> Iterator[tuple[NDArray[np.bool_], int, int]]:
-        """Give which slots are said: once, again with the same value, again with another; and how much later (us)."""
-        seed, number = self._world.seed, sensor.number
+        """Give which slots are sent: once, again with the same value, again with another; and how much later (us)."""
+        chance, number = self._world.chance, sensor.number
         hour = slots * sensor.period // HOUR
-        said = (chance(seed, number, 10, slots) >= 0.004) & (chance(seed, number, 11, hour) >= 0.004)
+        sent = (chance(number, 10, slots) >= 0.004) & (chance(number, 11, hour) >= 0.004)
         if sensor.fact.sensor_id == _DEAD:
-            said &= slots * sensor.period * _SECOND < self._dead
-        yield said, 0, 0
-        yield said & (chance(seed, number, 12, slots) < 0.01), 0, 20 * _SECOND
-        yield said & (chance(seed, number, 13, slots) < 0.001), 1, 45 * _SECOND
+            sent &= slots * sensor.period * _SECOND < self._dead
+        yield sent, 0, 0
+        yield sent & (chance(number, 12, slots) < 0.01), 0, 20 * _SECOND
+        yield sent & (chance(number, 13, slots) < 0.001), 1, 45 * _SECOND
 
 
 def _topic(sensor: Sensor) -> str:

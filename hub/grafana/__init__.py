@@ -1,1 +1,6 @@
-"""Grafana's dashboards: what they show (`pages`), their typed model, and how they get into a Grafana."""
+"""
+Grafana's dashboards. They are data: a TOML file each in the folder `pages/`.
+
+`pages` reads them, `model` makes Grafana's typed dashboards of them, `push` brings these into a running Grafana.
+`hub.cli.grafana` calls them, also when the image of Grafana is built.
+"""

@@ -1,1 +1,6 @@
-"""The processes that an embedded hub owns: broker and database."""
+"""
+The servers of an embedded hub: processes of their own, which outlive a hub that was killed.
+
+`process` is what they share, `datadir` the directory they live in. `postgres` runs the database, with `pgaccess` where
+the hub runs as root. `broker` runs the MQTT broker, and `brokerd` is its process. `hub.run.embedded` uses them.
+"""

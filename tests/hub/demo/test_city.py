@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.demo.city import City, SimMessage
-from hub.demo.cityworld import chance, normal, poisson
+from hub.demo.world import chance, normal, poisson
 from ingest.formats.decode import decode
 from ingest.formats.registry import load_formats
 from ingest.vocabulary.batch import Batch

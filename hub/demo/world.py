@@ -1,0 +1,140 @@
+"""
+What happens in the simulated city: chance, rhythm and weather as pure functions of seed, sensor and time.
+
+Chance is a hash, not a stream: the value of a sensor in a minute does not depend on what was asked before.
+`hub.demo.sensor` measures it. Times are arrays of seconds since 1970.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Times = NDArray[np.int64]
+
+HOUR, DAY, WEEK = 3600, 86_400, 604_800
+_MONDAY = 4 * DAY  # 5 January 1970
+
+
+def chance(seed: int, *keys: int | Times) -> Numbers:
+    """
+    Give numbers in [0, 1) that only the seed and the keys decide (splitmix64).
+
+    >>> bool((chance(7, 1, np.arange(3)) == chance(7, 1, np.arange(3))).all())
+    True
+    """
+    mixed = _mix(np.asarray(seed, dtype=np.int64).astype(np.uint64))
+    for key in keys:
+        mixed = _mix(mixed ^ _mix(np.asarray(key, dtype=np.int64).astype(np.uint64)))
+    return np.asarray((mixed >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+def _mix(word: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    with np.errstate(over="ignore"):
+        word = word + np.uint64(0x9E3779B97F4A7C15)
+        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return word ^ (word >> np.uint64(31))
+
+
+def normal(seed: int, *keys: int | Times) -> Numbers:
+    """Give numbers of the standard normal distribution (Box-Muller)."""
+    radius = np.sqrt(-2 * np.log(1 - chance(seed, *keys, 1)))
+    return np.asarray(radius * np.cos(2 * np.pi * chance(seed, *keys, 2)))
+
+
+def poisson(mean: Numbers, draw: Numbers) -> Times:
+    """Give the count that a draw in [0, 1) means, by the inverse of the distribution."""
+    mean, draw = np.broadcast_arrays(mean, draw)
+    part = np.exp(-mean)
+    reached, count = part.copy(), np.zeros(mean.shape, dtype=np.int64)
+    for n in range(1, 20 + int(mean.max(initial=0) * 1.5 + 10 * np.sqrt(mean.max(initial=0)))):
+        above = draw > reached
+        if not above.any():
+            break
+        count += above
+        part = part * mean / n
+        reached = reached + part
+    return count
+
+
+def _bump(hour: Numbers, at: float, width: float) -> Numbers:
+    return np.asarray(np.exp(-(((hour - at) / width) ** 2) / 2))
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What decides everything that happens: a seed, and the zone of the city's clocks."""
+
+    seed: int
+    zone: ZoneInfo
+
+    def chance(self, *keys: int | Times) -> Numbers:
+        """Give numbers in [0, 1) that only the keys decide."""
+        return chance(self.seed, *keys)
+
+    def normal(self, *keys: int | Times) -> Numbers:
+        """Give numbers of the standard normal distribution that only the keys decide."""
+        return normal(self.seed, *keys)
+
+    def smooth(self, key: int, times: Times, length: int) -> Numbers:
+        """Give slow noise of about -1 to 1: a draw every `length` seconds, a soft line between them."""
+        node = times // length
+        share = (times - node * length) / length
+        share = share * share * (3 - 2 * share)
+        before, after = chance(self.seed, key, node), chance(self.seed, key, node + 1)
+        return np.asarray(2 * (before + (after - before) * share) - 1)
+
+    def clock(self, times: Times) -> tuple[Numbers, Times]:
+        """Give the hour of the local day, with its fraction, and the day of the week (Monday is 0)."""
+        hours, place = np.unique(times // HOUR, return_inverse=True)
+        offsets = [datetime.fromtimestamp(int(hour) * HOUR, UTC).astimezone(self.zone).utcoffset() for hour in hours]
+        seconds = np.array([offset.total_seconds() if offset else 0 for offset in offsets], dtype=np.int64)
+        local = times + seconds[place]
+        return np.asarray(local % DAY / HOUR), (local - _MONDAY) // DAY % 7
+
+    def motor_rhythm(self, times: Times) -> Numbers:
+        """Give the share of a road's busiest traffic: two rush hours on working days, an afternoon at the weekend."""
+        hour, day = self.clock(times)
+        working = 0.03 + _bump(hour, 8.1, 0.9) + 0.95 * _bump(hour, 17.2, 1.2) + 0.5 * _bump(hour, 13, 3.5)
+        free = 0.04 + 0.6 * _bump(hour, 14.5, 3.5) + 0.15 * _bump(hour, 0.5, 1.5)
+        return np.asarray(np.where(day < 5, working, free))
+
+    def slow_rhythm(self, times: Times) -> Numbers:
+        """Give the share of cyclists and pedestrians: fewer in rain, shopping on Saturday."""
+        hour, day = self.clock(times)
+        working = 0.02 + _bump(hour, 8.3, 0.7) + 0.8 * _bump(hour, 17, 1.4) + 0.4 * _bump(hour, 13, 3)
+        free = 0.02 + np.where(day == 5, 0.9, 0.5) * _bump(hour, 14.5, 3)
+        return np.asarray(np.where(day < 5, working, free) * (1 - 0.5 * self.rain(times)))
+
+    def rain(self, times: Times) -> Numbers:
+        """Give 0 when dry up to 1 in a shower."""
+        return np.asarray(np.clip(3 * self.smooth(-1, times, 2 * HOUR) - 1.2, 0, 1))
+
+    def wind(self, times: Times) -> Numbers:
+        """Give the wind in m/s, which thins the air's dirt."""
+        return np.asarray(4.5 + 3.5 * self.smooth(-2, times, 9 * HOUR))
+
+    def temperature(self, times: Times) -> Numbers:
+        """Give degrees Celsius: season, day and weather."""
+        season = -np.cos(2 * np.pi * (times / DAY % 365.25 - 20) / 365.25)
+        hour, _ = self.clock(times)
+        daily = -np.cos(2 * np.pi * (hour - 3.5) / 24)
+        return np.asarray(10.5 + 7.5 * season + 3.5 * daily + 3 * self.smooth(-3, times, 15 * HOUR))
+
+    def humidity(self, times: Times) -> Numbers:
+        """Give per cent: damp nights and showers."""
+        hour, _ = self.clock(times)
+        return np.asarray(np.clip(74 + 12 * np.cos(2 * np.pi * (hour - 4) / 24) + 15 * self.rain(times), 20, 100))
+
+    def air(self, times: Times) -> dict[str, Numbers]:
+        """Give the city's background in ug/m3: traffic and stillness make NO2 and dust, sun makes ozone of it."""
+        still = 5 / np.maximum(self.wind(times), 0.8)
+        traffic = self.motor_rhythm(times)
+        no2 = (6 + 16 * traffic) * still
+        pm10 = (9 + 5 * traffic) * still * (1 - 0.4 * self.rain(times)) + 4 + 3 * self.smooth(-4, times, 20 * HOUR)
+        warm = np.clip(self.temperature(times), 0, 30)
+        return {"no2": no2, "pm10": pm10, "pm25": 0.6 * pm10, "o3": np.maximum(2, 45 + 1.4 * warm - 0.9 * no2)}
