@@ -6,7 +6,7 @@ places the sensors in it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,7 +16,7 @@ from aggregates.areas.codes import level_of, municipality_of
 from aggregates.areas.geometry import Area
 from aggregates.areas.measures import MEASURES
 from aggregates.areas.statistics import Statistics
-from aggregates.store.store import Store, Transaction
+from aggregates.store.store import Store, Transaction, unnested
 
 LICENCE = "CC BY 4.0, Centraal Bureau voor de Statistiek (CBS)"
 _CELLS = ("code", "measure", "value", "content", "attribute", "unit", "key")
@@ -24,7 +24,7 @@ _CELLS = ("code", "measure", "value", "content", "attribute", "unit", "key")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Boundaries or statistics of one municipality, as they are to stand in the store from now on."""
+    """Boundaries or statistics of one municipality, which replace those in the store."""
 
     municipality: str
     title: str
@@ -39,7 +39,7 @@ class Part:
 
     @property
     def digest(self) -> str:
-        """A hash of the content; what a part is called and came from does not count."""
+        """A hash of the content, without title and origin."""
         found = hashlib.sha256()
         for area in sorted(self.areas, key=lambda area: area.code):
             found.update(f"{area.code}\0{area.name}\0{area.derived}\0".encode() + shapely.to_wkb(area.shape))
@@ -58,7 +58,7 @@ def parts(
     municipalities: Iterable[str], areas: Sequence[Area], statistics: Sequence[Statistics], title: str,
     map_origin: str, table_origin: str,
 ) -> list[Part]:  # fmt: skip
-    """Cut what was gathered into parts; a municipality without areas or cells has none."""
+    """Make the parts of each municipality; one without areas or cells has none."""
     found = []
     for code in municipalities:
         own = tuple(area for area in areas if municipality_of(area.code) == code)
@@ -70,7 +70,7 @@ def parts(
 
 
 def _of_municipality(statistics: Sequence[Statistics], municipality: str) -> Statistics | None:
-    """Put the cells of one municipality together; of a cell that several tables have, the first stands."""
+    """Put the cells of one municipality together; of a cell that several tables have, the first counts."""
     if not statistics:
         return None
     cells = pd.concat([one.cells for one in statistics], ignore_index=True)
@@ -84,9 +84,9 @@ def _of_municipality(statistics: Sequence[Statistics], municipality: str) -> Sta
 
 def load(store: Store, vintage: int, found: Sequence[Part]) -> list[Part]:
     """
-    Put the parts in place of what the vintage had, all or none; give those that changed something.
+    Replace what the vintage had by these parts, all or none; return those that changed something.
 
-    Raises `aggregates.store.store.StoreError`, and then the old vintage stands as it was.
+    Raises `aggregates.store.store.StoreError`, and then the vintage is as it was.
     """
     with store.transaction() as tx:
         tx.rows("lock_areas")
@@ -102,72 +102,44 @@ def load(store: Store, vintage: int, found: Sequence[Part]) -> list[Part]:
             )  # fmt: skip
         if any(part.statistics is None for part in changed):
             tx.rows("delete_area_results", vintage=vintage)
-        _mirror(tx)
+        _write_registry(tx)
     return changed
 
 
-@dataclass
-class _Row:
-    code: str
-    name: str
-    change: str | None = None
-    derived: bool = False
-    geometry: bytes | None = None
-
-    @property
-    def level(self) -> str:
-        return level_of(self.code)
-
-
 def _load_boundaries(tx: Transaction, vintage: int, part: Part) -> None:
-    """What has statistics stays an area, with or without a boundary."""
-    rows = _known(tx, vintage, part.municipality)
-    with_figures = {
-        code for (code,) in tx.rows("list_codes_with_statistics", vintage=vintage, municipality=part.municipality)
-    }
-    rows = {code: _Row(code, row.name, row.change) for code, row in rows.items() if code in with_figures}
-    for area in part.areas:
-        old = rows.get(area.code)
-        name = old.name if old and area.name == area.code else area.name
-        change = old.change if old else None
-        rows[area.code] = _Row(area.code, name, change, area.derived, shapely.to_wkb(area.shape))
-    _write(tx, vintage, part.municipality, rows)
+    """Write the areas of a map; of the others those stay that have statistics, without a boundary."""
+    own = {"vintage": vintage, "municipality": part.municipality}
+    tx.rows("clear_boundaries", **own)
+    tx.rows(
+        "upsert_boundaries", **own, **unnested(part.areas, ("code", "name", "derived")),
+        level=[level_of(area.code) for area in part.areas],
+        geometry=[shapely.to_wkb(area.shape) for area in part.areas],
+    )  # fmt: skip
+    tx.rows("delete_areas_without_content", **own)
 
 
 def _load_statistics(tx: Transaction, vintage: int, part: Part) -> None:
-    """What has a boundary stays an area, with or without figures."""
+    """Write the areas of a table and their figures; of the others those stay that have a boundary, without figures."""
     assert part.statistics is not None
-    said = part.statistics
-    rows = {c: row for c, row in _known(tx, vintage, part.municipality).items() if row.geometry is not None}
-    for code in said.cells["code"].unique():
-        row = rows.setdefault(code, _Row(code, code))
-        row.name = said.names.get(code, row.name) if row.name == code else row.name
-        row.change = said.changes.get(code)
-    _write(tx, vintage, part.municipality, rows)
-    cells = said.cells.astype(object).where(said.cells.notna(), None)
-    columns = {name: cells[name].tolist() for name in _CELLS}
+    about, cells = part.statistics.about, part.statistics.cells
+    own = {"vintage": vintage, "municipality": part.municipality}
+    columns = {name: cells[name].astype(object).where(cells[name].notna(), None).tolist() for name in _CELLS}
     periods = [MEASURES[name].about(vintage) if name in MEASURES else None for name in columns["measure"]]
-    tx.rows("delete_area_statistics", vintage=vintage, municipality=part.municipality)
+    tx.rows("delete_area_statistics", **own)
     tx.rows(
-        "insert_area_statistics", vintage=vintage, table_id=said.about.table_id, modified=said.about.modified,
-        period=periods, **columns,
+        "insert_area_statistics", vintage=vintage, table_id=about.table_id, modified=about.modified, period=periods,
+        **columns,
     )  # fmt: skip
+    codes = [str(code) for code in cells["code"].unique()]
+    tx.rows(
+        "upsert_areas_with_statistics", **own, code=codes, level=[level_of(code) for code in codes],
+        name=[part.statistics.names.get(code, code) for code in codes],
+        change=[part.statistics.changes.get(code) for code in codes],
+    )  # fmt: skip
+    tx.rows("delete_areas_without_content", **own)
 
 
-def _known(tx: Transaction, vintage: int, municipality: str) -> dict[str, _Row]:
-    return {
-        row[0]: _Row(*row) for row in tx.rows("list_municipality_areas", vintage=vintage, municipality=municipality)
-    }
-
-
-def _write(tx: Transaction, vintage: int, municipality: str, rows: Mapping[str, _Row]) -> None:
-    names = ("code", "level", "name", "change", "derived", "geometry")
-    tx.rows("delete_areas", vintage=vintage, municipality=municipality)
-    columns = {name: [getattr(row, name) for row in rows.values()] for name in names}
-    tx.rows("insert_areas", vintage=vintage, municipality=municipality, **columns)
-
-
-def _mirror(tx: Transaction) -> None:
+def _write_registry(tx: Transaction) -> None:
     for measure in MEASURES.values():
         rule = measure.below
         withheld = f"below {rule.least:g} {rule.measure} ({rule.source})" if rule else None
@@ -178,6 +150,6 @@ def _mirror(tx: Transaction) -> None:
 
 
 def boundary(store: Store, code: str) -> Area | None:
-    """Give an area with its boundary, of the newest vintage that has one; None where there is none."""
+    """Return an area with its boundary, of the newest vintage that has one; None where there is none."""
     rows = store.rows("read_area_boundary", code=code)
     return Area(rows[0][0], rows[0][1], shapely.from_wkb(rows[0][2]), rows[0][3]) if rows else None

@@ -23,7 +23,7 @@ Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
 
 def place_sensors(store: Store) -> int:
-    """Hold every place that is new or moved against the boundaries of every vintage; give how many there were."""
+    """Find the areas of every place that is new or moved, in every vintage; return how many places there were."""
     if not store.rows("list_unplaced"):
         return 0
     with store.transaction() as tx:
@@ -50,10 +50,10 @@ def _place(tx: Transaction, vintage: int, places: list[tuple[Any, ...]]) -> None
 
 def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = None) -> int:
     """
-    Make the area figures of every marked hour anew, at most `most` days of a quantity; give how many there were.
+    Compute the area figures of every marked hour again, at most `most` days of a quantity; return how many days.
 
-    `rolled` is told, in the transaction, what was made: level, quantity, and the first and last start.
-    Raises `aggregates.store.store.StoreError`; whatever was committed by then stays.
+    `rolled` is called in the transaction with what was computed: level, quantity, and the first and last start.
+    Raises `aggregates.store.store.StoreError`; what was committed by then stays.
     """
     place_sensors(store)
     done = 0
@@ -63,7 +63,7 @@ def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = No
 
 
 def mark_all(store: Store) -> None:
-    """Have every hour made anew by the next `roll_areas`."""
+    """Mark every hour, for the next `roll_areas`."""
     store.rows("mark_sensor_hours", sensor_id=None)
 
 

@@ -1,7 +1,7 @@
 """
-Indicators of an area out of the store: what each needs, fetched, and handed to the pure `aggregates.ask.indicators`.
+Indicators of an area from the store: `compute` asks for the windows that each of `aggregates.ask.indicators` needs.
 
-`stadspuls areas indicator` calls `compute`.
+`stadspuls areas indicator` and the API call it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import pandas as pd
 import pyogrio  # type: ignore[import-untyped]
 import shapely
 
-from aggregates.areas.codes import municipality_of
+from aggregates.areas.codes import wijk_of
 from aggregates.areas.geometry import Area
 from aggregates.areas.maps import BadMap, in_degrees
 from aggregates.ask.areas import areas
@@ -78,13 +78,9 @@ def _hours_above(store: Store, asked: Asked, threshold: float) -> pd.DataFrame:
 
 def _exposure(store: Store, asked: Asked, limit: float, layer: Sequence[tuple[Any, float]] | None) -> pd.DataFrame:
     known = [one for one in areas(store, asked.vintage, "buurt", limit=1_000_000) if one["geometry"] is not None]
-    inside = [one for one in known if _lies_in(one["code"], asked.area)]
+    inside = [one for one in known if asked.area in (one["code"], wijk_of(one["code"]), one["municipality"])]
     people = {one["code"]: (one["statistics"] or {}).get("inhabitants") for one in inside}
     return exposure([Area(one["code"], one["name"], one["geometry"]) for one in inside], people, layer, limit)
-
-
-def _lies_in(buurt: str, area: str) -> bool:
-    return area in (buurt, "WK" + buurt[2:8], municipality_of(buurt))
 
 
 def read_layer(path: Path, column: str) -> list[tuple[Any, float]]:

@@ -9,24 +9,18 @@ SELECT pg_advisory_xact_lock(hashtext('stadspuls areas'))
 SELECT vintage, municipality, part, title, origin, licence, table_id, modified, digest, loaded_at FROM area_load
 WHERE (%(vintage)s::integer IS NULL OR vintage = %(vintage)s) ORDER BY vintage, municipality, part
 
--- name: list_municipality_areas
--- The areas of a municipality as they are now.
-SELECT code, name, change, derived, geometry FROM area WHERE vintage = %(vintage)s AND municipality = %(municipality)s
+-- name: clear_boundaries
+-- Before the boundaries of a municipality are written again.
+UPDATE area SET geometry = NULL, derived = false WHERE vintage = %(vintage)s AND municipality = %(municipality)s
 
--- name: list_codes_with_statistics
--- The areas of a municipality that have statistics.
-SELECT DISTINCT code FROM area_statistic WHERE vintage = %(vintage)s AND 'GM' || substr(code, 3, 4) = %(municipality)s
-
--- name: delete_areas
--- Delete the areas of a municipality, before they are written again.
-DELETE FROM area WHERE vintage = %(vintage)s AND municipality = %(municipality)s
-
--- name: insert_areas
--- The areas of a municipality.
-INSERT INTO area (vintage, code, level, name, municipality, change, derived, geometry)
-SELECT %(vintage)s, code, level, name, %(municipality)s, change, derived, geometry
-FROM unnest(%(code)s::text[], %(level)s::text[], %(name)s::text[], %(change)s::text[], %(derived)s::bool[],
-            %(geometry)s::bytea[]) AS n (code, level, name, change, derived, geometry)
+-- name: upsert_boundaries
+-- The areas that a map has; a map without names has codes in their place, which do not replace a name.
+INSERT INTO area AS a (vintage, code, level, name, municipality, derived, geometry)
+SELECT %(vintage)s, code, level, name, %(municipality)s, derived, geometry
+FROM unnest(%(code)s::text[], %(level)s::text[], %(name)s::text[], %(derived)s::bool[], %(geometry)s::bytea[])
+     AS n (code, level, name, derived, geometry)
+ON CONFLICT (vintage, code) DO UPDATE SET name = CASE WHEN excluded.name = a.code THEN a.name ELSE excluded.name END,
+    derived = excluded.derived, geometry = excluded.geometry
 
 -- name: delete_area_statistics
 -- Delete the statistics of a municipality, before they are written again.
@@ -39,6 +33,20 @@ SELECT %(vintage)s, code, measure, value, content, attribute, unit, period, %(ta
 FROM unnest(%(code)s::text[], %(measure)s::text[], %(value)s::float8[], %(content)s::text[], %(attribute)s::text[],
             %(unit)s::text[], %(period)s::text[], %(key)s::text[])
      AS n (code, measure, value, content, attribute, unit, period, key)
+
+-- name: upsert_areas_with_statistics
+-- The areas that a table of statistics has; the name on a map is kept.
+INSERT INTO area AS a (vintage, code, level, name, municipality, change)
+SELECT %(vintage)s, code, level, name, %(municipality)s, change
+FROM unnest(%(code)s::text[], %(level)s::text[], %(name)s::text[], %(change)s::text[]) AS n (code, level, name, change)
+ON CONFLICT (vintage, code) DO UPDATE SET change = excluded.change,
+    name = CASE WHEN a.geometry IS NULL OR a.name = a.code THEN excluded.name ELSE a.name END
+
+-- name: delete_areas_without_content
+-- What has neither a boundary nor statistics is no area of this vintage any more.
+DELETE FROM area a
+WHERE vintage = %(vintage)s AND municipality = %(municipality)s AND geometry IS NULL
+  AND NOT EXISTS (SELECT FROM area_statistic s WHERE s.vintage = a.vintage AND s.code = a.code)
 
 -- name: note_area_load
 -- What was loaded, and from where.
