@@ -16,7 +16,7 @@ from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import FILE, BadChannels, Channels, read_channels
 from streams.notify.delivery import Delivery
 from streams.notify.notifier import Notifier
-from streams.notify.texts import Voice, trial_message
+from streams.notify.texts import Style, test_notification
 
 
 def channels_file(settings: Settings) -> Path | None:
@@ -44,10 +44,10 @@ def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link:
     """
     channels = Channels() if path is None else read_channels(path)
     opened = {} if path is None else doors(path, channels)
-    voices = {
-        name: Voice(one.language, ZoneInfo(zone), channels.link or link) for name, one in channels.channels.items()
+    styles = {
+        name: Style(one.language, ZoneInfo(zone), channels.link or link) for name, one in channels.channels.items()
     }
-    deliveries = {name: Delivery(name, one, opened[name].send, voices[name]) for name, one in channels.channels.items()}
+    deliveries = {name: Delivery(name, one, opened[name].send, styles[name]) for name, one in channels.channels.items()}
     return Notifier(lambda: Store(database(), application="stadspuls notify"), channels, deliveries)
 
 
@@ -64,5 +64,5 @@ def send_test(settings: Settings, name: str, now: datetime) -> str:
     if name not in channels.channels:
         raise BadChannels(f"{path}: no channel {name!r}, expected one of {', '.join(channels.channels)}")
     door = doors(path, channels)[name]
-    door.send(trial_message(now, ZoneInfo(settings.timezone), channels.link))
+    door.send(test_notification(now, ZoneInfo(settings.timezone), channels.link))
     return door.shown

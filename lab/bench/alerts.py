@@ -147,13 +147,13 @@ def _reading(number: int, window: datetime, value: float) -> tuple[str, bytes]:
 
 def _alone(hook: Hook, times: int = 50) -> NDArray[np.float64]:
     from streams.notify.apprise_door import AppriseDoor
-    from streams.notify.texts import Message  # with Apprise, which no other bench needs
+    from streams.notify.texts import Notification  # with Apprise, which no other bench needs
 
     door = AppriseDoor(f"json://127.0.0.1:{hook.port}/")
     found = []
     for _ in range(times):
         began = time.perf_counter()
-        door.send(Message(key="bench", title="bench", body="bench"))
+        door.send(Notification(key="bench", title="bench", body="bench"))
         found.append(time.perf_counter() - began)
     return np.array(found)
 

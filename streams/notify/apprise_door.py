@@ -21,27 +21,27 @@ from apprise.plugins.custom_json import NotifyJSON
 from apprise.plugins.email import NotifyEmail
 from apprise.plugins.mqtt import NotifyMQTT
 
-from streams.notify.texts import Message
+from streams.notify.texts import Notification
 
 TOPIC = "stadspuls/alerts"
 _TYPES = {"info": NotifyType.INFO, "warning": NotifyType.WARNING, "critical": NotifyType.FAILURE}
 
-# What Apprise has to say comes back with the result; it must not go to stderr as well.
+# The log messages of Apprise come back with the result; they must not go to stderr as well.
 logging.getLogger("apprise").addHandler(logging.NullHandler())
 logging.getLogger("apprise").propagate = False
 
 
-class Unsent(Exception):  # noqa: N818 - what happened is the name
-    """The channel did not take a message; the text says why, without secrets."""
+class Unsent(Exception):  # noqa: N818 - named for what happened
+    """The service did not accept a notification; the text is the reason, without secrets."""
 
 
 class AppriseDoor:
-    """A service of Apprise, by its URL. Raises ValueError, saying what is wrong without the secrets in it."""
+    """A service of Apprise, by its URL. Raises ValueError with the reason, without the secrets in the URL."""
 
     def __init__(self, url: str) -> None:
         self._plugin = _plugin(url)
         self._secrets = _secrets(url, self.shown)
-        self._plugin.request_rate_per_sec = 0  # the hub keeps its own pace, and never sleeps in a door
+        self._plugin.request_rate_per_sec = 0  # `streams.notify.delivery` limits the rate; Apprise must not sleep
         self._apprise = Apprise()
         self._apprise.add(self._plugin)
 
@@ -51,7 +51,7 @@ class AppriseDoor:
         url: Callable[..., str] = self._plugin.url
         return url(privacy=True).partition("?")[0]
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Notification) -> None:
         """Send a message; raises Unsent when the service did not accept it."""
         if isinstance(self._plugin, NotifyMQTT):
             self._publish(self._plugin, message)
@@ -62,30 +62,30 @@ class AppriseDoor:
         elif isinstance(self._plugin, NotifyEmail):
             self._plugin.headers.update(_mail_headers(message))
         kind = NotifyType.SUCCESS if message.good else _TYPES[message.severity]
-        self._hand_over(message.title, message.body, kind)
+        self._notify(message.title, message.body, kind)
 
-    def _publish(self, plugin: NotifyMQTT, message: Message) -> None:
-        """Publish each transition on its alert's own topic, retained: who connects later sees how things stand."""
+    def _publish(self, plugin: NotifyMQTT, message: Notification) -> None:
+        """Publish each transition on the topic of its alert, retained: a later subscriber gets the last one."""
         plugin.qos, plugin.retain = 1, True
         for one in message.data:
             plugin.topics = [topic_of(TOPIC, one)]
-            self._hand_over("", msgspec.json.encode({"key": message.key, **one}).decode(), NotifyType.INFO)
+            self._notify("", msgspec.json.encode({"key": message.key, **one}).decode(), NotifyType.INFO)
 
-    def _hand_over(self, title: str, body: str, kind: NotifyType) -> None:
+    def _notify(self, title: str, body: str, kind: NotifyType) -> None:
         result = self._apprise.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)
         if not result:
-            raise Unsent(_hidden(_reason(result), self._secrets) or f"{self.shown} did not take it")
+            raise Unsent(_hidden(_reason(result), self._secrets) or f"{self.shown} did not accept it")
 
 
 def ping(url: str, seconds: float = 10.0) -> None:
-    """Ask for a URL, so that whoever watches it knows that the notifier lives. Raises OSError."""
+    """Request a URL, so that a monitor knows that the notifier runs. Raises OSError."""
     with urlopen(url, timeout=seconds) as answer:
         answer.read(1_000)
 
 
 def topic_of(root: str, one: dict[str, Any]) -> str:
     """
-    Give the topic of an alert; what a topic may not hold is percent-encoded.
+    Give the topic of an alert; characters that a topic must not contain are percent-encoded.
 
     >>> topic_of("stadspuls/alerts", {"rule": "no2", "subject": "luchtmeetnet/NL10938"})
     'stadspuls/alerts/no2/luchtmeetnet/NL10938'
@@ -104,12 +104,12 @@ def _plugin(url: str) -> NotifyBase:
     if not isinstance(plugin, NotifyBase):
         raise ValueError(f"{scheme}:// names no service of Apprise, or lacks what that service needs")
     if not len(plugin):
-        raise ValueError(f"{scheme}:// names nobody to send to")
+        raise ValueError(f"{scheme}:// names no recipient")
     return plugin
 
 
 def _secrets(url: str, shown: str) -> list[str]:
-    """Give the parts of a URL that are not in the masked one: no message may hold them."""
+    """Give the parts of a URL that are not in the masked one: no error message may contain them."""
     parts = {unquote(part) for part in re.split(r"[/:@?&=,]+", url)} | set(re.split(r"[/:@?&=,]+", url))
     return sorted((part for part in parts if len(part) > 3 and part not in shown), key=len, reverse=True)
 
@@ -120,13 +120,13 @@ def _hidden(text: str, secrets: list[str]) -> str:
     return text
 
 
-def _mail_headers(message: Message) -> dict[str, str]:
-    """Thread the mails of one alert, and name the message, so that a second copy can be told from a second message."""
+def _mail_headers(message: Notification) -> dict[str, str]:
+    """Put the mails of one alert in one thread, and give each notification a key by which a copy is recognised."""
     alerts = {one["alert"] for one in message.data}
     thread = f"<stadspuls-alert-{alerts.pop()}@stadspuls>" if len(alerts) == 1 else f"<{message.key}@stadspuls>"
     return {"X-Stadspuls-Message": message.key, "References": thread}
 
 
 def _reason(result: AppriseResult) -> str:
-    said = [entry.message for entry in result.logs() if entry.level in ("WARNING", "ERROR", "CRITICAL")]
-    return " ".join(said)[:500]
+    texts = [entry.message for entry in result.logs() if entry.level in ("WARNING", "ERROR", "CRITICAL")]
+    return " ".join(texts)[:500]

@@ -1,7 +1,7 @@
 """
-Channels: who is told of alerts, by what way, and of what; read from a TOML file and refused there when it cannot work.
+The channels of notifications: where each goes, and which transitions it gets; a TOML file that is checked when read.
 
-`streams.notify.delivery` asks a channel what it takes; `streams.notify.apprise_door` is the door that its URL opens.
+`streams.notify.delivery` asks a channel what it accepts; `streams.notify.apprise_door` sends to its URL.
 Shape of a file:
 
     link = "https://stadspuls.example"         # where messages point to
@@ -29,35 +29,35 @@ import msgspec
 from ingest.vocabulary.durations import duration
 
 FILE = "channels.toml"
-ALL = "operators"  # stands for every channel that is not `named_only`; what a rule names that names none
+ALL = "operators"  # every channel that is not `named_only`; the default of a rule
 SEVERITIES = ("info", "warning", "critical")
 
-DIGEST = "digest"  # named by a rule that is told of in the daily summaries alone
+DIGEST = "digest"  # for a rule that is only in the daily summaries
 
 Severity = Literal["info", "warning", "critical"]
-Kind = Literal["raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated"]
-KINDS: tuple[Kind, ...] = ("raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated")
+TransitionKind = Literal["raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated"]
+KINDS: tuple[TransitionKind, ...] = ("raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated")
 _T = TypeVar("_T")
 
 
-class BadChannels(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
+class BadChannels(ValueError):  # noqa: N818 - named for the reaction: the user corrects the file
     """A file of channels that cannot work: the file, the key, and what is wrong with it; never a secret."""
 
 
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
-    One way to tell people.
+    One place that notifications are sent to.
 
-    `severity` is the least that leaves here, `rules` are patterns, `kinds` what of an alert is told. `group` and more
-    that are due leave as one message; after `burst` messages within ten minutes, or a grouped one, they are gathered
-    for a minute each time (0: never). `escalate_after` makes it a channel that is told only what nobody acknowledged
-    for so long; `digest` is the local time of a daily summary.
+    `severity` is the least that is sent, `rules` are patterns, `kinds` the transitions that are sent. `group` or more
+    transitions that are due are one notification; after `burst` notifications within ten minutes, or a grouped one,
+    they are collected for a minute each time (0: never). With `escalate_after` it gets only alerts that nobody
+    acknowledged for so long; `digest` is the local time of a daily summary.
     """
 
     url: str
     severity: Severity = "info"
     rules: tuple[str, ...] = ("*",)
-    kinds: tuple[Kind, ...] = KINDS
+    kinds: tuple[TransitionKind, ...] = KINDS
     named_only: bool = False
     language: Literal["en", "nl"] = "en"
     group: int = 5
@@ -66,8 +66,8 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     digest: str | None = None
 
     @property
-    def patience(self) -> timedelta | None:
-        """How long an alert waits for an acknowledgement before it is told here; None: not a channel of last resort."""
+    def escalation_delay(self) -> timedelta | None:
+        """How long an alert is unacknowledged before it is sent here; None: not a channel for escalation."""
         return None if self.escalate_after is None else duration(self.escalate_after)
 
     @property
@@ -75,18 +75,18 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """When the daily summary is due, local time."""
         return None if self.digest is None else time.fromisoformat(self.digest)
 
-    def minds(self, rule: str, severity: str) -> bool:
-        """Tell whether alerts of a rule concern it."""
+    def matches(self, rule: str, severity: str) -> bool:
+        """Tell whether it gets alerts of a rule at all."""
         heavy = SEVERITIES.index(severity) >= SEVERITIES.index(self.severity)
         return heavy and any(fnmatchcase(rule, pattern) for pattern in self.rules)
 
-    def takes(self, rule: str, severity: str, kind: str) -> bool:
-        """Tell whether it is told of such a transition."""
-        return kind in self.kinds and self.minds(rule, severity)
+    def accepts(self, rule: str, severity: str, kind: str) -> bool:
+        """Tell whether it gets such a transition."""
+        return kind in self.kinds and self.matches(rule, severity)
 
 
 class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A URL that is asked for every so often while the notifier is healthy, so that someone notices when it is not."""
+    """A URL that is requested regularly while the notifier is healthy, so that a monitor notices when it is not."""
 
     url: str
     every: str = "5min"
@@ -98,7 +98,7 @@ class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Channels(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a file says; an empty one tells nobody."""
+    """The content of a file; without channels nothing is sent."""
 
     link: str | None = None
     heartbeat: Heartbeat | None = None
@@ -108,41 +108,41 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
 def read_channels(path: Path, environment: Mapping[str, str] | None = None) -> Channels:
     """Read a file; `${NAME}` in a URL is a variable of the environment. Raises BadChannels."""
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise BadChannels(f"{path}: {error}") from error
     environment = os.environ if environment is None else environment
-    _known(path, said)
-    link = said.get("link")
+    _check_keys(path, found)
+    link = found.get("link")
     if link is not None and (not isinstance(link, str) or urlsplit(link).scheme not in ("http", "https")):
         raise BadChannels(f"{path}: link: expected an http:// or https:// URL, found {link!r}")
-    heart = said.get("heartbeat")
+    heart = found.get("heartbeat")
     return Channels(
         link=link,
         heartbeat=None if heart is None else _heartbeat(path, heart, environment),
-        channels={name: _channel(path, name, one, environment) for name, one in said.get("channel", {}).items()},
+        channels={name: _channel(path, name, one, environment) for name, one in found.get("channel", {}).items()},
     )
 
 
-def _known(path: Path, said: Mapping[str, Any]) -> None:
-    for key in said:
+def _check_keys(path: Path, found: Mapping[str, Any]) -> None:
+    for key in found:
         if key not in ("link", "heartbeat", "channel"):
             raise BadChannels(f"{path}: {key}: no such key, expected link, heartbeat and channel")
-    if not isinstance(said.get("channel", {}), dict):
+    if not isinstance(found.get("channel", {}), dict):
         raise BadChannels(f"{path}: channel: expected tables [channel.NAME]")
 
 
-def _channel(path: Path, name: str, said: object, environment: Mapping[str, str]) -> Channel:
+def _channel(path: Path, name: str, table: object, environment: Mapping[str, str]) -> Channel:
     where = f"channel.{name}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name) or name in (ALL, DIGEST):
         raise BadChannels(f"{path}: {where}: expected a name of a-z, 0-9, - and _, not {ALL!r} or {DIGEST!r}")
-    channel = _converted(path, where, said, Channel)
-    for key, wrong in _objections(channel):
+    channel = _converted(path, where, table, Channel)
+    for key, wrong in _problems(channel):
         raise BadChannels(f"{path}: {where}.{key}: {wrong}")
     return msgspec.structs.replace(channel, url=_filled(path, f"{where}.url", channel.url, environment))
 
 
-def _objections(channel: Channel) -> list[tuple[str, str]]:
+def _problems(channel: Channel) -> list[tuple[str, str]]:
     """Give the keys that cannot work, with the reason."""
     found = [(key, f"expected 0 or more, found {value}") for key in ("group", "burst")
              if (value := getattr(channel, key)) < 0]  # fmt: skip
@@ -160,8 +160,8 @@ def _objections(channel: Channel) -> list[tuple[str, str]]:
     return found
 
 
-def _heartbeat(path: Path, said: object, environment: Mapping[str, str]) -> Heartbeat:
-    heart = _converted(path, "heartbeat", said, Heartbeat)
+def _heartbeat(path: Path, table: object, environment: Mapping[str, str]) -> Heartbeat:
+    heart = _converted(path, "heartbeat", table, Heartbeat)
     url = _filled(path, "heartbeat.url", heart.url, environment)
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise BadChannels(f"{path}: heartbeat.url: expected an http:// or https:// URL")
@@ -172,16 +172,16 @@ def _heartbeat(path: Path, said: object, environment: Mapping[str, str]) -> Hear
     return msgspec.structs.replace(heart, url=url)
 
 
-def _converted(path: Path, where: str, said: object, kind: type[_T]) -> _T:
+def _converted(path: Path, where: str, table: object, kind: type[_T]) -> _T:
     try:
-        return msgspec.convert(said, kind)
+        return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         text, _, key = str(error).partition(" - at `$")
         raise BadChannels(f"{path}: {where}{key.rstrip('`')}: {text[:1].lower()}{text[1:]}") from None
 
 
 def _filled(path: Path, where: str, url: str, environment: Mapping[str, str]) -> str:
-    """Put the environment's variables into a URL, as they are: one with odd characters is to be URL-encoded there."""
+    """Put the environment's variables into a URL, unchanged: special characters must be URL-encoded in the variable."""
 
     def value(found: re.Match[str]) -> str:
         if not environment.get(found[1]):

@@ -1,14 +1,14 @@
 """
-Delivery: what the outbox holds for one channel, in order, at least once, and once where the channel can tell.
+Delivery of the outbox of one channel: in order, at least once, and exactly once where the receiver compares keys.
 
-    due ──▶ sifted ──▶ message begun ──▶ sent ──▶ delivered
-             │ │            ▲              │
-    not for it │            └── due again ─┘  later each time, for a day
+    due ──▶ filtered ──▶ key committed ──▶ sent ──▶ delivered
+             │   │             ▲             │
+       dropped   │             └── due again ┘  later each time, for a day
          held by a silence
 
-Which rows leave together is committed before the first attempt, with a key. A process that is killed anywhere between
-then and the note of the delivery sends the very same message again, under the same key. A channel whose oldest message
-does not leave waits with it: nothing overtakes. `streams.notify.notifier` runs one of these for every channel.
+Which rows are one notification is committed before the first attempt, with a key. A process that is killed after that
+and before the delivery is committed sends the same notification again, with the same key. While the oldest notification
+fails, the others of its channel wait. `streams.notify.notifier` runs one `Delivery` for each channel.
 """
 
 from collections import deque
@@ -22,14 +22,14 @@ from aggregates.store.store import Store, Transaction
 from streams.notify.apprise_door import Unsent
 from streams.notify.channels import Channel
 from streams.notify.operators import alerts, silences
-from streams.notify.silences import holding
-from streams.notify.texts import Message, Standing, Told, Voice, digest_of, message_of
+from streams.notify.silences import longest
+from streams.notify.texts import Notification, OpenAlert, OutboxRow, Style, digest, notification_of
 
 KEPT = timedelta(days=1)  # a transition is tried for so long
-SETTLE = timedelta(seconds=1)  # what is not critical waits for its like
-GATHER = timedelta(minutes=1)  # in a storm
-CALM = timedelta(minutes=10)  # what a storm is measured over
-MOST = 1_000  # transitions in a message
+GROUP_WAIT = timedelta(seconds=1)  # of a transition that is not critical, for others of the same moment
+STORM_WAIT = timedelta(minutes=1)  # the same in a storm
+STORM_SPAN = timedelta(minutes=10)  # in which notifications are counted to detect a storm
+MOST = 1_000  # transitions in a notification
 COUNTED = (
     "raised",
     "cleared",
@@ -43,18 +43,18 @@ log = structlog.get_logger(__name__)
 
 
 class Delivery:
-    """One channel's way out of the outbox; `delivered`, `failed` and `failing_since` are for whoever watches."""
+    """Sends the outbox of one channel; `delivered`, `failed` and `failing_since` are for metrics and health."""
 
-    def __init__(self, name: str, channel: Channel, send: Callable[[Message], None], voice: Voice) -> None:
+    def __init__(self, name: str, channel: Channel, send: Callable[[Notification], None], style: Style) -> None:
         self.delivered = self.failed = 0
         self.failing_since: datetime | None = None
-        self._name, self._channel, self._send_message, self._voice = name, channel, send, voice
-        self._sent: deque[tuple[datetime, bool]] = deque()  # when, and whether it was a grouped one
+        self._name, self._channel, self._send_message, self._style = name, channel, send, style
+        self._sent: deque[tuple[datetime, bool]] = deque()  # when, and whether it was grouped
         self._digest_again: datetime | None = None
 
     def turn(self, store: Store, now: datetime) -> bool:
-        """Send the next message that is due; True when one arrived, so that there may be another."""
-        begun = [Told(*row) for row in store.rows("outbox_open", channel=self._name)]
+        """Send the next notification that is due; True when one was delivered, so that another may be due."""
+        begun = [OutboxRow(*row) for row in store.rows("outbox_open", channel=self._name)]
         rows = [row for row in begun if row.message == begun[0].message] or self._begin(store, now)
         if not rows or rows[0].due_at > now:
             return False
@@ -63,11 +63,11 @@ class Delivery:
             return True
         return self._send(store, rows, now)
 
-    def _begin(self, store: Store, now: datetime) -> list[Told]:
-        """Fix what leaves next, and commit it before anything is sent."""
+    def _begin(self, store: Store, now: datetime) -> list[OutboxRow]:
+        """Choose the rows of the next notification, and commit that before anything is sent."""
         with store.transaction() as tx:
-            due = [Told(*row) for row in tx.rows("outbox_due", channel=self._name, now=now, limit=MOST)]
-            chosen = self._chosen(self._sifted(tx, due, now), now) if due else []
+            due = [OutboxRow(*row) for row in tx.rows("outbox_due", channel=self._name, now=now, limit=MOST)]
+            chosen = self._chosen(self._filtered(tx, due, now), now) if due else []
             if not chosen:
                 return []
             key = uuid4()
@@ -75,54 +75,54 @@ class Delivery:
             tx.rows("outbox_begin", channel=self._name, transitions=transitions, message=key)
         return [row._replace(message=key) for row in chosen]
 
-    def _sifted(self, tx: Transaction, due: Sequence[Told], now: datetime) -> list[Told]:
-        """Leave what is told now: drop what is not for this channel, hold what a silence covers."""
+    def _filtered(self, tx: Transaction, due: Sequence[OutboxRow], now: datetime) -> list[OutboxRow]:
+        """Give the rows to send: drop those that are not for this channel, hold those that a silence covers."""
         quiet = silences(tx, now)
-        kept: list[Told] = []
+        kept: list[OutboxRow] = []
         for row in due:
             told = row.told or any(one.alert == row.alert for one in kept)
-            if (reason := self._objection(row, told)) is not None:
+            if (reason := self._drop_reason(row, told)) is not None:
                 tx.rows("outbox_drop", channel=self._name, transitions=[row.transition], reason=reason)
-            elif (held := holding(quiet, row.rule, row.subjects, now, self._voice.zone)) is not None:
+            elif (held := longest(quiet, row.rule, row.subjects, now, self._style.zone)) is not None:
                 silence, until = held[0].silence, held[1]
                 tx.rows("outbox_hold", channel=self._name, transitions=[row.transition], silence=silence, until=until)
             else:
                 kept.append(row)
         return kept
 
-    def _objection(self, row: Told, told: bool) -> str | None:
-        """Say why a transition is never told here."""
-        if not self._channel.takes(row.rule, row.severity, row.kind):
+    def _drop_reason(self, row: OutboxRow, told: bool) -> str | None:
+        """Give the reason why a transition is never sent here; None where it may be."""
+        if not self._channel.accepts(row.rule, row.severity, row.kind):
             return "not for this channel"
-        if self._channel.patience is not None and row.kind != "escalated" and not told:
-            return "told here only when nobody acknowledges"
+        if self._channel.escalation_delay is not None and row.kind != "escalated" and not told:
+            return "sent here only when nobody acknowledges"
         if row.held_by is not None and row.over and not told:
-            return f"over before silence {row.held_by} was"
+            return f"over before silence {row.held_by} ended"
         if row.kind == "cleared" and not told and "raised" in self._channel.kinds and not row.late:
-            return "its beginning was never told here"
+            return "its beginning was never sent here"
         return None
 
-    def _chosen(self, rows: list[Told], now: datetime) -> list[Told]:
-        """Take what makes the next message: one transition, or all that wait where they are many or come in a storm."""
+    def _chosen(self, rows: list[OutboxRow], now: datetime) -> list[OutboxRow]:
+        """Choose the next notification: one transition, or all of them where they are many or there is a storm."""
         if not rows or any(row.severity == "critical" for row in rows):
             return self._grouped(rows)
         oldest = min(row.written_at for row in rows)
         if self._in_storm(now):
-            return rows if oldest <= now - GATHER else []
-        return self._grouped(rows) if oldest <= now - SETTLE or not self._channel.group else []
+            return rows if oldest <= now - STORM_WAIT else []
+        return self._grouped(rows) if oldest <= now - GROUP_WAIT or not self._channel.group else []
 
-    def _grouped(self, rows: list[Told]) -> list[Told]:
+    def _grouped(self, rows: list[OutboxRow]) -> list[OutboxRow]:
         return rows if self._channel.group and len(rows) >= self._channel.group else rows[:1]
 
     def _in_storm(self, now: datetime) -> bool:
-        while self._sent and self._sent[0][0] < now - CALM:
+        while self._sent and self._sent[0][0] < now - STORM_SPAN:
             self._sent.popleft()
         many = len(self._sent) >= self._channel.burst or any(grouped for _, grouped in self._sent)
         return bool(self._channel.burst and self._channel.group) and many
 
-    def _send(self, store: Store, rows: list[Told], now: datetime) -> bool:
+    def _send(self, store: Store, rows: list[OutboxRow], now: datetime) -> bool:
         key = rows[0].message
-        reason = self._hand_over(lambda: message_of(rows, f"stadspuls-{key}", self._voice), now)
+        reason = self._try(lambda: notification_of(rows, f"stadspuls-{key}", self._style), now)
         if reason is None:
             store.rows("outbox_delivered", message=key, now=now)
             self._sent.append((now, len(rows) > 1))
@@ -130,11 +130,11 @@ class Delivery:
             return True
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(rows[0].attempts, 10))
         store.rows("outbox_failed", message=key, error=reason, due=now + timedelta(seconds=wait))
-        log.warning("message not taken", channel=self._name, reason=reason, again_in=wait)
+        log.warning("notification not accepted", channel=self._name, reason=reason, again_in=wait)
         return False
 
-    def _hand_over(self, made: Callable[[], Message], now: datetime) -> str | None:
-        """Send, and give the reason where that failed: whatever a service's code raises, the channel lives on."""
+    def _try(self, made: Callable[[], Notification], now: datetime) -> str | None:
+        """Make and send a notification; give the reason where that failed, whatever the service's code raises."""
         try:
             self._send_message(made())
         except Exception as error:
@@ -144,37 +144,37 @@ class Delivery:
         self.failing_since = None
         return None
 
-    def _drop(self, store: Store, rows: Sequence[Told], reason: str) -> None:
+    def _drop(self, store: Store, rows: Sequence[OutboxRow], reason: str) -> None:
         store.rows("outbox_drop", channel=self._name, transitions=[row.transition for row in rows], reason=reason)
-        log.error("messages given up", channel=self._name, transitions=len(rows), reason=reason)
+        log.error("notifications given up", channel=self._name, transitions=len(rows), reason=reason)
 
     def summary(self, store: Store, now: datetime) -> bool:
-        """Send the daily summary where it is due, once a day; True when it left."""
-        local = now.astimezone(self._voice.zone)
+        """Send the daily summary where it is due, once a day; True when it was delivered."""
+        local = now.astimezone(self._style.zone)
         at = self._channel.digest_at
         if at is None or local.time() < at or (self._digest_again is not None and now < self._digest_again):
             return False
         if store.rows("digest_sent", channel=self._name, day=local.date())[0][0]:
             return False
-        reason = self._hand_over(lambda: self._digest(store, now), now)
+        reason = self._try(lambda: self._digest(store, now), now)
         if reason is not None:
             self._digest_again = now + timedelta(minutes=5)
-            log.warning("summary not taken", channel=self._name, reason=reason)
+            log.warning("summary not accepted", channel=self._name, reason=reason)
             return False
         store.rows("digest_note", channel=self._name, day=local.date(), now=now)
         return True
 
-    def _digest(self, store: Store, now: datetime) -> Message:
-        """Sum up the alerts that concern the channel."""
+    def _digest(self, store: Store, now: datetime) -> Notification:
+        """Make the summary of the alerts of the channel."""
         found = store.rows("digest_counts", since=now - timedelta(days=1), channel=self._name)
-        mine = [counts for rule, severity, *counts in found if self._channel.minds(rule, severity)]
-        standing = [
-            Standing(one["rule"], one["title"], one["name"] or one["subject"], one["state"], one["severity"],
+        mine = [counts for rule, severity, *counts in found if self._channel.matches(rule, severity)]
+        open_alerts = [
+            OpenAlert(one["rule"], one["title"], one["name"] or one["subject"], one["state"], one["severity"],
                      one["since"], one["acknowledged_by"])
-            for one in alerts(store, now, self._voice.zone, limit=None)
-            if self._channel.minds(one["rule"], one["severity"])
+            for one in alerts(store, now, self._style.zone, limit=None)
+            if self._channel.matches(one["rule"], one["severity"])
         ]  # fmt: skip
-        day = now.astimezone(self._voice.zone).date()
+        day = now.astimezone(self._style.zone).date()
         key = f"stadspuls-digest-{self._name}-{day}"
         counts = {name: sum(row[at] for row in mine) for at, name in enumerate(COUNTED)}
-        return digest_of(standing, counts, key, self._voice)
+        return digest(open_alerts, counts, key, self._style)

@@ -1,9 +1,8 @@
 """
-The notifier: a thread for every channel, so that a slow mail server holds up nobody else, and one that leads them.
+The notifier: a thread for each channel, so that a slow mail server delays no other channel, and one for all of them.
 
-Of several notifiers one works: who has the advisory lock. The others look again at every turn and take over when its
-session ends. `hub.run.notifying` starts one from the settings; `streams.notify.delivery` is what a channel's thread
-does.
+Of several notifiers one is active: the one that holds the advisory lock. The others try to take the lock at every turn.
+`hub.run.notifying` starts one from the settings; `streams.notify.delivery` is the work of a channel's thread.
 """
 
 import threading
@@ -17,9 +16,9 @@ from streams.notify.apprise_door import ping
 from streams.notify.channels import ALL, DIGEST, Channels
 from streams.notify.delivery import KEPT, Delivery
 
-EVERY = 0.25  # s between two looks at the outbox
-_BEAT = timedelta(seconds=10)
-_SICK = timedelta(minutes=15)  # that a channel may fail for before the heartbeat stops
+EVERY = 0.25  # s between two reads of the outbox
+_BEAT = timedelta(seconds=10)  # between two signs of life in the database
+_LONGEST_FAILURE = timedelta(minutes=15)  # of a channel, after which the heartbeat stops
 _LOCK = "stadspuls notify"
 
 log = structlog.get_logger(__name__)
@@ -27,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 class Notifier:
     """
-    Delivers while it runs; `leads` is True while this is the one that works.
+    Sends notifications while it runs; `leads` is True while this is the active one.
 
     `store` opens a new session, `deliveries` are the channels by name. `clock` gives the time.
     """
@@ -63,7 +62,7 @@ class Notifier:
             thread.start()
 
     def stop(self, seconds: float) -> None:
-        """End after what is being sent; wait at most so long for it."""
+        """End after the notification that is being sent; wait at most so long for it."""
         self._stop.set()
         deadline = self._clock() + timedelta(seconds=seconds)
         for thread in self._threads:
@@ -71,21 +70,21 @@ class Notifier:
 
     @property
     def healthy(self) -> bool:
-        """Tell whether alerts leave: somebody leads, the database answers, and no channel has failed for long."""
+        """Tell whether alerts are sent: one is active, the database answers, and no channel has failed for long."""
         now = self._clock()
         seen = self._beaten is not None and self._beaten > now - 3 * _BEAT
         failing = [one.failing_since for one in self.deliveries.values() if one.failing_since is not None]
-        return seen and all(since > now - _SICK for since in failing)
+        return seen and all(since > now - _LONGEST_FAILURE for since in failing)
 
     def numbers(self) -> Mapping[str, tuple[str, Callable[[], float]]]:
         """Give what it counts, by name and with its meaning, for `/metrics`."""
         lines = self.deliveries.values()
         return {
-            "notify_leads": ("1 while this is the notifier that works", lambda: self.leads),
-            "notify_healthy": ("1 while alerts leave: no channel has failed for long", lambda: self.healthy),
+            "notify_leads": ("1 while this is the active notifier", lambda: self.leads),
+            "notify_healthy": ("1 while alerts are sent: no channel has failed for long", lambda: self.healthy),
             "notify_delivered_total": ("transitions delivered", lambda: sum(one.delivered for one in lines)),
             "notify_failed_total": ("attempts to deliver that failed", lambda: sum(one.failed for one in lines)),
-            "notify_heartbeats_total": ("heartbeats that were taken", lambda: self.heartbeats),
+            "notify_heartbeats_total": ("heartbeats that were accepted", lambda: self.heartbeats),
         }
 
     def _loop(self, name: str, turn: Callable[[Store, datetime], bool], every: float) -> None:
@@ -104,7 +103,7 @@ class Notifier:
         store.close()
 
     def _lead(self, store: Store, now: datetime) -> bool:
-        """Lead, where this session has or gets the lock; it is gone with the session."""
+        """Be active, where this session has or gets the lock; the lock ends with the session."""
         ((leads,),) = store.rows("take_session_lock", name=_LOCK)
         self.leads = bool(leads)
         self.turns += 1
@@ -113,11 +112,11 @@ class Notifier:
         return False
 
     def direct(self, store: Store, now: datetime) -> None:
-        """Do what concerns all channels: share out, escalate, give up what no channel takes, say that it lives."""
+        """Distribute the outbox to the channels, escalate, drop what has no channel, write a sign of life."""
         everyone = [name for name, one in self._channels.channels.items() if not one.named_only]
-        reason = "told to every channel" if everyone else "no channel is configured"
+        reason = "sent to every channel" if everyone else "no channel is configured"
         store.rows("outbox_spread", everyone=ALL, channels=everyone, reason=reason)
-        store.rows("outbox_spread", everyone=DIGEST, channels=[], reason="told in the daily summary")
+        store.rows("outbox_spread", everyone=DIGEST, channels=[], reason="in the daily summary")
         if self._beaten is None or now >= self._beaten + _BEAT:
             self._escalate(store, now)
             names = sorted(self._channels.channels)
@@ -127,15 +126,15 @@ class Notifier:
 
     def _escalate(self, store: Store, now: datetime) -> None:
         for name, channel in self._channels.channels.items():
-            if (patience := channel.patience) is None:
+            if (delay := channel.escalation_delay) is None:
                 continue
-            waiting = store.rows("list_unanswered_alerts", before=now - patience, channel=name)
-            chosen = [alert for alert, rule, severity in waiting if channel.takes(rule, severity, "escalated")]
+            waiting = store.rows("list_unanswered_alerts", before=now - delay, channel=name)
+            chosen = [alert for alert, rule, severity in waiting if channel.accepts(rule, severity, "escalated")]
             if chosen:
                 store.rows("escalate_alerts", alerts=chosen, channel=name, now=now)
 
     def _beat(self, url: str, period: float) -> None:
-        """Ask for the heartbeat's URL while alerts leave; soon after the start, then every `period` seconds."""
+        """Request the heartbeat's URL while alerts are sent; soon after the start, then every `period` seconds."""
         wait = min(5.0, period)
         while not self._stop.wait(wait):
             wait = period
@@ -146,13 +145,13 @@ class Notifier:
                 ping(url)
                 self.heartbeats += 1
             except (OSError, ValueError) as error:
-                log.warning("heartbeat not taken", reason=type(error).__name__)
+                log.warning("heartbeat not accepted", reason=type(error).__name__)
                 wait = min(30.0, period)
 
 
 def _channel_turn(name: str, delivery: Delivery) -> Callable[[Store, datetime], bool]:
     def turn(store: Store, now: datetime) -> bool:
-        # A fence of its own: a leader that lost its lock without knowing it may still be sending.
+        # A lock of its own: a notifier that lost its session without knowing it may still be sending.
         ((mine,),) = store.rows("take_session_lock", name=f"{_LOCK} {name}")
         return bool(mine) and (delivery.turn(store, now) or delivery.summary(store, now))
 

@@ -1,7 +1,7 @@
 """
-What operators do with alerts: list them, see to one, silence some; `hub.cli.alerts` and `hub.api_alerts` ask.
+What operators do with alerts: list, acknowledge and silence them; for the commands, the API and the live page.
 
-Everything is one statement or one transaction. `streams.notify.delivery` tells others of it.
+Each function is one statement or one transaction. `streams.notify.delivery` notifies others of an acknowledgement.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ def alerts(
     """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS`."""
     rows = store.rows("list_operator_alerts", everything=everything, rule=rule, subject=subject, limit=limit)
     found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    hushed = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
-    return [{**row, "state": state_of(row["state"], quiet)} for row, quiet in zip(found, hushed, strict=True)]
+    silent = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
+    return [{**row, "state": state_of(row["state"], quiet)} for row, quiet in zip(found, silent, strict=True)]
 
 
 def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone: ZoneInfo) -> list[bool]:
-    """Tell of each rule and subject whether a silence keeps it quiet now."""
+    """Tell of each rule and subject whether a silence covers it now."""
     quiet = [one for one in silences(store, now) if one.until(now, zone) is not None]
     subjects = sorted({subject for _, subject in found}) if quiet else []
     areas = {sensor: codes for sensor, _, codes in store.rows("list_sensor_areas", sensors=subjects)}
@@ -44,17 +44,17 @@ def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone
 
 
 def state_of(state: str, quiet: bool) -> str:
-    """Give the state that people are shown: what stands and is told to nobody for now is silenced."""
+    """Give the state to show: `silenced` for a raised alert that no channel gets now."""
     return "silenced" if quiet and state == "raised" else state
 
 
 def transitions(store: Store, alert: int) -> list[Row]:
-    """Give how an alert came about, oldest first, each with the windows that caused it."""
+    """Give the transitions of an alert, oldest first, each with the windows that caused it."""
     return [dict(zip(_TRANSITION, row, strict=True)) for row in store.rows("list_transitions", alert=alert)]
 
 
 def acknowledge(store: Store, alert: int, by: str, now: datetime) -> bool:
-    """Note who sees to an alert, and tell those who were told of it; False where it is not open."""
+    """Acknowledge an alert, and notify the channels that got it; False where it is not open."""
     with store.transaction() as tx:
         tx.rows("acknowledge_alert", alert=alert, by=by, now=now)
         return tx.rows("is_acknowledged", alert=alert) != []
@@ -64,7 +64,7 @@ def silence(
     store: Store, *, rule: str, subject: str, first: datetime, last: datetime | None, windows: list[str], by: str,
     reason: str, now: datetime,
 ) -> int:  # fmt: skip
-    """Make a silence and give its number; raises ValueError for windows or a span that cannot be."""
+    """Make a silence and give its number; raises ValueError as `check_silence` does."""
     check_silence(first, last, windows)
     ((number,),) = store.rows(
         "insert_silence", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
@@ -82,7 +82,7 @@ def check_silence(first: datetime, last: datetime | None, windows: Sequence[str]
 
 
 def silences(source: Store | Transaction, now: datetime, *, everything: bool = False) -> list[Silence]:
-    """Give the silences that are or will be, or all that ever were."""
+    """Give the silences that are active or to come, or all of them."""
     return [
         Silence(number, rule, subject, first, last, tuple(map(weekly, windows or ())), by, reason)
         for number, rule, subject, first, last, windows, by, reason, _ in source.rows(
@@ -92,7 +92,7 @@ def silences(source: Store | Transaction, now: datetime, *, everything: bool = F
 
 
 def end_silence(store: Store, number: int, now: datetime) -> bool:
-    """End a silence: what it held back and still stands is told now; False where there is none to end."""
+    """End a silence: what it held back is due now; False where there is none to end."""
     with store.transaction() as tx:
         ended = bool(tx.rows("end_silence", silence=number, now=now))
         if ended:
@@ -109,8 +109,8 @@ def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:
     }  # fmt: skip
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """What a channel has not delivered: how many, how many of them a silence holds, the age in s of the oldest due."""
+class Backlog(msgspec.Struct, frozen=True):
+    """What a channel has not delivered: the count, how many of them a silence holds, the age (s) of the oldest due."""
 
     channel: str
     waiting: int
@@ -121,13 +121,13 @@ class Waiting(msgspec.Struct, frozen=True):
 
     @property
     def stuck(self) -> bool:
-        """Tell whether somebody should look: a transition has waited for more than ten minutes."""
+        """Tell whether a transition has waited for more than ten minutes."""
         return self.oldest > timedelta(minutes=10).total_seconds()
 
 
-def outbox(store: Store, now: datetime) -> list[Waiting]:
-    """Say how delivery stands, a line for each channel that something waits for."""
-    return [Waiting(*row) for row in store.rows("outbox_state", now=now)]
+def outbox(store: Store, now: datetime) -> list[Backlog]:
+    """Give the backlog of each channel that has one."""
+    return [Backlog(*row) for row in store.rows("outbox_state", now=now)]
 
 
 def open_alerts(store: Store) -> dict[str, int]:
@@ -137,6 +137,6 @@ def open_alerts(store: Store) -> dict[str, int]:
 
 
 def notifier_seen(store: Store) -> datetime | None:
-    """Give when a notifier was last at work; None where none ever was."""
+    """Give when a notifier was last active; None where none ever was."""
     rows = store.rows("notifier_seen")
     return rows[0][0] if rows else None

@@ -1,9 +1,9 @@
 """
-Silences: what is not told for a while, once or every week; pure.
+Silences: alerts that are not notified for a while, once or every week; pure.
 
-Maintenance, quiet hours and "we know" are the same thing: patterns of rule and subject, a span, and perhaps weekly
-windows in the hub's time zone. `streams.notify.delivery` holds back what is silenced and tells at the end what still
-stands; `streams.notify.operators` keeps them in the database.
+A silence has patterns of rule and subject, a span of time, and optionally weekly windows in the hub's time zone.
+`streams.notify.delivery` holds back what is silenced and sends what is still open when the silence ends;
+`streams.notify.operators` keeps silences in the database.
 """
 
 import re
@@ -14,12 +14,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_LOOK_AGAIN = timedelta(hours=1)  # at what a silence without an end holds
+_CHECK_AGAIN = timedelta(hours=1)  # whether a silence without an end has been ended
 _DAY = timedelta(days=1)
 
 
 class Weekly(NamedTuple):
-    """A window of some days of the week, local time; an end not after the begin is on the next day."""
+    """A window on some days of the week, local time; an end not after the begin is on the next day."""
 
     days: frozenset[int]
     begin: time
@@ -46,7 +46,7 @@ class Weekly(NamedTuple):
 
 
 class Silence(NamedTuple):
-    """One silence; `last` None is without an end, `weekly` empty is all of the time between."""
+    """One silence; without `last` it has no end, without `weekly` it is all of the time between."""
 
     silence: int
     rule: str
@@ -58,15 +58,15 @@ class Silence(NamedTuple):
     reason: str = ""
 
     def covers(self, rule: str, subjects: Iterable[str]) -> bool:
-        """Tell whether it is about a rule and one of these: a sensor and the areas it stands in."""
+        """Tell whether it is about a rule and one of these subjects: a sensor and the areas it is in."""
         return fnmatchcase(rule, self.rule) and any(fnmatchcase(subject, self.subject) for subject in subjects)
 
     def until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
-        """Give the moment to look again at what it holds at `now`; None where it holds nothing now."""
+        """Give the moment when what it holds back at `now` is checked again; None where it is not active now."""
         if now < self.first or (self.last is not None and now >= self.last):
             return None
         if not self.weekly:
-            return self.last or now + _LOOK_AGAIN
+            return self.last or now + _CHECK_AGAIN
         local = now.astimezone(zone)
         ends = [end for one in self.weekly if (end := one.end_of(local)) is not None]
         if not ends:
@@ -74,10 +74,10 @@ class Silence(NamedTuple):
         return max(ends) if self.last is None else min(max(ends), self.last)
 
 
-def holding(
+def longest(
     silences: Sequence[Silence], rule: str, subjects: Sequence[str], now: datetime, zone: ZoneInfo
 ) -> tuple[Silence, datetime] | None:
-    """Give the silence that holds something back the longest, and until when."""
+    """Give the silence that holds back a rule and its subjects the longest, and until when."""
     found = [
         (one, until) for one in silences if one.covers(rule, subjects) and (until := one.until(now, zone)) is not None
     ]

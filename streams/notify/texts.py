@@ -1,8 +1,8 @@
 """
-What a message says: what, where, since when, value against threshold, coverage, and where to look; pure.
+The text of notifications: what, where, since when, value and threshold, coverage, and a link; pure.
 
-`streams.notify.delivery` hands over rows of the outbox and gets a `Message` for `streams.notify.apprise_door`. A lone
-transition has a message of its own; several are counted by rule, with the first places of each.
+`streams.notify.delivery` passes rows of the outbox and gets a `Notification` for `streams.notify.apprise_door`. One
+transition is described in full; several are counted by rule, with the first places of each.
 """
 
 import tomllib
@@ -18,11 +18,11 @@ import msgspec
 
 from streams.notify.channels import SEVERITIES
 
-PLACES = 8  # named for each rule of a grouped message
+PLACES = 8  # listed for each rule of a grouped notification
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What leaves: `key` is the same whenever it is sent again, `data` are the transitions for machines."""
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent: `key` is the same when it is sent again, `data` are the transitions for programs."""
 
     key: str
     title: str
@@ -32,7 +32,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     data: tuple[dict[str, Any], ...] = ()
 
 
-class Told(NamedTuple):
+class OutboxRow(NamedTuple):
     """A row of the statement `outbox_row`: a transition due for a channel, with its alert, rule and place."""
 
     transition: int
@@ -73,12 +73,12 @@ class Told(NamedTuple):
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """What a silence may name: the subject and the areas it stands in."""
+        """What a silence may be about: the subject and the areas it is in."""
         return (self.subject, *self.codes)
 
 
-class Voice(NamedTuple):
-    """How a channel is spoken to: its language, the zone of stamps, and the address of the page."""
+class Style(NamedTuple):
+    """How notifications of a channel are written: the language, the zone of stamps, the address of the live page."""
 
     language: str
     zone: ZoneInfo
@@ -86,7 +86,7 @@ class Voice(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """The words of its language."""
+        """The words of the language."""
         return _WORDS[self.language]
 
     def stamp(self, moment: datetime) -> str:
@@ -105,27 +105,25 @@ _WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
 )
 
 
-def message_of(rows: Sequence[Told], key: str, voice: Voice) -> Message:
-    """Make the message of transitions that leave together; at least one."""
-    title, body = _one(rows[0], voice) if len(rows) == 1 else _many(rows, voice)
-    return Message(
+def notification_of(rows: Sequence[OutboxRow], key: str, style: Style) -> Notification:
+    """Make the notification of transitions that are sent together, at least one."""
+    title, body = _one(rows[0], style) if len(rows) == 1 else _many(rows, style)
+    return Notification(
         key=key, title=title, body=body, severity=max((row.severity for row in rows), key=SEVERITIES.index),
         good=all(row.kind in ("cleared", "acknowledged") for row in rows),
-        data=tuple(_data(row, voice) for row in rows),
+        data=tuple(_data(row, style) for row in rows),
     )  # fmt: skip
 
 
-def where(row: Told) -> str:
-    """
-    Say where: the sensor's name and id, and the areas around it.
-    """
+def where(row: OutboxRow) -> str:
+    """Give the sensor's name and id, and the areas it is in."""
     known = f"{row.name} ({row.subject})" if row.name else row.subject
     return ", ".join([known, *row.places])
 
 
-def headline(row: Told, voice: Voice) -> str:
+def headline(row: OutboxRow, style: Style) -> str:
     """Give the rule's title in the channel's language."""
-    return (row.title_nl if voice.language == "nl" else "") or row.title
+    return (row.title_nl if style.language == "nl" else "") or row.title
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -140,34 +138,34 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{100 * value:.3g} %" if unit == "share" else f"{value:.6g} {unit if unit != '1' else ''}".strip()
 
 
-def _one(row: Told, voice: Voice) -> tuple[str, str]:
-    words = voice.words
-    title = f"[{words[row.severity]}] {words[row.kind]}: {headline(row, voice)}, {row.name or row.subject}"
-    text = (row.text_nl if voice.language == "nl" else "") or row.text
-    lines = [text or headline(row, voice), ""]
-    lines += [f"{words[key]}: {said}" for key, said in _facts(row, voice) if said]
+def _one(row: OutboxRow, style: Style) -> tuple[str, str]:
+    words = style.words
+    title = f"[{words[row.severity]}] {words[row.kind]}: {headline(row, style)}, {row.name or row.subject}"
+    text = (row.text_nl if style.language == "nl" else "") or row.text
+    lines = [text or headline(row, style), ""]
+    lines += [f"{words[key]}: {fact}" for key, fact in _facts(row, style) if fact]
     return title, "\n".join(lines)
 
 
-def _facts(row: Told, voice: Voice) -> Iterable[tuple[str, str | None]]:
-    words = voice.words
-    yield "what", f"{headline(row, voice)} ({row.rule}, {words.get(row.level, row.level)}, {row.quantity})"
+def _facts(row: OutboxRow, style: Style) -> Iterable[tuple[str, str | None]]:
+    words = style.words
+    yield "what", f"{headline(row, style)} ({row.rule}, {words.get(row.level, row.level)}, {row.quantity})"
     yield "where", where(row)
-    yield "since", voice.stamp(row.since) + (f", {words['late']}" if row.late else "")
+    yield "since", style.stamp(row.since) + (f", {words['late']}" if row.late else "")
     if row.kind == "cleared" and row.about is not None:
-        yield "until", voice.stamp(row.about)
+        yield "until", style.stamp(row.about)
     against = f"{number(row.value, row.unit)}, {words['threshold']} {number(row.threshold, row.unit)}"
     yield "value", None if row.threshold is None else against
     yield "coverage", None if row.coverage is None else f"{row.coverage:.0%}".replace("%", " %")
     yield "acknowledged_by", row.acknowledged_by
     yield "owner", row.owner
     yield "runbook", row.runbook
-    yield "page", voice.page(row.alert)
+    yield "page", style.page(row.alert)
 
 
-def _many(rows: Sequence[Told], voice: Voice) -> tuple[str, str]:
-    words = voice.words
-    counted = Counter((row.kind, headline(row, voice), row.rule) for row in rows)
+def _many(rows: Sequence[OutboxRow], style: Style) -> tuple[str, str]:
+    words = style.words
+    counted = Counter((row.kind, headline(row, style), row.rule) for row in rows)
     (first, title, _), most = counted.most_common(1)[0]
     severity = max((row.severity for row in rows), key=SEVERITIES.index)
     more = f", {words['and_more'].format(count=len(rows) - most)}" if len(counted) > 1 else ""
@@ -175,20 +173,20 @@ def _many(rows: Sequence[Told], voice: Voice) -> tuple[str, str]:
     for (kind, name, rule), count in counted.most_common():
         of_it = [row for row in rows if (row.kind, row.rule) == (kind, rule)]
         lines += [f"{count} x {words[kind]}: {name} ({rule}, {words[of_it[0].severity]})"]
-        lines += [f"  {voice.stamp(row.since)}  {where(row)}  {number(row.value, row.unit)}" for row in of_it[:PLACES]]
+        lines += [f"  {style.stamp(row.since)}  {where(row)}  {number(row.value, row.unit)}" for row in of_it[:PLACES]]
         lines += [f"  {words['and_more'].format(count=count - PLACES)}"] if count > PLACES else []
-    lines += [f"{words['page']}: {page}"] if (page := voice.page()) else []
+    lines += [f"{words['page']}: {page}"] if (page := style.page()) else []
     return f"[{words[severity]}] {most} x {words[first]}: {title}{more}", "\n".join(lines)
 
 
-def _data(row: Told, voice: Voice) -> dict[str, Any]:
+def _data(row: OutboxRow, style: Style) -> dict[str, Any]:
     kept = ("transition", "alert", "kind", "rule", "title", "subject", "name", "codes", "places", "quantity", "unit",
             "level", "severity", "late", "value", "threshold", "coverage", "text", "windows")  # fmt: skip
     stamps = {"at": row.at, "about": row.about, "since": row.since}
     return {
         **{name: getattr(row, name) for name in kept},
         **{name: None if moment is None else zulu(moment) for name, moment in stamps.items()},
-        "page": voice.page(row.alert),
+        "page": style.page(row.alert),
     }
 
 
@@ -197,15 +195,15 @@ def zulu(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def trial_message(now: datetime, zone: ZoneInfo, link: str | None) -> Message:
-    """Make a message that says that it is a test, shaped as an alert of a made-up rule."""
+def test_notification(now: datetime, zone: ZoneInfo, link: str | None) -> Notification:
+    """Make a notification of a made-up rule that says that it is a test."""
     body = f"This is a test of Stadspuls, sent {now.astimezone(zone):%Y-%m-%d %H:%M %Z}. Nothing is wrong."
     one = {"transition": 0, "alert": 0, "kind": "test", "rule": "test", "subject": "stadspuls/test", "severity": "info",
            "since": zulu(now), "text": body, "page": link}  # fmt: skip
-    return Message(key=f"stadspuls-test-{now:%Y%m%dT%H%M%S}", title="[test] Stadspuls", body=body, data=(one,))
+    return Notification(key=f"stadspuls-test-{now:%Y%m%dT%H%M%S}", title="[test] Stadspuls", body=body, data=(one,))
 
 
-class Standing(NamedTuple):
+class OpenAlert(NamedTuple):
     """An open alert, in a summary."""
 
     rule: str
@@ -217,18 +215,20 @@ class Standing(NamedTuple):
     acknowledged_by: str | None
 
 
-def digest_of(standing: Sequence[Standing], counts: Mapping[str, int], key: str, voice: Voice) -> Message:
+def digest(open_alerts: Sequence[OpenAlert], counts: Mapping[str, int], key: str, style: Style) -> Notification:
     """Make the daily summary: what is open, and what happened in the last day by the statement `digest_counts`."""
-    words = voice.words
+    words = style.words
     lines = [words["day"].format(**counts)]
     lines += [words[name].format(count=counts[name]) for name in ("late_found", "silenced", "lost") if counts[name]]
-    lines += ["", words["open"].format(count=len(standing))]
-    for one in standing[: 5 * PLACES]:
-        seen = f", {words['acknowledged_by']}: {one.acknowledged_by}" if one.acknowledged_by else ""
+    lines += ["", words["open"].format(count=len(open_alerts))]
+    for one in open_alerts[: 5 * PLACES]:
+        by = f", {words['acknowledged_by']}: {one.acknowledged_by}" if one.acknowledged_by else ""
         lines.append(
-            f"  [{words[one.severity]}] {one.title}: {one.place}, {words['since']} {voice.stamp(one.since)}{seen}"
+            f"  [{words[one.severity]}] {one.title}: {one.place}, {words['since']} {style.stamp(one.since)}{by}"
         )
-    if len(standing) > 5 * PLACES:
-        lines.append(f"  {words['and_more'].format(count=len(standing) - 5 * PLACES)}")
-    lines += [f"{words['page']}: {page}"] if (page := voice.page()) else []
-    return Message(key=key, title=words["digest"].format(count=len(standing)), body="\n".join(lines), good=not standing)
+    if len(open_alerts) > 5 * PLACES:
+        lines.append(f"  {words['and_more'].format(count=len(open_alerts) - 5 * PLACES)}")
+    lines += [f"{words['page']}: {page}"] if (page := style.page()) else []
+    return Notification(
+        key=key, title=words["digest"].format(count=len(open_alerts)), body="\n".join(lines), good=not open_alerts
+    )

@@ -16,7 +16,7 @@ from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import Channel, Channels
 from streams.notify.delivery import Delivery
 from streams.notify.notifier import Notifier
-from streams.notify.texts import Message, Voice
+from streams.notify.texts import Notification, Style
 from tests.support.alerting import NOON
 
 COUNT = 3  # the message that it is killed at
@@ -27,7 +27,7 @@ def main(database: str, url: str, step: str) -> None:
     killer = Killer(step)
     store = killer.watching(Store(database))
     channel = Channel(url=url, group=0)
-    delivery = Delivery("hook", channel, Watched(AppriseDoor(url), killer).send, Voice("en", ZoneInfo("UTC"), None))
+    delivery = Delivery("hook", channel, Watched(AppriseDoor(url), killer).send, Style("en", ZoneInfo("UTC"), None))
     Notifier(lambda: store, Channels(channels={"hook": channel}), {"hook": delivery}).direct(store, NOON)
     while delivery.turn(store, NOON + timedelta(hours=2)):
         pass
@@ -74,7 +74,7 @@ class Watched:
     def __init__(self, door: AppriseDoor, killer: Killer) -> None:
         self._door, self._killer = door, killer
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Notification) -> None:
         """Send a message, and report before and after."""
         self._killer.at("before it is sent")
         self._door.send(message)

@@ -1,4 +1,4 @@
-"""The file of channels: what it takes, and that what cannot work is refused with file and key, without secrets."""
+"""The file of channels: what it accepts, and that what cannot work is refused with file and key, without secrets."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_good_file(tmp_path: Path) -> None:
     found = read_channels(written(tmp_path, GOOD), ENVIRONMENT)
     assert found.link == "https://hub.example"
     assert found.channels["duty"].url == "mailtos://hub:sesame@mail.example?to=duty@example.nl"
-    assert found.channels["phone"].patience == timedelta(minutes=30)
+    assert found.channels["phone"].escalation_delay == timedelta(minutes=30)
     assert found.heartbeat is not None
     assert (found.heartbeat.url, found.heartbeat.period) == ("https://beat.example/4711", timedelta(minutes=2))
 
@@ -74,7 +74,7 @@ def test_refused_with_file_and_key(tmp_path: Path, text: str, reason: str) -> No
 
 
 def test_service_that_is_none(tmp_path: Path) -> None:
-    """A URL that no door takes is refused when the notifier is made, without its secret."""
+    """A URL that no door accepts is refused when the notifier is made, without its secret."""
     path = written(tmp_path, "[channel.a]\nurl = 'nosuch://sesame@host'")
     with pytest.raises(BadChannels, match=r"channel\.a\.url: nosuch://") as caught:
         notifier_of(path, str, "UTC", None)

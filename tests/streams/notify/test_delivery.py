@@ -23,13 +23,13 @@ from streams.notify.delivery import Delivery
 from streams.notify.notifier import Notifier
 from streams.notify.operators import acknowledge, end_silence, silence
 from streams.notify.operators import outbox as state
-from streams.notify.texts import Message, Voice
+from streams.notify.texts import Notification, Style
 from tests.conftest import ROOT
 from tests.support.alerting import NOON, RULE, cleared, outbox, raised, rule
 from tests.support.lines import until
 from tests.support.receivers import Hook, MailBox, transitions
 
-VOICE = Voice("en", ZoneInfo("Europe/Amsterdam"), "https://hub.example")
+STYLE = Style("en", ZoneInfo("Europe/Amsterdam"), "https://hub.example")
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
@@ -38,10 +38,10 @@ HOUR = timedelta(hours=1)
 class Recorder:
     """A door that keeps what it is given, and refuses while `refuses`."""
 
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Notification] = field(default_factory=list)
     refuses: bool = False
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Notification) -> None:
         """Keep a message, or refuse it."""
         if self.refuses:
             raise Unsent("refused on purpose")
@@ -60,7 +60,7 @@ class Desk:
         self.url, self.store = url, store
         self.doors = {name: Recorder() for name in channels}
         self.deliveries = {
-            name: Delivery(name, channel, self.doors[name].send, VOICE._replace(language=channel.language))
+            name: Delivery(name, channel, self.doors[name].send, STYLE._replace(language=channel.language))
             for name, channel in channels.items()
         }
         self.notifier = Notifier(lambda: store, Channels(channels=channels), self.deliveries)
@@ -104,7 +104,7 @@ class TestSharingOut:
         assert [len(at.doors[name].messages) for name in "ac"] == [0, 1]
 
     def test_severity_rules_and_kinds(self, desk: Callable[..., Desk]) -> None:
-        """A channel is told what it takes; what it does not take says so."""
+        """A channel is told what it accepts; what it does not take says so."""
         at = desk(a=mail(severity="critical"), b=mail(rules=("pm*",)), c=mail(kinds=("cleared",)))
         alert = raised(at.url)
         cleared(at.url, alert, NOON + MINUTE)
@@ -413,7 +413,7 @@ class TestRealServers:
         sent = [number for number, *_ in outbox(database)]
         with MailBox(0.5) as box, Hook(0.5) as hook:
             channels = {"mail": Channel(url=box.url, group=0), "hook": Channel(url=hook.url, group=0)}
-            deliveries = {name: Delivery(name, one, AppriseDoor(one.url).send, VOICE) for name, one in channels.items()}
+            deliveries = {name: Delivery(name, one, AppriseDoor(one.url).send, STYLE) for name, one in channels.items()}
             notifier = Notifier(lambda: store, Channels(channels=channels), deliveries)
             now = NOON + HOUR
             notifier.direct(store, now)
@@ -463,7 +463,7 @@ class TestKilled:
 
 
 class TestNotifier:
-    """The threads: one notifier works, a second takes over, the heartbeat goes while it is well."""
+    """The threads: one notifier works, a second accepts over, the heartbeat goes while it is well."""
 
     @pytest.fixture
     def hook(self) -> Iterator[Hook]:

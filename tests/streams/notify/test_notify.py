@@ -10,13 +10,13 @@ import pytest
 
 from ingest.mqtt.receiver import Receiver
 from streams.notify.apprise_door import AppriseDoor, Unsent, topic_of
-from streams.notify.texts import Message
+from streams.notify.texts import Notification
 from tests.support.brokers import MOSQUITTO, Broker, built_in, mosquitto
 from tests.support.receivers import Hook, MailBox
 
 ONE = {"transition": 7, "alert": 3, "kind": "raised", "rule": "no2-alert", "subject": "luchtmeetnet/NL10938",
        "severity": "critical", "since": "2024-06-01T12:00:00Z", "text": "NO2 is high"}  # fmt: skip
-MESSAGE = Message(
+MESSAGE = Notification(
     key="stadspuls-1",
     title="[critical] NO2",
     body="where: Nijensteinheerd\nvalue: 412",
@@ -57,7 +57,7 @@ class TestWebhook:
         with Hook() as hook:
             door = AppriseDoor(hook.url)
             door.send(MESSAGE)
-            door.send(Message(key="stadspuls-2", title="t", body="b"))
+            door.send(Notification(key="stadspuls-2", title="t", body="b"))
         assert hook.keys == ["stadspuls-1", "stadspuls-2"]
         first, second = hook.posts
         assert (first["title"], first["message"], first["alerts"]) == (MESSAGE.title, MESSAGE.body, [ONE])
@@ -98,7 +98,7 @@ def test_topic_is_one_a_broker_takes() -> None:
 def test_dutch_is_readable() -> None:
     """A mail with letters beyond ASCII keeps them, in its subject and in its text."""
     with MailBox() as box:
-        AppriseDoor(box.url).send(Message(key="k", title="één melding", body="twee ë"))
+        AppriseDoor(box.url).send(Notification(key="k", title="één melding", body="twee ë"))
     payload = box.mails[0].get_payload(decode=True)
     assert isinstance(payload, bytes)
     assert (str(make_header(decode_header(box.mails[0]["Subject"]))), payload.decode().strip()) == (
@@ -126,8 +126,8 @@ class TestMqtt:
         door = AppriseDoor(f"mqtt://127.0.0.1:{broker.port}")
         cleared = {**ONE, "kind": "cleared"}
         other = {**ONE, "subject": "ndw/A+1", "transition": 8}
-        door.send(Message(key="k1", title="t", body="b", data=(ONE, other)))
-        door.send(Message(key="k2", title="t", body="b", data=(cleared,)))
+        door.send(Notification(key="k1", title="t", body="b", data=(ONE, other)))
+        door.send(Notification(key="k2", title="t", body="b", data=(cleared,)))
         found = subscribed(broker, 2)
         assert found["stadspuls/alerts/no2-alert/luchtmeetnet/NL10938"] == {"key": "k2", **cleared}
         assert found["stadspuls/alerts/no2-alert/ndw/A%2B1"] == {"key": "k1", **other}
