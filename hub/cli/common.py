@@ -35,7 +35,7 @@ app = typer.Typer(name="stadspuls", no_args_is_help=True, pretty_exceptions_enab
 
 @app.callback()
 def stadspuls() -> None:
-    """Stadspuls: from what a city's sensors say to figures that people can act on."""
+    """Stadspuls: from the messages of a city's sensors to figures that people can act on."""
 
 
 def group(name: str, text: str) -> typer.Typer:

@@ -63,7 +63,7 @@ def doctor(settings: Settings) -> None:
 
 
 def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
-    """Look at everything that can be seen from here; never raises for what it finds."""
+    """Check everything that can be reached from here; never raises for what it finds."""
     yield Finding("stadspuls", version("stadspuls"))
     yield Finding("data directory", str(settings.data_dir))
     alive = running is not None and running.alive
@@ -80,7 +80,7 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
 
 
 def _calendar(settings: Settings) -> Iterator[Finding]:
-    """Say when the calendar soon knows no school holidays any more: in them traffic would then seem unusual."""
+    """Warn when the calendar soon ends: in school holidays that it lacks, traffic would seem unusual."""
     try:
         last = school_until(settings.calendars)
     except BadCalendar as error:
@@ -118,15 +118,15 @@ def _database(conninfo: str) -> Iterator[Finding]:
 
 
 def _alerts(store: Store) -> Iterator[Finding]:
-    """Say what stands open, whether a notifier works, and which channel does not take its messages."""
+    """Report open alerts, whether a notifier works, and which channel does not take its messages."""
     now = datetime.now(UTC)
     counts = ", ".join(f"{count} {severity}" for severity, count in open_alerts(store).items())
     yield Finding("alerts open", counts)
-    seen = notifier_seen(store)
-    if seen is None:
+    last = notifier_seen(store)
+    if last is None:
         yield Finding("notifier", "none has run yet")
     else:
-        yield Finding("notifier", f"at work {(now - seen).total_seconds():.0f} s ago", now - seen < NOTIFIER_SEEN)
+        yield Finding("notifier", f"at work {(now - last).total_seconds():.0f} s ago", now - last < NOTIFIER_SEEN)
     for one in outbox(store, now):
         text = f"{one.waiting} waiting, {one.held} held by a silence, the oldest due for {one.oldest:.0f} s"
         why = f": {one.last_error}" if one.last_error else ""
@@ -152,7 +152,7 @@ def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
 
 
 def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
-    """The log between collectors and workers: what waits on it, and whether it is the one that the database knows."""
+    """Report the log between collectors and workers: what waits on it, and whether the database knows this log."""
     from hub.run.kafka_log import NoAnswer, log_state, topics
 
     try:
@@ -173,7 +173,7 @@ def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
 
 
 def _slots(directory: Path) -> Finding:
-    """The collectors, by their slots; where these lie elsewhere nothing is known of them."""
+    """Report the collectors by their slots, where the directory of these is here."""
     if not directory.is_dir():
         return Finding("collectors", f"not seen from here, their slots are not in {directory}")
     running, lost = held_slots(directory), lost_slots(directory)

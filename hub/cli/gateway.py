@@ -1,5 +1,5 @@
 """
-The country's open sources: `gateway`.
+`gateway`: polls open sources and publishes their measurements; `hub.run.gateways` has what the settings give them.
 """
 
 from typing import Annotated
@@ -60,7 +60,7 @@ def _once(gateways: Gateways) -> None:
     for one in gateways.counts:
         errors.print(f"{one.job}: {one.total('messages')} messages published")
     if failed:
-        end(IMPOSSIBLE, f"error: {', '.join(failed)} could not be read, the log says why")
+        end(IMPOSSIBLE, f"error: {', '.join(failed)} could not be read, see the log")
 
 
 def _checked(names: list[str], city: str | None, bbox: str | None) -> Area | str | None:

@@ -1,8 +1,8 @@
 """
 `publish`: recorded files as MQTT messages, at once or at the speed they came.
 
-`ingest.files.recordings` takes the files apart. Where the hub can be seen, its backlog is kept below half of the
-broker's queue.
+`ingest.files.recordings` takes the files apart. Where a hub runs in the data directory, its backlog is kept below half
+of the broker's queue.
 """
 
 import json
@@ -27,12 +27,12 @@ from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.sources import SOURCES
 
-_LOOK_EVERY = 1_000  # messages between two looks at the hub's backlog
+_LOOK_EVERY = 1_000  # messages between two checks of the hub's backlog
 Recorded = tuple[str, bytes, datetime | None]
 
 
 class BadRecording(ValueError):  # noqa: N818 - the reaction is the name: the user names another file or source
-    """A file that cannot be published; the text says which, and what was expected."""
+    """A file that cannot be published; the text names it and what was expected."""
 
 
 @command(app, "publish", "broker")
@@ -91,8 +91,8 @@ def publish(
     """
     Publish messages and return how many, when the broker has them all.
 
-    `speed` is times real time (None: at once); `backlog` is waited for where the hub can be seen; `tick` is called
-    after each message. Raises BadRecording for a message that no broker takes.
+    `speed` is times real time (None: at once); `backlog` is waited for where it is given; `tick` is called after
+    each message. Raises BadRecording for a message that no broker takes.
     """
     began, first, count = time.monotonic(), None, 0
     for count, (topic, payload, when) in enumerate(found, 1):
@@ -118,7 +118,7 @@ class Backlog:
         self._before = self._look()
 
     def wait(self, published: int) -> None:
-        """Wait until the hub has taken enough of the `published` messages; a hub that is gone is not waited for."""
+        """Wait until the hub has taken enough of the `published` messages; one that has stopped is not waited for."""
         while (now := self._look()) and self._before:
             taken = now["messages_received"] - self._before["messages_received"]
             if taken < 0 or published - taken <= now["broker_queue"] // 2:

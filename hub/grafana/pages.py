@@ -20,7 +20,7 @@ Kind = Literal["timeseries", "stat", "table", "barchart", "geomap", "xychart"]
 
 
 class Panel(msgspec.Struct, forbid_unknown_fields=True):
-    """`[[panel]]`: `width` of 24 columns, `height` in rows of 30 pixels, `unit` in Grafana's words."""
+    """`[[panel]]`: `width` of 24 columns, `height` in rows of 30 pixels, `unit` by Grafana's name for it."""
 
     title: str
     kind: Kind
@@ -54,7 +54,7 @@ class Page(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Variable(msgspec.Struct, forbid_unknown_fields=True):
-    """A choice at the top of a dashboard: the rows of a query, or words."""
+    """A choice at the top of a dashboard: the rows of a query, or a list of words."""
 
     label: str
     query: str = ""

@@ -1,5 +1,5 @@
 """
-The Grafana door: dashboards, folders and data source into a Grafana that is there already.
+Brings dashboards, folders and data source into an existing Grafana.
 
 `stadspuls grafana push` calls `push` with the dashboards of `hub.grafana.model`. What is as it should be is left
 alone, so that a second push changes nothing; what differs is shown line by line.
@@ -18,12 +18,12 @@ from requests.exceptions import RequestException
 Plain = dict[str, Any]
 VIEW, EDIT = 1, 2
 _GRANTS = [{"role": "Viewer", "permission": VIEW}, {"role": "Editor", "permission": EDIT}]
-# What Grafana adds by itself: no difference of ours.
+# What Grafana adds by itself: not a difference.
 _ITS_OWN = ("id", "version", "uid", "iteration", "preload", "schemaVersion")
 
 
-class GrafanaRefused(Exception):  # noqa: N818 - what happened is the name
-    """Grafana could not be reached, or did not take something; the text says what."""
+class GrafanaRefused(Exception):  # noqa: N818 - the event is the name
+    """Grafana could not be reached, or refused something; the text has the reason."""
 
 
 class Change(NamedTuple):
@@ -97,8 +97,8 @@ class Grafana:
         before = None if known is None else _own(known["dashboard"]) | {"folder": known["meta"].get("folderUid")}
         if lines := _difference(before, _own(dashboard) | {"folder": folder}):
             if not dry:
-                told = {"dashboard": {**dashboard, "uid": uid, "id": None}, "folderUid": folder, "overwrite": True}
-                self._face.dashboard.update_dashboard({**told, "message": "stadspuls grafana push"})
+                sent = {"dashboard": {**dashboard, "uid": uid, "id": None}, "folderUid": folder, "overwrite": True}
+                self._face.dashboard.update_dashboard({**sent, "message": "stadspuls grafana push"})
             yield Change("dashboard", dashboard["title"], lines)
 
 

@@ -2,7 +2,7 @@
 The service at the broker: messages off a shared subscription, batches onto Kafka.
 
 `hub.run.distributed` has the services behind Kafka, `hub.cli.run` runs them all; receiver and collector are those
-of the embedded hub, and `ingest.mqtt.slots` says which session at the broker is whose.
+of the embedded hub; `ingest.mqtt.slots` assigns the sessions at the broker.
 """
 
 import threading
@@ -28,7 +28,7 @@ from ingest.mqtt.slots import Slot, SlotTaken, free_slot, lost_slots, take_slot
 from ingest.vocabulary.sources import subscriptions
 
 GROUP = "stadspuls"  # of the collectors, at the broker
-_DRAIN_WITHIN = 30.0  # s to empty a slot; what is left waits in the broker
+_DRAIN_WITHIN = 30.0  # s to empty a slot; the rest waits in the broker
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Collect:
     `stadspuls collect`: off the broker, onto Kafka, while the `with` block runs.
 
     Leaving it finishes what was taken. Where another collector stays, the broker's session of this slot is emptied and
-    ended; the last one keeps it, for what is published until the next one starts. `emptied` tells which it was.
+    ended; the last one keeps it, for what is published until the next one starts. `emptied` is whether it was.
     """
 
     def __init__(self, settings: Settings, slot: int | None = None) -> None:
@@ -80,7 +80,7 @@ class Collect:
 
     @property
     def broken(self) -> bool:
-        """Tell whether nothing is acknowledged any more, for a bug: the log says which."""
+        """Whether nothing is acknowledged any more, because of a bug, which is in the log."""
         return self.failed.is_set() or self.log.failed is not None
 
     @property

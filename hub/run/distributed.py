@@ -11,7 +11,6 @@ Between broker and log, and between log and database, this is the code of the em
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -99,8 +98,8 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
 
     notifier = notifier_of(channels_file(settings), lambda: database(settings), settings.timezone, None)
     store = Store(database(settings), application="stadspuls rollup")
-    upkeep = LeadingUpkeep(store, settings.rollup_every, settings.grace, settings.retention,
-                            judge=judge_of(settings, database(settings)), zone=settings.timezone)  # fmt: skip
+    upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention,
+                    judge=judge_of(settings, database(settings)), zone=settings.timezone, shared=True)  # fmt: skip
     numbers: Gauges = {
         **notifier.numbers(),
         **upkeep.numbers(),
@@ -112,25 +111,9 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
         yield upkeep
 
 
-def _rollup_health(upkeep: "LeadingUpkeep", notifier: "Notifier") -> dict[str, object]:
+def _rollup_health(upkeep: Upkeep, notifier: "Notifier") -> dict[str, object]:
     ready = upkeep.turns > 0 and notifier.turns > 0
     return {"ready": ready, "leads": upkeep.leads, "notifies": notifier.leads, "alerts_leave": notifier.healthy}
-
-
-class LeadingUpkeep(Upkeep):
-    """Upkeep by one of several: who has the lock works, the others look again at every turn."""
-
-    leads = False
-    turns = 0
-
-    def turn(self, now: datetime) -> None:
-        """Do what is due, where this session has or gets the lock; it is gone with the session."""
-        self.leads = False
-        ((leads,),) = self._store.rows("take_session_lock", name="stadspuls upkeep")
-        self.leads = bool(leads)
-        self.turns += 1
-        if self.leads:
-            super().turn(now)
 
 
 @contextmanager

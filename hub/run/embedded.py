@@ -48,8 +48,8 @@ class EmbeddedHub:
     """
     A hub that runs while its `with` block does; entering waits until it is ready.
 
-    Raises CannotStart, saying what stands in the way. `failed` is set when the pipeline met a bug: nothing is
-    acknowledged any more, and whoever runs the hub should stop it.
+    Raises CannotStart with the reason. `failed` is set when the pipeline met a bug: nothing is acknowledged any more,
+    and the hub should be stopped.
     """
 
     edition: Edition
@@ -122,7 +122,7 @@ class EmbeddedHub:
                 raise CannotStart(f"database {error}") from error
 
     def _start_line(self, undo: ExitStack) -> None:
-        """Start what a message runs through, from its end to its beginning; stop it the other way round."""
+        """Start the path of a message, from its end to its beginning; it is stopped in the other order."""
         settings = self._settings
         store = Store(self.database, application="stadspuls pipeline")
         pipeline = Pipeline(store, self._stop, self.judge.batch)
@@ -176,7 +176,7 @@ class EmbeddedHub:
                 server.start()
 
     def health(self) -> dict[str, object]:
-        """Say whether messages are taken and stored, and how many are on their way."""
+        """Give whether messages are taken and stored, and how many are on their way."""
         return {
             "ready": self.receiver.connected == self._settings.broker_connections and self.log.failed is None,
             "messages_received": self.receiver.received,

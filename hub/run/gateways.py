@@ -1,5 +1,5 @@
 """
-Gateways as a part of a hub: what the settings say of them, which area they are cut to, and their numbers.
+Gateways as a part of a hub: their settings, the area they are limited to, and their metrics.
 
 `hub.cli.gateway` runs them alone, `hub.run.open_data` inside `stadspuls up --city`.
 """
@@ -29,12 +29,12 @@ VINTAGES = 2  # of boundaries are tried, the newest first: a year's map may come
 EVENTS = {
     "requests": ("outcome", "requests to a source by outcome"),
     "turns": ("outcome", "turns of a gateway by outcome"),
-    "measurements": ("state", "measurements seen: new ones, and those that were published before"),
+    "measurements": ("state", "measurements read: new ones, and those that were published before"),
     "messages": (None, "messages published"),
     "odd": (None, "parts of answers that could not be read"),
     "form_changes": (None, "times a source was found in another form"),
     "gaps": (None, "publications of a source without history that were missed"),
-    "index_compared": ("outcome", "LKI values of Luchtmeetnet held against the hub's own"),
+    "index_compared": ("outcome", "LKI values of Luchtmeetnet compared with the hub's own"),
 }
 
 
@@ -71,7 +71,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[Counts], float]], ...] = (
 
 
 def plan(settings: Settings, sources: Sequence[str], broker: Address, area: Area | None) -> Plan:
-    """Say what gateways need to know, out of the settings."""
+    """Make the plan of gateways out of the settings."""
     hosts = {name: getattr(settings, f"{name}_url") for name in sources if hasattr(settings, f"{name}_url")}
     return Plan(
         tuple(sources), broker, settings.data_dir / "gateways", settings.data_dir / SITES_FILE, area,
@@ -109,7 +109,7 @@ def newest() -> list[int]:
 
 
 def area_of(area: CbsArea) -> Area:
-    """Make the area that gateways are cut to of CBS's."""
+    """Make the area that gateways are limited to of one of CBS."""
     return Area(area.name, area.shape)
 
 

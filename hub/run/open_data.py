@@ -1,5 +1,5 @@
 """
-The real city in a running hub: boundaries and statistics from CBS and PDOK, then the gateways cut to the municipality.
+The real city in a running hub: boundaries and statistics from CBS and PDOK, then the gateways of the municipality.
 
 `stadspuls up --city GM0014` runs it behind a hub that is ready already, so that no host can keep the hub from starting.
 What cannot be reached is printed and tried again; meanwhile a hub without real measurements shows the simulated city.
@@ -28,7 +28,7 @@ from ingest.gateways.registry import load_gateways
 from ingest.gateways.schedule import Gateways
 from ingest.vocabulary.backoff import pauses
 
-LOOK_EVERY = 1.0  # s between two looks at what the gateways did
+LOOK_EVERY = 1.0  # s between two checks of the gateways
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +134,7 @@ class OpenCity(Background):
         good = [one for one in gateways.counts if one.total("messages")]
         for one in gateways.counts:
             if one.failures:
-                self._note(one.job, "could not be reached, it is tried again; the log says what it answered")
+                self._note(one.job, "could not be reached, it is tried again; the log has its answer")
         if good and self._demo is not None:
             self._demo.stop(5.0)
             self._demo = None

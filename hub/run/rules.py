@@ -1,7 +1,7 @@
 """
-The judge that the settings describe: rules, calendar and zone; refused before anything starts where they cannot work.
+The judge that the settings describe, of rules, calendar and zone; it is refused before anything starts.
 
-`hub.run.embedded` and `hub.run.distributed` hand it to whoever commits windows.
+`hub.run.embedded` and `hub.run.distributed` give it to the pipeline and to the roll-up.
 """
 
 from contextlib import closing

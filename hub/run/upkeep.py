@@ -30,10 +30,11 @@ log = structlog.get_logger(__name__)
 
 class Upkeep(Background):
     """
-    Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last proof.
+    Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last reconciliation.
 
-    While `queued` says that readings queue up, a turn waits, up to `READINGS_FIRST`: a year of history goes in sooner
-    when its hours do not ask for the same database and the same two cores.
+    While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history goes in sooner when its roll-ups do
+    not use the same database and the same two cores. Of several that are `shared`, the one that has the lock works, and
+    the others try to get it at every turn.
     """
 
     def __init__(
@@ -46,16 +47,18 @@ class Upkeep(Background):
         judge: Judge | None = None,
         zone: str = "Europe/Amsterdam",
         queued: Callable[[], bool] = lambda: False,
+        shared: bool = False,
     ) -> None:
         super().__init__("upkeep")
         self.differences: int | None = None
-        self.rolled = 0
+        self.rolled = self.turns = 0
+        self.leads = not shared
         self.took = histogram(
             "rollup_turn_seconds", "seconds that a turn took: roll-ups, areas, what else is due", 0.01
         )
         self._store = store
         self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
-        self._judge, self._queued = judge, queued
+        self._judge, self._queued, self._shared = judge, queued, shared
         self._alert_clock = None if judge is None else AlertClock(judge, zone)
         self._hour: datetime | None = None
         self._proven: datetime | None = None
@@ -80,9 +83,15 @@ class Upkeep(Background):
         self._store.close()
 
     def turn(self, now: datetime) -> None:
-        """Do what is due at `now`."""
-        with self.took.time():
-            self._turn(now)
+        """Do what is due at `now`; where it is shared, only in the session that has or gets the lock."""
+        if self._shared:
+            self.leads = False  # the lock is gone with the session
+            ((leads,),) = self._store.rows("take_session_lock", name="stadspuls upkeep")
+            self.leads = bool(leads)
+        self.turns += 1
+        if self.leads:
+            with self.took.time():
+                self._turn(now)
 
     def _turn(self, now: datetime) -> None:
         self.rolled += roll_up(self._store, now, self._grace, self._judge)

@@ -83,7 +83,7 @@ class BuiltInBroker:
 
     def start(self) -> bool:
         """
-        Start the broker, or re-adopt the one that still runs; tell whether it was re-adopted, its queue with it.
+        Start the broker, or re-adopt the one that still runs; returns whether it was re-adopted, with its queue.
 
         Raises CannotStart where the port is taken. A broker that runs with another configuration is ended first.
         """
@@ -130,7 +130,7 @@ class BuiltInBroker:
         while not self._answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise CannotStart(f"broker did not start, its log says: {tail(self._logfile)}")
+                raise CannotStart(f"broker did not start, its log ends: {tail(self._logfile)}")
             time.sleep(0.05)
 
     def _answers(self) -> bool:
@@ -186,5 +186,5 @@ dynamic_filters = true
 """
     if credentials is None:
         return lines
-    name, password = (json.dumps(word, ensure_ascii=False) for word in credentials)
+    name, password = (json.dumps(text, ensure_ascii=False) for text in credentials)
     return f"{lines}[v4.1.connections.auth]\n{name} = {password}\n"

