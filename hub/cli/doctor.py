@@ -25,7 +25,7 @@ from hub.servers.datadir import RunningHub, find_hub
 from hub.settings.layers import shown, sources_of
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
-from ingest.mqtt.connection import refusal
+from ingest.mqtt.client import refusal
 from ingest.mqtt.slots import held_slots, lost_slots
 from streams.alerts.calendar import BadCalendar, school_until
 from streams.notify.operators import notifier_seen, open_alerts, outbox

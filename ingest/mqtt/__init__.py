@@ -5,6 +5,7 @@ The way of a packet, from the network to a delivery and back as an acknowledgeme
 
 - `address`: where the broker is, and the credentials
 - `socket`: one system call for many packets; cuts messages at QoS 1 out of the stream
+- `client`: paho's client with that socket; connects once to see whether the broker lets us in
 - `connection`: connects, subscribes, publishes, and comes up again after every failure
 - `loop`: one thread that waits for several connections
 - `pending_acks`: which messages wait for an acknowledgement, in their order

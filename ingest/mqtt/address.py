@@ -1,7 +1,7 @@
 """
 Where a broker is and how to get in: one URL, checked when it is read.
 
-`ingest.mqtt.connection` connects to it; `hub.settings.settings` and the command line hand it over as text.
+`ingest.mqtt.connection` connects to it; `hub.settings.settings` and the command line give it as text.
 """
 
 import ssl

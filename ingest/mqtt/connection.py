@@ -1,14 +1,12 @@
 """
-The MQTT door, and the only module that knows paho: connections that keep themselves up, driven by one thread.
+Connections that keep themselves up, driven by one thread; with `ingest.mqtt.client` the only module that knows paho.
 
-`ingest.mqtt.receiver` and `ingest.mqtt.sender` are its two users; `ingest.mqtt.socket` is the socket under paho. Paho
-connects, subscribes, publishes and keeps what is not confirmed. Three things are done beside it, straight on the
-wire: messages at QoS 1 are cut out of the stream and acknowledged (paho takes five times as long), pings are sent,
-and a silent peer is noticed (paho's own watch would drop a connection that is deliberately not read).
+`ingest.mqtt.receiver` and `ingest.mqtt.sender` are its two users. Paho connects, subscribes, publishes and keeps what
+is not confirmed. Three things are done beside it, straight on the wire: messages at QoS 1 are cut out of the stream and
+acknowledged (paho takes five times as long), pings are sent, and a silent peer is noticed (paho's own watch would drop
+a connection that is deliberately not read).
 """
 
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,13 +14,13 @@ from typing import Any, cast
 
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.mqtt.address import Address
+from ingest.mqtt.client import make_client
 from ingest.mqtt.socket import BufferedSocket
 from ingest.vocabulary.backoff import pause
 
@@ -34,46 +32,6 @@ LONGEST_ABSENCE = 0.5  # s for one that subscribes: what a broker that came back
 _LOGGED = 10  # failures that are logged one by one; of those that follow one in so many
 _PINGREQ = b"\xc0\x00"
 _log = structlog.get_logger("ingest.mqtt.connection")
-
-
-class _Client(Client):
-    def _create_socket(self) -> BufferedSocket:
-        # The one private name of paho in this hub: there is no public way to give it a socket.
-        return BufferedSocket(cast(socket.socket, super()._create_socket()))
-
-
-def _authorise(client: Client, address: Address) -> None:
-    if address.user is not None:
-        client.username_pw_set(address.user, address.password)
-    if address.tls:
-        client.tls_set_context(address.context())
-
-
-def refusal(address: Address, seconds: float = PATIENCE, client_id: str | None = None) -> str | None:
-    """Connect once with a clean session, and leave; give why the broker does not let us in, None where it does."""
-    answers: list[ReasonCode] = []
-    client = Client(
-        CallbackAPIVersion.VERSION2, client_id or f"stadspuls-look-{secrets.token_hex(6)}",
-        protocol=MQTTProtocolVersion(address.version), reconnect_on_failure=False,
-    )  # fmt: skip
-    client.connect_timeout = seconds
-    client.on_connect = lambda _c, _u, _flags, why, _p: answers.append(why)
-    until = time.monotonic() + seconds
-    try:
-        _authorise(client, address)
-        client.connect(address.host, address.port)
-        while not answers and time.monotonic() < until and client.loop(0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            pass
-        client.disconnect()
-    except (OSError, ValueError) as error:
-        return str(error) or type(error).__name__
-    if not answers:
-        return (
-            f"no answer to CONNECT within {seconds:.0f} s"
-            if time.monotonic() >= until
-            else "it closed the connection on CONNECT"
-        )
-    return str(answers[0]) if answers[0].is_failure else None
 
 
 class Owner:
@@ -120,25 +78,10 @@ class Connection:
         self._read_at = self._written_at = 0.0
         self.greeted = False  # the broker answered CONNECT: until then it is read even when nothing else may be
         self._leaving = False
-        self._client = self._make_client()
-
-    def _make_client(self) -> _Client:
-        version = MQTTProtocolVersion(self.address.version)
-        client = _Client(
-            CallbackAPIVersion.VERSION2,
-            self.client_id,
-            clean_session=None if version == MQTTProtocolVersion.MQTTv5 else not self._persistent,
-            protocol=version,
-            manual_ack=True,
-            reconnect_on_failure=False,
-        )
-        client.max_inflight_messages_set(0)
-        _authorise(client, self.address)
+        client = self._client = make_client(address, client_id, persistent)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_subscribe, client.on_publish = self._on_subscribe, self._on_publish
-        client.on_unsubscribe = self._on_unsubscribe
-        client.on_message = self._on_message
-        return client
+        client.on_subscribe, client.on_unsubscribe = self._on_subscribe, self._on_unsubscribe
+        client.on_publish, client.on_message = self._on_publish, self._on_message
 
     # Called by the loop.
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.connection import Connection, refusal
+from ingest.mqtt.client import refusal
+from ingest.mqtt.connection import Connection
 from ingest.mqtt.receiver import Limits, Receiver
 
 _PROOFS = 2  # answers in a row without a message, after which a session that is unsubscribed is empty

@@ -1,7 +1,7 @@
 """
 A socket with room on both sides: one system call for many small packets.
 
-paho asks for one byte at a time and sends every packet by itself. `ingest.mqtt.connection` gives it this socket
+paho asks for one byte at a time and sends every packet by itself. `ingest.mqtt.client` gives it this socket
 instead, calls `fill` when the selector finds something to read and `flush` when a round is done. Messages are
 cut out here, because paho takes 20 us for each; all other packets go to paho, and only when they are complete.
 """
