@@ -51,7 +51,7 @@ class _Again(Exception):  # noqa: N818 - an answer that another try may better
         self.kind, self.asked, self.status = kind, asked, status
 
 
-class _Question(NamedTuple):
+class _Request(NamedTuple):
     path: str
     params: Params | None = None
     conditional: bool = False
@@ -77,46 +77,46 @@ class Web:
 
     def json(self, path: str, kind: type[T], params: Params | None = None, *, tries: int = TRIES) -> T:
         """Ask for JSON; raises SourceUnreachable, FormChanged where it is of another kind, GatewayStopped."""
-        found = self._tried(_Question(path, params, tries=tries), lambda file: _decoded(file, kind), io.BytesIO())
+        found = self._tried(_Request(path, params, tries=tries), lambda file: _decoded(file, kind), io.BytesIO())
         if found is None:
-            raise SourceUnreachable(f"{self.base}/{path}: not modified, to a question without a condition")
+            raise SourceUnreachable(f"{self.base}/{path}: not modified, to a request without a condition")
         return found
 
     def news(self, path: str, kind: type[T]) -> T | None:
         """Ask for JSON that is newer than what was asked for in the last good turn; None where there is none."""
-        return self._tried(_Question(path, conditional=True), lambda file: _decoded(file, kind), io.BytesIO())
+        return self._tried(_Request(path, conditional=True), lambda file: _decoded(file, kind), io.BytesIO())
 
     def download(self, path: str, into: BinaryIO, *, conditional: bool = True) -> bool:
         """Write an answer to a file; False where it is not newer than in the last good turn."""
-        question = _Question(path, conditional=conditional, on_disk=True)
-        return self._tried(question, lambda file: True, into) is not None
+        request = _Request(path, conditional=conditional, on_disk=True)
+        return self._tried(request, lambda file: True, into) is not None
 
-    def _tried(self, question: "_Question", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
-        url = f"{self.base}/{question.path}"
-        for attempt in range(1, question.tries + 1):
+    def _tried(self, request: "_Request", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
+        url = f"{self.base}/{request.path}"
+        for attempt in range(1, request.tries + 1):
             self._pace.wait(self._stop)
             self._memory.learn(ASKED, self._pace.asked)
             try:
-                return self._once(url, question, read, into)
+                return self._once(url, request, read, into)
             except _Again as again:
                 self._counts.add("requests", again.kind)
                 wait = again.asked + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
-                if attempt == question.tries or wait > WITHIN_A_TURN:
+                if attempt == request.tries or wait > WITHIN_A_TURN:
                     raise SourceUnreachable(f"{url}: {again}", again.asked, again.status) from again
                 if self._stop.wait(wait):
                     raise GatewayStopped from again
         raise AssertionError("a try ends by an answer or an error")
 
-    def _once(self, url: str, question: "_Question", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
+    def _once(self, url: str, request: "_Request", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
         into.seek(0)
         into.truncate()
         try:
-            with self._client.stream("GET", url, params=question.params, headers=self._condition(question)) as response:
+            with self._client.stream("GET", url, params=request.params, headers=self._condition(request)) as response:
                 if response.status_code == httpx.codes.NOT_MODIFIED:
                     self._counts.add("requests", "not_modified")
                     return None
                 _check(response)
-                self._take(response, into, LARGEST_FILE if question.on_disk else LARGEST)
+                self._take(response, into, LARGEST_FILE if request.on_disk else LARGEST)
         except httpx.TimeoutException as error:
             raise _Again("timeout", f"no answer in time ({type(error).__name__})") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -126,15 +126,15 @@ class Web:
         into.seek(0)
         found = read(into)
         self._counts.add("requests", "good")
-        if question.conditional:
+        if request.conditional:
             validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
-            self._memory.write(f"{VALIDATORS} {question.path}", validators)
+            self._memory.write(f"{VALIDATORS} {request.path}", validators)
         return found
 
-    def _condition(self, question: "_Question") -> dict[str, str]:
-        if not question.conditional:
+    def _condition(self, request: "_Request") -> dict[str, str]:
+        if not request.conditional:
             return {}
-        tag, modified = self._memory.note(f"{VALIDATORS} {question.path}", tuple[str, str], ("", ""))
+        tag, modified = self._memory.note(f"{VALIDATORS} {request.path}", tuple[str, str], ("", ""))
         headers = {"If-None-Match": tag, "If-Modified-Since": modified}
         return {name: value for name, value in headers.items() if value}
 
