@@ -1,7 +1,7 @@
 """
 The HTTP door to CBS and PDOK: boundaries and "Kerncijfers wijken en buurten", paged, retried, and cached on disk.
 
-It gives documents, just as files are, for `aggregates.areas.inputs` to read; no other module of this room knows httpx.
+Its answers are documents, as files are, for `aggregates.areas.inputs`; no other module of this package knows httpx.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0  # s between two attempts
 
 
 class Unreachable(Exception):  # noqa: N818 - named for what a caller does: load from files, or try again later
-    """CBS or PDOK did not answer, or not with what was asked for: the text says which address, and what it said."""
+    """CBS or PDOK did not answer, or not with what was asked for: the text has the address and the answer."""
 
 
 class _Again(Exception):  # noqa: N818 - an answer that another try may better
@@ -96,35 +96,35 @@ class Cbs:
 
     def _pages(self, table: str, url: str | None) -> Iterator[Document]:
         while url:
-            said = self._json(url)
-            rows = said.get("value", [said])
-            # An answer without rows says nothing, and has no shape that could be told by its content.
+            answer = self._json(url)
+            rows = answer.get("value", [answer])
+            # An answer without rows has no content by which its kind could be recognised.
             if rows:
-                yield Document(f"{table} {url}", json.dumps(said).encode())
-            url = said.get("@odata.nextLink") or said.get("odata.nextLink")
+                yield Document(f"{table} {url}", json.dumps(answer).encode())
+            url = answer.get("@odata.nextLink") or answer.get("odata.nextLink")
 
     def _features(self, vintage: int, layer: str, municipality: str) -> Iterator[Document]:
         """
-        Give the pages of one layer.
+        Yield the pages of one layer.
 
-        PDOK passes over a CQL_FILTER without a word, so this asks with an OGC filter, and the areas of other
-        municipalities are left out again by whoever reads.
+        PDOK ignores a CQL_FILTER, so this asks with an OGC filter; `aggregates.areas.inputs` drops the areas of other
+        municipalities all the same.
         """
         at = 0
         while True:
-            said = self._json(_wfs(f"{self._pdok}/{vintage}/wfs/v1_0", layer, municipality, at))
-            features = said.get("features")
+            answer = self._json(_wfs(f"{self._pdok}/{vintage}/wfs/v1_0", layer, municipality, at))
+            features = answer.get("features")
             if features is None:
-                raise Unreachable(f"{self._pdok}/{vintage}: answered {list(said)[:5]}, expected features")
+                raise Unreachable(f"{self._pdok}/{vintage}: answered {list(answer)[:5]}, expected features")
             if features:
                 title = f"wijkenbuurten {vintage} {layer} (PDOK)"
-                yield Document(title, json.dumps({**said, "name": title}).encode())
+                yield Document(title, json.dumps({**answer, "name": title}).encode())
             if len(features) < PAGE:
                 return
             at += PAGE
 
     def _json(self, url: str) -> dict[str, Any]:
-        """Give an answer from the cache or the net; only whole JSON is kept."""
+        """Return an answer from the cache or the net; only whole JSON is kept."""
         kept = self._cache / f"{hashlib.sha256(url.encode()).hexdigest()[:24]}.json"
         if not self._refresh and kept.exists():
             found: dict[str, Any] = json.loads(kept.read_bytes())

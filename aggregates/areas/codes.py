@@ -15,7 +15,7 @@ _LEVELS: dict[str, Level] = {"GM": "gemeente", "WK": "wijk", "BU": "buurt"}
 
 def is_code(text: str) -> bool:
     """
-    Tell whether a text is the code of a gemeente, wijk or buurt.
+    Whether a text is the code of a gemeente, wijk or buurt.
 
     >>> is_code("WK0363TB"), is_code("NL00"), is_code("BU00141908"), is_code("WK00141908")
     (True, False, True, False)
@@ -25,7 +25,7 @@ def is_code(text: str) -> bool:
 
 def level_of(code: str) -> Level:
     """
-    Say which kind of area a code names.
+    Return the kind of area that a code names.
 
     >>> level_of("WK001400")
     'wijk'
@@ -35,7 +35,7 @@ def level_of(code: str) -> Level:
 
 def municipality_of(code: str) -> str:
     """
-    Give the code of the gemeente that an area lies in.
+    Return the code of the gemeente that an area lies in.
 
     >>> municipality_of("BU00141908")
     'GM0014'
@@ -45,7 +45,7 @@ def municipality_of(code: str) -> str:
 
 def wijk_of(code: str) -> str:
     """
-    Give the code of the wijk that a buurt lies in.
+    Return the code of the wijk that a buurt lies in.
 
     >>> wijk_of("BU00141908")
     'WK001419'

@@ -70,7 +70,7 @@ def finest(areas: Sequence[Area]) -> list[Area]:
 
 def assign(areas: Sequence[Area], lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[Placed]:
     """
-    Say of each place (degrees) in which of the areas it lies, by the rules above.
+    Find the area of each place (degrees), by the rules above.
 
     `areas` are of one vintage; only the finest level of each municipality is looked at, the others follow by code.
     """

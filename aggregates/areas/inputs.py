@@ -1,8 +1,8 @@
 """
-Files for the loading of areas, told by their content, and put together into what is to be loaded.
+Documents with boundaries and statistics, recognised by their content, as the areas and statistics of one vintage.
 
-`stadspuls areas load` hands over files, and what `aggregates.areas.cbs_door` fetched, as documents. Out come areas
-and statistics of one vintage; what is missing in them is what has to be fetched.
+`stadspuls areas load` reads files, and `aggregates.areas.cbs_door` fetches what they lack; `aggregates.areas.load`
+stores what `gather` returns.
 """
 
 import gzip
@@ -52,7 +52,7 @@ class Document:
 
 
 @dataclass
-class Sorted:
+class DocumentsByKind:
     """Documents by kind, as far as they are read without knowing the others."""
 
     maps: list[tuple[str, Map]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Sorted:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What the documents give for one vintage: areas where there is a map, statistics where there are any."""
+    """The content of documents for one vintage: areas where there is a map, statistics where there are any."""
 
     areas: tuple[Area, ...]
     statistics: tuple[Statistics, ...]
@@ -81,11 +81,11 @@ def gather(documents: Iterable[Document], vintage: int, municipalities: Sequence
     Read documents of any kind, in any order.
 
     A map's attributes are statistics only where no document is a table. Raises BadStatistics or BadMap, naming the
-    document, for what is of another vintage, or cannot be told.
+    document, for one of another vintage or of an unknown kind.
     """
-    found = Sorted()
+    found = DocumentsByKind()
     for document in documents:
-        _sort(document, found)
+        _add(document, found)
     for name, one in found.maps:
         if one.years and vintage not in one.years:
             raise BadMap(f"{name}: a map of {sorted(one.years)}, not of vintage {vintage}")
@@ -108,13 +108,13 @@ def _distinct(areas: Iterable[Area]) -> list[Area]:
     return list(found.values())
 
 
-def _sort(document: Document, found: Sorted) -> None:
-    """Tell what kind of document this is, by its content."""
+def _add(document: Document, found: DocumentsByKind) -> None:
+    """Recognise the kind of a document by its content."""
     data, name = document.data, document.name
     if table := TABLE_ID.search(name):
         found.tables[name] = table[0].upper()
     if data[:4] == b"PAR1":
-        _sort_rows(name, pd.read_parquet(io.BytesIO(data)), found)
+        _add_rows(name, pd.read_parquet(io.BytesIO(data)), found)
     elif data[:4] == b"\x00\x00\x27\x0a" and document.path:
         found.maps += [(name, one) for one in read_map(str(document.path), name)]
     elif data[:15] == b"SQLite format 3":
@@ -127,11 +127,11 @@ def _sort(document: Document, found: Sorted) -> None:
     elif data[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for inner in archive.namelist():
-                _sort(Document(inner, archive.read(inner)), found)
+                _add(Document(inner, archive.read(inner)), found)
     elif data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"["):
-        _sort_json(name, data, found)
+        _add_json(name, data, found)
     else:
-        _sort_csv(name, data, found)
+        _add_csv(name, data, found)
 
 
 def _has_shapes(data: bytes) -> bool:
@@ -139,32 +139,34 @@ def _has_shapes(data: bytes) -> bool:
         return any(name.casefold().endswith((".shp", ".gpkg", ".geojson")) for name in archive.namelist())
 
 
-def _sort_json(name: str, data: bytes, found: Sorted) -> None:
+def _add_json(name: str, data: bytes, found: DocumentsByKind) -> None:
     try:
-        said = json.loads(data.decode("utf-8-sig"))
+        answer = json.loads(data.decode("utf-8-sig"))
     except ValueError as error:
         raise BadStatistics(f"{name}: begins like JSON, and is not ({error})") from error
-    rows = said.get("value") if isinstance(said, dict) else said
-    if isinstance(said, dict) and said.get("type") == "FeatureCollection":
+    rows = answer.get("value") if isinstance(answer, dict) else answer
+    if isinstance(answer, dict) and answer.get("type") == "FeatureCollection":
         found.maps += [(name, one) for one in read_map(data, name)]
-    elif isinstance(said, dict) and "kerncijfers" in (said.get("bronnen") or {}):
-        found.municipal.append((name, said))
-    elif isinstance(said, dict) and {"Identifier", "Title"} <= said.keys():
-        found.abouts.append(_about(said))
+    elif isinstance(answer, dict) and "kerncijfers" in (answer.get("bronnen") or {}):
+        found.municipal.append((name, answer))
+    elif isinstance(answer, dict) and {"Identifier", "Title"} <= answer.keys():
+        found.abouts.append(_about(answer))
     elif isinstance(rows, list) and rows and isinstance(rows[0], dict):
-        context = str(said.get("odata.metadata") or said.get("@odata.context")) if isinstance(said, dict) else ""
+        context = str(answer.get("odata.metadata") or answer.get("@odata.context")) if isinstance(answer, dict) else ""
         if table := TABLE_ID.search(context):
             found.tables[name] = table[0].upper()
         if "Measure" in rows[0]:
             found.observations.append((name, rows))
         else:
-            _sort_rows(name, pd.DataFrame(rows, dtype=object), found)
+            _add_rows(name, pd.DataFrame(rows, dtype=object), found)
     elif not isinstance(rows, list):
-        raise BadStatistics(f"{name}: JSON with {list(said)[:8]}, expected OData, GeoJSON or a municipality's figures")
+        raise BadStatistics(
+            f"{name}: JSON with {list(answer)[:8]}, expected OData, GeoJSON or a municipality's figures"
+        )
 
 
-def _sort_rows(name: str, frame: pd.DataFrame, found: Sorted) -> None:
-    """Tell rows with metadata from rows with figures."""
+def _add_rows(name: str, frame: pd.DataFrame, found: DocumentsByKind) -> None:
+    """Recognise rows with metadata and rows with figures by their columns."""
     columns = set(frame.columns)
     if {"Measure", "Value"} <= columns:
         found.observations.append((name, frame.to_dict("records")))  # type: ignore[arg-type]
@@ -181,17 +183,17 @@ def _sort_rows(name: str, frame: pd.DataFrame, found: Sorted) -> None:
 
 
 def _padded(frame: pd.DataFrame) -> bool:
-    """Tell the untyped form, whose cells are all text: there a blank has a meaning."""
+    """Whether this is the untyped form, whose cells are all text: there a blank has a meaning."""
     text = [column for column in frame.columns if column != "ID"]
     return all(frame[column].map(lambda found: found is None or isinstance(found, str)).all() for column in text)
 
 
-def _about(said: dict[Any, Any]) -> About:
-    modified = said.get("ObservationsModified") or said.get("Modified")
-    return About(str(said["Title"]), str(said["Identifier"]).upper(), str(modified) if modified else None)
+def _about(answer: dict[Any, Any]) -> About:
+    modified = answer.get("ObservationsModified") or answer.get("Modified")
+    return About(str(answer["Title"]), str(answer["Identifier"]).upper(), str(modified) if modified else None)
 
 
-def _sort_csv(name: str, data: bytes, found: Sorted) -> None:
+def _add_csv(name: str, data: bytes, found: DocumentsByKind) -> None:
     """StatLine's CSV (a title on top, semicolons, decimal commas) or OData rows as CSV."""
     try:
         lines = data.decode("utf-8-sig").splitlines()
@@ -209,7 +211,7 @@ def _sort_csv(name: str, data: bytes, found: Sorted) -> None:
     found.wide.append((name, frame, CANNOT_OCCUR if mark == ";" else None))
 
 
-def _tables(found: Sorted, vintage: int, municipalities: Sequence[str]) -> Iterable[tuple[str, Statistics]]:
+def _tables(found: DocumentsByKind, vintage: int, municipalities: Sequence[str]) -> Iterable[tuple[str, Statistics]]:
     for name, frame, blank in found.wide:
         about = _about_of(name, found, vintage)
         read = read_wide(frame, about, municipalities, units=found.units, blank=blank or NOT_GIVEN)
@@ -217,15 +219,15 @@ def _tables(found: Sorted, vintage: int, municipalities: Sequence[str]) -> Itera
     for name, rows in _whole(found):
         about = _about_of(name, found, vintage)
         yield name, _named(read_observations(rows, about, municipalities, found.units), found)
-    for name, said in found.municipal:
-        title = str(said["bronnen"]["kerncijfers"])
+    for name, answer in found.municipal:
+        title = str(answer["bronnen"]["kerncijfers"])
         table = TABLE_ID.search(title)
-        about = About(title, table[0].upper() if table else None, str(said.get("peildatum") or ""))
+        about = About(title, table[0].upper() if table else None, str(answer.get("peildatum") or ""))
         check_vintage(about, vintage, name)
-        yield name, read_wide(_municipal(said), about, municipalities, known_only=True)
+        yield name, read_wide(_municipal(answer), about, municipalities, known_only=True)
 
 
-def _whole(found: Sorted) -> Iterable[tuple[str, list[dict[str, Any]]]]:
+def _whole(found: DocumentsByKind) -> Iterable[tuple[str, list[dict[str, Any]]]]:
     """Put the pages of one table together, for what no page holds is empty."""
     pages: dict[str | None, tuple[str, list[dict[str, Any]]]] = {}
     for name, rows in found.observations:
@@ -233,14 +235,14 @@ def _whole(found: Sorted) -> Iterable[tuple[str, list[dict[str, Any]]]]:
     return pages.values()
 
 
-def _named(statistics: Statistics, found: Sorted) -> Statistics:
+def _named(statistics: Statistics, found: DocumentsByKind) -> Statistics:
     codes = set(statistics.cells["code"])
     names = {code: name for code, name in found.names.items() if code in codes}
     return Statistics(statistics.about, statistics.cells, {**statistics.names, **names}, statistics.changes)
 
 
-def _about_of(name: str, found: Sorted, vintage: int) -> About:
-    """Find what a table says of itself: in its own lines, or in a document of metadata beside it."""
+def _about_of(name: str, found: DocumentsByKind, vintage: int) -> About:
+    """Find title and table id: in the table's own lines, or in a document of metadata beside it."""
     table = found.tables.get(name)
     about = next((about for about in found.abouts if table in (about.table_id, None) or not about.table_id), None)
     about = about or About(None, table)
@@ -248,14 +250,14 @@ def _about_of(name: str, found: Sorted, vintage: int) -> About:
     return about if about.title else About(f"Kerncijfers wijken en buurten {vintage}", table)
 
 
-def _municipal(said: dict[str, Any]) -> pd.DataFrame:
+def _municipal(answer: dict[str, Any]) -> pd.DataFrame:
     """One row an area: the figures stand below `demografie`. Its `wijkCode` is wrong at buurt level and not read."""
-    areas = [said, *said.get("wijken", ()), *said.get("buurten", ())]
+    areas = [answer, *answer.get("wijken", ()), *answer.get("buurten", ())]
     rows = [{"code": area["code"], "naam": area.get("name"), **(area.get("demografie") or {})} for area in areas]
     return pd.DataFrame(rows, dtype=object)
 
 
-def _of_maps(found: Sorted, vintage: int, municipalities: Sequence[str]) -> Iterable[tuple[str, Statistics]]:
+def _of_maps(found: DocumentsByKind, vintage: int, municipalities: Sequence[str]) -> Iterable[tuple[str, Statistics]]:
     for name, one in found.maps:
         about = About(f"{one.title} (attributes of the map)")
         statistics = read_wide(one.attributes.astype(object), about, municipalities, known_only=True)

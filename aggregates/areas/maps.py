@@ -1,7 +1,7 @@
 """
 Maps of areas from any file that GDAL reads: GeoJSON, GeoPackage, shapefile; in RD or degrees.
 
-`aggregates.areas.inputs` hands over bytes; out come areas in degrees (WGS84), and their attributes for
+`aggregates.areas.inputs` calls `read_map` with bytes. It returns areas in degrees (WGS84), and their attributes for
 `aggregates.areas.statistics`.
 """
 
@@ -29,12 +29,12 @@ RD = "EPSG:28992"
 
 
 class BadMap(ValueError):  # noqa: N818 - the reaction is the name: the user gives another file
-    """A map that cannot be loaded: the text says what was found, what was expected, and where."""
+    """A map that cannot be loaded: the text has what was found, what was expected, and where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Areas with the attributes of their features, and the years that the map says it is of."""
+    """Areas with the attributes of their features, and the years in its columns and layer names."""
 
     title: str
     areas: tuple[Area, ...]
@@ -90,9 +90,9 @@ def _merged(parts: Iterable[Area]) -> tuple[Area, ...]:
 
 def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any]:
     """
-    Give shapes in degrees lon, lat.
+    Return shapes in degrees lon, lat.
 
-    What the coordinates look like goes before what the file says of them, for files are wrong about it: metres of RD
+    The range of the coordinates decides before the CRS in the file, because files are wrong about it: metres of RD
     in a GeoJSON, no .prj at all, lat before lon. Raises BadMap for coordinates that are neither.
     """
     west, south, east, north = shapely.total_bounds(shapes)

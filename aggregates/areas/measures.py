@@ -1,5 +1,5 @@
 """
-The registry of CBS measures: `measures.toml` as values, and what a column of any file form is called in it.
+The registry of CBS measures: `measures.toml` as values, and the measure of a column in any form.
 
 `aggregates.areas.statistics` names the columns it reads with it, `aggregates.areas.load` writes it into the database.
 """
@@ -36,7 +36,7 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def about(self, vintage: int) -> str:
         """
-        Say what a figure of a vintage is about.
+        Return the day or period that a figure of a vintage is about.
 
         >>> MEASURES["dwelling_value"].about(2024)
         '1 January 2023'
@@ -46,7 +46,7 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def plain(column: str) -> str:
     """
-    Give a column's name without path, unit, the number at its end, case and punctuation.
+    Return a column's name without path, unit, the number at its end, case and punctuation.
 
     >>> plain("AantalInwoners_5"), plain("Bevolking/Aantal inwoners (aantal)"), plain("k_0Tot15Jaar_8")
     ('aantalinwoners', 'aantalinwoners', '0tot15jaar')

@@ -1,5 +1,5 @@
 """
-"Kerncijfers wijken en buurten" in every form it comes in, as one long table of cells; no I/O.
+"Kerncijfers wijken en buurten" in every form that CBS publishes, as one long table of cells; no I/O.
 
 `aggregates.areas.inputs` calls this with the rows of documents: OData answers of version 3 and 4, StatLine CSV,
 Parquet, a municipality's JSON, a map's attributes. `aggregates.areas.load` stores what comes out.
@@ -23,16 +23,16 @@ _STARS = {"*": "provisional", "**": "revised provisional"}
 NOT_GIVEN = "not given: unknown, not reliable or secret"
 CANNOT_OCCUR = "cannot occur"
 EMPTY = "not in the answer: empty at the source"
-_UNSPECIFIC = (NOT_GIVEN, EMPTY, SYMBOLS["."])  # a threshold says more
+_UNSPECIFIC = (NOT_GIVEN, EMPTY, SYMBOLS["."])  # reasons that a known threshold replaces
 
 
 class BadStatistics(ValueError):  # noqa: N818 - the reaction is the name: the user gives another file
-    """Statistics that cannot be loaded: the text says what was found, what was expected, and where."""
+    """Statistics that cannot be loaded: the text has what was found, what was expected, and where."""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a source says of itself."""
+    """Title, table and date of change, as a source gives them."""
 
     title: str | None = None
     table_id: str | None = None
@@ -44,7 +44,7 @@ class Statistics:
     """
     Cells of some areas: `cells` has COLUMNS; `names` and `changes` go by area code.
 
-    `value` is NaN where a cell holds no number: then `attribute` says why, or `content` what it holds instead.
+    `value` is NaN where a cell holds no number: then `attribute` has the reason, or `content` its text.
     """
 
     about: About
@@ -55,7 +55,7 @@ class Statistics:
 
 def check_vintage(about: About, vintage: int, where: str) -> None:
     """
-    Hold the year in a title against the vintage asked for; raises BadStatistics where they differ or there is none.
+    Compare the year in a title with the vintage asked for; raises BadStatistics where they differ or there is none.
 
     >>> check_vintage(About("Kerncijfers wijken en buurten 2023"), 2024, "a.json")
     Traceback (most recent call last):
@@ -68,7 +68,7 @@ def check_vintage(about: About, vintage: int, where: str) -> None:
             raise BadStatistics(f"{where}: {about.title!r} is not of vintage {vintage}")
     elif about.table_id is None:
         raise BadStatistics(
-            f"{where}: says neither its title nor its table, expected one of them: give the table's TableInfos or "
+            f"{where}: neither a title nor a table, expected one of them: give the table's TableInfos or "
             "Properties as another file"
         )
     if about.table_id in TABLES.values() and TABLES.get(vintage) != about.table_id:
@@ -80,9 +80,9 @@ def check_vintage(about: About, vintage: int, where: str) -> None:
 
 def cell(found: object, blank: str = NOT_GIVEN) -> tuple[float | None, str | None, str | None]:
     """
-    Read one cell: its number, what it holds instead, and the attribute or the reason why there is none.
+    Read one cell: its number, or its text, and the attribute or the reason why there is no number.
 
-    The sign says nothing: a median wealth of -0.7 is a figure, -99997 is one of the symbols in `measures.toml`.
+    The sign means nothing: a median wealth of -0.7 is a figure, -99997 is one of the symbols in `measures.toml`.
 
     >>> cell("   -0.7"), cell("12 450,5**"), cell("9712 AB")
     ((-0.7, None, None), (12450.5, None, 'revised provisional'), (None, '9712 AB', None))
@@ -185,7 +185,7 @@ def code_column(frame: pd.DataFrame) -> str:
 
 
 def _measures_of(columns: Iterable[str]) -> dict[str, str]:
-    """Name the columns that the registry knows; a measure that two of them claim is the first one's."""
+    """Map columns to the measures of the registry; of two columns for one measure the first counts."""
     found: dict[str, str] = {}
     for column in columns:
         name = measure_of(str(column))
@@ -195,7 +195,7 @@ def _measures_of(columns: Iterable[str]) -> dict[str, str]:
 
 
 def _explained(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Make the frame of cells, and say of a null below CBS's own threshold that it is withheld."""
+    """Make the frame of cells; the reason of a null below CBS's own threshold is that it is withheld."""
     cells = pd.DataFrame(rows, columns=COLUMNS).astype({"value": "float64"})
     if cells.duplicated(["code", "measure"]).any():
         twice = cells[cells.duplicated(["code", "measure"])].iloc[0]
@@ -211,7 +211,7 @@ def _explained(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
 
 
 def _names(frame: pd.DataFrame, codes: "pd.Series[str]") -> dict[str, str]:
-    """Give the names that the table itself has: of gemeenten always, of the others where a column holds them."""
+    """Return the names in the table: of gemeenten always, of the others where a column has them."""
     columns = {plain(column): column for column in frame.columns}
     own = next((columns[name] for name in ("naam", "name", "buurtnaam", "bunaam", "title") if name in columns), None)
     gemeente = columns.get("gemeentenaam")

@@ -23,7 +23,7 @@ VIEWS = {"1h": "area_hour", "1d": "area_day"}
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Windows of one quantity in `[first, last)` of all areas of a level, and the measures that stand beside them."""
+    """Windows of one quantity in `[first, last)` of all areas of a level, and the measures beside them."""
 
     quantity: str
     first: datetime
@@ -35,7 +35,7 @@ class Join:
 
 
 def newest_vintage(store: Store) -> int:
-    """Give the newest vintage that is loaded; raises BadQuestion where none is."""
+    """Return the newest vintage that is loaded; raises BadQuestion where none is."""
     ((vintage,),) = store.rows("read_newest_vintage")
     if vintage is None:
         raise BadQuestion("no areas are loaded, see `stadspuls areas load --help`")
@@ -43,7 +43,7 @@ def newest_vintage(store: Store) -> int:
 
 
 def joined(store: Store, asked: Join) -> pd.DataFrame:
-    """Answer with a row an area and window; nothing found is an empty frame with the same columns."""
+    """Return a row an area and window; where there is none, an empty frame with the same columns."""
     with store.transaction(snapshot=True) as tx:
         tx.rows("plan_for_areas")
         _, rows = tx.frame(
@@ -87,7 +87,7 @@ def areas(
     store: Store, vintage: int, level: str | None = None, after: str = "", limit: int = 10_000, area: str | None = None
 ) -> list[dict[str, Any]]:
     """
-    List areas by code, from the one behind `after`; those without a boundary have `lon` and `lat` null.
+    List areas by code, those behind `after`; those without a boundary have `lon` and `lat` null.
 
     `area` is the code of one: it and all that lie in it.
     """
@@ -104,7 +104,7 @@ def _area(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def state_lines(store: Store) -> Iterator[tuple[str, str, bool | None]]:
-    """Say for `doctor` what is loaded, what waits, and how the sensors of each vintage lie."""
+    """Yield lines for `doctor`: what is loaded, what waits, and how the sensors of each vintage lie."""
     ((marks, loads),) = store.rows("count_area_marks")
     if not loads:
         yield "areas", "none loaded", None

@@ -1,5 +1,5 @@
 """
-The columns of every list the hub gives, by name: type and meaning, once.
+The columns of every list of the API, by name: type and meaning, once.
 
 `aggregates.ask.listings` makes Arrow schemas of them; the API's document, its JSON, Parquet and Arrow follow from
 these.
@@ -78,7 +78,7 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType({
     "reason": (TEXT, "why it could not be taken"),
     "count": (COUNT, "how often it came"),
     "size": (COUNT, "bytes of the payload"),
-    "payload": (BYTES, "the message, base64 in JSON and CSV; null: forgotten, shorter than `size`: cut off"),
+    "payload": (BYTES, "the message, base64 in JSON and CSV; null: deleted, shorter than `size`: cut off"),
     "first_at": (STAMP, "when it came first"),
     "last_at": (STAMP, "when it came last"),
     "index": (NUMBER, "the panel's sum, base period = 100; null: one of the panel is not valid"),
@@ -96,7 +96,7 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType({
     "hour_of_week": (COUNT, "0 to 167, Monday 00 first, in the hub's time zone"),
     "label": (TEXT, "weekday and hour"),
     "mean": (NUMBER, "mean of the valid values"),
-    "about": (TEXT, "what it says"),
+    "about": (TEXT, "what it means"),
     "alert": (COUNT, "number of the alert"),
     "rule": (TEXT, "name of the rule, or the pattern of rules"),
     "severity": (TEXT, "info, warning or critical"),
@@ -105,14 +105,14 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType({
     "until": (STAMP, "end of the window that cleared it; null: open"),
     "worst": (NUMBER, "worst value so far"),
     "late": (YES_OR_NO, "whether it was found afterwards, in data that came late"),
-    "withdrawn": (YES_OR_NO, "whether later data say that it never was"),
+    "withdrawn": (YES_OR_NO, "whether later data show that it never was"),
     "raised_at": (STAMP, "when it was found"),
     "cleared_at": (STAMP, "when it was found to be over"),
     "acknowledged_at": (STAMP, "when somebody saw to it"),
-    "pack": (TEXT, "the file of rules it stands in"),
+    "pack": (TEXT, "the file of rules that contains it"),
     "owner": (TEXT, "who answers for it"),
     "runbook": (TEXT, "what to do"),
-    "channels": (MANY, "who is told"),
+    "channels": (MANY, "channels that are notified"),
     "silence": (COUNT, "number of the silence"),
     "first": (STAMP, "begin, inclusive"),
     "last": (STAMP, "end, exclusive; null: none"),

@@ -21,7 +21,7 @@ WEEK = [f"{day} {hour:02d}" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat"
 
 
 class Refused(ValueError):  # noqa: N818 - the reaction is the name: ask for something that can be defended
-    """An indicator that cannot be made of what there is: the text says why."""
+    """An indicator that cannot be made of what there is: the text has the reason."""
 
 
 def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime], least: float = 0.8) -> pd.DataFrame:
@@ -30,7 +30,7 @@ def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime], least: floa
 
     `days` has sensor_id, start, value and valid, a row a sensor and day. The panel is every sensor with valid days on
     at least the share `least` of the days of the base, and of the days outside it. A day counts only where all of the
-    panel are valid; others stay null. Gives start, index, panel (how many), members. Raises Refused without a panel.
+    panel are valid; others stay null. Returns start, index, panel (how many), members. Raises Refused without a panel.
     """
     table = days[days["valid"]].pivot(index="start", columns="sensor_id", values="value")
     table = table.reindex(sorted(days["start"].unique()))
@@ -53,10 +53,10 @@ def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime], least: floa
 
 def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
     """
-    Give the share of heavy vehicles of each sensor, over the windows in which every class was valid.
+    Return the share of heavy vehicles of each sensor, over the windows in which every class was valid.
 
     `classes` has sensor_id, channel (`lane/class`), start, value, valid. `heavy` names the classes that are heavy; the
-    class `any` is the total of the others and is not added to them. Gives sensor_id, heavy, vehicles, share, windows.
+    class `any` is the total of the others and is not added to them. Returns sensor_id, heavy, vehicles, share, windows.
     Raises Refused where no sensor tells classes apart.
     """
     if classes.empty:
@@ -82,10 +82,10 @@ def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
 
 def hours_above(hours: pd.DataFrame, threshold: float, first: datetime, last: datetime) -> pd.DataFrame:
     """
-    Count the valid hours above a threshold, and say how many were not measured.
+    Count the valid hours above a threshold, and how many were not measured.
 
     `hours` has a subject (`sensor_id` or `code`), start, value and valid. The comparison is with the value as stored,
-    not rounded. Gives above, valid, hours (of the period), not_measured (share), by subject.
+    not rounded. Returns above, valid, hours (of the period), not_measured (share), by subject.
     """
     subject = "sensor_id" if "sensor_id" in hours else "code"
     period = int((last - first).total_seconds() // 3600)
@@ -99,9 +99,9 @@ def hours_above(hours: pd.DataFrame, threshold: float, first: datetime, last: da
 
 def week_profile(hours: pd.DataFrame, zone: str) -> pd.DataFrame:
     """
-    Give the mean of the valid values by hour of the week in a time zone, Monday first, and how many hours it rests on.
+    Return the mean of the valid values by hour of the week in a time zone, Monday first, and its number of hours.
 
-    Gives hour_of_week (0 to 167), label, mean and hours. Hours that no value falls in stay null.
+    Returns hour_of_week (0 to 167), label, mean and hours. Hours that no value falls in stay null.
     """
     good = hours[hours["valid"] & hours["value"].notna()]
     local = good["start"].dt.tz_convert(zone)
@@ -120,8 +120,8 @@ def exposure(
 
     `layer` is the model: shapes in degrees with a value each. A buurt's value is the mean over its area, by area. A
     buurt that the layer covers less than 95 % of, or whose inhabitants are not known, is not counted and named so.
-    Gives a row a buurt: code, concentration, covered, inhabitants, above, reason. Raises Refused without a layer: a
-    handful of stations says nothing about where people live.
+    Returns a row a buurt: code, concentration, covered, inhabitants, above, reason. Raises Refused without a layer: a
+    handful of stations does not show what people breathe where they live.
     """
     if not layer:
         raise Refused(

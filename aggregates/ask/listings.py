@@ -1,5 +1,5 @@
 """
-Lists out of the store as Arrow batches, in the order of their keys, from behind a key on: what the API gives.
+Lists as Arrow batches for the API, in the order of their keys, each from behind a key on.
 
 A `Listing` names its statement, its columns (`aggregates.ask.columns`) and its key. Rows come from the database a
 batch at a time, so that no answer is ever whole in memory. Windows and readings of sensors are those of
@@ -38,7 +38,7 @@ class Listing:
     key: tuple[str, ...]
 
     def read(self, store: Store, after: Key | None, limit: int, view: str = "", **asked: object) -> Batches:
-        """Give at most `limit` rows from the one behind `after`. Raises `aggregates.store.store.StoreError`."""
+        """Yield at most `limit` rows from the one behind `after`. Raises `aggregates.store.store.StoreError`."""
         behind = after or (None,) * len(self.key)
         asked |= {f"after_{name}": value for name, value in zip(self.key, behind, strict=True)}
         with store.transaction(snapshot=True) as tx:
@@ -88,7 +88,7 @@ AREAS = schema("vintage code level name municipality derived sensors lon? lat? s
 def read_areas(
     store: Store, after: Key | None, limit: int, vintage: int | None, level: str | None, area: str | None
 ) -> Batches:
-    """Give areas by code with their boundaries; none where no vintage is loaded. Raises `StoreError`."""
+    """Yield areas by code with their boundaries; none where no vintage is loaded. Raises `StoreError`."""
     try:
         year = vintage or newest_vintage(store)
     except BadQuestion:
@@ -117,12 +117,12 @@ def read_windows(
     store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, window: str, channels: bool,
     quantities: Sequence[str] | None, coverage: float | None, valid: bool | None, **scope: Any,
 ) -> Batches:  # fmt: skip
-    """Give windows by quantity, sensor, channel and start, each with the place of its sensor. Raises `StoreError`."""
+    """Yield windows by quantity, sensor, channel and start, each with the place of its sensor. Raises `StoreError`."""
     places, sensors = _places(store, scope)
     if first >= last or not places:
         return
     area = {"area": scope["area"], "vintage": scope["vintage"], "members": scope["area"] is not None}
-    for quantity, behind in _turns(quantities or list(QUANTITIES), after):
+    for quantity, behind in _by_quantity(quantities or list(QUANTITIES), after):
         named = str(quantity)
         question = Question(named, first, last, window, sensors, channels, coverage=coverage or 0.0, **area)
         most = limit if valid is None else None
@@ -139,11 +139,11 @@ def read_readings(
     store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, quantities: Sequence[str] | None,
     **scope: Any,
 ) -> Batches:  # fmt: skip
-    """Give readings, of several quantities one after the other, by sensor, channel and start. Raises `StoreError`."""
+    """Yield readings, of several quantities one after the other, by sensor, channel and start. Raises `StoreError`."""
     places, sensors = _places(store, scope)
     if first >= last or not places:
         return
-    for quantity, behind in _turns(quantities or [None], after):
+    for quantity, behind in _by_quantity(quantities or [None], after):
         for table in readings(store, Readings(first, last, quantity, sensors), after=behind, limit=limit):
             for batch in _batches(table, READINGS, places):
                 limit -= batch.num_rows
@@ -159,8 +159,8 @@ def _places(store: Store, scope: Mapping[str, Any]) -> tuple[Places, tuple[str, 
     return places, tuple(places) if chosen else None
 
 
-def _turns(quantities: Sequence[str | None], after: Key | None) -> Iterator[tuple[str | None, Cursor | None]]:
-    """Go through quantities in order, from where a page ended; each with the cursor behind which it goes on."""
+def _by_quantity(quantities: Sequence[str | None], after: Key | None) -> Iterator[tuple[str | None, Cursor | None]]:
+    """Yield the quantities in order, from the one where a page ended, each with the cursor where it continues."""
     for quantity in sorted(quantities, key=str):
         if after is None or (quantity is not None and quantity > after[0]):
             yield quantity, None

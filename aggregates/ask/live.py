@@ -1,5 +1,5 @@
 """
-What the live page asks of the store: the newest window of every sensor and area, one sensor's day, one area's.
+Questions of the live page: the newest window of every sensor and area, one sensor's day, one area's.
 
 `hub.web.live` shows it. Rows for many viewers are made by the database as JSON text, so that a look at thirty thousand
 sensors costs the hub's own process next to nothing.
@@ -55,7 +55,7 @@ class Rows(NamedTuple):
 
 def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> Rows:
     """
-    Give for each sensor that measures a quantity the newest window to show.
+    Return for each sensor that measures a quantity the newest window to show.
 
     A row is `[sensor_id, state, value, coverage, start, end, flags, failed, estimate]`, stamps in seconds since 1970;
     the states are valid, invalid, running, nothing (observed, nothing to measure), failed and missing.
@@ -66,7 +66,7 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> Rows:
 
 
 def newest_areas(store: Store, quantity: str, lens: Lens, now: datetime) -> dict[str, Rows]:
-    """Give the same for the areas of the newest vintage by level, with `sensors, valid_sensors` at a row's end."""
+    """Do the same for the areas of the newest vintage by level, with `sensors, valid_sensors` at a row's end."""
     view = {"1h": "area_hour", "1d": "area_day"}.get(lens.level)
     if view is None:
         return {}
@@ -88,19 +88,19 @@ def _rows(rows: str, spread: Sequence[float | None] | None) -> Rows:
 
 
 def pulse(store: Store) -> tuple[object, ...]:
-    """Give a row that differs when something was committed that the page shows; readings received come first."""
+    """Return a row that differs when something was committed that the page shows; readings received come first."""
     (row,) = store.rows("live_pulse")
     return row
 
 
 def places(store: Store, quantity: str) -> str:
-    """Give `[sensor_id, name, lon, lat]` of every sensor that measures a quantity, as JSON."""
+    """Return `[sensor_id, name, lon, lat]` of every sensor that measures a quantity, as JSON."""
     ((text,),) = store.rows("live_places", quantity=quantity, length=int(_DAY.total_seconds()))
     return str(text)
 
 
 def shapes(store: Store, level: str) -> bytes:
-    """Give the areas of one level of the newest vintage as GeoJSON, rounded to what a screen can show."""
+    """Return the areas of one level of the newest vintage as GeoJSON, rounded to what a screen can show."""
     features = []
     for code, name, wkb in store.rows("live_shapes", level=level):
         shape = None if wkb is None else shapely.set_precision(shapely.from_wkb(wkb).simplify(_GRID), _GRID)
@@ -112,12 +112,12 @@ def shapes(store: Store, level: str) -> bytes:
 
 
 def choices(store: Store) -> list[tuple[str, int, int]]:
-    """Give the quantities measured: name, sensors and shortest period in seconds, those of most sensors first."""
+    """Return the quantities measured: name, sensors and shortest period in seconds, those of most sensors first."""
     return [(name, sensors, period) for name, sensors, period in store.rows("live_choices")]
 
 
 def levels(store: Store) -> list[str]:
-    """Give the levels of area that can be drawn, the largest first."""
+    """Return the levels of area that can be drawn, the largest first."""
     order = ("gemeente", "wijk", "buurt")
     return sorted((level for (level,) in store.rows("live_levels")), key=order.index)
 
@@ -161,7 +161,7 @@ class SensorDay:
 
 
 def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: str) -> SensorDay | None:
-    """Give a sensor's day of a quantity, None where no such sensor is known."""
+    """Return a sensor's day of a quantity, None where no such sensor is known."""
     known = store.rows("live_sensor", sensor=sensor)
     if not known:
         return None
@@ -181,7 +181,7 @@ def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: st
 
 
 class Statistic(NamedTuple):
-    """One CBS figure of an area; a null says why in `attribute` or `content`."""
+    """One CBS figure of an area; a null has its reason in `attribute` or `content`."""
 
     theme: str | None
     title: str
@@ -209,7 +209,7 @@ class AreaDay:
 
 
 def area_day(store: Store, code: str, quantity: str, now: datetime, zone: str) -> AreaDay | None:
-    """Give an area of the newest vintage beside its statistics, None where there is none with this code."""
+    """Return an area of the newest vintage beside its statistics, None where there is none with this code."""
     known = store.rows("live_area", code=code)
     if not known:
         return None
@@ -224,12 +224,12 @@ def area_day(store: Store, code: str, quantity: str, now: datetime, zone: str) -
 
 
 def midnight(now: datetime, zone: str) -> datetime:
-    """Give the beginning of the local day."""
+    """Return the beginning of the local day."""
     return now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 class Silent(NamedTuple):
-    """A sensor that says nothing, and the start of the last window it filled (None: never)."""
+    """A sensor without new readings, and the start of its last window (None: it has none)."""
 
     sensor_id: str
     name: str | None
@@ -237,5 +237,5 @@ class Silent(NamedTuple):
 
 
 def silent(store: Store, now: datetime) -> list[Silent]:
-    """Give the sensors that were silent for three of their periods and a quarter of an hour, the longest first."""
+    """Return the sensors that were silent for three of their periods and a quarter of an hour, the longest first."""
     return [Silent(*row) for row in store.rows("live_silent", now=now)]

@@ -1,9 +1,8 @@
 """
-What is asked of the store: aggregates with their evidence, as Arrow tables or a pandas frame.
+Windows with their evidence, as Arrow tables or a pandas frame.
 
-`stadspuls query` prints them, the API, the live page and the exports serve them. The figures themselves are made by
-the views of `aggregates/schema/`; `aggregates.ask.series` fetches them series by series, `aggregates.ask.readings`
-has readings.
+`stadspuls query` prints them, the API and the exports write them. The views of `aggregates/schema/` compute the
+figures; `aggregates.ask.series` fetches them series by series, `aggregates.ask.readings` has readings.
 """
 
 from collections.abc import Iterator

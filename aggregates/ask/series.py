@@ -26,7 +26,7 @@ Fetch = Callable[[NDArray[np.int32]], Rows]
 
 
 class BadQuestion(ValueError):  # noqa: N818 - the reaction is the name: ask again, corrected
-    """A question that has no answer: the text says what was found and what was expected."""
+    """A question that has no answer: the text has what was found and what was expected."""
 
 
 class Cursor(NamedTuple):
@@ -52,7 +52,7 @@ class Lines:
         self.ranks = np.cumsum([at > 0 and names[at] != names[at - 1] for at in range(len(names))])
 
     def places(self, series: NDArray[np.int32]) -> NDArray[np.intp]:
-        """Where in the answer these series stand; all of them are in it."""
+        """The positions of these series in the answer; all of them are in it."""
         found: NDArray[np.intp] = self._order[np.searchsorted(self.series, series, sorter=self._order)]
         return found
 
@@ -90,9 +90,9 @@ def pieces(
     lines: Lines, fetch: Fetch, nothing: Rows, expected: float, after: Cursor | None, limit: int | None
 ) -> Iterator[Rows]:
     """
-    Give the rows of `lines`, sorted by their words and start, in pieces; at most `limit`, from behind `after`.
+    Yield the rows of `lines`, sorted by their words and start, in pieces; at most `limit`, those behind `after`.
 
-    `expected` is how many rows a series probably has; what is found corrects it. Where there are none it gives
+    `expected` is how many rows a series probably has; what is found corrects it. Where there are none it yields
     `nothing`, once.
     """
     found = False
@@ -121,7 +121,7 @@ def _pieces(lines: Lines, fetch: Fetch, expected: float, after: Cursor | None, l
 
 
 def _sorted(rows: Rows, lines: Lines) -> tuple[Rows, NDArray[np.intp]]:
-    """Sort rows by the words of their series and start, and give the places of their series; most come sorted."""
+    """Sort rows by the words of their series and start, and return the positions of their series; most come sorted."""
     places = lines.places(rows["series"])
     keys = (lines.ranks[places], np.ascontiguousarray(rows["start"]), places)
     rank, start, place = (np.diff(key) for key in keys)
@@ -168,7 +168,7 @@ def check_box(box: Box | None) -> None:
 
 
 def _place(lines: Lines, after: Cursor | None) -> int:
-    """Where the first series stands that rows behind a cursor may be of."""
+    """The position of the first series that can have rows behind a cursor."""
     if after is None:
         return 0
     if after.series not in lines.series:

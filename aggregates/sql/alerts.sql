@@ -1,7 +1,7 @@
 -- Rules, windows and alerts, as `streams.alerts.judge` runs it.
 
 -- name: upsert_alert_rule
--- A rule as whoever judges has read it.
+-- A rule as the judging process has read it.
 INSERT INTO alert_rule (rule, pack, title, title_nl, quantity, unit, level, severity, source, owner, runbook, channels)
 VALUES (%(rule)s, %(pack)s, %(title)s, %(title_nl)s, %(quantity)s, %(unit)s, %(level)s, %(severity)s, %(source)s, %(owner)s,
         %(runbook)s, %(channels)s)
@@ -77,7 +77,7 @@ WHERE vintage = (SELECT max(vintage) FROM area) AND quantity = ANY(%(quantities)
   AND (%(areas)s::text[] IS NULL OR code = ANY(%(areas)s))
 
 -- name: count_stuck_readings
--- How many readings of an hour do not move, of sensors that have a flag; 272 are the two flags that say so.
+-- How many readings of an hour do not move, of sensors that have a flag; 272 are the two flags for it.
 SELECT s.sensor_id, s.quantity, (extract(epoch FROM date_trunc('hour', r.start, 'UTC')) * 1000000)::bigint, count(*)
 FROM series s JOIN reading r USING (series)
 WHERE s.sensor_id = ANY(%(sensors)s) AND r.start >= %(first)s AND r.start < %(last)s AND r.flags & 272 <> 0
@@ -123,7 +123,7 @@ FROM unnest(%(alert)s::bigint[], %(state)s::text[], %(since)s::timestamptz[], %(
 WHERE a.alert = n.alert
 
 -- name: insert_alerts
--- New alerts; gives their numbers.
+-- New alerts; returns their numbers.
 INSERT INTO alert (rule, subject, quantity, level, severity, state, since, until, judged, sure, calm, told, value, worst,
                    threshold, coverage, late, raised_at, updated_at, cleared_at)
 SELECT n.rule, n.subject, n.quantity, n.level, n.severity, n.state, n.since, n.until, n.judged, n.sure, n.calm, n.told,

@@ -47,7 +47,7 @@ SELECT DISTINCT n.source FROM sensor_area m JOIN sensor n USING (sensor_id) JOIN
 WHERE m.vintage = %(vintage)s AND s.quantity = %(quantity)s ORDER BY 1
 
 -- name: count_placements
--- For each vintage: how its sensors lie.
+-- For each vintage: how many sensors lie in, between and outside its areas.
 SELECT p.vintage, p.status, count(*), min(p.sensor_id || coalesce(' (' || round(p.distance) || ' m from ' || p.nearest || ')', ''))
 FROM placement p
 WHERE p.since = (SELECT max(since) FROM placement l WHERE (l.vintage, l.sensor_id) = (p.vintage, p.sensor_id))

@@ -1,7 +1,7 @@
 -- The live page, as `aggregates.ask.live` runs it.
 
 -- name: live_pulse
--- What moves when something was committed that the live page shows: one cheap row.
+-- Values that change when something was committed that the live page shows: one cheap row.
 SELECT (SELECT coalesce(sum(received), 0)::bigint FROM accounting) AS received,
        (SELECT closed_until FROM rollup) AS closed_until,
        (SELECT last_value FROM catalogue_version) AS catalogue,
@@ -9,7 +9,7 @@ SELECT (SELECT coalesce(sum(received), 0)::bigint FROM accounting) AS received,
        (SELECT min(hour) FROM area_mark) AS oldest_area_hour, (SELECT max(loaded_at) FROM area_load) AS areas_loaded
 
 -- name: live_choices
--- What can be chosen: quantities by how many sensors measure them.
+-- Quantities to choose from, by how many sensors measure them.
 SELECT quantity, count(DISTINCT sensor_id) AS sensors, min(period) AS shortest
 FROM series WHERE channel !~ '^index' GROUP BY quantity ORDER BY 2 DESC, 1
 
@@ -24,7 +24,7 @@ FROM sensor
 WHERE sensor_id IN ({live_measuring})
 
 -- name: live_measuring
--- The sensors that measure a quantity in windows of `length`, and those of the same kind that never said anything.
+-- The sensors that measure a quantity in windows of `length`, and sensors of their kinds without any series.
 SELECT sensor_id FROM series WHERE quantity = %(quantity)s AND period <= %(length)s AND channel !~ '^index'
 UNION
 SELECT sensor_id FROM sensor n
@@ -86,7 +86,7 @@ SELECT code, name, geometry FROM area
 WHERE vintage = (SELECT max(vintage) FROM area) AND level = %(level)s ORDER BY code
 
 -- name: live_sensor
--- What is known of one sensor.
+-- One sensor.
 SELECT n.sensor_id, n.name, n.kind, n.lanes, s.title, s.class, s.licence,
        (SELECT array_agg(DISTINCT quantity ORDER BY quantity) FROM series WHERE sensor_id = n.sensor_id) AS quantities
 FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(sensor)s

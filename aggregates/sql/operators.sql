@@ -43,7 +43,7 @@ WHERE t.alert = %(alert)s AND o.delivered_at IS NOT NULL
 SELECT acknowledged_by FROM alert WHERE alert = %(alert)s AND cleared_at IS NULL AND acknowledged_at IS NOT NULL
 
 -- name: insert_silence
--- A silence; gives its number.
+-- A silence; returns its number.
 INSERT INTO silence (rule, subject, first, last, recurrence, made_by, reason, made_at)
 VALUES (%(rule)s, %(subject)s, %(first)s, %(last)s, %(recurrence)s::jsonb, %(made_by)s, %(reason)s, %(now)s)
 RETURNING silence
@@ -81,6 +81,6 @@ SELECT severity, count(*) FROM alert WHERE cleared_at IS NULL GROUP BY severity
 SELECT seen_at, channels FROM notifier
 
 -- name: list_alert_rules
--- The rules that are judged, as whoever judges has named them.
+-- The rules that are judged, as the judging process has read them.
 SELECT rule, title, quantity, unit, level, severity, pack, source, owner, runbook, channels
 FROM alert_rule WHERE rule > %(after)s ORDER BY rule LIMIT %(limit)s

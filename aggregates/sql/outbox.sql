@@ -1,7 +1,7 @@
 -- Transitions on their way to channels, as `streams.notify.notifier` runs it.
 
 -- name: notifier_beat
--- The notifier lives, and these are its channels.
+-- The notifier runs, and these are its channels.
 INSERT INTO notifier (seen_at, channels) VALUES (%(now)s, %(channels)s)
 ON CONFLICT (single) DO UPDATE SET seen_at = excluded.seen_at, channels = excluded.channels
 

@@ -1,8 +1,8 @@
 """
 Structured arrays as PostgreSQL's binary rows, and back: no Python object is made of any number. Pure.
 
-`aggregates.store.store` COPYs what is `Packed`, and gives what it is asked for `unpacked`. Stamps are microseconds
-since 1970 here, and since 2000 in the database.
+`aggregates.store.store` COPYs rows that are `Packed`, and reads those of a query with `unpacked`. Stamps are
+microseconds since 1970 here, and since 2000 in the database.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """
 The catalogue of sensors in the store.
 
-`stadspuls sensors import` and the simulated city fill it by hand; `streams.commit.series` adds what messages say.
+`stadspuls sensors import` and the simulated city import it; `streams.commit.series` adds what messages contain.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ingest.files.catalogue import Entry
 
 
 def import_sensors(store: Store, entries: Sequence[Entry]) -> None:
-    """Write entries over what is known of their sensors; what they leave out stays. Raises `StoreError`."""
+    """Replace what is known of sensors by their entries; what an entry leaves out stays. Raises `StoreError`."""
     columns = unnested(entries, Entry.__struct_fields__)
     columns["overrides"] = [msgspec.json.encode(entry.overrides or {}).decode() for entry in entries]
     with store.transaction() as tx:
@@ -23,7 +23,7 @@ def import_sensors(store: Store, entries: Sequence[Entry]) -> None:
 
 
 def sensors(store: Store, source: str | None = None, after: str = "", limit: int = 10_000) -> list[dict[str, Any]]:
-    """List sensors by id, from the one behind `after`; those without a place are among them."""
+    """List sensors by id, those behind `after`, also those without a place."""
     names = ("sensor_id", "name", "kind", "lon", "lat", "lanes", "inferred", "catalogued", "series")
     rows = store.rows("list_catalogue", source=source, after=after, limit=limit)
     return [dict(zip(names, row, strict=True)) for row in rows]

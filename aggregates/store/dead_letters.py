@@ -27,7 +27,7 @@ class StoredLetter:
 
     @property
     def whole(self) -> bool:
-        """Tell whether it can be published again as it came."""
+        """Whether it can be published again as it came."""
         return self.payload is not None and len(self.payload) == self.size
 
 

@@ -1,7 +1,7 @@
 """
-The schema, forward only: numbered migrations, then what can be made anew each time.
+The schema, forward only: numbered migrations, then what each migration makes again.
 
-`stadspuls migrate` and `stadspuls up` call `migrate`; `edition` tells what kind of database it found.
+`stadspuls migrate` and `stadspuls up` call `migrate`; `edition` finds out which kind of database it is.
 """
 
 from datetime import timedelta
@@ -27,7 +27,7 @@ class Edition(StrEnum):
 
 def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Edition:
     """
-    Bring the schema up to date and say which edition this is.
+    Bring the schema up to date and return the edition.
 
     `zone` is where civil days begin, `chunk` the length of TimescaleDB's chunks. Only one migration runs at a time.
     Raises `aggregates.store.store.StoreError`.
@@ -53,7 +53,7 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
 
 
 def edition(tx: Transaction) -> Edition:
-    """Tell the edition, making use of TimescaleDB where the server offers it."""
+    """Find the edition by the licence of TimescaleDB, where the database has it."""
     ((licence,),) = tx.rows("read_timescale_licence")
     if licence is None:
         return Edition.POSTGRES

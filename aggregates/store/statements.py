@@ -2,7 +2,7 @@
 The named statements of `aggregates/sql/`: a file for each job, its statements in the order in which they run.
 
 A statement begins with a line `-- name: take_marks`; the comment below it states what it does. `{name}` in a statement
-stands for the text of another. `aggregates.store.store` runs them, `aggregates.store.migrate` makes views of them.
+includes the text of another. `aggregates.store.store` runs them, `aggregates.store.migrate` makes views of them.
 """
 
 import re
@@ -26,7 +26,7 @@ class Statement:
 
 @cache
 def statement_text(name: str) -> LiteralString:
-    """Give the text of a statement with those it includes; raises KeyError where there is none of this name."""
+    """Return the text of a statement with those it includes; raises KeyError for an unknown name."""
     return expanded(_all()[name].text)
 
 
@@ -36,7 +36,7 @@ def planned_each_time(name: str) -> bool:
 
 
 def expanded(text: str) -> LiteralString:
-    """Put the statements that `{name}` stands for into a text."""
+    """Put the text of a statement in place of each `{name}`."""
     return re.sub(r"\{(\w+)\}", lambda match: statement_text(match[1]), text).strip()
 
 

@@ -1,8 +1,8 @@
 """
 The database door: transactions, named SQL statements and binary COPY, in PostgreSQL or TimescaleDB.
 
-`streams.commit.pipeline`, `streams.rollup.rollup` and their neighbours say what happens in a transaction; the
-statements they name stand in `aggregates/sql/`. No other module knows psycopg. The errors say what a caller can do:
+`streams.commit.pipeline`, `streams.rollup.rollup` and their neighbours decide what happens in a transaction, and name
+the statements of `aggregates/sql/`. No other module knows psycopg. The class of an error tells what a caller can do:
 
     StoreError
     ├── Away      the database cannot be reached or gave up: try again later
@@ -29,7 +29,7 @@ from aggregates.store.statements import planned_each_time, statement_text
 
 
 class StoreError(Exception):
-    """The database did not do what it was asked; the class says what a caller can do about it."""
+    """The database did not do what it was asked; its class tells what a caller can do about it."""
 
 
 class Away(StoreError):  # noqa: N818 - named for what a caller does
@@ -74,7 +74,7 @@ class Store:
         self._connection: psycopg.Connection[Any] | None = None
 
     def another(self) -> "Store":
-        """Give a connection to the same database with the same rights, to be closed by itself."""
+        """Return a connection to the same database with the same rights, to be closed by itself."""
         return Store(self.conninfo, application=self._application, patience=self._patience, role=self._role)
 
     @contextmanager
@@ -92,7 +92,7 @@ class Store:
                 yield Transaction(connection)
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-        """Run one named statement in a transaction of its own and give its rows."""
+        """Run one named statement in a transaction of its own and return its rows."""
         with self.transaction() as transaction:
             return transaction.rows(statement, **parameters)
 
@@ -131,12 +131,12 @@ class Transaction:
         self._connection = connection
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-        """Run a statement of `aggregates/sql/` and give its rows, none where it returns none."""
+        """Run a statement of `aggregates/sql/` and return its rows, none where it has none."""
         cursor = self._execute(statement, statement_text(statement), parameters)
         return cursor.fetchall() if cursor.description else []
 
     def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run a statement over a view, for which `<view>` stands in it; give the names of its columns and its rows."""
+        """Run a statement with a view in place of `<view>`; return the names of its columns and its rows."""
         text = statement_text(statement).replace("<view>", f'"{view}"')
         # Not prepared: a plan for any parameter would look at every sensor to find one.
         cursor = self._connection.execute(text, parameters, binary=True, prepare=False)
@@ -146,9 +146,9 @@ class Transaction:
         self, statement: str, layout: np.dtype[Any], of: Mapping[str, str], *, by: str = "", **parameters: object
     ) -> NDArray[Any]:
         """
-        Run a statement whose `bytes` are a row of `layout`, never null, and give its rows.
+        Run a statement whose column `bytes` is a row of `layout`, never null, and return its rows.
 
-        Stamps are microseconds since 1970. `of` names the tables and views for which `<name>` stands in the statement.
+        Stamps are microseconds since 1970. `of` has the table or view in place of each `<name>` in the statement.
         The database packs all rows into one value, or with `by` those of each: neither side handles single rows, and no
         Python object is made of any number.
         """
@@ -159,7 +159,7 @@ class Transaction:
         return unpacked(b"".join(data or b"" for data, _ in found), layout, sum(count for _, count in found))
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
-        """Run a statement as `frame` does, and give its rows `size` at a time; the database keeps the others."""
+        """Run a statement as `frame` does, and yield its rows `size` at a time; the database keeps the others."""
         text = statement_text(statement).replace("<view>", f'"{view}"')
         with self._connection.cursor("stream", binary=True) as cursor:
             cursor.execute(text, parameters)
@@ -207,7 +207,7 @@ class Transaction:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Say in the caller's words what psycopg raised."""
+    """Raise the class of `StoreError` that fits what psycopg raised."""
     try:
         yield
     except (errors.DeadlockDetected, errors.SerializationFailure) as error:
@@ -227,5 +227,5 @@ def _is_refusal(error: psycopg.Error) -> bool:
 
 
 def unnested(rows: Sequence[object], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Give the attributes of `rows` as the arrays that a statement unnests."""
+    """Return the attributes of `rows` as the arrays that a statement unnests."""
     return {name: [getattr(row, name) for row in rows] for name in names}

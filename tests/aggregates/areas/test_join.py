@@ -142,7 +142,7 @@ class TestRefused:
         """A table about something else is not "Kerncijfers wijken en buurten", whatever its year."""
         with pytest.raises(BadStatistics, match="Bevolking 2024"):
             check_vintage(About("Bevolking 2024", "12345NED"), 2024, "x")
-        with pytest.raises(BadStatistics, match="neither its title nor its table"):
+        with pytest.raises(BadStatistics, match="neither a title nor a table"):
             check_vintage(About(), 2024, "x")
 
     @pytest.mark.parametrize(
