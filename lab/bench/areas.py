@@ -1,8 +1,8 @@
 """
-How long a month of area hours takes: 2,000 sensors in 3,000 areas, and 20,000 places held against 14,000 polygons.
+How long a month of area hours takes: 2,000 sensors in 3,000 areas, and 20,000 places compared with 14,000 polygons.
 
-The store makes the hours and days of every buurt, wijk and gemeente out of the sensors' hours, commits them, and hands
-them over as a pandas frame beside the areas' statistics. The baseline is pandas alone, grouping the same sensors' hours
+The store makes the hours and days of every buurt, wijk and gemeente out of the sensors' hours, commits them, and gives
+them as a pandas frame beside the areas' statistics. The baseline is pandas alone, grouping the same sensors' hours
 that it already has in memory. Areas are squares, sensors stand anywhere in them, every hour is whole.
 """
 
@@ -94,7 +94,7 @@ def _load(store: Store, municipalities: int, wijken: int, buurten: int) -> int:
 
 
 def _fill(store: Store, sensors: int, hours: int) -> NDArray[Any]:
-    """Put sensors in the areas and hours of counts in the table, and say that they are closed."""
+    """Put sensors in the areas and hours of counts in the table, and mark them as closed."""
     traffic = Traffic(store, sensors * len(QUANTITIES))
     noise = np.random.default_rng(1)
     lon, lat = 3 + noise.uniform(0, 280 * _SIDE, sensors), 51 + noise.uniform(0, 10 * _SIDE, sensors)
@@ -121,7 +121,7 @@ def _pandas(values: NDArray[Any], hours: int) -> float:
 
 
 def _assign(places: int) -> float:
-    """Hold places against 14,000 polygons of 40 corners, the whole country."""
+    """Compare places with 14,000 polygons of 40 corners, the whole country."""
     leaves = [Area(area.code, area.code, shapely.segmentize(area.shape, _SIDE / 10)) for area in squares(100, 10, 14)]
     noise = np.random.default_rng(3)
     lon, lat = 3 + noise.uniform(0, 1400 * _SIDE, places), 51 + noise.uniform(0, 10 * _SIDE, places)

@@ -1,8 +1,8 @@
 """
 The benches by name: what `stadspuls bench` can measure.
 
-A bench takes the settings and a recorded file, uses what it needs of them, and gives a `lab.bench.result.Result`; each
-says in its own module what it measures, and beside what.
+A bench takes the settings and a recorded file, uses what it needs of them, and gives a `lab.bench.result.Result`; the
+docstring of its module has what it measures, and beside what.
 """
 
 from collections.abc import Callable, Mapping

@@ -122,7 +122,7 @@ class Line:
 
 
 def processes_of(store: Store) -> list[psutil.Process]:
-    """Give the processes of a database's server, whoever else runs one here; none of a server that is elsewhere."""
+    """Give the processes of a database's server, also where others run here; none of a server that is elsewhere."""
     ((backend,),) = store.rows("read_backend")
     with suppress(psutil.NoSuchProcess):
         server = psutil.Process(backend).parent()

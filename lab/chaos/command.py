@@ -1,5 +1,5 @@
 """
-Trying it: `chaos`, a distributed hub of one's own whose parts are killed while readings are counted.
+`chaos`: runs a distributed hub whose parts are killed while readings are counted.
 
 `lab.chaos` is what it runs, loaded when it is called; `make chaos` fetches the programs that it needs first.
 """

@@ -41,7 +41,7 @@ USUAL = (
     *((Action.CUT, part) for part in (Part.BROKER, Part.KAFKA, Part.DATABASE)),
     (Action.FREEZE, Part.WORKER),
 )
-POSSIBLE = (*USUAL, (Action.KILL, Part.BROKER))  # that one alone may cost readings: docs/operations.md says how many
+POSSIBLE = (*USUAL, (Action.KILL, Part.BROKER))  # that one alone may cost readings: see docs/operations.md
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ def _database(settings: Settings, directory: Path) -> Iterator[tuple[str, str, P
 
 def _place(url: str) -> Place:
     """
-    Say where the server of a URL listens; raises CannotStart where the URL does not say.
+    Give where the server of a URL listens; raises CannotStart where the URL has no host.
 
     >>> _place("postgresql://writer:secret@db:5433/stadspuls")
     ('db', 5433)

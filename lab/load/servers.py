@@ -7,11 +7,10 @@ when it ends. `lab.bench.broker` has a broker alone, `lab.rig` a whole distribut
 """
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,13 +22,12 @@ from aggregates.store.store import Store
 from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart, end_child, tail
-from hub.settings.layers import PREFIX
+from hub.servers.process import CannotStart, end_child
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from lab.rig.broker import free_port
 from lab.rig.database import KillablePostgres, running_database
-from lab.rig.service import COMMAND
+from lab.rig.service import Service
 
 LOOK = 0.02  # s between two looks at what is committed
 _READY_WITHIN = 90.0  # s
@@ -127,47 +125,28 @@ class BenchHub:
 @contextmanager
 def hub(settings: Settings) -> Iterator[BenchHub]:
     """Run `stadspuls up` as a process of its own, with the servers that the settings name or its own."""
-    with scratch(settings) as directory:
-        if settings.database:
-            with emptied(settings.database, settings), _up(settings, directory) as running:
-                yield running
-        else:
-            with _up(settings, directory) as running:
-                yield running
+    named = emptied(settings.database, settings) if settings.database else nullcontext()
+    with scratch(settings) as directory, named, _up(settings, directory) as running:
+        yield running
 
 
 @contextmanager
 def _up(settings: Settings, directory: Path) -> Iterator[BenchHub]:
-    port = free_port()
-    with (directory / "up.log").open("ab") as log:
-        flags = [f"--data-dir={directory}", f"--mqtt-port={port}", f"--http-port={free_port()}"]
-        process = subprocess.Popen(
-            [*COMMAND, "up", *flags], env=_environment(settings), stdout=log, stderr=log, start_new_session=True
-        )
+    port, (name, password) = free_port(), settings.credentials or (None, None)
+    named = {
+        "data_dir": directory, "mqtt_port": port, "broker": settings.broker, "database": settings.database,
+        "broker_username": name, "broker_password": password, "alert_channels": settings.alert_channels,
+        "rules": os.pathsep.join(map(str, settings.rules)),
+    }  # fmt: skip
+    service = Service(["up"], {key: str(value) for key, value in named.items() if value}, directory / "up.log")
     try:
-        running = _ready(process, directory)
-        yield BenchHub(psutil.Process(process.pid), running, settings)
+        service.start().wait_ready(_READY_WITHIN)
+        until(lambda: find_hub(directory) is not None, True, "hubs that gave their addresses", _READY_WITHIN)
+        running = find_hub(directory)
+        assert running is not None
+        yield BenchHub(psutil.Process(running.hub.pid), running, settings)
     finally:
-        end_child(process, _STOPPED_WITHIN)
+        if service.process is not None:
+            end_child(service.process, _STOPPED_WITHIN)
         BuiltInBroker(directory, port=port).stop()
         EmbeddedPostgres(directory).stop()
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """Name the servers where nobody reads their passwords, as in a process list."""
-    name, password = settings.credentials or (None, None)
-    named = {
-        "BROKER": settings.broker, "DATABASE": settings.database, "BROKER_USERNAME": name, "BROKER_PASSWORD": password,
-        "ALERT_CHANNELS": settings.alert_channels, "RULES": os.pathsep.join(map(str, settings.rules)),
-    }  # fmt: skip
-    return {**os.environ, **{PREFIX + key: str(value) for key, value in named.items() if value}}
-
-
-def _ready(process: subprocess.Popen[bytes], directory: Path) -> RunningHub:
-    deadline = time.monotonic() + _READY_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        running = find_hub(directory)
-        if running is not None and running.hub.pid == process.pid:
-            return running
-        time.sleep(0.05)
-    raise CannotStart(f"the hub of the bench did not become ready: {tail(directory / 'up.log')}")

@@ -33,7 +33,7 @@ class Service:
         self.name = log.stem
         self.port = free_port()
         self._command = [*COMMAND, *command]
-        # Not every service has every port, so both are given where nobody refuses them.
+        # Not every service has every port, so both are given where none refuses them.
         ports = {"metrics_port": str(self.port), "http_port": str(self.port)}
         self._environment = {**os.environ, **environment({**settings, **ports})}
         self._log = log
