@@ -104,13 +104,13 @@ class KafkaLog(QueuedLog):
 
     async def _records(self, producer: AIOKafkaProducer, batch: Batch) -> list[tuple[str, int, bytes]]:
         # Kafka knows how many partitions there are: the setting is only for topics not made yet.
-        homes = {name: len(await producer.partitions_for(name)) for name in self._topics.names}
+        partitions = {name: len(await producer.partitions_for(name)) for name in self._topics.names}
         found = [
-            (self._topics.readings, *record[:2]) for record in reading_records(batch, homes[self._topics.readings])
+            (self._topics.readings, *record[:2]) for record in reading_records(batch, partitions[self._topics.readings])
         ]
         found += [
             (self._topics.dead_letters, *record[:2])
-            for record in letter_records(batch.dead_letters, homes[self._topics.dead_letters])
+            for record in letter_records(batch.dead_letters, partitions[self._topics.dead_letters])
         ]
         self.records += len(found)
         self.bytes += sum(len(value) for *_, value in found)

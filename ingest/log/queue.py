@@ -72,7 +72,7 @@ class QueuedLog:
         return not self._queue or held + len(batch) < self._waiting
 
     def _wake(self) -> None:
-        """Let the thread look again, and whoever waits for room."""
+        """Let the thread look again, and every caller that waits for room."""
         self._changed.notify_all()
 
     # In the thread.

@@ -60,10 +60,10 @@ def reading_records(batch: Batch, partitions: int, largest: int = LARGEST) -> It
 
 def letter_records(letters: Sequence[DeadLetter], partitions: int, largest: int = LARGEST) -> Iterator[Record]:
     """Pack dead letters into records without readings, the same letter always into the same partition."""
-    by_home: dict[int, list[DeadLetter]] = {}
+    by_partition: dict[int, list[DeadLetter]] = {}
     for letter in letters:
-        by_home.setdefault(int.from_bytes(letter.key[:4], "big") % partitions, []).append(letter)
-    for partition, some in by_home.items():
+        by_partition.setdefault(int.from_bytes(letter.key[:4], "big") % partitions, []).append(letter)
+    for partition, some in by_partition.items():
         for few in _few(some, largest):
             yield Record(partition, Batch(columns((), ()), (), few).to_ipc(), 0)
 
@@ -105,10 +105,10 @@ def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLette
 def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """Sort rows by partition, sensor and start; give them and the rows at which the partitions begin and end."""
     codes, texts = coded(rows, "sensor_id")
-    homes = np.array([partition_of(text, partitions) for text in texts], dtype=np.int64)
-    home = homes[codes] if len(texts) else np.empty(0, np.int64)
-    order = np.lexsort((numbers(rows, "start"), codes, home))
-    return rows.take(order), np.searchsorted(home[order], np.arange(partitions + 1))
+    partition_of_code = np.array([partition_of(text, partitions) for text in texts], dtype=np.int64)
+    partition = partition_of_code[codes] if len(texts) else np.empty(0, np.int64)
+    order = np.lexsort((numbers(rows, "start"), codes, partition))
+    return rows.take(order), np.searchsorted(partition[order], np.arange(partitions + 1))
 
 
 def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int) -> Iterator[tuple[bytes, int]]:

@@ -106,8 +106,8 @@ def ends(topics: Topics, seconds: float = 10.0, before: datetime | None = None) 
             found = await consumer.end_offsets(await _partitions(topics, seconds))
             if before is not None and found:
                 since = await consumer.offsets_for_times(dict.fromkeys(found, int(before.timestamp() * 1000)))
-                found |= {home: first.offset for home, first in since.items() if first is not None}
-            return {(home.topic, home.partition): end for home, end in found.items()}
+                found |= {tp: first.offset for tp, first in since.items() if first is not None}
+            return {(tp.topic, tp.partition): end for tp, end in found.items()}
 
     return _within(seconds, ask)
 

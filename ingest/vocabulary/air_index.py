@@ -1,8 +1,8 @@
 """
 Air-quality indices of an hour: the Dutch LKI and the European AQI, from `air_index.toml`.
 
-`streams.alerts.comparison` judges by `index_of`, `ingest.gateways.luchtmeetnet` holds Luchtmeetnet's own LKI against it;
-`aggregates.store.migrate` mirrors the bands into the database, where the views `index_1h` and `index_area_1h` make
+`streams.alerts.comparison` judges by `index_of`, `ingest.gateways.luchtmeetnet` compares Luchtmeetnet's own LKI with
+it; `aggregates.store.migrate` mirrors the bands into the database, where the views `index_1h` and `index_area_1h` make
 the same figures for dashboards and the API.
 """
 

@@ -115,7 +115,7 @@ def test_fact_is_sent_when_it_changes() -> None:
 
 
 def test_bug_ends_without_acknowledging() -> None:
-    """When decoding raises all the same, the collector says so and ends; that round is never acknowledged."""
+    """When decoding raises all the same, the collector logs it and ends; that round is never acknowledged."""
     handed, log, failures = Handed(), Kept(), list[BaseException]()
     handed.hand(b"a one")
     handed.hand(b"bug")

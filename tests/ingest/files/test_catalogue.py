@@ -45,7 +45,7 @@ class TestCsv:
         ]  # fmt: skip
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "expected"),
         [
             ("", "line 1.*sensor_id"),
             ("id,name\nndw/a,x\n", r"line 1.*\['id', 'name'\].*sensor_id"),
@@ -74,9 +74,9 @@ class TestCsv:
             ("sensor_id,name\nndw/a," + "x" * 200_000 + "\n", "line 2"),
         ],
     )
-    def test_mistake_is_named(self, tmp_path: Path, text: str, said: str) -> None:
+    def test_mistake_is_named(self, tmp_path: Path, text: str, expected: str) -> None:
         """File, line, what was found and what was expected."""
-        with pytest.raises(BadCatalogue, match=f"sensors.csv.*{said}"):
+        with pytest.raises(BadCatalogue, match=f"sensors.csv.*{expected}"):
             read_catalogue(put(tmp_path, text))
 
     def test_other_encoding_is_named(self, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ class TestGeoJson:
         ]
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "expected"),
         [
             ("{", "a.geojson"),
             ('{"type": "Feature"}', "'Feature', expected a GeoJSON FeatureCollection"),
@@ -127,9 +127,9 @@ class TestGeoJson:
             (collection(feature({"sensor_id": "ndw/a"}), feature({"sensor_id": 5})), "feature 2.*sensor_id"),
         ],
     )
-    def test_mistake_is_named(self, tmp_path: Path, text: str, said: str) -> None:
+    def test_mistake_is_named(self, tmp_path: Path, text: str, expected: str) -> None:
         """File, feature, what was found and what was expected."""
-        with pytest.raises(BadCatalogue, match=f"a.geojson.*{said}|{said}"):
+        with pytest.raises(BadCatalogue, match=f"a.geojson.*{expected}|{expected}"):
             read_catalogue(put(tmp_path, text, "a.geojson"))
 
 
@@ -146,8 +146,8 @@ def known(store: Store) -> dict[str, Any]:
     return found
 
 
-def say(store: Store, fact: SensorFact) -> dict[str, Any]:
-    """Let a message say something of a sensor."""
+def send_fact(store: Store, fact: SensorFact) -> dict[str, Any]:
+    """Store a fact about a sensor, as from a message."""
     Pipeline(store).store(Batch(columns([], []), [fact]))
     return known(store)
 
@@ -156,7 +156,7 @@ class TestImport:
     """The catalogue over what is known."""
 
     def test_keeps_what_it_leaves_out(self, store: Store) -> None:
-        """A second import changes what it says, overrides quantity by quantity, and nothing else."""
+        """A second import changes the fields that it gives, overrides quantity by quantity, and nothing else."""
         import_sensors(store, [FULL])
         import_sensors(store, [Entry("ndw/a", name="Hereweg Noord", overrides={"vehicle_speed": {"high": 90}})])
         found = known(store)
@@ -168,28 +168,28 @@ class TestImport:
     def test_messages_fill_only_its_gaps(self, store: Store) -> None:
         """What was imported stands against every message; what was left out is completed."""
         import_sensors(store, [Entry("ndw/a", name="Hereweg", lanes=2)])
-        found = say(store, SensorFact("ndw/a", name="PGR08", lon=6.5, lat=53.2, lanes=3, kind="loop"))
+        found = send_fact(store, SensorFact("ndw/a", name="PGR08", lon=6.5, lat=53.2, lanes=3, kind="loop"))
         assert (found["name"], found["lanes"], found["lon"], found["kind"]) == ("Hereweg", 2, 6.5, "loop")
         assert (found["catalogued"], found["inferred"]) == (True, False)
 
     def test_messages_replace_messages(self, store: Store) -> None:
-        """Of a sensor nobody imported the newest message is right, as far as it says something."""
-        say(store, SensorFact("ndw/a", name="old", lon=6.5, lat=53.2, lanes=2))
-        found = say(store, SensorFact("ndw/a", name="new", lanes=3))
+        """Of a sensor that was not imported the newest message counts, for the fields that it gives."""
+        send_fact(store, SensorFact("ndw/a", name="old", lon=6.5, lat=53.2, lanes=2))
+        found = send_fact(store, SensorFact("ndw/a", name="new", lanes=3))
         assert (found["name"], found["lanes"], found["lon"]) == ("new", 3, 6.5)
 
     def test_inferred_lanes_never_replace_known_ones(self, store: Store) -> None:
         """A guess gives way to knowledge, and never the other way round."""
-        assert say(store, SensorFact("ndw/a", lanes=4, inferred=True))["inferred"]
-        assert say(store, SensorFact("ndw/a", lanes=5, inferred=True))["lanes"] == 5
-        found = say(store, SensorFact("ndw/a", lanes=2))
+        assert send_fact(store, SensorFact("ndw/a", lanes=4, inferred=True))["inferred"]
+        assert send_fact(store, SensorFact("ndw/a", lanes=5, inferred=True))["lanes"] == 5
+        found = send_fact(store, SensorFact("ndw/a", lanes=2))
         assert (found["lanes"], found["inferred"]) == (2, False)
-        found = say(store, SensorFact("ndw/a", lanes=6, inferred=True))
+        found = send_fact(store, SensorFact("ndw/a", lanes=6, inferred=True))
         assert (found["lanes"], found["inferred"]) == (2, False)
 
     def test_imported_lanes_replace_a_guess(self, store: Store) -> None:
-        """The catalogue says how many lanes there are; without saying so it leaves the guess a guess."""
-        say(store, SensorFact("ndw/a", lanes=4, inferred=True))
+        """The number of lanes in the catalogue counts; without one the inferred number stays inferred."""
+        send_fact(store, SensorFact("ndw/a", lanes=4, inferred=True))
         import_sensors(store, [Entry("ndw/a", name="Hereweg")])
         assert (known(store)["lanes"], known(store)["inferred"]) == (4, True)
         import_sensors(store, [Entry("ndw/a", lanes=3)])

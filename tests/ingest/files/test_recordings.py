@@ -97,7 +97,7 @@ def test_own_list_is_cut_between_starts(tmp_path: Path) -> None:
 
 
 def test_own_document_keeps_its_facts(tmp_path: Path) -> None:
-    """Every piece of a document with facts says them again."""
+    """Every piece of a document with facts repeats them."""
     document = {
         "sensor_id": "a",
         "name": "x",
@@ -131,7 +131,7 @@ def test_empty_file_is_refused(tmp_path: Path, source: str) -> None:
 
 
 def test_what_is_not_json_reaches_the_dead_letters(tmp_path: Path) -> None:
-    """A mapped source's file that is not JSON is sent as it is: the hub says why it can't be read."""
+    """A mapped source's file that is not JSON is sent as it is: the dead letter has the reason."""
     (one,) = messages(put(tmp_path, "x.json", b'{"a": \xff'), "ttn")
     assert one.payload == b'{"a": \xff'
 

@@ -1,4 +1,4 @@
-"""NDW's site table: what a record says, the small file that is kept of it, and reading it again when it changes."""
+"""NDW's site table: what a record holds, the small file that is kept of it, and reading it again when it changes."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""From messages to a batch: nothing a message says raises, every reading is screened, own JSON goes round."""
+"""From messages to a batch: no message raises, every reading is screened, own JSON goes round."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -138,9 +138,9 @@ def test_stamps_with_a_zone(start: str, utc: str) -> None:
     ],
 )
 def test_what_is_wrong_is_said(change: dict[str, Any], reason: str) -> None:
-    """A reading that cannot be true is refused, and the reason says what was found."""
-    (said,) = reasons(READING | change)
-    assert reason in said
+    """A reading that cannot be true is refused, and the reason names what was found."""
+    (found_reason,) = reasons(READING | change)
+    assert reason in found_reason
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_earliest_is_an_argument() -> None:
     "topic", ["", "/", "stadspuls", "stadspuls/", "stadspuls/nobody/x", "other/x", "$SYS/x", "\x00"]
 )
 def test_topic_without_a_source_is_a_dead_letter(topic: str) -> None:
-    """A message nobody is responsible for is kept, with the topic in the reason."""
+    """A message of no source is kept, with the topic in the reason."""
     (reason,) = reasons(READING, topic)
     assert "names no source" in reason or "payload format" in reason
 
@@ -251,7 +251,7 @@ def test_facts_about_a_sensor() -> None:
 
 
 def test_interval_gives_instants_their_length() -> None:
-    """An instant whose sensor says its interval stands for it; one that doesn't stands for an unknown time."""
+    """An instant whose sensor gives its interval stands for it; one that doesn't stands for an unknown time."""
     document = {"interval": 300, "readings": [READING, READING | {"covers": 60, "start": "2026-05-04T08:10:00Z"}]}
     batch = decode([Message(TOPIC, json.dumps(document).encode(), NOW)])
     assert [one["covers"] for one in batch.readings.to_pylist()] == [300, 60]
@@ -273,7 +273,7 @@ def test_fact_that_no_catalogue_takes_is_a_dead_letter(fact: bytes) -> None:
 
 
 def test_own_alerts_are_no_readings() -> None:
-    """What the hub says of alerts comes back on its own subscription, and is neither reading nor dead letter."""
+    """What the hub publishes of alerts comes back on its own subscription, and is neither reading nor dead letter."""
     news = Message("stadspuls/alerts/no2-alert/ndw/A1", b'{"kind": "raised"}', datetime(2024, 6, 1, tzinfo=UTC))
     batch = decode([news])
     assert (batch.readings.num_rows, batch.dead_letters) == (0, ())

@@ -34,20 +34,20 @@ def case(name: str) -> Message:
     return Message((folder / "topic").read_text(), (folder / "payload").read_bytes(), RECEIVED, known)
 
 
-def told(batch: Batch) -> dict[str, Any]:
+def contents(batch: Batch) -> dict[str, Any]:
     """Write a batch as `readings.json` has it."""
-    said = {
+    parts = {
         "readings": [json.loads(own_json(row)) for row in batch.readings.to_pylist()],
         "sensors": json.loads(msgspec.json.encode(batch.sensors)),
         "refused": [letter.reason for letter in batch.dead_letters],
     }
-    return {key: value for key, value in said.items() if value}
+    return {key: value for key, value in parts.items() if value}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_case_gives_its_readings(name: str) -> None:
     """A payload gives exactly the readings, sensor facts and refusals that stand beside it."""
-    assert told(decode([case(name)])) == json.loads((CASES / name / "readings.json").read_text())
+    assert contents(decode([case(name)])) == json.loads((CASES / name / "readings.json").read_text())
 
 
 @pytest.mark.parametrize("source", sorted(path.stem for path in (ROOT / "ingest/formats/mappings").glob("*.toml")))

@@ -31,7 +31,7 @@ def read(payload: bytes, topic: str = "stadspuls/luchtmeetnet/x") -> list[Readin
 
 
 def single(table: Table) -> list[Reading]:
-    """Give each reading of a table, which covers its period as where nothing is said."""
+    """Give each reading of a table, which covers its period as where none is given."""
     rows = table.filled(NOW).to_pylist()
     assert all(row.pop("covers") == row["period"] and row.pop("received_at") == NOW for row in rows)
     return [Reading(**row) for row in rows]
@@ -54,13 +54,13 @@ def test_stamp_of_the_api_needs_a_zone() -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"{}", b"Exports", b'{"data":[{"formula":"NO2"}]}', b"\xff"])
 def test_other_payloads_are_refused(payload: bytes) -> None:
-    """What is neither an answer nor a file of Luchtmeetnet says so."""
+    """What is neither an answer nor a file of Luchtmeetnet is refused."""
     with pytest.raises(BadPayload, match="Luchtmeetnet"):
         read(payload)
 
 
 def test_truncated_file_is_refused() -> None:
-    """A piece without its header cannot say which station a column is."""
+    """Without its header a piece does not name the station of a column."""
     with pytest.raises(BadPayload, match="without its header"):
         read(b"Export;EXP-1 (2024-08-26T10:53:41+01:00)\nPeriode;x\n")
 
@@ -80,7 +80,7 @@ def file_of(hours: list[list[float | None]]) -> bytes:
 
 @given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_every_cell_is_its_reading(hours: list[list[float | None]]) -> None:
-    """Each cell that is not empty is one reading of its column and hour, with what the topic says of all of them."""
+    """Each cell that is not empty is one reading of its column and hour, with the options of the topic."""
     columns = [("luchtmeetnet/NL1", ""), ("luchtmeetnet/NL2", ""), ("luchtmeetnet/NL2", "2")]
     expected = [
         (*column, START + timedelta(hours=at - 1), cell)
@@ -100,7 +100,7 @@ def test_every_cell_is_its_reading(hours: list[list[float | None]]) -> None:
 
 @pytest.mark.parametrize(("cell", "reason"), [("1,5", "value '1,5'"), ("nan", "value 'nan'"), ("1_0", "value '1_0'")])
 def test_cell_that_is_no_number_refuses_its_message(cell: str, reason: str) -> None:
-    """What is found, and in which line, is said; nothing of the message is guessed at."""
+    """The error names what is found, and the line; nothing of the message is guessed at."""
     batch = decode(
         [Message("stadspuls/luchtmeetnet/x", file_of([[1.0, 2.0, 3.25]]).replace(b"3.25", cell.encode()), NOW)]
     )

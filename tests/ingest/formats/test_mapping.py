@@ -1,4 +1,4 @@
-"""Mapping files: what they can say, what they may not, a user's own, and recorded payloads of devices and services."""
+"""Mapping files: what they can hold, what they may not, a user's own, and recorded payloads of devices and services."""
 
 import json
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_bad_file_is_refused_at_load(tmp_path: Path, change: tuple[str, str], re
 
 
 def test_unknown_source_needs_a_source_table(tmp_path: Path) -> None:
-    """A file is named after its source; a new one must say what it is."""
+    """A file is named after its source; a new one must describe it."""
     with pytest.raises(ValueError, match=r"newcomer.toml: source 'newcomer' is not known"):
         made(tmp_path, SMALL, "newcomer.toml")
 
@@ -140,7 +140,7 @@ def test_stamp_on_receipt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("epoch", "at"), [("s", 1777881600), ("ms", 1777881600000)])
 def test_stamp_that_is_a_number(tmp_path: Path, epoch: str, at: int) -> None:
-    """Seconds or milliseconds since 1970 are read where the file says which; a factor scales a value in tenths."""
+    """Seconds or milliseconds since 1970 are read where the file names the unit; a factor scales a value in tenths."""
     text = SMALL.replace('stamp = "/at"', f'stamp = "/at"\nepoch = "{epoch}"').replace('"/t",', '"/t", factor = 0.5,')
     (one,) = read(made(tmp_path, text), {"id": "a", "at": at, "t": 25})
     assert (one.start, one.value) == (datetime(2026, 5, 4, 8, tzinfo=UTC), 12.5)
@@ -149,7 +149,7 @@ def test_stamp_that_is_a_number(tmp_path: Path, epoch: str, at: int) -> None:
 
 
 def test_stamp_without_zone_needs_one_in_the_file(tmp_path: Path) -> None:
-    """Local time is read only where the file says whose it is."""
+    """Local time is read only where the file names the zone."""
     with pytest.raises(BadPayload, match="without a zone"):
         read(made(tmp_path, SMALL), {"id": "a", "at": "2026-05-04T08:00:00", "t": 1})
     spec = made(tmp_path, SMALL.replace('stamp = "/at"', 'stamp = "/at"\nzone = "Europe/Amsterdam"'))
@@ -159,15 +159,15 @@ def test_stamp_without_zone_needs_one_in_the_file(tmp_path: Path) -> None:
 def test_hour_that_spring_skips(tmp_path: Path) -> None:
     """Two o'clock in the night of the change is no other name for three: it is refused, and three o'clock is read."""
     spec = made(tmp_path, SMALL.replace('stamp = "/at"', 'stamp = "/at"\nzone = "Europe/Amsterdam"'))
-    said = {
+    by_hour = {
         hour: read(spec, {"id": "a", "at": f"2026-03-29T{hour}:00", "t": 1}) for hour in ("01:59", "02:00", "03:00")
     }
-    (lost,) = said["02:00"]
+    (lost,) = by_hour["02:00"]
     assert isinstance(lost, Unreadable)
     assert lost.reason.startswith(
         "stamp 2026-03-29T02:00:00 is in an hour that clocks skip in Europe/Amsterdam, expected"
     )
-    assert [said[hour][0].start.hour for hour in ("01:59", "03:00")] == [0, 1]
+    assert [by_hour[hour][0].start.hour for hour in ("01:59", "03:00")] == [0, 1]
     (twice,) = read(spec, {"id": "a", "at": "2026-10-25T02:30:00", "t": 1})
     assert (twice.start.hour, twice.start.minute) == (0, 30)
 
@@ -193,12 +193,17 @@ def test_end_in_the_hour_that_spring_skips(tmp_path: Path) -> None:
 
 
 def test_three_states_of_a_mapped_value(tmp_path: Path) -> None:
-    """A sentinel fails or says that nothing was there to measure, null fails, and what is absent is no reading."""
+    """A sentinel fails or means that nothing was there to measure, null fails, and what is absent is no reading."""
     rule = '{ value = "/t", quantity = "temperature", failed = [999.9], nothing = [-1] }'
     spec = made(tmp_path, SMALL.replace('{ value = "/t", quantity = "temperature" }', rule))
     document = {"id": "a", "at": "2026-05-04T08:00:00Z"}
-    said = [read(spec, document | {"t": value})[0] for value in ("999.90", -1, None, 3)]
-    assert [(one.value, one.weight, one.flags) for one in said] == [(None, 0, 1), (None, 0, 0), (None, 0, 1), (3, 1, 0)]
+    readings = [read(spec, document | {"t": value})[0] for value in ("999.90", -1, None, 3)]
+    assert [(one.value, one.weight, one.flags) for one in readings] == [
+        (None, 0, 1),
+        (None, 0, 0),
+        (None, 0, 1),
+        (3, 1, 0),
+    ]
     assert read(spec, document) == []
 
 
@@ -278,7 +283,7 @@ def test_any_document_is_read_or_refused(document: Any, topic: str) -> None:
 
 
 def test_worked_example_of_the_documentation(registries: None, tmp_path: Path) -> None:
-    """The mapping file and the message in docs/adding-a-format.md do what the page says they do."""
+    """The mapping file and the message in docs/adding-a-format.md do what the page promises."""
     blocks = (ROOT / "docs/adding-a-format.md").read_text().split("```")
     parts = {block.split("\n", 1)[0]: block.split("\n", 1)[1] for block in reversed(blocks[1::2]) if "\n" in block}
     (tmp_path / "bike_barrel.toml").write_text(parts["toml"])
@@ -320,7 +325,7 @@ def test_bicycles_of_the_documentation(registries: None, tmp_path: Path, shared_
 
 
 def test_stamp_as_it_is_written(tmp_path: Path) -> None:
-    """A stamp that is not ISO 8601 is read as the file says it is written, and refused when it is not."""
+    """A stamp that is not ISO 8601 is read in the form that the file gives, and refused when it is not."""
     spec = made(tmp_path, SMALL.replace("[[message]]", '[[message]]\nwritten = "%d-%m-%Y %H:%M"\nzone = "CET"'))
     (one,) = read(spec, {"id": "a", "at": "04-05-2026 08:00", "t": 1})
     assert one.start == datetime(2026, 5, 4, 6, tzinfo=UTC)
@@ -362,7 +367,7 @@ def test_recorded_payloads(shared_data: Path, topic: str, file: str, expected: d
 
 @pytest.mark.shared
 def test_recorded_uplink_without_fields_is_refused(shared_data: Path) -> None:
-    """A real uplink with nothing but its bytes says what is missing."""
+    """A real uplink with nothing but its bytes gives an error that names what is missing."""
     payload = (shared_data / "payloads/lorawan/ttnv3_mqtt_message.json").read_bytes()
     (letter,) = decode([Message("v3/app@ttn/devices/dev/up", payload, NOW)]).dead_letters
     assert letter.reason == "no /uplink_message/decoded_payload in the message, expected one"

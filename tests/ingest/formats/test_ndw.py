@@ -95,7 +95,7 @@ def test_state_of_a_flow(flow: str, expected: tuple[float | None, float, int]) -
 
 @given(st.permutations(range(12)))
 def test_order_of_values_does_not_matter(order: list[int]) -> None:
-    """The index says what a value is, not its place in the message."""
+    """The index decides what a value is, not its place in the message."""
     values = [value(i, "F" if i <= 6 else "S", 60 * i) for i in range(1, 13)]
     expected = read(site(*values, site_id="PGR08_TEST"))
     assert read(site(*(values[at] for at in order), site_id="PGR08_TEST")) == expected
@@ -119,7 +119,7 @@ def test_site_table_of_the_same_version_decides() -> None:
 
 
 def test_site_table_of_another_version_gives_only_the_place() -> None:
-    """An index of version 2 is not read with the table of version 1; lanes are then inferred, and said to be."""
+    """An index of version 2 is not read with the table of version 1; lanes are then inferred, and marked as such."""
     known = Site("1", "A7", 6.5, 53.2, 9, {"1": ("lane9/any", "vehicle_count")})
     fact, count, _ = read(site(value(1, "F", 60), value(2, "S", 70), version="2"), {"RWS01_TEST": known})
     assert fact == SensorFact("ndw/RWS01_TEST", "A7", 6.5, 53.2, 1, inferred=True)
@@ -136,7 +136,7 @@ def test_no_series_twice_in_a_message() -> None:
 
 
 def test_unknown_layout_is_not_guessed() -> None:
-    """A sequence that no supplier is known for keeps its indexes, and says nothing about lanes."""
+    """A sequence that no supplier is known for keeps its indexes, and gives no lanes."""
     assert inferred("PGR08", "FSFS") is None
     assert inferred("XYZ99", "FS") is None
     assert read(site(value(1, "F", 60), site_id="PGR08_TEST"))[0] == SensorFact("ndw/PGR08_TEST")

@@ -16,7 +16,7 @@ REPORT = {"segment_id": 9, "date": "2026-05-04T07:00:00.000Z", "interval": "hour
 
 
 def read(document: Any) -> list[Reading]:
-    """Decode one message, leaving out what it says about the sensor."""
+    """Decode one message, leaving out the facts about the sensor."""
     items = telraam(Message("stadspuls/telraam/9", json.dumps(document).encode(), NOW))
     return [one for one in items if isinstance(one, Reading)]
 
@@ -29,7 +29,7 @@ def test_count_is_what_was_counted() -> None:
 
 
 def test_hour_without_uptime_failed() -> None:
-    """An hour in the dark says 0 everywhere: that is missing, not zero."""
+    """An hour in the dark has 0 everywhere: that is missing, not zero."""
     readings = read(REPORT | {"uptime": 0, "car": 0, "bike": 0, "v85": None})
     assert [(one.value, one.flags, one.covers) for one in readings] == [(None, Flag.SOURCE_ERROR, 0)] * 3
 

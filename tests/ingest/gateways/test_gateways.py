@@ -50,7 +50,7 @@ def line(sources: Country, broker: Broker, tmp_path: Path) -> Iterator[Line]:
 
 
 def snapshot(*sensors: int, when: datetime = NOW - MINUTE, p1: str = "12.5") -> bytes:
-    """What Sensor.Community says: one record of each sensor, in Groningen."""
+    """An answer of Sensor.Community: one record of each sensor, in Groningen."""
     return json.dumps([citizen(sensor, when, 6.57, 53.22, p1) for sensor in sensors]).encode()
 
 
@@ -76,7 +76,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault_before_a_good_answer_costs_nothing(line: Line, sources: Country, name: str) -> None:
-    """After any fault the same turn asks again: every measurement arrives once, and the numbers tell of the fault."""
+    """After any fault the same turn asks again: every measurement arrives once, and the fault is counted."""
     sources.files[SNAPSHOT] = good()
     sources.faults = [(SNAPSHOT, FAULTS[name])]
     runner = line.one("sensor_community")
@@ -89,7 +89,7 @@ def test_fault_before_a_good_answer_costs_nothing(line: Line, sources: Country, 
 
 
 def test_source_that_stays_away_is_waited_for(line: Line, sources: Country) -> None:
-    """A turn that fails tells so, waits longer each time, and the next good one has everything."""
+    """A turn that fails is counted, waits longer each time, and the next good one has everything."""
     sources.files[SNAPSHOT] = good()
     sources.faults = [(SNAPSHOT, failing(503))] * 6
     runner = line.one("sensor_community")
@@ -101,13 +101,13 @@ def test_source_that_stays_away_is_waited_for(line: Line, sources: Country) -> N
     assert len(line.readings()) == 20
 
 
-@pytest.mark.parametrize("said", ["600", "in a date"])
-def test_wish_of_a_server_is_respected(line: Line, sources: Country, said: str) -> None:
+@pytest.mark.parametrize("asked", ["600", "in a date"])
+def test_retry_after_of_a_server_is_respected(line: Line, sources: Country, asked: str) -> None:
     """Who asks to be left alone for ten minutes is asked once, and the next turn is minutes away."""
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     sources.files[SNAPSHOT] = good()
-    sources.faults = [(SNAPSHOT, failing(429, said if said.isdigit() else date))]
-    assert line.one("sensor_community").turn() >= (600 if said.isdigit() else 300)
+    sources.faults = [(SNAPSHOT, failing(429, asked if asked.isdigit() else date))]
+    assert line.one("sensor_community").turn() >= (600 if asked.isdigit() else 300)
     assert sources.asked[f"/{SNAPSHOT}"] == 1
 
 
@@ -263,7 +263,7 @@ def test_running_gateways_go_on_by_themselves(line: Line, sources: Country, monk
 
 
 def test_pace_is_kept() -> None:
-    """The third request of two in a minute is due a minute after the first; who is told to end waits no longer."""
+    """The third request of two in a minute is due a minute after the first; a stop ends the wait."""
     now = [0.0]
     pace = Pace(2, 60, clock=lambda: now[0])
     stop = threading.Event()
@@ -293,7 +293,7 @@ def test_pace_is_kept_over_a_restart(line: Line, sources: Country) -> None:
     "text", ["", "6,53,7", "a,b,c,d", "7,53,6,54", "6,54,7,53", "6,53,7,99", "6,53,7,54,8", "nan,53,7,54"]
 )
 def test_box_that_is_none_is_refused(text: str) -> None:
-    """A box says west, south, east and north, in that order."""
+    """A box gives west, south, east and north, in that order."""
     with pytest.raises(ValueError, match="expected west"):
         Area.box(text)
 

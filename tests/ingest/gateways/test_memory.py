@@ -17,7 +17,7 @@ ENDS = st.sampled_from(["good", "failed", "restarted", "killed"])
 @given(st.lists(st.tuples(ANSWERS, ENDS), max_size=12))
 def test_every_mark_is_published_once(turns: list[tuple[dict[str, str], str]]) -> None:
     """
-    What an answer says is published when it is new or another than before, and never else.
+    A measurement is published when it is new or its value changed, and never else.
 
     Only a kill between the broker's confirmation and the file lets a message come again. A note counts when its turn
     ended well.

@@ -20,10 +20,10 @@ NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
 RAW, CALIBRATED = ("pm25", 9.5), ("pm25_kal", 6.1)
 
 
-def page(parameter: str, value: float, said: str = "") -> Message:
+def page(parameter: str, value: float, options: str = "") -> Message:
     """Make a message with one value."""
     one = {"station": "LTD_1", "parameter": parameter, "value": value, "timestamp": "2026-05-04T08:00:00Z"}
-    return Message(f"stadspuls/samenmeten/LTD_1{said}", json.dumps([one]).encode(), NOW)
+    return Message(f"stadspuls/samenmeten/LTD_1{options}", json.dumps([one]).encode(), NOW)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0), (1, 0, 1)])

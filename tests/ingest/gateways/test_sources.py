@@ -1,4 +1,4 @@
-"""Each open source with its own traps: what was published is what the source said, cut to the area, each value once."""
+"""Each open source with its own traps: what was published is what the source sent, cut to the area, each value once."""
 
 import gzip
 import json
@@ -73,7 +73,7 @@ def test_minutes_of_a_publication_are_told_apart(line: Line, sources: Country) -
     (_, runner) = line.open("ndw", area=None)
     sources.files[MINUTES] = ndw_minute(NOW, {"RWS01_A": START - MINUTE, "PGR08_B": START})
     runner.turn()
-    # RWS01_A is a minute behind; PGR08_B says nothing new, and PZH01_C was late.
+    # RWS01_A is a minute behind; PGR08_B has nothing new, and PZH01_C was late.
     sources.files[MINUTES] = ndw_minute(NOW + MINUTE, {"RWS01_A": START, "PGR08_B": START, "PZH01_C": START - MINUTE})
     runner.turn()
     assert sorted(counts_of(line)) == [
@@ -82,7 +82,7 @@ def test_minutes_of_a_publication_are_told_apart(line: Line, sources: Country) -
 
 
 def test_only_sites_in_the_area(line: Line, sources: Country) -> None:
-    """Where a site is only the table says: without it nothing is published, with it what lies in the area."""
+    """Where a site is stands only in the table: without it nothing is published, with it what lies in the area."""
     table, minutes = line.open("ndw")
     sources.files[MINUTES] = ndw_minute(NOW, {"PGR08_B": START, "RWS01_A": START, "GEO01_X": START})
     minutes.turn()
@@ -144,7 +144,7 @@ def test_minute_that_was_cut_off_comes_whole_the_next_time(line: Line, sources: 
 
 
 def test_missed_minutes_are_counted(line: Line, sources: Country) -> None:
-    """NDW keeps no history: what was missed is gone, and said. An older file, from some cache, is passed over."""
+    """NDW keeps no history: what was missed is gone, and counted. An older file, from some cache, is passed over."""
     (_, runner) = line.open("ndw", area=None)
     for after in (0, 1, 5, 3):
         sources.files[MINUTES] = ndw_minute(NOW + after * MINUTE, {"PGR08_B": START + after * MINUTE})
@@ -159,7 +159,7 @@ def test_missed_minutes_are_counted(line: Line, sources: Country) -> None:
     ids=["other", "empty", "the table"],
 )
 def test_other_documents_are_a_changed_form(line: Line, sources: Country, text: bytes) -> None:
-    """A whole document that is no minute is told as a changed form, not as a fault that passes."""
+    """A whole document that is no minute is reported as a changed form, not as a fault that passes."""
     (_, runner) = line.open("ndw", area=None)
     sources.files[MINUTES] = text
     runner.turn()
@@ -170,7 +170,7 @@ def test_other_documents_are_a_changed_form(line: Line, sources: Country, text: 
     ("name", "sent"), [("measurementTimeDefault", 0), ("measuredValue", 3), ("vehicleFlowRate", 3)]
 )
 def test_sites_of_another_form_are_a_changed_form(line: Line, sources: Country, name: str, sent: int) -> None:
-    """A publication whose sites name something else is told, though it is whole; what has a stamp is sent and kept."""
+    """A publication whose sites name something else is reported, though whole; what has a stamp is sent and kept."""
     (_, runner) = line.open("ndw", area=None)
     minute = gzip.decompress(ndw_minute(NOW, {"PGR08_A": START, "PGR08_B": START, "PGR08_C": START}))
     sources.files[MINUTES] = gzip.compress(minute.replace(name.encode(), b"other"))
@@ -179,7 +179,7 @@ def test_sites_of_another_form_are_a_changed_form(line: Line, sources: Country, 
 
 
 def test_site_without_a_stamp_costs_no_other(line: Line, sources: Country) -> None:
-    """One site that cannot be read is passed over and told; the newest stamp of the others is known."""
+    """One site that cannot be read is passed over and counted; the newest stamp of the others is known."""
     (_, runner) = line.open("ndw", area=None)
     minute = gzip.decompress(ndw_minute(NOW, {"PGR08_A": START, "PGR08_B": START, "PGR08_C": START - MINUTE}))
     sources.files[MINUTES] = gzip.compress(minute.replace(f"{START:%Y-%m-%dT%H:%M:%SZ}".encode(), b"soon", 1))
@@ -249,7 +249,7 @@ def test_pages_are_all_read(line: Line, sources: Country) -> None:
 
 
 def test_late_and_mended_figures(line: Line, sources: Country) -> None:
-    """A figure that comes hours late is found, and one that was mended has a later version than before."""
+    """A figure that comes hours late is found, and one that was corrected has a later version than before."""
     air(sources)
     late = sources.measurements.pop(4)
     runner = line.one("luchtmeetnet")
@@ -295,7 +295,7 @@ def test_station_that_answers_with_an_error_costs_no_other(line: Line, sources: 
 
 
 def test_stamps_of_other_shapes_mean_the_same(line: Line, sources: Country) -> None:
-    """The end of an hour may be told with +0100, +01:00 or Z."""
+    """The end of an hour may be written with +0100, +01:00 or Z."""
     sources.stations = {"NL10938": station("Groningen", *IN)}
     stamps = ("2026-05-04T09:00:00+0100", "2026-05-04T08:00:00+01:00", "2026-05-04T06:00:00Z")
     sources.measurements = [figure("NL10938", "NO2", NOW, 4.0, stamp) for stamp in stamps]
@@ -304,7 +304,7 @@ def test_stamps_of_other_shapes_mean_the_same(line: Line, sources: Country) -> N
 
 
 def test_component_that_nobody_knows(line: Line, sources: Country) -> None:
-    """A new component is told as a changed form, becomes a dead letter, and costs the station nothing else."""
+    """A new component is reported as a changed form, becomes a dead letter, and costs the station nothing else."""
     air(sources, 1)
     sources.measurements.append(figure("NL10938", "XENON", hour_before(NOW, 0), 1.0))
     runner = line.one("luchtmeetnet")
@@ -316,7 +316,7 @@ def test_component_that_nobody_knows(line: Line, sources: Country) -> None:
 
 @pytest.mark.parametrize("name", ["timestamp_measured", "station_number", "value"])
 def test_figures_of_another_form(line: Line, sources: Country, name: str) -> None:
-    """Where no row can be read the form has changed: told once a turn, and asked for again from where it was."""
+    """Where no row can be read the form has changed: reported once a turn, and asked for again from where it was."""
     air(sources)
     runner = line.one("luchtmeetnet")
     runner.turn()
@@ -398,7 +398,7 @@ def test_calibration_that_comes_later(line: Line, sources: Country) -> None:
 
 
 def test_full_last_page_ends_with_504(line: Line, sources: Country) -> None:
-    """Exactly two pages of 200 are read whole: what comes behind them is the service's way to say that it was all."""
+    """Exactly two pages of 200 are read whole: what comes behind them is how the service marks the end."""
     sources.things = [thing(f"LTD_{n}", *IN) for n in range(400)] + [thing("LTD_X", *IN)]
     sources.observations = [observation(f"LTD_{n}-1-pm25", hour_before(NOW, 2), 1.0) for n in range(400)]
     line.one("samenmeten").turn()

@@ -56,8 +56,8 @@ class Committed:
 def put(log: KafkaLog, committed: Committed, first: int, last: int) -> None:
     """Put batches, one minute of every sensor each."""
     for number in range(first, last):
-        said = batch([reading(sensor, number % 60) for sensor in SENSORS])
-        log.put(said, lambda number=number: committed(number))  # type: ignore[misc]
+        readings = batch([reading(sensor, number % 60) for sensor in SENSORS])
+        log.put(readings, lambda number=number: committed(number))  # type: ignore[misc]
 
 
 def stored(topics: Topics) -> dict[tuple[str, object], int]:
@@ -110,7 +110,7 @@ def test_dead_letters_go_their_own_way(topics: Topics) -> None:
 
 
 def test_partitions_are_those_of_kafka(topics: Topics) -> None:
-    """A topic that is there already keeps its number of partitions, whatever the setting says."""
+    """A topic that is there already keeps its number of partitions, whatever the setting is."""
     assert make_topics(topics)
     log, committed = KafkaLog(Topics(topics.servers, topics.readings, topics.dead_letters, partitions=50)), Committed()
     put(log, committed, 0, 5)
@@ -135,7 +135,7 @@ def test_kafka_killed(kafka: KafkaServer, topics: Topics) -> None:
 
 
 def test_full_queue_waits(kafka: KafkaServer, topics: Topics) -> None:
-    """While Kafka is away the queue fills and `put` waits; closing gives up, and what waited is told."""
+    """While Kafka is away the queue fills and `put` waits; closing gives up, and reports what waited."""
     kafka.kill()
     log, committed = KafkaLog(topics, waiting=50), Committed()
     refused: list[BaseException] = []
@@ -159,14 +159,14 @@ def test_full_queue_waits(kafka: KafkaServer, topics: Topics) -> None:
 
 
 def test_waiting_for_kafka_can_be_stopped() -> None:
-    """Whoever waits for a Kafka that never comes can be told to stop."""
+    """A wait for a Kafka that never comes ends when it is stopped."""
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     assert not make_topics(Topics(f"127.0.0.1:{free_port()}"), stop)
 
 
 def test_half_awake() -> None:
-    """A Kafka that takes connections and says no more is no answer, and no connection to it stays open."""
+    """A Kafka that takes connections and sends nothing more is no answer, and no connection to it stays open."""
     versions = b"\x00\x00" + b"\x00\x00\x00\x02" + b"\x00\x03\x00\x00\x00\x05" + b"\x00\x12\x00\x00\x00\x00"
     taken: list[socket.socket] = []
 
@@ -175,8 +175,8 @@ def test_half_awake() -> None:
             while True:
                 taken.append(server.accept()[0])
                 asked = taken[-1].recv(4096)
-                said = asked[8:12] + versions  # the number of the request first
-                taken[-1].sendall(len(said).to_bytes(4, "big") + said)
+                answer = asked[8:12] + versions  # the number of the request first
+                taken[-1].sendall(len(answer).to_bytes(4, "big") + answer)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=answer, args=[server], daemon=True).start()
@@ -192,7 +192,7 @@ def test_half_awake() -> None:
 
 
 def test_server_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without java, and without mvn while the jars are not there, the start says so."""
+    """Without java, and without mvn while the jars are not there, the start reports it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("STADSPULS_KAFKA_JARS", str(tmp_path))
     with pytest.raises(CannotStart, match="java and mvn"):

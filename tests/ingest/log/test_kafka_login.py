@@ -104,13 +104,13 @@ class TestSecuredKafka:
                 worker.kill()
 
     def test_wrong_password(self, secured: Secured) -> None:
-        """Who does not know the password is not let in, and waits until told to stop."""
+        """A client with a wrong password is refused, and tries again until it is stopped."""
         servers, access = secured.ways["password"]
         with pytest.raises(NoAnswer, match="invalid credentials"):
             ends(Topics(servers, access=replace(access, password="guessed")), 10)
 
     def test_unknown_certificate(self, secured: Secured) -> None:
-        """A Kafka whose certificate nobody vouches for is not spoken to."""
+        """A Kafka with a certificate that no known authority signed is refused."""
         servers, access = secured.ways["password"]
         with pytest.raises(NoAnswer):
             ends(Topics(servers, access=replace(access, ca=None)), 10)
@@ -119,13 +119,13 @@ class TestSecuredKafka:
 def settings(topics: Topics, group: str, database: str, directory: Path) -> dict[str, str]:
     """Give the settings of a worker on these topics."""
     access = topics.access
-    said = {
+    options = {
         "kafka": topics.servers, "kafka_topic": topics.readings, "kafka_dead_letters": topics.dead_letters,
         "kafka_group": group, "kafka_tls": "true", "kafka_ca": access.ca, "kafka_username": access.username,
         "kafka_password": access.password, "kafka_certificate": access.certificate, "kafka_key": access.key,
         "database": database, "data_dir": directory,
     }  # fmt: skip
-    return {key: str(value) for key, value in said.items() if value is not None}
+    return {key: str(value) for key, value in options.items() if value is not None}
 
 
 def rows(database: str) -> int:
@@ -139,7 +139,7 @@ class TestSettings:
     """What is refused before anything is connected."""
 
     @pytest.mark.parametrize(
-        ("flags", "said"),
+        ("flags", "expected"),
         [
             ({"kafka_username": "hub"}, "kafka_username and kafka_password go together"),
             ({"kafka_tls": True, "kafka_certificate": "pyproject.toml"}, "kafka_certificate and kafka_key go together"),
@@ -148,9 +148,9 @@ class TestSettings:
             ({"kafka_mechanism": "MAGIC"}, "kafka_mechanism 'MAGIC', expected one of SCRAM-SHA-512"),
         ],
     )
-    def test_refused_at_birth(self, flags: dict[str, object], said: str) -> None:
+    def test_refused_at_birth(self, flags: dict[str, object], expected: str) -> None:
         """Half a credential, a certificate without TLS, a file that is not there."""
-        with pytest.raises(BadSettings, match=said):
+        with pytest.raises(BadSettings, match=expected):
             load(flags)
 
     def test_password_is_not_shown(self) -> None:

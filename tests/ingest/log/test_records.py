@@ -33,21 +33,23 @@ class TestReadingRecords:
 
     @settings(deadline=None)  # the first example pays for what is loaded
     @given(READINGS, st.integers(1, 5), st.sampled_from([1, 3_000, 512_000]))
-    def test_every_reading_once_and_together(self, said: list[Reading], partitions: int, largest: int) -> None:
+    def test_every_reading_once_and_together(
+        self, given_readings: list[Reading], partitions: int, largest: int
+    ) -> None:
         """Nothing is lost or doubled; partition and togetherness hold whatever the size of a record."""
-        made = list(reading_records(batch(said), partitions, largest))
+        made = list(reading_records(batch(given_readings), partitions, largest))
         found = [row for record in made for row in Batch.from_ipc(record.value).readings.to_pylist()]
         key = ["sensor_id", "start", "channel"]
-        wanted = batch(said).readings.to_pylist()
+        wanted = batch(given_readings).readings.to_pylist()
         assert sorted(found, key=lambda row: [row[k] for k in key]) == sorted(
             wanted, key=lambda row: [row[k] for k in key]
         )
-        assert sum(record.readings for record in made) == len(said)
-        homes: dict[tuple[str, object], int] = {}
+        assert sum(record.readings for record in made) == len(given_readings)
+        places: dict[tuple[str, object], int] = {}
         for number, record in enumerate(made):
             for row in Batch.from_ipc(record.value).readings.to_pylist():
                 assert record.partition == partition_of(row["sensor_id"], partitions)
-                assert homes.setdefault((row["sensor_id"], row["start"]), number) == number
+                assert places.setdefault((row["sensor_id"], row["start"]), number) == number
 
     def test_facts_go_with_their_sensor(self) -> None:
         """A fact is in the partition of its sensor, also without a reading beside it."""
@@ -60,8 +62,8 @@ class TestReadingRecords:
     def test_records_are_small(self, readings: int) -> None:
         """No record is larger than the limit, neither for many readings nor for many facts."""
         facts = tuple(SensorFact(f"ndw/{number}", "a name " * 10) for number in range(400))
-        said = [reading(f"ndw/{number}", number % 60) for number in range(readings)]
-        made = list(reading_records(batch(said, facts), 2, 8_000))
+        given_readings = [reading(f"ndw/{number}", number % 60) for number in range(readings)]
+        made = list(reading_records(batch(given_readings, facts), 2, 8_000))
         assert max(len(record.value) for record in made) <= 8_000
         assert {fact for record in made for fact in Batch.from_ipc(record.value).sensors} == set(facts)
 

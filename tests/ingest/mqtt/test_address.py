@@ -6,7 +6,7 @@ from ingest.mqtt.address import Address
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "expected"),
     [
         ("http://broker", "scheme 'http'"),
         ("mqtt://", "without a host"),
@@ -20,9 +20,9 @@ from ingest.mqtt.address import Address
         ("mqtts://broker?key=/nowhere", "key without cert"),
     ],
 )
-def test_bad_address(url: str, said: str) -> None:
+def test_bad_address(url: str, expected: str) -> None:
     """An address that cannot work is refused when it is read, and the message names the part."""
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=expected):
         Address.parse(url)
 
 

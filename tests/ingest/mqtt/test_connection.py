@@ -108,7 +108,7 @@ def test_two_connections_deal_out_filters(broker: Broker) -> None:
 
 
 def test_published_at_qos_0(broker: Broker) -> None:
-    """A sensor that publishes at QoS 0 is heard too; nothing of it is acknowledged, and the line goes on."""
+    """Messages at QoS 0 are received too; none of them is acknowledged, and those at QoS 1 go on."""
     taker = Taker(receiver(broker))
     sensor = Client(CallbackAPIVersion.VERSION2, "sensor")
     sensor.connect("127.0.0.1", broker.port)

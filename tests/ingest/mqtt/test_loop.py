@@ -1,4 +1,4 @@
-"""Receiver and sender without a broker worth the name: what is refused, what is tried again, what is told."""
+"""Receiver and sender without a working broker: what is refused, what is tried again, what is reported."""
 
 import socket
 
@@ -27,7 +27,7 @@ def test_acknowledgements_keep_their_order() -> None:
 
 
 def test_bug_while_receiving_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the thread that receives ends for a bug, whoever takes rounds hears of it instead of waiting for ever."""
+    """When the thread that receives ends for a bug, taking rounds raises instead of waiting for ever."""
 
     def broken(_receiver: Receiver) -> None:
         raise ZeroDivisionError("a bug")
@@ -48,7 +48,7 @@ def test_bad_topic(topic: str) -> None:
 
 
 def test_silent_broker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer that takes the connection and says nothing is tried again, for as long as it takes."""
+    """A peer that takes the connection and sends nothing is tried again, for as long as it takes."""
     monkeypatch.setattr("ingest.mqtt.connection.PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)

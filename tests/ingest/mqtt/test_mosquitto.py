@@ -52,7 +52,7 @@ def test_two_connections_share(durable: Broker) -> None:
 
 
 def test_killed_after_it_saved(durable: Broker, tmp_path: Path) -> None:
-    """What Mosquitto confirmed and wrote to disk survives a kill -9 of it, with nobody there to take it."""
+    """What Mosquitto confirmed and wrote to disk survives a kill -9 of it, with no receiver there."""
     assert Taker(receiver(durable)).stop()
     send(durable, 0, 2_000)
     durable.save()
@@ -82,7 +82,7 @@ def test_killed_while_messages_flow(durable: Broker, tmp_path: Path) -> None:
 
 
 def test_credentials(tmp_path: Path) -> None:
-    """A wrong password is refused, said so, and tried again; the right one gets in."""
+    """A wrong password is refused, logged, and tried again; the right one gets in."""
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "hub", "p@ss/word"], check=True, capture_output=True)
     broker = mosquitto(tmp_path, listener=f"password_file {passwords}").start()

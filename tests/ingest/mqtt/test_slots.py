@@ -22,7 +22,7 @@ class TestSlots:
     """Lock files."""
 
     def test_lowest_free(self, tmp_path: Path) -> None:
-        """Slots are dealt from below; a released one is dealt again; a held one is refused."""
+        """The lowest free slot is given; a released one is given again; a held one is refused."""
         with free_slot(tmp_path) as first, free_slot(tmp_path) as second:
             assert (first.number, second.number) == (0, 1)
             with pytest.raises(SlotTaken, match="slot 1"):
@@ -31,7 +31,7 @@ class TestSlots:
             assert again.number == 0
 
     def test_killed_collector_leaves_its_slot(self, tmp_path: Path) -> None:
-        """The slot of a process that is gone is lost as long as its session is there, and dealt first."""
+        """The slot of a process that is gone is lost as long as its session is there, and given first."""
         with free_slot(tmp_path) as first:
             first.joined()
             child = multiprocessing.get_context("spawn").Process(target=hold_for_ever, args=(tmp_path,))
@@ -100,7 +100,7 @@ class TestLeaving:
     @pytest.mark.parametrize("options", ["", "?version=5"])
     def test_cut_off_while_it_leaves(self, broker: Broker, options: str) -> None:
         """
-        The network is cut while a slot leaves: it hears nothing, but the broker still has messages for it.
+        The network is cut while a slot leaves: it receives nothing, but the broker still has messages for it.
 
         It takes them once the network is back; only then does the broker forget its session.
         """

@@ -18,7 +18,7 @@ def test_number_with_its_unit_is_read(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "30", "h", "-1h", "1 year", "1h30min", "0s", "1" * 20 + "w"])
 def test_other_text_is_refused(text: str) -> None:
-    """The error says what was expected and what was found."""
+    """The error names what was expected and what was found."""
     with pytest.raises(ValueError, match=f"expected a time .*found '{text}'"):
         duration(text)
 
