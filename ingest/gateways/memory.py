@@ -37,25 +37,27 @@ class Taken(Exception):  # noqa: N818 - named for what happened
 def anything_published(directory: Path) -> bool:
     """Tell whether any job with its memory in this directory has ever published something."""
     for path in directory.glob(f"*{SUFFIX}"):
-        with closing(sqlite3.connect(path)) as database:
-            try:
+        try:
+            with closing(sqlite3.connect(path)) as database:
                 if database.execute("SELECT 1 FROM published LIMIT 1").fetchone():
                     return True
-            except sqlite3.DatabaseError:
-                continue  # damaged, or just being made
+        except sqlite3.DatabaseError:
+            continue  # damaged, or just being made
     return False
 
 
 class Memory:
-    """One job's memory; raises Taken when another process has it open."""
+    """One job's memory; raises Taken when another process has it open, OSError where the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._database = _opened(path)
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise Taken(f"{path.stem} is polled by another process with this data directory") from None
+            raise OSError(f"{path}: {error}") from error
+        except sqlite3.DatabaseError as error:
             log.warning("a gateway's memory cannot be read, it begins anew", file=str(path), error=str(error))
             for part in path.parent.glob(f"{path.name}*"):
                 part.unlink()
