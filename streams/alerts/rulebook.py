@@ -13,10 +13,11 @@ from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from aggregates.areas.codes import is_code
@@ -37,6 +38,9 @@ _LATE = {"5m": "1h", "1h": "1d", "1d": "3d", "clock": "1h"}
 EVIDENCE = ("coverage", "flagged", "warned", "failed", "stuck")  # statistics that need no valid window
 PROBES = ("silence", "drift", "coverage_today")  # statistics of now, judged by the clock
 _NUMBERS = {"value": 1.0, "threshold": 1.0, "usual": 1.0, "unit": "", "windows": 1, "coverage": 1.0}
+
+
+AtLeastOne = Annotated[int, Meta(ge=1)]
 
 
 class BadRule(ValueError):  # noqa: N818 - named for the reaction: the user corrects the rule
@@ -79,30 +83,30 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     raise_at: float = msgspec.field(name="raise")
     clear_at: float | None = msgspec.field(name="clear", default=None)
     inclusive: bool = False
-    windows: int = 1
-    clear_windows: int = 1
+    windows: AtLeastOne = 1
+    clear_windows: AtLeastOne = 1
     least: float | None = None  # smallest usual value, or number of readings, that is worth judging
-    coverage: float | None = None
-    precision: int | None = None
+    coverage: Annotated[float, Meta(ge=0, le=1)] | None = None
+    precision: Annotated[int, Meta(ge=0)] | None = None
     precision_source: str = ""
     baseline: Baseline | None = None
     share_of: str = ""  # regular expression of the channels of the classes whose share of the count is judged
     per: Literal["sensor", "area"] = "sensor"
-    sensors: tuple[str, ...] = ("*",)
+    sensors: Annotated[tuple[str, ...], Meta(min_length=1)] = ("*",)
     areas: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
-    classes: tuple[SourceClass, ...] = tuple(SourceClass)
+    classes: Annotated[tuple[SourceClass, ...], Meta(min_length=1)] = tuple(SourceClass)
     severity: Literal["info", "warning", "critical"] = "warning"
     text: str = ""
     text_nl: str = ""
-    channels: tuple[str, ...] = ("operators",)
+    channels: Annotated[tuple[str, ...], Meta(min_length=1)] = ("operators",)
     notify: tuple[NotifyKind, ...] = ("raised", "cleared", "cannot_judge")
     late: Literal["quiet", "tell"] = "quiet"
     late_after: str = ""
     retrospect: str = ""  # windows that are older are not judged any more
     patience: str = ""
     forget: str = ""
-    worse: float | None = None  # an update each time the value grows by this factor
+    worse: Annotated[float, Meta(gt=1)] | None = None  # an update each time the value grows by this factor
     first: date | None = None
     last: date | None = None
     source: str = ""
@@ -234,8 +238,6 @@ def _problems(rule: Rule) -> Iterator[tuple[str, str]]:
             getattr(rule, key).format(**_NUMBERS)
         except (KeyError, IndexError, ValueError) as error:
             yield key, f"{error} cannot be filled in, expected {', '.join(_NUMBERS)}"
-    if not rule.channels:
-        yield "channels", "none, expected at least one"
 
 
 def _subject_problems(rule: Rule) -> Iterator[tuple[str, str]]:
@@ -255,25 +257,15 @@ def _subject_problems(rule: Rule) -> Iterator[tuple[str, str]]:
     for code in rule.areas:
         if not is_code(code):
             yield "areas", f"{code!r}, expected a code as GM0014, WK001400 or BU00140002"
-    for key in ("sensors", "classes"):
-        if not getattr(rule, key):
-            yield key, "none, expected at least one"
 
 
 def _threshold_problems(rule: Rule) -> Iterator[tuple[str, str]]:
     if (rule.clear - rule.raise_at) * (1 if rule.direction == "above" else -1) > 0:
         yield "clear", f"{rule.clear:g} lies beyond raise {rule.raise_at:g}, direction {rule.direction}"
-    for key in ("windows", "clear_windows"):
-        if getattr(rule, key) < 1:
-            yield key, f"{getattr(rule, key)}, expected at least 1"
     if rule.level == "clock" and rule.windows > 1:
         yield "windows", f"{rule.windows}, expected 1: the clock has no windows"
-    if rule.coverage is not None and not 0 <= rule.coverage <= 1:
-        yield "coverage", f"{rule.coverage:g}, expected a share from 0 to 1"
-    if rule.precision is not None and not (rule.precision >= 0 and rule.precision_source):
-        yield "precision", "without a precision_source, or negative"
-    if rule.worse is not None and rule.worse <= 1:
-        yield "worse", f"{rule.worse:g}, expected a factor above 1"
+    if rule.precision is not None and not rule.precision_source:
+        yield "precision", "without a precision_source"
     if rule.baseline and (rule.level != "1h" or rule.quantity not in QUANTITIES or rule.per == "area"):
         yield "baseline", "expected level '1h', a quantity and sensors: it compares hours of the week"
     if rule.share_of and (rule.level != "1h" or rule.baseline or rule.quantity != "vehicle_count"):

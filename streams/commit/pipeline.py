@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from aggregates.store.binary import Packed
 from aggregates.store.store import Away, Clash, Known, Refused, Store, StoreError, Transaction, unnested
+from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.readings import DERIVED, Flag, utc
@@ -44,6 +45,7 @@ from streams.commit.windows import (
 
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
 COLUMNS = list(READING.names or ())
+LONGEST_WAIT = 10.0  # s between two attempts while the database is away
 
 # Judges alert rules on the windows of a batch, last in its transaction: `streams.alerts.judge.Judge.batch`.
 JudgeBatch = Callable[[Transaction, pa.RecordBatch], object]
@@ -67,6 +69,13 @@ class Stopped(Exception):  # noqa: N818 - a normal end, not an error
     """The hub stops while a batch waits for the database; nothing of the batch is acknowledged."""
 
 
+def wait_for_database(stop: Event, seconds: float, error: StoreError) -> None:
+    """Wait before the next attempt; raises `Stopped` when `stop` is set meanwhile."""
+    log.warning("database away, trying again", error=str(error), seconds=round(seconds, 1))
+    if stop.wait(seconds):
+        raise Stopped("the database did not come back before the hub stopped") from error
+
+
 class Pipeline:
     """Stores batches through one connection; not to be shared by threads."""
 
@@ -86,7 +95,7 @@ class Pipeline:
         A reading that the database refuses becomes a dead letter; while the database is away the batch is tried again.
         Raises `Stopped` when the hub stops before the database came back.
         """
-        wait = 0.1
+        waits = pauses(0.1, LONGEST_WAIT)
         while True:
             try:
                 return self._attempt(batch, position)
@@ -97,15 +106,14 @@ class Pipeline:
                 log.info("another session was in the way, trying again", error=str(error))
             except Away as error:
                 self.retries += 1
-                log.warning("database away, trying again", error=str(error), seconds=wait)
-                if self._stop.wait(wait):
-                    raise Stopped("the database did not come back before the hub stopped") from error
-                wait = min(wait * 2, 10.0)
+                wait_for_database(self._stop, next(waits), error)
 
     def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
-        """Store a refused batch in halves until the refused reading is alone; the last part moves the position.
+        """
+        Store a refused batch in halves until the refused reading is alone; the last part moves the position.
 
-        A part that is stored twice is harmless: the primary key of `reading` rejects duplicates."""
+        A part that is stored twice is harmless: the primary key of `reading` rejects duplicates.
+        """
         rows, first = batch.readings, Position(position.topic, position.partition, 0)
         if batch.sensors and len(batch):
             self.store(Batch(rows.slice(0, 0), batch.sensors), first)

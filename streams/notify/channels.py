@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -60,8 +60,8 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     kinds: tuple[TransitionKind, ...] = KINDS
     named_only: bool = False
     language: Literal["en", "nl"] = "en"
-    group: int = 5
-    burst: int = 20
+    group: Annotated[int, msgspec.Meta(ge=0)] = 5
+    burst: Annotated[int, msgspec.Meta(ge=0)] = 20
     escalate_after: str | None = None
     digest: str | None = None
 
@@ -105,6 +105,14 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     channels: dict[str, Channel] = {}
 
 
+class _Tables(msgspec.Struct, forbid_unknown_fields=True):
+    """A file before its tables are read."""
+
+    link: str | None = None
+    heartbeat: Any = None
+    channel: dict[str, Any] = {}
+
+
 def read_channels(path: Path, environment: Mapping[str, str] | None = None) -> Channels:
     """Read a file; `${NAME}` in a URL is a variable of the environment. Raises BadChannels."""
     try:
@@ -112,24 +120,14 @@ def read_channels(path: Path, environment: Mapping[str, str] | None = None) -> C
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise BadChannels(f"{path}: {error}") from error
     environment = os.environ if environment is None else environment
-    _check_keys(path, found)
-    link = found.get("link")
-    if link is not None and (not isinstance(link, str) or urlsplit(link).scheme not in ("http", "https")):
-        raise BadChannels(f"{path}: link: expected an http:// or https:// URL, found {link!r}")
-    heart = found.get("heartbeat")
+    tables = _converted(path, "", found, _Tables)
+    if tables.link is not None and urlsplit(tables.link).scheme not in ("http", "https"):
+        raise BadChannels(f"{path}: link: expected an http:// or https:// URL, found {tables.link!r}")
     return Channels(
-        link=link,
-        heartbeat=None if heart is None else _heartbeat(path, heart, environment),
-        channels={name: _channel(path, name, one, environment) for name, one in found.get("channel", {}).items()},
+        link=tables.link,
+        heartbeat=None if tables.heartbeat is None else _heartbeat(path, tables.heartbeat, environment),
+        channels={name: _channel(path, name, one, environment) for name, one in tables.channel.items()},
     )
-
-
-def _check_keys(path: Path, found: Mapping[str, Any]) -> None:
-    for key in found:
-        if key not in ("link", "heartbeat", "channel"):
-            raise BadChannels(f"{path}: {key}: no such key, expected link, heartbeat and channel")
-    if not isinstance(found.get("channel", {}), dict):
-        raise BadChannels(f"{path}: channel: expected tables [channel.NAME]")
 
 
 def _channel(path: Path, name: str, table: object, environment: Mapping[str, str]) -> Channel:
@@ -144,8 +142,7 @@ def _channel(path: Path, name: str, table: object, environment: Mapping[str, str
 
 def _problems(channel: Channel) -> list[tuple[str, str]]:
     """Give the keys that cannot work, with the reason."""
-    found = [(key, f"expected 0 or more, found {value}") for key in ("group", "burst")
-             if (value := getattr(channel, key)) < 0]  # fmt: skip
+    found: list[tuple[str, str]] = []
     if not channel.kinds and not channel.digest:
         found.append(("kinds", "expected at least one, or a digest: nothing would ever be sent"))
     if channel.url.partition(":")[0] in ("grafana", "grafanas"):
@@ -177,7 +174,8 @@ def _converted(path: Path, where: str, table: object, kind: type[_T]) -> _T:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         text, _, key = str(error).partition(" - at `$")
-        raise BadChannels(f"{path}: {where}{key.rstrip('`')}: {text[:1].lower()}{text[1:]}") from None
+        place = f"{where}{key.rstrip('`')}".lstrip(".")
+        raise BadChannels(f"{path}: {place + ': ' if place else ''}{text[:1].lower()}{text[1:]}") from None
 
 
 def _filled(path: Path, where: str, url: str, environment: Mapping[str, str]) -> str:

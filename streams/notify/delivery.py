@@ -19,6 +19,7 @@ from uuid import uuid4
 import structlog
 
 from aggregates.store.store import Store, Transaction
+from ingest.vocabulary.backoff import pause
 from streams.notify.apprise_door import Unsent
 from streams.notify.channels import Channel
 from streams.notify.operators import alerts, silences
@@ -128,7 +129,7 @@ class Delivery:
             self._sent.append((now, len(rows) > 1))
             self.delivered += len(rows)
             return True
-        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(rows[0].attempts, 10))
+        wait = pause(rows[0].attempts + 1, _FIRST_WAIT, _LONGEST_WAIT)
         store.rows("outbox_failed", message=key, error=reason, due=now + timedelta(seconds=wait))
         log.warning("notification not accepted", channel=self._name, reason=reason, again_in=wait)
         return False

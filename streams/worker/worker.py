@@ -28,9 +28,10 @@ import structlog
 from aggregates.store.store import StoreError
 from ingest.log.records import BadRecord, read_record
 from ingest.log.topics import NoAnswer, Topics, ends
+from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
-from streams.commit.pipeline import Position, Stopped
+from streams.commit.pipeline import Position, Stopped, wait_for_database
 from streams.worker.faust_app import LogHandler, Runner, make_app
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.order import Partition
@@ -207,15 +208,12 @@ class Worker:
     # In the thread.
 
     def _known_positions(self) -> Offsets:
-        wait = 0.1
+        waits = pauses(0.1, _LONGEST_WAIT)
         while True:
             try:
                 return self._positions()
             except StoreError as error:
-                _log.warning("database away, trying again", error=str(error), seconds=wait)
-                if self._stop.wait(wait):
-                    raise Stopped("the database did not come back before the worker stopped") from error
-                wait = min(wait * 2, _LONGEST_WAIT)
+                wait_for_database(self._stop, next(waits), error)
 
     def _store_records(self, messages: Sequence[Any]) -> None:
         """Store records of one partition, in their order, and count them."""

@@ -228,7 +228,9 @@ def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faul
     Python loads a module named `sitecustomize` when it starts, which makes the fault.
     """
     line.put(0, 5)
-    faulty = "import streams.worker.worker\nstreams.worker.worker._LOOK = 0.5\nasync def _nothing(*_): pass\n" + fault
+    faulty = (
+        "import streams.worker.worker\nstreams.worker.worker._CHECK_EVERY = 0.5\nasync def _nothing(*_): pass\n" + fault
+    )
     (tmp_path / "sitecustomize.py").write_text(faulty, encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONPATH", str(tmp_path))
