@@ -18,7 +18,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from aggregates.store.store import Store
 from hub.servers.process import CannotStart, holder_of
 from hub.settings.settings import Settings
 from hub.web.api.access import Access, Guard
@@ -79,10 +78,9 @@ def served(settings: Settings, database: str) -> Served:
 
 def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:
     """Put the live page at `/`, behind every other route."""
-    from hub.web.live.mount import Live, mount  # takes a second to load, which no other command should pay
+    from hub.web.live.mount import mount  # takes a second to load, which no other command should pay
 
-    live = Live(settings.timezone, health, settings.map_tiles, settings.map_attribution, not settings.public)
-    mount(app, live, lambda: Store(database, application="stadspuls live"))
+    mount(app, settings, health, database)
 
 
 class HttpServer:

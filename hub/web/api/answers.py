@@ -1,5 +1,5 @@
 """
-One answer, from the rows of a resource to a response: pages, forms, ETag, and a bound on memory.
+One answer, from the rows of a resource to a response: connection, page, form, ETag, and a bound on memory.
 
 An answer is written to a file that is in memory while it is small, and only then sent. So the database is done with
 before a slow client is, an error in the middle is an error and not half an answer, and the ETag is of the content.
@@ -7,8 +7,9 @@ before a slow client is, an error in the middle is an error and not half an answ
 
 import hashlib
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
 
@@ -17,16 +18,50 @@ from fastapi.responses import StreamingResponse
 
 from aggregates.ask.columns import COLUMNS
 from aggregates.export.forms import write
-from aggregates.store.store import Away, Slow
+from aggregates.store.store import Away, Slow, Store
 from hub.web.api.forms import CRS84, FORMS, Form, chosen
-from hub.web.api.paging import Rows, decoded
-from hub.web.api.parameters import Asked
+from hub.web.api.paging import PageRows, decoded
+from hub.web.api.parameters import ListQuery
 from hub.web.api.problems import Problem, wrong
 from hub.web.api.resources import Resource
-from hub.web.api.stores import Stores
 
 SMALL = 1 << 20  # bytes of an answer that stay in memory
 CHUNK = 1 << 16
+WAIT = 10.0  # s for a connection
+
+
+class Stores:
+    """
+    Connections of the API: at most `most`, made by `make` when they are first needed, one lent to each answer.
+
+    However many requests come, the database has no more than these to serve; the others wait.
+    """
+
+    def __init__(self, make: Callable[[], Store], most: int = 8, wait: float = WAIT) -> None:
+        self._make, self._wait = make, wait
+        self._free = threading.BoundedSemaphore(most)
+        self._kept: list[Store] = []
+
+    @contextmanager
+    def lend(self) -> Iterator[Store]:
+        """Lend a store; raises Problem 503 where none comes free. One whose use failed is not lent again."""
+        if not self._free.acquire(timeout=self._wait):
+            raise Problem(503, "too many requests at once, try again later", headers={"Retry-After": "5"})
+        try:
+            store = self._kept.pop() if self._kept else self._make()
+            try:
+                yield store
+            except BaseException:
+                store.close()
+                raise
+            self._kept.append(store)
+        finally:
+            self._free.release()
+
+    def forget(self) -> None:
+        """Close those that are not lent: after a restart of the database none of them is any good."""
+        while self._kept:
+            self._kept.pop().close()
 
 
 class Body(tempfile.SpooledTemporaryFile[bytes]):
@@ -55,16 +90,16 @@ class Body(tempfile.SpooledTemporaryFile[bytes]):
                 yield data
 
 
-def answer(request: Request, resource: Resource, asked: Asked, stores: Stores) -> Response:
+def answer(request: Request, resource: Resource, asked: ListQuery, stores: Stores) -> Response:
     """Answer one request; raises Problem, or what the store raises."""
     form = _form(request, resource, asked)
     limit = _limit(resource, asked, form)
     kinds = [COLUMNS[name][0] for name in resource.key]
     after = decoded(asked.cursor, kinds) if asked.cursor else None
 
-    def fetch() -> tuple[Body, Rows]:
+    def fetch() -> tuple[Body, PageRows]:
         with stores.lend() as store, closing(resource.find(store, asked, after, limit + 1)) as found:
-            rows = Rows(found, resource.columns, resource.key, limit)
+            rows = PageRows(found, resource.columns, resource.key, limit)
             return _written(rows, form), rows
 
     body, rows = _twice(fetch, stores)
@@ -74,7 +109,7 @@ def answer(request: Request, resource: Resource, asked: Asked, stores: Stores) -
     return _response(request, form, body, rows.next)
 
 
-def _twice(fetch: Callable[[], tuple[Body, Rows]], stores: Stores) -> tuple[Body, Rows]:
+def _twice(fetch: Callable[[], tuple[Body, PageRows]], stores: Stores) -> tuple[Body, PageRows]:
     """Once more with a new connection: the kept ones may be from before the database was restarted."""
     try:
         return fetch()
@@ -85,7 +120,7 @@ def _twice(fetch: Callable[[], tuple[Body, Rows]], stores: Stores) -> tuple[Body
         return fetch()
 
 
-def _form(request: Request, resource: Resource, asked: Asked) -> Form:
+def _form(request: Request, resource: Resource, asked: ListQuery) -> Form:
     offered = [form for form in FORMS if resource.geographic or not form.geographic]
     if asked.format:
         named = [form for form in offered if form.name == asked.format]
@@ -100,7 +135,7 @@ def _form(request: Request, resource: Resource, asked: Asked) -> Form:
     return found
 
 
-def _limit(resource: Resource, asked: Asked, form: Form) -> int:
+def _limit(resource: Resource, asked: ListQuery, form: Form) -> int:
     most = resource.bulk if form.bulk and resource.bulk else resource.most
     if asked.limit is None:
         return most if form.bulk and resource.bulk else resource.page
@@ -109,7 +144,7 @@ def _limit(resource: Resource, asked: Asked, form: Form) -> int:
     return asked.limit
 
 
-def _written(rows: Rows, form: Form) -> Body:
+def _written(rows: PageRows, form: Form) -> Body:
     body = Body()
     try:
         write(form.name, rows, body, beside=None if form.bulk else lambda: {"next": rows.next})

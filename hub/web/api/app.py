@@ -21,13 +21,12 @@ from aggregates.store.health import state
 from aggregates.store.store import Store
 from hub.web.api.access import Access, Guard
 from hub.web.api.alerts import add_actions
-from hub.web.api.answers import answer
+from hub.web.api.answers import Stores, answer
 from hub.web.api.document import VERSION, complete, responses
-from hub.web.api.parameters import Asked
+from hub.web.api.parameters import ListQuery
 from hub.web.api.problems import Problem, install
 from hub.web.api.problems import answer as refusal
 from hub.web.api.resources import Resource, resources
-from hub.web.api.stores import Stores
 
 PREFIX = "/api/v1"
 READER = "stadspuls_reader"
@@ -96,15 +95,14 @@ def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
     )  # fmt: skip
 
     def close() -> None:
-        readers.close()
-        insiders.close()
-        writers.close()
+        for stores in (readers, insiders, writers):
+            stores.forget()
 
     return Api(Headers(app), close)
 
 
 def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access) -> None:
-    def give(request: Request, asked: Asked) -> Response:
+    def give(request: Request, asked: ListQuery) -> Response:
         if resource.secret:
             _check(request, access)
         return answer(request, resource, asked, stores)

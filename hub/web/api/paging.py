@@ -24,7 +24,7 @@ _KINDS: dict[pa.DataType, Any] = {
 }
 
 
-class Rows:
+class PageRows:
     """
     The rows of one page as tables, at least one.
 

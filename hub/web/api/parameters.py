@@ -1,13 +1,13 @@
 """
-What may be asked: the query parameters of every resource, refused where they cannot be meant.
+The query parameters of every resource, refused where they cannot be right.
 
 Text has no control characters, numbers have bounds, stamps are of the years 1970 to 2099: nothing reaches a statement
-that the database would choke on. An unknown parameter is refused: a typing error must not answer another question.
+that the database cannot take. An unknown parameter is refused: a typing error must not answer another question.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -19,8 +19,8 @@ _STAMP = (  # a + that nobody encoded is a blank
     r"(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+ -][0-9]{2}:[0-9]{2})?)?$"
 )
 _BOX = r"^-?[0-9]{1,3}(\.[0-9]{1,15})?(,-?[0-9]{1,3}(\.[0-9]{1,15})?){3}$"
-LONGEST = {"5m": timedelta(days=31), "1h": timedelta(days=400), "1d": timedelta(days=4000)}
-LONGEST_READINGS = timedelta(days=31)
+LONGEST = {"5m": 31, "1h": 400, "1d": 4000}  # days of one answer, by window
+LONGEST_READINGS = 31
 
 
 def _stamp(value: object) -> object:
@@ -64,7 +64,11 @@ Vintage = Annotated[int, Field(ge=1990, le=2100, description="year of the bounda
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class Asked(BaseModel):
+_OF_THE_ANSWER = {"format", "limit", "cursor", "window", "channels"}  # no filters
+_PLURALS = {"sensor": "sensors", "quantity": "quantities", "area": "areas"}
+
+
+class ListQuery(BaseModel):
     """What every list takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,12 +82,18 @@ class Asked(BaseModel):
     )
 
     def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters."""
-        return {}
+        """Give what the statements take as parameters; an empty list is no filter."""
+        asked = {name: getattr(self, name) for name in type(self).model_fields.keys() - _OF_THE_ANSWER}
+        return {
+            _PLURALS[name] if isinstance(value, list) else name: None if value == [] else value
+            for name, value in asked.items()
+        }
 
 
-class Scoped(Asked):
-    """Lists about sensors, chosen by source, id, quantity, box or area."""
+class SensorQuery(ListQuery):
+    """Lists about sensors, chosen by source, id, quantity, box or area (`ever`: where a sensor ever stood)."""
+
+    ever: ClassVar[bool] = False
 
     source: Text | None = Field(None, description="only of this source", examples=["luchtmeetnet"])
     sensor: list[Text] = Field([], max_length=100, description="only these sensors; may be repeated")
@@ -96,68 +106,51 @@ class Scoped(Asked):
 
     def filters(self) -> dict[str, Any]:
         """Give what the statements take as parameters."""
-        box = [float(part) for part in self.bbox.split(",")] if self.bbox else [None] * 4
-        return {
-            "source": self.source, "sensors": self.sensor or None, "quantities": self.quantity or None,
-            **dict(zip(("west", "south", "east", "north"), box, strict=True)),
-            "area": self.area, "vintage": self.vintage, "ever": False,
-        }  # fmt: skip
+        found = super().filters()
+        box = found.pop("bbox")
+        sides = [float(part) for part in box.split(",")] if box else [None] * 4
+        return found | dict(zip(("west", "south", "east", "north"), sides, strict=True)) | {"ever": self.ever}
 
 
-class Timed(BaseModel):
-    """A range of time, half open; `longest` is what one answer may span."""
+class TimeRange(BaseModel):
+    """A range of time, half open, of at most so many days in one answer."""
+
+    days: ClassVar[int] = LONGEST_READINGS
 
     first: Stamp = Field(alias="from", description="begin, inclusive; without a zone: UTC")
     last: Stamp = Field(alias="to", description="end, exclusive")
-
-    @property
-    def longest(self) -> timedelta:
-        """Give how long the range may be."""
-        return LONGEST_READINGS
 
     @model_validator(mode="after")
     def _range(self) -> Self:
         if self.first > self.last:
             raise ValueError(f"{self.first:%Y-%m-%dT%H:%MZ} is after to, {self.last:%Y-%m-%dT%H:%MZ}")
-        if self.last - self.first > self.longest:
-            raise ValueError(
-                f"{(self.last - self.first).days} days before to, expected at most {self.longest.days} days"
-            )
+        longest = LONGEST.get(getattr(self, "window", ""), self.days)
+        if self.last - self.first > timedelta(days=longest):
+            raise ValueError(f"{(self.last - self.first).days} days before to, expected at most {longest} days")
         return self
 
 
-class Readings(Scoped, Timed):
+class ReadingQuery(SensorQuery, TimeRange):
     """Which readings."""
 
-    def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters."""
-        return super().filters() | {"first": self.first, "last": self.last, "ever": True}
+    ever: ClassVar[bool] = True
 
 
-class Judged(BaseModel):
-    """Which windows, by how good they are."""
+class EvidenceQuery(BaseModel):
+    """Which windows, by their evidence."""
 
     coverage: Share | None = Field(None, description="only windows with at least this coverage")
     valid: bool | None = Field(None, description="only windows that are valid, or that are not")
 
 
-class Windows(Readings, Judged):
+class WindowQuery(ReadingQuery, EvidenceQuery):
     """Which windows of sensors."""
 
     window: Literal["5m", "1h", "1d"] = Field(description="length of the windows")
     channels: bool = Field(False, description="every channel instead of what each sensor counted")
 
-    @property
-    def longest(self) -> timedelta:
-        """Give how long the range may be."""
-        return LONGEST[self.window]
 
-    def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters."""
-        return super().filters() | {"coverage": self.coverage, "valid": self.valid}
-
-
-class Areas(Asked):
+class AreaQuery(ListQuery):
     """Which areas."""
 
     vintage: Vintage | None = None
@@ -165,7 +158,7 @@ class Areas(Asked):
     area: Code | None = Field(None, description="this one and all that lie in it", examples=["GM0014"])
 
 
-class AreaWindows(Asked, Timed, Judged):
+class AreaWindowQuery(ListQuery, TimeRange, EvidenceQuery):
     """Which windows of areas."""
 
     quantity: list[Quantity] = Field([], max_length=50, description="only these quantities; may be repeated")
@@ -174,20 +167,8 @@ class AreaWindows(Asked, Timed, Judged):
     level: Level | None = Field(None, description="only areas of this level")
     vintage: Vintage | None = None
 
-    @property
-    def longest(self) -> timedelta:
-        """Give how long the range may be."""
-        return LONGEST[self.window]
 
-    def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters."""
-        return {
-            "first": self.first, "last": self.last, "quantities": self.quantity or None, "areas": self.area or None,
-            "level": self.level, "vintage": self.vintage, "coverage": self.coverage, "valid": self.valid,
-        }  # fmt: skip
-
-
-class Alerts(Asked):
+class AlertQuery(ListQuery):
     """Which alerts."""
 
     rule: Text | None = Field(None, description="only of this rule")
@@ -195,42 +176,30 @@ class Alerts(Asked):
     severity: Literal["info", "warning", "critical"] | None = Field(None, description="only of this severity")
     open: bool | None = Field(None, description="only those that are open, or that are over")
 
-    def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters."""
-        return {"rule": self.rule, "subject": self.subject, "severity": self.severity, "open": self.open}
 
-
-class Letters(Asked):
+class LetterQuery(ListQuery):
     """Which dead letters."""
 
     source: Text | None = Field(None, description="only of this source")
     reason: Text | None = Field(None, description="only where the reason contains this")
 
-    def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters."""
-        return {"source": self.source, "reason": self.reason}
 
-
-class Indicated(Asked, Timed):
+class IndicatorQuery(ListQuery, TimeRange):
     """What every indicator takes."""
 
+    days: ClassVar[int] = LONGEST["1h"]
     quantity: Quantity = Field(description="what was measured")
     area: Code = Field(description="the area that it is about", examples=["GM0014"])
     vintage: Vintage | None = None
 
-    @property
-    def longest(self) -> timedelta:
-        """Give how long the range may be."""
-        return LONGEST["1h"]
 
-
-class Panel(Indicated):
+class PanelQuery(IndicatorQuery):
     """What the panel index takes."""
 
     base_to: Stamp = Field(alias="baseTo", description="end of the base period, which begins with `from`")
 
 
-class Above(Indicated):
+class ThresholdQuery(IndicatorQuery):
     """What the hours above a threshold take."""
 
     threshold: float = Field(

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from aggregates.ask.indicators import Refused
@@ -19,36 +20,53 @@ from aggregates.store.store import Away, Clash, Denied, Slow
 
 MEDIA = "application/problem+json"
 _AGAIN = {"Retry-After": "5"}
-_SAID = {
+_TEXTS = {
     404: "nothing at {request.url.path}, see openapi.json beside it for what there is",
     405: "{request.method}, expected GET, HEAD or OPTIONS: nothing can be changed here",
 }
-Errors = Sequence[Mapping[str, str]]
+
+
+class Fault(BaseModel):
+    """What is wrong with one parameter."""
+
+    where: str = Field(serialization_alias="in")
+    name: str
+    detail: str
+
+
+class ProblemDetails(BaseModel):
+    """The body of an answer that is an error (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = Field(description="what was found and what was expected")
+    errors: list[Fault] = []
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
     """An answer that is an error: its status, a sentence for people, and what is wrong with which parameter."""
 
-    def __init__(self, status: int, detail: str, errors: Errors = (), headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, errors: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.errors, self.headers = status, detail, errors, headers
+        self.status, self.detail, self.errors, self.headers = status, detail, list(errors), headers
 
 
 def wrong(name: str, detail: str) -> Problem:
     """Make the problem of one parameter that cannot be right."""
-    return Problem(400, f"{name}: {detail}", [{"in": "query", "name": name, "detail": detail}])
+    return Problem(400, f"{name}: {detail}", [Fault(where="query", name=name, detail=detail)])
 
 
 def answer(problem: Problem) -> JSONResponse:
     """Write a problem as a response."""
-    body: dict[str, Any] = {
-        "type": "about:blank", "title": HTTPStatus(problem.status).phrase, "status": problem.status,
-        "detail": problem.detail,
-    }  # fmt: skip
-    if problem.errors:
-        body["errors"] = list(problem.errors)
-    headers = dict(problem.headers or {})
-    return JSONResponse(body, problem.status, headers, media_type=MEDIA)
+    title = HTTPStatus(problem.status).phrase
+    body = ProblemDetails(title=title, status=problem.status, detail=problem.detail, errors=problem.errors)
+    left_out = None if problem.errors else {"errors"}
+    return JSONResponse(
+        body.model_dump(by_alias=True, exclude=left_out), problem.status, problem.headers, media_type=MEDIA
+    )
 
 
 def install(app: FastAPI) -> None:
@@ -68,8 +86,8 @@ def _problem(request: Request, error: Exception) -> Problem:
         case RequestValidationError():
             return _invalid(error)
         case HTTPException():
-            said = _SAID.get(error.status_code, str(error.detail))
-            return Problem(error.status_code, said.format(request=request), headers=error.headers)
+            text = _TEXTS.get(error.status_code, str(error.detail))
+            return Problem(error.status_code, text.format(request=request), headers=error.headers)
         case BadQuestion():
             return Problem(400, str(error))
         case Refused():
@@ -87,15 +105,15 @@ def _problem(request: Request, error: Exception) -> Problem:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
+    # A repeated parameter goes by its name, not by a number; what concerns several goes by `from`.
     errors = [
-        {"in": str(one["loc"][0]), "name": str([*one["loc"], "from"][1]), "detail": _said(one)}
-        for one in error.errors()
-    ]  # a repeated parameter goes by its name, not by a number; what concerns the whole goes by `from`
-    return Problem(400, "; ".join(f"{one['name']}: {one['detail']}" for one in errors), errors)
+        Fault(where=str(one["loc"][0]), name=str([*one["loc"], "from"][1]), detail=_text(one)) for one in error.errors()
+    ]
+    return Problem(400, "; ".join(f"{one.name}: {one.detail}" for one in errors), errors)
 
 
-def _said(one: Mapping[str, Any]) -> str:
-    if one["type"] == "extra_forbidden":
+def _text(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
         return "no such parameter here"
-    said = str(one["msg"]).removeprefix("Value error, ")
-    return said[:1].lower() + said[1:]
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]

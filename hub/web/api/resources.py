@@ -1,13 +1,14 @@
 """
-What the API gives: one table, a line a list.
+The lists of the API: one table, a line a list.
 
-A resource is a path, what may be asked (`parameters`), columns and key, and a function that gives its rows as Arrow
-batches. Formats, paging, ETag and the OpenAPI document follow by themselves (`answers`, `document`). To add a list,
-add a line here.
+A resource is a path, its parameters (`hub.web.api.parameters`), columns and key, and a function that gives its rows as
+Arrow batches. Forms, pages, ETag and the OpenAPI document follow from it (`answers`, `document`). To add a list, add a
+line here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,10 +40,22 @@ from aggregates.ask.query import BadQuestion
 from aggregates.ask.stored_indicators import Asked as Indicator
 from aggregates.ask.stored_indicators import compute
 from aggregates.store.store import Store
-from hub.web.api import parameters as asks
-from hub.web.api.alerts import RULES, SILENCES, find_alerts, find_rules, find_silences
+from hub.web.api.parameters import (
+    AlertQuery,
+    AreaQuery,
+    AreaWindowQuery,
+    IndicatorQuery,
+    LetterQuery,
+    ListQuery,
+    PanelQuery,
+    ReadingQuery,
+    SensorQuery,
+    ThresholdQuery,
+    WindowQuery,
+)
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
+from streams.notify import operators
 
 PAGE, MOST = 100, 10_000
 Find = Callable[[Store, Any, Key | None, int], Batches]
@@ -57,7 +70,7 @@ class Resource:
 
     path: str
     about: str
-    asked: type[asks.Asked]
+    asked: type[ListQuery]
     columns: pa.Schema
     key: tuple[str, ...]
     find: Find
@@ -72,68 +85,70 @@ def resources(timezone: str) -> tuple[Resource, ...]:
     """Give every list; `timezone` is that of civil days."""
     windows: Any = {"page": 1_000, "bulk": 250_000}
     return (
-        Resource("/sources", "Who supplies readings, and its licence.", asks.Asked, _SOURCES, ("source",), _sources),
-        Resource("/quantities", "What can be measured.", asks.Asked, _QUANTITIES, ("quantity",), _quantities),
-        _listed("/sensors", "Sensors by id, also those without a place.", asks.Scoped, SENSORS, geographic=True),
-        _listed("/series", "Series of sensors: quantity, channel and period.", asks.Scoped, SERIES, geographic=True),
+        Resource("/sources", "Suppliers of readings, with their licence.", ListQuery, _SOURCES, ("source",), _sources),
+        Resource("/quantities", "What can be measured.", ListQuery, _QUANTITIES, ("quantity",), _quantities),
+        _listed("/sensors", "Sensors by id, also those without a place.", SensorQuery, SENSORS, geographic=True),
+        _listed("/series", "Series of sensors: quantity, channel and period.", SensorQuery, SERIES, geographic=True),
         Resource(
             "/readings", "Readings as they are stored, with their flags.",
-            asks.Readings, READINGS, KEY, _readings, **windows,
+            ReadingQuery, READINGS, KEY, _readings, **windows,
         ),
         Resource(
             "/aggregates", "What sensors counted or measured in windows, with the evidence; the fields of `query`.",
-            asks.Windows, WINDOWS, KEY, _windows, geographic=True, **windows,
+            WindowQuery, WINDOWS, KEY, _windows, geographic=True, **windows,
         ),
         Resource(
             "/areas", "Areas of one vintage with statistics of CBS; those without a boundary too.",
-            asks.Areas, AREAS, ("code",), _areas, geographic=True,
+            AreaQuery, AREAS, ("code",), _areas, geographic=True,
         ),
         Resource(
-            "/area-aggregates", "What the sensors of areas say together in windows, and which sensors these are.",
-            asks.AreaWindows, AREA_WINDOWS.columns, AREA_WINDOWS.key, _area_windows, **windows,
+            "/area-aggregates", "Windows of areas, and the sensors that they are made of.",
+            AreaWindowQuery, AREA_WINDOWS.columns, AREA_WINDOWS.key, _area_windows, **windows,
         ),
-        Resource("/indicators", "What can be computed of an area.", asks.Asked, _INDICATORS, ("name",), _indicators),
+        Resource("/indicators", "What can be computed of an area.", ListQuery, _INDICATORS, ("name",), _indicators),
         *(
             Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, timezone, columns, key))
             for one, (about, asked, columns, key) in _COMPUTED.items()
         ),
-        Resource("/alerts", "Alerts, the newest first.", asks.Alerts, ALERTS.columns, ALERTS.key,
-                 partial(find_alerts, ZoneInfo(timezone))),
-        Resource("/alerts/rules", "The rules that are judged.", asks.Asked, RULES, ("rule",), find_rules),
-        Resource("/alerts/silences", "What is kept quiet.", asks.Asked, SILENCES, ("silence",), find_silences),
-        _listed("/dead-letters", "What could not be read, the newest first.", asks.Letters, LETTERS, secret=True),
+        Resource("/alerts", "Alerts, the newest first.", AlertQuery, ALERTS.columns, ALERTS.key,
+                 partial(_alerts, ZoneInfo(timezone))),
+        Resource("/alerts/rules", "The rules that are judged.", ListQuery, _RULES, ("rule",), _rules),
+        Resource("/alerts/silences", "Silences that hold, or will.", ListQuery, _SILENCES, ("silence",), _silences),
+        _listed("/dead-letters", "Unreadable messages, the newest first.", LetterQuery, LETTERS, secret=True),
     )  # fmt: skip
 
 
-def _listed(path: str, about: str, asked: type[asks.Asked], listing: Listing, **more: Any) -> Resource:
-    def find(store: Store, asked: asks.Asked, after: Key | None, limit: int) -> Batches:
+def _listed(path: str, about: str, asked: type[ListQuery], listing: Listing, **more: Any) -> Resource:
+    def find(store: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
         return listing.read(store, after, limit, **asked.filters())
 
     return Resource(path, about, asked, listing.columns, listing.key, find, **more)
 
 
-def _windows(store: Store, asked: asks.Windows, after: Key | None, limit: int) -> Batches:
+def _windows(store: Store, asked: WindowQuery, after: Key | None, limit: int) -> Batches:
     return read_windows(store, after, limit, window=asked.window, channels=asked.channels, **asked.filters())
 
 
-def _readings(store: Store, asked: asks.Readings, after: Key | None, limit: int) -> Batches:
+def _readings(store: Store, asked: ReadingQuery, after: Key | None, limit: int) -> Batches:
     return read_readings(store, after, limit, **asked.filters())
 
 
-def _area_windows(store: Store, asked: asks.AreaWindows, after: Key | None, limit: int) -> Batches:
+def _area_windows(store: Store, asked: AreaWindowQuery, after: Key | None, limit: int) -> Batches:
     return AREA_WINDOWS.read(store, after, limit, VIEWS[asked.window], **asked.filters())
 
 
-def _areas(store: Store, asked: asks.Areas, after: Key | None, limit: int) -> Batches:
+def _areas(store: Store, asked: AreaQuery, after: Key | None, limit: int) -> Batches:
     return read_areas(store, after, limit, asked.vintage, asked.level, asked.area)
 
 
 _SOURCES = schema("source title class licence commercial_use")
 _QUANTITIES = schema("quantity unit aggregation day low high")
 _INDICATORS = schema("name about")
+_RULES = schema("rule title quantity unit level severity pack source? owner? runbook? channels")
+_SILENCES = schema("silence rule subject first last? weekly made_by reason")
 
 
-def _sources(_: Store, asked: asks.Asked, after: Key | None, limit: int) -> Batches:
+def _sources(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
     rows = [
         {"source": one.name, "title": one.title, "class": one.source_class.value, "licence": one.licence,
          "commercial_use": one.commercial_use}
@@ -142,7 +157,7 @@ def _sources(_: Store, asked: asks.Asked, after: Key | None, limit: int) -> Batc
     return _constant(rows, _SOURCES, ("source",), after, limit)
 
 
-def _quantities(_: Store, asked: asks.Asked, after: Key | None, limit: int) -> Batches:
+def _quantities(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
     rows = [
         {"quantity": one.name, "unit": one.unit, "aggregation": one.aggregation.value, "day": one.day.value,
          "low": one.low, "high": one.high}
@@ -151,9 +166,38 @@ def _quantities(_: Store, asked: asks.Asked, after: Key | None, limit: int) -> B
     return _constant(rows, _QUANTITIES, ("quantity",), after, limit)
 
 
-def _indicators(_: Store, asked: asks.Asked, after: Key | None, limit: int) -> Batches:
+def _indicators(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
     rows = [{"name": name, "about": about} for name, (about, *_) in _COMPUTED.items()]
     return _constant(rows, _INDICATORS, ("name",), after, limit)
+
+
+def _alerts(zone: ZoneInfo, store: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
+    """Give the alerts, the newest first; a silence is in the hub's own zone."""
+    for batch in list(ALERTS.read(store, after, limit, **asked.filters())):
+        pairs = list(zip(*(batch[name].to_pylist() for name in ("rule", "subject")), strict=True))
+        quiet = operators.silenced(store, pairs, datetime.now(UTC), zone)
+        states = [
+            operators.state_of(str(one), hush) for one, hush in zip(batch["state"].to_pylist(), quiet, strict=True)
+        ]
+        place = batch.schema.get_field_index("state")
+        yield batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
+
+
+def _rules(store: Store, _: ListQuery, after: Key | None, limit: int) -> Batches:
+    """Give the rules that are judged, by name."""
+    behind = "" if after is None else str(after[0])
+    rows = [
+        dict(zip(_RULES.names, row, strict=True)) for row in store.rows("list_alert_rules", after=behind, limit=limit)
+    ]
+    yield pa.RecordBatch.from_pylist(rows, schema=_RULES)
+
+
+def _silences(store: Store, _: ListQuery, after: Key | None, limit: int) -> Batches:
+    """Give the silences that are or will be."""
+    behind = 0 if after is None else after[0]
+    found = [one for one in operators.silences(store, datetime.now(UTC)) if one.silence > behind][:limit]
+    rows = [{**one._asdict(), "weekly": [str(part) for part in one.weekly]} for one in found]
+    yield pa.RecordBatch.from_pylist([{name: row[name] for name in _SILENCES.names} for row in rows], schema=_SILENCES)
 
 
 def _constant(
@@ -166,7 +210,7 @@ def _constant(
 
 
 def _indicator(
-    name: str, timezone: str, columns: pa.Schema, key: tuple[str, ...], store: Store, asked: asks.Indicated,
+    name: str, timezone: str, columns: pa.Schema, key: tuple[str, ...], store: Store, asked: IndicatorQuery,
     after: Key | None, limit: int,
 ) -> Batches:  # fmt: skip
     try:
@@ -189,21 +233,21 @@ def _rows(frame: pd.DataFrame, columns: pa.Schema) -> list[dict[str, object]]:
     return [dict(zip(columns.names, row, strict=True)) for row in kept.where(kept.notna(), None).to_numpy()]
 
 
-_COMPUTED: Mapping[str, tuple[str, type[asks.Asked], pa.Schema, tuple[str, ...]]] = {
+_COMPUTED: Mapping[str, tuple[str, type[ListQuery], pa.Schema, tuple[str, ...]]] = {
     "heavy-share": (
         "Share of heavy vehicles by sensor, over windows in which every class is valid.",
-        asks.Indicated, schema("sensor_id heavy vehicles share? windows"), ("sensor_id",),
+        IndicatorQuery, schema("sensor_id heavy vehicles share? windows"), ("sensor_id",),
     ),
     "hours-above": (
         "Valid hours above a threshold, by station and for the area, and how many were not measured.",
-        asks.Above, schema("subject above valid_hours hours not_measured threshold"), ("subject",),
+        ThresholdQuery, schema("subject above valid_hours hours not_measured threshold"), ("subject",),
     ),
     "panel-index": (
         "Days compared with a base period by the same sensors, base = 100.",
-        asks.Panel, schema("start index? panel members"), ("start",),
+        PanelQuery, schema("start index? panel members"), ("start",),
     ),
     "week-profile": (
         "Mean by hour of the week.",
-        asks.Indicated, schema("hour_of_week label mean? hours"), ("hour_of_week",),
+        IndicatorQuery, schema("hour_of_week label mean? hours"), ("hour_of_week",),
     ),
 }  # fmt: skip

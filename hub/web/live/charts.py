@@ -13,7 +13,7 @@ import numpy as np
 
 from aggregates.ask.live import Hour, midnight
 
-LEAST_WEEKS = 3  # fewer say nothing about what is usual
+LEAST_WEEKS = 3  # with fewer nothing is known about what is usual
 _HOURS = range(24)
 
 Line = list[float | None]
@@ -74,17 +74,17 @@ def day(hours: Sequence[Hour], now: datetime, zone: str, ago: int = 0) -> Day:
     return found
 
 
-def options(today: Day, before: Day, band: Band, said: Mapping[str, str]) -> dict[str, object]:
-    """Give the chart; `said` has a name for each series and the unit. Without a band yesterday stands beside today."""
+def options(today: Day, before: Day, band: Band, names: Mapping[str, str]) -> dict[str, object]:
+    """Give the chart; `names` has a name for each series and the unit. Without a band yesterday stands beside today."""
     has_band = band.weeks >= LEAST_WEEKS
-    series = _band(band, said) if has_band else [_line(said["yesterday"], before.valid, "--quiet", width=1.5)]
+    series = _band(band, names) if has_band else [_line(names["yesterday"], before.valid, "--quiet", width=1.5)]
     series += [
-        _line(said["today"], today.valid, "--accent", width=2.5, symbol="circle"),
-        _marks(said["invalid_hour"], today.invalid, "emptyCircle", "--warn"),
-        _marks(said["running_hour"], today.running, "emptyDiamond", "--accent"),
-        _marks(said["flagged_hour"], today.flagged, "triangle", "--warn", offset=-12),
+        _line(names["today"], today.valid, "--accent", width=2.5, symbol="circle"),
+        _marks(names["invalid_hour"], today.invalid, "emptyCircle", "--warn"),
+        _marks(names["running_hour"], today.running, "emptyDiamond", "--accent"),
+        _marks(names["flagged_hour"], today.flagged, "triangle", "--warn", offset=-12),
     ]
-    form = f"v => v == null ? '{said['none']}' : new Intl.NumberFormat('{said['locale']}').format(v)"
+    form = f"v => v == null ? '{names['none']}' : new Intl.NumberFormat('{names['locale']}').format(v)"
     text = {"color": "var(--ink-soft)", "fontFamily": "sans-serif", "fontSize": 12}
     return {
         "animation": False,
@@ -99,7 +99,7 @@ def options(today: Day, before: Day, band: Band, said: Mapping[str, str]) -> dic
             "axisTick": {"show": False},
         },
         "yAxis": {
-            "type": "value", "name": said["unit"], "nameTextStyle": {**text, "align": "left"}, "nameGap": 10,
+            "type": "value", "name": names["unit"], "nameTextStyle": {**text, "align": "left"}, "nameGap": 10,
             "axisLabel": {**text, ":formatter": form}, "splitLine": {"lineStyle": {"color": "var(--line)"}},
         },
         "series": series,
@@ -113,7 +113,7 @@ def drawn(today: Day, band: Band) -> list[str]:
     return [*beside, "today", *(name for name, line in marks.items() if any(value is not None for value in line))]
 
 
-def _band(band: Band, said: Mapping[str, str]) -> list[dict[str, object]]:
+def _band(band: Band, names: Mapping[str, str]) -> list[dict[str, object]]:
     # Two lines stacked upon each other: an unseen one, and the distance to the upper edge as a filled area. By default
     # ECharts stacks only values of one sign, which draws the band of a frosty day above zero.
     width = [None if low is None or high is None else high - low for low, high in zip(band.low, band.high, strict=True)]
@@ -122,8 +122,8 @@ def _band(band: Band, said: Mapping[str, str]) -> list[dict[str, object]]:
     fill = {"areaStyle": {"color": "var(--band)", "opacity": 1}, "itemStyle": {"color": "var(--band)"}}
     return [
         {"type": "line", "name": "", "data": band.low, **hidden},
-        {"type": "line", "name": said["usual"], "data": width, **hidden, **fill},
-        {**_line(said["median"], band.median, "--quiet", width=1.5), "z": 3},
+        {"type": "line", "name": names["usual"], "data": width, **hidden, **fill},
+        {**_line(names["median"], band.median, "--quiet", width=1.5), "z": 3},
     ]
 
 

@@ -1,7 +1,7 @@
 """
 What a click opens: a sensor's day beside its usual one with its quality flags, or an area beside its CBS statistics.
 
-`hub.web.live.page` asks `aggregates.ask.live` for the day and gives it a place; `hub.web.live.charts` draws it.
+`hub.web.live.page` reads the day with `aggregates.ask.live` and gives it a place; `hub.web.live.charts` draws it.
 """
 
 import re
@@ -14,8 +14,7 @@ from nicegui import ui
 
 from aggregates.ask.live import AreaDay, FlaggedHour, Hour, SensorDay, Statistic
 from hub.web.live.charts import LEAST_WEEKS, Day, day, drawn, options, usual
-from hub.web.live.markup import Text, table
-from hub.web.live.panels import Desk
+from hub.web.live.panels import Context, Text, table
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Flag
 
@@ -34,7 +33,7 @@ _KEYS = {  # how each thing in the chart looks, for its legend
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of which quantity and when a detail speaks."""
+    """The quantity and the time of a detail."""
 
     quantity: str
     now: datetime
@@ -44,20 +43,20 @@ Subject = SensorDay | AreaDay
 Renewal = Callable[[Subject, Moment], None]
 
 
-def show(desk: Desk, found: Subject, moment: Moment) -> Renewal:
+def show(context: Context, found: Subject, moment: Moment) -> Renewal:
     """Build the detail of a sensor or an area; give what renews its day where it stands."""
-    renew = _show_sensor(desk, found, moment) if isinstance(found, SensorDay) else _show_area(desk, found, moment)
+    renew = _show_sensor(context, found, moment) if isinstance(found, SensorDay) else _show_area(context, found, moment)
     renew(found, moment)
     return renew
 
 
-def _show_sensor(desk: Desk, found: SensorDay, moment: Moment) -> Renewal:
-    words = desk.words
+def _show_sensor(context: Context, found: SensorDay, moment: Moment) -> Renewal:
+    words = context.words
     Text("h2", found.name or found.sensor_id).props('tabindex="-1" id="detail-title"')
     about = [found.sensor_id, found.source or "", words.get(f"class.{found.source_class}", "")]
     about += [words("lanes", count=found.lanes)] if found.lanes else []
     Text("p", " · ".join(part for part in about if part), "quiet")
-    course = _Course(desk, moment)
+    course = _Course(context, moment)
     Text("h3", words("flags"))
     flags = ui.element("div")
     if found.licence:
@@ -67,20 +66,20 @@ def _show_sensor(desk: Desk, found: SensorDay, moment: Moment) -> Renewal:
         course.renew(found.hours, moment)
         flags.clear()
         with flags:
-            _flags(desk, found.flags if isinstance(found, SensorDay) else [])
+            _flags(context, found.flags if isinstance(found, SensorDay) else [])
 
     return renew
 
 
-def _show_area(desk: Desk, found: AreaDay, moment: Moment) -> Renewal:
-    words = desk.words
+def _show_area(context: Context, found: AreaDay, moment: Moment) -> Renewal:
+    words = context.words
     Text("h2", found.name).props('tabindex="-1" id="detail-title"')
     Text("p", f"{found.code} · {words(f'one.{found.level}')} · {words('in_area', count=found.sensors)}", "quiet")
     empty = Text("p", words("no_hours"))
     with ui.element("div") as place:
-        course = _Course(desk, moment, band=False)
+        course = _Course(context, moment, band=False)
     Text("h3", words("statistics"))
-    _statistics(desk, found)
+    _statistics(context, found)
 
     def renew(found: Subject, moment: Moment) -> None:
         course.renew(found.hours, moment)
@@ -96,10 +95,10 @@ class _Course:
     An area has no `band`: what it adds up are the sensors that were valid, from week to week not the same ones.
     """
 
-    def __init__(self, desk: Desk, moment: Moment, band: bool = True) -> None:
-        words = desk.words
-        self._desk, self._band = desk, band
-        title = ", ".join(part for part in (words(f"quantity.{moment.quantity}"), unit(desk, moment)) if part)
+    def __init__(self, context: Context, moment: Moment, band: bool = True) -> None:
+        words = context.words
+        self._context, self._band = context, band
+        title = ", ".join(part for part in (words(f"quantity.{moment.quantity}"), unit(context, moment)) if part)
         Text("h3", title)
         self._chart = ui.echart({}, renderer="svg").classes("chart")
         self._chart.props(f'role="img" aria-label="{title}: {words("hours_today")}"')
@@ -111,13 +110,13 @@ class _Course:
 
     def renew(self, hours: Sequence[Hour], moment: Moment) -> None:
         """Draw these hours in the place of those before."""
-        words, zone = self._desk.words, self._desk.zone
+        words, zone = self._context.words, self._context.watch.zone
         today, before = (day(hours, moment.now, zone, ago) for ago in (0, 1))
         band = usual(hours if self._band else [], moment.now, zone)
         weekday = words(f"day.{moment.now.isoweekday()}")
         said = {key: words(key) for key in _SERIES} | {
             "usual": words("usual", day=weekday), "median": words("median", day=weekday),
-            "unit": unit(self._desk, moment),
+            "unit": unit(self._context, moment),
         }  # fmt: skip
         self._chart.options.clear()
         self._chart.options.update(options(today, before, band, said))
@@ -133,11 +132,11 @@ class _Course:
         self._table.clear()
         with self._table:
             heads = [words("hour"), words("value"), words("coverage"), words("state")]
-            table(words("hours_today"), heads, _hours(self._desk, hours, today, moment), "narrow")
+            table(words("hours_today"), heads, _hours(self._context, hours, today, moment), "narrow")
 
 
-def _hours(desk: Desk, hours: Sequence[Hour], today: Day, moment: Moment) -> list[list[str]]:
-    words, rows = desk.words, []
+def _hours(context: Context, hours: Sequence[Hour], today: Day, moment: Moment) -> list[list[str]]:
+    words, rows = context.words, []
     for hour in hours:
         at = hour.start.astimezone(moment.now.tzinfo)
         if at.date() != moment.now.date():
@@ -150,19 +149,19 @@ def _hours(desk: Desk, hours: Sequence[Hour], today: Day, moment: Moment) -> lis
     return rows
 
 
-def _flags(desk: Desk, found: Sequence[FlaggedHour]) -> None:
+def _flags(context: Context, found: Sequence[FlaggedHour]) -> None:
     if not found:
-        Text("p", desk.words("no_flags"), "quiet")
+        Text("p", context.words("no_flags"), "quiet")
         return
     with ui.element("ul").classes("plain flags"):
         for hour in found:
-            names = [desk.words(f"flag.{flag.name}") for flag in Flag if hour.flags & flag]
-            said = {"hour": desk.clock(hour.start), "count": hour.readings, "flag": ", ".join(names)}
-            Text("li", desk.words("flag_line", **said))
+            names = [context.words(f"flag.{flag.name}") for flag in Flag if hour.flags & flag]
+            said = {"hour": context.clock(hour.start), "count": hour.readings, "flag": ", ".join(names)}
+            Text("li", context.words("flag_line", **said))
 
 
-def _statistics(desk: Desk, found: AreaDay) -> None:
-    words = desk.words
+def _statistics(context: Context, found: AreaDay) -> None:
+    words = context.words
     if not found.statistics:
         Text("p", words("no_statistics"), "quiet")
         return
@@ -170,30 +169,30 @@ def _statistics(desk: Desk, found: AreaDay) -> None:
     heads = [words("measure"), words("value"), words("period")]
     for theme, group in groupby(found.statistics, key=lambda one: one.theme or "general"):
         Text("h4", words.get(f"theme.{theme}", theme))
-        table(words.get(f"theme.{theme}", theme), heads, [_statistic(desk, one) for one in group], "narrow bare")
+        table(words.get(f"theme.{theme}", theme), heads, [_statistic(context, one) for one in group], "narrow bare")
     licences = sorted({f"{one.source} ({one.licence})" for one in found.statistics if one.source})
     Text("p", f"{words('source')}: {'; '.join(licences)}", "quiet small")
 
 
-def _statistic(desk: Desk, one: Statistic) -> list[str]:
-    words = desk.words
+def _statistic(context: Context, one: Statistic) -> list[str]:
+    words = context.words
     title = words.get(f"measure.{one.measure}", one.title)
     period = (one.period or "").replace("1 January", words("first_of_january")).replace("year", words("in_year"))
     if one.value is None:
-        return [title, f"{words('none')} ({_reason(desk, one)})", period]
+        return [title, f"{words('none')} ({_reason(context, one)})", period]
     unit_of = words.get(f"unit.{one.unit}", one.unit or "")
     return [title, f"{words.number(one.value, 4)} {unit_of}".strip(), period]
 
 
-def _reason(desk: Desk, one: Statistic) -> str:
-    words, said = desk.words, one.attribute or one.content
+def _reason(context: Context, one: Statistic) -> str:
+    words, said = context.words, one.attribute or one.content
     if below := re.fullmatch(r"withheld: fewer than (\d+) (\w+)", said or ""):
         measure = words.get(f"measure.{below[2]}", below[2]).lower()
         return words("withheld_below", least=words.number(float(below[1]), 9), measure=measure)
     return words.get(f"reason.{said}", said) if said else words("withheld")
 
 
-def unit(desk: Desk, moment: Moment) -> str:
+def unit(context: Context, moment: Moment) -> str:
     """Give the unit as words: a count is so many an hour."""
     name = QUANTITIES[moment.quantity].unit
-    return desk.words.get(f"unit.{name}", name) or desk.words("per.1h")
+    return context.words.get(f"unit.{name}", name) or context.words("per.1h")

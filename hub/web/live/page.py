@@ -1,18 +1,16 @@
 """
-The page at `/`: what each viewer sees, and what follows when somebody chooses or clicks.
+The page at `/`: what each viewer has chosen and opened, and the panels beside the map.
 
-The map and the table are drawn in the browser (`static/city.js`) from figures that are fetched once for everybody; here
-is who looks at what, and the panels beside it.
+The map and the table are drawn in the browser (`static/city.js`), from figures that it fetches from
+`hub.web.live.mount`.
 """
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import nicegui
@@ -23,19 +21,17 @@ from nicegui.events import GenericEventArguments
 
 from aggregates.ask.live import LENSES, area_day, choices, levels, sensor_day
 from aggregates.store.store import Store, StoreError
+from hub.settings.settings import Settings
 from hub.web.live.details import Moment, Renewal, Subject, show
-from hub.web.live.markup import Text
-from hub.web.live.panels import PANELS, Desk
-from hub.web.live.routes import asked
-from hub.web.live.watch import Health, View, Watch
+from hub.web.live.panels import PANELS, Context, Text
+from hub.web.live.watch import HubNumbers, View, Watch
 from hub.web.live.words import LANGUAGES, Words, preferred, words
 from ingest.vocabulary.quantities import QUANTITIES
 
-T = TypeVar("T")
 _LEAFLET = Path(nicegui.__file__).parent / "elements" / "leaflet" / "dist"
 _STYLE = Path(__file__).parent / "static" / "style.css"
 _FIRST = View("vehicle_count", "5m")
-_FOLLOW = timedelta(seconds=10)  # between two looks at the day of what is open
+_FOLLOW = timedelta(seconds=10)  # between two readings of the day of what is open
 
 
 class City(Element, component="static/city.js", esm={"nicegui-leaflet": str(_LEAFLET)}, default_classes="city"):
@@ -48,27 +44,7 @@ class City(Element, component="static/city.js", esm={"nicegui-leaflet": str(_LEA
             self._props[name] = value
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What every page of this process shares."""
-
-    watch: Watch
-    open_store: Callable[[], Store]
-    zone: str
-    tiles: str
-    tiles_attribution: str
-    may_act: bool = False
-
-    async def ask(self, question: Callable[[Store], T]) -> T:
-        """Run a question to the store in a thread."""
-        return await asyncio.to_thread(asked, self.open_store, question)
-
-    def now(self) -> datetime:
-        """Give the time by the hub's own clock."""
-        return datetime.now(UTC).astimezone(ZoneInfo(self.zone))
-
-
-def register(outlook: Outlook) -> None:
+def register(watch: Watch, settings: Settings) -> None:
     """Serve the page at `/`."""
 
     @ui.page("/", title="Stadspuls")
@@ -79,26 +55,26 @@ def register(outlook: Outlook) -> None:
         client.page = copy(client.page)  # this viewer's own language and theme
         client.page.language = "nl" if language == "nl" else "en-GB"
         client.page.dark = {"dark": True, "light": False}.get(request.cookies.get("theme", ""))
-        await Page(outlook, words(language)).build(dict(request.query_params))
+        await Page(watch, words(language), settings).build(dict(request.query_params))
 
 
 class Page:
     """One viewer's page; a `Viewer` of the watch."""
 
-    def __init__(self, outlook: Outlook, said: Words) -> None:
+    def __init__(self, watch: Watch, own: Words, settings: Settings) -> None:
         self.view = _FIRST
-        self._outlook, self._words = outlook, said
+        self._watch, self._words, self._settings = watch, own, settings
         self._client = ui.context.client
-        self._desk = Desk(said, outlook.zone, outlook.ask, self._open_sensor, outlook.may_act)
+        self._context = Context(own, watch, self._open_sensor, not settings.public)
         self._opened: tuple[str, str] | None = None
         self._renew_detail: Renewal | None = None
-        self._followed = self._outlook.now()
-        self._renewals: list[Callable[[Health | None], None]] = []
+        self._followed = self._now()
+        self._renewals: list[Callable[[HubNumbers | None], None]] = []
 
     async def build(self, asked: dict[str, str]) -> None:
         """Build everything; `asked` are the parameters of the address."""
         try:
-            known, drawn = await self._outlook.ask(lambda store: (choices(store), levels(store)))
+            known, drawn = await self._watch.ask(lambda store: (choices(store), levels(store)))
         except StoreError:
             known, drawn = [], []
         self.view = _view(asked, {name: shortest for name, _, shortest in known})
@@ -106,18 +82,17 @@ class Page:
         self._header()
         with ui.element("div").classes("layout"):
             self._city = City(
-                words=self._words.all(), language=self._words("locale"), zone=self._outlook.zone,
+                words=self._words.all(), language=self._words("locale"), zone=self._watch.zone,
                 view=self.view._asdict(), quantities=self._quantities(known), lenses=list(LENSES), levels=drawn,
                 level=asked.get("level") or (drawn[-1] if drawn else ""), show=asked.get("show", "map"),
-                tiles=self._outlook.tiles, attribution=self._outlook.tiles_attribution,
+                tiles=self._settings.map_tiles, attribution=self._settings.map_attribution,
             )  # fmt: skip
             with ui.element("aside").classes("side").props(f'aria-label="{self._words("health")}"'):
                 self._hint = Text("p", self._words("choose"), "quiet hint")
                 self._detail = ui.element("section").classes("card detail")
-                for build in PANELS.values():
+                for panel in PANELS:
                     with ui.element("section").classes("card"):
-                        renew = build(self._desk)
-                    self._renewals += [renew] if renew else []
+                        self._renewals.append(panel(self._context))
         self._detail.visible = False
         self._city.on("view", self._chosen)
         self._city.on("open", self._clicked)
@@ -127,12 +102,10 @@ class Page:
         self._client.on_connect(self._arrive)
         self._client.on_disconnect(self._leave)
 
-    def renew(self, version: int) -> None:
-        """Tell the browser that there are newer figures."""
-        self._city.run_method("renew", version)
-
-    def breathe(self, health: Health | None) -> None:
-        """Renew the panels, and the day of what is open."""
+    def renew(self, version: int | None, health: HubNumbers | None) -> None:
+        """Let the browser fetch newer figures, and renew the panels and the day of what is open."""
+        if version is not None:
+            self._city.run_method("renew", version)
         with self._client:
             for renew in self._renewals:
                 renew(health)
@@ -140,28 +113,30 @@ class Page:
             background_tasks.create(self._follow(), name="follow")
 
     def _arrive(self) -> None:
-        self._outlook.watch.viewers.add(self)
-        self._city.run_method("renew", 0)  # what changed while the page was on its way
-        self.breathe(self._outlook.watch.health)
+        self._watch.viewers.add(self)
+        self.renew(0, self._watch.health)  # what changed while the page was on its way
 
     def _leave(self) -> None:
-        self._outlook.watch.viewers.discard(self)
+        self._watch.viewers.discard(self)
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC).astimezone(ZoneInfo(self._watch.zone))
 
     def _header(self) -> None:
-        said = self._words
-        Text("a", said("skip"), "skip").props('href="#show-table"')
+        own = self._words
+        Text("a", own("skip"), "skip").props('href="#show-table"')
         with ui.element("header").classes("top"):
             with ui.element("div").classes("brand"):
                 ui.html(_PULSE, sanitize=False)
-                Text("h1", said("title"))
-                Text("p", said("tagline"), "quiet")
-            with ui.element("nav").classes("switches").props(f'aria-label="{said("language")}"'):
+                Text("h1", own("title"))
+                Text("p", own("tagline"), "quiet")
+            with ui.element("nav").classes("switches").props(f'aria-label="{own("language")}"'):
                 for language, name in (("nl", "Nederlands"), ("en", "English")):
                     link = Text("a", language.upper()).props(f'href="?lang={language}" hreflang="{language}"')
                     link.props(f'lang="{language}" aria-label="{language.upper()}: {name}" title="{name}"')
-                    link.props('aria-current="true"' if language == said.language else "")
+                    link.props('aria-current="true"' if language == own.language else "")
                     link.on("click", js_handler=f"event => window.stadspuls.language(event, '{language}')")
-            theme = ui.element("button").props(f'type="button" aria-label="{said("theme")}" title="{said("theme")}"')
+            theme = ui.element("button").props(f'type="button" aria-label="{own("theme")}" title="{own("theme")}"')
             theme.classes("theme").on("click", js_handler="() => window.stadspuls.theme()")
             with theme:
                 ui.html(_HALF, sanitize=False)
@@ -183,9 +158,9 @@ class Page:
             await self._open(*self._opened)
 
     async def _clicked(self, event: GenericEventArguments) -> None:
-        said = _texts(event.args)
-        if said.get("kind") in ("sensor", "area"):
-            await self._open(said["kind"], said.get("id", ""))
+        clicked = _texts(event.args)
+        if clicked.get("kind") in ("sensor", "area"):
+            await self._open(clicked["kind"], clicked.get("id", ""))
             self._focus()
 
     async def _open_sensor(self, sensor_id: str) -> None:
@@ -197,7 +172,7 @@ class Page:
 
     async def _open(self, kind: str, subject: str) -> None:
         """Show a sensor or an area beside the map; what is not known closes the detail."""
-        moment = Moment(self.view.quantity, self._outlook.now())
+        moment = Moment(self.view.quantity, self._now())
         try:
             found = await self._look_up(kind, subject, moment)
         except StoreError:
@@ -212,11 +187,11 @@ class Page:
             with close:
                 Text("span", "×").props('aria-hidden="true"')
             if found:
-                self._renew_detail = show(self._desk, found, moment)
+                self._renew_detail = show(self._context, found, moment)
 
     async def _follow(self) -> None:
         """Bring the day of what is open up to date where it stands: nothing moves, and the focus stays."""
-        opened, renew, moment = self._opened, self._renew_detail, Moment(self.view.quantity, self._outlook.now())
+        opened, renew, moment = self._opened, self._renew_detail, Moment(self.view.quantity, self._now())
         if not opened or not renew or moment.now - self._followed < _FOLLOW:
             return
         self._followed = moment.now
@@ -229,9 +204,9 @@ class Page:
     async def _look_up(self, kind: str, subject: str, moment: Moment) -> Subject | None:
         def question(store: Store) -> Subject | None:
             look = area_day if kind == "area" else sensor_day
-            return look(store, subject, moment.quantity, moment.now, self._outlook.zone)
+            return look(store, subject, moment.quantity, moment.now, self._watch.zone)
 
-        return await self._outlook.ask(question)
+        return await self._watch.ask(question)
 
     def _close(self) -> None:
         self._opened = self._renew_detail = None

@@ -1,82 +1,92 @@
 """
-The panels beside the map: each a function that builds itself once, and says how it is renewed.
+The panels beside the map: how the hub is, its open alerts, and its silent sensors.
 
-A panel of your own (open alerts with their buttons, say) is one function with `@panel("name")`, in a module that
-`hub.web.live.page` imports; it stands where it registered. It gets the desk of its viewer: words, zone, and `ask`,
-which runs a question to the store off the loop. What it gives back is called with the hub's health every second or so
-while somebody looks, or it gives None.
+`hub.web.live.page` builds each once for a viewer, and calls what it returns with the hub's health every second or so.
+A page that everyone may read has no buttons that change something.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Protocol, TypeVar
+from glob import escape
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from aggregates.ask.live import Silent
-from aggregates.store.store import Store
-from hub.web.live.markup import Text
-from hub.web.live.watch import Health
+from aggregates.store.store import Store, StoreError
+from hub.web.live.watch import HubNumbers, Watch
 from hub.web.live.words import Words
+from streams.notify.operators import Row, acknowledge, silence
 
 T = TypeVar("T")
-Renew = Callable[[Health | None], None]
-_NAMED = 6  # silent sensors
-
-
-class Ask(Protocol):
-    """Runs a question to the store in a thread, and gives its answer; raises StoreError."""
-
-    def __call__(self, question: Callable[[Store], T]) -> Awaitable[T]:
-        """Ask."""
+Renew = Callable[[HubNumbers | None], None]
+SILENT = timedelta(hours=2)  # what the button silences an alert for
+_NAMED = 8  # alerts or sensors of a list that are named
+_SEVERITIES = {"info": "severity_info", "warning": "severity_warning", "critical": "severity_critical"}
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What a panel works with: the viewer's words and zone, store, how to open a sensor, whether it may act."""
+class Context:
+    """What panels and details of one viewer share: words, store, how to open a sensor, whether it may act."""
 
     words: Words
-    zone: str
-    ask: Ask
+    watch: Watch
     open_sensor: Callable[[str], Awaitable[None]]
     may_act: bool = False
 
     def clock(self, at: datetime, form: str = "%H:%M") -> str:
-        """Write a stamp as the hub's own clock says it."""
-        return at.astimezone(ZoneInfo(self.zone)).strftime(form)
+        """Write a stamp in the hub's own zone."""
+        return at.astimezone(ZoneInfo(self.watch.zone)).strftime(form)
 
 
-Panel = Callable[[Desk], Renew | None]
-PANELS: dict[str, Panel] = {}
+class Text(TextElement):
+    """An HTML element of any tag that holds text."""
+
+    def __init__(self, tag: str, text: str, classes: str = "") -> None:
+        super().__init__(tag=tag, text=text)
+        self.classes(classes)
 
 
-def panel(name: str) -> Callable[[Panel], Panel]:
-    """Register a panel; a name that is taken is an error."""
-
-    def register(build: Panel) -> Panel:
-        if name in PANELS:
-            raise ValueError(f"panel {name!r} is there already")
-        PANELS[name] = build
-        return build
-
-    return register
+def button(text: str, clicked: Callable[[], object]) -> Text:
+    """Make a button that looks like a link."""
+    made = Text("button", text, "link").props('type="button"')
+    made.on("click", clicked, [])
+    return made
 
 
-@panel("health")
-def health_panel(desk: Desk) -> Renew:
-    """Show how the hub itself is: its pace, what waits, what could not be read."""
-    words = desk.words
+def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], classes: str = "") -> None:
+    """Write a table whose first column names its rows."""
+    with ui.element("table").classes(f"figures {classes}"):
+        Text("caption", caption, "only-read")
+        with ui.element("thead"), ui.element("tr"):
+            for head in heads:
+                Text("th", head).props('scope="col"')
+        with ui.element("tbody"):
+            for first, *others in rows:
+                with ui.element("tr"):
+                    Text("th", first).props('scope="row"')
+                    for cell in others:
+                        Text("td", cell)
+
+
+def health_panel(context: Context) -> Renew:
+    """Show how many messages and readings come in, how many wait, and how many could not be read."""
+    words = context.words
     Text("h2", words("health"))
     away = Text("p", words("away_now"), "alarm")
     away.visible = False
+    shown = {}
     with ui.element("dl").classes("numbers"):
-        keys = ("rate", "messages", "in_flight", "lag", "letters", "viewers")
-        shown = {key: _number(words(key)) for key in keys}
+        for key in ("rate", "messages", "in_flight", "lag", "letters", "viewers"):
+            with ui.element("div"):
+                Text("dt", words(key))
+                shown[key] = Text("dd", "–")
 
-    def renew(health: Health | None) -> None:
+    def renew(health: HubNumbers | None) -> None:
         away.visible = health is None
         for key, text in _numbers(health, words).items() if health else ():
             shown[key].text = text
@@ -84,13 +94,7 @@ def health_panel(desk: Desk) -> Renew:
     return renew
 
 
-def _number(title: str) -> Text:
-    with ui.element("div"):
-        Text("dt", title)
-        return Text("dd", "–")
-
-
-def _numbers(health: Health, words: Words) -> dict[str, str]:
+def _numbers(health: HubNumbers, words: Words) -> dict[str, str]:
     state = health.state
     return {
         "rate": "–" if health.rate is None else words.number(round(health.rate, 1)),
@@ -102,38 +106,85 @@ def _numbers(health: Health, words: Words) -> dict[str, str]:
     }
 
 
-def listing(desk: Desk, name: str, read: Callable[[Health], list[T]], lines: Callable[[Desk, list[T]], None]) -> Renew:
-    """Build a panel of a list, titled with how many there are, whose lines are drawn anew when it changed."""
-    title = Text("h2", desk.words(name))
-    place = ui.element("ul").classes("plain")
-    drawn: list[list[T]] = []
+def silent_panel(context: Context) -> Renew:
+    """Name the sensors that send nothing, the longest silent first."""
+    return _list(context, "silent", "silent_none", lambda health: health.silent, _silent_line)
 
-    def renew(health: Health | None) -> None:
-        if health is None or drawn == [read(health)]:
+
+def _silent_line(context: Context, sensor: Silent) -> None:
+    words, last = context.words, sensor.last
+    button(sensor.name or sensor.sensor_id, partial(context.open_sensor, sensor.sensor_id))
+    Text("span", words("since", time=context.clock(last, "%d-%m %H:%M")) if last else words("never"), "quiet")
+
+
+def alerts_panel(context: Context) -> Renew:
+    """List the open alerts, the newest first, with buttons to acknowledge or silence each."""
+    return _list(context, "alerts", "alerts_none", lambda health: health.alerts, _alert_line, "wrapped")
+
+
+def _alert_line(context: Context, alert: Row) -> None:
+    words = context.words
+    title = alert["title_nl" if words.language == "nl" else "title"]
+    Text("span", f"{words(_SEVERITIES[alert['severity']])}: {title}", "alarm")
+    button(alert["name"] or alert["subject"], partial(context.open_sensor, alert["subject"]))
+    Text("span", words("since", time=context.clock(alert["since"], "%d-%m %H:%M")), "quiet")
+    if alert["state"] == "silenced":
+        Text("span", words("silenced"), "quiet")
+    if alert["acknowledged_by"]:
+        Text("span", words("seen_by", who=alert["acknowledged_by"]), "quiet")
+    elif context.may_act:
+        _action(context, "acknowledge", "acknowledged", partial(_acknowledge, context, alert))
+    if alert["state"] == "raised" and context.may_act:
+        _action(context, "silence", "silenced", partial(_silence, context, alert))
+
+
+def _acknowledge(context: Context, alert: Row, store: Store) -> None:
+    acknowledge(store, alert["alert"], context.words("live_page"), datetime.now(UTC))
+
+
+def _silence(context: Context, alert: Row, store: Store) -> None:
+    now, who = datetime.now(UTC), context.words("live_page")
+    silence(store, rule=escape(alert["rule"]), subject=escape(alert["subject"]), first=now, last=now + SILENT,
+            windows=[], by=who, reason=who, now=now)  # fmt: skip
+
+
+def _action(context: Context, name: str, done: str, act: Callable[[Store], None]) -> None:
+    async def clicked() -> None:
+        try:
+            await context.watch.ask(act)
+            made.text = context.words(done)
+        except StoreError:
+            made.text = context.words("action_failed")
+
+    made = button(context.words(name), clicked)
+
+
+def _list(
+    context: Context, name: str, none: str, read: Callable[[HubNumbers], list[T]], line: Callable[[Context, T], None],
+    classes: str = "",
+) -> Renew:  # fmt: skip
+    """Build a list whose title has its length, and whose lines are built anew when it changed."""
+    words = context.words
+    title = Text("h2", words(name))
+    place = ui.element("ul").classes("plain")
+    shown: list[list[T]] = []
+
+    def renew(health: HubNumbers | None) -> None:
+        if health is None or shown == [read(health)]:
             return
-        drawn[:] = [read(health)]
-        title.text = f"{desk.words(name)} ({len(drawn[0])})"
+        shown[:] = [found := read(health)]
+        title.text = f"{words(name)} ({len(found)})"
         place.clear()
         with place:
-            lines(desk, drawn[0])
+            if not found:
+                Text("li", words(none))
+            for one in found[:_NAMED]:
+                with ui.element("li").classes(classes):
+                    line(context, one)
+            if len(found) > _NAMED:
+                Text("li", words("and_more", count=len(found) - _NAMED), "quiet")
 
     return renew
 
 
-@panel("silent")
-def silent_panel(desk: Desk) -> Renew:
-    """Name the sensors that say nothing, the longest silent first."""
-    return listing(desk, "silent", lambda health: health.silent, _silent_lines)
-
-
-def _silent_lines(desk: Desk, found: list[Silent]) -> None:
-    if not found:
-        Text("li", desk.words("silent_none"))
-    for sensor in found[:_NAMED]:
-        when = desk.words("since", time=desk.clock(sensor.last, "%d-%m %H:%M")) if sensor.last else desk.words("never")
-        with ui.element("li"):
-            button = Text("button", sensor.name or sensor.sensor_id, "link").props('type="button"')
-            button.on("click", partial(desk.open_sensor, sensor.sensor_id), [])
-            Text("span", when, "quiet")
-    if len(found) > _NAMED:
-        Text("li", desk.words("and_more", count=len(found) - _NAMED), "quiet")
+PANELS = (health_panel, silent_panel, alerts_panel)

@@ -1,20 +1,21 @@
 """
-One pair of eyes for all viewers: looks at the store once a second while somebody watches, and tells who is concerned.
+What every open page shows, looked up once for all viewers.
 
-What a view shows is asked of `aggregates.ask.live` and packed once, however many watch it; `hub.web.live.routes`
-hands the same bytes to every browser. A large city is looked at less often: looking takes a fifth of the time at
-most.
+While somebody has the page open, `Watch` reads the store once a second (a large city less often: reading takes a fifth
+of the time at most), and calls the pages whose figures changed. A view is packed once, however many show it, and
+`hub.web.live.mount` gives the same bytes to every browser.
 """
 
 import asyncio
 import gzip
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple, Protocol
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -23,12 +24,14 @@ import structlog
 from aggregates.ask.live import LENSES, Rows, Silent, newest, newest_areas, pulse, silent
 from aggregates.store.health import State, state
 from aggregates.store.store import Store, StoreError
-from hub.web.live.scale import edges
 from ingest.vocabulary.quantities import QUANTITIES, Aggregation
 from streams.notify.operators import Row, alerts
 
-EVERY = 1.0  # s between two looks
-_REST = 4.0  # times as long as a look took
+T = TypeVar("T")
+CLASSES = 6  # of a legend
+_FINEST = 0.001  # what figures are rounded to
+_EVERY = 1.0  # s between two turns
+_REST = 4.0  # times as long as a turn took
 _HEALTH_EVERY = 5.0  # s
 _ALERTS = 100  # open ones that are counted
 _AGAIN = 15  # s after which a view is made anew though nothing was committed: windows end, sensors fall silent
@@ -53,7 +56,7 @@ class Packed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HubNumbers:
     """How the hub is: `rate` in readings a second (None: not known yet), `messages` where this process takes them."""
 
     at: datetime
@@ -67,50 +70,59 @@ class Health:
 
 
 class Viewer(Protocol):
-    """Who is told; called in the loop of the page."""
+    """An open page; called in its loop."""
 
     view: View
 
-    def renew(self, version: int) -> None:
-        """There are new figures of your view."""
-
-    def breathe(self, health: Health | None) -> None:
-        """So is the hub; None: its database does not answer."""
+    def renew(self, version: int | None, health: HubNumbers | None) -> None:
+        """Show new figures (None: they are the same) and how the hub is (None: its database does not answer)."""
 
 
 class Watch:
     """
-    What everybody watches, from `start` to `stop`. `gauges` gives `/healthz`, `now` the time, `zone` that of silences.
+    What all pages share, from `start` to `stop`. `gauges` gives `/healthz`, `zone` is that of the hub's days.
 
-    All questions go through one connection in one thread.
+    What is looked up for everybody goes through one connection in one thread.
     """
 
-    def __init__(
-        self, store: Store, gauges: Callable[[], Mapping[str, object]], now: Callable[[], datetime], zone: ZoneInfo
-    ) -> None:
+    def __init__(self, open_store: Callable[[], Store], gauges: Callable[[], Mapping[str, object]], zone: str) -> None:
         self.viewers: set[Viewer] = set()
-        self.health: Health | None = None
-        self._store, self._gauges, self._now, self._zone = store, gauges, now, zone
+        self.health: HubNumbers | None = None
+        self.zone = zone
+        self._open_store, self._gauges = open_store, gauges
+        self._store = open_store()
         self._thread = ThreadPoolExecutor(1, "live")
         self._packed: dict[View, Packed] = {}
-        self._beat: tuple[object, ...] = ()
+        self._pulse: tuple[object, ...] = ()
         self._counted: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._version = 0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look, in the running loop."""
+        """Begin the turns, in the running loop."""
         self._task = asyncio.create_task(self._run(), name="live")
 
     async def stop(self) -> None:
-        """Look no more; end the thread and the connection."""
+        """End the turns, the thread and the connection."""
         if self._task is not None:
             self._task.cancel()
         self._thread.submit(self._store.close)
         self._thread.shutdown(wait=False)
 
+    async def ask(self, question: Callable[[Store], T]) -> T:
+        """Run a question in a thread, with a store of its own; raises StoreError."""
+
+        def answered() -> T:
+            with closing(self._open_store()) as store:
+                return question(store)
+
+        return await asyncio.to_thread(answered)
+
+    async def packed(self, view: View) -> Packed:
+        """Give what a view shows now; raises StoreError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._kept, view)
+
     async def _run(self) -> None:
-        """Look, tell, rest."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
@@ -118,47 +130,41 @@ class Watch:
                 await self._turn()
             else:
                 self._counted.clear()
-            await asyncio.sleep(max(EVERY, _REST * (loop.time() - began)))
-
-    async def packed(self, view: View) -> Packed:
-        """Give what a view shows now; raises StoreError."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._kept, view)
+            await asyncio.sleep(max(_EVERY, _REST * (loop.time() - began)))
 
     async def _turn(self) -> None:
         views = {viewer.view for viewer in self.viewers}
-        loop = asyncio.get_running_loop()
         try:
-            changed = await loop.run_in_executor(self._thread, self._look, views)
+            changed = await asyncio.get_running_loop().run_in_executor(self._thread, self._look_up, views)
         except StoreError as error:
-            log.warning("the live page cannot look", error=str(error))
+            log.warning("the live page cannot read the database", error=str(error))
             changed, self.health = {}, None
         for viewer in tuple(self.viewers):
             with suppress(RuntimeError):  # it left meanwhile
-                if viewer.view in changed:
-                    viewer.renew(changed[viewer.view])
-                viewer.breathe(self.health)
+                viewer.renew(changed.get(viewer.view), self.health)
 
-    def _look(self, views: set[View]) -> dict[View, int]:
-        """Make the views anew whose figures may have changed; give the versions of those whose did."""
-        now = self._now()
+    def _look_up(self, views: set[View]) -> dict[View, int]:
+        """Make the views anew whose figures may have changed; give the versions of those whose figures did."""
+        now = datetime.now(UTC)
         found = pulse(self._store)
         gauges = self._gauges()
         self._counted.append((now.timestamp(), int(str(found[0])), int(str(gauges.get("messages_received", 0)))))
         if self.health is None or self.health.rate is None or (now - self.health.at).total_seconds() >= _HEALTH_EVERY:
             self.health = self._examine(now, gauges)
-        beat = (*found, int(now.timestamp()) // _AGAIN)
-        if beat == self._beat and views <= self._packed.keys():
+        latest = (*found, int(now.timestamp()) // _AGAIN)
+        if latest == self._pulse and views <= self._packed.keys():
             return {}
         self._packed = {view: packed for view, packed in self._packed.items() if view in views}
         before = {view: packed.version for view, packed in self._packed.items()}
         made = {view: self._pack(view, now).version for view in views}
-        self._beat = beat
+        self._pulse = latest
         return {view: version for view, version in made.items() if version != before.get(view)}
 
     def _kept(self, view: View) -> Packed:
-        now = self._now()
+        now = datetime.now(UTC)
         kept = self._packed.get(view)
-        if kept and (any(viewer.view == view for viewer in tuple(self.viewers)) or now.timestamp() - kept.made < EVERY):
+        fresh = kept is not None and now.timestamp() - kept.made < _EVERY
+        if kept and (fresh or any(viewer.view == view for viewer in tuple(self.viewers))):
             return kept
         return self._pack(view, now)
 
@@ -174,16 +180,16 @@ class Watch:
         self._packed[view] = kept._replace(made=now.timestamp())
         return kept
 
-    def _examine(self, now: datetime, gauges: Mapping[str, object]) -> Health:
+    def _examine(self, now: datetime, gauges: Mapping[str, object]) -> HubNumbers:
         (first, readings, messages), (last, more, later) = self._counted[0], self._counted[-1]
         seconds = last - first
         own = "messages_received" in gauges
-        return Health(
+        return HubNumbers(
             now, (more - readings) / seconds if seconds else None,
             (later - messages) / seconds if own and seconds else None,
             int(str(gauges["readings_in_flight"])) if own else None,
-            state(self._store, now), silent(self._store, now), alerts(self._store, now, self._zone, limit=_ALERTS),
-            len(self.viewers),
+            state(self._store, now), silent(self._store, now),
+            alerts(self._store, now, ZoneInfo(self.zone), limit=_ALERTS), len(self.viewers),
         )  # fmt: skip
 
 
@@ -204,3 +210,27 @@ def _body(version: int, view: View, now: datetime, sensors: Rows, areas: Mapping
 
 def _scaled(found: Rows) -> dict[str, object]:
     return {"edges": edges(*found.spread) if found.spread else [], "rows": msgspec.Raw(found.rows.encode())}
+
+
+def edges(low: float, high: float, classes: int = CLASSES) -> list[float]:
+    """
+    Give the lower edges of all classes of a legend but the first, at equal round steps (1, 2, 2.5 or 5 times 10^n).
+
+    They cover `low` to `high`, and stay the same while these move a little; what is higher is in the last class.
+
+    >>> edges(5, 22)
+    [5.0, 10.0, 15.0, 20.0, 25.0]
+    >>> edges(0, 0)
+    [1.0, 2.0, 3.0, 4.0, 5.0]
+    >>> edges(-3.2, 4.1)
+    [-2.0, 0.0, 2.0, 4.0, 6.0]
+    """
+    begin = 0.0 if 0 <= low < (high - low) / 2 else low
+    step = max(_round_up((high - begin) / (classes - 1)), _FINEST) if high > begin else 1.0
+    first = math.floor(begin / step) * step
+    return [round(first + step * number, 9) for number in range(1, classes)]
+
+
+def _round_up(step: float) -> float:
+    power: float = 10.0 ** math.floor(math.log10(step))
+    return next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= step * 0.999)

@@ -1,9 +1,9 @@
-// The map and the table of the live page, drawn from figures that the hub packs once for all viewers (hub/web/live/routes.py).
-// `hub.web.live.page` is the other side: it says `renew` when there are newer ones, and hears `view` and `open`.
+// The map and the table of the live page, drawn from figures that the hub packs once for all viewers (hub/web/live/mount.py).
+// `hub.web.live.page` calls `renew` when there are newer figures, and handles the events `view` (another choice) and `open`.
 import { leaflet as L } from "nicegui-leaflet";
 import { loadResource } from "../../static/utils/resources.js";
 
-const MANY = 1500; // markers: from here on drawn on a canvas
+const MANY = 1500; // markers: more than this are drawn on a canvas
 const FIRST_ROWS = 150;
 const NONE = ["missing", "failed", "nothing"];
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
@@ -154,7 +154,7 @@ export default {
       const key = { value: "value", time: "start", coverage: "coverage", state: "state" }[this.sort] ?? "name";
       const sign = this.down ? -1 : 1;
       return rows.sort((a, b) => {
-        if ((a[key] == null) !== (b[key] == null)) return a[key] == null ? 1 : -1; // what is missing stands last, either way
+        if ((a[key] == null) !== (b[key] == null)) return a[key] == null ? 1 : -1; // missing values come last in either order
         return sign * (typeof a[key] === "string" ? a[key].localeCompare(b[key], this.language, { numeric: true }) : a[key] - b[key]);
       });
     },
@@ -181,28 +181,28 @@ export default {
   methods: {
     fits(lens) { return { "5m": 300, "1h": 3600, "1d": 86400 }[lens.slice(0, 2)] >= (this.about.shortest || 0); },
     renew(version) {
-      if (document.hidden) this.behind = true; // nobody looks: nothing is asked
+      if (document.hidden) this.behind = true; // the tab is hidden: fetch when it is shown again
       else if (!version || version !== this.frame?.version) this.fetchFigures();
     },
     opened(kind, id) { this.chosen = kind ? id : ""; this.address({ sensor: kind === "sensor" ? id : null, area: kind === "area" ? id : null }); this.draw(); },
     async fetchAll() {
-      const quantity = this.quantity;
-      const placed = await this.get(`places?quantity=${quantity}`);
-      if (!placed || quantity !== this.quantity) return;
-      this.places = Object.fromEntries(placed.map(([id, name, lon, lat]) => [id, { name, lon, lat }]));
+      if (!(await this.fetchPlaces())) return;
       await this.fetchFigures();
       this.fit();
     },
+    async fetchPlaces() {
+      const quantity = this.quantity;
+      const placed = await this.get(`places?quantity=${quantity}`);
+      if (!placed || quantity !== this.quantity) return false;
+      this.places = Object.fromEntries(placed.map(([id, name, lon, lat]) => [id, { name, lon, lat }]));
+      return true;
+    },
     async fetchFigures() {
       this.behind = false;
-      const asked = `figures?quantity=${this.quantity}&lens=${this.lens}`;
-      const found = await this.get(asked);
+      const found = await this.get(`figures?quantity=${this.quantity}&lens=${this.lens}`);
       if (!found || found.quantity !== this.quantity || found.lens !== this.lens) return;
       this.frame = found;
-      if (found.sensors.rows.some((row) => !(row[0] in this.places))) {
-        const placed = await this.get(`places?quantity=${this.quantity}`);
-        if (placed) this.places = Object.fromEntries(placed.map(([id, name, lon, lat]) => [id, { name, lon, lat }]));
-      }
+      if (found.sensors.rows.some((row) => !(row[0] in this.places))) await this.fetchPlaces();
       this.draw();
     },
     async get(what) {
@@ -274,7 +274,7 @@ export default {
       layer.on("click", () => this.open({ kind: "sensor", id }));
       return layer.bindTooltip(() => this.hint(this.rows.find((one) => one.id === id) ?? { name: id, state: "missing" })).addTo(this.spots);
     },
-    // Colours are CSS variables: on a canvas they are read, in SVG the classes say them again.
+    // Colours are CSS variables: a canvas needs their values, SVG takes them from its classes too.
     paint(layer, row, kind, id) {
       const css = getComputedStyle(document.body);
       const colour = (name) => css.getPropertyValue(name).trim();

@@ -25,7 +25,7 @@ from hub.web.api.access import Access
 from hub.web.api.answers import SMALL, Body
 from hub.web.api.app import Served
 from hub.web.api.forms import FORMS
-from hub.web.api.paging import Rows, decoded, encoded
+from hub.web.api.paging import PageRows, decoded, encoded
 from hub.web.api.problems import MEDIA, Problem
 from hub.web.api.resources import resources
 from tests.support.apis import HOURS, TRAFFIC, client_of, filled, serving
@@ -548,7 +548,7 @@ class TestMemory:
             if form.geographic:
                 continue
             body = _Watched()
-            write(form.name, Rows(made, columns, ("number",), 400_000), body)
+            write(form.name, PageRows(made, columns, ("number",), 400_000), body)
             assert body.largest < 4 << 20, form.name
             assert body.on_disk or body.tell() < SMALL
             assert max(len(chunk) for chunk in body.chunks()) <= 1 << 16

@@ -34,7 +34,7 @@ from aggregates.ask.live import (
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.web.live.charts import day, drawn, options, usual
-from hub.web.live.scale import CLASSES, edges
+from hub.web.live.watch import CLASSES, edges
 from hub.web.live.words import LANGUAGES, words
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
@@ -314,7 +314,7 @@ class TestWords:
         page = tomllib.loads((LIVE / "words.toml").read_text())["page"]
         asked = set(re.findall(r"words\.(\w+)", sources)) | set(re.findall(r"[\"'](\w+)[\"']", sources))
         assert page.keys() - asked == set()
-        assert set(re.findall(r"(?:words|said)\(\"(\w+)\"", sources)) - page.keys() - set(LANGUAGES) == set()
+        assert set(re.findall(r"(?:words|own)\(\"(\w+)\"", sources)) - page.keys() - set(LANGUAGES) == set()
 
     def test_same_places(self) -> None:
         """What is filled in is the same in every language."""
