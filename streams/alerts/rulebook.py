@@ -187,13 +187,13 @@ def load_rules(directories: Sequence[Path] = (), shipped: Path = SHIPPED) -> Rul
     taken = {path.name for path in own}
     paths = [*(path for path in sorted(shipped.glob("*.toml")) if path.name not in taken), *own]
     rules = tuple(rule for path in paths for rule in load_pack(path))
-    seen: dict[str, Rule] = {}
+    by_name: dict[str, Rule] = {}
     for rule in rules:
-        if rule.name in seen:
+        if rule.name in by_name:
             raise BadRule(
-                f"{rule.pack}: rule {rule.name!r}: name: a second rule, the other is in {seen[rule.name].pack}"
+                f"{rule.pack}: rule {rule.name!r}: name: a second rule, the other is in {by_name[rule.name].pack}"
             )
-        seen[rule.name] = rule
+        by_name[rule.name] = rule
     return RuleBook(rules)
 
 

@@ -81,8 +81,8 @@ class Delivery:
         quiet = silences(tx, now)
         kept: list[OutboxRow] = []
         for row in due:
-            told = row.told or any(one.alert == row.alert for one in kept)
-            if (reason := self._drop_reason(row, told)) is not None:
+            sent_before = row.sent_before or any(one.alert == row.alert for one in kept)
+            if (reason := self._drop_reason(row, sent_before)) is not None:
                 tx.rows("outbox_drop", channel=self._name, transitions=[row.transition], reason=reason)
             elif (held := longest(quiet, row.rule, row.subjects, now, self._style.zone)) is not None:
                 silence, until = held[0].silence, held[1]
@@ -91,15 +91,15 @@ class Delivery:
                 kept.append(row)
         return kept
 
-    def _drop_reason(self, row: OutboxRow, told: bool) -> str | None:
+    def _drop_reason(self, row: OutboxRow, sent_before: bool) -> str | None:
         """Give the reason why a transition is never sent here; None where it may be."""
         if not self._channel.accepts(row.rule, row.severity, row.kind):
             return "not for this channel"
-        if self._channel.escalation_delay is not None and row.kind != "escalated" and not told:
+        if self._channel.escalation_delay is not None and row.kind != "escalated" and not sent_before:
             return "sent here only when nobody acknowledges"
-        if row.held_by is not None and row.over and not told:
+        if row.held_by is not None and row.over and not sent_before:
             return f"over before silence {row.held_by} ended"
-        if row.kind == "cleared" and not told and "raised" in self._channel.kinds and not row.late:
+        if row.kind == "cleared" and not sent_before and "raised" in self._channel.kinds and not row.late:
             return "its beginning was never sent here"
         return None
 

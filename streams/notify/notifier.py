@@ -72,9 +72,9 @@ class Notifier:
     def healthy(self) -> bool:
         """Tell whether alerts are sent: one is active, the database answers, and no channel has failed for long."""
         now = self._clock()
-        seen = self._beaten is not None and self._beaten > now - 3 * _BEAT
+        recent = self._beaten is not None and self._beaten > now - 3 * _BEAT
         failing = [one.failing_since for one in self.deliveries.values() if one.failing_since is not None]
-        return seen and all(since > now - _LONGEST_FAILURE for since in failing)
+        return recent and all(since > now - _LONGEST_FAILURE for since in failing)
 
     def numbers(self) -> Mapping[str, tuple[str, Callable[[], float]]]:
         """Give what it counts, by name and with its meaning, for `/metrics`."""

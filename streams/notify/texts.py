@@ -69,7 +69,7 @@ class OutboxRow(NamedTuple):
     name: str | None
     codes: list[str]
     places: list[str]
-    told: bool
+    sent_before: bool
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -196,7 +196,7 @@ def zulu(moment: datetime) -> str:
 
 
 def test_notification(now: datetime, zone: ZoneInfo, link: str | None) -> Notification:
-    """Make a notification of a made-up rule that says that it is a test."""
+    """Make a notification of a made-up rule, marked as a test."""
     body = f"This is a test of Stadspuls, sent {now.astimezone(zone):%Y-%m-%d %H:%M %Z}. Nothing is wrong."
     one = {"transition": 0, "alert": 0, "kind": "test", "rule": "test", "subject": "stadspuls/test", "severity": "info",
            "since": zulu(now), "text": body, "page": link}  # fmt: skip
