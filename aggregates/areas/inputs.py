@@ -12,15 +12,15 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from aggregates.areas.codes import is_code
+from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.geometry import Area, completed
-from aggregates.areas.maps import BadMap, Map, of_municipalities, read_map
+from aggregates.areas.maps import BadMap, Map, read_map
 from aggregates.areas.measures import measure_of
 from aggregates.areas.statistics import (
     CANNOT_OCCUR,
@@ -89,7 +89,7 @@ def gather(documents: Iterable[Document], vintage: int, municipalities: Sequence
     for name, one in found.maps:
         if one.years and vintage not in one.years:
             raise BadMap(f"{name}: a map of {sorted(one.years)}, not of vintage {vintage}")
-    areas = [area for _, one in found.maps for area in of_municipalities(one.areas, municipalities)]
+    areas = [area for _, one in found.maps for area in one.areas if municipality_of(area.code) in municipalities]
     tables = list(_tables(found, vintage, municipalities)) or list(_of_maps(found, vintage, municipalities))
     statistics = [(name, one) for name, one in tables if len(one.cells)]
     return Gathered(
@@ -238,7 +238,7 @@ def _whole(found: DocumentsByKind) -> Iterable[tuple[str, list[dict[str, Any]]]]
 def _named(statistics: Statistics, found: DocumentsByKind) -> Statistics:
     codes = set(statistics.cells["code"])
     names = {code: name for code, name in found.names.items() if code in codes}
-    return Statistics(statistics.about, statistics.cells, {**statistics.names, **names}, statistics.changes)
+    return replace(statistics, names={**statistics.names, **names})
 
 
 def _about_of(name: str, found: DocumentsByKind, vintage: int) -> About:

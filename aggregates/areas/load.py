@@ -45,12 +45,8 @@ class Part:
             found.update(f"{area.code}\0{area.name}\0{area.derived}\0".encode() + shapely.to_wkb(area.shape))
         if self.statistics is not None:
             cells = self.statistics.cells.sort_values(["code", "measure"])
-            about = (
-                self.statistics.about,
-                sorted(self.statistics.names.items()),
-                sorted(self.statistics.changes.items()),
-            )
-            found.update(repr(about).encode() + cells.to_csv(index=False).encode())
+            names, changes = (sorted(known.items()) for known in (self.statistics.names, self.statistics.changes))
+            found.update(repr((self.statistics.about, names, changes)).encode() + cells.to_csv(index=False).encode())
         return found.hexdigest()
 
 

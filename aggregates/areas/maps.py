@@ -18,7 +18,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from aggregates.areas.codes import is_code, municipality_of
+from aggregates.areas.codes import is_code
 from aggregates.areas.geometry import Area
 from aggregates.areas.measures import plain
 from aggregates.areas.statistics import BadStatistics, code_column
@@ -98,22 +98,12 @@ def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any
     west, south, east, north = shapely.total_bounds(shapes)
     if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
         if 50 <= west <= east <= 54 and 3 <= south <= north <= 8:
-            return _moved(shapes, lambda points: points[:, ::-1])
+            return np.asarray(shapely.transform(shapes, lambda points: points[:, ::-1]))
         return shapes
     if crs in (None, "EPSG:4326", RD) and -7000 <= west <= east <= 300_000 and 289_000 <= south <= north <= 629_000:
         crs = RD
     if crs is None:
         raise BadMap(f"{where}: coordinates {west:g}..{east:g}, {south:g}..{north:g}, expected degrees or RD metres")
     transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-    return _moved(shapes, lambda points: np.column_stack(transformer.transform(points[:, 0], points[:, 1])))
-
-
-def _moved(shapes: NDArray[Any], move: Any) -> NDArray[Any]:
-    moved: NDArray[Any] = shapely.transform(shapes, move)
-    return moved
-
-
-def of_municipalities(areas: Iterable[Area], municipalities: Iterable[str]) -> list[Area]:
-    """Keep the areas of some municipalities."""
-    wanted = set(municipalities)
-    return [area for area in areas if municipality_of(area.code) in wanted]
+    move = transformer.transform
+    return np.asarray(shapely.transform(shapes, lambda points: np.column_stack(move(points[:, 0], points[:, 1]))))

@@ -8,6 +8,7 @@ Parquet, a municipality's JSON, a map's attributes. `aggregates.areas.load` stor
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -132,43 +133,42 @@ def read_wide(
             changes = {code: _stripped(found) for code, found in zip(codes, frame[key], strict=True)}
         elif key != column and base not in _NOT_CELLS and not (known_only and key not in measures):
             name = measures.get(key, key)
-            unit = MEASURES[name].unit if name in MEASURES else (units or {}).get(key)
-            rows += [
-                (code, name, *cell(found, blank), unit, key) for code, found in zip(codes, frame[key], strict=True)
-            ]
+            unit = _unit_of(name, key, units)
+            rows += [(code, name, *cell(one, blank), unit, key) for code, one in zip(codes, frame[key], strict=True)]
     return Statistics(about, _explained(rows), _names(frame, codes), changes)
 
 
 def read_observations(
     rows: Iterable[Mapping[str, Any]], about: About, municipalities: Iterable[str],
-    units: Mapping[str, str] | None = None, names: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
 ) -> Statistics:  # fmt: skip
     """
     Read the long form of OData v4; cells it leaves out, because they are empty, come back as nulls with that reason.
 
-    Raises BadStatistics where an observation names no area, or one comes twice.
+    An observation without an area is left out. Raises BadStatistics where one comes twice.
     """
     wanted = set(municipalities)
-    found: dict[tuple[str, str], tuple[Any, ...]] = {}
+    found: list[tuple[Any, ...]] = []
     for row in rows:
-        code = next(
-            (_stripped(part) for part in row.values() if isinstance(part, str) and is_code(_stripped(part))), ""
-        )
-        if not code or municipality_of(code) not in wanted:
+        code = next(filter(is_code, map(_stripped, row.values())), "")
+        if municipality_of(code) not in wanted:
             continue
         key = str(row["Measure"]).strip()
         name = measure_of(key) or key
         value, content, reason = cell(row.get("Value") if row.get("Value") is not None else row.get("StringValue"))
         attribute = str(row.get("ValueAttribute") or "None")
-        unit = MEASURES[name].unit if name in MEASURES else (units or {}).get(key)
-        if (code, name) in found:
-            raise BadStatistics(f"observation {key} of {code} for a second time")
-        found[code, name] = (code, name, value, content, reason if attribute == "None" else attribute, unit, key)
-    keys = {name: (row[5], row[6]) for (_, name), row in found.items()}
-    for code in {code for code, _ in found}:
-        for name, (unit, key) in keys.items():
-            found.setdefault((code, name), (code, name, None, None, EMPTY, unit, key))
-    return Statistics(about, _explained(list(found.values())), {c: n for c, n in (names or {}).items() if is_code(c)})
+        reason = reason if attribute == "None" else attribute
+        found.append((code, name, value, content, reason, _unit_of(name, key, units), key))
+    known = {(code, name) for code, name, *_ in found}
+    absent = product({code for code, _ in known}, {(name, unit, key) for _, name, *_, unit, key in found})
+    found += [
+        (code, name, None, None, EMPTY, unit, key) for code, (name, unit, key) in absent if (code, name) not in known
+    ]
+    return Statistics(about, _explained(found))
+
+
+def _unit_of(measure: str, key: str, units: Mapping[str, str] | None) -> str | None:
+    return MEASURES[measure].unit if measure in MEASURES else (units or {}).get(key)
 
 
 def code_column(frame: pd.DataFrame) -> str:

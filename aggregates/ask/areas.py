@@ -15,10 +15,8 @@ import shapely
 
 from aggregates.areas.geometry import NEAR
 from aggregates.ask.indicators import Refused
-from aggregates.ask.query import BadQuestion
+from aggregates.ask.series import VIEWS, BadQuestion
 from aggregates.store.store import Store
-
-VIEWS = {"1h": "area_hour", "1d": "area_day"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import shapely
 
+from aggregates.ask.series import VIEWS
 from aggregates.store.store import Store
 
 WEEKS = 8  # of the same weekday make the usual band
@@ -67,11 +68,10 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> Rows:
 
 def newest_areas(store: Store, quantity: str, lens: Lens, now: datetime) -> dict[str, Rows]:
     """Do the same for the areas of the newest vintage by level, with `sensors, valid_sensors` at a row's end."""
-    view = {"1h": "area_hour", "1d": "area_day"}.get(lens.level)
-    if view is None:
+    if lens.level not in VIEWS:
         return {}
     with store.transaction(snapshot=True) as tx:
-        _, found = tx.frame("live_areas", view=view, **_asked(quantity, lens, now))
+        _, found = tx.frame("live_areas", view=VIEWS[lens.level], **_asked(quantity, lens, now))
     return {level: _rows(rows, spread) for level, rows, spread in found}
 
 

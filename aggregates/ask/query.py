@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from aggregates.areas.codes import is_code
 from aggregates.ask.series import (
     STAMP,
+    VIEWS,
     WORD,
     BadQuestion,
     Box,
+    ChosenSeries,
     Cursor,
     Fetch,
-    Lines,
     check_box,
     check_range,
-    chosen,
+    choose_series,
     nullable,
     pieces,
     stamps,
@@ -101,10 +102,10 @@ def tables(
         if question.of_area:
             yield _of_area(tx, question)
             return
-        lines, area = _lines(tx, question)
+        chosen, area = _chosen(tx, question)
         expected, nothing = (question.last - question.first) / LENGTHS[question.window], np.empty(0, WINDOW)
-        for rows in pieces(lines, _fetch(tx, question, area, lines), nothing, expected, after, limit):
-            yield _table(rows, lines, question, area)
+        for rows in pieces(chosen, _fetch(tx, question, area, chosen), nothing, expected, after, limit):
+            yield _table(rows, chosen, question, area)
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:
@@ -127,19 +128,19 @@ WINDOW = np.dtype([
 ])  # fmt: skip
 
 
-def _lines(tx: Transaction, question: Question) -> tuple[Lines, dict[str, Any]]:
+def _chosen(tx: Transaction, question: Question) -> tuple[ChosenSeries, dict[str, Any]]:
     """Find the series of a question, and the area and vintage that its windows must be of."""
     area: dict[str, Any] = {}
     if question.area:
         ((vintage,),) = tx.rows("read_area_vintage", area=question.area, vintage=question.vintage)
         area = {"area": question.area, "vintage": vintage}
-    found = chosen(
+    found = choose_series(
         tx, quantity=question.quantity, sensor=question.sensor, channels=question.channels, box=question.box, **area
     )
     return found, area
 
 
-def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lines) -> Fetch:
+def _fetch(tx: Transaction, question: Question, area: dict[str, Any], chosen: ChosenSeries) -> Fetch:
     asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
 
     def rows(view: str, series: NDArray[np.int32]) -> NDArray[Any]:
@@ -150,7 +151,7 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lin
         if question.channels:
             return rows("aggregate", series)
         # Where nothing needs adding up a smaller view answers.
-        alone = lines.alone(series)
+        alone = chosen.alone(series)
         if alone.all():
             return rows("sensor_alone", series)
         return np.concatenate([rows("sensor_alone", series[alone]), rows("sensor", series[~alone])])
@@ -158,9 +159,9 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], lines: Lin
     return fetch
 
 
-def _table(rows: NDArray[Any], lines: Lines, question: Question, area: dict[str, Any]) -> pa.Table:
-    columns: dict[str, pa.Array[Any]] = dict(lines.words(rows["series"]))
-    columns |= {"start": stamps(rows["start"]), "end": _ends(rows["start"], question.window, lines)}
+def _table(rows: NDArray[Any], chosen: ChosenSeries, question: Question, area: dict[str, Any]) -> pa.Table:
+    columns: dict[str, pa.Array[Any]] = dict(chosen.words(rows["series"]))
+    columns |= {"start": stamps(rows["start"]), "end": _ends(rows["start"], question.window, chosen)}
     columns |= {name: nullable(rows[name]) for name in _FIGURES}
     columns |= {name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS}
     status, valid = np.divmod(rows["state"].astype(np.int32), 2)
@@ -170,19 +171,18 @@ def _table(rows: NDArray[Any], lines: Lines, question: Question, area: dict[str,
     return pa.table(columns | {"series": pa.array(rows["series"])})
 
 
-def _ends(starts: NDArray[np.int64], window: str, lines: Lines) -> "pa.Array[Any]":
+def _ends(starts: NDArray[np.int64], window: str, chosen: ChosenSeries) -> "pa.Array[Any]":
     if window != "1d":
         return stamps(starts + int(LENGTHS[window].total_seconds() * 1_000_000))
     # A civil day has 23, 24 or 25 hours.
-    local = pd.DatetimeIndex(stamps(starts).to_pandas()).tz_convert(next(iter(lines.zones), "UTC"))
+    local = pd.DatetimeIndex(stamps(starts).to_pandas()).tz_convert(next(iter(chosen.zones), "UTC"))
     return pa.array(local + pd.DateOffset(days=1)).cast(STAMP)
 
 
 def _of_area(tx: Transaction, question: Question) -> pa.Table:
     """The windows of an area itself; there are few enough for plain rows."""
-    view = {"1h": "area_hour", "1d": "area_day"}[question.window]
     names, rows = tx.frame(
-        "ask_area", view=view, quantity=question.quantity, first=question.first, last=question.last,
+        "ask_area", view=VIEWS[question.window], quantity=question.quantity, first=question.first, last=question.last,
         area=question.area, vintage=question.vintage, coverage=question.coverage,
     )  # fmt: skip
     columns = list(zip(*rows, strict=True)) or [()] * len(names)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from aggregates.ask.series import (
     BadQuestion,
     Box,
+    ChosenSeries,
     Cursor,
-    Lines,
     check_box,
     check_range,
-    chosen,
+    choose_series,
     nullable,
     pieces,
     stamps,
@@ -68,15 +68,15 @@ def readings(
     cursor of another question, and `aggregates.store.store.StoreError`.
     """
     with store.transaction(snapshot=True) as tx:
-        lines = chosen(tx, quantity=question.quantity, sensor=question.sensor, channels=True, box=question.box)
+        chosen = choose_series(tx, quantity=question.quantity, sensor=question.sensor, channels=True, box=question.box)
 
         def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
             span = {"first": question.first, "last": question.last}
             return tx.numbers("ask_readings", READ, {}, by=MONTH, series=series.tolist(), **span)
 
         expected, nothing = (question.last - question.first).total_seconds() / USUAL, np.empty(0, READ)
-        for rows in pieces(lines, fetch, nothing, expected, after, limit):
-            yield _table(rows, lines)
+        for rows in pieces(chosen, fetch, nothing, expected, after, limit):
+            yield _table(rows, chosen)
 
 
 MONTH = "date_bin('28 days', v.start, 'epoch')"  # what one value holds: it has at most 1 GB
@@ -86,9 +86,9 @@ READ = np.dtype([
 ])  # fmt: skip
 
 
-def _table(rows: NDArray[Any], lines: Lines) -> pa.Table:
-    columns: dict[str, pa.Array[Any]] = dict(lines.words(rows["series"]))
-    ends = rows["start"] + lines.periods(rows["series"]).astype(np.int64) * 1_000_000
+def _table(rows: NDArray[Any], chosen: ChosenSeries) -> pa.Table:
+    columns: dict[str, pa.Array[Any]] = dict(chosen.words(rows["series"]))
+    ends = rows["start"] + chosen.periods(rows["series"]).astype(np.int64) * 1_000_000
     columns |= {"start": stamps(rows["start"]), "end": stamps(ends)}
     columns |= {name: nullable(rows[name]) for name in ("value", "weight", "covers")}
     columns |= {"flags": _named(rows["flags"]), "status": statuses(rows["status"])}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from aggregates.store.store import Transaction
 from ingest.vocabulary.readings import Status
 
+VIEWS = {"1h": "area_hour", "1d": "area_day"}  # of area windows, by their length
 PIECE = 100_000  # rows that a piece is meant to have
 STAMP = pa.timestamp("us", tz="UTC")
 WORD = pa.dictionary(pa.int32(), pa.string())
@@ -36,7 +37,7 @@ class Cursor(NamedTuple):
     start: int
 
 
-class Lines:
+class ChosenSeries:
     """The series of an answer, in its order."""
 
     def __init__(self, rows: list[tuple[Any, ...]]) -> None:
@@ -59,7 +60,8 @@ class Lines:
     def words(self, series: NDArray[np.int32]) -> dict[str, "pa.Array[Any]"]:
         """What these series are, a column for each word."""
         used, codes = np.unique(self.places(series), return_inverse=True)
-        return {name: _coded([words[place] for place in used], codes) for name, words in self._words.items()}
+        columns = {name: pa.array([words[place] for place in used], pa.string()) for name, words in self._words.items()}
+        return {name: column.dictionary_encode().take(codes) for name, column in columns.items()}
 
     def alone(self, series: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which of these series are their sensor's only one of a quantity."""
@@ -72,10 +74,10 @@ class Lines:
         return found
 
 
-def chosen(
+def choose_series(
     tx: Transaction, *, quantity: str | None = None, sensor: str | tuple[str, ...] | None = None,
     channels: bool = False, box: Box | None = None, area: str | None = None, vintage: int | None = None,
-) -> Lines:  # fmt: skip
+) -> ChosenSeries:  # fmt: skip
     """Find the series of a question, without `channels` those that stand for a sensor; None leaves a filter out."""
     west, south, east, north = box or (None, None, None, None)
     sensors = [sensor] if isinstance(sensor, str) else None if sensor is None else list(sensor)
@@ -83,20 +85,20 @@ def chosen(
         "choose_series", quantity=quantity, sensors=sensors, channels=channels, west=west, south=south, east=east,
         north=north, area=area, vintage=vintage,
     )  # fmt: skip
-    return Lines(rows)
+    return ChosenSeries(rows)
 
 
 def pieces(
-    lines: Lines, fetch: Fetch, nothing: Rows, expected: float, after: Cursor | None, limit: int | None
+    chosen: ChosenSeries, fetch: Fetch, nothing: Rows, expected: float, after: Cursor | None, limit: int | None
 ) -> Iterator[Rows]:
     """
-    Yield the rows of `lines`, sorted by their words and start, in pieces; at most `limit`, those behind `after`.
+    Yield the rows of `chosen`, sorted by their words and start, in pieces; at most `limit`, those behind `after`.
 
     `expected` is how many rows a series probably has; what is found corrects it. Where there are none it yields
     `nothing`, once.
     """
     found = False
-    for rows in _pieces(lines, fetch, expected, after, limit):
+    for rows in _pieces(chosen, fetch, expected, after, limit):
         if len(rows):
             found = True
             yield rows
@@ -104,26 +106,28 @@ def pieces(
         yield nothing
 
 
-def _pieces(lines: Lines, fetch: Fetch, expected: float, after: Cursor | None, limit: int | None) -> Iterator[Rows]:
-    at = _place(lines, after)
+def _pieces(
+    chosen: ChosenSeries, fetch: Fetch, expected: float, after: Cursor | None, limit: int | None
+) -> Iterator[Rows]:
+    at = _place(chosen, after)
     wanted = PIECE if limit is None else min(PIECE, limit)
     count = max(1, int(wanted / max(1, expected)))
-    while at < len(lines.series) and limit != 0:
+    while at < len(chosen.series) and limit != 0:
         # All of the same rank together: their rows are sorted by start.
-        end = int(np.searchsorted(lines.ranks, lines.ranks[min(at + count, len(lines.ranks)) - 1], "right"))
-        rows = fetch(lines.series[at:end])
-        rows, places = _sorted(rows, lines)
-        rows = rows[_behind(rows, places, lines, after) :][:limit]
+        end = int(np.searchsorted(chosen.ranks, chosen.ranks[min(at + count, len(chosen.ranks)) - 1], "right"))
+        rows = fetch(chosen.series[at:end])
+        rows, places = _sorted(rows, chosen)
+        rows = rows[_behind(rows, places, chosen, after) :][:limit]
         yield rows
         limit = None if limit is None else limit - len(rows)
         count = max(1, min(10 * count, (end - at) * wanted // max(1, len(rows))))
         at = end
 
 
-def _sorted(rows: Rows, lines: Lines) -> tuple[Rows, NDArray[np.intp]]:
+def _sorted(rows: Rows, chosen: ChosenSeries) -> tuple[Rows, NDArray[np.intp]]:
     """Sort rows by the words of their series and start, and return the positions of their series; most come sorted."""
-    places = lines.places(rows["series"])
-    keys = (lines.ranks[places], np.ascontiguousarray(rows["start"]), places)
+    places = chosen.places(rows["series"])
+    keys = (chosen.ranks[places], np.ascontiguousarray(rows["start"]), places)
     rank, start, place = (np.diff(key) for key in keys)
     if np.all((rank > 0) | (rank == 0) & ((start > 0) | (start == 0) & (place > 0))):
         return rows, places
@@ -167,28 +171,21 @@ def check_box(box: Box | None) -> None:
         raise BadQuestion(f"box {box}, expected west, south, east, north in degrees, as 6.4,53.1,6.7,53.3")
 
 
-def _place(lines: Lines, after: Cursor | None) -> int:
+def _place(chosen: ChosenSeries, after: Cursor | None) -> int:
     """The position of the first series that can have rows behind a cursor."""
     if after is None:
         return 0
-    if after.series not in lines.series:
+    if after.series not in chosen.series:
         raise BadQuestion(f"a cursor at series {after.series}, expected `next` of the page before of the same question")
-    rank = lines.ranks[lines.places(np.array([after.series], np.int32))[0]]
-    return int(np.searchsorted(lines.ranks, rank))
+    rank = chosen.ranks[chosen.places(np.array([after.series], np.int32))[0]]
+    return int(np.searchsorted(chosen.ranks, rank))
 
 
-def _behind(rows: Rows, places: NDArray[np.intp], lines: Lines, after: Cursor | None) -> int:
+def _behind(rows: Rows, places: NDArray[np.intp], chosen: ChosenSeries, after: Cursor | None) -> int:
     """How many of these sorted rows a cursor has behind it."""
     if after is None:
         return 0
-    (place,) = lines.places(np.array([after.series], np.int32))
-    same = lines.ranks[places] == lines.ranks[place]
+    (place,) = chosen.places(np.array([after.series], np.int32))
+    same = chosen.ranks[places] == chosen.ranks[place]
     before = (rows["start"] < after.start) | ((rows["start"] == after.start) & (places <= place))
     return int((same & before).sum())
-
-
-def _coded(words: list[str], codes: NDArray[np.intp]) -> "pa.Array[Any]":
-    # Each word once in the dictionary, and only those that are used.
-    distinct = {word: code for code, word in enumerate(dict.fromkeys(words))}
-    recoded = np.array([distinct[word] for word in words], np.int32)
-    return pa.DictionaryArray.from_arrays(recoded[codes], pa.array(list(distinct), pa.string()))

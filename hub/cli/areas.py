@@ -18,9 +18,10 @@ from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.load import load, parts
 from aggregates.areas.measures import MEASURES, THEMES
 from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
-from aggregates.ask.areas import VIEWS, Join, areas, joined, newest_vintage
+from aggregates.ask.areas import Join, areas, joined, newest_vintage
 from aggregates.ask.indicators import INDICATORS
 from aggregates.ask.query import BadQuestion, Question
+from aggregates.ask.series import VIEWS
 from aggregates.ask.stored_indicators import HEAVY, Asked, compute, read_layer
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.store import Store

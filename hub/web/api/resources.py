@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
-from aggregates.ask.areas import VIEWS, newest_vintage
+from aggregates.ask.areas import newest_vintage
 from aggregates.ask.columns import schema
 from aggregates.ask.indicators import Refused
 from aggregates.ask.listings import (
@@ -37,6 +37,7 @@ from aggregates.ask.listings import (
     read_windows,
 )
 from aggregates.ask.query import BadQuestion
+from aggregates.ask.series import VIEWS
 from aggregates.ask.stored_indicators import Asked as Indicator
 from aggregates.ask.stored_indicators import compute
 from aggregates.store.store import Store
