@@ -13,8 +13,8 @@ from hub.run.gateways import GatewayCollector, municipality, plan
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import metrics_served
-from ingest.gateways.area import Area
 from ingest.gateways.memory import Taken
+from ingest.gateways.region import Region
 from ingest.gateways.registry import load_gateways
 from ingest.gateways.schedule import Gateways
 
@@ -63,7 +63,7 @@ def _once(gateways: Gateways) -> None:
         end(IMPOSSIBLE, f"error: {', '.join(failed)} could not be read, see the log")
 
 
-def _checked(names: list[str], city: str | None, bbox: str | None) -> Area | str | None:
+def _checked(names: list[str], city: str | None, bbox: str | None) -> Region | str | None:
     """Give the box, the municipality's code, or None for the whole country; raises BadQuestion."""
     for name in names:
         if name not in NAMES:
@@ -71,12 +71,12 @@ def _checked(names: list[str], city: str | None, bbox: str | None) -> Area | str
     if city and bbox:
         raise BadQuestion("--city and --bbox, expected one of them")
     try:
-        return municipality_code("city", city) if city else Area.box(bbox) if bbox else None
+        return municipality_code("city", city) if city else Region.box(bbox) if bbox else None
     except ValueError as error:
         raise error if isinstance(error, BadQuestion) else BadQuestion(f"--bbox {error}") from error
 
 
-def _area(settings: Settings, where: Area | str | None) -> Area | None:
+def _area(settings: Settings, where: Region | str | None) -> Region | None:
     if not isinstance(where, str):
         return where
     running = running_hub(settings)

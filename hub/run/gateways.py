@@ -11,15 +11,15 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from aggregates.areas.cbs_door import PDOK, V3, V4, Cbs, Unreachable
-from aggregates.areas.geometry import Area as CbsArea
+from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import gather
 from aggregates.areas.load import boundary
 from aggregates.areas.measures import TABLES
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.files.site_table import SITES_FILE
-from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
+from ingest.gateways.region import Region
 from ingest.gateways.schedule import Plan
 from ingest.mqtt.address import Address
 
@@ -70,11 +70,11 @@ _GAUGES: tuple[tuple[str, str, Callable[[Counts], float]], ...] = (
 )
 
 
-def plan(settings: Settings, sources: Sequence[str], broker: Address, area: Area | None) -> Plan:
+def plan(settings: Settings, sources: Sequence[str], broker: Address, region: Region | None) -> Plan:
     """Make the plan of gateways out of the settings."""
     hosts = {name: getattr(settings, f"{name}_url") for name in sources if hasattr(settings, f"{name}_url")}
     return Plan(
-        tuple(sources), broker, settings.data_dir / "gateways", settings.data_dir / SITES_FILE, area,
+        tuple(sources), broker, settings.data_dir / "gateways", settings.data_dir / SITES_FILE, region,
         {name: url for name, url in hosts.items() if url}, settings.gateway_timeout,
     )  # fmt: skip
 
@@ -87,17 +87,17 @@ def door(settings: Settings, tries: int = 2) -> Cbs:
     )  # fmt: skip
 
 
-def municipality(settings: Settings, database: str | None, code: str) -> Area:
+def municipality(settings: Settings, database: str | None, code: str) -> Region:
     """Give a municipality's area from the database where it has it, else from PDOK; raises Unreachable, StoreError."""
     if database is not None:
         with closing(Store(database)) as store:
             known = boundary(store, code)
         if known is not None:
-            return area_of(known)
+            return region_of(known)
     with door(settings) as cbs:
         for vintage in newest():
             try:
-                return area_of(_only(gather(cbs.boundaries(vintage, [code]), vintage, [code]).areas, code))
+                return region_of(_only(gather(cbs.boundaries(vintage, [code]), vintage, [code]).areas, code))
             except Unreachable as error:
                 last = error
     raise last
@@ -108,12 +108,12 @@ def newest() -> list[int]:
     return sorted(TABLES, reverse=True)[:VINTAGES]
 
 
-def area_of(area: CbsArea) -> Area:
+def region_of(area: Area) -> Region:
     """Make the area that gateways are limited to of one of CBS."""
-    return Area(area.name, area.shape)
+    return Region(area.name, area.shape)
 
 
-def _only(areas: Iterable[CbsArea], code: str) -> CbsArea:
+def _only(areas: Iterable[Area], code: str) -> Area:
     for area in areas:
         if area.code == code and area.shape is not None:
             return area

@@ -11,7 +11,7 @@ from contextlib import closing
 import structlog
 
 from aggregates.areas.cbs_door import Cbs, Unreachable
-from aggregates.areas.geometry import Area as CbsArea
+from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import boundary, load, parts
 from aggregates.areas.maps import BadMap
@@ -19,7 +19,7 @@ from aggregates.areas.roll_up import place_sensors
 from aggregates.areas.statistics import BadStatistics
 from aggregates.store.store import Store, StoreError
 from hub.run.embedded import EmbeddedHub
-from hub.run.gateways import GatewayCollector, area_of, door, newest, plan
+from hub.run.gateways import GatewayCollector, door, newest, plan, region_of
 from hub.run.parts import Background, Part
 from hub.settings.settings import Settings
 from ingest.gateways.counts import Counts
@@ -64,7 +64,7 @@ class OpenCity(Background):
             area = self._area()
             if area is None:
                 return
-            found = plan(self._settings, load_gateways(), self._hub.broker, area_of(area))
+            found = plan(self._settings, load_gateways(), self._hub.broker, region_of(area))
             self._gateways = Gateways(found)
             self._gateways.start()
             self._show(f"city   gateways for {area.name}: {', '.join(found.sources)}")
@@ -75,7 +75,7 @@ class OpenCity(Background):
         except Exception:
             log.error("the city ends, the hub goes on", exc_info=True)
 
-    def _area(self) -> CbsArea | None:
+    def _area(self) -> Area | None:
         """Give the municipality with its boundary, loading and waiting as long as it takes; None when it is stopped."""
         waits = pauses(16.0, 300.0)
         while not self.stopping.is_set():
@@ -90,13 +90,13 @@ class OpenCity(Background):
             self.stopping.wait(next(waits))
         return None
 
-    def _known(self, store: Store) -> CbsArea | None:
+    def _known(self, store: Store) -> Area | None:
         """Give the municipality, loading what is missing of boundaries and statistics; None without boundaries."""
         loaded = {row[2] for row in store.rows("list_area_loads", vintage=None) if row[1] == self._code}
         found = None if {"boundaries", "statistics"} <= loaded else self._loaded(store)
         return found or boundary(store, self._code)
 
-    def _loaded(self, store: Store) -> CbsArea | None:
+    def _loaded(self, store: Store) -> Area | None:
         """Load the newest boundaries and their statistics; None where none can be fetched now."""
         with door(self._settings) as cbs:
             for vintage in newest():

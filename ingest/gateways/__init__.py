@@ -1,7 +1,7 @@
 """
 Open sources of the country, polled and published as MQTT messages; one module for each source.
 
-- `area`: the municipality or box that gateways are cut to
+- `region`: the municipality or box that gateways are cut to
 - `counts`: what a job did, for metrics
 - `memory`: what a job remembers over a restart
 - `pace`: how many requests a source allows

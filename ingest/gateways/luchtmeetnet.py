@@ -76,7 +76,7 @@ def hours(turn: Turn) -> None:
         for number, rows in _by_station(turn, begin, end).items():
             place = _station(turn, number)
             whole = whole and place is not None
-            if turn.area is None or (place is not None and turn.area.contains(place.lon, place.lat)):
+            if turn.region is None or (place is not None and turn.region.contains(place.lon, place.lat)):
                 _publish(turn, number, rows)
                 means |= {(number, hour): values for hour, values in _means(rows).items()}
         _compare(turn, begin, end, means)
@@ -175,6 +175,6 @@ def _station(turn: Turn, number: str) -> KnownStation | None:
         turn.unreadable(f"station {number}: {error}")
         return station
     turn.memory.learn("stations", known | {number: KnownStation(lon, lat, now)})
-    if turn.area is None or turn.area.contains(lon, lat):
+    if turn.region is None or turn.region.contains(lon, lat):
         turn.send(topic_of(SOURCE, number), bytes(raw))
     return KnownStation(lon, lat, now)

@@ -22,7 +22,7 @@ from ingest.files.recordings import messages, topic_of
 from ingest.files.site_table import import_table, places
 from ingest.formats.coded.ndw import ndw
 from ingest.formats.xml import local, opened, records
-from ingest.gateways.area import Area
+from ingest.gateways.region import Region
 from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.gateways.web import FormChanged, SourceUnreachable
 from ingest.vocabulary.readings import BadPayload, Message, Reading
@@ -70,8 +70,8 @@ def sites(turn: Turn) -> None:
 @gateway(SOURCE, HOST, every=20)
 def minutes(turn: Turn) -> None:
     """Publish what the newest file has that was not published yet, one message for each site and minute."""
-    if turn.area is not None and not turn.sites.exists():
-        return  # which sites are in the area is only in the table, which the other job fetches
+    if turn.region is not None and not turn.sites.exists():
+        return  # which sites are in the region is only in the table, which the other job fetches
     with _downloaded(turn, MINUTES) as path:
         if path is not None:
             _publish(turn, path)
@@ -86,7 +86,7 @@ def _publish(turn: Turn, path: Path) -> None:
     if last is not None and head.published - last > 1.5 * MINUTE:
         turn.counts.add("gaps", number=round((head.published - last) / MINUTE) - 1)
         log.warning("minutes were missed", gateway=SOURCE, between=str(last), and_=str(head.published))
-    topics = None if turn.area is None else _topics(turn.sites, turn.area)
+    topics = None if turn.region is None else _topics(turn.sites, turn.region)
     sample: list[bytes] = []
     for topic, payload, when in turn.readable(messages(path, SOURCE), _stamped):
         if topics is None or topic in topics:
@@ -110,8 +110,8 @@ def _is_read(payload: bytes, now: datetime) -> bool:
         return False
 
 
-def _topics(sites: Path, area: Area) -> set[str]:
-    return {topic_of(SOURCE, site) for site, lon, lat in places(sites) if area.contains(lon, lat)}
+def _topics(sites: Path, region: Region) -> set[str]:
+    return {topic_of(SOURCE, site) for site, lon, lat in places(sites) if region.contains(lon, lat)}
 
 
 def _head(path: Path) -> Head:

@@ -17,9 +17,9 @@ import msgspec
 import structlog
 
 import ingest.gateways
-from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
+from ingest.gateways.region import Region
 from ingest.gateways.web import FormChanged, Web
 from ingest.vocabulary.readings import BadPayload
 
@@ -49,7 +49,7 @@ class Turn:
     """
 
     now: datetime
-    area: Area | None
+    region: Region | None
     web: Web
     memory: Memory
     counts: Counts

@@ -80,7 +80,7 @@ _thing = msgspec.json.Decoder(Thing)
 
 @gateway(SOURCE, HOST, every=300, pace=(100, 60.0), keep=timedelta(days=4))
 def hours(turn: Turn) -> None:
-    """Publish the hours that are due of the sensors in the area, and where new sensors are."""
+    """Publish the hours that are due of the sensors in the region, and where new sensors are."""
     if turn.now.timestamp() - turn.memory.note("listed", float, 0.0) >= REFRESH.total_seconds():
         _list(turn)
     looked, empty = (turn.memory.note(name, dict[str, int], {}) for name in ("looked", "empty"))
@@ -119,7 +119,7 @@ def _sweep(turn: Turn, hour: datetime) -> bool:
     things: dict[str, list[Observation]] = {}
     whole = list(turn.readable(_observations(turn, hour), _read))
     for thing, row in whole:
-        if turn.area is None or thing in places:
+        if turn.region is None or thing in places:
             things.setdefault(thing, []).append(row)
     for thing, rows in things.items():
         _publish(turn, thing, rows, places.get(thing))
@@ -199,11 +199,11 @@ def _pages(
 
 
 def _list(turn: Turn) -> None:
-    """Learn where the Things are, or those of the area."""
+    """Learn where the Things are, or those of the region."""
     # On top of what is known: a list that an error cut short takes nothing away.
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
     for name, place in turn.readable(_pages(turn, "Things", {"$orderby": "id", "$expand": "Locations"}), _placed):
-        if place is not None and (turn.area is None or turn.area.contains(*place)):
+        if place is not None and (turn.region is None or turn.region.contains(*place)):
             places[name] = place
     turn.memory.learn("things", places)
     turn.memory.learn("listed", turn.now.timestamp())
@@ -212,4 +212,4 @@ def _list(turn: Turn) -> None:
 def _placed(raw: msgspec.Raw) -> tuple[str, tuple[float, float] | None]:
     thing = _thing.decode(raw)
     degrees = thing.locations[0].location.coordinates[:2] if thing.locations else []
-    return thing.name, (degrees[0], degrees[1]) if len(degrees) == 2 else None  # some belong to no area
+    return thing.name, (degrees[0], degrees[1]) if len(degrees) == 2 else None  # some belong to no region

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import structlog
 
-from ingest.gateways.area import Area
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import SUFFIX, Memory
 from ingest.gateways.pace import GatewayStopped, Pace
+from ingest.gateways.region import Region
 from ingest.gateways.registry import Job, Turn, jobs
 from ingest.gateways.web import ASKED, FIRST_WAIT, LONGEST_WAIT, FormChanged, SourceUnreachable, Web
 from ingest.mqtt.address import Address
@@ -31,13 +31,13 @@ _END_WITHIN = 5.0  # s for all threads together
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What gateways need to know: which, for which area, to which broker, and where their memory is."""
+    """What gateways need to know: which, for which region, to which broker, and where their memory is."""
 
     sources: tuple[str, ...]
     broker: Address
     directory: Path
     sites: Path
-    area: Area | None = None
+    region: Region | None = None
     hosts: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 45.0  # s that a host may send nothing
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -96,7 +96,9 @@ class Runner:
         now = self._plan.clock()
         before = int((now - self.job.keep).timestamp())
         plan = self._plan
-        turn = Turn(now, plan.area, self._web, self._memory, self.counts, plan.sites, self._board, self._sender.publish)
+        turn = Turn(
+            now, plan.region, self._web, self._memory, self.counts, plan.sites, self._board, self._sender.publish
+        )
         try:
             self.job.poll(turn)
         except Exception:

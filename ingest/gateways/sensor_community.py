@@ -1,5 +1,5 @@
 """
-Sensor.Community: what every sensor of the world measured in the last five minutes, cut to the area or the country.
+Sensor.Community: what every sensor of the world measured in the last five minutes, cut to the region or the country.
 
 The snapshots overlap, so a measurement is remembered by sensor and stamp. There is no history: an outage of more than
 five minutes is a gap in the readings, as when the sensors themselves are away.
@@ -11,7 +11,7 @@ from datetime import UTC, timedelta
 import msgspec
 
 from ingest.files.recordings import topic_of
-from ingest.gateways.area import Area
+from ingest.gateways.region import Region
 from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.vocabulary.values import number, stamp
 
@@ -28,9 +28,11 @@ class Place(msgspec.Struct):
     longitude: str
     country: str = ""
 
-    def lies_in(self, area: Area | None) -> bool:
-        """Tell whether it is in the area, or else in the country."""
-        return self.country == COUNTRY if area is None else area.contains(float(self.longitude), float(self.latitude))
+    def lies_in(self, region: Region | None) -> bool:
+        """Tell whether it is in the region, or else in the country."""
+        return (
+            self.country == COUNTRY if region is None else region.contains(float(self.longitude), float(self.latitude))
+        )
 
 
 class Sensor(msgspec.Struct):
@@ -52,9 +54,9 @@ _record = msgspec.json.Decoder(SensorRecord)
 
 @gateway(SOURCE, HOST, every=120, pace=(10, 300.0), keep=timedelta(hours=1))
 def snapshot(turn: Turn) -> None:
-    """Publish the measurements of the snapshot that lie in the area and were not published yet."""
+    """Publish the measurements of the snapshot that lie in the region and were not published yet."""
     for record, measurement in turn.readable(turn.web.news(SNAPSHOT, list[msgspec.Raw]) or (), _read):
-        if record.location.lies_in(turn.area):
+        if record.location.lies_in(turn.region):
             turn.publish(topic_of(SOURCE, str(record.sensor.id)), [measurement])
 
 

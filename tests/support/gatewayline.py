@@ -4,7 +4,7 @@ from itertools import count
 from pathlib import Path
 
 from ingest.formats.decode import decode
-from ingest.gateways.area import Area
+from ingest.gateways.region import Region
 from ingest.gateways.schedule import Gateways, Plan, Runner
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
@@ -13,7 +13,7 @@ from tests.support.brokers import Broker
 from tests.support.country import NOW, Country
 from tests.support.lines import FILTER, Taker, until
 
-GRONINGEN = Area.box("6.4,53.1,6.7,53.3")
+GRONINGEN = Region.box("6.4,53.1,6.7,53.3")
 _ends = count()
 
 
@@ -26,7 +26,7 @@ class Line:
         self.taker = Taker(Receiver(broker.address(), [FILTER], client_id=f"test-{directory.name}"))
         self._gateways: Gateways | None = None
 
-    def open(self, *names: str, area: Area | None = GRONINGEN, timeout: float = 1.0) -> list[Runner]:
+    def open(self, *names: str, area: Region | None = GRONINGEN, timeout: float = 1.0) -> list[Runner]:
         """Open gateways on the same memory, as after a restart; those that were open end."""
         self.close()
         hosts = dict.fromkeys(names, self.sources.url)
@@ -36,7 +36,7 @@ class Line:
         )
         return self._gateways.runners
 
-    def one(self, name: str, area: Area | None = GRONINGEN) -> Runner:
+    def one(self, name: str, area: Region | None = GRONINGEN) -> Runner:
         """Open the gateway of a source that has one job."""
         (runner,) = self.open(name, area=area)
         return runner

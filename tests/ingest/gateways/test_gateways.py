@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import shapely
 
-from ingest.gateways.area import Area
 from ingest.gateways.memory import Memory, Taken, anything_published
 from ingest.gateways.pace import GatewayStopped, Pace
+from ingest.gateways.region import Region
 from ingest.gateways.registry import gateway, jobs, load_gateways
 from tests.support.brokers import Broker, built_in
 from tests.support.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
@@ -295,7 +295,7 @@ def test_pace_is_kept_over_a_restart(line: Line, sources: Country) -> None:
 def test_box_that_is_none_is_refused(text: str) -> None:
     """A box gives west, south, east and north, in that order."""
     with pytest.raises(ValueError, match="expected west"):
-        Area.box(text)
+        Region.box(text)
 
 
 def test_gateway_twice_is_an_error() -> None:
@@ -309,6 +309,6 @@ def test_gateway_twice_is_an_error() -> None:
 
 def test_area_has_the_shape_of_the_municipality() -> None:
     """A place inside the box around a municipality and outside its boundary is not in the area."""
-    triangle = Area("x", shapely.Polygon([(0, 0), (2, 0), (0, 2)]))
+    triangle = Region("x", shapely.Polygon([(0, 0), (2, 0), (0, 2)]))
     places = [(0.5, 0.5), (1.9, 1.9), (3.0, 0.5), (None, None)]
     assert [triangle.contains(*place) for place in places] == [True, False, False, False]

@@ -1,13 +1,13 @@
 """
 The part of the country that a gateway is cut to: a municipality or a box.
 
-The whole country is no Area at all (None). Gateways ask `contains` for each sensor's place.
+The whole country is no Region at all (None). Gateways ask `contains` for each sensor's place.
 """
 
 import shapely
 
 
-class Area:
+class Region:
     """A named shape in degrees (WGS84)."""
 
     def __init__(self, name: str, shape: shapely.Geometry) -> None:
@@ -17,11 +17,11 @@ class Area:
         shapely.prepare(shape)
 
     @classmethod
-    def box(cls, text: str) -> "Area":
+    def box(cls, text: str) -> "Region":
         """
         Read "west,south,east,north" in degrees; raises ValueError for anything else.
 
-        >>> Area.box("6.4,53.1,6.7,53.3").contains(6.57, 53.22)
+        >>> Region.box("6.4,53.1,6.7,53.3").contains(6.57, 53.22)
         True
         """
         try:
@@ -33,7 +33,7 @@ class Area:
         return cls(text, shapely.box(west, south, east, north))
 
     def contains(self, lon: float | None, lat: float | None) -> bool:
-        """Tell whether a place lies in the area; a place that is not known does not."""
+        """Tell whether a place lies in the region; a place that is not known does not."""
         if lon is None or lat is None:
             return False
         if not (self._west <= lon <= self._east and self._south <= lat <= self._north):
