@@ -1,4 +1,4 @@
-"""Alerts as the judging core writes them: rows in one transaction; and what rules would have said of windows."""
+"""Alerts as the judging core writes them: rows in one transaction; and the transitions of rules on windows."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -86,7 +86,7 @@ def windows_of(folder: Path, year: str, components: Sequence[str]) -> pd.DataFra
 
 
 def said(rule: str, windows: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
-    """What a shipped rule says: station to (since, cleared), hours of 2023."""
+    """The alerts of a shipped rule: station to (since, cleared), hours of 2023."""
     found: dict[str, list[tuple[str, str]]] = {}
     begun: dict[str, int] = {}
     for one in replay([load_rules()[rule]], windows):

@@ -1,4 +1,4 @@
-"""Alerts in the store: the same whatever the order, batching, redelivery or restart, and said once."""
+"""Alerts in the store: the same whatever the order, batching, redelivery or restart, and written once."""
 
 import subprocess
 import sys
@@ -118,7 +118,7 @@ SENT = "SELECT kind, channel FROM outbox JOIN alert_transition USING (transition
 
 
 def test_five_minutes_raise_and_clear_with_hysteresis(database: str, store: Store, judge: Judge) -> None:
-    """Two slow windows raise, one between the thresholds keeps it up, two fast ones clear; each is said once."""
+    """Two slow windows raise, one between the thresholds keeps it up, two fast ones clear; each is written once."""
     for at, value in enumerate([50, 15, 10, 25, 40, 20.5, 35, 36, 15]):
         deliver(store, judge, speeds([value], START + 5 * at * MINUTE), START + 5 * (at + 1) * MINUTE + MINUTE)
     since, until = START + 5 * MINUTE, START + 40 * MINUTE
@@ -153,7 +153,7 @@ def test_hours_and_days_are_judged_by_the_roll_up(database: str, store: Store, j
 
 
 def test_late_data_withdraw_and_raise_in_retrospect(database: str, store: Store, judge: Judge) -> None:
-    """A correction takes an alert back and says so; hours that come days late raise late, and tell nobody."""
+    """A correction withdraws an alert; hours that come days late raise a late alert, which is not notified."""
     deliver(store, judge, hours([120]), START + 2 * HOUR)
     roll_up(store, START + 2 * HOUR, judge=judge)
     corrected = [reading._replace(version=9, value=20.0) for reading in hours([120])]
@@ -218,7 +218,7 @@ def test_an_old_hour_alone_is_late_until_fresh_ones_join(
     assert asked(database, SENT) == told("raised", *([] if quiet else ["cannot_judge"]), "cleared")
 
 
-def test_a_late_alert_that_ends_now_tells_nobody(database: str, store: Store, judge: Judge) -> None:
+def test_a_late_alert_that_ends_now_is_not_notified(database: str, store: Store, judge: Judge) -> None:
     """An old hour alone, and then one that is calm: the alert was never news, and stays late."""
     deliver(store, judge, hours([150]), START + 30 * HOUR)
     roll_up(store, START + 30 * HOUR, judge=judge)
@@ -227,7 +227,7 @@ def test_a_late_alert_that_ends_now_tells_nobody(database: str, store: Store, ju
     assert asked(database, SENT) == []
 
 
-def test_an_alert_that_late_data_open_again_is_told_again(database: str, store: Store, judge: Judge) -> None:
+def test_an_alert_that_late_data_open_again_is_notified_again(database: str, store: Store, judge: Judge) -> None:
     """The hour that cleared it is corrected upwards: raised again, with its windows, and cleared by the next one."""
     hour_by_hour(store, judge, [120, 60], START)
     corrected = [reading._replace(version=9, value=110.0) for reading in hours([60], START + HOUR)]
@@ -261,7 +261,7 @@ channels = ["mail"]
 
 
 def test_worse_is_an_update(database: str, store: Store, tmp_path: Path) -> None:
-    """Each time the value has grown by the factor since it was last told, and not before."""
+    """Each time the value has grown by the factor since it was last reported, and not before."""
     hour_by_hour(store, with_rules(tmp_path, WORSE), [110, 160, 170, 230, 250, 390, 60], START)
     kinds, ends = ["raised", "updated", "updated", "cleared"], (1, 3, 6, 7)
     assert asked(database, SAID) == [
@@ -271,7 +271,7 @@ def test_worse_is_an_update(database: str, store: Store, tmp_path: Path) -> None
 
 
 def test_an_alert_of_a_removed_rule_is_cleared_once(database: str, store: Store, judge: Judge, tmp_path: Path) -> None:
-    """A rule that was renamed takes its open alerts along, with a reason, to whoever was told; others stay open."""
+    """A rule that was renamed clears its open alerts with a reason and a notification; others stay open."""
     now = START + 62 * MINUTE
     deliver(store, judge, [*hours([150]), *speeds([15, 10], START + 50 * MINUTE)], now)
     roll_up(store, now, judge=judge)
@@ -338,7 +338,7 @@ def turn(store: Store, judge: Judge, now: datetime) -> None:
 
 
 def test_a_window_that_is_not_valid_is_not_judged(database: str, store: Store, judge: Judge) -> None:
-    """Half an hour of high values raises nothing; an open alert that nothing can be said of says so, and is cleared."""
+    """Half an hour of high values raises nothing; an open alert without valid windows is cannot_judge, then cleared."""
     half = [Reading("stadspuls/c", "", "no2", 60, START + at * MINUTE, 500.0) for at in range(30)]
     deliver(store, judge, [*half, *hours([150])], START + 2 * HOUR)
     roll_up(store, START + 2 * HOUR, judge=judge)
@@ -355,7 +355,7 @@ def test_a_window_that_is_not_valid_is_not_judged(database: str, store: Store, j
 
 
 def test_a_silent_sensor_and_one_whose_clock_is_ahead(database: str, store: Store) -> None:
-    """Each is told once, minute after minute; what is heard again is cleared; a hub that just began accuses nobody."""
+    """Each is notified once; a sensor with a new reading is cleared; a hub that has just started raises nothing."""
     judge = Judge(load_rules(), load_days(ZONE))
     ahead = speeds([50], START + 2 * MINUTE, "stadspuls/ahead")
     deliver(store, judge, [*speeds([50]), *ahead], START + 5 * MINUTE)
@@ -431,7 +431,7 @@ def test_areas_kinds_and_dates_narrow_every_kind_of_rule(database: str, store: S
 
 
 def test_kill_9_neither_loses_nor_repeats_a_transition(database: str, postgres: str, tmp_path: Path) -> None:
-    """A process that is killed again and again, and starts anew from its first batch, says what one says that lives."""
+    """A process that is killed repeatedly and starts from its first batch writes the same as one that is not killed."""
     (tmp_path / "own.toml").write_text(RULES)
     dice = Random(7)
     for _ in range(6):
@@ -502,7 +502,7 @@ def dealt(draw: st.DrawFn, readings: Sequence[Reading]) -> list[list[Reading]]:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0]), min_size=3, max_size=12), data=st.data())
-def test_in_order_every_batching_says_the_same(
+def test_in_order_every_batching_writes_the_same(
     emptied: str, book: RuleBook, values: list[float | None], data: st.DataObject
 ) -> None:
     """In order of time even the transitions are the same, be it window by window or several at once."""
@@ -522,7 +522,7 @@ def test_in_order_every_batching_says_the_same(
 
 @settings(max_examples=60, deadline=None)
 @given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0, 19.0]), max_size=40))
-def test_replay_says_what_a_plain_loop_says(book: RuleBook, values: list[float | None]) -> None:
+def test_replay_equals_a_plain_loop(book: RuleBook, values: list[float | None]) -> None:
     """`replay` against hysteresis and runs written down once more, naively."""
     windows = pd.DataFrame(
         [("vehicle_speed", "5m", "a", at * 300 * 10**6, (at + 1) * 300 * 10**6, value, 1.0, True, 1, 5, 0, 0, 0, 0)

@@ -54,7 +54,7 @@ def book(folder: Path, **keys: str) -> RuleBook:
     ],
 )
 def test_a_rule_that_cannot_work_is_refused(tmp_path: Path, keys: dict[str, str], reason: str) -> None:
-    """The message begins with the file and the rule, and says which key and why."""
+    """The message begins with the file and the rule, then names the key and the reason."""
     with pytest.raises(BadRule, match=reason) as refused:
         book(tmp_path, **keys)
     assert str(refused.value).startswith(f"{tmp_path / 'own.toml'}: rule 'x': ")
@@ -111,13 +111,13 @@ def test_three_consecutive_hours() -> None:
     ],
 )
 def test_twice_as_bad_is_an_update(tmp_path: Path, keys: dict[str, str], values: list[float]) -> None:
-    """What is worse by the factor than what was told is told, on either side of zero, and nothing that is not."""
+    """A value worse by the factor than the last reported one is an update, on either side of zero; no other is."""
     found = replay(book(tmp_path, worse="2", quantity='"temperature"', **keys).rules, hourly(values, "temperature"))
     assert [(one.kind, one.about // HOUR_US) for one in found] == [("raised", 1), ("updated", 3)]
 
 
 def test_a_citizen_sensor_never_raises_a_legal_alert() -> None:
-    """A low-cost sensor in fog says what it likes."""
+    """A low-cost sensor in fog does not raise a legal alert."""
     assert replay([load_rules()["eu2024-no2-information"]], hourly([500], subject="samenmeten/a")) == []
 
 

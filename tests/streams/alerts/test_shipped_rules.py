@@ -101,7 +101,7 @@ def still() -> Iterator[Reading]:
 
 
 def health() -> Iterator[tuple[Reading, datetime]]:
-    """What came when: 5 and 6 of today's 8 hours; last heard 11 and 10 minutes ago; clocks 61 and 60 s ahead."""
+    """What came when: 5 and 6 of today's 8 hours; last reading 11 and 10 minutes ago; clocks 61 and 60 s ahead."""
     for which, count in (("yes", 5), ("no", 6)):
         for reading in hourly(f"stadspuls/sensor-coverage.{which}", "no2", [20.0] * count, MONDAY + timedelta(days=1)):
             yield reading, TUESDAY

@@ -116,7 +116,7 @@ class TestInconsistent:
 
     @pytest.mark.parametrize(("value", "flags"), [(np.nan, 1), (9, 2), (np.nan, 0)])
     def test_failed_class_leaves_nothing_to_compare(self, value: float, flags: int) -> None:
-        """Where one class failed or is kept out, the sum of the others says nothing about the total."""
+        """Where one class failed or is kept out, the sum of the others is not compared with the total."""
         lines = Lines(("a", "1/any", 0, 10, 0), ("a", "1/car", 0, 1, 0), ("a", "1/truck", 0, value, flags))
         assert not any(lines.marks())
 
@@ -221,7 +221,7 @@ class TestStuck:
         assert dirty_hours(stuck, [0.0] * 20, NO2) == []
 
     def test_gap_ends_a_run(self) -> None:
-        """Beyond a quarter of the limit without a reading nobody knows what happened; up to it the run goes on."""
+        """A gap longer than a quarter of the limit ends a run; a shorter one does not."""
         starts = [0, 1, 2, 3, 4.6, 5.6, 6.6, 7.6]
         assert dirty_hours(stuck, [5.5] * 8, NO2, starts) == []
         assert dirty_hours(stuck, [5.5] * 8, NO2, [0, 1, 2, 3, 4.5, 5.5, 6.5, 7.5]) == list(range(8))

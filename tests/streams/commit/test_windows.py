@@ -165,7 +165,7 @@ class TestFold:
         assert [window[name] for name in ("readings", "nothing", "failed", "weight", "covered")] == [1, 1, 1, 3, 120]
 
     def test_counts_of_nothing_are_left_out(self) -> None:
-        """Only a rare count that is zero in every window is left out; what else is zero is told."""
+        """Only a rare count that is zero in every window is left out; other columns of zeros stay."""
         one = Reading("stadspuls/1", "", "pm10", 60, START, 0.0, 0.0, 60.0)
         names = without_zeros(fold(rows([one, one._replace(sensor_id="stadspuls/2", value=None)]))).dtype.names
         assert names == tuple(name for name in WINDOW.names or () if name not in ("flagged", "failed", "warned"))
@@ -215,11 +215,11 @@ def connection(postgres: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 class TestSqlTwin:
-    """The same fold said in SQL."""
+    """The same fold in SQL."""
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(said(), max_size=40))
-    def test_says_the_same(self, connection: psycopg.Connection[Any], readings: list[Reading]) -> None:
+    def test_gives_the_same_windows(self, connection: psycopg.Connection[Any], readings: list[Reading]) -> None:
         """numpy and the statement `fold_readings` agree on every column of every window."""
         kept = distinct(ordered(rows(readings)))
         assert_same(fold(kept), self.folded(connection, kept))

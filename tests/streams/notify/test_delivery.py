@@ -87,7 +87,7 @@ def mail(**more: Any) -> Channel:
 
 
 class TestSharingOut:
-    """Which channel is told of what."""
+    """Which channel gets which transition."""
 
     def test_operators_are_all_channels(self, desk: Callable[..., Desk]) -> None:
         """A rule that names no channel tells every one that is not for named rules only."""
@@ -104,7 +104,7 @@ class TestSharingOut:
         assert [len(at.doors[name].messages) for name in "ac"] == [0, 1]
 
     def test_severity_rules_and_kinds(self, desk: Callable[..., Desk]) -> None:
-        """A channel is told what it accepts; what it does not take says so."""
+        """A channel gets what it accepts; what it does not accept is dropped with the reason."""
         at = desk(a=mail(severity="critical"), b=mail(rules=("pm*",)), c=mail(kinds=("cleared",)))
         alert = raised(at.url)
         cleared(at.url, alert, NOON + MINUTE)
@@ -113,14 +113,14 @@ class TestSharingOut:
         assert {why for _, name, _, why in outbox(at.url) if name in "ab"} == {"not for this channel"}
 
     def test_without_channels_nothing_waits(self, desk: Callable[..., Desk]) -> None:
-        """A hub that nobody gave a channel does not pile up messages."""
+        """A hub without channels does not collect notifications."""
         at = desk()
         raised(at.url)
         at.turn(NOON)
         assert outbox(at.url) == [(1, "operators", False, "no channel is configured")]
 
     def test_unknown_channel_is_given_up_after_a_day(self, desk: Callable[..., Desk]) -> None:
-        """What is for a channel that nobody configured waits a day, so that it can be configured."""
+        """Transitions for a channel that is not configured wait a day, so that it can be configured."""
         at = desk(a=mail())
         raised(at.url, channel="typo")
         at.turn(NOON + 23 * HOUR)
@@ -130,9 +130,9 @@ class TestSharingOut:
 
 
 class TestMessages:
-    """What a message says."""
+    """The text of a notification."""
 
-    def test_says_all(self, desk: Callable[..., Desk], database: str) -> None:
+    def test_text_is_complete(self, desk: Callable[..., Desk], database: str) -> None:
         """What, where with the area, since when, value against threshold, coverage, and a link."""
         placed(database)
         at = desk(en=mail(), nl=mail(language="nl"))
@@ -171,7 +171,7 @@ class TestOrder:
     """One after the other, and nothing overtakes."""
 
     def test_failing_message_holds_the_channel(self, desk: Callable[..., Desk]) -> None:
-        """While the first does not leave the others wait; the pause grows; another channel goes on."""
+        """While the first fails the others wait; the pause grows; another channel goes on."""
         at = desk(a=mail(group=0), b=mail(group=0))
         at.doors["a"].refuses = True
         for number in range(3):
@@ -187,7 +187,7 @@ class TestOrder:
         assert [subject for _, subject in at.doors["a"].told] == ["ndw/0", "ndw/1", "ndw/2"]
 
     def test_given_up_after_a_day(self, desk: Callable[..., Desk]) -> None:
-        """What a channel does not take for a day is dropped with the reason, and the next goes on."""
+        """What a channel does not accept for a day is dropped with the reason, and the next is sent."""
         at = desk(a=mail(group=0))
         at.doors["a"].refuses = True
         raised(at.url, "ndw/old")
@@ -199,7 +199,7 @@ class TestOrder:
         assert (1, "a", False, "not delivered within 24 hours") in outbox(at.url)
 
     def test_health_ends_with_a_channel_that_fails_for_long(self, desk: Callable[..., Desk]) -> None:
-        """No heartbeat leaves once a channel failed for a quarter of an hour, or nobody looked; it mends by itself."""
+        """Unhealthy once a channel failed for 15 minutes or no turn was made; healthy again afterwards."""
         at = desk(a=mail(), b=mail())
         at.doors["a"].refuses = True
         raised(at.url)
@@ -229,7 +229,7 @@ class TestGrouping:
         assert len(message.data) == 400
         assert "and 392 more" in message.body
 
-    def test_few_are_told_one_by_one(self, desk: Callable[..., Desk]) -> None:
+    def test_few_are_sent_one_by_one(self, desk: Callable[..., Desk]) -> None:
         """Below the channel's number each has a message of its own."""
         at = desk(a=mail(group=5))
         for number in range(4):
@@ -252,10 +252,10 @@ class TestGrouping:
 
 
 class TestSilences:
-    """Maintenance and quiet hours: what is silenced is told at the end, where it still stands."""
+    """Maintenance and quiet hours: what is silenced is sent at the end, if it is still open."""
 
-    def test_still_standing_is_told_at_the_end(self, desk: Callable[..., Desk]) -> None:
-        """Held back while silent; told when the silence is over."""
+    def test_still_open_is_sent_at_the_end(self, desk: Callable[..., Desk]) -> None:
+        """Held back during the silence; sent when the silence is over."""
         at = desk(a=mail())
         silent(at, first=NOON - HOUR, last=NOON + HOUR)
         raised(at.url)
@@ -264,8 +264,8 @@ class TestSilences:
         at.turn(NOON + HOUR)
         assert at.doors["a"].told == [("raised", "luchtmeetnet/NL1")]
 
-    def test_came_and_went_is_never_told(self, desk: Callable[..., Desk]) -> None:
-        """What was over before the silence was says nothing afterwards, neither its beginning nor its end."""
+    def test_over_before_the_end_is_never_sent(self, desk: Callable[..., Desk]) -> None:
+        """Of an alert that was over before its silence neither the beginning nor the end is sent."""
         at = desk(a=mail())
         silent(at, first=NOON - HOUR, last=NOON + HOUR)
         alert = raised(at.url)
@@ -276,8 +276,8 @@ class TestSilences:
         assert at.doors["a"].told == []
         assert not state(at.store, NOON + 2 * HOUR)
 
-    def test_end_of_what_was_told_is_told(self, desk: Callable[..., Desk]) -> None:
-        """An alert told before the silence is told to be over after it."""
+    def test_end_of_a_sent_alert_is_sent(self, desk: Callable[..., Desk]) -> None:
+        """Of an alert that was sent before the silence the end is sent after it."""
         at = desk(a=mail())
         alert = raised(at.url)
         at.turn(NOON + MINUTE)
@@ -336,8 +336,8 @@ def silent(
 class TestPeople:
     """Acknowledging, escalation, the daily summary."""
 
-    def test_nobody_answers(self, desk: Callable[..., Desk]) -> None:
-        """A channel of last resort hears of what nobody acknowledged in time, once, and of its end."""
+    def test_unacknowledged_is_escalated(self, desk: Callable[..., Desk]) -> None:
+        """A channel for escalation gets an alert that was not acknowledged in time, once, and its end."""
         at = desk(a=mail(), phone=mail(escalate_after="30min"))
         alert = raised(at.url)
         at.turn(NOON + MINUTE)
@@ -351,7 +351,7 @@ class TestPeople:
         assert [kind for kind, _ in at.doors["a"].told] == ["raised", "cleared"]
 
     def test_somebody_answers(self, desk: Callable[..., Desk]) -> None:
-        """Who acknowledges is told to those who heard of the alert; nothing escalates."""
+        """The channels that got the alert get the acknowledgement; nothing escalates."""
         at = desk(a=mail(), phone=mail(escalate_after="30min"))
         alert = raised(at.url)
         at.turn(NOON + MINUTE)

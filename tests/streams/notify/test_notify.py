@@ -41,7 +41,7 @@ class TestMail:
         assert isinstance(payload, bytes)
         assert payload.decode().splitlines() == MESSAGE.body.splitlines()
 
-    def test_refusal_is_said(self) -> None:
+    def test_refusal_raises_with_the_reason(self) -> None:
         """A server that turns mail down is an error with a reason, and so is one that is not there."""
         with MailBox(failing=1.0) as box, pytest.raises(Unsent, match="failed"):
             AppriseDoor(box.url).send(MESSAGE)
@@ -63,8 +63,8 @@ class TestWebhook:
         assert (first["title"], first["message"], first["alerts"]) == (MESSAGE.title, MESSAGE.body, [ONE])
         assert second["alerts"] == []
 
-    def test_refusal_is_said(self) -> None:
-        """An answer above 299 is an error that says so."""
+    def test_refusal_raises_with_the_reason(self) -> None:
+        """An answer above 299 is an error with the status."""
         with Hook(failing=1.0) as hook, pytest.raises(Unsent, match="503"):
             AppriseDoor(hook.url).send(MESSAGE)
 
@@ -122,7 +122,7 @@ class TestMqtt:
     """Through a real broker."""
 
     def test_alert_is_retained_on_its_own_topic(self, broker: Broker) -> None:
-        """Who subscribes afterwards gets what was said last of each alert."""
+        """A later subscriber gets the last transition of each alert."""
         door = AppriseDoor(f"mqtt://127.0.0.1:{broker.port}")
         cleared = {**ONE, "kind": "cleared"}
         other = {**ONE, "subject": "ndw/A+1", "transition": 8}
@@ -132,7 +132,7 @@ class TestMqtt:
         assert found["stadspuls/alerts/no2-alert/luchtmeetnet/NL10938"] == {"key": "k2", **cleared}
         assert found["stadspuls/alerts/no2-alert/ndw/A%2B1"] == {"key": "k1", **other}
 
-    def test_broker_away_is_said_and_comes_back(self, tmp_path: Path) -> None:
+    def test_broker_away_raises_until_it_is_back(self, tmp_path: Path) -> None:
         """Without a broker a message is an error; the same door works once there is one."""
         broker = built_in(tmp_path)
         door = AppriseDoor(f"mqtt://127.0.0.1:{broker.port}")

@@ -103,8 +103,8 @@ def test_readings_that_vanished_are_seen(store: Store, database: str) -> None:
     assert all(len(rows) == 2 for name, rows in tables(database).items() if name in ("window_1h", "window_1d"))
 
 
-def test_compared_says_how_much_was_looked_at(store: Store) -> None:
-    """Every level says how many windows it had, so that an empty proof is seen as one."""
+def test_compared_counts_the_windows(store: Store) -> None:
+    """Every level counts its windows, so that a proof of nothing is visible."""
     fill(store)
     found = [one for one in reconcile(store, FIRST, LAST) if one.compared]
     assert [(one.day, one.level, one.compared) for one in found] == [
@@ -178,7 +178,7 @@ def command() -> Iterator[CliRunner]:
 
 
 @pytest.mark.parametrize("repair", [False, True])
-def test_exit_code_says_whether_something_differs(database: str, command: CliRunner, repair: bool) -> None:
+def test_exit_code_is_1_when_something_differs(database: str, command: CliRunner, repair: bool) -> None:
     """0 when all is proven, 1 on a difference, with a repair too; then 0 again after the roll-up."""
     asked = ["reconcile", f"--database={database}", "--from=2024-04-30", "--to=2024-05-04"]
     with closing(Store(database)) as store:

@@ -50,7 +50,7 @@ def test_revoked_partitions_are_not_stored() -> None:
 
 
 def test_deleted_by_the_log() -> None:
-    """What the log has deleted cannot be waited for: the worker goes on with the oldest there is, and says how many."""
+    """After deleted records the worker goes on with the oldest there is, and gives how many are gone."""
     order = Order()
     order.assign({PARTITION: 4})
     assert order.check(PARTITION, 9) is Check.GAP

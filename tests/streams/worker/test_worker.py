@@ -223,7 +223,7 @@ class Feed(threading.Thread):
 ], ids=["skips everything", "nothing assigned", "never ready"])  # fmt: skip
 def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """
-    A worker that gets nowhere while Kafka has records, whatever the fault, ends and says so; the next one goes on.
+    A worker that stores nothing while Kafka has records ends with a log message, whatever the fault; the next goes on.
 
     Python loads a module named `sitecustomize` when it starts, which makes the fault.
     """
