@@ -27,7 +27,7 @@ WITH gone AS (
            'de regel is weggehaald of hernoemd: dit wordt niet meer beoordeeld'
     FROM gone ORDER BY alert
     RETURNING transition, alert
-), told AS (
+), queued AS (
     INSERT INTO outbox (transition, channel, written_at, due_at)
     SELECT DISTINCT n.transition, o.channel, %(now)s::timestamptz, %(now)s::timestamptz
     FROM noted n JOIN alert_transition t USING (alert) JOIN outbox o ON o.transition = t.transition

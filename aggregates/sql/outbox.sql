@@ -64,15 +64,15 @@ ORDER BY o.transition
 LIMIT %(limit)s
 
 -- name: outbox_row
--- A row of the outbox with all that a message says. Where a sensor stands is by the newest areas loaded.
+-- A row of the outbox with all that a message contains. Where a sensor stands is by the newest areas loaded.
 SELECT o.transition, o.message, o.written_at, o.due_at, o.attempts, o.held_by, t.alert, t.kind, t.at, t.about, t.late,
        t.value, t.threshold, t.coverage, t.windows, t.text, t.text_nl, a.rule, a.subject, a.quantity, a.level, a.severity,
        a.since, a.worst, a.cleared_at IS NOT NULL AS over, a.acknowledged_by, coalesce(r.title, a.rule) AS title,
        coalesce(r.title_nl, '') AS title_nl, coalesce(r.unit, '') AS unit, r.owner, r.runbook,
        coalesce(n.name, own.name) AS name, coalesce(areas.codes, '{}') AS codes, coalesce(areas.names, '{}') AS places,
        EXISTS (
-           SELECT FROM outbox told JOIN alert_transition u USING (transition)
-           WHERE u.alert = t.alert AND told.channel = o.channel AND told.delivered_at IS NOT NULL
+           SELECT FROM outbox other JOIN alert_transition u USING (transition)
+           WHERE u.alert = t.alert AND other.channel = o.channel AND other.delivered_at IS NOT NULL
        ) AS told
 FROM outbox o
 JOIN alert_transition t USING (transition)

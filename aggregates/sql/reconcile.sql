@@ -1,4 +1,4 @@
--- Stored windows against what their readings say, and the repair, as `streams.rollup.reconcile` runs it.
+-- Stored windows compared with their readings, and the repair, as `streams.rollup.reconcile` runs it.
 
 -- name: read_reconciled
 -- When windows were compared last.
@@ -21,7 +21,7 @@ SELECT (SELECT count(*) FROM window_5m WHERE start >= %(first)s AND start < %(la
        (SELECT count(*) FROM window_1d WHERE start >= %(first)s AND start < %(last)s)
 
 -- name: find_differing_5m
--- 5-minute rows that are not what their readings say, those without a row and those without readings included.
+-- 5-minute rows that differ from their readings, those without a row and those without readings included.
 SELECT series, start FROM (
     SELECT r.series, date_bin('5 minutes', r.start, 'epoch') AS start, {fold_readings}
     FROM reading r WHERE r.start >= %(first)s AND r.start < %(last)s
@@ -33,7 +33,7 @@ WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC'):
   AND ({evidence_differs})
 
 -- name: find_differing_1h
--- Closed hours, neither dirty nor frozen, that are not what their 5-minute rows say.
+-- Closed hours, neither dirty nor frozen, that differ from their 5-minute rows.
 SELECT series, start FROM (
     SELECT w.series, date_trunc('hour', w.start, 'UTC') AS start, {sum_windows}
     FROM window_5m w
@@ -48,7 +48,7 @@ WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC'):
   AND ({evidence_differs})
 
 -- name: find_differing_1d
--- Days that are not what their hours say, where no hour of theirs is dirty; those without a row and without hours included.
+-- Days that differ from their hours, where no hour of theirs is dirty; those without a row and without hours included.
 WITH days AS MATERIALIZED (
     SELECT series, start, coverage, ((start AT TIME ZONE zone) + interval '1 day') AT TIME ZONE zone AS "end"
     FROM (

@@ -32,7 +32,7 @@ SELECT lock_known(%(first)s, %(last)s)
 
 -- name: correct_readings, planned each time
 -- A staged reading replaces its stored twin when its (status, version, value, weight, flags, covers) is greater, null
--- lowest, so that the order of arrival does not matter. Of two values with one status and version nothing says which is
+-- lowest, so that the order of arrival does not matter. Of two values with one status and version it is unknown which is
 -- right: the greater stays, marked ambiguous (64). 39 are the flags that a supplier can give.
 WITH pair AS (
     SELECT r.series, r.start, s.value, s.weight, s.covers, s.version, s.received_at, s.status, s.flags, r.flags AS known,

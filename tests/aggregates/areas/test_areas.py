@@ -132,7 +132,7 @@ class TestLoading:
         assert fetched(loaded, "SELECT DISTINCT vintage FROM area_1h ORDER BY 1") == [(2023,), (2024,)]
         assert set(figures(loaded, "BU99010000")["vintage"]) == {2024}
 
-    def test_statistics_say_what_they_are_about(self, loaded: Store) -> None:
+    def test_statistics_have_their_period(self, loaded: Store) -> None:
         """The analysts' view has unit, reference period, table, source and licence of every figure."""
         (row,) = fetched(
             loaded,
@@ -218,7 +218,7 @@ class TestFigures:
         asked = Question("no2", now - timedelta(days=1), now + timedelta(hours=1), "1h", area="BU99010101")
         assert ask(loaded, asked)["value"].tolist() == [99]
 
-    def test_changed_boundaries_place_everything_anew(self, loaded: Store) -> None:
+    def test_changed_boundaries_place_sensors_again(self, loaded: Store) -> None:
         """With other boundaries of the same vintage the figures are those of the new ones."""
         hours(loaded, "a", [10])
         refresh(loaded)
@@ -240,7 +240,7 @@ class TestFigures:
         with pytest.raises(BadQuestion, match="expected a code"):
             Question("no2", BEGIN, LATER, "1h", area="Groningen")
 
-    def test_doctor_says_how_sensors_lie(self, loaded: Store) -> None:
+    def test_doctor_lists_how_sensors_lie(self, loaded: Store) -> None:
         """The one far away is there with its distance, and nothing waits."""
         refresh(loaded)
         lines = {what: found for what, found, _ in state_lines(loaded)}

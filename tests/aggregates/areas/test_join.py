@@ -154,7 +154,7 @@ class TestRefused:
             (b"a;b;c\n1;2;3\n", "none holds area codes"),
         ],
     )
-    def test_what_cannot_be_told(self, data: bytes, words: str) -> None:
+    def test_unknown_document_is_refused(self, data: bytes, words: str) -> None:
         """Each says what it found and what was expected."""
         with pytest.raises(BadStatistics, match=words):
             gather([Document("84799NED x", data)], 2020, MADE_UP)

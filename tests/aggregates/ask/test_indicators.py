@@ -88,7 +88,7 @@ class TestHeavyShare:
 class TestHours:
     """Hours above a threshold, and profiles."""
 
-    def test_not_measured_is_said(self) -> None:
+    def test_not_measured_is_in_the_answer(self) -> None:
         """40.0 is not above 40; of 10 hours 4 were measured."""
         values = [39.0, 40.0, 40.1, 99.0, 99.0]
         frame = pd.DataFrame(
@@ -139,7 +139,7 @@ class TestExposure:
         assert (shape.geom_type, value) == ("Polygon", 7.5)
 
 
-def test_what_is_missing_is_said(store: Store) -> None:
+def test_missing_argument_is_named(store: Store) -> None:
     """An indicator without its threshold or base, or an unknown one, is a bad question."""
     asked = Asked("no2", BEGIN, LATER, "GM0014", 2024, "Europe/Amsterdam")
     for name, words in (("hours-above", "--threshold"), ("panel-index", "--base-to"), ("per-1000", "expected one of")):

@@ -148,7 +148,7 @@ class TestFilters:
             ({"box": (6.0, 53.0, 7.0, float("nan"))}, "expected west, south, east, north"),
         ],
     )
-    def test_refused_at_birth(self, changed: dict[str, Any], said: str) -> None:
+    def test_bad_filter_is_refused(self, changed: dict[str, Any], said: str) -> None:
         """With what was found and what was expected."""
         with pytest.raises(BadQuestion, match=said):
             Question("vehicle_count", HOUR, LATER, "1h", **changed)

@@ -40,8 +40,8 @@ def asked(postgres: str) -> Iterator[str]:
         values: list[list[float | None]] = [[9.04], [1.0, 1.0, 0.1], [None]]
         readings = [
             Reading("ndw/s", "", "no2", 60, HOUR + timedelta(hours=hour, minutes=at), value, flags=int(value is None))
-            for hour, said in enumerate(values)
-            for at, value in enumerate(said)
+            for hour, given in enumerate(values)
+            for at, value in enumerate(given)
         ]
         lanes = [Reading("ndw/s", f"lane{lane}", "vehicle_count", 3600, HOUR, 10.0 * lane) for lane in (1, 2)]
         Pipeline(store).store(Batch(columns([*readings, *lanes], [LATER] * 7)))
@@ -179,7 +179,7 @@ class TestQuestion:
     """Questions without an answer."""
 
     @pytest.mark.parametrize(
-        ("changed", "said"),
+        ("changed", "given"),
         [
             ({"quantity": "no3"}, "quantity 'no3', expected one of"),
             ({"window": "2h"}, "window '2h', expected one of 5m, 1h, 1d"),
@@ -187,10 +187,10 @@ class TestQuestion:
             ({"first": datetime(2024, 1, 1)}, "without a zone"),  # noqa: DTZ001
         ],
     )
-    def test_is_refused_at_birth(self, changed: dict[str, Any], said: str) -> None:
+    def test_bad_question_is_refused(self, changed: dict[str, Any], given: str) -> None:
         """With what was found and what was expected."""
         asked: dict[str, Any] = {"quantity": "no2", "first": HOUR, "last": LATER, "window": "1h"}
-        with pytest.raises(BadQuestion, match=said):
+        with pytest.raises(BadQuestion, match=given):
             Question(**{**asked, **changed})
 
     def test_nothing_found_has_the_same_columns(self, asked: str) -> None:

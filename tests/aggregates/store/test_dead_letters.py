@@ -69,12 +69,12 @@ class TestKept:
 
     def test_rows_are_made_once_per_batch(self) -> None:
         """A thousand times the same letter is one row to write."""
-        (grave,) = dead_letter_rows([letter()] * 1000)
-        assert grave.count == 1000
+        (stored,) = dead_letter_rows([letter()] * 1000)
+        assert stored.count == 1000
 
 
 class TestListed:
-    """Newest first, and by what they say."""
+    """Newest first, and by their reason."""
 
     def test_newest_first_and_limited(self, store: Store) -> None:
         """The newest are what an operator asks for."""
@@ -96,7 +96,7 @@ class TestListed:
         assert list_dead_letters(store, source="ttn", reason="a_b") == []
 
 
-class TestExhumed:
+class TestDelete:
     """Letters that were published again."""
 
     def test_are_deleted(self, store: Store) -> None:
@@ -135,7 +135,7 @@ def line(store: Store, tmp_path: Path) -> Iterator[str]:
 
 
 def replay(store: Store, broker: str, *flags: str) -> str:
-    """Replay on the command line and give what it says."""
+    """Replay on the command line and return its output."""
     words = ["dead-letters", "replay", f"--database={store.conninfo}", f"--broker={broker}", *flags]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
@@ -146,7 +146,7 @@ def replay(store: Store, broker: str, *flags: str) -> str:
 class TestReplay:
     """Published again after what was wrong is mended."""
 
-    def test_what_is_mended_is_stored_and_the_rest_comes_back(self, store: Store, line: str) -> None:
+    def test_repaired_letters_are_stored_and_the_rest_comes_back(self, store: Store, line: str) -> None:
         """A reading that was refused for a reason that is gone is stored; a payload that is still broken is back."""
         good = b'{"sensor_id":"meter","quantity":"no2","start":"2024-05-01T08:00:00Z","period":60,"value":7}'
         broken = decode([Message(TOPIC, b"{", NOW)]).dead_letters

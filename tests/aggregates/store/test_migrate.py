@@ -98,7 +98,7 @@ def test_databases_of_one_server_at_once(postgres: str) -> None:
 
 
 def test_edition_is_what_it_found(store: Store, database: str) -> None:
-    """PostgreSQL has an index by time, TimescaleDB its chunks; the edition says which."""
+    """PostgreSQL has an index by time, TimescaleDB its chunks; by the edition."""
     with store.transaction() as tx:
         found = edition(tx)
     assert migrate(store, ZONE) is found
@@ -135,7 +135,7 @@ def test_chunks_are_as_long_as_was_asked(store: Store, database: str) -> None:
     """On TimescaleDB the length of a chunk is a setting."""
     if asked(database, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'") == [(0,)]:
         pytest.skip("plain PostgreSQL has no chunks")
-    said = [Reading("ndw/s", "", "no2", 60, START + timedelta(days=day), 5.0) for day in range(3)]
-    Pipeline(store).store(Batch(columns(said, [LATER] * 3)))
+    given = [Reading("ndw/s", "", "no2", 60, START + timedelta(days=day), 5.0) for day in range(3)]
+    Pipeline(store).store(Batch(columns(given, [LATER] * 3)))
     chunks = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'reading'"
     assert asked(database, chunks) == [(3,)]

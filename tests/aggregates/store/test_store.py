@@ -58,10 +58,10 @@ class TestBinaryRows:
     """A structured array as COPY takes it."""
 
     @given(rows())
-    def test_reads_back(self, said: list[tuple[Any, ...]]) -> None:
+    def test_reads_back(self, given: list[tuple[Any, ...]]) -> None:
         """Every value comes back from the wire; NaN is null, and stamps count from 2000."""
         shift = 946_684_800_000_000
-        for row, values in zip(read_copy(bytes(binary_rows(np.array(said, EVERY_KIND)))), said, strict=True):
+        for row, values in zip(read_copy(bytes(binary_rows(np.array(given, EVERY_KIND)))), given, strict=True):
             expected = dict(zip(EVERY_KIND.names or (), values, strict=True))
             for name, value in row.items():
                 if name in ("start", "received_at"):
@@ -110,7 +110,7 @@ class TestErrors:
          ("23514", Refused), ("53400", Refused), ("53200", Refused), ("53100", Away), ("57P01", Away),
          ("57P03", Away), ("42P01", Away), ("55P03", Away), ("XX000", Away)],
     )  # fmt: skip
-    def test_class_says_what_to_do(self, store: Store, state: str, kind: type[StoreError]) -> None:
+    def test_error_class_by_sqlstate(self, store: Store, state: str, kind: type[StoreError]) -> None:
         """Deadlocks are tried at once, bad data never again, anything else later; the session goes on."""
         with pytest.raises(StoreError, match="on purpose") as caught:
             provoke(store, raising(state))
@@ -154,7 +154,7 @@ class TestReconnect:
     """A session that the server ended."""
 
     def test_next_use_opens_another(self, store: Store, database: str) -> None:
-        """One failure says that the database was away, then it works again, temporary tables included."""
+        """One failure while the database is away, then it works again, temporary tables included."""
         with store.transaction() as tx:
             tx.prepare_session()
         kill_sessions(database)
@@ -235,7 +235,7 @@ def test_values_are_parameters(store: Store) -> None:
 
 def test_vanished_session_is_noticed(store: Store, database: str) -> None:
     """
-    The server looks after a client that says nothing, and ends one that hangs in a transaction.
+    The server checks a silent client, and ends one that hangs in a transaction.
 
     Else what the worker of a machine that vanished had locked would stay locked for hours.
     """
