@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
+from ingest.vocabulary.sources import SOURCES, SourceClass, rounded, source_of_sensor
 
 
 class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
@@ -89,9 +89,10 @@ def _entry(where: str, row: Mapping[str, Any]) -> Entry:
 
 def _rounded(entry: Entry) -> Entry:
     # Citizen sensors stand at home addresses.
-    if SOURCES[source_of_sensor(entry.sensor_id)].source_class is not SourceClass.CITIZEN or entry.lon is None:
+    if SOURCES[source_of_sensor(entry.sensor_id)].source_class is not SourceClass.CITIZEN:
         return entry
-    return msgspec.structs.replace(entry, lon=round(entry.lon, 3), lat=round(entry.lat or 0.0, 3))
+    lon, lat = rounded(entry.lon, entry.lat)
+    return msgspec.structs.replace(entry, lon=lon, lat=lat)
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -307,8 +307,8 @@ def test_gateway_twice_is_an_error() -> None:
         jobs(["nix"])
 
 
-def test_area_has_the_shape_of_the_municipality() -> None:
-    """A place inside the box around a municipality and outside its boundary is not in the area."""
+def test_region_has_the_shape_of_the_municipality() -> None:
+    """A place inside the box around a municipality and outside its boundary is not in the region."""
     triangle = Region("x", shapely.Polygon([(0, 0), (2, 0), (0, 2)]))
     places = [(0.5, 0.5), (1.9, 1.9), (3.0, 0.5), (None, None)]
     assert [triangle.contains(*place) for place in places] == [True, False, False, False]
