@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENV ?= .env
 
-.PHONY: run install install-test test lint clean secrets constraints pictures chaos
+.PHONY: run install install-test test test-all lint clean secrets constraints pictures chaos
 
 run: install
 	$(BIN)/stadspuls up --demo
@@ -21,9 +21,16 @@ install-test: .venv/installed-test
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Files side by side, as many as there are cores, at most four: most tests wait for servers of their own.
+# Four processes, also on two cores: most tests wait for servers of their own. WORKERS=1 for a small machine.
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
+
 test: install-test
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+	$(PYTEST) -m 'not slow'
+
+# Everything, with the chaos runs, the benches and the national minute: half an hour with all servers.
+test-all: install-test
+	$(PYTEST)
 
 # A distributed hub whose parts are killed while readings are counted; ends non-zero when one is lost. Needs some minutes.
 # As root on Debian it installs Mosquitto, Java, Maven and TimescaleDB. CHAOS="--seconds 60 --seed 7"

@@ -13,7 +13,9 @@ from aggregates.store.store import Store
 from hub.servers.postgres import EmbeddedPostgres
 from ingest.formats.registry import load_formats
 from lab.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
+from lab.rig.kafka import KafkaServer
 from tests.support.databases import fresh_database, timescale_url, without_fsync
+from tests.support.distributed import kafka_server
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
@@ -31,6 +33,18 @@ collect_ignore = ["support/careless"]
 # No test asserts a time, and neither does Hypothesis of its examples: machines are busy.
 settings.register_profile("stadspuls", deadline=None)
 settings.load_profile("stadspuls")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module that share a server or a browser in one process, which then starts it once."""
+    for item in items:
+        if item.get_closest_marker("kafka") or _scopes(item) & {"module", "class"}:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
+
+
+def _scopes(item: pytest.Item) -> set[str]:
+    found = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
+    return {definition.scope for definitions in found for definition in definitions}
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +70,21 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     without_fsync(server.conninfo)
     yield server.conninfo
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def running_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """One Kafka for all tests that do not ask for another."""
+    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture
+def kafka(running_kafka: KafkaServer) -> KafkaServer:
+    """A Kafka that runs, also after a test that killed it; each test takes topics of its own."""
+    if running_kafka.pid is None:
+        running_kafka.start()
+    return running_kafka
 
 
 @pytest.fixture(params=["postgres", pytest.param("timescale", marks=pytest.mark.timescale)])

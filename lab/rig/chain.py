@@ -45,15 +45,20 @@ class Addresses:
 
 
 class Chain:
-    """Servers and services; `start` starts what does not run, and any of it may be killed."""
+    """
+    Servers and services; `start` starts what does not run, and any of it may be killed.
+
+    `topics` are given where others use the same Kafka, which then outlives the chain.
+    """
 
     def __init__(
         self, directory: Path, broker: Broker, kafka: KafkaServer, database: str, addresses: Addresses | None = None,
-        collectors: int = 1, workers: int = 1,
+        collectors: int = 1, workers: int = 1, topics: Topics | None = None,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.broker, self.kafka, self.database = broker, kafka, database
-        self.topics = Topics(kafka.servers)
+        self.topics = topics or Topics(kafka.servers)
+        self._shares_kafka = topics is not None
         self.services: list[Service] = []
         self._addresses = addresses or Addresses(f"mqtt://127.0.0.1:{broker.port}", kafka.servers, database)
         self._broker_runs = False
@@ -63,13 +68,17 @@ class Chain:
         self.mqtt_port, self.http_port = broker.port, self.serve.port
 
     @classmethod
-    def local(cls, directory: Path, database: str, collectors: int = 1, workers: int = 1) -> Self:
-        """Make one with a broker and a Kafka of its own; raises CannotStart where a program is missing."""
+    def local(
+        cls, directory: Path, database: str, collectors: int = 1, workers: int = 1, kafka: KafkaServer | None = None
+    ) -> Self:
+        """Make one with a broker of its own, and a Kafka where none is given; raises CannotStart without a program."""
         if lacking := missing():
             raise CannotStart(f"no {', '.join(lacking)} on this machine")
         directory.mkdir(parents=True, exist_ok=True)
-        kafka = KafkaServer(directory / "kafka", free_port(), free_port())
-        return cls(directory, mosquitto(directory), kafka, database, None, collectors, workers)
+        name = directory.name
+        topics = Topics(kafka.servers, f"{name}-readings", f"{name}-dead-letters") if kafka else None
+        kafka = kafka or KafkaServer(directory / "kafka", free_port(), free_port())
+        return cls(directory, mosquitto(directory), kafka, database, None, collectors, workers, topics)
 
     def service(self, *words: str) -> Service:
         """Make another service; the caller starts it, `clean_up` ends it."""
@@ -79,7 +88,11 @@ class Chain:
         return made
 
     def _settings(self) -> dict[str, str]:
-        return {"broker": self._addresses.broker, "kafka": self._addresses.kafka, "database": self._addresses.database}
+        return {
+            "broker": self._addresses.broker, "kafka": self._addresses.kafka, "database": self._addresses.database,
+            "kafka_topic": self.topics.readings, "kafka_dead_letters": self.topics.dead_letters,
+            "kafka_group": self.topics.readings,
+        }  # fmt: skip
 
     def start(self, seconds: float = _READY_WITHIN) -> None:
         """Start what does not run, and wait until all of it is ready."""
@@ -103,7 +116,8 @@ class Chain:
     def clean_up(self) -> None:
         """Leave no process behind."""
         self.kill()
-        self.kafka.kill()
+        if not self._shares_kafka:
+            self.kafka.kill()
         self.broker.kill()
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:

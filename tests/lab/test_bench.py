@@ -62,6 +62,7 @@ def test_write(settings: Settings) -> None:
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_worker(settings: Settings) -> None:
     """A worker stores a small log beside a plain agent that counts a smaller one."""
     if lacking := missing_programs():
@@ -81,6 +82,7 @@ def test_cpu_is_of_the_bench_s_own_database(store: Store, tmp_path: Path) -> Non
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_scale(settings: Settings) -> None:
     """One and two workers, few and many series, and how soon a worker commits again."""
     if lacking := missing_programs():
@@ -90,12 +92,14 @@ def test_scale(settings: Settings) -> None:
     assert {"after_stop_s", "after_kill_s", "20_series", "2000_series"} <= details.keys()
 
 
+@pytest.mark.slow
 def test_archive(settings: Settings) -> None:
     """Every value of a file of hours is stored."""
     details = _well_formed(archive(settings, hours=3), "archive")
     assert details["readings"] == 3 * 72 * 8
 
 
+@pytest.mark.slow
 def test_national(settings: Settings) -> None:
     """Every reading of the first and of the following minutes is stored and accounted for."""
     details = _well_formed(national(settings, sites=30, known=1), "national")
@@ -104,6 +108,7 @@ def test_national(settings: Settings) -> None:
     assert details["pss_mb"] > 0
 
 
+@pytest.mark.slow
 def test_latency(settings: Settings) -> None:
     """Each message is seen once it is committed."""
     details = _well_formed(latency(settings, rate=200, seconds=0.5, echo_seconds=0.2), "latency")
@@ -111,6 +116,7 @@ def test_latency(settings: Settings) -> None:
     assert details["median_s"] <= details["p99_s"] <= details["max_s"]
 
 
+@pytest.mark.slow
 def test_latency_while_people_look(settings: Settings) -> None:
     """Viewers with real websockets are let in and stay while it measures."""
     details = _well_formed(latency(settings, rate=200, seconds=3, echo_seconds=0.2, viewers=3), "latency")
@@ -118,6 +124,7 @@ def test_latency_while_people_look(settings: Settings) -> None:
     assert details["figures_mb"] > 0
 
 
+@pytest.mark.slow
 def test_query(settings: Settings) -> None:
     """Each question is answered with a row for every hour that was written, and all of them are exported."""
     details = _well_formed(query(settings, sensors=3, hours=48, runs=2), "query")
@@ -127,6 +134,7 @@ def test_query(settings: Settings) -> None:
     assert "timescale" in details
 
 
+@pytest.mark.slow
 def test_alerts(settings: Settings) -> None:
     """Alerts of the load arrive at the webhook, each once, and rules cost something that is measured."""
     details = _well_formed(alerts(settings, rate=200, seconds=2.0, batches=2), "alerts")
@@ -134,6 +142,7 @@ def test_alerts(settings: Settings) -> None:
     assert float(str(details["cost"])) > -1
 
 
+@pytest.mark.slow
 def test_areas(settings: Settings) -> None:
     """Every hour of every buurt with a sensor is joined."""
     details = _well_formed(areas(settings, sensors=5, hours=24, places=50), "areas")

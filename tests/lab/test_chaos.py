@@ -266,7 +266,7 @@ def run(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.kafka
-@pytest.mark.chaos
+@pytest.mark.slow
 class TestRun:
     """Real Mosquitto, Kafka, services and database."""
 

@@ -32,10 +32,12 @@ class DistributedHub(Chain, Asked):
 
 
 @contextlib.contextmanager
-def distributed_hub(directory: Path, database: str, **more: int) -> Iterator[DistributedHub]:
-    """Give a distributed hub that is ready, and leave nothing of it behind."""
+def distributed_hub(
+    directory: Path, database: str, kafka: KafkaServer | None = None, **more: int
+) -> Iterator[DistributedHub]:
+    """Give a distributed hub that is ready, on a Kafka of its own where none is given, and leave nothing of it."""
     programs_or_skip()
-    hub = DistributedHub.local(directory, database, **more)
+    hub = DistributedHub.local(directory, database, kafka=kafka, **more)
     try:
         hub.start()
         yield hub

@@ -20,6 +20,7 @@ from ingest.mqtt.slots import lost_slots
 from ingest.vocabulary.readings import Message
 from lab.rig.chain import supervised
 from lab.rig.database import DatabaseServer
+from lab.rig.kafka import KafkaServer
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.hub.run.test_hub import TestAlerts as EmbeddedAlerts
@@ -43,9 +44,9 @@ def database(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, database: str) -> Iterator[DistributedHub]:
+def hub(tmp_path: Path, database: str, kafka: KafkaServer) -> Iterator[DistributedHub]:
     """A distributed hub that is ready."""
-    with distributed_hub(tmp_path, database) as made:
+    with distributed_hub(tmp_path, database, kafka) as made:
         yield made
 
 
@@ -101,7 +102,7 @@ class TestDoctor:
             out.flush()
         until(lambda: "1 records wait" in hub.command("doctor").stdout)
         hub.collectors[0].kill()
-        change(hub.database, "INSERT INTO log_position VALUES ('readings', 0, 1000000) "
+        change(hub.database, f"INSERT INTO log_position VALUES ('{hub.topics.readings}', 0, 1000000) "
                              "ON CONFLICT (topic, partition) DO UPDATE SET position = 1000000")  # fmt: skip
         until(lambda: "none: what waits is not stored" in hub.command("doctor").stdout)  # Kafka waits 10 s for it
         ill = hub.command("doctor")
@@ -204,10 +205,12 @@ def check(hub: DistributedHub, postgres: str, said: list[tuple[str, bytes]]) -> 
 class TestScaling:
     """Services come and go while data flow."""
 
-    def test_workers_and_collectors_come_and_go(self, tmp_path: Path, database: str, postgres: str) -> None:
+    def test_workers_and_collectors_come_and_go(
+        self, tmp_path: Path, database: str, postgres: str, kafka: KafkaServer
+    ) -> None:
         """Workers join and leave, one of two collectors stops for good, a lost slot is drained: no figure changes."""
         said = numbered(6000)
-        with distributed_hub(tmp_path, database, collectors=2) as hub:
+        with distributed_hub(tmp_path, database, kafka, collectors=2) as hub:
             with sender(hub) as out:
                 publish(out, said[:1500])
                 joining = hub.service("work").start().wait_ready()
@@ -226,10 +229,12 @@ class TestScaling:
             hub.settle()
             check(hub, postgres, said)
 
-    def test_last_collector_leaves_nothing_unheard(self, tmp_path: Path, database: str, postgres: str) -> None:
+    def test_last_collector_leaves_nothing_unheard(
+        self, tmp_path: Path, database: str, postgres: str, kafka: KafkaServer
+    ) -> None:
         """What is published while the only collector is restarted waits for it; draining it is refused."""
         said = numbered(600)
-        with distributed_hub(tmp_path, database) as hub, sender(hub) as out:
+        with distributed_hub(tmp_path, database, kafka) as hub, sender(hub) as out:
             (collector,) = hub.collectors
             assert collector.stop() == 0
             publish(out, said)
@@ -238,9 +243,9 @@ class TestScaling:
             hub.settle()
             check(hub, postgres, said)
 
-    def test_second_rollup_takes_over(self, tmp_path: Path, database: str) -> None:
+    def test_second_rollup_takes_over(self, tmp_path: Path, database: str, kafka: KafkaServer) -> None:
         """Of two roll-ups one works; when it is killed the other one does."""
-        with distributed_hub(tmp_path, database) as hub:
+        with distributed_hub(tmp_path, database, kafka) as hub:
             second = hub.service("rollup").start().wait_ready()
             assert (hub.rollup.metric("stadspuls_rollup_leads"), second.metric("stadspuls_rollup_leads")) == (1, 0)
             hub.rollup.kill()
@@ -255,9 +260,9 @@ class TestRealInput(EmbeddedRealInput):
     """The recorded minute of the whole country and a month of air, by the scenarios of the embedded hub."""
 
     @pytest.fixture
-    def hub(self, tmp_path: Path, database: str) -> Iterator[DistributedHub]:
+    def hub(self, tmp_path: Path, database: str, kafka: KafkaServer) -> Iterator[DistributedHub]:
         """A distributed hub in the place of the embedded one."""
-        with distributed_hub(tmp_path, database, workers=2) as made:
+        with distributed_hub(tmp_path, database, kafka, workers=2) as made:
             yield made
 
 
@@ -265,9 +270,9 @@ class TestAlerts(EmbeddedAlerts):
     """The scenario of the embedded hub: 5 minutes judged by a worker, hours by the roll-up, which tells of both."""
 
     @pytest.fixture
-    def hub(self, hook: Hook, tmp_path: Path, database: str) -> Iterator[DistributedHub]:
+    def hub(self, hook: Hook, tmp_path: Path, database: str, kafka: KafkaServer) -> Iterator[DistributedHub]:
         """A distributed hub in the place of the embedded one."""
-        with distributed_hub(tmp_path / "hub", database, workers=2) as made:
+        with distributed_hub(tmp_path, database, kafka, workers=2) as made:
             yield made
 
 

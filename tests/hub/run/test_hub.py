@@ -188,6 +188,7 @@ class TestKilled:
 class TestRealInput:
     """The recorded minute of the whole country, and a month of air."""
 
+    @pytest.mark.slow
     def test_national_minute(self, hub: Asked, shared_data: Path) -> None:
         """Every flow and speed of 19,587 sites is accounted for; Groningen's totals are those of the XML."""
         hub.publish([shared_data / "ndw" / "trafficspeed_20250815T2149Z.xml.gz"], "ndw")

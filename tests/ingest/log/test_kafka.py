@@ -4,7 +4,6 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,24 +20,15 @@ from lab.rig.broker import free_port
 from lab.rig.kafka import KafkaServer
 from tests.ingest.log.test_records import SENSORS, batch, reading
 from tests.streams.commit.test_pipeline import LATER
-from tests.support.distributed import kafka_server, records
+from tests.support.distributed import records
 from tests.support.lines import until
 
 pytestmark = pytest.mark.kafka
 
 
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """One Kafka for the tests of this module, each with topics of its own."""
-    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
-
-
 @pytest.fixture
 def topics(kafka: KafkaServer, request: pytest.FixtureRequest) -> Topics:
     """Topics that no other test has."""
-    if kafka.pid is None:
-        kafka.start()
     name = request.node.name
     return Topics(kafka.servers, f"{name}-readings", f"{name}-dead-letters", partitions=3)
 

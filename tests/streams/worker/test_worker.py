@@ -19,17 +19,9 @@ from lab.rig.kafka import KafkaServer
 from lab.rig.service import Service
 from tests.ingest.log.test_records import SENSORS, batch, reading
 from tests.support.databases import fresh_database
-from tests.support.distributed import kafka_server
 from tests.support.lines import until
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """One Kafka for the tests of this module."""
-    with kafka_server(tmp_path_factory.mktemp("kafka")) as server:
-        yield server
 
 
 class Line:
