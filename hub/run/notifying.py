@@ -14,7 +14,7 @@ from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import FILE, BadChannels, Channels, read_channels
-from streams.notify.delivery import Delivery
+from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
 from streams.notify.texts import Style, test_notification
 
@@ -47,7 +47,9 @@ def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link:
     styles = {
         name: Style(one.language, ZoneInfo(zone), channels.link or link) for name, one in channels.channels.items()
     }
-    deliveries = {name: Delivery(name, one, opened[name].send, styles[name]) for name, one in channels.channels.items()}
+    deliveries = {
+        name: ChannelDelivery(name, one, opened[name].send, styles[name]) for name, one in channels.channels.items()
+    }
     return Notifier(lambda: Store(database(), application="stadspuls notify"), channels, deliveries)
 
 

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from aggregates.store.health import balances, state
 from aggregates.store.store import Store, StoreError
-from streams.notify.operators import Backlog, open_alerts, outbox
+from streams.notify.operators import ChannelBacklog, open_alerts, outbox
 
 OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
 
@@ -93,7 +93,7 @@ def family(name: str, text: str, value: float) -> Metric:
     return kind(f"stadspuls_{name}", text, value=value)
 
 
-def _delivery(waiting: Sequence[Backlog], open_alerts: Mapping[str, int]) -> Iterable[Metric]:
+def _delivery(waiting: Sequence[ChannelBacklog], open_alerts: Mapping[str, int]) -> Iterable[Metric]:
     """Give how many alerts stand open, and what of them still has to leave."""
     alerts = GaugeMetricFamily("stadspuls_alerts_open", "alerts that are open", labels=["severity"])
     for severity, count in open_alerts.items():

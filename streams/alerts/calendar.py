@@ -39,7 +39,7 @@ class School(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last: date
 
 
-class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlannedEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A planned event `[first, last)` in local time, of the sensors that match a pattern."""
 
     name: str
@@ -54,7 +54,7 @@ class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str = ""
     working: tuple[str, ...] = ()
     school: tuple[School, ...] = ()
-    event: tuple[Event, ...] = ()
+    event: tuple[PlannedEvent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Days:
     zone: ZoneInfo
     public: frozenset[date]
     school: tuple[School, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[PlannedEvent, ...] = ()
 
     def kind(self, day: date) -> tuple[int, bool]:
         """Give the weekday that a day counts as (a public holiday: Sunday), and whether schools are closed."""

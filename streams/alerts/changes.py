@@ -4,7 +4,7 @@ The changes that make the stored alerts of a rule equal to the episodes of the w
 `streams.alerts.judge` finds the subjects and takes the lock, `streams.alerts.episodes` folds, `streams.alerts.store`
 writes.
 
-    stored alerts ─▶ Task (from which window to fold) ─▶ fold ─▶ compare with the stored alerts ─▶ Changes
+    stored alerts ─▶ Task (from which window to fold) ─▶ fold ─▶ compare with the stored alerts ─▶ AlertChanges
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from aggregates.store.store import Transaction
 from ingest.vocabulary.readings import microseconds
 from streams.alerts.episodes import Episode, Transition, Window, fold
 from streams.alerts.rulebook import Rule
-from streams.alerts.store import Change, StoredAlert
+from streams.alerts.store import AlertChange, StoredAlert
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,19 @@ class Task:
             one.since >= end or (one.since < edge and one.until is not None and one.until <= end) for one in self.stored
         )
 
-    def changes(self, episodes: Sequence[Episode], now: int, end: int) -> Iterator[Change]:
+    def changes(self, episodes: Sequence[Episode], now: int, end: int) -> Iterator[AlertChange]:
         """Pair episodes with the stored alerts they overlap; an alert without an episode is withdrawn."""
         left = [one for one in self.stored if one.since < end]
         for episode in episodes:
             stored = next((one for one in left if _overlap(one, episode)), None)
             if stored is not None:
                 left.remove(stored)
-            yield Change(self.rule, stored, episode, episode.transitions, _is_late(self.rule, stored, episode, now))
+            yield AlertChange(
+                self.rule, stored, episode, episode.transitions, _is_late(self.rule, stored, episode, now)
+            )
         for one in left:
             gone = replace(one.episode(self.rule), until=one.since)
-            yield Change(self.rule, one, gone, [gone.transition("cleared", one.since)], one.late, withdrawn=True)
+            yield AlertChange(self.rule, one, gone, [gone.transition("cleared", one.since)], one.late, withdrawn=True)
 
 
 def task_of(rule: Rule, subject: str, stored: Sequence[StoredAlert], first: int) -> Task:
@@ -87,14 +89,14 @@ def _is_late(rule: Rule, stored: StoredAlert | None, episode: Episode, now: int)
 
 def change_of_value(
     rule: Rule, subject: str, stored: StoredAlert | None, since: int, value: float, now: int
-) -> Iterator[Change]:
+) -> Iterator[AlertChange]:
     """Judge a value of now (us) that has been beyond the threshold since `since`."""
     window = Window(since, now, value, value, rule.raise_at, np.nan, not np.isnan(value), 0, np.nan)
     for episode in fold(rule, subject, [window], None if stored is None else stored.episode(rule)):
-        yield Change(rule, stored, episode, episode.transitions, False)
+        yield AlertChange(rule, stored, episode, episode.transitions, False)
 
 
-def only_new(tx: Transaction, changes: Sequence[Change]) -> list[Change]:
+def only_new(tx: Transaction, changes: Sequence[AlertChange]) -> list[AlertChange]:
     """Leave out the transitions that are in the store already; add one where the state of an alert needs it."""
     alerts = [one.stored.alert for one in changes if one.stored is not None and one.transitions]
     rows = tx.rows("list_transition_kinds", alerts=alerts) if alerts else []
@@ -102,7 +104,7 @@ def only_new(tx: Transaction, changes: Sequence[Change]) -> list[Change]:
     return [one if one.stored is None else _only_new(one, one.stored, written) for one in changes]
 
 
-def _only_new(change: Change, stored: StoredAlert, written: set[tuple[int, str, int]]) -> Change:
+def _only_new(change: AlertChange, stored: StoredAlert, written: set[tuple[int, str, int]]) -> AlertChange:
     alert = stored.alert
     found = [
         one for one in change.transitions
@@ -111,7 +113,7 @@ def _only_new(change: Change, stored: StoredAlert, written: set[tuple[int, str, 
     return replace(change, transitions=found if change.withdrawn else _with_state(change, stored, found))
 
 
-def _with_state(change: Change, stored: StoredAlert, found: list[Transition]) -> list[Transition]:
+def _with_state(change: AlertChange, stored: StoredAlert, found: list[Transition]) -> list[Transition]:
     """
     Add the transition into the state of the episode, where the alert has another and no transition says so.
 

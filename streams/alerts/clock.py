@@ -18,7 +18,7 @@ from streams.alerts.comparison import in_force
 from streams.alerts.frames import subjects_of_rule
 from streams.alerts.judge import FOREVER, Judge
 from streams.alerts.rulebook import Rule
-from streams.alerts.store import Change, load_alerts, write_changes
+from streams.alerts.store import AlertChange, load_alerts, write_changes
 
 EVERY = timedelta(minutes=1)
 SLACK = timedelta(seconds=90)  # after its end a 5-minute window is judged here
@@ -101,7 +101,7 @@ def judge_values(tx: Transaction, rules: Sequence[Rule], values: CurrentValues, 
             write_changes(tx, changes, now)
 
 
-def _changes(tx: Transaction, rule: Rule, current: CurrentValues, now: datetime) -> Iterator[Change]:
+def _changes(tx: Transaction, rule: Rule, current: CurrentValues, now: datetime) -> Iterator[AlertChange]:
     clock = microseconds(now)
     force = in_force(rule, np.array([clock]), np.array([clock]))[0]
     values = np.array([value if force else np.nan for *_, value in current])

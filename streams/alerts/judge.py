@@ -30,7 +30,7 @@ from streams.alerts.comparison import beyond, by_subject, compare, may_raise, of
 from streams.alerts.episodes import Window
 from streams.alerts.frames import ChangedWindows, Span, count_stuck, load_windows, subjects_of_rule, with_share
 from streams.alerts.rulebook import SECONDS, Rule, RuleBook
-from streams.alerts.store import Change, StoredAlert, load_alerts, write_changes
+from streams.alerts.store import AlertChange, StoredAlert, load_alerts, write_changes
 from streams.commit.windows import WINDOW_US
 
 FOREVER = 250_000_000_000_000_000  # us, a stamp that the database can store
@@ -193,7 +193,7 @@ class Judge:
         # A batch that is read again was received long ago: what was judged since has ended too.
         limit = max([microseconds(until), *(one.judged for mine in stored.values() for one in mine)])
         tasks = {subject: task_of(rule, subject, mine, first) for subject, mine in stored.items()}
-        changes: list[Change] = []
+        changes: list[AlertChange] = []
         for end in dict.fromkeys((min(limit, last + _REACH * rule.length * 1_000_000), limit)):
             windows = self._windows_of(tx, rule, list(tasks), min(task.start for task in tasks.values()), end)
             for subject, task in list(tasks.items()):

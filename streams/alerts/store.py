@@ -64,7 +64,7 @@ def _plain(cell: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlertChange:
     """
     A new alert, or what changes of a stored one: its episode and the transitions to write.
 
@@ -79,7 +79,7 @@ class Change:
     withdrawn: bool = False
 
 
-def write_changes(tx: Transaction, changes: Sequence[Change], now: datetime) -> None:
+def write_changes(tx: Transaction, changes: Sequence[AlertChange], now: datetime) -> None:
     """Write alerts, their transitions, and the notifications in the outbox."""
     alerts = {id(one): one.stored.alert for one in changes if one.stored is not None}
     old = [one for one in changes if one.stored is not None]
@@ -98,7 +98,7 @@ def write_changes(tx: Transaction, changes: Sequence[Change], now: datetime) -> 
     _write_transitions(tx, [(alerts[id(one)], one, part) for one in changes for part in one.transitions], now)
 
 
-def _columns(changes: Sequence[Change]) -> dict[str, list[Any]]:
+def _columns(changes: Sequence[AlertChange]) -> dict[str, list[Any]]:
     """Give the episodes as the arrays that the statements unnest; `told` is the column of `reported`."""
     found = [one.episode for one in changes]
     columns: dict[str, list[Any]] = {
@@ -119,7 +119,7 @@ def _number(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else float(value)
 
 
-def _write_transitions(tx: Transaction, found: Sequence[tuple[int, Change, Transition]], now: datetime) -> None:
+def _write_transitions(tx: Transaction, found: Sequence[tuple[int, AlertChange, Transition]], now: datetime) -> None:
     """Write the transitions of alerts by number, and an outbox row for each channel that a transition goes to."""
     if not found:
         return
@@ -142,7 +142,7 @@ def _write_transitions(tx: Transaction, found: Sequence[tuple[int, Change, Trans
     )  # fmt: skip
 
 
-def _texts(change: Change, one: Transition) -> tuple[str, str]:
+def _texts(change: AlertChange, one: Transition) -> tuple[str, str]:
     """Give the text of a transition in English and Dutch."""
     rule = change.rule
     if change.withdrawn:

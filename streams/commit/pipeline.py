@@ -32,16 +32,7 @@ from streams.commit.accounting import ACCOUNT_COLUMNS, DEAD_LETTER_COLUMNS, STOR
 from streams.commit.quality import Coded, impossible, inconsistent, out_of_range
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesCache
-from streams.commit.windows import (
-    DAY_US,
-    READING,
-    LatestWindows,
-    dirty_hours,
-    distinct,
-    fold,
-    ordered,
-    without_zeros,
-)
+from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
 
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
 COLUMNS = list(READING.names or ())

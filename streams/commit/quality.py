@@ -33,7 +33,7 @@ class Coded:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QualityLimits:
     """The parameters of the rules for one quantity of one sensor: the registry's, or the sensor's own."""
 
     low: float
@@ -42,11 +42,11 @@ class Limits:
     stuck: int | None
 
     @classmethod
-    def of(cls, quantity: Quantity, overrides: Mapping[str, Any] | None = None) -> "Limits":
+    def of(cls, quantity: Quantity, overrides: Mapping[str, Any] | None = None) -> "QualityLimits":
         """
         Take the registry's parameters where a sensor has none of its own.
 
-        >>> Limits.of(QUANTITIES["no2"], {"high": 400}).high
+        >>> QualityLimits.of(QUANTITIES["no2"], {"high": 400}).high
         400
         """
         own = overrides or {}
@@ -121,7 +121,7 @@ def _groups(*keys: Column) -> tuple[Column, Column]:
     return order, np.concatenate(([True], changed))
 
 
-def spike(start: Column, value: Column, limits: Limits) -> Column:
+def spike(start: Column, value: Column, limits: QualityLimits) -> Column:
     """
     Mark values further than `limits.spike` from the median of the two readings on either side.
 
@@ -139,7 +139,7 @@ def spike(start: Column, value: Column, limits: Limits) -> Column:
     return marks
 
 
-def stuck(start: Column, value: Column, limits: Limits) -> Column:
+def stuck(start: Column, value: Column, limits: QualityLimits) -> Column:
     """
     Mark values that stayed exactly the same for more than `limits.stuck` seconds; zero is not stuck.
 
@@ -156,7 +156,7 @@ def stuck(start: Column, value: Column, limits: Limits) -> Column:
     return marks
 
 
-NeighbourRule = Callable[[Column, Column, Limits], Column]
+NeighbourRule = Callable[[Column, Column, QualityLimits], Column]
 
 # The flag that excludes, and the one that only warns on reference sources and validated readings.
 NEIGHBOUR_RULES: Mapping[NeighbourRule, tuple[Flag, Flag]] = MappingProxyType(

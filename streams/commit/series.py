@@ -17,7 +17,7 @@ from ingest.vocabulary.batch import Batch, coded
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import SensorFact
 from ingest.vocabulary.sources import SOURCES, source_of_sensor
-from streams.commit.quality import Limits
+from streams.commit.quality import QualityLimits
 
 _KEY = ("sensor_id", "quantity", "channel", "period")
 SeriesKind = tuple[str, str, int]
@@ -146,7 +146,7 @@ def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
 def _line(
     sensor_id: str, quantity: str, series: int, interval: float | None, overrides: dict[str, Any] | None
 ) -> tuple[Any, ...]:
-    limits = Limits.of(QUANTITIES[quantity], overrides)
+    limits = QualityLimits.of(QUANTITIES[quantity], overrides)
     name = source_of_sensor(sensor_id)
     source = SOURCES.get(name)
     covers = interval if interval is not None else source.interval if source else None

@@ -8,7 +8,7 @@ Delivery of the outbox of one channel: in order, at least once, and exactly once
 
 Which rows are one notification is committed before the first attempt, with a key. A process that is killed after that
 and before the delivery is committed sends the same notification again, with the same key. While the oldest notification
-fails, the others of its channel wait. `streams.notify.notifier` runs one `Delivery` for each channel.
+fails, the others of its channel wait. `streams.notify.notifier` runs one `ChannelDelivery` for each channel.
 """
 
 from collections import deque
@@ -31,19 +31,13 @@ GROUP_WAIT = timedelta(seconds=1)  # of a transition that is not critical, for o
 STORM_WAIT = timedelta(minutes=1)  # the same in a storm
 STORM_SPAN = timedelta(minutes=10)  # in which notifications are counted to detect a storm
 MOST = 1_000  # transitions in a notification
-COUNTED = (
-    "raised",
-    "cleared",
-    "late_found",
-    "silenced",
-    "lost",
-)  # in a summary, as the statement `digest_counts` has them
+COUNTED = ("raised", "cleared", "late_found", "silenced", "lost")  # in a summary, the columns of `digest_counts`
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 600.0  # s
 
 log = structlog.get_logger(__name__)
 
 
-class Delivery:
+class ChannelDelivery:
     """Sends the outbox of one channel; `delivered`, `failed` and `failing_since` are for metrics and health."""
 
     def __init__(self, name: str, channel: Channel, send: Callable[[Notification], None], style: Style) -> None:

@@ -14,7 +14,7 @@ import structlog
 from aggregates.store.store import Store, StoreError
 from streams.notify.apprise_door import ping
 from streams.notify.channels import ALL, DIGEST, Channels
-from streams.notify.delivery import KEPT, Delivery
+from streams.notify.delivery import KEPT, ChannelDelivery
 
 EVERY = 0.25  # s between two reads of the outbox
 _BEAT = timedelta(seconds=10)  # between two signs of life in the database
@@ -35,7 +35,7 @@ class Notifier:
         self,
         store: Callable[[], Store],
         channels: Channels,
-        deliveries: Mapping[str, Delivery],
+        deliveries: Mapping[str, ChannelDelivery],
         every: float = EVERY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -149,7 +149,7 @@ class Notifier:
                 wait = min(30.0, period)
 
 
-def _channel_turn(name: str, delivery: Delivery) -> Callable[[Store, datetime], bool]:
+def _channel_turn(name: str, delivery: ChannelDelivery) -> Callable[[Store, datetime], bool]:
     def turn(store: Store, now: datetime) -> bool:
         # A lock of its own: a notifier that lost its session without knowing it may still be sending.
         ((mine,),) = store.rows("take_session_lock", name=f"{_LOCK} {name}")

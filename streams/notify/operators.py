@@ -109,7 +109,7 @@ def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:
     }  # fmt: skip
 
 
-class Backlog(msgspec.Struct, frozen=True):
+class ChannelBacklog(msgspec.Struct, frozen=True):
     """What a channel has not delivered: the count, how many of them a silence holds, the age (s) of the oldest due."""
 
     channel: str
@@ -125,9 +125,9 @@ class Backlog(msgspec.Struct, frozen=True):
         return self.oldest > timedelta(minutes=10).total_seconds()
 
 
-def outbox(store: Store, now: datetime) -> list[Backlog]:
+def outbox(store: Store, now: datetime) -> list[ChannelBacklog]:
     """Give the backlog of each channel that has one."""
-    return [Backlog(*row) for row in store.rows("outbox_state", now=now)]
+    return [ChannelBacklog(*row) for row in store.rows("outbox_state", now=now)]
 
 
 def open_alerts(store: Store) -> dict[str, int]:

@@ -20,7 +20,7 @@ from ingest.vocabulary.readings import DERIVED, Flag, Status, utc
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 from streams.alerts.frames import ChangedWindows
 from streams.alerts.judge import Judge
-from streams.commit.quality import NEIGHBOUR_RULES, Limits
+from streams.commit.quality import NEIGHBOUR_RULES, QualityLimits
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.windows import DAY_US, WINDOW_US
 
@@ -130,7 +130,7 @@ def _cut_off(series: list[StoredReading], frozen: NDArray[np.int64]) -> NDArray[
 
 def _derived(series: list[StoredReading]) -> NDArray[np.int32]:
     one = series[0]
-    limits = Limits.of(QUANTITIES[one.quantity], one.overrides)
+    limits = QualityLimits.of(QUANTITIES[one.quantity], one.overrides)
     start, value = (np.array([getattr(reading, name) for reading in series]) for name in ("start", "value"))
     source = SOURCES.get(source_of_sensor(one.sensor_id))
     trusted = np.array([reading.status == Status.VALIDATED for reading in series])

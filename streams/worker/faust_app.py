@@ -59,7 +59,7 @@ def _credentials(access: Access) -> Any:
     )
 
 
-class Runner(faust.Worker):
+class WorkerRunner(faust.Worker):
     """Faust's own runner; a signal sets `stop` first, which ends the wait for a database that is away."""
 
     def __init__(self, app: Any, stop: threading.Event) -> None:

@@ -11,7 +11,7 @@ from enum import Enum
 Partition = tuple[str, int]  # topic and number
 
 
-class Check(Enum):
+class RecordCheck(Enum):
     """What to do with a record."""
 
     NEXT = "store it"
@@ -49,18 +49,18 @@ class Order:
         """Give the offset that a partition must go on with."""
         return self._next[partition]
 
-    def check(self, partition: Partition, offset: int) -> Check:
+    def check(self, partition: Partition, offset: int) -> RecordCheck:
         """Tell what to do with a record; NEXT counts it as taken, GAP is given once for each missing record."""
         wanted = self._next.get(partition)
         if wanted is None or offset < wanted:
-            return Check.SKIP
+            return RecordCheck.SKIP
         if offset == wanted:
             self._next[partition] = offset + 1
-            return Check.NEXT
+            return RecordCheck.NEXT
         if self._reported.get(partition) == wanted:
-            return Check.SKIP
+            return RecordCheck.SKIP
         self._reported[partition] = wanted
-        return Check.GAP
+        return RecordCheck.GAP
 
     def overdue(self, ends: Mapping[Partition, int]) -> list[Partition]:
         """Give the partitions whose next record was on the log at the last call already, and has not come since."""

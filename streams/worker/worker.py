@@ -32,7 +32,7 @@ from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
 from streams.commit.pipeline import Position, Stopped, wait_for_database
-from streams.worker.faust_app import LogHandler, Runner, make_app
+from streams.worker.faust_app import LogHandler, WorkerRunner, make_app
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.order import Partition
 from streams.worker.partitions import Partitions
@@ -88,7 +88,7 @@ class Worker:
     def run(self) -> None:
         """Work until SIGINT or SIGTERM; raises WorkerEnded when Faust ended by itself."""
         logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
-        service: Any = Runner(self._app, self._stop)
+        service: Any = WorkerRunner(self._app, self._stop)
         try:
             service.execute_from_commandline()
         except SystemExit as end:

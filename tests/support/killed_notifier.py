@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from aggregates.store.store import Store, Transaction
 from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import Channel, Channels
-from streams.notify.delivery import Delivery
+from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
 from streams.notify.texts import Notification, Style
 from tests.support.alerting import NOON
@@ -27,7 +27,9 @@ def main(database: str, url: str, step: str) -> None:
     killer = Killer(step)
     store = killer.watching(Store(database))
     channel = Channel(url=url, group=0)
-    delivery = Delivery("hook", channel, Watched(AppriseDoor(url), killer).send, Style("en", ZoneInfo("UTC"), None))
+    delivery = ChannelDelivery(
+        "hook", channel, Watched(AppriseDoor(url), killer).send, Style("en", ZoneInfo("UTC"), None)
+    )
     Notifier(lambda: store, Channels(channels={"hook": channel}), {"hook": delivery}).direct(store, NOON)
     while delivery.turn(store, NOON + timedelta(hours=2)):
         pass

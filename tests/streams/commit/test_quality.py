@@ -18,7 +18,7 @@ from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
-from streams.commit.quality import Coded, Limits, impossible, inconsistent, out_of_range, spike, stuck
+from streams.commit.quality import Coded, QualityLimits, impossible, inconsistent, out_of_range, spike, stuck
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 
@@ -48,9 +48,9 @@ def test_out_of_range_is_outside_both_ends() -> None:
 
 def test_negative_air_is_plausible_and_negative_counts_are_not() -> None:
     """Noise around zero is real for concentrations; a count below zero is not."""
-    assert Limits.of(QUANTITIES["pm10"]).low == -50
-    assert Limits.of(QUANTITIES["no2"]).low == -10
-    assert Limits.of(QUANTITIES["vehicle_count"]).low == 0
+    assert QualityLimits.of(QUANTITIES["pm10"]).low == -50
+    assert QualityLimits.of(QUANTITIES["no2"]).low == -10
+    assert QualityLimits.of(QUANTITIES["vehicle_count"]).low == 0
 
 
 def test_impossible_numbers_are_marked() -> None:
@@ -171,14 +171,16 @@ def lane(kind: str, value: float, version: int = 0) -> Reading:
     return Reading("stadspuls/x", f"lane1/{kind}", "vehicle_count", 60, START, value, version=version)
 
 
-def dirty_hours(rule: Any, values: Sequence[float], limits: Limits, starts: Sequence[float] | None = None) -> list[int]:
+def marked_places(
+    rule: Any, values: Sequence[float], limits: QualityLimits, starts: Sequence[float] | None = None
+) -> list[int]:
     """Give the places that a rule marks in hourly values, or in values at `starts` in hours."""
     start = np.array(range(len(values)) if starts is None else starts, dtype=float) * HOUR_US
     found: NDArray[np.bool_] = rule(start.astype(np.int64), np.array(values, dtype=float), limits)
     return np.flatnonzero(found).tolist()
 
 
-NO2 = Limits.of(QUANTITIES["no2"])  # spike 200, stuck 6 h
+NO2 = QualityLimits.of(QUANTITIES["no2"])  # spike 200, stuck 6 h
 
 
 class TestSpike:
@@ -186,26 +188,26 @@ class TestSpike:
 
     def test_lone_spike_is_marked(self) -> None:
         """More than the limit from the neighbours' median is a spike, exactly the limit is not."""
-        assert dirty_hours(spike, [10, 11, 250, 12, 9], NO2) == [2]
-        assert dirty_hours(spike, [10, 10, 210, 10, 10], NO2) == []
+        assert marked_places(spike, [10, 11, 250, 12, 9], NO2) == [2]
+        assert marked_places(spike, [10, 10, 210, 10, 10], NO2) == []
 
     def test_neighbours_of_a_spike_are_not_marked(self) -> None:
         """The median keeps one spike from marking the readings around it."""
-        assert dirty_hours(spike, [10, 10, 10, 500, 10, 10, 10], NO2) == [3]
+        assert marked_places(spike, [10, 10, 10, 500, 10, 10, 10], NO2) == [3]
 
     def test_step_is_no_spike(self) -> None:
         """A level that rises and stays is real."""
-        assert dirty_hours(spike, [10, 10, 10, 400, 400, 400, 400], NO2) == []
+        assert marked_places(spike, [10, 10, 10, 400, 400, 400, 400], NO2) == []
 
     def test_too_few_neighbours_say_nothing(self) -> None:
         """At the ends, and after a gap of more than six hours, there is nothing to compare with."""
-        assert dirty_hours(spike, [500, 10, 10, 500], NO2) == []
-        assert dirty_hours(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 9]) == []
-        assert dirty_hours(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 8]) == [2]
+        assert marked_places(spike, [500, 10, 10, 500], NO2) == []
+        assert marked_places(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 9]) == []
+        assert marked_places(spike, [10, 11, 500, 12, 9], NO2, [0, 1, 2, 3, 8]) == [2]
 
     def test_quantity_without_limit_has_no_spikes(self) -> None:
         """Where the registry gives no distance nothing is a spike."""
-        assert dirty_hours(spike, [10, 11, 1e5, 12, 9], Limits.of(QUANTITIES["ufp"])) == []
+        assert marked_places(spike, [10, 11, 1e5, 12, 9], QualityLimits.of(QUANTITIES["ufp"])) == []
 
 
 class TestStuck:
@@ -213,23 +215,23 @@ class TestStuck:
 
     def test_run_beyond_the_limit_is_marked_whole(self) -> None:
         """Six hours may be chance, more is not: then every reading of the run is marked."""
-        assert dirty_hours(stuck, [5.5] * 7, NO2) == []
-        assert dirty_hours(stuck, [4.0, *[5.5] * 8, 4.0], NO2) == list(range(1, 9))
+        assert marked_places(stuck, [5.5] * 7, NO2) == []
+        assert marked_places(stuck, [4.0, *[5.5] * 8, 4.0], NO2) == list(range(1, 9))
 
     def test_zero_is_not_stuck(self) -> None:
         """An instrument may measure nothing for days."""
-        assert dirty_hours(stuck, [0.0] * 20, NO2) == []
+        assert marked_places(stuck, [0.0] * 20, NO2) == []
 
     def test_gap_ends_a_run(self) -> None:
         """A gap longer than a quarter of the limit ends a run; a shorter one does not."""
         starts = [0, 1, 2, 3, 4.6, 5.6, 6.6, 7.6]
-        assert dirty_hours(stuck, [5.5] * 8, NO2, starts) == []
-        assert dirty_hours(stuck, [5.5] * 8, NO2, [0, 1, 2, 3, 4.5, 5.5, 6.5, 7.5]) == list(range(8))
+        assert marked_places(stuck, [5.5] * 8, NO2, starts) == []
+        assert marked_places(stuck, [5.5] * 8, NO2, [0, 1, 2, 3, 4.5, 5.5, 6.5, 7.5]) == list(range(8))
 
     def test_no_readings_and_no_limit(self) -> None:
         """Nothing is marked in nothing, nor where the registry has no limit."""
-        assert dirty_hours(stuck, [], NO2) == []
-        assert dirty_hours(stuck, [50.0] * 99, Limits.of(QUANTITIES["humidity"])) == []
+        assert marked_places(stuck, [], NO2) == []
+        assert marked_places(stuck, [50.0] * 99, QualityLimits.of(QUANTITIES["humidity"])) == []
 
 
 class TestOverrides:
@@ -237,9 +239,9 @@ class TestOverrides:
 
     def test_take_the_place_of_the_registrys(self) -> None:
         """What a sensor does not say stays the registry's."""
-        limits = Limits.of(QUANTITIES["no2"], {"high": 400, "spike": 50})
+        limits = QualityLimits.of(QUANTITIES["no2"], {"high": 400, "spike": 50})
         assert (limits.low, limits.high, limits.spike, limits.stuck) == (-10, 400, 50, 6 * 3600)
-        assert dirty_hours(spike, [10, 11, 100, 12, 9], limits) == [2]
+        assert marked_places(spike, [10, 11, 100, 12, 9], limits) == [2]
 
     def test_are_applied_to_stored_readings(self, store: Store) -> None:
         """Range and stuck time of the catalogue decide about the sensor's readings."""

@@ -15,16 +15,7 @@ from numpy.typing import NDArray
 from aggregates.store.binary import binary_rows
 from aggregates.store.statements import statement_text
 from ingest.vocabulary.readings import Reading, microseconds
-from streams.commit.windows import (
-    READING,
-    WINDOW,
-    WINDOW_US,
-    LatestWindows,
-    distinct,
-    fold,
-    ordered,
-    without_zeros,
-)
+from streams.commit.windows import READING, WINDOW, WINDOW_US, LatestWindows, distinct, fold, ordered, without_zeros
 from tests.support import model
 from tests.support.databases import fresh_database
 

@@ -19,7 +19,7 @@ from aggregates.store.store import Store
 from hub.run.notifying import notifier_of
 from streams.notify.apprise_door import AppriseDoor, Unsent
 from streams.notify.channels import Channel, Channels
-from streams.notify.delivery import Delivery
+from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
 from streams.notify.operators import acknowledge, end_silence, silence
 from streams.notify.operators import outbox as state
@@ -60,7 +60,7 @@ class Desk:
         self.url, self.store = url, store
         self.doors = {name: Recorder() for name in channels}
         self.deliveries = {
-            name: Delivery(name, channel, self.doors[name].send, STYLE._replace(language=channel.language))
+            name: ChannelDelivery(name, channel, self.doors[name].send, STYLE._replace(language=channel.language))
             for name, channel in channels.items()
         }
         self.notifier = Notifier(lambda: store, Channels(channels=channels), self.deliveries)
@@ -413,7 +413,9 @@ class TestRealServers:
         sent = [number for number, *_ in outbox(database)]
         with MailBox(0.5) as box, Hook(0.5) as hook:
             channels = {"mail": Channel(url=box.url, group=0), "hook": Channel(url=hook.url, group=0)}
-            deliveries = {name: Delivery(name, one, AppriseDoor(one.url).send, STYLE) for name, one in channels.items()}
+            deliveries = {
+                name: ChannelDelivery(name, one, AppriseDoor(one.url).send, STYLE) for name, one in channels.items()
+            }
             notifier = Notifier(lambda: store, Channels(channels=channels), deliveries)
             now = NOON + HOUR
             notifier.direct(store, now)

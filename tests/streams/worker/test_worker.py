@@ -209,7 +209,7 @@ class Feed(threading.Thread):
 
 
 @pytest.mark.parametrize("fault", [
-    "from streams.worker.order import Check, Order; Order.check = lambda *_: Check.SKIP",
+    "from streams.worker.order import RecordCheck, Order; Order.check = lambda *_: RecordCheck.SKIP",
     "from streams.worker.partitions import Partitions; Partitions.assign = _nothing",
     "from streams.worker.worker import Worker; Worker.ready = False",
 ], ids=["skips everything", "nothing assigned", "never ready"])  # fmt: skip
