@@ -39,7 +39,7 @@ echo "$MQTT_KEY" | base64 -d > "$run/key.pem"
 sed -e "s|@RUN@|$run|" -e "s|@DATA@|$data|" -e "s|@PORT@|${MQTT_PORT:-1883}|" -e "s|@TLS_PORT@|${MQTT_TLS_PORT:-8883}|" \
     "$here/mosquitto.conf" > "$run/mosquitto.conf"
 
-# Mosquitto forgets shared subscriptions when it ends, and what nobody has subscribed to it confirms and drops. So until a
+# Mosquitto forgets shared subscriptions when it ends, and confirms and drops messages without a subscriber. So until a
 # collector has subscribed only `hub` gets in: a publisher that is refused keeps its messages, and tries again.
 cp "$run/passwords" "$run/everyone"
 grep '^hub:' "$run/everyone" > "$run/passwords"

@@ -19,31 +19,12 @@ HOUR, DAY, WEEK = 3600, 86_400, 604_800
 _MONDAY = 4 * DAY  # 5 January 1970
 
 
-def chance(seed: int, *keys: int | Times) -> Numbers:
-    """
-    Give numbers in [0, 1) that only the seed and the keys decide (splitmix64).
-
-    >>> bool((chance(7, 1, np.arange(3)) == chance(7, 1, np.arange(3))).all())
-    True
-    """
-    mixed = _mix(np.asarray(seed, dtype=np.int64).astype(np.uint64))
-    for key in keys:
-        mixed = _mix(mixed ^ _mix(np.asarray(key, dtype=np.int64).astype(np.uint64)))
-    return np.asarray((mixed >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
-
-
 def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     with np.errstate(over="ignore"):
         bits = bits + np.uint64(0x9E3779B97F4A7C15)
         bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return bits ^ (bits >> np.uint64(31))
-
-
-def normal(seed: int, *keys: int | Times) -> Numbers:
-    """Give numbers of the standard normal distribution (Box-Muller)."""
-    radius = np.sqrt(-2 * np.log(1 - chance(seed, *keys, 1)))
-    return np.asarray(radius * np.cos(2 * np.pi * chance(seed, *keys, 2)))
 
 
 def poisson(mean: Numbers, draw: Numbers) -> Times:
@@ -73,19 +54,29 @@ class World:
     zone: ZoneInfo
 
     def chance(self, *keys: int | Times) -> Numbers:
-        """Give numbers in [0, 1) that only the keys decide."""
-        return chance(self.seed, *keys)
+        """
+        Give numbers in [0, 1) that only the seed and the keys decide (splitmix64).
+
+        >>> world = World(7, ZoneInfo("UTC"))
+        >>> bool((world.chance(1, np.arange(3)) == world.chance(1, np.arange(3))).all())
+        True
+        """
+        mixed = _mix(np.asarray(self.seed, dtype=np.int64).astype(np.uint64))
+        for key in keys:
+            mixed = _mix(mixed ^ _mix(np.asarray(key, dtype=np.int64).astype(np.uint64)))
+        return np.asarray((mixed >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
     def normal(self, *keys: int | Times) -> Numbers:
-        """Give numbers of the standard normal distribution that only the keys decide."""
-        return normal(self.seed, *keys)
+        """Give numbers of the standard normal distribution (Box-Muller)."""
+        radius = np.sqrt(-2 * np.log(1 - self.chance(*keys, 1)))
+        return np.asarray(radius * np.cos(2 * np.pi * self.chance(*keys, 2)))
 
     def smooth(self, key: int, times: Times, length: int) -> Numbers:
         """Give slow noise of about -1 to 1: a draw every `length` seconds, a soft line between them."""
         node = times // length
         share = (times - node * length) / length
         share = share * share * (3 - 2 * share)
-        before, after = chance(self.seed, key, node), chance(self.seed, key, node + 1)
+        before, after = self.chance(key, node), self.chance(key, node + 1)
         return np.asarray(2 * (before + (after - before) * share) - 1)
 
     def clock(self, times: Times) -> tuple[Numbers, Times]:

@@ -51,6 +51,9 @@ class BuiltInBroker:
             raise ValueError(f"broker on {host} without credentials, expected a user name and a password")
         self.host, self.port = host, port
         self._directory = directory.resolve()
+        self._pidfile, self._configfile, self._logfile = (
+            self._directory / f"broker.{ending}" for ending in ("json", "toml", "log")
+        )
         self._config = _config(_numeric(host), port, queue, credentials)
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -59,18 +62,6 @@ class BuiltInBroker:
         """The broker's address for clients on this machine, without credentials."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"mqtt://[{host}]:{self.port}" if ":" in host else f"mqtt://{host}:{self.port}"
-
-    @property
-    def _pidfile(self) -> Path:
-        return self._directory / "broker.json"
-
-    @property
-    def _configfile(self) -> Path:
-        return self._directory / "broker.toml"
-
-    @property
-    def _logfile(self) -> Path:
-        return self._directory / "broker.log"
 
     def process(self) -> psutil.Process | None:
         """Give the broker's process, ours or that of a hub that was killed, while it runs."""

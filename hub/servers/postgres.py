@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -49,12 +49,6 @@ log_min_messages = log  # refused duplicates are normal for the hub: no error li
 """
 
 _log = structlog.get_logger(__name__)
-
-
-class _AsUser(TypedDict, total=False):
-    user: str
-    group: int
-    extra_groups: list[str | int]
 
 
 class EmbeddedPostgres:
@@ -213,7 +207,7 @@ class EmbeddedPostgres:
                 **self._as_user(),
             )
 
-    def _as_user(self) -> "_AsUser":
+    def _as_user(self) -> dict[str, Any]:
         if self._user is None:
             return {}
         return {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": []}

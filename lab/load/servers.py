@@ -3,7 +3,7 @@ Servers for a bench: those that the settings name, else an embedded database and
 
 A database that is named must be one made for the bench: it is refused when anything is in it, and emptied afterwards.
 What the bench starts lives in a directory beside the data directory, on the disk that the hub would use, and is gone
-when it ends. `lab.bench.broker` has a broker alone, `lab.rig` a whole distributed hub.
+when it ends. `lab.rig.broker` has a broker alone, `lab.rig` a whole distributed hub.
 """
 
 import os

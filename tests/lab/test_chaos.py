@@ -208,7 +208,7 @@ class TestVerdict:
             ("DELETE FROM dead_letter", "unreadable messages in the dead letters"),
         ],
     )
-    def test_every_harm_is_seen(self, filled: str, harm: str, broken: str) -> None:
+    def test_every_damage_is_found(self, filled: str, harm: str, broken: str) -> None:
         """One reading less, another value, a window that is not what its readings say: each fails its check."""
         with psycopg.connect(filled) as connection:
             assert connection.execute(harm.encode()).rowcount > 0
@@ -276,7 +276,7 @@ class TestRun:
         assert done.returncode == 0, done.stderr + done.stdout
         assert "every promise held" in done.stdout
 
-    def test_a_loss_is_seen(self) -> None:
+    def test_a_loss_is_reported(self) -> None:
         """With collectors that acknowledge before Kafka has it, the run ends with 1 and names what is lost."""
         path = os.pathsep.join([str(ROOT / "tests" / "support" / "careless"), os.environ.get("PYTHONPATH", "")])
         events = ("--only=cut off kafka", "--only=kill -9 collector")

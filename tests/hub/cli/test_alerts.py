@@ -56,7 +56,7 @@ class TestList:
         assert (done.returncode, done.stdout.strip()) == (0, "[]")
         assert "no alert is open" in done.stderr
 
-    def test_silenced_is_seen(self, run: Run, filled: str) -> None:
+    def test_silenced_alert_is_listed(self, run: Run, filled: str) -> None:
         """What a silence keeps quiet now is listed as silenced, and what it is not about is not."""
         listed(run, filled, "silence", "--subject=ndw/o*", "--for=2h", "--reason=works", "--by=Anna")
         listed(

@@ -64,7 +64,7 @@ def minutes(folder: Path, *after: int) -> Path:
     return path
 
 
-def test_command_sends_what_it_is_told(broker: Broker, taker: Taker, tmp_path: Path) -> None:
+def test_flags_of_publish_reach_the_messages(broker: Broker, taker: Taker, tmp_path: Path) -> None:
     """Stamps are the file's, in order with --speed; --status and --version are of every reading; a bar shows it."""
     file = minutes(tmp_path, 5, 0, 1)
     words = ["publish", str(file), "--source=stadspuls", "--speed=100000", "--status=validated", f"--version={VERSION}"]
@@ -122,7 +122,7 @@ def test_hub_that_is_behind_is_waited_for(
     [("mars", None, None, "source 'mars'"), ("stadspuls", "good", None, "status 'good'"),
      ("stadspuls", None, "2024-07-01T00:00:00", "without a zone"), ("stadspuls", None, "newest", "version 'newest'")],
 )  # fmt: skip
-def test_what_cannot_be_said_is_refused(
+def test_flags_that_cannot_work_are_refused(
     tmp_path: Path, source: str, status: str | None, version: str | None, found: str
 ) -> None:
     """A source, status or version that is none is refused before anything is sent."""

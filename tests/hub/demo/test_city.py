@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.demo.city import City, SimMessage
-from hub.demo.world import chance, normal, poisson
+from hub.demo.world import World, poisson
 from ingest.formats.decode import decode
 from ingest.formats.registry import load_formats
 from ingest.vocabulary.batch import Batch
@@ -62,10 +62,10 @@ def starts(found: pd.DataFrame, sensor: str) -> pd.DatetimeIndex:
 
 def test_chance_is_even() -> None:
     """Hashed chance is evenly spread, its normal has mean 0 and deviation 1, its counts have their mean."""
-    slots = np.arange(100_000)
-    draws = chance(1, 2, slots)
+    world, slots = World(1, ZoneInfo("UTC")), np.arange(100_000)
+    draws = world.chance(2, slots)
     assert np.abs(np.histogram(draws, 10, (0, 1))[0] / 1e5 - 0.1).max() < 0.005
-    noise = normal(1, 2, slots)
+    noise = world.normal(2, slots)
     assert abs(noise.mean()) < 0.02
     assert abs(noise.std() - 1) < 0.02
     for mean in (0.05, 3.0, 250.0):
@@ -87,7 +87,7 @@ def test_same_seed_same_city() -> None:
     st.integers(0, 7 * 86_400),
     st.lists(st.integers(0, 3600), min_size=3, max_size=3).map(sorted),
 )
-def test_time_can_be_sliced_at_will(begin: int, cuts: list[int]) -> None:
+def test_any_cut_of_time_gives_the_same_messages(begin: int, cuts: list[int]) -> None:
     """What is sent from a to c is what is sent from a to b and then from b to c, in order."""
     city = City(3)
     first, middle, last = (NOON + timedelta(seconds=begin + cut) for cut in cuts)

@@ -229,7 +229,7 @@ class TestScaling:
             hub.settle()
             check(hub, postgres, said)
 
-    def test_last_collector_leaves_nothing_unheard(
+    def test_last_collector_keeps_its_session(
         self, tmp_path: Path, database: str, postgres: str, kafka: KafkaServer
     ) -> None:
         """What is published while the only collector is restarted waits for it; draining it is refused."""

@@ -143,7 +143,7 @@ class TestDoctor:
         damage(store, "UPDATE mark SET made_at = made_at - interval '1 hour'")
         assert findings(store.conninfo, NOBODY, tmp_path)["roll-up"].good is False
 
-    def test_nobody_answers(self, tmp_path: Path) -> None:
+    def test_servers_that_do_not_answer_are_reported(self, tmp_path: Path) -> None:
         """A database and a broker that are away are findings, not a traceback."""
         found = findings(AWAY, NOBODY, tmp_path)
         assert (found["database"].good, found["broker"].good) == (False, False)

@@ -262,7 +262,7 @@ class TestAlerts:
         made.start()
         return made
 
-    def test_five_minutes_and_an_hour_are_told_once(self, hub: UpHub, hook: Hook) -> None:
+    def test_five_minutes_and_an_hour_are_notified_once(self, hub: UpHub, hook: Hook) -> None:
         """Readings become one message for each rule, with its windows; sent again they become no more."""
         for _ in range(2):
             with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:

@@ -58,7 +58,7 @@ class TestTurn:
         assert (hours(store), upkeep.rolled) == ([(START, 5.0)], 1)
         assert "stadspuls_rollup_turn_seconds_count 2.0" in exposition(upkeep.took).decode()
 
-    def test_retention_is_looked_at_once_an_hour(self, store: Store) -> None:
+    def test_retention_runs_once_an_hour(self, store: Store) -> None:
         """A day that expires within the hour freezes with the next one."""
         hear(store)
         upkeep = Upkeep(store, retention=timedelta(days=2))
@@ -69,7 +69,7 @@ class TestTurn:
         upkeep.turn(expired + timedelta(minutes=31))
         assert asked(store, "SELECT day FROM frozen") == [(START.date(),)]
 
-    def test_proof_runs_once_a_night(self, store: Store) -> None:
+    def test_reconciles_once_a_night(self, store: Store) -> None:
         """Damage is found and repaired at night, not by day, and the rest of the night is quiet."""
         hear(store)
         upkeep = Upkeep(store)
@@ -85,7 +85,7 @@ class TestTurn:
         upkeep.turn(NIGHTFALL + timedelta(minutes=59))
         assert upkeep.differences == 2
 
-    def test_next_night_proves_what_came_since(self, store: Store) -> None:
+    def test_next_night_reconciles_the_days_changed_since(self, store: Store) -> None:
         """A night looks at the days that changed since the last one, and says so."""
         hear(store)
         upkeep = Upkeep(store)
@@ -161,7 +161,7 @@ class TestThread:
         finally:
             upkeep.stop(10)
 
-    def test_session_that_ends_while_it_stops_is_no_news(self, store: Store) -> None:
+    def test_session_that_ends_while_it_stops_is_no_error(self, store: Store) -> None:
         """A stop does not wait for ever for a turn; that its session then ends with the database is nothing to say."""
         hear(store)
         with psycopg.connect(store.conninfo) as other, capture_logs() as said:

@@ -256,7 +256,7 @@ def test_stop_right_after_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes user for the database")
-def test_private_directory_is_opened_for_passing_through(tmp_path: Path) -> None:
+def test_private_directory_is_opened_for_traversal(tmp_path: Path) -> None:
     """Above the data directory of a hub that root runs, private directories may be passed, not read."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
