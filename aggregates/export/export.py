@@ -51,11 +51,11 @@ class Wanted:
     anew: bool = False
 
     def __post_init__(self) -> None:
-        for what, said, known in (
+        for what, asked, known in (
             ("dataset", self.datasets, DATASETS), ("window", self.windows, WINDOWS), ("format", (self.form,), SUFFIXES),
             ("quantity", (self.quantity,) if self.quantity else (), QUANTITIES),
         ):  # fmt: skip
-            if strange := [word for word in said if word not in known]:
+            if strange := [name for name in asked if name not in known]:
                 raise BadQuestion(f"{what} {strange[0]!r}, expected one of {', '.join(known)}")
 
     @property

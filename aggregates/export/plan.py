@@ -33,7 +33,7 @@ class Scope(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the journal calls it."""
+        """Its name in the journal."""
         return "/".join(str(word) for word in self if word)
 
     def parts(self, changed: Iterable[Change]) -> dict["Part", datetime]:
@@ -120,18 +120,18 @@ class Journal:
 
     def _read(self) -> None:
         try:
-            said = json.loads(self._path.read_text("utf-8"))
-            self._complete = _stamps(said["complete"])
-            self._done = {scope: _stamps(files) for scope, files in said["done"].items()}
+            found = json.loads(self._path.read_text("utf-8"))
+            self._complete = _stamps(found["complete"])
+            self._done = {scope: _stamps(files) for scope, files in found["done"].items()}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ValueError(f"{self._path} is no journal of an export: {error!r}") from error
 
     def _write(self) -> None:
-        said = {"complete": self._complete, "done": self._done}
+        content = {"complete": self._complete, "done": self._done}
         draft = self._path.with_suffix(".tmp")
-        draft.write_text(json.dumps(said, indent=1, default=datetime.isoformat), encoding="utf-8")
+        draft.write_text(json.dumps(content, indent=1, default=datetime.isoformat), encoding="utf-8")
         draft.replace(self._path)
 
 
-def _stamps(said: Mapping[str, str]) -> dict[str, datetime]:
-    return {name: datetime.fromisoformat(at) for name, at in said.items()}
+def _stamps(texts: Mapping[str, str]) -> dict[str, datetime]:
+    return {name: datetime.fromisoformat(at) for name, at in texts.items()}

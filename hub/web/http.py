@@ -53,8 +53,8 @@ def application(
     @app.get("/readyz")
     def readyz() -> JSONResponse:
         """200 while the hub takes and stores messages, 503 otherwise."""
-        said = dict(health())
-        return JSONResponse(said, 200 if said["ready"] else 503)
+        found = dict(health())
+        return JSONResponse(found, 200 if found["ready"] else 503)
 
     @app.get("/metrics")
     def metrics() -> Response:

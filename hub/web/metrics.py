@@ -1,5 +1,5 @@
 """
-Numbers for Prometheus, read at the moment somebody asks: a service's own, and those of the whole hub.
+Numbers for Prometheus, read when they are requested: a service's own, and those of the whole hub.
 
 `hub.web.http` serves them at `/metrics`.
 """
@@ -29,7 +29,7 @@ def histogram(name: str, text: str, smallest: float) -> Histogram:
 
 
 class ServiceCollector(Collector):
-    """What this process counts and what it shows, by name; `more` gives what else it has."""
+    """The numbers of this process by name (`gauges`), and those of other collectors (`more`)."""
 
     def __init__(self, gauges: Gauges, more: Sequence[Collector] = ()) -> None:
         self._gauges, self._more = gauges, more
@@ -44,7 +44,7 @@ class ServiceCollector(Collector):
 
 class HubCollector(ServiceCollector):
     """
-    Everything of one hub: `gauges` and `more` are this process's own; the rest is asked of the database.
+    Everything of one hub: `gauges` and `more` are this process's own; the rest is read from the database.
 
     With the database away only `stadspuls_database_up 0` and the gauges are given.
     """

@@ -1,5 +1,5 @@
 """
-Who may read: everyone where the hub is on its own machine or told to be public, else who has the token.
+Who may read: everyone where the hub listens on its own machine alone or is public, else who has the token.
 
 The token comes as `Authorization: Bearer TOKEN`, or for a browser as the password of any user name (Basic). What is
 `secret` needs it always.
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the settings say about it; without a token nobody has one."""
+    """The settings about it; without a token nobody has one."""
 
     token: str | None = None
     public: bool = False

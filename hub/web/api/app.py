@@ -1,8 +1,8 @@
 """
 The application below `/api/v1`: a route for each resource, health, who may read, and what every answer carries.
 
-`hub.web.http` mounts it; `hub.web.api.resources` says what there is. Read-only, but for what
-`hub.web.api.alerts` lets those with the token do: whatever else is not GET, HEAD or OPTIONS is 405.
+`hub.web.http` mounts it; `hub.web.api.resources` has the lists. Read-only, but for what `hub.web.api.alerts` changes
+for those with the token: every other method than GET, HEAD and OPTIONS is 405.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the API stands on: the database, the zone of civil days, how long a statement takes and how many at once."""
+    """What the API needs: database, zone of civil days, longest time of a statement, most connections, who may read."""
 
     database: str
     timezone: str = "Europe/Amsterdam"
@@ -144,7 +144,7 @@ def _unauthorised() -> Response:
 
 
 class Headers:
-    """Puts on every answer what belongs on it, and answers HEAD as GET: the server leaves the body out."""
+    """Adds the headers of every answer, and answers HEAD as GET: the server leaves the body out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -59,6 +59,7 @@ from ingest.vocabulary.sources import SOURCES
 from streams.notify import operators
 
 PAGE, MOST = 100, 10_000
+Row = Mapping[str, object]
 Find = Callable[[Store, Any, Key | None, int], Batches]
 
 
@@ -86,8 +87,8 @@ def resources(timezone: str) -> tuple[Resource, ...]:
     """Give every list; `timezone` is that of civil days."""
     windows: Any = {"page": 1_000, "bulk": 250_000}
     return (
-        Resource("/sources", "Suppliers of readings, with their licence.", ListQuery, _SOURCES, ("source",), _sources),
-        Resource("/quantities", "What can be measured.", ListQuery, _QUANTITIES, ("quantity",), _quantities),
+        _known("/sources", "Suppliers of readings, with their licence.", _SOURCES, _source_rows),
+        _known("/quantities", "What can be measured.", _QUANTITIES, _quantity_rows),
         _listed("/sensors", "Sensors by id, also those without a place.", SensorQuery, SENSORS, geographic=True),
         _listed("/series", "Series of sensors: quantity, channel and period.", SensorQuery, SERIES, geographic=True),
         Resource(
@@ -106,7 +107,7 @@ def resources(timezone: str) -> tuple[Resource, ...]:
             "/area-aggregates", "Windows of areas, and the sensors that they are made of.",
             AreaWindowQuery, AREA_WINDOWS.columns, AREA_WINDOWS.key, _area_windows, **windows,
         ),
-        Resource("/indicators", "What can be computed of an area.", ListQuery, _INDICATORS, ("name",), _indicators),
+        _known("/indicators", "What can be computed of an area.", _INDICATORS, _indicator_rows),
         *(
             Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, timezone, columns, key))
             for one, (about, asked, columns, key) in _COMPUTED.items()
@@ -124,6 +125,16 @@ def _listed(path: str, about: str, asked: type[ListQuery], listing: Listing, **m
         return listing.read(store, after, limit, **asked.filters())
 
     return Resource(path, about, asked, listing.columns, listing.key, find, **more)
+
+
+def _known(path: str, about: str, columns: pa.Schema, rows: Callable[[], Iterable[Row]]) -> Resource:
+    """Make a list of what is known without the database; its first column is the key."""
+    key = (columns.names[0],)
+
+    def find(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
+        return _constant(rows(), columns, key, after, limit)
+
+    return Resource(path, about, ListQuery, columns, key, find)
 
 
 def _windows(store: Store, asked: WindowQuery, after: Key | None, limit: int) -> Batches:
@@ -149,27 +160,20 @@ _RULES = schema("rule title quantity unit level severity pack source? owner? run
 _SILENCES = schema("silence rule subject first last? weekly made_by reason")
 
 
-def _sources(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
-    rows = [
-        {"source": one.name, "title": one.title, "class": one.source_class.value, "licence": one.licence,
-         "commercial_use": one.commercial_use}
-        for one in SOURCES.values()
-    ]  # fmt: skip
-    return _constant(rows, _SOURCES, ("source",), after, limit)
+def _source_rows() -> Iterable[Row]:
+    for one in SOURCES.values():
+        yield {"source": one.name, "title": one.title, "class": one.source_class.value, "licence": one.licence,
+               "commercial_use": one.commercial_use}  # fmt: skip
 
 
-def _quantities(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
-    rows = [
-        {"quantity": one.name, "unit": one.unit, "aggregation": one.aggregation.value, "day": one.day.value,
-         "low": one.low, "high": one.high}
-        for one in QUANTITIES.values()
-    ]  # fmt: skip
-    return _constant(rows, _QUANTITIES, ("quantity",), after, limit)
+def _quantity_rows() -> Iterable[Row]:
+    for one in QUANTITIES.values():
+        yield {"quantity": one.name, "unit": one.unit, "aggregation": one.aggregation.value, "day": one.day.value,
+               "low": one.low, "high": one.high}  # fmt: skip
 
 
-def _indicators(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
-    rows = [{"name": name, "about": about} for name, (about, *_) in _COMPUTED.items()]
-    return _constant(rows, _INDICATORS, ("name",), after, limit)
+def _indicator_rows() -> Iterable[Row]:
+    return ({"name": name, "about": about} for name, (about, *_) in _COMPUTED.items())
 
 
 def _alerts(zone: ZoneInfo, store: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
@@ -201,9 +205,7 @@ def _silences(store: Store, _: ListQuery, after: Key | None, limit: int) -> Batc
     yield pa.RecordBatch.from_pylist([{name: row[name] for name in _SILENCES.names} for row in rows], schema=_SILENCES)
 
 
-def _constant(
-    rows: Iterable[Mapping[str, object]], columns: pa.Schema, key: tuple[str, ...], after: Key | None, limit: int
-) -> Batches:
+def _constant(rows: Iterable[Row], columns: pa.Schema, key: tuple[str, ...], after: Key | None, limit: int) -> Batches:
     """Give the page of rows that are all known, in the order of their keys."""
     ordered = sorted((tuple(row[name] for name in key), row) for row in rows)
     page = [row for at, row in ordered if after is None or at > after][:limit]

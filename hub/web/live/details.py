@@ -114,19 +114,19 @@ class _Course:
         today, before = (day(hours, moment.now, zone, ago) for ago in (0, 1))
         band = usual(hours if self._band else [], moment.now, zone)
         weekday = words(f"day.{moment.now.isoweekday()}")
-        said = {key: words(key) for key in _SERIES} | {
+        names = {key: words(key) for key in _SERIES} | {
             "usual": words("usual", day=weekday), "median": words("median", day=weekday),
             "unit": unit(self._context, moment),
         }  # fmt: skip
         self._chart.options.clear()
-        self._chart.options.update(options(today, before, band, said))
+        self._chart.options.update(options(today, before, band, names))
         self._chart.update()
         self._legend.clear()
         with self._legend:
             for key in drawn(today, band):
                 with ui.element("li"):
                     ui.html(f'<svg viewBox="0 0 18 14" aria-hidden="true">{_KEYS[key]}</svg>', sanitize=False)
-                    Text("span", said[key])
+                    Text("span", names[key])
         has_band = "band_of" if band.weeks >= LEAST_WEEKS else "no_band"
         self._note.text = words(has_band if self._band else "area_band", weeks=band.weeks)
         self._table.clear()
@@ -155,9 +155,8 @@ def _flags(context: Context, found: Sequence[FlaggedHour]) -> None:
         return
     with ui.element("ul").classes("plain flags"):
         for hour in found:
-            names = [context.words(f"flag.{flag.name}") for flag in Flag if hour.flags & flag]
-            said = {"hour": context.clock(hour.start), "count": hour.readings, "flag": ", ".join(names)}
-            Text("li", context.words("flag_line", **said))
+            flags = ", ".join(context.words(f"flag.{flag.name}") for flag in Flag if hour.flags & flag)
+            Text("li", context.words("flag_line", hour=context.clock(hour.start), count=hour.readings, flag=flags))
 
 
 def _statistics(context: Context, found: AreaDay) -> None:
@@ -185,11 +184,11 @@ def _statistic(context: Context, one: Statistic) -> list[str]:
 
 
 def _reason(context: Context, one: Statistic) -> str:
-    words, said = context.words, one.attribute or one.content
-    if below := re.fullmatch(r"withheld: fewer than (\d+) (\w+)", said or ""):
+    words, reason = context.words, one.attribute or one.content
+    if below := re.fullmatch(r"withheld: fewer than (\d+) (\w+)", reason or ""):
         measure = words.get(f"measure.{below[2]}", below[2]).lower()
         return words("withheld_below", least=words.number(float(below[1]), 9), measure=measure)
-    return words.get(f"reason.{said}", said) if said else words("withheld")
+    return words.get(f"reason.{reason}", reason) if reason else words("withheld")
 
 
 def unit(context: Context, moment: Moment) -> str:

@@ -1,5 +1,5 @@
 """
-Every word of the live page, in the languages of `words.toml`.
+Every text of the live page, in the languages of `words.toml`.
 
 `hub.web.live.page` chooses the language; the browser gets the words of one.
 """
@@ -60,10 +60,10 @@ def words(language: str) -> Words:
     table = tomllib.loads(files("hub.web.live").joinpath("words.toml").read_text("utf-8"))
     known = {}
     for section, entries in table.items():
-        for key, said in entries.items():
-            if language not in said:
-                raise MissingWord(f"word {section}.{key} of words.toml has no {language!r}, found {', '.join(said)}")
-            known[key if section == "page" else f"{section}.{key}"] = said[language]
+        for key, texts in entries.items():
+            if language not in texts:
+                raise MissingWord(f"word {section}.{key} of words.toml has no {language!r}, found {', '.join(texts)}")
+            known[key if section == "page" else f"{section}.{key}"] = texts[language]
     return Words(language, known)
 
 
