@@ -83,4 +83,4 @@ SELECT seen_at, channels FROM notifier
 -- name: list_alert_rules
 -- The rules that are judged, as the judging process has read them.
 SELECT rule, title, quantity, unit, level, severity, pack, source, owner, runbook, channels
-FROM alert_rule WHERE rule > %(after)s ORDER BY rule LIMIT %(limit)s
+FROM alert_rule WHERE %(after_rule)s::text IS NULL OR rule > %(after_rule)s ORDER BY rule LIMIT %(limit)s

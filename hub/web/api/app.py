@@ -126,11 +126,7 @@ def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, 
 
 def _check(request: Request, access: Access) -> None:
     if not access.has_token(request.headers):
-        raise _forbidden() if access.token is None else _missing()
-
-
-def _forbidden() -> Problem:
-    return Problem(403, "this needs a token, and the hub has none: set api_token")
+        raise _missing() if access.token else Problem(403, "this needs a token, and the hub has none: set api_token")
 
 
 def _missing() -> Problem:

@@ -114,7 +114,7 @@ def resources(timezone: str) -> tuple[Resource, ...]:
         ),
         Resource("/alerts", "Alerts, the newest first.", AlertQuery, ALERTS.columns, ALERTS.key,
                  partial(_alerts, ZoneInfo(timezone))),
-        Resource("/alerts/rules", "The rules that are judged.", ListQuery, _RULES, ("rule",), _rules),
+        _listed("/alerts/rules", "The rules that are judged.", ListQuery, _RULES),
         Resource("/alerts/silences", "Silences that hold, or will.", ListQuery, _SILENCES, ("silence",), _silences),
         _listed("/dead-letters", "Unreadable messages, the newest first.", LetterQuery, LETTERS, secret=True),
     )  # fmt: skip
@@ -156,7 +156,11 @@ def _areas(store: Store, asked: AreaQuery, after: Key | None, limit: int) -> Bat
 _SOURCES = schema("source title class licence commercial_use")
 _QUANTITIES = schema("quantity unit aggregation day low high")
 _INDICATORS = schema("name about")
-_RULES = schema("rule title quantity unit level severity pack source? owner? runbook? channels")
+_RULES = Listing(
+    "list_alert_rules",
+    schema("rule title quantity unit level severity pack source? owner? runbook? channels"),
+    ("rule",),
+)
 _SILENCES = schema("silence rule subject first last? weekly made_by reason")
 
 
@@ -188,21 +192,12 @@ def _alerts(zone: ZoneInfo, store: Store, asked: ListQuery, after: Key | None, l
         yield batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
 
 
-def _rules(store: Store, _: ListQuery, after: Key | None, limit: int) -> Batches:
-    """Give the rules that are judged, by name."""
-    behind = "" if after is None else str(after[0])
-    rows = [
-        dict(zip(_RULES.names, row, strict=True)) for row in store.rows("list_alert_rules", after=behind, limit=limit)
-    ]
-    yield pa.RecordBatch.from_pylist(rows, schema=_RULES)
-
-
 def _silences(store: Store, _: ListQuery, after: Key | None, limit: int) -> Batches:
     """Give the silences that are or will be."""
     behind = 0 if after is None else after[0]
     found = [one for one in operators.silences(store, datetime.now(UTC)) if one.silence > behind][:limit]
     rows = [{**one._asdict(), "weekly": [str(part) for part in one.weekly]} for one in found]
-    yield pa.RecordBatch.from_pylist([{name: row[name] for name in _SILENCES.names} for row in rows], schema=_SILENCES)
+    yield pa.RecordBatch.from_pylist(rows, schema=_SILENCES)
 
 
 def _constant(rows: Iterable[Row], columns: pa.Schema, key: tuple[str, ...], after: Key | None, limit: int) -> Batches:
