@@ -39,7 +39,7 @@ FIGURES = ["sensor_id", "start", "value", "coverage", "valid"]
 @pytest.fixture
 def city(store: Store) -> Store:
     """Two sensors, a count with two lanes and an NO2, eight hours about the end of May, in UTC and in local time."""
-    return hear(
+    return commit(
         store,
         *(
             Reading("ndw/a", f"lane{lane}", "vehicle_count", 3600, BEGIN + timedelta(hours=hour), 10.5 * lane + hour)
@@ -66,7 +66,7 @@ def _logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def hear(store: Store, *said: Reading) -> Store:
+def commit(store: Store, *said: Reading) -> Store:
     """Store readings and roll up."""
     Pipeline(store).store(Batch(columns(list(said), [LATER] * len(said))))
     roll_up(store, LATER)
@@ -104,7 +104,7 @@ class TestFiles:
 
     def test_a_month_without_hours_is_no_file(self, city: Store, tmp_path: Path) -> None:
         """The first export looks from the first hour to the last: what lies empty between them is left out."""
-        hear(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN - timedelta(days=70), 5.0))
+        commit(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN - timedelta(days=70), 5.0))
         files = written(city, tmp_path, Wanted(("aggregates",), ("1h",), "no2"))
         assert [file.split("/")[3] for file in files] == ["month=2024-03", "month=2024-05", "month=2024-06"]
 
@@ -126,7 +126,7 @@ class TestFiles:
 
     def test_flags_status_sources_and_licences_travel(self, city: Store, tmp_path: Path) -> None:
         """In words, in every file, and once for all of it."""
-        hear(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN + timedelta(hours=8), 1e9, status=1))
+        commit(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN + timedelta(hours=8), 1e9, status=1))
         written(city, tmp_path)
         rows = pd.read_parquet(tmp_path / "readings" / "quantity=no2").tail(1).to_dict("records")
         assert [(row["flags"], row["status"], row["unit"]) for row in rows] == [("out_of_range", "validated", "ug/m3")]
@@ -161,13 +161,13 @@ class TestIncremental:
     def test_late_data_write_their_files_again(self, city: Store, tmp_path: Path) -> None:
         """Only those of the quantity and days that a late reading touched, and they are right."""
         written(city, tmp_path)
-        hear(city, Reading("luchtmeetnet/late", "", "no2", 3600, BEGIN - timedelta(days=60), 33.0))
+        commit(city, Reading("luchtmeetnet/late", "", "no2", 3600, BEGIN - timedelta(days=60), 33.0))
         assert written(city, tmp_path) == [
             "aggregates/window=1d/quantity=no2/month=2024-03/part.parquet",  # its day began at 23:00 UTC
             "aggregates/window=1h/quantity=no2/month=2024-04/part.parquet",
             "readings/quantity=no2/date=2024-04-01/part.parquet",
         ]
-        hear(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN, 33.0, status=1))
+        commit(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN, 33.0, status=1))
         assert "readings/quantity=no2/date=2024-05-31/part.parquet" in written(city, tmp_path)
         assert 33.0 in pd.read_parquet(tmp_path / "aggregates")["value"].to_list()
 
@@ -202,7 +202,7 @@ class TestIncremental:
 def test_killed_in_the_middle_and_run_again(store: Store, tmp_path: Path) -> None:
     """After a kill -9 the next run completes the export: every reading is in it once, and no file is half."""
     days = [BEGIN + timedelta(days=day) for day in range(-100, 0)]
-    hear(store, *(Reading("ndw/a", "", "vehicle_count", 3600, day, 1.0) for day in days))
+    commit(store, *(Reading("ndw/a", "", "vehicle_count", 3600, day, 1.0) for day in days))
     command = [sys.executable, "-P", "-c", "from hub.cli.main import main; main()", "export", f"--out={tmp_path}"]
     process = subprocess.Popen([*command, f"--database={store.conninfo}"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
@@ -231,7 +231,7 @@ def test_sheet_for_a_dutch_spreadsheet(city: Store, tmp_path: Path) -> None:
 
 def test_query_for_a_dutch_spreadsheet(city: Store) -> None:
     """The command line gives the same form; text that would be a formula is none."""
-    hear(city, Reading("ndw/a", "=1+1", "vehicle_count", 3600, BEGIN, 1.5))
+    commit(city, Reading("ndw/a", "=1+1", "vehicle_count", 3600, BEGIN, 1.5))
     flags = ["--quantity=vehicle_count", "--from=2024-05-31", "--to=2024-06-01", "--window=1h", "--channels"]
     done = CliRunner().invoke(app, ["query", *flags, "--format=csv-nl", f"--database={city.conninfo}"])
     assert done.exit_code == 0
@@ -240,7 +240,7 @@ def test_query_for_a_dutch_spreadsheet(city: Store) -> None:
 
 
 def test_command_line(city: Store, tmp_path: Path) -> None:
-    """`export --out DIR` is exit 0 and says what it wrote on stderr; a wish that cannot be is exit 2."""
+    """`export --out DIR` is exit 0 and names on stderr what it wrote; a request that cannot be met is exit 2."""
     done = CliRunner().invoke(app, ["export", f"--out={tmp_path / 'lake'}", f"--database={city.conninfo}"])
     assert (done.exit_code, done.stdout) == (0, "")
     assert "10 files with" in done.stderr

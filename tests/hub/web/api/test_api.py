@@ -98,7 +98,7 @@ def follow(client: httpx.Client, page: httpx.Response) -> httpx.Response:
 
 
 class TestLists:
-    """What the lists say."""
+    """The content of the lists."""
 
     def test_sensors(self, client: httpx.Client) -> None:
         """Sensors by id, those without a place included, with what they measure."""
@@ -178,7 +178,7 @@ class TestLists:
 
 
 class TestFilters:
-    """Each filter leaves out what it says."""
+    """Each filter leaves out what it should."""
 
     @pytest.mark.parametrize(
         ("asked", "found"),
@@ -236,7 +236,7 @@ class TestPages:
         pages = [answer]
         while "next" in pages[-1].links and len(pages) < 100:
             pages.append(follow(client, pages[-1]))
-        assert len(pages) > 1 or path == "/indicators/heavy-share"  # one sensor tells classes apart
+        assert len(pages) > 1 or path == "/indicators/heavy-share"  # only one sensor counts by class
         if form == "csv":
             assert [line for page in pages for line in page.text.splitlines()[1:]] == whole.text.splitlines()[1:]
         else:
@@ -322,7 +322,7 @@ class TestForms:
         assert "statistics.inhabitants" in get(client, "/areas", "csv").text.splitlines()[0]
 
     def test_geojson(self, client: httpx.Client) -> None:
-        """Boundaries of areas, points of sensors, null where there is no place; the reference system is said."""
+        """Boundaries of areas, points of sensors, null where there is no place; the reference system is in a header."""
         answer = get(client, "/areas", "geojson", limit=2)
         collection = answer.json()
         assert [feature["geometry"]["type"] for feature in collection["features"]] == ["Polygon", "Polygon"]
@@ -389,7 +389,7 @@ class TestEtag:
 
 
 class TestErrors:
-    """What cannot be answered is a problem that says why (RFC 9457)."""
+    """What cannot be answered is a problem with its reason (RFC 9457)."""
 
     @pytest.mark.parametrize(
         ("path", "status", "said"),
@@ -440,7 +440,7 @@ class TestErrors:
         assert head.headers["etag"] == client.get("/sensors").headers["etag"]
 
     def test_database_away(self) -> None:
-        """A database that does not answer is 503 without a word about where it is."""
+        """A database that does not answer is 503, and the answer does not have its address."""
         with client_of(Served("postgresql://nobody@127.0.0.1:1/none")) as client:
             for path in ("/sensors", "/health"):
                 answer = client.get(path)
@@ -458,7 +458,7 @@ class TestErrors:
             assert client.get("/sensors").status_code == 200
 
     def test_slow_statement(self, small: str) -> None:
-        """A statement that takes too long ends, and the answer says what helps."""
+        """A statement that takes too long ends, and the answer names what helps."""
         with client_of(serving(small)) as client, _admin(small) as admin:
             client.get("/sensors")
             admin.execute("ALTER TABLE sensor RENAME TO sensor_gone")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: it is one, every resource is in it, and the API answers as it says, whatever it is asked."""
+"""The OpenAPI document is valid, has every resource, and the API answers any request as documented."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ from tests.support.apis import filled, served, serving
 from tests.support.databases import fresh_database
 
 TOKEN = {"Authorization": "Bearer s3cret"}
-# Days that no calendar has, a range that ends before it begins, or a cursor made up: no schema says these are wrong.
+# Days that no calendar has, a range that ends before it begins, or a cursor made up: no schema can exclude these.
 SANE = {"from": "2024-06-03", "to": "2024-06-05", "window": "1h", "baseTo": "2024-06-04", "area": "GM9901"}
 LEFT_OUT: list[Any] = [positive_data_acceptance]
 
@@ -66,7 +66,7 @@ def test_answers_as_documented(document: BaseSchema, path: str, mode: Generation
 
 def _wrong_on_the_wire(case: schemathesis.Case[Any]) -> bool:
     """
-    Whether the query is wrong, and says so on the wire.
+    Whether the query is still wrong once it is sent.
 
     An unknown parameter that is an empty list leaves no trace there, and a word is no other than a list of one word.
     """

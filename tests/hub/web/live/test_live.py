@@ -1,4 +1,4 @@
-"""What the live page knows, without a browser: newest windows and their states, bands, legends, words."""
+"""The live page without a browser: newest windows and their states, bands, legends, words."""
 
 import json
 import re
@@ -50,7 +50,7 @@ NOW = datetime(2024, 5, 1, 10, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def hear(store: Store, readings: list[Reading], now: datetime = NOW) -> None:
+def commit(store: Store, readings: list[Reading], now: datetime = NOW) -> None:
     """Store readings and roll up."""
     Pipeline(store).store(Batch(columns(readings, [now] * len(readings))))
     roll_up(store, now)
@@ -72,15 +72,15 @@ def states(store: Store, quantity: str, lens: str, now: datetime = NOW) -> dict[
 
 
 class TestNewest:
-    """The newest window of every sensor, and what is said of it."""
+    """The newest window of every sensor, and its state."""
 
     def test_states(self, store: Store) -> None:
-        """Valid, not valid, failed, silent and never heard are five things; missing is null and never zero."""
+        """Valid, not valid, failed, silent and never received are five states; missing is null and never zero."""
         import_sensors(store, [Entry("stadspuls/never", kind="traffic"), Entry("stadspuls/full", kind="traffic")])
         hour = NOW.replace(minute=0) - HOUR
         said = counts("full", hour, 60) + counts("half", hour, 30) + counts("zero", hour, 60, 0)
         said += counts("failed", hour, 60, None, flags=Flag.SOURCE_ERROR) + counts("old", hour - 9 * HOUR, 60)
-        hear(store, said)
+        commit(store, said)
         found = states(store, "vehicle_count", "1h")
         assert {name: row[0] for name, row in found.items()} == {
             "full": "valid", "half": "invalid", "zero": "valid", "failed": "failed", "old": "missing",
@@ -96,37 +96,37 @@ class TestNewest:
         """No vehicle and so no speed is neither missing nor failed."""
         start = NOW.replace(minute=0) - HOUR
         quiet = counts("quiet", start, 60, None, "vehicle_speed")
-        hear(store, [one._replace(weight=0) for one in quiet])
+        commit(store, [one._replace(weight=0) for one in quiet])
         assert states(store, "vehicle_speed", "1h")["quiet"][:2] == ["nothing", None]
 
     def test_waits_for_the_last_readings(self, store: Store) -> None:
-        """Just after its end a window that is not valid yet leaves the word to the one before; later it is shown."""
+        """Just after its end a window that is not valid yet is not shown but the one before; later it is shown."""
         start = datetime(2024, 5, 1, 10, 20, tzinfo=UTC)
         said = counts("late", start, 9)
-        hear(store, said, start + timedelta(minutes=11))
+        commit(store, said, start + timedelta(minutes=11))
         soon, later = start + timedelta(minutes=10, seconds=30), start + timedelta(minutes=13)
         assert states(store, "vehicle_count", "5m", soon)["late"][:2] == ["valid", 10]
         assert states(store, "vehicle_count", "5m", later)["late"][:2] == ["invalid", 8]
-        hear(store, counts("late", start + timedelta(minutes=9), 1), soon)
+        commit(store, counts("late", start + timedelta(minutes=9), 1), soon)
         assert states(store, "vehicle_count", "5m", soon)["late"][:2] == ["valid", 10]
 
     def test_running(self, store: Store) -> None:
         """The running window is called so, and stands in where a sensor has no other."""
-        hear(store, counts("new", NOW, 2), NOW + timedelta(minutes=2))
+        commit(store, counts("new", NOW, 2), NOW + timedelta(minutes=2))
         now = NOW + timedelta(minutes=2)
         assert states(store, "vehicle_count", "5m-now", now)["new"][:3] == ["running", 4, 0.4]
         assert states(store, "vehicle_count", "5m", now)["new"][0] == "running"
 
     def test_short_windows_only_where_they_are(self, store: Store) -> None:
-        """A sensor that speaks by the hour is not in the view of 5 minutes, as its windows are not."""
-        hear(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW.replace(minute=0) - HOUR, 9.0)])
+        """A sensor that sends by the hour is not in the view of 5 minutes, as its windows are not."""
+        commit(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW.replace(minute=0) - HOUR, 9.0)])
         assert states(store, "vehicle_count", "5m") == {}
         assert states(store, "vehicle_count", "1h")["1"][:2] == ["valid", 9]
 
     def test_choices_and_places(self, store: Store) -> None:
         """What can be chosen, and where it stands; a sensor without a place is there with null."""
         import_sensors(store, [Entry("stadspuls/a", "Bridge", lon=6.5, lat=53.2)])
-        hear(
+        commit(
             store,
             counts("a", NOW - HOUR, 5) + counts("b", NOW - HOUR, 5) + counts("b", NOW - HOUR, 5, 3, "bicycle_count"),
         )
@@ -136,10 +136,10 @@ class TestNewest:
         ]  # fmt: skip
 
     def test_silent(self, store: Store) -> None:
-        """Silent is who said nothing for a quarter of an hour and three periods, first those never heard."""
+        """Silent is a sensor without readings for a quarter of an hour and three periods; first those without any."""
         import_sensors(store, [Entry("stadspuls/never")])
-        hear(store, counts("old", NOW - HOUR, 5) + counts("new", NOW - timedelta(minutes=5), 5))
-        hear(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW - 2 * HOUR, 9.0)])
+        commit(store, counts("old", NOW - HOUR, 5) + counts("new", NOW - timedelta(minutes=5), 5))
+        commit(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW - 2 * HOUR, 9.0)])
         assert [sensor.sensor_id for sensor in silent(store, NOW)] == ["stadspuls/never", "stadspuls/old"]
 
 
@@ -148,7 +148,7 @@ class TestAreas:
 
     @pytest.fixture
     def known(self, store: Store) -> Store:
-        """A municipality of four neighbourhoods, a sensor in one of them, an hour heard."""
+        """A municipality of four neighbourhoods with its statistics."""
         files = [
             Document.read(ROOT / "tests" / "cases" / "areas" / name) for name in ("map_2024.geojson", "typed_v3.json")
         ]
@@ -183,7 +183,7 @@ class TestAreas:
         """An hour of a sensor in it is the area's, at every level, with how many sensors it is of."""
         inside = next(area for area in areas(known, 2024, "buurt") if area["code"] == "BU99010000")
         import_sensors(known, [Entry("stadspuls/in", lon=inside["lon"], lat=inside["lat"])])
-        hear(known, counts("in", NOW.replace(minute=0) - HOUR, 60))
+        commit(known, counts("in", NOW.replace(minute=0) - HOUR, 60))
         place_sensors(known)
         mark_all(known)
         while roll_areas(known):
@@ -203,8 +203,8 @@ class TestDay:
     def test_sensor_day(self, store: Store) -> None:
         """The same weekday of the weeks before, yesterday and today are asked for; flags come by hour."""
         starts = [NOW.replace(minute=0) - timedelta(days=ago) - HOUR for ago in (0, 1, 2, 7, 14, 70)]
-        hear(store, [one for start in starts for one in counts("a", start, 60)])
-        hear(store, counts("a", NOW.replace(minute=0) - 2 * HOUR, 3, 1e6, flags=Flag.OUT_OF_RANGE))
+        commit(store, [one for start in starts for one in counts("a", start, 60)])
+        commit(store, counts("a", NOW.replace(minute=0) - 2 * HOUR, 3, 1e6, flags=Flag.OUT_OF_RANGE))
         found = sensor_day(store, "stadspuls/a", "vehicle_count", NOW, ZONE)
         assert found is not None
         assert sorted({(NOW - hour.start).days for hour in found.hours}) == [0, 1, 7, 14]
@@ -309,7 +309,7 @@ class TestWords:
             assert all(said(key) for key in keys)
 
     def test_used(self) -> None:
-        """What the page asks for is there, and nothing stands in the catalogue that nobody asks for."""
+        """Every word that the page uses is in the catalogue, and the page uses every word of it."""
         sources = "".join(path.read_text() for path in [*LIVE.glob("*.py"), LIVE / "static" / "city.js"])
         page = tomllib.loads((LIVE / "words.toml").read_text())["page"]
         asked = set(re.findall(r"words\.(\w+)", sources)) | set(re.findall(r"[\"'](\w+)[\"']", sources))

@@ -1,5 +1,5 @@
 """
-The live page in a real browser, over a real hub that heard real messages.
+The live page in a real browser, over a real hub that took real messages.
 
 Everything a viewer does is done here with mouse, keyboard and eyes: choose, click, read, wait for news, in the dark, in
 English, on a phone; and axe-core reads what a screen reader would.
@@ -76,7 +76,7 @@ def last_hour() -> datetime:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
-    """A hub with areas, that heard one sensor wholly, one for half of the hour with a flag, and one never."""
+    """A hub with areas, that has a whole hour of one sensor, half an hour of one with a flag, and nothing of one."""
     chromium()
     directory, rules = tmp_path_factory.mktemp("live"), tmp_path_factory.mktemp("rules")
     (rules / "own.toml").write_text(RULE)
@@ -143,7 +143,7 @@ def has_class(names: str) -> re.Pattern[str]:
 
 
 def _all_running(route: Route) -> None:
-    """Answer with what the hub says, as if what is valid in it still ran."""
+    """Answer as the hub does, with running in the place of valid."""
     said = route.fetch().text().replace('"valid"', '"running"')
     route.fulfill(body=said, content_type="application/json")
 
@@ -170,7 +170,7 @@ class TestMap:
         expect(page.locator(".leaflet-tooltip")).to_contain_text("geen waarde")
 
     def test_legend_units_time_and_coverage(self, visit: Open) -> None:
-        """What is seen is said: quantity, unit, window, how many, how much is covered, the steps of the colours."""
+        """The page names quantity, unit, window, how many sensors, the coverage, and the steps of the colours."""
         page = visit()
         expect(page.locator(".summary h2")).to_contain_text("Motorvoertuigen, per uur")
         expect(page.locator(".summary h2")).to_contain_text(" – ")
@@ -245,7 +245,7 @@ class TestDetail:
         expect(page.locator(".detail")).to_be_hidden()
 
     def test_follows_where_it_stands(self, hub: UpHub, visit: Open) -> None:
-        """What is open goes along with what is heard: its table stays open, and the focus where it was."""
+        """The open detail follows new readings: its table stays open, and the focus where it was."""
         page = visit("?lens=1h&sensor=stadspuls/full&quantity=pedestrian_count")
         page.locator(".detail summary").click()
         page.locator(".detail .close").focus()
@@ -257,7 +257,7 @@ class TestDetail:
         expect(page.locator(".detail .close")).to_be_focused()
 
     def test_reason_of_a_missing_statistic(self, visit: Open) -> None:
-        """Why CBS gives no figure is said in the viewer's language, and is not cut off."""
+        """The reason why CBS gives no figure is in the viewer's language, and is not cut off."""
         page = visit("?lens=1h&area=WK990100")
         expect(page.locator(".detail")).to_contain_text("geen waarde (niet gegeven")
         fits = "e => e.scrollWidth <= e.clientWidth"
@@ -315,7 +315,7 @@ class TestViewers:
         expect(page.locator("#choose-quantity")).to_contain_text("Motor vehicles")
 
     def test_dark(self, visit: Open) -> None:
-        """As the system says, and by the switch, which is remembered."""
+        """By the setting of the system, and by the switch, which is remembered."""
         colour = "getComputedStyle(document.body).backgroundColor"
         assert visit(scheme="dark").evaluate(colour) == "rgb(16, 23, 28)"
         page = visit()
@@ -367,7 +367,7 @@ class TestNews:
         expect(row.locator(".value")).to_have_text("42", timeout=WAIT)
 
     def test_health(self, visit: Open) -> None:
-        """The hub says how it is, and which sensors are silent."""
+        """The page shows the numbers of the hub, and the silent sensors."""
         page = visit()
         health = page.locator(".numbers")
         expect(health).to_contain_text("Metingen per seconde")
@@ -399,7 +399,7 @@ def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
 
 
 def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:
-    """`stadspuls serve` has the page too; with a token a browser asks for it once, and its websocket passes as well."""
+    """`stadspuls serve` has the page too; with a token a browser prompts for it once, and its websocket passes too."""
     port = free_port()
     flags = ["serve", f"--database={hub.database}", f"--http-port={port}"]
     environment = {**os.environ, "STADSPULS_API_TOKEN": "a-token-of-the-test"}
