@@ -24,7 +24,7 @@ class Recorded(NamedTuple):
     when: datetime | None = None
 
 
-class Sheet(NamedTuple):
+class Section(NamedTuple):
     """A stretch of a file that may be cut between its parts; every piece gets `head` and `tail`."""
 
     topic: str
@@ -52,25 +52,25 @@ class Sheet(NamedTuple):
             yield piece
 
 
-def packed(sheets: Iterable[Sheet]) -> Iterator[Recorded]:
-    """Cut sheets into messages as full as they may be."""
-    for sheet in sheets:
-        yield from (sheet.message(piece) for piece in sheet.pieces(sheet.parts))
+def packed(sections: Iterable[Section]) -> Iterator[Recorded]:
+    """Cut sections into messages as full as they may be."""
+    for section in sections:
+        yield from (section.message(piece) for piece in section.pieces(section.parts))
 
 
-def in_time(sheets: Iterable[Sheet], source: str) -> Iterator[Recorded]:
-    """Cut sheets into messages of one stamp each, in the order of the stamps; those without one come first."""
+def in_time(sections: Iterable[Section], source: str) -> Iterator[Recorded]:
+    """Cut sections into messages of one stamp each, in the order of the stamps; those without one come first."""
     parts = [
-        (_newest(sheet.message([part]), source), at, part, sheet)
-        for at, sheet in enumerate(sheets)
-        for part in sheet.parts
+        (_newest(section.message([part]), source), at, part, section)
+        for at, section in enumerate(sections)
+        for part in section.parts
     ]
     parts.sort(key=itemgetter(0, 1))
     for (when, _), group in groupby(parts, itemgetter(0, 1)):
         together = list(group)
-        sheet = together[0][3]
-        for piece in sheet.pieces(part for _, _, part, _ in together):
-            yield sheet.message(piece, None if when == _NEVER else when)
+        section = together[0][3]
+        for piece in section.pieces(part for _, _, part, _ in together):
+            yield section.message(piece, None if when == _NEVER else when)
 
 
 def _newest(message: Recorded, source: str) -> datetime:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from lxml import etree
 
-from ingest.files.cutting import PIECE, Recorded, Sheet, packed
+from ingest.files.cutting import PIECE, Recorded, Section, packed
 from ingest.files.cutting import in_time as cut_in_time
 from ingest.formats.coded.luchtmeetnet import PREAMBLE
 from ingest.formats.coded.ndw import check_creator
@@ -27,7 +27,7 @@ from ingest.vocabulary.sources import OWN
 _UNSAFE = {ord(sign): f"%{ord(sign):02X}" for sign in "%#+/?\x00"}
 
 
-Reader = Callable[[Path, str], Iterator[Sheet]]
+Reader = Callable[[Path, str], Iterator[Section]]
 
 
 def messages(path: Path, source: str, *, in_time: bool = False) -> Iterator[Recorded]:
@@ -37,8 +37,8 @@ def messages(path: Path, source: str, *, in_time: bool = False) -> Iterator[Reco
     `in_time` gives them in the order of their stamps instead, and one stamp at a time, as they once came. Raises
     BadPayload where the file is not the source's.
     """
-    sheets = _reader(path, source)(path, source)
-    found = cut_in_time(sheets, source) if in_time else packed(sheets)
+    sections = _reader(path, source)(path, source)
+    found = cut_in_time(sections, source) if in_time else packed(sections)
     first = next(found, None)
     if first is None:
         raise BadPayload(f"{path.name}: no message of {source} in it")
@@ -65,30 +65,32 @@ def _reader(path: Path, source: str) -> Reader:
     return _READERS.get(source, table)
 
 
-def _ndw(path: Path, source: str) -> Iterator[Sheet]:
+def _ndw(path: Path, source: str) -> Iterator[Section]:
     with opened(path) as stream:
         for element in records(stream, "siteMeasurements", "publicationCreator"):
             if local(element) == "publicationCreator":
                 check_creator(element)
                 continue
             sites = [child.get("id") for child in element if local(child) == "measurementSiteReference"]
-            yield Sheet(topic_of(source, (sites or [None])[0] or "unknown"), [etree.tostring(element, with_tail=False)])
+            yield Section(
+                topic_of(source, (sites or [None])[0] or "unknown"), [etree.tostring(element, with_tail=False)]
+            )
 
 
-def _luchtmeetnet(path: Path, source: str) -> Iterator[Sheet]:
+def _luchtmeetnet(path: Path, source: str) -> Iterator[Section]:
     with opened(path) as stream:
         first = stream.readline()
         if not first.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
             yield from _documents(path, source)
             return
-        yield Sheet(topic_of(source, _stem(path)), stream, head=b"".join([first, *islice(stream, PREAMBLE - 1)]))
+        yield Section(topic_of(source, _stem(path)), stream, head=b"".join([first, *islice(stream, PREAMBLE - 1)]))
 
 
-def _table(path: Path, source: str) -> Iterator[Sheet]:
+def _table(path: Path, source: str) -> Iterator[Section]:
     """A CSV: every message has the header."""
     with opened(path) as stream:
         header = stream.readline()
-        yield Sheet(topic_of(source, _stem(path)), _rows(stream), head=header.rstrip(b"\r\n") + b"\n")
+        yield Section(topic_of(source, _stem(path)), _rows(stream), head=header.rstrip(b"\r\n") + b"\n")
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -104,19 +106,19 @@ def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield row
 
 
-def _dexter(path: Path, source: str) -> Iterator[Sheet]:
+def _dexter(path: Path, source: str) -> Iterator[Section]:
     """Dexter's CSV: the lanes of one site and hour stand together and are not parted."""
-    for sheet in _table(path, source):
-        names = sheet.head.decode("utf-8-sig").strip().split(",")
+    for section in _table(path, source):
+        names = section.head.decode("utf-8-sig").strip().split(",")
         try:
             key = itemgetter(names.index("id_meetlocatie"), names.index("start_meetperiode"))
         except ValueError:
             raise BadPayload(f"{path.name}: columns {', '.join(names)[:200]}, expected an export of Dexter") from None
-        cells = ((key(row.split(b",") + [b""] * len(names)), row) for row in sheet.parts)
-        yield sheet._replace(parts=(b"".join(row for _, row in hour) for _, hour in groupby(cells, itemgetter(0))))
+        cells = ((key(row.split(b",") + [b""] * len(names)), row) for row in section.parts)
+        yield section._replace(parts=(b"".join(row for _, row in hour) for _, hour in groupby(cells, itemgetter(0))))
 
 
-def _aireas(path: Path, source: str) -> Iterator[Sheet]:
+def _aireas(path: Path, source: str) -> Iterator[Section]:
     """AiREAS: a file of sections, each a title on a line of its own, a header and rows."""
     with opened(path) as stream:
         title, rows = b"", []
@@ -125,35 +127,35 @@ def _aireas(path: Path, source: str) -> Iterator[Sheet]:
                 rows.append(line.rstrip(b"\r\n") + b"\n")
             elif rows:
                 if title in (b"LOCATIONS", b"MEASUREMENTS"):
-                    yield Sheet(topic_of(source, _stem(path)), rows[1:], head=rows[0])
+                    yield Section(topic_of(source, _stem(path)), rows[1:], head=rows[0])
                 rows = []
             title = line.strip() if b";" not in line and line.strip() else title
 
 
-def _telraam(path: Path, source: str) -> Iterator[Sheet]:
+def _telraam(path: Path, source: str) -> Iterator[Section]:
     for _, text in _texts(path):
         document = _decoded(path, text)
         reports = document.get("report", document.get("data")) if isinstance(document, dict) else document
         if not isinstance(reports, list):
-            yield Sheet(topic_of(source, _stem(path)), [text])
+            yield Section(topic_of(source, _stem(path)), [text])
             continue
         for segment, group in groupby(reports, lambda report: str(report.get("segment_id", _stem(path)))):
             parts = [msgspec.json.encode(report) for report in group]
-            yield Sheet(topic_of(source, segment), parts, head=b'{"report":[', between=b",", tail=b"]}")
+            yield Section(topic_of(source, segment), parts, head=b'{"report":[', between=b",", tail=b"]}")
 
 
-def _own(path: Path, source: str) -> Iterator[Sheet]:
+def _own(path: Path, source: str) -> Iterator[Section]:
     topic = topic_of(source, _stem(path))
     for _, text in _texts(path):
         document = _decoded(path, text)
         if isinstance(document, list):
-            yield Sheet(topic, _together(document), b"[", b",", b"]")
+            yield Section(topic, _together(document), b"[", b",", b"]")
         elif isinstance(document, dict) and isinstance(document.get("readings"), list):
             head = msgspec.json.encode({key: value for key, value in document.items() if key != "readings"})[:-1]
             head += b',"readings":[' if len(head) > 1 else b'"readings":['
-            yield Sheet(topic, _together(document["readings"]), head, b",", b"]}")
+            yield Section(topic, _together(document["readings"]), head, b",", b"]}")
         else:
-            yield Sheet(topic, [text])
+            yield Section(topic, [text])
 
 
 def _together(readings: list[Any]) -> Iterator[bytes]:
@@ -166,14 +168,14 @@ def _sensor_and_start(reading: Any) -> tuple[object, object]:
     return (reading.get("sensor_id"), reading.get("start")) if isinstance(reading, dict) else (None, None)
 
 
-def _documents(path: Path, source: str) -> Iterator[Sheet]:
+def _documents(path: Path, source: str) -> Iterator[Section]:
     """One message for each JSON document; a list that is too long is cut; what is not JSON is one message as it is."""
     topic = topic_of(source, _stem(path))
     for known, text in _texts(path):
         if known and len(text) > PIECE and text.startswith(b"["):
-            yield Sheet(topic, [msgspec.json.encode(one) for one in _decoded(path, text)], b"[", b",", b"]")
+            yield Section(topic, [msgspec.json.encode(one) for one in _decoded(path, text)], b"[", b",", b"]")
         else:
-            yield Sheet(topic, [text])
+            yield Section(topic, [text])
 
 
 def _decoded(path: Path, text: bytes) -> Any:
