@@ -101,16 +101,12 @@ def _chosen(point: Any, hits: list[tuple[int, bool]], leaves: Sequence[Area]) ->
 
 
 def _nearest(tree: shapely.STRtree, leaves: Sequence[Area], points: NDArray[Any]) -> list[Placed]:
+    """Find the area nearest to each point; metres out of degrees are good enough near by, where they decide."""
     nearest = tree.nearest(points)
-    found = []
-    for point, leaf in zip(points, nearest, strict=True):
-        metres = _metres(point, leaves[leaf].shape)
-        found.append(Placed("gap" if metres <= NEAR else "outside", None, leaves[leaf].code, round(metres, 1)))
-    return found
-
-
-def _metres(point: Any, shape: Any) -> float:
-    """Measure from a point to a shape, both in degrees: good enough near by, where it decides anything."""
-    ends = shapely.get_coordinates(shapely.shortest_line(point, shape))
-    east, north = (ends[1] - ends[0]) * METRES * np.array([np.cos(np.radians(ends[0][1])), 1.0])
-    return float(np.hypot(east, north))
+    lines = shapely.shortest_line(points, np.array([leaves[leaf].shape for leaf in nearest], dtype=object))
+    east, north = (np.diff(shapely.get_coordinates(lines).reshape(-1, 2, 2), axis=1)[:, 0] * METRES).T
+    metres = np.hypot(east * np.cos(np.radians(shapely.get_y(points))), north).tolist()
+    return [
+        Placed("gap" if far <= NEAR else "outside", None, leaves[leaf].code, round(far, 1))
+        for leaf, far in zip(nearest, metres, strict=True)
+    ]

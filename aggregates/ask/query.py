@@ -144,8 +144,10 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], chosen: Ch
     asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
 
     def rows(view: str, series: NDArray[np.int32]) -> NDArray[Any]:
-        of = {"view": f"{view}_{question.window}"}
-        return tx.numbers("ask_windows_in_area" if area else "ask_windows", WINDOW, of, series=series.tolist(), **asked)
+        return tx.numbers(
+            "ask_windows_in_area" if area else "ask_windows", WINDOW, view=f"{view}_{question.window}",
+            series=series.tolist(), **asked,
+        )  # fmt: skip
 
     def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
         if question.channels:

@@ -71,8 +71,9 @@ def readings(
         chosen = choose_series(tx, quantity=question.quantity, sensor=question.sensor, channels=True, box=question.box)
 
         def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
-            span = {"first": question.first, "last": question.last}
-            return tx.numbers("ask_readings", READ, {}, by=MONTH, series=series.tolist(), **span)
+            return tx.numbers(
+                "ask_readings", READ, by=MONTH, series=series.tolist(), first=question.first, last=question.last
+            )
 
         expected, nothing = (question.last - question.first).total_seconds() / USUAL, np.empty(0, READ)
         for rows in pieces(chosen, fetch, nothing, expected, after, limit):

@@ -13,7 +13,6 @@ the statements of `aggregates/sql/`. No other module knows psycopg. The class of
     └── Refused   it will never take these data: split them
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -137,32 +136,30 @@ class Transaction:
 
     def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Run a statement with a view in place of `<view>`; return the names of its columns and its rows."""
-        text = statement_text(statement).replace("<view>", f'"{view}"')
         # Not prepared: a plan for any parameter would look at every sensor to find one.
-        cursor = self._connection.execute(text, parameters, binary=True, prepare=False)
+        cursor = self._connection.execute(_over(view, statement), parameters, binary=True, prepare=False)
         return [column.name for column in cursor.description or ()], cursor.fetchall()
 
     def numbers(
-        self, statement: str, layout: np.dtype[Any], of: Mapping[str, str], *, by: str = "", **parameters: object
+        self, statement: str, layout: np.dtype[Any], *, view: str = "", by: str = "", **parameters: object
     ) -> NDArray[Any]:
         """
         Run a statement whose column `bytes` is a row of `layout`, never null, and return its rows.
 
-        Stamps are microseconds since 1970. `of` has the table or view in place of each `<name>` in the statement.
-        The database packs all rows into one value, or with `by` those of each: neither side handles single rows, and no
-        Python object is made of any number.
+        Stamps are microseconds since 1970. A view takes the place of `<view>`, as in `frame`. The database packs all
+        rows into one value, or with `by` those of each: neither side handles single rows, and no Python object is made
+        of any number.
         """
-        text = re.sub(r"<(\w+)>", lambda found: f'"{of[found[1]]}"', statement_text(statement))
-        packed = statement_text("pack_rows").replace("<statement>", text) + (by and f" GROUP BY {by}")
+        packed = statement_text("pack_rows").replace("<statement>", _over(view, statement))
+        packed += by and f" GROUP BY {by}"
         cursor = self._execute(statement, packed, parameters)
         found = cursor.fetchall()
         return unpacked(b"".join(data or b"" for data, _ in found), layout, sum(count for _, count in found))
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
         """Run a statement as `frame` does, and yield its rows `size` at a time; the database keeps the others."""
-        text = statement_text(statement).replace("<view>", f'"{view}"')
         with self._connection.cursor("stream", binary=True) as cursor:
-            cursor.execute(text, parameters)
+            cursor.execute(_over(view, statement), parameters)
             while rows := cursor.fetchmany(size):
                 yield rows
 
@@ -203,6 +200,10 @@ class Transaction:
     def _execute(self, name: str, text: LiteralString, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         prepare = False if planned_each_time(name) else None
         return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
+
+
+def _over(view: str, statement: str) -> LiteralString:
+    return statement_text(statement).replace("<view>", f'"{view}"')
 
 
 @contextmanager
