@@ -16,7 +16,7 @@ from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import FILE, BadChannels, Channels, read_channels
 from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
-from streams.notify.texts import Style, test_notification
+from streams.notify.texts import Style, sample_notification
 
 
 def channels_file(settings: Settings) -> Path | None:
@@ -66,5 +66,5 @@ def send_test(settings: Settings, name: str, now: datetime) -> str:
     if name not in channels.channels:
         raise BadChannels(f"{path}: no channel {name!r}, expected one of {', '.join(channels.channels)}")
     door = doors(path, channels)[name]
-    door.send(test_notification(now, ZoneInfo(settings.timezone), channels.link))
+    door.send(sample_notification(now, ZoneInfo(settings.timezone), channels.link))
     return door.shown

@@ -195,7 +195,7 @@ def zulu(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def test_notification(now: datetime, zone: ZoneInfo, link: str | None) -> Notification:
+def sample_notification(now: datetime, zone: ZoneInfo, link: str | None) -> Notification:
     """Make a notification of a made-up rule, marked as a test."""
     body = f"This is a test of Stadspuls, sent {now.astimezone(zone):%Y-%m-%d %H:%M %Z}. Nothing is wrong."
     one = {"transition": 0, "alert": 0, "kind": "test", "rule": "test", "subject": "stadspuls/test", "severity": "info",
