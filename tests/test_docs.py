@@ -1,5 +1,5 @@
 """
-The documents agree with the project: links and named files exist, named modules and functions too, lines are short.
+The documents agree with the project: links, files, modules, functions and commands exist, lines are short.
 
 A rename that leaves a stale name in a document fails here, with the document and the line.
 """
@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from hub.cli.main import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -118,6 +120,16 @@ def test_paths_and_modules_in_backticks_exist(document: Path) -> None:
         if not code_exists(code)
     ]
     assert not missing
+
+
+@documents
+def test_commands_and_make_targets_exist(document: Path) -> None:
+    """Every `stadspuls COMMAND` and `make TARGET`, in prose or at the start of a line of an example, exists."""
+    text = document.read_text()
+    words = {word for words in MODULES.values() for word in words.split()}
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^\$? ?|; )stadspuls ([a-z][\w-]*)", text, re.MULTILINE)) <= words
+    assert set(re.findall(r"(?:`|^)make ([a-z][\w-]*)", text, re.MULTILINE)) <= targets
 
 
 @documents
