@@ -6,7 +6,9 @@ A rename that leaves a stale name in a document fails here, with the document an
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -141,6 +143,17 @@ def test_lines_are_at_most_120_characters(document: Path) -> None:
         if len(line) > MAXIMUM and not line.startswith("|") and len(line.split()) > 1
     ]
     assert not long
+
+
+def test_every_dependency_has_a_reason() -> None:
+    """`docs/dependencies.md` has the packages of `pyproject.toml`, the optional ones too, and no others."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    packages = [re.match(r"[\w-]+", package)[0] for package in wanted]  # type: ignore[index]
+    rows = re.findall(r"^\| ([a-z][^|]*) \|", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE)
+    named = [name.split()[0] for row in rows if row != "package" for name in row.split(", ")]
+    assert [package for package in packages if not any(fnmatch(package, name) for name in named)] == []
+    assert [name for name in named if not any(fnmatch(package, name) for package in packages)] == []
 
 
 def test_a_stale_name_is_found() -> None:
