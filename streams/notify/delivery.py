@@ -23,7 +23,7 @@ from ingest.vocabulary.backoff import pause
 from streams.notify.apprise_door import Unsent
 from streams.notify.channels import Channel
 from streams.notify.operators import alerts, silences
-from streams.notify.silences import longest
+from streams.notify.silences import longest_silence
 from streams.notify.texts import Notification, OpenAlert, OutboxRow, Style, digest, notification_of
 
 KEPT = timedelta(days=1)  # a transition is tried for so long
@@ -78,7 +78,7 @@ class ChannelDelivery:
             sent_before = row.sent_before or any(one.alert == row.alert for one in kept)
             if (reason := self._drop_reason(row, sent_before)) is not None:
                 tx.rows("outbox_drop", channel=self._name, transitions=[row.transition], reason=reason)
-            elif (held := longest(quiet, row.rule, row.subjects, now, self._style.zone)) is not None:
+            elif (held := longest_silence(quiet, row.rule, row.subjects, now, self._style.zone)) is not None:
                 silence, until = held[0].silence, held[1]
                 tx.rows("outbox_hold", channel=self._name, transitions=[row.transition], silence=silence, until=until)
             else:
@@ -125,7 +125,7 @@ class ChannelDelivery:
             return True
         wait = pause(rows[0].attempts + 1, _FIRST_WAIT, _LONGEST_WAIT)
         store.rows("outbox_failed", message=key, error=reason, due=now + timedelta(seconds=wait))
-        log.warning("notification not accepted", channel=self._name, reason=reason, again_in=wait)
+        log.warning("notification not accepted", channel=self._name, reason=reason, again_in=round(wait, 1))
         return False
 
     def _try(self, made: Callable[[], Notification], now: datetime) -> str | None:

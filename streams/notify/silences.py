@@ -74,7 +74,7 @@ class Silence(NamedTuple):
         return max(ends) if self.last is None else min(max(ends), self.last)
 
 
-def longest(
+def longest_silence(
     silences: Sequence[Silence], rule: str, subjects: Sequence[str], now: datetime, zone: ZoneInfo
 ) -> tuple[Silence, datetime] | None:
     """Give the silence that holds back a rule and its subjects the longest, and until when."""

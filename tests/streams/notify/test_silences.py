@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.notify.silences import DAYS, Silence, longest, weekly
+from streams.notify.silences import DAYS, Silence, longest_silence, weekly
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 EVER = datetime(2020, 1, 1, tzinfo=UTC)
@@ -54,9 +54,9 @@ def test_span_bounds_the_windows() -> None:
 def test_longest_holds() -> None:
     """Of several silences the one that holds longest counts; patterns say what they are about."""
     short, long = made(last=at("2024-06-03T13:00")), made(last=at("2024-06-03T14:00"), subject="ndw/*")
-    found = longest([short, long], "r", ["ndw/1"], at("2024-06-03T12:00"), AMSTERDAM)
+    found = longest_silence([short, long], "r", ["ndw/1"], at("2024-06-03T12:00"), AMSTERDAM)
     assert found == (long, at("2024-06-03T14:00"))
-    assert longest([long], "r", ["telraam/1"], at("2024-06-03T12:00"), AMSTERDAM) is None
+    assert longest_silence([long], "r", ["telraam/1"], at("2024-06-03T12:00"), AMSTERDAM) is None
 
 
 @pytest.mark.parametrize("text", ["", "mon 7-8", "moon 07:00-08:00", "mon- 07:00-08:00x", "mon-fry 01:00-02:00",
