@@ -23,7 +23,7 @@ from aggregates.ask.readings import Readings, readings
 from aggregates.ask.series import BadQuestion
 from aggregates.export import forms
 from aggregates.export.areas import Origin, export_areas, note_of, origins, supplier, write_sources
-from aggregates.export.plan import LONG_AGO, Change, Journal, Part, Scope
+from aggregates.export.plan import LONG_AGO, Change, ExportFile, Journal, Scope
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import source_of_sensor
@@ -119,7 +119,7 @@ def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted)
     return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
 
 
-def _content(store: Store, part: Part, closed: datetime) -> Iterator[pa.Table]:
+def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Table]:
     first, last = part.span
     dataset, window, vintage = part.scope
     if dataset == "readings":
@@ -132,7 +132,7 @@ def _content(store: Store, part: Part, closed: datetime) -> Iterator[pa.Table]:
 
 
 def _side_by_side(
-    store: Store, out: Path, parts: Sequence[Part], wanted: Wanted, closed: datetime
+    store: Store, out: Path, parts: Sequence[ExportFile], wanted: Wanted, closed: datetime
 ) -> Iterator[Written]:
     """Write two files at once, each from a connection of its own, and give them in order."""
     with closing(store.another()) as other, ThreadPoolExecutor(2) as pool:
@@ -140,7 +140,7 @@ def _side_by_side(
         free.put((store, out / ".part.tmp"))
         free.put((other, out / ".part2.tmp"))
 
-        def write(part: Part) -> Written:
+        def write(part: ExportFile) -> Written:
             mine, draft = free.get()
             try:
                 return _written(mine, out, part, wanted, closed, draft)
@@ -155,7 +155,7 @@ def _side_by_side(
             pool.shutdown(cancel_futures=True)
 
 
-def _written(store: Store, out: Path, part: Part, wanted: Wanted, closed: datetime, draft: Path) -> Written:
+def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: datetime, draft: Path) -> Written:
     """Write one file as `draft` and move it to its place; readings that were dropped since stay in the export."""
     path = out / part.folder / f"part.{SUFFIXES[wanted.form]}"
     vintage = part.scope.vintage

@@ -36,17 +36,17 @@ class Scope(NamedTuple):
         """Its name in the journal."""
         return "/".join(str(word) for word in self if word)
 
-    def parts(self, changed: Iterable[Change]) -> dict["Part", datetime]:
+    def parts(self, changed: Iterable[Change]) -> dict["ExportFile", datetime]:
         """
         Give the files that hold what changed, and when the newest of each was written.
 
         >>> list(Scope("aggregates", "1h").parts([("no2", date(2024, 6, 2), LONG_AGO)]))[0].folder
         'aggregates/window=1h/quantity=no2/month=2024-06'
         """
-        found: dict[Part, datetime] = {}
+        found: dict[ExportFile, datetime] = {}
         for quantity, day, at in changed:
             for one in self._days(day):
-                part = Part(self, quantity, one)
+                part = ExportFile(self, quantity, one)
                 found[part] = max(at, found.get(part, at))
         return found
 
@@ -57,7 +57,7 @@ class Scope(NamedTuple):
         return {one.replace(day=1) for one in ({day, day - DAY} if self.window == "1d" else {day})}
 
 
-class Part(NamedTuple):
+class ExportFile(NamedTuple):
     """A file: a quantity's readings of a UTC day, or its windows of a UTC month; `day` is the first of it."""
 
     scope: Scope
@@ -100,11 +100,11 @@ class Journal:
             return None
         return self._complete.get(scope, LONG_AGO) - LONGEST_TRANSACTION
 
-    def missing(self, changed: Mapping[Part, datetime]) -> list[Part]:
+    def missing(self, changed: Mapping[ExportFile, datetime]) -> list[ExportFile]:
         """Give the files that must be written, of those that hold something changed."""
         return [part for part, at in sorted(changed.items()) if at >= self._as_of(part) - LONGEST_TRANSACTION]
 
-    def note(self, part: Part, at: datetime) -> None:
+    def note(self, part: ExportFile, at: datetime) -> None:
         """Remember that a file has everything as of a moment."""
         self._done.setdefault(part.scope.name, {})[part.folder] = at
         self._write()
@@ -115,7 +115,7 @@ class Journal:
         self._done.pop(scope, None)
         self._write()
 
-    def _as_of(self, part: Part) -> datetime:
+    def _as_of(self, part: ExportFile) -> datetime:
         return self._done.get(part.scope.name, {}).get(part.folder) or self._complete.get(part.scope.name, LONG_AGO)
 
     def _read(self) -> None:

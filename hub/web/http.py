@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 
 from hub.servers.process import CannotStart, holder_of
 from hub.settings.settings import Settings
-from hub.web.api.access import Access, Guard
+from hub.web.api.access import Guard, ReadAccess
 from hub.web.api.app import PREFIX, Served, api
 from hub.web.metrics import exposition
 
@@ -72,7 +72,7 @@ def _unauthorised() -> Response:
 def served(settings: Settings, database: str) -> Served:
     """Give what the API stands on."""
     token = settings.api_token.get_secret_value() if settings.api_token else None
-    access = Access(token, settings.public)
+    access = ReadAccess(token, settings.public)
     return Served(database, settings.timezone, settings.api_patience, settings.api_connections, access)
 
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ReadAccess:
     """The settings about it; without a token nobody has one."""
 
     token: str | None = None
@@ -49,7 +49,7 @@ class Guard:
     """Lets through only requests with the token; `free` paths need none, and what lies below those that end in `/`."""
 
     def __init__(
-        self, app: ASGIApp, *, access: Access, refuse: Callable[[], Response], free: Iterable[str] = ()
+        self, app: ASGIApp, *, access: ReadAccess, refuse: Callable[[], Response], free: Iterable[str] = ()
     ) -> None:
         self._app, self._access, self._refuse = app, access, refuse
         self._free = tuple(free)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregates.store.health import state
 from aggregates.store.store import Store
-from hub.web.api.access import Access, Guard
+from hub.web.api.access import Guard, ReadAccess
 from hub.web.api.alerts import add_actions
 from hub.web.api.answers import Stores, answer
 from hub.web.api.document import VERSION, complete, responses
@@ -44,7 +44,7 @@ class Served:
     timezone: str = "Europe/Amsterdam"
     patience: timedelta = timedelta(seconds=30)
     connections: int = 8
-    access: Access = field(default_factory=Access)
+    access: ReadAccess = field(default_factory=ReadAccess)
 
     def stores(self, role: str) -> Stores:
         """Make connections that only read, as `role` where their user may."""
@@ -101,7 +101,7 @@ def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
     return Api(Headers(app), close)
 
 
-def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access) -> None:
+def _add(app: FastAPI, resource: Resource, stores: Stores, access: ReadAccess) -> None:
     def give(request: Request, asked: ListQuery) -> Response:
         if resource.secret:
             _check(request, access)
@@ -112,7 +112,7 @@ def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access) -> No
     app.get(resource.path, summary=resource.about, responses=responses(resource, access), response_class=Response)(give)
 
 
-def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]], access: Access) -> None:
+def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]], access: ReadAccess) -> None:
     @app.get("/health", summary="How the hub is.", responses=responses(None, access))
     def give_health() -> Health:
         with stores.lend() as store:
@@ -124,7 +124,7 @@ def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, 
         )  # fmt: skip
 
 
-def _check(request: Request, access: Access) -> None:
+def _check(request: Request, access: ReadAccess) -> None:
     if not access.has_token(request.headers):
         raise _missing() if access.token else Problem(403, "this needs a token, and the hub has none: set api_token")
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from aggregates.ask.columns import BYTES, COUNT, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
-from hub.web.api.access import Access
+from hub.web.api.access import ReadAccess
 from hub.web.api.forms import FORMS
 from hub.web.api.problems import MEDIA, ProblemDetails
 from hub.web.api.resources import Resource
@@ -81,7 +81,7 @@ def models(resource: Resource) -> dict[str, type[BaseModel]]:
     return {"json": JsonPage[row]} | ({"geojson": FeatureCollection[row]} if resource.geographic else {})
 
 
-def responses(resource: Resource | None, access: Access) -> dict[int | str, dict[str, Any]]:
+def responses(resource: Resource | None, access: ReadAccess) -> dict[int | str, dict[str, Any]]:
     """Give every answer of a resource, for FastAPI; None is health."""
     codes = [503] if resource is None else [400, 406, 503]
     codes += [401] if access.guarded or (resource and resource.secret and access.token) else []
@@ -104,7 +104,7 @@ def _headers(resource: Resource) -> dict[str, Any]:
     return {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}
 
 
-def complete(app: FastAPI, listed: Sequence[Resource], access: Access) -> None:
+def complete(app: FastAPI, listed: Sequence[Resource], access: ReadAccess) -> None:
     """Let an application give the whole document; it is made when it is first asked for."""
 
     def document() -> dict[str, Any]:
@@ -115,7 +115,7 @@ def complete(app: FastAPI, listed: Sequence[Resource], access: Access) -> None:
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, listed: Sequence[Resource], access: Access) -> dict[str, Any]:
+def _document(app: FastAPI, listed: Sequence[Resource], access: ReadAccess) -> dict[str, Any]:
     made = get_openapi(
         title="Stadspuls", version=VERSION, summary="A city's sensors, as figures that people can act on",
         description=_ABOUT, routes=app.routes, servers=app.servers,

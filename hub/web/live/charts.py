@@ -49,7 +49,7 @@ def usual(hours: Sequence[Hour], now: datetime, zone: str) -> Band:
     return Band(low, median, high, len({local.date() for local, _ in same}))
 
 
-class Day(NamedTuple):
+class DayLines(NamedTuple):
     """A local day by hour, each value in the one line that its quality puts it in; `flagged` are marks upon them."""
 
     valid: Line
@@ -58,10 +58,10 @@ class Day(NamedTuple):
     flagged: Line
 
 
-def day(hours: Sequence[Hour], now: datetime, zone: str, ago: int = 0) -> Day:
+def day(hours: Sequence[Hour], now: datetime, zone: str, ago: int = 0) -> DayLines:
     """Give the day `ago` days before today; where the clock is set back the later of two hours stands."""
     here, wanted = ZoneInfo(zone), midnight(now, zone).date().toordinal() - ago
-    found = Day([None] * 24, [None] * 24, [None] * 24, [None] * 24)
+    found = DayLines([None] * 24, [None] * 24, [None] * 24, [None] * 24)
     for hour in hours:
         local = hour.start.astimezone(here)
         if local.date().toordinal() != wanted or hour.value is None:
@@ -74,7 +74,7 @@ def day(hours: Sequence[Hour], now: datetime, zone: str, ago: int = 0) -> Day:
     return found
 
 
-def options(today: Day, before: Day, band: Band, names: Mapping[str, str]) -> dict[str, object]:
+def options(today: DayLines, before: DayLines, band: Band, names: Mapping[str, str]) -> dict[str, object]:
     """Give the chart; `names` has a name for each series and the unit. Without a band yesterday stands beside today."""
     has_band = band.weeks >= LEAST_WEEKS
     series = _band(band, names) if has_band else [_line(names["yesterday"], before.valid, "--quiet", width=1.5)]
@@ -106,7 +106,7 @@ def options(today: Day, before: Day, band: Band, names: Mapping[str, str]) -> di
     }  # fmt: skip
 
 
-def drawn(today: Day, band: Band) -> list[str]:
+def drawn(today: DayLines, band: Band) -> list[str]:
     """Name what the chart has in it, for its legend."""
     beside = ["usual", "median"] if band.weeks >= LEAST_WEEKS else ["yesterday"]
     marks = {"invalid_hour": today.invalid, "running_hour": today.running, "flagged_hour": today.flagged}

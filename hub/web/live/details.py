@@ -13,7 +13,7 @@ from itertools import groupby
 from nicegui import ui
 
 from aggregates.ask.live import AreaDay, FlaggedHour, Hour, SensorDay, Statistic
-from hub.web.live.charts import LEAST_WEEKS, Day, day, drawn, options, usual
+from hub.web.live.charts import LEAST_WEEKS, DayLines, day, drawn, options, usual
 from hub.web.live.panels import Context, Text, table
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Flag
@@ -135,7 +135,7 @@ class _Course:
             table(words("hours_today"), heads, _hours(self._context, hours, today, moment), "narrow")
 
 
-def _hours(context: Context, hours: Sequence[Hour], today: Day, moment: Moment) -> list[list[str]]:
+def _hours(context: Context, hours: Sequence[Hour], today: DayLines, moment: Moment) -> list[list[str]]:
     words, rows = context.words, []
     for hour in hours:
         at = hour.start.astimezone(moment.now.tzinfo)

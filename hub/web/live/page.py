@@ -55,10 +55,10 @@ def register(watch: Watch, settings: Settings) -> None:
         client.page = copy(client.page)  # this viewer's own language and theme
         client.page.language = "nl" if language == "nl" else "en-GB"
         client.page.dark = {"dark": True, "light": False}.get(request.cookies.get("theme", ""))
-        await Page(watch, words(language), settings).build(dict(request.query_params))
+        await ViewerPage(watch, words(language), settings).build(dict(request.query_params))
 
 
-class Page:
+class ViewerPage:
     """One viewer's page; a `Viewer` of the watch."""
 
     def __init__(self, watch: Watch, own: Words, settings: Settings) -> None:

@@ -46,7 +46,7 @@ class View(NamedTuple):
     lens: str
 
 
-class Packed(NamedTuple):
+class PackedView(NamedTuple):
     """A view as gzipped JSON, with a version that grows whenever its figures differ."""
 
     version: int
@@ -92,7 +92,7 @@ class Watch:
         self._open_store, self._gauges = open_store, gauges
         self._store = open_store()
         self._thread = ThreadPoolExecutor(1, "live")
-        self._packed: dict[View, Packed] = {}
+        self._packed: dict[View, PackedView] = {}
         self._pulse: tuple[object, ...] = ()
         self._counted: deque[tuple[float, int, int]] = deque(maxlen=11)
         self._version = 0
@@ -118,7 +118,7 @@ class Watch:
 
         return await asyncio.to_thread(answered)
 
-    async def packed(self, view: View) -> Packed:
+    async def packed(self, view: View) -> PackedView:
         """Give what a view shows now; raises StoreError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._kept, view)
 
@@ -160,7 +160,7 @@ class Watch:
         self._pulse = latest
         return {view: version for view, version in made.items() if version != before.get(view)}
 
-    def _kept(self, view: View) -> Packed:
+    def _kept(self, view: View) -> PackedView:
         now = datetime.now(UTC)
         kept = self._packed.get(view)
         fresh = kept is not None and now.timestamp() - kept.made < _EVERY
@@ -168,7 +168,7 @@ class Watch:
             return kept
         return self._pack(view, now)
 
-    def _pack(self, view: View, now: datetime) -> Packed:
+    def _pack(self, view: View, now: datetime) -> PackedView:
         lens = LENSES[view.lens]
         sensors = newest(self._store, view.quantity, lens, now)
         areas = newest_areas(self._store, view.quantity, lens, now)
@@ -176,7 +176,7 @@ class Watch:
         kept = self._packed.get(view)
         if kept is None or kept.content != content:
             self._version += 1
-            kept = Packed(self._version, now.timestamp(), content, _body(self._version, view, now, sensors, areas))
+            kept = PackedView(self._version, now.timestamp(), content, _body(self._version, view, now, sensors, areas))
         self._packed[view] = kept._replace(made=now.timestamp())
         return kept
 

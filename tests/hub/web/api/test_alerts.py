@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.web.api.access import Access
+from hub.web.api.access import ReadAccess
 from hub.web.api.app import Served
 from tests.support.alerting import NOON, RULE, cleared, raised, rule
 from tests.support.apis import client_of
@@ -29,7 +29,7 @@ def database_url(postgres: str) -> Iterator[str]:
 @pytest.fixture
 def client(database_url: str) -> Iterator[httpx.Client]:
     """A client of a hub that everyone may read, and whose token is sesame."""
-    with client_of(Served(database_url, access=Access("sesame", public=True))) as made:
+    with client_of(Served(database_url, access=ReadAccess("sesame", public=True))) as made:
         yield made
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from aggregates.export.forms import write
 from aggregates.store.store import Store
-from hub.web.api.access import Access
+from hub.web.api.access import ReadAccess
 from hub.web.api.answers import SMALL, Body
 from hub.web.api.app import Served
 from hub.web.api.forms import FORMS
@@ -494,7 +494,7 @@ class TestAccess:
 
     def test_token(self, small: str) -> None:
         """With a token nobody reads without it, but for the document and the two probes; Basic is for browsers."""
-        with client_of(serving(small, access=Access("s3cret"))) as client:
+        with client_of(serving(small, access=ReadAccess("s3cret"))) as client:
             for path in ("/sensors", "/health", "/dead-letters", "/nothing"):
                 answer = client.get(path)
                 assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -508,7 +508,7 @@ class TestAccess:
 
     def test_public(self, small: str) -> None:
         """A public hub is read by everyone, its dead letters by those with the token."""
-        with client_of(serving(small, access=Access("s3cret", public=True))) as client:
+        with client_of(serving(small, access=ReadAccess("s3cret", public=True))) as client:
             assert client.get("/sensors").status_code == 200
             assert client.get("/dead-letters").status_code == 401
             found = client.get("/dead-letters?limit=2", headers={"Authorization": "Bearer s3cret"}).json()
@@ -519,7 +519,7 @@ class TestAccess:
         """Where the database's role may not read them either, not even the token helps; all else it may read."""
         reader = f"{small}&options=-crole%3Dstadspuls_reader"
         token = {"Authorization": "Bearer s3cret"}
-        with client_of(serving(reader, access=Access("s3cret")), headers=token) as client:
+        with client_of(serving(reader, access=ReadAccess("s3cret")), headers=token) as client:
             answer = client.get("/dead-letters")
             assert (answer.status_code, answer.headers["content-type"]) == (403, MEDIA)
             for path in (*PATHS, "/health"):
@@ -609,5 +609,5 @@ class TestFuzz:
 @pytest.fixture(scope="module")
 def small_client(small: str) -> Iterator[httpx.Client]:
     """A client with a token, of the API over the embedded PostgreSQL."""
-    with client_of(serving(small, access=Access("s3cret"))) as made:
+    with client_of(serving(small, access=ReadAccess("s3cret"))) as made:
         yield made

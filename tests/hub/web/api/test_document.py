@@ -15,7 +15,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from hub.web.api.access import Access
+from hub.web.api.access import ReadAccess
 from hub.web.api.resources import resources
 from tests.support.apis import filled, served, serving
 from tests.support.databases import fresh_database
@@ -32,7 +32,7 @@ def address(postgres: str) -> Iterator[str]:
     with (
         fresh_database(postgres) as url,
         filled(url),
-        served(serving(url, access=Access("s3cret"))) as made,
+        served(serving(url, access=ReadAccess("s3cret"))) as made,
     ):
         yield made
 
