@@ -145,6 +145,18 @@ def test_lines_are_at_most_120_characters(document: Path) -> None:
     assert not long
 
 
+def test_documents_named_in_code_exist() -> None:
+    """Every document that code, rules or configuration name exists, and has the heading after `#`."""
+    files = [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".toml", ".sql")]
+    broken = []
+    for file in files:
+        for name, anchor in re.findall(r"\b(docs/[\w-]+\.md)(?:#([\w-]+))?", file.read_text()):
+            document = ROOT / name
+            if file != Path(__file__) and (not document.exists() or (anchor and anchor not in anchors(document))):
+                broken.append(f"{file.relative_to(ROOT)}: {name}#{anchor}")
+    assert not broken
+
+
 def test_every_dependency_has_a_reason() -> None:
     """`docs/dependencies.md` has the packages of `pyproject.toml`, the optional ones too, and no others."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

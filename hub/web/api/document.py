@@ -182,6 +182,6 @@ EXAMPLES: Mapping[str, object] = {
     "severity": "critical", "state": "raised", "since": "2024-06-01T09:00:00Z", "until": None, "worst": 431.0,
     "late": False, "withdrawn": False, "raised_at": "2024-06-01T12:01:00Z",
     "cleared_at": None, "acknowledged_at": None, "pack": "eu-2008-50", "owner": "air quality",
-    "runbook": "docs/alerts.md#legal-thresholds", "channels": ["operators"], "silence": 3,
+    "runbook": "docs/alert-rules.md#legal-thresholds", "channels": ["operators"], "silence": 3,
     "first": "2024-06-01T00:00:00Z", "last": None, "weekly": ["daily 22:00-07:00"], "made_by": "Anna",
 }  # fmt: skip
