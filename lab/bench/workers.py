@@ -23,6 +23,7 @@ from ingest.log.kafka import KafkaLog
 from ingest.log.topics import Topics, make_topics
 from ingest.vocabulary.batch import Batch
 from lab.bench.result import Result
+from lab.load.plain import RATE
 from lab.load.servers import database, empty, scratch, until
 from lab.load.traffic import Traffic
 from lab.rig.broker import free_port
@@ -31,7 +32,6 @@ from lab.rig.service import Service
 
 BATCH = 10_000  # readings that a collector packs together
 _PATIENCE = 300.0  # s
-RATE = "readings a second: "  # what `lab.load.plain` prints before its figure
 
 
 class Run:
