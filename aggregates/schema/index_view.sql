@@ -1,5 +1,4 @@
--- Air-quality indices of an hour, of stations and of areas, from valid hours alone; made anew by every migration.
-DROP VIEW IF EXISTS index_1h, index_area_1h;
+-- Air-quality indices of an hour, of stations and of areas, from valid hours alone.
 
 CREATE VIEW index_1h AS
 SELECT w.sensor_id, {index_figures}

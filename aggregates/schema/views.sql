@@ -1,5 +1,4 @@
--- Figures from evidence, made anew by every migration. aggregate_*: each series; sensor_*: what a sensor counted.
-DROP VIEW IF EXISTS sensor_5m, sensor_1h, sensor_1d, aggregate_5m, aggregate_1h, aggregate_1d CASCADE;
+-- Figures from evidence, of each series. A migration makes a view anew where its text or that of one above it changed.
 
 CREATE VIEW aggregate_5m AS
 SELECT {series_figures}

@@ -39,3 +39,21 @@ DELETE FROM index_band
 -- A band of an air-quality index as `ingest.vocabulary.air_index` defines it.
 INSERT INTO index_band (index, quantity, band, above, upto, plus_one)
 VALUES (%(index)s, %(quantity)s, %(band)s, %(above)s, %(upto)s, %(plus_one)s)
+
+-- name: list_views
+-- The views that a migration made, each with the digest of its text.
+SELECT c.relname, split_part(obj_description(c.oid, 'pg_class'), ' ', 5)
+FROM pg_class c WHERE c.relkind = 'v' AND c.relnamespace = current_schema()::regnamespace
+                  AND starts_with(obj_description(c.oid, 'pg_class'), 'made by stadspuls of ')
+
+-- name: list_built_on
+-- What is built on these views, directly or not, apart from themselves.
+WITH RECURSIVE own AS (
+    SELECT oid FROM unnest(%(views)s::text[]) view JOIN pg_class ON oid = to_regclass(view)
+), built AS (
+    SELECT oid FROM own
+    UNION
+    SELECT r.ev_class FROM built b JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = b.oid
+    JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+)
+SELECT oid::regclass::text FROM built WHERE oid NOT IN (SELECT oid FROM own) ORDER BY 1

@@ -1,15 +1,19 @@
 """
-The schema, forward only: numbered migrations, then what each migration makes again.
+The schema, forward only: numbered migrations, then the views whose text changed, and what each migration makes again.
 
 `stadspuls migrate` and `stadspuls up` call `migrate`; `edition` finds out which kind of database it is.
 """
 
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
+from hashlib import sha256
 from importlib.resources import files
+from itertools import dropwhile
 
 from aggregates.store.statements import expanded
-from aggregates.store.store import Store, Transaction
+from aggregates.store.store import Store, StoreError, Transaction
 from ingest.vocabulary.air_index import bands
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
@@ -30,7 +34,7 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
     Bring the schema up to date and return the edition.
 
     `zone` is where civil days begin, `chunk` the length of TimescaleDB's chunks. Only one migration runs at a time.
-    Raises `aggregates.store.store.StoreError`.
+    Raises `aggregates.store.store.StoreError`, also where a view that must change has views of others built on it.
     """
     with store.transaction() as tx:
         tx.rows("lock_migration")
@@ -43,10 +47,7 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
         found = edition(tx)
         tx.script(_schema("postgres" if found is Edition.POSTGRES else "timescale"), chunk=chunk)
         _mirror(tx, zone)
-        tx.script(expanded(_schema("views")))
-        for level in LEVELS:
-            tx.script(_schema("sensor_view").replace("<level>", level))
-        tx.script(expanded(_schema("index_view")))
+        _make_views(tx)
         tx.script(_schema("locks"))
         tx.script(_schema("grants"))
     return found
@@ -76,6 +77,33 @@ def _mirror(tx: Transaction, zone: str) -> None:
     tx.rows("delete_index_bands")
     for band in bands():
         tx.rows("insert_index_band", **band)
+
+
+def _make_views(tx: Transaction) -> None:
+    """Make anew the views whose text changed since they were made, and those after them, which stand on them."""
+    texts = dict(_views())
+    known = dict(tx.rows("list_views"))
+    digests = {view: sha256(text.encode()).hexdigest() for view, text in texts.items()}
+    changed = list(dropwhile(lambda view: known.get(view) == digests[view], texts))
+    dropped = changed + [view for view in known if view not in texts]
+    if built := tx.rows("list_built_on", views=dropped):
+        raise StoreError(
+            f"{', '.join(name for (name,) in built)} built on views that this version changes, expected none:"
+            " keep their definitions, drop them, migrate, make them again"
+        )
+    if dropped:
+        tx.script(f"DROP VIEW IF EXISTS {', '.join(dropped)}")
+    for view in changed:
+        tx.script(texts[view])
+        tx.script(f"COMMENT ON VIEW {view} IS 'made by stadspuls of {digests[view]}'")
+
+
+def _views() -> Iterator[tuple[str, str]]:
+    """Give the name and the statement of each view; none stands on a later one."""
+    sensors = [_schema("sensor_view").replace("<level>", level) for level in LEVELS]
+    whole = re.sub("--[^\n]*\n", "", "\n".join([_schema("views"), *sensors, _schema("index_view")]))
+    for text in expanded(whole).split("CREATE VIEW ")[1:]:
+        yield text.split()[0], f"CREATE VIEW {text.strip()}"
 
 
 def _numbered() -> list[tuple[str, str]]:

@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from aggregates.store import migrate as migrate_module
 from aggregates.store.migrate import Edition, edition, migrate
-from aggregates.store.store import Store
+from aggregates.store.store import Store, StoreError
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Reading
@@ -139,3 +140,53 @@ def test_chunks_are_as_long_as_was_asked(store: Store, database: str) -> None:
     Pipeline(store).store(Batch(columns(given, [LATER] * 3)))
     chunks = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'reading'"
     assert asked(database, chunks) == [(3,)]
+
+
+def changing(monkeypatch: pytest.MonkeyPatch, view: str) -> None:
+    """Let the next migration have another text of a view, with the same columns."""
+    texts = dict(migrate_module._views())
+    texts[view] = texts[view].replace("SELECT", "SELECT /* changed */", 1)
+    monkeypatch.setattr(migrate_module, "_views", lambda: iter(texts.items()))
+
+
+def test_views_of_analysts_stay(store: Store, database: str) -> None:
+    """What others built on views whose text is the same is still there after a migration."""
+    with psycopg.connect(database) as connection:
+        connection.execute("CREATE SCHEMA team; CREATE VIEW team.busy AS SELECT * FROM sensor_1h WHERE value > 100")
+        connection.execute("CREATE MATERIALIZED VIEW busiest AS SELECT max(value) FROM team.busy")
+    migrate(store, ZONE)
+    assert asked(database, "SELECT count(*) FROM team.busy") == [(0,)]
+    assert asked(database, "SELECT count(*) FROM busiest") == [(1,)]
+
+
+def test_changed_view_that_others_stand_on_is_refused_by_name(
+    store: Store, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is dropped: the migration ends with the names of all that depends, and works once they are gone."""
+    with psycopg.connect(database) as connection:
+        connection.execute("CREATE SCHEMA team; CREATE VIEW team.busy AS SELECT * FROM sensor_1h WHERE value > 100")
+        connection.execute("CREATE VIEW busiest AS SELECT max(value) FROM team.busy")
+    changing(monkeypatch, "aggregate_1d")
+    with pytest.raises(StoreError, match=r"busiest, team\.busy built on views that"):
+        migrate(store, ZONE)
+    assert asked(database, "SELECT count(*) FROM team.busy") == [(0,)]
+    with psycopg.connect(database) as connection:
+        connection.execute("DROP VIEW team.busy CASCADE")
+    migrate(store, ZONE)
+    assert asked(database, "SELECT count(*) FROM sensor_1h") == [(0,)]
+
+
+def test_view_that_stands_on_no_changed_one_is_left_alone(
+    store: Store, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a changed view and those after it are made anew; a view that this version no longer has goes."""
+    with psycopg.connect(database) as connection:
+        connection.execute("CREATE VIEW busy AS SELECT * FROM sensor_1h")
+        connection.execute("CREATE VIEW old AS SELECT 1; COMMENT ON VIEW old IS 'made by stadspuls of 123'")
+    oids = "SELECT relname, oid FROM pg_class WHERE relname IN ('sensor_1h', 'index_1h') ORDER BY 1 DESC"
+    kept, replaced = asked(database, oids)
+    changing(monkeypatch, "index_1h")
+    migrate(store, ZONE)
+    assert asked(database, oids)[0] == kept
+    assert asked(database, oids)[1] != replaced
+    assert asked(database, "SELECT to_regclass('old')") == [(None,)]
