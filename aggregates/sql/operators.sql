@@ -49,8 +49,8 @@ VALUES (%(rule)s, %(subject)s, %(first)s, %(last)s, %(recurrence)s::jsonb, %(mad
 RETURNING silence
 
 -- name: list_silences
--- Silences that are or will be, or all.
-SELECT silence, rule, subject, first, last, recurrence, made_by, reason, made_at
+-- Silences that are or will be, or all. A stamp beyond the year 9999, which older versions took, could not be read.
+SELECT silence, rule, subject, least(first, '2100-01-01Z') AS first, least(last, '2100-01-01Z') AS last, recurrence, made_by, reason, made_at
 FROM silence WHERE last IS NULL OR last > %(now)s OR %(everything)s
 ORDER BY silence
 
@@ -71,6 +71,11 @@ SELECT channel, count(*) AS waiting, count(*) FILTER (WHERE due_at > %(now)s AND
        max(attempts) AS attempts, (array_agg(last_error ORDER BY transition) FILTER (WHERE last_error IS NOT NULL))[1] AS last_error
 FROM outbox WHERE delivered_at IS NULL AND dropped IS NULL
 GROUP BY channel ORDER BY channel
+
+-- name: count_lost_notifications
+-- Transitions that a channel did not take, by channel, with the last reason.
+SELECT channel, count(*), (array_agg(dropped ORDER BY transition DESC))[1] FROM outbox
+WHERE dropped LIKE 'not delivered%%' AND written_at > %(since)s GROUP BY channel ORDER BY channel
 
 -- name: count_open_alerts
 -- Open alerts by severity.

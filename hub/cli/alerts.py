@@ -129,7 +129,7 @@ def _asked(
     try:
         until = stamp("to", last) if last else (begin + duration(length) if length else None)
         operators.check_silence(begin, until, list(weekly))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadQuestion(str(error)) from None
     if until is None and not weekly:
         raise BadQuestion("--for, --to or --weekly, expected one of them: a silence without an end is forgotten")

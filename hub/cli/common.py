@@ -27,6 +27,7 @@ from hub.servers.process import CannotStart
 from hub.settings.layers import load, sources_of
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
+from ingest.vocabulary.readings import YEARS
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
 
@@ -139,6 +140,8 @@ def stamp(name: str, text: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise BadQuestion(f"--{name} {text!r}, expected a date or stamp in ISO 8601") from None
+    if found.year not in YEARS:
+        raise BadQuestion(f"--{name} {text!r}, expected a year from {YEARS[0]} to {YEARS[-1]}")
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

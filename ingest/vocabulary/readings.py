@@ -142,4 +142,5 @@ def utc(stamp: int) -> datetime:
     return _EPOCH + timedelta(microseconds=int(stamp))
 
 
+YEARS = range(1970, 2100)  # of stamps that people give: what is stored beyond the year 9999 cannot be read again
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

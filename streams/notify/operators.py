@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from aggregates.store.store import Store, Transaction
+from ingest.vocabulary.readings import YEARS
 from streams.notify.channels import SEVERITIES
 from streams.notify.silences import Silence, weekly
 
@@ -74,9 +75,12 @@ def silence(
 
 
 def check_silence(first: datetime, last: datetime | None, windows: Sequence[str]) -> None:
-    """Raise ValueError for weekly windows that cannot be read, or a span that has no length."""
+    """Raise ValueError for weekly windows that cannot be read, a span without a length, or far away."""
     for text in windows:
         weekly(text)
+    for moment in (first, last):
+        if moment is not None and moment.year not in YEARS:
+            raise ValueError(f"{moment.isoformat()}, expected a stamp of the years {YEARS[0]} to {YEARS[-1]}")
     if last is not None and last <= first:
         raise ValueError(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
 

@@ -174,6 +174,9 @@ class TestSilence:
             (["--rule=*", "--reason=x", "--for=2h", "--to=2030-01-01"], "--for and --to"),
             (["--rule=*", "--reason=x", "--from=2030-01-02", "--to=2030-01-01"], "ends at"),
             (["--rule=*", "--reason=x", "--from=noon", "--for=2h"], "--from 'noon'"),
+            (["--rule=*", "--reason=x", "--to=9999-12-31T23:59-10:00"], "expected a year from 1970 to 2099"),
+            (["--rule=*", "--reason=x", "--for=5000000d"], "out of range"),
+            (["--rule=*", "--reason=x", "--for=500000d"], "expected a stamp of the years 1970 to 2099"),
         ],
     )
     def test_used_wrongly(self, run: Run, filled: str, words: list[str], reason: str) -> None:
