@@ -51,16 +51,17 @@ INSERT INTO outbox (transition, channel, written_at, due_at)
 SELECT transition, %(channel)s, %(now)s::timestamptz, %(now)s::timestamptz FROM noted
 
 -- name: outbox_open
--- The message of a channel that was begun and has not arrived.
+-- The messages of a channel that were begun and have not arrived.
 {outbox_row}
 WHERE o.channel = %(channel)s AND o.delivered_at IS NULL AND o.dropped IS NULL AND o.message IS NOT NULL
 ORDER BY o.transition
 
 -- name: outbox_due
--- What is due for a channel, in order.
+-- What is due for a channel: critical alerts first, then in order; the transitions of an alert all have its severity.
 {outbox_row}
 WHERE o.channel = %(channel)s AND o.delivered_at IS NULL AND o.dropped IS NULL AND o.message IS NULL AND o.due_at <= %(now)s
-ORDER BY o.transition
+  AND (a.severity = 'critical' OR NOT %(only_critical)s)
+ORDER BY a.severity <> 'critical', o.transition
 LIMIT %(limit)s
 
 -- name: outbox_row

@@ -34,6 +34,12 @@ logging.getLogger("apprise").propagate = False
 class Unsent(Exception):  # noqa: N818 - named for what happened
     """The service did not accept a notification; the text is the reason, without secrets."""
 
+    @property
+    def for_good(self) -> bool:
+        """Tell whether the service will never take this message, by the status of HTTP, though it may take others."""
+        status = re.search(r"error=(\d{3})\b", str(self))
+        return status is not None and status[1] in ("400", "406", "413", "414", "415", "422", "431")
+
 
 class AppriseDoor:
     """A service of Apprise, by its URL. Raises ValueError with the reason, without the secrets in the URL."""

@@ -7,13 +7,16 @@ Delivery of the outbox of one channel: in order, at least once, and exactly once
          held by a silence
 
 Which rows are one notification is committed before the first attempt, with a key. A process that is killed after that
-and before the delivery is committed sends the same notification again, with the same key. While the oldest notification
-fails, the others of its channel wait. `streams.notify.notifier` runs one `ChannelDelivery` for each channel.
+and before the delivery is committed sends the same notification again, with the same key. Critical alerts go first.
+While a notification fails the others of its channel wait, but not for one that is never taken: what is refused for good
+is sent in halves, and the transition at fault dropped; after `PATIENCE` attempts the next is tried, and if that is
+taken the channel goes on with the others. `streams.notify.notifier` runs one `ChannelDelivery` for each channel.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from uuid import uuid4
 
 import structlog
@@ -30,6 +33,7 @@ KEPT = timedelta(days=1)  # a transition is tried for so long
 GROUP_WAIT = timedelta(seconds=1)  # of a transition that is not critical, for others of the same moment
 STORM_WAIT = timedelta(minutes=1)  # the same in a storm
 STORM_SPAN = timedelta(minutes=10)  # in which notifications are counted to detect a storm
+PATIENCE = 8  # attempts, about four minutes, before another notification may overtake
 MOST = 1_000  # transitions in a notification
 COUNTED = ("raised", "cleared", "late_found", "silenced", "lost")  # in a summary, the columns of `digest_counts`
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 600.0  # s
@@ -46,29 +50,42 @@ class ChannelDelivery:
         self._name, self._channel, self._send_message, self._style = name, channel, send, style
         self._sent: deque[tuple[datetime, bool]] = deque()  # when, and whether it was grouped
         self._digest_again: datetime | None = None
+        self._refused = False
 
     def turn(self, store: Store, now: datetime) -> bool:
         """Send the next notification that is due; True when one was delivered, so that another may be due."""
-        begun = [OutboxRow(*row) for row in store.rows("outbox_open", channel=self._name)]
-        rows = [row for row in begun if row.message == begun[0].message] or self._begin(store, now)
-        if not rows or rows[0].due_at > now:
+        rows = [OutboxRow(*row) for row in store.rows("outbox_open", channel=self._name)]
+        begun = [list(group) for _, group in groupby(sorted(rows, key=_by_message), _by_message)]
+        again = [one for one in begun if one[0].due_at <= now]
+        chosen = min(again, key=_order) if again else self._begin(store, now, begun)
+        if not chosen:
             return False
-        if rows[0].written_at < now - KEPT:
-            self._drop(store, rows, f"not delivered within {KEPT.days * 24} hours")
+        if chosen[0].written_at < now - KEPT:
+            self._drop(store, chosen, f"not delivered within {KEPT.days * 24} hours")
             return True
-        return self._send(store, rows, now)
+        return self._send(store, chosen, now)
 
-    def _begin(self, store: Store, now: datetime) -> list[OutboxRow]:
+    def _begin(self, store: Store, now: datetime, failing: Sequence[Sequence[OutboxRow]]) -> list[OutboxRow]:
         """Choose the rows of the next notification, and commit that before anything is sent."""
+        only_critical = not self._may_overtake(failing)
+        if only_critical and any(_is_critical(one) for one in failing):
+            return []
         with store.transaction() as tx:
-            due = [OutboxRow(*row) for row in tx.rows("outbox_due", channel=self._name, now=now, limit=MOST)]
-            chosen = self._chosen(self._filtered(tx, due, now), now) if due else []
+            rows = tx.rows("outbox_due", channel=self._name, now=now, limit=MOST, only_critical=only_critical)
+            alerts_failing = {row.alert for one in failing for row in one}  # what follows in an alert waits for it
+            due = [row for row in map(OutboxRow._make, rows) if row.alert not in alerts_failing]
+            chosen = sorted(self._chosen(self._filtered(tx, due, now), now), key=_by_transition) if due else []
             if not chosen:
                 return []
             key = uuid4()
             transitions = [row.transition for row in chosen]
             tx.rows("outbox_begin", channel=self._name, transitions=transitions, message=key)
         return [row._replace(message=key) for row in chosen]
+
+    def _may_overtake(self, failing: Sequence[Sequence[OutboxRow]]) -> bool:
+        """Tell whether what fails lets others go: a single one as a trial, all once the channel is known to work."""
+        patient = all(one[0].attempts >= PATIENCE for one in failing)
+        return patient and (len(failing) < 2 or self.failing_since is None)
 
     def _filtered(self, tx: Transaction, due: Sequence[OutboxRow], now: datetime) -> list[OutboxRow]:
         """Give the rows to send: drop those that are not for this channel, hold those that a silence covers."""
@@ -99,7 +116,7 @@ class ChannelDelivery:
 
     def _chosen(self, rows: list[OutboxRow], now: datetime) -> list[OutboxRow]:
         """Choose the next notification: one transition, or all of them where they are many or there is a storm."""
-        if not rows or any(row.severity == "critical" for row in rows):
+        if not rows or _is_critical(rows):
             return self._grouped(rows)
         oldest = min(row.written_at for row in rows)
         if self._in_storm(now):
@@ -123,18 +140,40 @@ class ChannelDelivery:
             self._sent.append((now, len(rows) > 1))
             self.delivered += len(rows)
             return True
+        if self._refused:
+            self._part(store, rows, reason)
+            return True
         wait = pause(rows[0].attempts + 1, _FIRST_WAIT, _LONGEST_WAIT)
         store.rows("outbox_failed", message=key, error=reason, due=now + timedelta(seconds=wait))
         log.warning("notification not accepted", channel=self._name, reason=reason, again_in=round(wait, 1))
         return False
 
+    def _part(self, store: Store, rows: list[OutboxRow], reason: str) -> None:
+        """Begin the halves of a notification that is refused for good, and drop the one transition at fault."""
+        if len(rows) == 1:
+            self._drop(store, rows, f"not delivered, refused for good: {reason}")
+            return
+        half = len(rows) // 2
+        with store.transaction() as tx:
+            for part in (rows[:half], rows[half:]):
+                transitions = [row.transition for row in part]
+                tx.rows("outbox_begin", channel=self._name, transitions=transitions, message=uuid4())
+
     def _try(self, made: Callable[[], Notification], now: datetime) -> str | None:
-        """Make and send a notification; give the reason where that failed, whatever the service's code raises."""
+        """
+        Make and send a notification; give the reason where that failed, whatever the service's code raises.
+
+        `_refused` then tells whether it fails for good: the service says so, or it cannot be made.
+        """
+        self._refused = True
         try:
-            self._send_message(made())
+            message = made()
+            self._refused = False
+            self._send_message(message)
         except Exception as error:
             self.failed += 1
             self.failing_since = self.failing_since or now
+            self._refused = self._refused or (isinstance(error, Unsent) and error.for_good)
             return str(error) if isinstance(error, Unsent) else f"{type(error).__name__}: {error}"
         self.failing_since = None
         return None
@@ -173,3 +212,20 @@ class ChannelDelivery:
         key = f"stadspuls-digest-{self._name}-{day}"
         counts = {name: sum(row[at] for row in mine) for at, name in enumerate(COUNTED)}
         return digest(open_alerts, counts, key, self._style)
+
+
+def _is_critical(rows: Sequence[OutboxRow]) -> bool:
+    return any(row.severity == "critical" for row in rows)
+
+
+def _by_transition(row: OutboxRow) -> int:
+    return row.transition
+
+
+def _by_message(row: OutboxRow) -> str:
+    return str(row.message)
+
+
+def _order(rows: Sequence[OutboxRow]) -> tuple[bool, int]:
+    """Critical first, then the oldest; all transitions of an alert have its severity, so their order is kept."""
+    return not _is_critical(rows), rows[0].transition

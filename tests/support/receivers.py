@@ -57,13 +57,13 @@ class MailBox:
 class Hook:
     """An HTTP server that notes what is posted and asked; a share `failing` fails, half of it after being noted."""
 
-    def __init__(self, failing: float = 0.0, seed: int = 2) -> None:
+    def __init__(self, failing: float = 0.0, seed: int = 2, refusal: int = 503) -> None:
         self.posts: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.gets: list[str] = []
         self.turned_down = 0
-        self.failing = failing
+        self.failing, self.refusal = failing, refusal
         self._random = random.Random(seed)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.port = self._server.server_address[1]
@@ -81,7 +81,7 @@ class Hook:
             self.headers.append(headers)
             self.keys.append(headers.get("Idempotency-Key", ""))
         self.turned_down += fails
-        return 503 if fails else 200
+        return self.refusal if fails else 200
 
     def once(self) -> list[dict[str, Any]]:
         """The posts as a receiver keeps them that knows a repetition by its key."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,14 +16,14 @@ import psycopg
 import pytest
 
 from aggregates.store.store import Store
-from hub.run.notifying import notifier_of
+from hub.run.notifying import NotifierPart, notifier_of
 from streams.notify.apprise_door import AppriseDoor, Unsent
 from streams.notify.channels import Channel, Channels
 from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
 from streams.notify.operators import acknowledge, end_silence, silence
 from streams.notify.operators import outbox as state
-from streams.notify.texts import Notification, Style
+from streams.notify.texts import Notification, OutboxRow, Style, notification_of
 from tests.conftest import ROOT
 from tests.support.alerting import NOON, RULE, cleared, outbox, raised, rule
 from tests.support.lines import until
@@ -32,6 +32,7 @@ from tests.support.receivers import Hook, MailBox, transitions
 STYLE = Style("en", ZoneInfo("Europe/Amsterdam"), "https://hub.example")
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+ENDLESS = datetime(9999, 12, 31, 23, 59, tzinfo=timezone(-10 * HOUR))
 
 
 @dataclass
@@ -40,11 +41,15 @@ class Recorder:
 
     messages: list[Notification] = field(default_factory=list)
     refuses: bool = False
+    refused: dict[str, str] = field(default_factory=dict)  # subjects that are never taken, and why
 
     def send(self, message: Notification) -> None:
         """Keep a message, or refuse it."""
         if self.refuses:
             raise Unsent("refused on purpose")
+        for one in message.data:
+            if why := self.refused.get(one["subject"]):
+                raise Unsent(why)
         self.messages.append(message)
 
     @property
@@ -63,7 +68,7 @@ class Desk:
             name: ChannelDelivery(name, channel, self.doors[name].send, STYLE._replace(language=channel.language))
             for name, channel in channels.items()
         }
-        self.notifier = Notifier(lambda: store, Channels(channels=channels), self.deliveries)
+        self.notifier = Notifier(Channels(channels=channels), self.deliveries)
 
     def turn(self, now: datetime) -> None:
         """Let the notifier do all that is due."""
@@ -185,6 +190,69 @@ class TestOrder:
         at.doors["a"].refuses = False
         at.turn(NOON + HOUR)
         assert [subject for _, subject in at.doors["a"].told] == ["ndw/0", "ndw/1", "ndw/2"]
+
+    def test_refused_for_good_is_dropped_and_the_channel_goes_on(self, desk: Callable[..., Desk]) -> None:
+        """Of a group the one transition that the service never takes is dropped with the reason, the others leave."""
+        at = desk(a=mail())
+        at.doors["a"].refused = {"ndw/3": "Bad Request, error=400."}
+        for number in range(7):
+            raised(at.url, f"ndw/{number}")
+        at.turn(NOON + MINUTE)
+        assert [subject for _, subject in at.doors["a"].told] == [f"ndw/{number}" for number in (0, 1, 2, 4, 5, 6)]
+        assert (4, "a", False, "not delivered, refused for good: Bad Request, error=400.") in outbox(at.url)
+
+    def test_message_that_cannot_be_made_is_dropped(
+        self, desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A fault in the wording of one alert is no reason to keep the others."""
+        at = desk(a=mail(group=0))
+
+        def made(rows: list[OutboxRow], key: str, style: Style) -> Notification:
+            if rows[0].subject == "ndw/0":
+                raise KeyError("no such word")
+            return notification_of(rows, key, style)
+
+        monkeypatch.setattr("streams.notify.delivery.notification_of", made)
+        raised(at.url, "ndw/0")
+        raised(at.url, "ndw/1")
+        at.turn(NOON + MINUTE)
+        assert at.doors["a"].told == [("raised", "ndw/1")]
+
+    def test_critical_alert_waits_for_no_other(self, desk: Callable[..., Desk]) -> None:
+        """A critical alert leaves before those that were first, and while one of them fails."""
+        at = desk(a=mail(group=0))
+        at.doors["a"].refused = {"ndw/0": "timed out"}
+        for number in range(3):
+            raised(at.url, f"ndw/{number}")
+        at.turn(NOON + MINUTE)
+        raised(at.url, "ndw/fire", NOON + MINUTE, severity="critical")
+        at.turn(NOON + MINUTE + timedelta(seconds=0.1))
+        assert at.doors["a"].told == [("raised", "ndw/fire")]
+
+    def test_one_that_is_never_taken_is_overtaken(self, desk: Callable[..., Desk]) -> None:
+        """After some minutes the channel goes on without it, and it is still tried; nothing else is lost."""
+        at = desk(a=mail(group=0))
+        at.doors["a"].refused = {"ndw/0": "timed out"}
+        for number in range(4):
+            raised(at.url, f"ndw/{number}")
+        for minutes in range(1, 15):
+            at.turn(NOON + minutes * MINUTE)
+        assert [subject for _, subject in at.doors["a"].told] == ["ndw/1", "ndw/2", "ndw/3"]
+        at.doors["a"].refused = {}
+        at.turn(NOON + 2 * HOUR)
+        assert at.doors["a"].told[-1] == ("raised", "ndw/0")
+
+    def test_channel_that_is_away_keeps_the_order(self, desk: Callable[..., Desk]) -> None:
+        """While nothing is taken, only one notification is tried beside the first."""
+        at = desk(a=mail(group=0))
+        at.doors["a"].refuses = True
+        for number in range(9):
+            raised(at.url, f"ndw/{number}")
+        for minutes in range(1, 300):
+            at.turn(NOON + minutes * MINUTE)
+        with psycopg.connect(at.url) as connection:
+            (begun,) = connection.execute("SELECT count(*) FROM outbox WHERE message IS NOT NULL").fetchall()
+        assert begun == (2,)
 
     def test_given_up_after_a_day(self, desk: Callable[..., Desk]) -> None:
         """What a channel does not accept for a day is dropped with the reason, and the next is sent."""
@@ -321,6 +389,19 @@ class TestSilences:
             )
         with pytest.raises(ValueError, match="ends at"):
             silence(store, rule="*", subject="*", first=NOON, last=NOON, windows=[], by="x", reason="y", now=NOON)
+        with pytest.raises(ValueError, match="expected a stamp of the years 1970 to 2099"):
+            silence(store, rule="*", subject="*", first=NOON, last=ENDLESS, windows=[], by="x", reason="y", now=NOON)
+
+    def test_far_away_end_of_an_older_version_stops_nothing(self, desk: Callable[..., Desk]) -> None:
+        """A stamp that the database took and Python cannot hold, year 10000 in UTC, holds what it is about, no more."""
+        at = desk(a=mail())
+        silent(at, first=NOON, last=NOON + HOUR, subject="ndw/quiet")
+        with psycopg.connect(at.url) as connection:
+            connection.execute("UPDATE silence SET last = '10000-01-01'")
+        raised(at.url, "ndw/quiet")
+        raised(at.url, "ndw/heard")
+        at.turn(NOON + MINUTE)
+        assert at.doors["a"].told == [("raised", "ndw/heard")]
 
 
 def silent(
@@ -416,7 +497,7 @@ class TestRealServers:
             deliveries = {
                 name: ChannelDelivery(name, one, AppriseDoor(one.url).send, STYLE) for name, one in channels.items()
             }
-            notifier = Notifier(lambda: store, Channels(channels=channels), deliveries)
+            notifier = Notifier(Channels(channels=channels), deliveries)
             now = NOON + HOUR
             notifier.direct(store, now)
             for _ in range(2_000):
@@ -473,7 +554,7 @@ class TestNotifier:
         with Hook() as made:
             yield made
 
-    def _notifier(self, database: str, hook: Hook, directory: Path) -> Notifier:
+    def _notifier(self, database: str, hook: Hook, directory: Path) -> NotifierPart:
         text = f'''
             [channel.hook]
             url = "{hook.url}"
@@ -515,4 +596,28 @@ class TestNotifier:
             )
         raised(database, "ndw/1", datetime.now(UTC))
         until(lambda: transitions(hook.posts) == [1])
+        notifier.stop(5)
+
+    def test_notifier_that_cannot_read_is_not_healthy(
+        self, database: str, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A fault at every reading of the outbox is named, counted, and no reason to end: it goes on afterwards."""
+        rule(database)
+        notifier = self._notifier(database, hook, tmp_path)
+        broken = [True]
+        turn = ChannelDelivery.turn
+
+        def fails(self: ChannelDelivery, store: Store, now: datetime) -> bool:
+            if broken[0]:
+                raise KeyError("no such column")
+            return turn(self, store, now)
+
+        monkeypatch.setattr(ChannelDelivery, "turn", fails)
+        notifier.start()
+        until(lambda: notifier.trouble == ["turn of channel hook: KeyError: 'no such column'"])
+        assert not notifier.healthy
+        raised(database, "ndw/1", datetime.now(UTC))
+        broken[0] = False
+        until(lambda: transitions(hook.posts) == [1])
+        until(lambda: notifier.healthy)
         notifier.stop(5)

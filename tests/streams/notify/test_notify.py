@@ -68,6 +68,15 @@ class TestWebhook:
         with Hook(failing=1.0) as hook, pytest.raises(Unsent, match="503"):
             AppriseDoor(hook.url).send(MESSAGE)
 
+    @pytest.mark.parametrize(
+        ("status", "for_good"), [(400, True), (413, True), (401, False), (429, False), (503, False)]
+    )
+    def test_refusal_for_good_is_known_by_the_status(self, status: int, for_good: bool) -> None:
+        """What is wrong with the message stays wrong; a login, a limit or a fault of the server may be mended."""
+        with Hook(failing=1.0, refusal=status) as hook, pytest.raises(Unsent) as caught:
+            AppriseDoor(hook.url).send(MESSAGE)
+        assert caught.value.for_good is for_good
+
 
 class TestBirth:
     """A URL that cannot work is refused when the door is made."""
