@@ -15,6 +15,15 @@ SELECT (SELECT count(*) FROM dead_letter) AS dead_letters,
        (SELECT current_setting('server_version')) AS server_version,
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale_version
 
+-- name: note_sign_of_life
+-- A part of the hub is at work now.
+INSERT INTO sign_of_life (part, seen_at, trouble) VALUES (%(part)s, %(now)s, %(trouble)s)
+ON CONFLICT (part) DO UPDATE SET seen_at = excluded.seen_at, trouble = excluded.trouble
+
+-- name: list_signs_of_life
+-- When each part was last at work, and what did not work.
+SELECT part, seen_at, trouble FROM sign_of_life ORDER BY part
+
 -- name: list_positions
 -- How far each partition of the log is in the store: the offset of the next record to read.
 SELECT topic, partition, position FROM log_position

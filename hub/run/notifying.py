@@ -1,22 +1,98 @@
 """
-A notifier from the settings: the file of channels read, every door opened, one delivery for each.
+A notifier from the settings: the file of channels read, every door opened, one delivery and one thread for each.
 
 `hub.run.embedded` and `hub.run.distributed` run it, `hub.cli.alerts` sends a test through one door. This module brings
 Apprise along, so it is loaded by those who need it only.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from aggregates.store.store import Store
+from hub.run.parts import Background, Turns
 from hub.settings.settings import Settings
+from hub.web.metrics import Gauges
 from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import FILE, BadChannels, Channels, read_channels
 from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
 from streams.notify.texts import Style, sample_notification
+
+EVERY = 0.25  # s between two reads of the outbox
+
+
+class _Line(Turns):
+    """A turn of the notifier in a thread of its own."""
+
+    def __init__(self, name: str, store: Store, take_turn: Callable[[Store], object]) -> None:
+        super().__init__(name, store, EVERY)
+        self._take_turn = take_turn
+
+    def turn(self) -> None:
+        """Take it."""
+        self._take_turn(self._store)
+
+
+class _Heart(Background):
+    """The heartbeat that a monitor elsewhere waits for."""
+
+    def __init__(self, beat: Callable[[], float]) -> None:
+        super().__init__("heartbeat")
+        self._beat = beat
+
+    def run(self) -> None:
+        """Ask for the URL while alerts are sent; soon after the start, then as often as it is set."""
+        wait = 1.0
+        while not self.wait(wait):
+            wait = self._beat()
+
+
+class NotifierPart(Notifier):
+    """A notifier with its threads; `database` is asked for when it starts."""
+
+    def __init__(
+        self, database: Callable[[], str], channels: Channels, deliveries: Mapping[str, ChannelDelivery]
+    ) -> None:
+        super().__init__(channels, deliveries)
+        self._database = database
+        self._lines: list[_Line] = []
+        self._heart = _Heart(self.beat)
+
+    def start(self) -> None:
+        """Begin."""
+        for name, take_turn in self.turns_of():
+            store = Store(self._database(), application="stadspuls notify")
+            self._lines.append(_Line(name, store, take_turn))
+            self._lines[-1].start()
+        if self._channels.heartbeat is not None:
+            self._heart.start()
+
+    def stop(self, seconds: float) -> None:
+        """End after the notification that is being sent; wait at most so long for it."""
+        deadline = time.monotonic() + seconds
+        parts = [*self._lines, *([self._heart] if self._channels.heartbeat is not None else [])]
+        for part in parts:
+            part.stopping.set()
+        for part in parts:
+            part.stop(max(0.1, deadline - time.monotonic()))
+
+    def numbers(self) -> Gauges:
+        """Give what it counts, for `/metrics`."""
+        text = "turns that met a bug, which is in the log"
+        return {**super().numbers(), "notify_bugs_total": (text, lambda: sum(line.bugs for line in self._lines))}
+
+    @property
+    def trouble(self) -> list[str]:
+        """Say what keeps its threads from their work."""
+        return [text for line in self._lines for text in line.trouble]
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether alerts are sent."""
+        return super().healthy and not self.trouble
 
 
 def channels_file(settings: Settings) -> Path | None:
@@ -36,7 +112,7 @@ def doors(path: Path, channels: Channels) -> dict[str, AppriseDoor]:
     return found
 
 
-def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link: str | None) -> Notifier:
+def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link: str | None) -> NotifierPart:
     """
     Make the notifier of a file of channels, of none where there is no file; `link` is where messages point to.
 
@@ -50,7 +126,7 @@ def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link:
     deliveries = {
         name: ChannelDelivery(name, one, opened[name].send, styles[name]) for name, one in channels.channels.items()
     }
-    return Notifier(lambda: Store(database(), application="stadspuls notify"), channels, deliveries)
+    return NotifierPart(database, channels, deliveries)
 
 
 def send_test(settings: Settings, name: str, now: datetime) -> str:

@@ -73,7 +73,10 @@ class OpenCity(Background):
         except Taken as error:
             self._show(f"note: no gateways here: {error}")
         except Exception:
-            log.error("the city ends, the hub goes on", exc_info=True)
+            if self._gateways is not None:
+                self._gateways.stop()
+                self._gateways = None
+            raise
 
     def _area(self) -> Area | None:
         """Give the municipality with its boundary, loading and waiting as long as it takes; None when it is stopped."""

@@ -1,16 +1,27 @@
 """
-Parts of a service: how they are started and stopped, and how long each may take to end.
+Parts of a service: how they are started and stopped, how long each may take to end, and what keeps one from its work.
 
-`running` runs a part while a `with` block does; `Background` is a part with a thread of its own.
+`running` runs a part while a `with` block does; `Background` is a part with a thread of its own, `Turns` one that does
+the same again and again. `hub.web.http` shows their `trouble` at `/readyz`.
 """
 
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+import structlog
+
+from aggregates.store.store import Store, StoreError
+from ingest.vocabulary.backoff import pause
+
 END_WITHIN = 6.0  # s that a part with work in hand may take; what is not done is done again after the next start
+SILENT = 60.0  # s that one step may take before its part counts as stuck
+LONGEST_PAUSE = 30.0  # s before a part that fails is tried again
+
+log = structlog.get_logger(__name__)
 
 
 class Part(Protocol):
@@ -24,11 +35,20 @@ class Part(Protocol):
 
 
 class Background(ABC):
-    """A part that works in a thread of its own until `stopping` is set."""
+    """
+    A part that works in a thread of its own until `stopping` is set.
+
+    No error ends the thread. A database that is away is a warning; anything else is a bug, which is logged with its
+    trace and counted in `bugs`. Both are tried again, later each time, and `trouble` names them meanwhile.
+    """
 
     def __init__(self, name: str) -> None:
+        self.name = name
+        self.bugs = 0
         self.stopping = threading.Event()
-        self._thread = threading.Thread(target=self.run, name=name, daemon=True)
+        self._failing: dict[str, str] = {}
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -42,6 +62,77 @@ class Background(ABC):
     @abstractmethod
     def run(self) -> None:
         """Work until `stopping` is set."""
+
+    @property
+    def trouble(self) -> list[str]:
+        """Say what keeps it from its work; nothing while it works."""
+        return [f"{what}: {why}" for what, why in dict(self._failing).items()]
+
+    def step(self, what: str, do: Callable[[], object]) -> bool:
+        """Do a part of the work, and note whether it failed."""
+        try:
+            do()
+        except StoreError as error:
+            self._failing[what] = f"the database: {error}"
+            if not self.stopping.is_set():
+                log.warning("waits for the database", part=self.name, step=what, error=str(error))
+        except Exception as error:
+            self.bugs += 1
+            self._failing[what] = f"{type(error).__name__}: {error}"
+            log.exception("a bug, it is tried again", part=self.name, step=what)
+        else:
+            self._failing.pop(what, None)
+        return what not in self._failing
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, longer each time while something fails; True when it is to end."""
+        self._failures = self._failures + 1 if self._failing else 0
+        longer = pause(self._failures, 1.0, LONGEST_PAUSE) if self._failing else 0.0
+        return self.stopping.wait(max(seconds, longer))
+
+    def _run(self) -> None:
+        while not self.step(self.name, self.run) and not self.wait(0.0):
+            pass
+
+
+class Turns(Background):
+    """A part that takes a turn every so many seconds, on a session of its own; stuck when a step takes too long."""
+
+    def __init__(self, name: str, store: Store, every: float) -> None:
+        super().__init__(name)
+        self._store, self._every = store, every
+        self._stepped = time.monotonic()
+
+    @abstractmethod
+    def turn(self) -> None:
+        """Do what is due, in steps."""
+
+    def run(self) -> None:
+        """Take turns; after a bug in a new session, so that locks of the old one go to whoever waits for them."""
+        while not self.wait(self._every):
+            self._stepped = time.monotonic()
+            bugs = self.bugs
+            self.step(f"turn of {self.name}", self.turn)
+            if self.bugs > bugs:
+                self._store.close()
+        self._store.close()
+
+    def step(self, what: str, do: Callable[[], object]) -> bool:
+        """Do a part of the work, and note when it ended."""
+        done = super().step(what, do)
+        self._stepped = time.monotonic()
+        return done
+
+    @property
+    def trouble(self) -> list[str]:
+        """Say what keeps it from its work; nothing while it works, or before it is started."""
+        if self._thread.ident is None or self.stopping.is_set():
+            return []
+        if not self._thread.is_alive():
+            return [f"{self.name} has ended"]
+        silent = time.monotonic() - self._stepped
+        stuck = [f"{self.name} has been at one step for {silent:.0f} s"] if silent > SILENT else []
+        return stuck + super().trouble
 
 
 P = TypeVar("P", bound=Part)

@@ -1,18 +1,19 @@
 """
 Upkeep: what is due again and again: roll-ups, area figures, rules of the clock, retention, the nightly reconciliation.
 
-`hub.run.embedded` and `hub.run.distributed` run it. A database that is away is tried again at the next turn.
+`hub.run.embedded` and `hub.run.distributed` run it. Each is a step of its own: what fails in one (`hub.run.parts`) is
+tried again and keeps no other away, and what has much to do does some of it in each turn.
 """
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
 from aggregates.areas.roll_up import Rolled, roll_areas
-from aggregates.store.store import Store, StoreError
-from hub.run.parts import Background
+from aggregates.store.store import Store
+from hub.run.parts import Turns
 from hub.web.metrics import Gauges, histogram
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
@@ -23,14 +24,18 @@ from streams.rollup.rollup import roll_up
 NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
 READINGS_FIRST = 60.0  # s that a turn waits at most while readings queue up
+ROLL_UPS = 5  # transactions of a turn, of `streams.rollup.rollup.MOST_HOURS` each: a backfill takes many turns
+BEAT = timedelta(seconds=10)  # between two signs of life in the database
 AREA_DAYS = 5  # of a quantity that one turn makes area figures of, so that the roll-ups never wait long
 
 log = structlog.get_logger(__name__)
 
 
-class Upkeep(Background):
+class Upkeep(Turns):
     """
     Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last reconciliation.
+
+    A proof compares a day in each turn.
 
     While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history goes in sooner when its roll-ups do
     not use the same database and the same two cores. Of several that are `shared`, the one that has the lock works, and
@@ -49,41 +54,36 @@ class Upkeep(Background):
         queued: Callable[[], bool] = lambda: False,
         shared: bool = False,
     ) -> None:
-        super().__init__("upkeep")
+        super().__init__("upkeep", store, every)
         self.differences: int | None = None
         self.rolled = self.turns = 0
         self.leads = not shared
         self.took = histogram(
             "rollup_turn_seconds", "seconds that a turn took: roll-ups, areas, what else is due", 0.01
         )
-        self._store = store
-        self._every, self._grace, self._retention, self._clock = every, grace, retention, clock
+        self._grace, self._retention, self._clock = grace, retention, clock
         self._judge, self._queued, self._shared = judge, queued, shared
         self._alert_clock = None if judge is None else AlertClock(judge, zone)
         self._hour: datetime | None = None
+        self._beaten: datetime | None = None
         self._proven: datetime | None = None
+        self._proof: tuple[datetime, list[date]] | None = None  # one that is under way: when it began, days to compare
+        self._found = 0
+        self._turned = time.monotonic()
 
     def numbers(self) -> Gauges:
-        """Give what the last reconciliation found, for `/metrics`."""
+        """Give what the last reconciliation found, and how often a step met a bug, for `/metrics`."""
         text = "windows that differed at the last nightly proof, -1 before the first"
-        return {"reconcile_differences": (text, lambda: -1 if self.differences is None else self.differences)}
+        return {
+            "reconcile_differences": (text, lambda: -1 if self.differences is None else self.differences),
+            "upkeep_bugs_total": ("steps that met a bug, which is in the log", lambda: self.bugs),
+        }
 
-    def run(self) -> None:
-        """Take a turn every so many seconds; when it is stopped, the transaction that runs now is finished."""
-        turned = time.monotonic()
-        while not self.stopping.wait(self._every):
-            if self._queued() and time.monotonic() - turned < READINGS_FIRST:
-                continue
-            try:
-                self.turn(self._clock())
-            except StoreError as error:
-                if not self.stopping.is_set():
-                    log.warning("upkeep waits for the database", error=str(error))
-            turned = time.monotonic()
-        self._store.close()
-
-    def turn(self, now: datetime) -> None:
+    def turn(self, now: datetime | None = None) -> None:
         """Do what is due at `now`; where it is shared, only in the session that has or gets the lock."""
+        if self._queued() and time.monotonic() - self._turned < READINGS_FIRST:
+            return
+        now = now or self._clock()
         if self._shared:
             self.leads = False  # the lock is gone with the session
             ((leads,),) = self._store.rows("take_session_lock", name="stadspuls upkeep")
@@ -92,17 +92,29 @@ class Upkeep(Background):
         if self.leads:
             with self.took.time():
                 self._turn(now)
+        else:
+            self._failing.clear()  # another one does it
+        self._turned = time.monotonic()
 
     def _turn(self, now: datetime) -> None:
-        self.rolled += roll_up(self._store, now, self._grace, self._judge)
-        roll_areas(self._store, AREA_DAYS, self._judge_areas(now))
-        if self._alert_clock is not None:
-            self._alert_clock.run(self._store, now)
+        self.step("roll-ups", lambda: self._roll_up(now))
+        self.step("areas", lambda: roll_areas(self._store, AREA_DAYS, self._judge_areas(now)))
+        if (clock := self._alert_clock) is not None:
+            self.step("rules of the clock", lambda: clock.run(self._store, now))
         hour = now.replace(minute=0, second=0, microsecond=0)
-        if hour != self._hour:
-            maintain(self._store, now, self._retention)
+        if hour != self._hour and self.step("retention", lambda: maintain(self._store, now, self._retention)):
             self._hour = hour
-        self._prove_if_due(now)
+        self.step("proof", lambda: self._prove_if_due(now))
+        self.step("sign of life", lambda: self._beat(now))
+
+    def _roll_up(self, now: datetime) -> None:
+        self.rolled += roll_up(self._store, now, self._grace, self._judge, ROLL_UPS)
+
+    def _beat(self, now: datetime) -> None:
+        """Note for `stadspuls doctor` that it works, and what does not; so the database is known to take writes."""
+        if self._beaten is None or now >= self._beaten + BEAT:
+            self._store.rows("note_sign_of_life", part="upkeep", now=now, trouble="; ".join(self.trouble))
+            self._beaten = now
 
     def _judge_areas(self, now: datetime) -> Rolled | None:
         judge = self._judge
@@ -118,16 +130,19 @@ class Upkeep(Background):
         if self._proven is None:  # nothing to prove yet: the first night proves what is written from now on
             note_reconciled(self._store, now)
             self._proven = now
-        if self._proven < night:
-            self._prove(now)
-            self._proven = now
+        if self._proven < night and self._proof is None:
+            self._proof, self._found = (now, changed_days(self._store)), 0
+        if self._proof is not None:
+            self._prove_some(*self._proof)
 
-    def _prove(self, now: datetime) -> None:
-        """Compare the days that changed since the last proof, and repair what differs."""
-        found = 0
-        for day in changed_days(self._store):
-            for difference in reconcile(self._store, day, day + DAY, repair=True):
-                found += len(difference.windows)
-        self.differences = found
-        note_reconciled(self._store, now)
-        log.info("reconciled", differences=found)
+    def _prove_some(self, began: datetime, days: list[date]) -> None:
+        """Compare one of the days that changed since the last proof, and repair what differs."""
+        if days:
+            for difference in reconcile(self._store, days[0], days[0] + DAY, repair=True):
+                self._found += len(difference.windows)
+            del days[0]
+        if not days:
+            self.differences, self._proof = self._found, None
+            note_reconciled(self._store, began)
+            self._proven = began
+            log.info("reconciled", differences=self._found)

@@ -1,13 +1,13 @@
 """
-The notifier: a thread for each channel, so that a slow mail server delays no other channel, and one for all of them.
+The notifier: a turn for each channel, so that a slow mail server delays no other channel, and one for all of them.
 
 Of several notifiers one is active: the one that holds the advisory lock. The others try to take the lock at every turn.
-`hub.run.notifying` starts one from the settings; `streams.notify.delivery` is the work of a channel's thread.
+`hub.run.notifying` gives each turn a thread; `streams.notify.delivery` is the work of a channel.
 """
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -16,7 +16,7 @@ from streams.notify.apprise_door import ping
 from streams.notify.channels import ALL, DIGEST, Channels
 from streams.notify.delivery import KEPT, ChannelDelivery
 
-EVERY = 0.25  # s between two reads of the outbox
+TURN = timedelta(seconds=10)  # of a channel that has much to send
 _BEAT = timedelta(seconds=10)  # between two signs of life in the database
 _LONGEST_FAILURE = timedelta(minutes=15)  # of a channel, after which the heartbeat stops
 _LOCK = "stadspuls notify"
@@ -28,45 +28,26 @@ class Notifier:
     """
     Sends notifications while it runs; `leads` is True while this is the active one.
 
-    `store` opens a new session, `deliveries` are the channels by name. `clock` gives the time.
+    `deliveries` are the channels by name. `clock` gives the time.
     """
 
     def __init__(
         self,
-        store: Callable[[], Store],
         channels: Channels,
         deliveries: Mapping[str, ChannelDelivery],
-        every: float = EVERY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.leads = False
         self.turns = self.heartbeats = 0
         self.deliveries = deliveries
-        self._store, self._channels, self._every, self._clock = store, channels, every, clock
-        self._stop = threading.Event()
+        self._channels, self._clock = channels, clock
         self._beaten: datetime | None = None
-        self._threads = [threading.Thread(target=self._loop, args=("lead", self._lead, every), daemon=True)]
-        for name, delivery in deliveries.items():
-            self._threads.append(
-                threading.Thread(target=self._loop, args=(name, _channel_turn(name, delivery), every), daemon=True)
-            )
-        if channels.heartbeat is not None:
-            period = channels.heartbeat.period.total_seconds()
-            self._threads.append(
-                threading.Thread(target=self._beat, args=(channels.heartbeat.url, period), daemon=True)
-            )
 
-    def start(self) -> None:
-        """Begin."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self, seconds: float) -> None:
-        """End after the notification that is being sent; wait at most so long for it."""
-        self._stop.set()
-        deadline = self._clock() + timedelta(seconds=seconds)
-        for thread in self._threads:
-            thread.join(max(0.1, (deadline - self._clock()).total_seconds()))
+    def turns_of(self) -> Iterator[tuple[str, Callable[[Store], object]]]:
+        """Give what has a thread of its own: its name, and what it does in a turn."""
+        yield "notifier", self.lead
+        for name, delivery in self.deliveries.items():
+            yield f"channel {name}", partial(self._deliver, name, delivery)
 
     @property
     def healthy(self) -> bool:
@@ -87,29 +68,26 @@ class Notifier:
             "notify_heartbeats_total": ("heartbeats that were accepted", lambda: self.heartbeats),
         }
 
-    def _loop(self, name: str, turn: Callable[[Store, datetime], bool], every: float) -> None:
-        store = self._store()
-        while not self._stop.wait(every):
-            try:
-                while (name == "lead" or self.leads) and not self._stop.is_set() and turn(store, self._clock()):
-                    pass
-            except StoreError as error:
-                self.leads = self.leads and name != "lead"
-                log.warning("the notifier waits for the database", part=name, error=str(error))
-                self._stop.wait(2.0)
-            except Exception:
-                log.exception("the notifier goes on after an error", part=name)
-                self._stop.wait(10.0)
-        store.close()
-
-    def _lead(self, store: Store, now: datetime) -> bool:
+    def lead(self, store: Store) -> None:
         """Be active, where this session has or gets the lock; the lock ends with the session."""
-        ((leads,),) = store.rows("take_session_lock", name=_LOCK)
+        try:
+            ((leads,),) = store.rows("take_session_lock", name=_LOCK)
+        except StoreError:
+            self.leads = False
+            raise
         self.leads = bool(leads)
         self.turns += 1
         if self.leads:
-            self.direct(store, now)
-        return False
+            self.direct(store, self._clock())
+
+    def _deliver(self, name: str, delivery: ChannelDelivery, store: Store) -> None:
+        """Send what is due at a channel, one after the other while they are taken, for some seconds at most."""
+        until = self._clock() + TURN
+        # A lock of its own: a notifier that lost its session without knowing it may still be sending.
+        while self.leads and store.rows("take_session_lock", name=f"{_LOCK} {name}") == [(True,)]:
+            now = self._clock()
+            if now > until or not (delivery.turn(store, now) or delivery.summary(store, now)):
+                return
 
     def direct(self, store: Store, now: datetime) -> None:
         """Distribute the outbox to the channels, escalate, drop what has no channel, write a sign of life."""
@@ -133,26 +111,16 @@ class Notifier:
             if chosen:
                 store.rows("escalate_alerts", alerts=chosen, channel=name, now=now)
 
-    def _beat(self, url: str, period: float) -> None:
-        """Request the heartbeat's URL while alerts are sent; soon after the start, then every `period` seconds."""
-        wait = min(5.0, period)
-        while not self._stop.wait(wait):
-            wait = period
-            if not (self.leads and self.healthy):
-                wait = min(5.0, period)
-                continue
-            try:
-                ping(url)
-                self.heartbeats += 1
-            except (OSError, ValueError) as error:
-                log.warning("heartbeat not accepted", reason=type(error).__name__)
-                wait = min(30.0, period)
-
-
-def _channel_turn(name: str, delivery: ChannelDelivery) -> Callable[[Store, datetime], bool]:
-    def turn(store: Store, now: datetime) -> bool:
-        # A lock of its own: a notifier that lost its session without knowing it may still be sending.
-        ((mine,),) = store.rows("take_session_lock", name=f"{_LOCK} {name}")
-        return bool(mine) and (delivery.turn(store, now) or delivery.summary(store, now))
-
-    return turn
+    def beat(self) -> float:
+        """Request the heartbeat's URL where alerts are sent; give the seconds to wait until the next time."""
+        heart = self._channels.heartbeat
+        period = heart.period.total_seconds() if heart else 0.0
+        if heart is None or not (self.leads and self.healthy):
+            return min(5.0, period)
+        try:
+            ping(heart.url)
+        except (OSError, ValueError) as error:
+            log.warning("heartbeat not accepted", reason=type(error).__name__)
+            return min(30.0, period)
+        self.heartbeats += 1
+        return period

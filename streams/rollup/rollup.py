@@ -7,7 +7,7 @@ The pipeline marks dirty hours. The roll-up takes the marks, applies the neighbo
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -47,17 +47,24 @@ class StoredReading(NamedTuple):
     judged: bool
 
 
-def roll_up(store: Store, now: datetime, grace: timedelta = timedelta(minutes=1), judge: Judge | None = None) -> int:
+def roll_up(
+    store: Store, now: datetime, grace: timedelta = timedelta(minutes=1), judge: Judge | None = None,
+    most: int | None = None,
+) -> int:  # fmt: skip
     """
     Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
 
-    Raises `aggregates.store.store.StoreError`; what was committed before stays.
+    With `most` it stops after so many transactions; hours are closed once no mark of theirs is left. Raises
+    `aggregates.store.store.StoreError`; what was committed before stays.
     """
     until = (now - grace).replace(minute=0, second=0, microsecond=0)
     written = 0
-    while done := _roll_up_some(store, until, judge, now):
+    for _ in repeat(None) if most is None else range(most):
+        done = _roll_up_some(store, until, judge, now)
         written += done
-    store.rows("close_hours", until=until)
+        if not done:
+            store.rows("close_hours", until=until)
+            break
     return written
 
 

@@ -30,7 +30,7 @@ def main(database: str, url: str, step: str) -> None:
     delivery = ChannelDelivery(
         "hook", channel, Watched(AppriseDoor(url), killer).send, Style("en", ZoneInfo("UTC"), None)
     )
-    Notifier(lambda: store, Channels(channels={"hook": channel}), {"hook": delivery}).direct(store, NOON)
+    Notifier(Channels(channels={"hook": channel}), {"hook": delivery}).direct(store, NOON)
     while delivery.turn(store, NOON + timedelta(hours=2)):
         pass
 

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+import hub.run.upkeep
 from aggregates.store.store import Store
-from hub.run.upkeep import NIGHT, Upkeep
+from hub.run.upkeep import NIGHT, ROLL_UPS, Upkeep
 from hub.web.metrics import exposition
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
@@ -180,6 +181,125 @@ class TestThread:
             upkeep = running(nobody.conninfo, lambda: EVENING)
             upkeep.stop(10)
             assert upkeep.differences is None
+
+
+class TestFaults:
+    """A bug in one step ends neither the thread nor the other steps, and is named until it is gone."""
+
+    @pytest.mark.parametrize(
+        ("function", "step"),
+        [("roll_up", "roll-ups"), ("roll_areas", "areas"), ("maintain", "retention"), ("last_proof", "proof")],
+    )
+    def test_bug_is_named_counted_and_tried_again(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, function: str, step: str
+    ) -> None:
+        """The other steps go on meanwhile, and `doctor` can read in the database what does not work."""
+        real, broken = getattr(hub.run.upkeep, function), [True]
+
+        def fails(*given: object) -> object:
+            if broken[0]:
+                raise KeyError("on purpose")
+            return real(*given)
+
+        monkeypatch.setattr("hub.run.upkeep.BEAT", timedelta(0))
+        monkeypatch.setattr(f"hub.run.upkeep.{function}", fails)
+        hear(store)
+        with capture_logs() as said:
+            upkeep = running(store.conninfo, lambda: EVENING)
+            try:
+                until(lambda: upkeep.bugs > 1, 30)
+                assert upkeep.trouble == [f"{step}: KeyError: 'on purpose'"]
+                assert asked(store, "SELECT trouble FROM sign_of_life") == [(upkeep.trouble[0],)]
+                assert upkeep.rolled == (step != "roll-ups")
+                broken[0] = False
+                until(lambda: not upkeep.trouble and upkeep.rolled == 1, 60)
+            finally:
+                upkeep.stop(10)
+        assert {(one["step"], one["exc_info"]) for one in said if one["log_level"] == "error"} == {(step, True)}
+
+    def test_lock_goes_to_another(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who meets a bug gives the lock away: a standby takes over while the first one waits to try again."""
+        first, second = (
+            Upkeep(Store(store.conninfo), every=0.01, clock=lambda: EVENING, shared=True) for _ in range(2)
+        )
+        fails = [True]
+
+        def prove(upkeep: Upkeep, now: datetime) -> None:
+            if upkeep is first and fails[0]:
+                raise KeyError("on purpose")
+
+        monkeypatch.setattr(Upkeep, "_prove_if_due", prove)
+        first.start()
+        until(lambda: first.bugs > 0, 30)
+        second.start()
+        try:
+            until(lambda: second.leads, 30)
+            until(lambda: not first.leads and not first.trouble, 30)
+        finally:
+            first.stop(10)
+            second.stop(10)
+
+    def test_stuck_is_said(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A step that does not end is named after a while, and no more once it goes on."""
+        monkeypatch.setattr("hub.run.parts.SILENT", 0.3)
+        with psycopg.connect(store.conninfo) as other:
+            other.execute("LOCK TABLE mark")
+            upkeep = running(store.conninfo, lambda: EVENING)
+            try:
+                until(lambda: any("at one step" in text for text in upkeep.trouble), 30)
+                other.rollback()
+                until(lambda: upkeep.turns > 2 and not upkeep.trouble, 30)
+            finally:
+                upkeep.stop(10)
+
+    def test_database_that_takes_no_writes_is_said(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A database that is read-only, as after a failover, is named by its own words."""
+        monkeypatch.setattr("hub.run.upkeep.BEAT", timedelta(0))
+        with psycopg.connect(store.conninfo, autocommit=True) as other:
+            name = other.info.dbname
+            other.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
+            upkeep = running(store.conninfo, lambda: EVENING)
+            try:
+                until(lambda: any("read-only" in text for text in upkeep.trouble), 30)
+            finally:
+                upkeep.stop(10)
+                other.execute("SET default_transaction_read_only = off")
+                other.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
+
+
+class TestBounds:
+    """What a turn does at most, so that no step keeps the others away."""
+
+    def test_marks_without_end(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While a backfill makes marks faster than they are rolled up, retention and proof have their turns."""
+        calls = [0]
+
+        def some(*_: object) -> int:
+            calls[0] += 1
+            assert calls[0] < 100, "the roll-ups of one turn do not end"
+            return 1
+
+        monkeypatch.setattr("streams.rollup.rollup._roll_up_some", some)
+        upkeep = Upkeep(store)
+        upkeep.turn(EVENING)
+        assert (calls[0], upkeep.bugs) == (ROLL_UPS, 0)
+        ((closed,),) = asked(store, "SELECT closed_until FROM rollup")
+        assert closed < START  # not all is rolled up
+
+    def test_proof_compares_a_day_in_each_turn(self, store: Store) -> None:
+        """A proof of many days takes as many turns, with roll-ups between them, and is noted at its end."""
+        for day in range(3):
+            reading = Reading("ndw/s", "", "vehicle_count", 60, START - day * timedelta(days=1), 5.0)
+            Pipeline(store).store(Batch(columns([reading], [EVENING])))
+        upkeep = Upkeep(store)
+        upkeep.turn(EVENING)
+        damage(store)
+        found = []
+        for second in range(4):
+            upkeep.turn(NIGHTFALL + timedelta(seconds=second))
+            found.append(upkeep.differences)
+        assert found == [None, None, 6, 6]
+        assert asked(store, "SELECT reconciled FROM rollup") == [(NIGHTFALL,)]
 
 
 def end_upkeep(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
