@@ -4,12 +4,14 @@
 The command ends with 1 when one of the findings is bad.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
+from urllib.request import urlopen
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -30,7 +32,8 @@ from ingest.mqtt.slots import held_slots, lost_slots
 from streams.alerts.calendar import BadCalendar, school_until
 from streams.notify.operators import notifier_seen, open_alerts, outbox
 
-NOTIFIER_SEEN = timedelta(minutes=10)
+SEEN = timedelta(minutes=1)
+LOST_SEEN = timedelta(days=1)
 CALENDAR_ENDS = timedelta(days=30)  # a calendar is mentioned from so long before its end on
 LAG = 600.0  # s that a closed hour may wait for the roll-up
 LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
@@ -67,7 +70,7 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     yield Finding("stadspuls", version("stadspuls"))
     yield Finding("data directory", str(settings.data_dir))
     alive = running is not None and running.alive
-    yield Finding("hub", f"running, {running.http}" if alive and running else "not running here", alive or None)
+    yield _hub(running) if running and alive else Finding("hub", "not running here")
     yield from _calendar(settings)
     database = settings.database or (running.database if running else None)
     if database is None:
@@ -77,6 +80,16 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     yield from _broker(settings, running)
     if settings.kafka:
         yield from _log(settings, database)
+
+
+def _hub(running: RunningHub) -> Finding:
+    """Ask a running hub what is wrong with it."""
+    try:
+        with urlopen(f"{running.http}/healthz", timeout=_ANSWERS_WITHIN) as answer:
+            trouble = json.load(answer).get("trouble", [])
+    except (OSError, ValueError) as error:
+        trouble = [f"does not answer: {error}"]
+    return Finding("hub", "; ".join([f"running, {running.http}", *trouble]), not trouble)
 
 
 def _calendar(settings: Settings) -> Iterator[Finding]:
@@ -106,6 +119,10 @@ def _database(conninfo: str) -> Iterator[Finding]:
         yield Finding("frozen days", str(now.frozen_days))
         yield from (Finding(*line) for line in state_lines(store))
         yield Finding("dead letters", str(now.dead_letters))
+        for part, seen, trouble in store.rows("list_signs_of_life"):
+            ago = datetime.now(UTC) - seen
+            text = f"at work {ago.total_seconds():.0f} s ago{', ' if trouble else ''}{trouble}"
+            yield Finding(part, text, ago < SEEN and not trouble)
         yield from _alerts(store)
         for line in balances(store):
             sums = f"{line.stored} stored + {line.duplicate} duplicate + {line.corrected} corrected"
@@ -126,11 +143,13 @@ def _alerts(store: Store) -> Iterator[Finding]:
     if last is None:
         yield Finding("notifier", "none has run yet")
     else:
-        yield Finding("notifier", f"at work {(now - last).total_seconds():.0f} s ago", now - last < NOTIFIER_SEEN)
+        yield Finding("notifier", f"at work {(now - last).total_seconds():.0f} s ago", now - last < SEEN)
     for one in outbox(store, now):
         text = f"{one.waiting} waiting, {one.held} held by a silence, the oldest due for {one.oldest:.0f} s"
         why = f": {one.last_error}" if one.last_error else ""
         yield Finding(f"outbox {one.channel}", text + why, not one.stuck)
+    for channel, count, reason in store.rows("count_lost_notifications", since=now - LOST_SEEN):
+        yield Finding(f"notifications of {channel}", f"{count} of the last 24 hours lost: {reason}", False)
 
 
 def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ from streams.commit.pipeline import Pipeline, Position
 from streams.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from streams.notify.notifier import Notifier
+    from hub.run.notifying import NotifierPart
 
 log = structlog.get_logger(__name__)
 
@@ -111,9 +111,16 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
         yield upkeep
 
 
-def _rollup_health(upkeep: Upkeep, notifier: "Notifier") -> dict[str, object]:
-    ready = upkeep.turns > 0 and notifier.turns > 0
-    return {"ready": ready, "leads": upkeep.leads, "notifies": notifier.leads, "alerts_leave": notifier.healthy}
+def _rollup_health(upkeep: Upkeep, notifier: "NotifierPart") -> dict[str, object]:
+    trouble = upkeep.trouble + notifier.trouble
+    ready = upkeep.turns > 0 and notifier.turns > 0 and not trouble
+    return {
+        "ready": ready,
+        "trouble": trouble,
+        "leads": upkeep.leads,
+        "notifies": notifier.leads,
+        "alerts_leave": notifier.healthy,
+    }
 
 
 @contextmanager
@@ -121,15 +128,15 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
     """`stadspuls serve`: the HTTP side over the database."""
     conninfo = database(settings)
     collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
-    app = application(collector, lambda: {"ready": _answers(conninfo)}, served(settings, conninfo))
+    app = application(collector, partial(_database_health, conninfo), served(settings, conninfo))
     add_live_page(app, settings, dict, conninfo)
     with HttpServer(app, settings.http_host, settings.http_port) as server:
         yield server
 
 
-def _answers(conninfo: str) -> bool:
+def _database_health(conninfo: str) -> dict[str, object]:
     with closing(Store(conninfo, application="stadspuls ready")) as store:
         try:
-            return bool(store.rows("read_catalogue_version"))
-        except StoreError:
-            return False
+            return {"ready": bool(store.rows("read_catalogue_version")), "trouble": []}
+        except StoreError as error:
+            return {"ready": False, "trouble": [f"the database: {error}"]}

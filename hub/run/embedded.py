@@ -37,7 +37,7 @@ from streams.commit.pipeline import Pipeline, Stopped
 from streams.worker.embedded import EmbeddedLog
 
 if TYPE_CHECKING:
-    from streams.notify.notifier import Notifier
+    from hub.run.notifying import NotifierPart
 
 _SUBSCRIBED_WITHIN = 30.0  # s
 
@@ -85,7 +85,7 @@ class EmbeddedHub:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def _make_notifier(self) -> "Notifier":
+    def _make_notifier(self) -> "NotifierPart":
         """Make it before anything is started: channels that cannot work are refused at once."""
         from hub.run.notifying import channels_file, notifier_of
 
@@ -176,9 +176,15 @@ class EmbeddedHub:
                 server.start()
 
     def health(self) -> dict[str, object]:
-        """Give whether messages are taken and stored, and how many are on their way."""
+        """Give whether messages are taken and stored, what is wrong, and how many are on their way."""
+        trouble = [*self.upkeep.trouble, *self.notifier.trouble]
+        if self.receiver.connected < self._settings.broker_connections:
+            trouble.append(f"broker: {self.broker} does not answer")
+        if self.log.failed is not None:
+            trouble.append(f"pipeline: {type(self.log.failed).__name__}: {self.log.failed}")
         return {
-            "ready": self.receiver.connected == self._settings.broker_connections and self.log.failed is None,
+            "ready": not trouble,
+            "trouble": trouble,
             "messages_received": self.receiver.received,
             "messages_in_flight": self.receiver.in_flight,
             "readings_in_flight": self.log.in_flight,

@@ -5,10 +5,12 @@ The hub's HTTP side: the API, `/metrics`, `/healthz` and `/readyz`, served by uv
 everything else too, but for `/healthz` and `/readyz`.
 """
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Self
 
@@ -45,15 +47,20 @@ def application(
         free = ["/healthz", "/readyz", f"{PREFIX}/"]
         app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=free)
 
+    examiner = ThreadPoolExecutor(2, "health")  # not the threads of the API: its answers may be slow
+
+    async def examined() -> dict[str, object]:
+        return dict(await asyncio.get_running_loop().run_in_executor(examiner, health))
+
     @app.get("/healthz")
-    def healthz() -> JSONResponse:
+    async def healthz() -> JSONResponse:
         """The process lives, and these are its numbers."""
-        return JSONResponse(dict(health()))
+        return JSONResponse(await examined())
 
     @app.get("/readyz")
-    def readyz() -> JSONResponse:
-        """200 while the hub takes and stores messages, 503 otherwise."""
-        found = dict(health())
+    async def readyz() -> JSONResponse:
+        """200 while the hub takes and stores messages, 503 otherwise; `trouble` names what is wrong."""
+        found = await examined()
         return JSONResponse(found, 200 if found["ready"] else 503)
 
     @app.get("/metrics")

@@ -24,7 +24,7 @@ from ingest.mqtt.client import make_client
 from ingest.mqtt.socket import BufferedSocket
 from ingest.vocabulary.backoff import pause
 
-KEEPALIVE = 60
+KEEPALIVE = 30
 PATIENCE = 10.0  # s for a CONNACK and the SUBACK after it
 FOREVER = 0xFFFFFFFF  # MQTT 5: the session never expires
 LONGEST_WAIT = 15.0  # s between two attempts to connect

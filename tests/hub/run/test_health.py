@@ -143,6 +143,18 @@ class TestDoctor:
         damage(store, "UPDATE mark SET made_at = made_at - interval '1 hour'")
         assert findings(store.conninfo, NOBODY, tmp_path)["roll-up"].good is False
 
+    def test_upkeep_that_is_dead_or_in_trouble(self, store: Store, tmp_path: Path) -> None:
+        """A part that gave no sign for a minute is bad, and so is one that says what does not work."""
+
+        def found(seen: timedelta, trouble: str) -> Finding:
+            store.rows("note_sign_of_life", part="upkeep", now=datetime.now(UTC) - seen, trouble=trouble)
+            return findings(store.conninfo, NOBODY, tmp_path)["upkeep"]
+
+        assert found(timedelta(seconds=5), "").good
+        assert found(timedelta(seconds=61), "").good is False
+        bad = found(timedelta(seconds=5), "proof: KeyError: 'x'")
+        assert (bad.good, "proof: KeyError: 'x'" in bad.found) == (False, True)
+
     def test_servers_that_do_not_answer_are_reported(self, tmp_path: Path) -> None:
         """A database and a broker that are away are findings, not a traceback."""
         found = findings(AWAY, NOBODY, tmp_path)
