@@ -21,6 +21,10 @@ ORDER BY a.alert DESC LIMIT %(limit)s::bigint
 SELECT t.transition, t.kind, t.at, t.about, t.late, t.value, t.threshold, t.coverage, t.text, t.windows
 FROM alert_transition t WHERE t.alert = %(alert)s ORDER BY t.transition
 
+-- name: may_act
+-- Whether this session's role may acknowledge and silence.
+SELECT has_table_privilege('alert', 'UPDATE') AND has_table_privilege('silence', 'INSERT')
+
 -- name: acknowledge_alert
 -- Acknowledge an open alert; every channel that it was delivered to gets that, too.
 WITH seen AS (

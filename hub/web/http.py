@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from hub.servers.process import CannotStart, holder_of
 from hub.settings.settings import Settings
+from hub.web.admission import Admission
 from hub.web.api.access import Guard, ReadAccess
 from hub.web.api.app import PREFIX, Served, api
 from hub.web.metrics import exposition
@@ -46,6 +47,8 @@ def application(
         app.mount(PREFIX, made.app)
         free = ["/healthz", "/readyz", f"{PREFIX}/"]
         app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=free)
+        any_host = not served.access.trusting and not served.hosts  # what needs a token needs it under any name
+        app.add_middleware(Admission, hosts=served.hosts, any_host=any_host, readable=PREFIX)
 
     examiner = ThreadPoolExecutor(2, "health")  # not the threads of the API: its answers may be slow
 
@@ -80,7 +83,8 @@ def served(settings: Settings, database: str) -> Served:
     """Give what the API stands on."""
     token = settings.api_token.get_secret_value() if settings.api_token else None
     access = ReadAccess(token, settings.public)
-    return Served(database, settings.timezone, settings.api_patience, settings.api_connections, access)
+    hosts = tuple(name.strip().lower() for name in settings.http_hosts.split(",") if name.strip())
+    return Served(database, settings.timezone, settings.api_patience, settings.api_connections, access, hosts)
 
 
 def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:

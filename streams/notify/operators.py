@@ -54,6 +54,12 @@ def transitions(store: Store, alert: int) -> list[Row]:
     return [dict(zip(_TRANSITION, row, strict=True)) for row in store.rows("list_transitions", alert=alert)]
 
 
+def may_act(store: Store) -> bool:
+    """Tell whether the role of this connection may acknowledge and silence."""
+    ((may,),) = store.rows("may_act")
+    return bool(may)
+
+
 def acknowledge(store: Store, alert: int, by: str, now: datetime) -> bool:
     """Acknowledge an alert, and notify the channels that got it; False where it is not open."""
     with store.transaction() as tx:

@@ -28,6 +28,11 @@ class ReadAccess:
         """Tell whether reading needs the token."""
         return self.token is not None and not self.public
 
+    @property
+    def trusting(self) -> bool:
+        """Tell whether whoever reaches the hub may do everything: it listens on its own machine alone."""
+        return self.token is None and not self.public
+
     def has_token(self, headers: Headers) -> bool:
         """Tell whether a request brought the token."""
         kind, _, given = headers.get("authorization", "").partition(" ")

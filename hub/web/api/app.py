@@ -30,21 +30,22 @@ from hub.web.api.resources import Resource, resources
 
 PREFIX = "/api/v1"
 READER = "stadspuls_reader"
-_HEADERS = {
-    "API-Version": VERSION, "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "frame-ancestors 'none'",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the API needs: database, zone of civil days, longest time of a statement, most connections, who may read."""
+    """
+    What the API needs: database, zone of civil days, longest time of a statement, most connections, who may read.
+
+    `hosts` are names of the hub.
+    """
 
     database: str
     timezone: str = "Europe/Amsterdam"
     patience: timedelta = timedelta(seconds=30)
     connections: int = 8
     access: ReadAccess = field(default_factory=ReadAccess)
+    hosts: tuple[str, ...] = ()
 
     def stores(self, role: str) -> Stores:
         """Make connections that only read, as `role` where their user may."""
@@ -89,10 +90,11 @@ def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
     add_actions(app, writers, lambda request: _check(request, served.access))
     complete(app, listed, served.access)
     app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=[f"{PREFIX}/openapi.json"])
-    app.add_middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],
-        expose_headers=["ETag", "Link", "API-Version", "Content-Crs"],
-    )  # fmt: skip
+    if not served.access.trusting:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],
+            expose_headers=["ETag", "Link", "API-Version", "Content-Crs"],
+        )  # fmt: skip
 
     def close() -> None:
         for stores in (readers, insiders, writers):
@@ -140,7 +142,7 @@ def _unauthorised() -> Response:
 
 
 class Headers:
-    """Adds the headers of every answer, and answers HEAD as GET: the server leaves the body out."""
+    """Adds the version to every answer, and answers HEAD as GET: the server leaves the body out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -150,7 +152,7 @@ class Headers:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message)["API-Version"] = VERSION
             await send(message)
 
         asked: dict[str, Any] = {**scope, "method": "GET"} if scope.get("method") == "HEAD" else dict(scope)

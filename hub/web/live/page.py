@@ -8,6 +8,7 @@ The map and the table are drawn in the browser (`static/city.js`), from figures 
 from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from hub.web.live.panels import PANELS, Context, Text
 from hub.web.live.watch import HubNumbers, View, Watch
 from hub.web.live.words import LANGUAGES, Words, preferred, words
 from ingest.vocabulary.quantities import QUANTITIES
+from streams.notify.operators import may_act
 
 _LEAFLET = Path(nicegui.__file__).parent / "elements" / "leaflet" / "dist"
 _STYLE = Path(__file__).parent / "static" / "style.css"
@@ -65,7 +67,7 @@ class ViewerPage:
         self.view = _FIRST
         self._watch, self._words, self._settings = watch, own, settings
         self._client = ui.context.client
-        self._context = Context(own, watch, self._open_sensor, not settings.public)
+        self._context = Context(own, watch, self._open_sensor)
         self._opened: tuple[str, str] | None = None
         self._renew_detail: Renewal | None = None
         self._followed = self._now()
@@ -74,9 +76,10 @@ class ViewerPage:
     async def build(self, asked: dict[str, str]) -> None:
         """Build everything; `asked` are the parameters of the address."""
         try:
-            known, drawn = await self._watch.ask(lambda store: (choices(store), levels(store)))
+            known, drawn, may = await self._watch.ask(lambda store: (choices(store), levels(store), may_act(store)))
         except StoreError:
-            known, drawn = [], []
+            known, drawn, may = [], [], False
+        self._context = replace(self._context, may_act=may and not self._settings.public)
         self.view = _view(asked, {name: shortest for name, _, shortest in known})
         ui.add_head_html(f"<style>{_STYLE.read_text('utf-8')}</style>")
         self._header()

@@ -1,14 +1,17 @@
 """Alerts in the API: lists for all, and what changes something for those with the token alone."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from aggregates.store.store import Store
 from hub.web.api.access import ReadAccess
 from hub.web.api.app import Served
+from streams.notify.operators import may_act
 from tests.support.alerting import NOON, RULE, cleared, raised, rule
 from tests.support.apis import client_of
 from tests.support.databases import fresh_database
@@ -86,3 +89,10 @@ def test_hub_without_a_token_lets_nobody_act(database_url: str) -> None:
     with client_of(Served(database_url)) as client:
         answer = client.post("/alerts/2/ack", json={"by": "Anna"})
         assert (answer.status_code, "api_token" in answer.json()["detail"]) == (403, True)
+
+
+def test_reader_may_not_act(database_url: str) -> None:
+    """Where the server's role only reads (`serve` in Compose), the page knows, and shows no button."""
+    for url, expected in ((database_url, True), (f"{database_url}&options=-crole%3Dstadspuls_reader", False)):
+        with closing(Store(url)) as store:
+            assert may_act(store) is expected

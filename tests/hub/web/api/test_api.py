@@ -477,16 +477,21 @@ class TestHeaders:
 
     @pytest.mark.parametrize("path", ["/sensors", "/openapi.json", "/nothing", "/sensors?x=1", "/health"])
     def test_each_answer(self, client: httpx.Client, path: str) -> None:
-        """The version, and what keeps browsers safe; any origin may read."""
-        answer = client.get(path, headers={"Origin": "https://example.org"})
+        """The version, and what keeps browsers safe."""
+        answer = client.get(path)
         assert answer.headers["api-version"] == client.get("/openapi.json").json()["info"]["version"]
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
 
-    def test_preflight(self, client: httpx.Client) -> None:
-        """A browser may ask beforehand."""
-        headers = {"Origin": "https://example.org", "Access-Control-Request-Method": "GET"}
-        assert client.options("/sensors", headers=headers).status_code == 200
+    def test_pages_of_other_sites(self, small: str) -> None:
+        """They read what everyone may read, and ask beforehand; not what is meant for this machine alone."""
+        origin = {"Origin": "https://example.org"}
+        with client_of(serving(small, access=ReadAccess(public=True))) as client:
+            assert client.get("/sensors", headers=origin).headers["access-control-allow-origin"] == "*"
+            beforehand = client.options("/sensors", headers={**origin, "Access-Control-Request-Method": "GET"})
+            assert beforehand.status_code == 200
+        with client_of(serving(small)) as client:
+            assert "access-control-allow-origin" not in client.get("/sensors", headers=origin).headers
 
 
 class TestAccess:

@@ -1,0 +1,107 @@
+"""What is refused before anything is answered: foreign names, pages of other sites, bodies without an end."""
+
+import socket
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from hub.settings.layers import load
+from hub.web.admission import LARGEST_BODY
+from hub.web.api.access import ReadAccess
+from hub.web.api.app import Served
+from hub.web.http import HttpServer, add_live_page, application
+from hub.web.http import served as served_by
+from hub.web.metrics import ServiceCollector
+from tests.support.apis import served
+
+NOWHERE = Served("postgresql://nobody@127.0.0.1:1/none", patience=timedelta(seconds=1))
+SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[str]:
+    """The address of a hub with the live page, on its own machine and without a token."""
+    settings = load({"database": NOWHERE.database})
+    app = application(ServiceCollector({}), lambda: {"ready": True}, served_by(settings, NOWHERE.database))
+    add_live_page(app, settings, lambda: {"ready": True}, NOWHERE.database)
+    with HttpServer(app, "127.0.0.1", 0) as server:
+        yield server.url
+
+
+def status(url: str, **headers: str) -> int:
+    """Ask with headers, and give the status of the answer."""
+    return httpx.get(url, headers=headers).status_code
+
+
+def test_name_that_is_not_the_hubs_is_refused(page: str) -> None:
+    """DNS rebinding brings its own name; those of this machine, with any port, are the hub's."""
+    for path in ("/", "/healthz", "/api/v1/openapi.json", "/live/places"):
+        answer = httpx.get(page + path, headers={"Host": "rebound.example:8080"})
+        assert (answer.status_code, "http_hosts" in answer.text) == (421, True), path
+    for host in ("localhost:8080", "127.0.0.1", "[::1]:8080", "LOCALHOST"):
+        assert status(f"{page}/healthz", Host=host) == 200, host
+    for host in ("", "localhost.example", "127.0.0.1.example", "[::1"):
+        assert status(f"{page}/healthz", Host=host) == 421, host
+
+
+def test_names_are_a_setting() -> None:
+    """Named hosts are taken and no other; with a token, and no names set, any name will do."""
+    named = Served(NOWHERE.database, hosts=("hub.example",))
+    with served(named) as url:
+        assert status(f"{url}/healthz", Host="hub.example") == 200
+        assert status(f"{url}/healthz", Host="other.example") == 421
+    with served(Served(NOWHERE.database, access=ReadAccess("sesame"))) as url:
+        assert status(f"{url}/healthz", Host="hub.example") == 200
+    settings = load({"http_hosts": "hub.example, Hub.City.example"})
+    assert served_by(settings, "").hosts == ("hub.example", "hub.city.example")
+
+
+def test_page_of_another_site_opens_no_websocket(page: str) -> None:
+    """The live page acts through its websocket: only pages of this hub open it."""
+    address = page.replace("http", "ws") + SOCKET
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1", "http://["):
+        with pytest.raises(InvalidStatus), connect(address, additional_headers={"Origin": origin}):
+            pass
+    with connect(address, additional_headers={"Origin": page}) as opened:
+        assert str(opened.recv(10)).startswith("0{")
+
+
+def test_page_of_another_site_changes_nothing() -> None:
+    """Not even with a token, which a browser keeps: a browser says which page asks."""
+    token = {"Authorization": "Bearer sesame"}
+    with served(Served(NOWHERE.database, access=ReadAccess("sesame"), hosts=("hub.example",))) as url:
+        for origin, expected in (("https://evil.example", 403), ("https://hub.example", 503), (url, 503)):
+            answer = httpx.post(
+                f"{url}/api/v1/alerts/1/ack", json={"by": "Anna"}, headers={**token, "Origin": origin}
+            )  # fmt: skip
+            assert answer.status_code == expected, origin
+
+
+def test_no_page_of_another_site_frames_the_live_page(page: str) -> None:
+    """Nobody is led to click on a button of the page without seeing it."""
+    assert httpx.get(page, timeout=30).headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
+def test_token_is_checked_before_the_body_is_read() -> None:
+    """Who has no token is answered while the body is still on its way."""
+    with served(Served(NOWHERE.database, access=ReadAccess("sesame", public=True))) as url:
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=10) as asking:
+            head = f"POST /api/v1/alerts/1/ack HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1000\r\n\r\n{{"
+            asking.sendall(head.encode())
+            assert asking.recv(12) == b"HTTP/1.1 401"
+
+
+def test_body_is_bounded(page: str) -> None:
+    """Not even who has the token sends more than some kB, nor anybody through the page's own way."""
+    with served(Served(NOWHERE.database, access=ReadAccess("sesame"))) as url:
+        for body, expected in ((b" " * (LARGEST_BODY + 1), 413), (iter([b" "]), 413), (b" " * 1000, 400)):
+            answer = httpx.post(f"{url}/api/v1/alerts/1/ack", content=body, headers={"Authorization": "Bearer sesame"})
+            assert answer.status_code == expected
+    polled = httpx.post(page + SOCKET.replace("websocket", "polling"), content=b"x" * (LARGEST_BODY + 1))
+    assert polled.status_code == 413
