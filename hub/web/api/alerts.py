@@ -6,10 +6,12 @@ the change, as for the command line. Where the server's database role may only r
 403.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from hub.web.api.answers import Stores
@@ -41,17 +43,29 @@ class NewSilence(BaseModel):
 def add_actions(app: FastAPI, stores: Stores, check: Callable[[Request], None]) -> None:
     """Add what changes something; `check` raises Problem for a request without the token."""
 
-    @app.post("/alerts/{alert}/ack", include_in_schema=False, status_code=204)
-    def acknowledge(alert: int, wanted: Acknowledgement, request: Request) -> Response:
-        check(request)
+    class Checked(APIRoute):
+        """Checks before the body is read."""
+
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def checked(request: Request) -> Response:
+                check(request)
+                return await handle(request)
+
+            return checked
+
+    actions = APIRouter(prefix="/alerts", route_class=Checked, include_in_schema=False)
+
+    @actions.post("/{alert}/ack", status_code=204)
+    def acknowledge(alert: int, wanted: Acknowledgement) -> Response:
         with stores.lend() as store:
             if not operators.acknowledge(store, alert, wanted.by, datetime.now(UTC)):
                 raise Problem(404, f"alert {alert} is not open")
         return Response(status_code=204)
 
-    @app.post("/alerts/silences", include_in_schema=False, status_code=201)
-    def silence(wanted: NewSilence, request: Request) -> Mapping[str, int]:
-        check(request)
+    @actions.post("/silences", status_code=201)
+    def silence(wanted: NewSilence) -> Mapping[str, int]:
         if wanted.last is None and not wanted.weekly:
             raise Problem(400, "to or weekly, expected one of them: a silence without an end is forgotten")
         now = datetime.now(UTC)
@@ -65,10 +79,11 @@ def add_actions(app: FastAPI, stores: Stores, check: Callable[[Request], None]) 
             raise Problem(400, str(error)) from error
         return {"silence": number}
 
-    @app.delete("/alerts/silences/{silence}", include_in_schema=False, status_code=204)
-    def end_silence(silence: int, request: Request) -> Response:
-        check(request)
+    @actions.delete("/silences/{silence}", status_code=204)
+    def end_silence(silence: int) -> Response:
         with stores.lend() as store:
             if not operators.end_silence(store, silence, datetime.now(UTC)):
                 raise Problem(404, f"silence {silence} does not exist or is over")
         return Response(status_code=204)
+
+    app.include_router(actions)
