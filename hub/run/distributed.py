@@ -56,7 +56,7 @@ def work(settings: Settings) -> None:
         store_measured, histograms = _measured(pipeline)
         worker = Worker(log_of, settings.kafka_group, store_measured, lambda: positions(store), stop)
         collector = ServiceCollector(_worker_numbers(worker, pipeline), histograms)
-        with metrics_served(settings, collector, partial(_worker_health, worker)):
+        with metrics_served(settings, collector, partial(_worker_health, worker, pipeline)):
             worker.run()
 
 
@@ -73,8 +73,14 @@ def _measured(pipeline: Pipeline) -> tuple[Callable[[Batch, Position], None], li
     return store, [seconds, readings]
 
 
-def _worker_health(worker: Worker) -> dict[str, object]:
-    return {"ready": worker.ready, "lag": worker.metrics.lag, "partitions": len(worker.metrics.ends)}
+def _worker_health(worker: Worker, pipeline: Pipeline) -> dict[str, object]:
+    trouble = list(pipeline.trouble)
+    return {
+        "ready": worker.ready and not trouble,
+        "trouble": trouble,
+        "lag": worker.metrics.lag,
+        "partitions": len(worker.metrics.ends),
+    }
 
 
 def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:

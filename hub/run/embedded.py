@@ -125,8 +125,8 @@ class EmbeddedHub:
         """Start the path of a message, from its end to its beginning; it is stopped in the other order."""
         settings = self._settings
         store = Store(self.database, application="stadspuls pipeline")
-        pipeline = Pipeline(store, self._stop, self.judge.batch)
-        self.log = EmbeddedLog(pipeline.store, together=settings.batch_readings * 2)
+        self.pipeline = Pipeline(store, self._stop, self.judge.batch)
+        self.log = EmbeddedLog(self.pipeline.store, together=settings.batch_readings * 2)
         connections = settings.broker_connections
         self.receiver = Receiver(
             self.broker, subscriptions(), group="stadspuls" if connections > 1 else None, connections=connections,
@@ -177,7 +177,7 @@ class EmbeddedHub:
 
     def health(self) -> dict[str, object]:
         """Give whether messages are taken and stored, what is wrong, and how many are on their way."""
-        trouble = [*self.upkeep.trouble, *self.notifier.trouble]
+        trouble = [*self.pipeline.trouble, *self.upkeep.trouble, *self.notifier.trouble]
         if self.receiver.connected < self._settings.broker_connections:
             trouble.append(f"broker: {self.broker} does not answer")
         if self.log.failed is not None:

@@ -75,7 +75,11 @@ class Runner:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            wait = self.turn()
+            try:
+                wait = self.turn()
+            except Exception:  # its memory could not be put right: a full disk, a damaged file
+                log.exception("a gateway failed, it is tried again", gateway=self.job.name)
+                wait = LONGEST_WAIT
             self._stop.wait(wait)
 
     def turn(self) -> float:

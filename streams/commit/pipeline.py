@@ -77,6 +77,7 @@ class Pipeline:
         self._latest = LatestWindows()
         self._stop = stop or Event()
         self.retries = 0
+        self.trouble: list[str] = []  # why the batch in hand waits
         self._expect_new = True  # the last batch was all new, so the next one probably is too
 
     def store(self, batch: Batch, position: Position = EMBEDDED) -> None:
@@ -89,7 +90,9 @@ class Pipeline:
         waits = pauses(0.1, LONGEST_WAIT)
         while True:
             try:
-                return self._attempt(batch, position)
+                self._attempt(batch, position)
+                self.trouble.clear()
+                return None
             except Refused as error:
                 return self._split(batch, position, error)
             except Clash as error:
@@ -97,6 +100,7 @@ class Pipeline:
                 log.info("another session was in the way, trying again", error=str(error))
             except Away as error:
                 self.retries += 1
+                self.trouble[:] = [f"pipeline: the database: {error}"]
                 wait_for_database(self._stop, next(waits), error)
 
     def _split(self, batch: Batch, position: Position, error: StoreError) -> None:

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from aggregates.store.store import Store
+from hub.servers.broker import BuiltInBroker
 from hub.servers.postgres import EmbeddedPostgres
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode
@@ -182,6 +183,32 @@ class TestKilled:
         hub.settle()
         (hour,) = hub.query("bicycle_count", "2026-03-02", "2026-03-03", "1h")
         assert (hour["value"], hour["readings"]) == (30, 30)
+
+    def test_what_hangs_is_named(self, hub: UpHub) -> None:
+        """A broker that takes connections and says nothing, and a database that takes no writes: not ready, and why."""
+
+        def trouble(word: str) -> bool:
+            found = hub.health()
+            return not found["ready"] and word in str(found["trouble"])
+
+        assert hub.health()["trouble"] == []
+        broker = BuiltInBroker(hub.directory, "127.0.0.1", hub.mqtt_port).process()
+        assert broker is not None
+        broker.suspend()
+        try:
+            until(lambda: trouble("broker"), 60)
+            assert "does not answer" in hub.run("doctor", code=1)
+        finally:
+            broker.resume()
+        until(lambda: bool(hub.health()["ready"]), 60)
+        with psycopg.connect(hub.database, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            connection.execute("SELECT pg_reload_conf()")
+            until(lambda: trouble("read-only"), 60)
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            connection.execute("SELECT pg_reload_conf()")
+        until(lambda: bool(hub.health()["ready"]), 60)
 
 
 @pytest.mark.shared

@@ -262,6 +262,28 @@ def test_running_gateways_go_on_by_themselves(line: Line, sources: Country, monk
     assert len(line.readings()) == 2
 
 
+def test_memory_that_cannot_be_put_right_ends_no_gateway(
+    line: Line, sources: Country, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn that fails, and whose memory then fails too, is followed by another."""
+    sources.files[SNAPSHOT] = b"half of an answer"
+    runner = line.one("sensor_community")
+    fails = [True]
+    forget = Memory.forget
+
+    def broken(memory: Memory) -> None:
+        if fails[0]:
+            sources.files[SNAPSHOT] = snapshot(1)
+            fails[0] = False
+            raise OSError("no space left on device")
+        forget(memory)
+
+    monkeypatch.setattr(Memory, "forget", broken)
+    monkeypatch.setattr("ingest.gateways.schedule.LONGEST_WAIT", 0.1)
+    runner.start()
+    until(lambda: runner.counts.total("messages") == 1, 30)
+
+
 def test_pace_is_kept() -> None:
     """The third request of two in a minute is due a minute after the first; a stop ends the wait."""
     now = [0.0]

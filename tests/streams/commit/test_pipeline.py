@@ -23,6 +23,7 @@ from streams.rollup.rollup import roll_up
 from tests.aggregates.store.test_store import kill_sessions
 from tests.support import model
 from tests.support.databases import TABLES, ZONE, differences, fresh_database, truncate
+from tests.support.lines import until
 
 DAY = datetime(2024, 3, 30, 20, tzinfo=UTC)  # the night of the change to summer time
 LATER = datetime(2024, 5, 1, tzinfo=UTC)
@@ -332,6 +333,22 @@ def test_database_that_was_away_is_counted(store: Store) -> None:
     pipeline.store(batch([reading._replace(start=DAY + timedelta(minutes=1))]))
     assert pipeline.retries == 1
     assert [balance.stored for balance in balances(store)] == [2]
+
+
+def test_batch_that_waits_is_named(store: Store) -> None:
+    """While a batch waits for a database that takes no writes, the reason is there for `/readyz`; then it is gone."""
+    pipeline = Pipeline(store)
+    with store.transaction() as tx:
+        tx.script("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    said = batch([Reading("ndw/s", "", "vehicle_count", 60, DAY, 5.0)])
+    writer = threading.Thread(target=pipeline.store, args=[said], daemon=True)
+    writer.start()
+    try:
+        until(lambda: "read-only" in str(pipeline.trouble))
+    finally:
+        kill_sessions(store.conninfo)
+        writer.join(30)
+    assert (pipeline.trouble, [balance.stored for balance in balances(store)]) == ([], [1])
 
 
 def test_pages_of_live_windows_keep_room(store: Store) -> None:
