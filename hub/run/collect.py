@@ -63,7 +63,7 @@ class Collect:
             self._slot = undo.enter_context(self._take_slot())
             self.log = KafkaLog(log_of, settings.batch_readings * 2)
             self.receiver = LeavingReceiver(
-                address, subscriptions(), self._slot.number, GROUP, settings.broker_connections,
+                address, subscriptions(), self._slot.client_id, GROUP, settings.broker_connections,
                 Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
             )  # fmt: skip
             sites = SiteTable(settings.data_dir / SITES_FILE)

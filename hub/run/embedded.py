@@ -4,7 +4,8 @@ The embedded hub: broker, database, collector, pipeline, roll-ups and HTTP as on
     broker ──▶ receiver ──▶ collector ──▶ embedded log ──▶ pipeline ──▶ database ◀── upkeep
                    ◀─────── acknowledged once committed ──────┘
 
-`stadspuls up` runs it. Broker and database are processes that outlive a killed hub; a clean stop ends them too.
+`stadspuls up` runs it. Broker and database are processes that outlive a killed hub; a clean stop ends them too, but for
+a broker that still holds messages: the next start takes it over with its queue.
 """
 
 import threading
@@ -32,6 +33,7 @@ from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
 from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import Limits, Receiver
+from ingest.mqtt.slots import client_id
 from ingest.vocabulary.sources import subscriptions
 from streams.commit.pipeline import Pipeline, Stopped
 from streams.worker.embedded import EmbeddedLog
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from hub.run.notifying import NotifierPart
 
 _SUBSCRIBED_WITHIN = 30.0  # s
+_DRAIN_WITHIN = 8.0  # s that a stop waits for what the broker holds
 
 log = structlog.get_logger(__name__)
 
@@ -109,10 +112,18 @@ class EmbeddedHub:
         broker = BuiltInBroker(
             settings.data_dir, settings.mqtt_host, settings.mqtt_port, settings.broker_queue, settings.credentials
         )
-        undo.callback(broker.stop)
-        log.info("broker found running" if broker.start() else "broker started")
+        undo.callback(self._end_broker, broker)
+        self._drained = not broker.start()
+        log.info("broker started" if self._drained else "broker found running")
         self._servers.append(broker)
         return Address.parse(broker.url).with_credentials(settings.credentials)
+
+    def _end_broker(self, broker: BuiltInBroker) -> None:
+        """End a broker that holds nothing, for its queue is in memory; another one goes on until the next start."""
+        if self._drained:
+            broker.stop()
+        else:
+            log.warning("broker goes on with messages that are not stored, the next start takes them", url=broker.url)
 
     def _migrate(self) -> Edition:
         with closing(Store(self.database, application="stadspuls migrate")) as store:
@@ -129,7 +140,8 @@ class EmbeddedHub:
         self.log = EmbeddedLog(self.pipeline.store, together=settings.batch_readings * 2)
         connections = settings.broker_connections
         self.receiver = Receiver(
-            self.broker, subscriptions(), group="stadspuls" if connections > 1 else None, connections=connections,
+            self.broker, subscriptions(), client_id(settings.data_dir), "stadspuls" if connections > 1 else None,
+            connections=connections,
             limits=Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
         )  # fmt: skip
         sites = SiteTable(settings.data_dir / SITES_FILE)
@@ -141,8 +153,9 @@ class EmbeddedHub:
             raise CannotStart(f"broker {self.broker} did not take the subscription within {_SUBSCRIBED_WITHIN:.0f} s")
 
     def _stop_line(self, store: Store) -> None:
-        if not self.receiver.stop(END_WITHIN):
-            log.warning("not everything was stored in time, the broker delivers it again", seconds=END_WITHIN)
+        self._drained = not self.failed.is_set() and self.receiver.wait_idle(_DRAIN_WITHIN)
+        if not self.receiver.stop(END_WITHIN if self._drained else 1.0):
+            log.warning("not everything was stored in time, the broker delivers it again", seconds=_DRAIN_WITHIN)
         self._stop.set()
         self.log.close(END_WITHIN)
         self.collector.join(END_WITHIN)

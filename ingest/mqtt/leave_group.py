@@ -21,9 +21,9 @@ class LeavingReceiver(Receiver):
     """A receiver that shares a subscription with other slots, and can leave for good."""
 
     def __init__(
-        self, address: Address, filters: Sequence[str], slot: int, group: str, connections: int, limits: Limits
+        self, address: Address, filters: Sequence[str], client_id: str, group: str, connections: int, limits: Limits
     ) -> None:
-        super().__init__(address, filters, f"{group}-{slot}", group, connections, limits)
+        super().__init__(address, filters, client_id, group, connections, limits)
         self._shared = [f"$share/{group}/{name}" for name in filters]
         self._address = address
         self._request = (

@@ -148,6 +148,17 @@ class Receiver(Owner):
         self._acknowledged.append(tokens)
         self._loop.wake()
 
+    def wait_idle(self, seconds: float, quiet: float = 0.5) -> bool:
+        """Go on receiving until for `quiet` s nothing came and nothing was in flight; False after `seconds`."""
+        until, since, before = time.monotonic() + seconds, time.monotonic(), -1
+        while (now := time.monotonic()) < until and not self._loop.failed:
+            if self.received != before or self.in_flight or self.connected < len(self._connections):
+                since, before = now, self.received
+            elif now - since >= quiet:
+                return True
+            time.sleep(0.02)
+        return False
+
     def stop(self, seconds: float = 10.0) -> bool:
         """
         Read no more, wait for what is in flight to be acknowledged, disconnect; the sessions stay.

@@ -5,12 +5,15 @@ When a member of a shared subscription goes for good, the broker keeps its part 
 not belong to a process or a host but to a slot: who starts takes a free slot, first one whose session a killed
 collector left, and with it what the broker kept. `ingest.mqtt.leave_group` empties a session that is given up.
 
+Who knows the client id of a session can take it over, so it holds a random part, kept in a file beside the slot's.
+
 A slot's file is locked while a collector has it, and holds the state of its session: `joining` until the subscription
 is granted, `session` then, `leaving` while it is emptied, nothing when it is gone.
 """
 
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +36,11 @@ class Slot:
         self._lock = lock
         if os.pread(lock, 20, 0) != _SESSION:
             self._note(_JOINING)
+
+    @property
+    def client_id(self) -> str:
+        """The client id of the slot's session."""
+        return client_id(self._directory, self.number)
 
     def joined(self) -> None:
         """Note that the broker keeps messages for this slot from now on."""
@@ -90,6 +98,22 @@ def take_slot(directory: Path, number: int) -> Slot:
             os.close(lock)
             raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
     return Slot(directory, number, lock)
+
+
+def client_id(directory: Path, number: int = 0) -> str:
+    """
+    Give the client id of a session, made at random when it is asked for first.
+
+    A broker closes the connection of whoever has a client id when another client names it. A session that is older than
+    these files keeps its name, and with it what the broker holds for it.
+    """
+    path, slot = directory / f"client-id-{number}", _path(directory, number)
+    with _alone(directory):
+        if not path.exists():
+            older = slot.exists() and slot.read_bytes() == _SESSION
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o660))
+            path.write_text(f"stadspuls-{number}" if older else f"stadspuls-{secrets.token_hex(12)}", "ascii")
+        return path.read_text("ascii")
 
 
 def lost_slots(directory: Path) -> list[int]:

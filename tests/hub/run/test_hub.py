@@ -14,11 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import psycopg
 import pytest
 
 from aggregates.store.store import Store
 from hub.servers.broker import BuiltInBroker
+from hub.servers.datadir import find_hub
 from hub.servers.postgres import EmbeddedPostgres
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode
@@ -124,6 +126,37 @@ class TestOneProgram:
         hub.start()
         (hour,) = hub.query("bicycle_count", "2026-03-02", "2026-03-03", "1h")
         assert hour["value"] == 7
+
+    def test_stop_loses_nothing_of_a_backlog(self, hub: UpHub) -> None:
+        """What the broker confirmed while the hub stood still is stored after a stop and a start."""
+        found = find_hub(hub.directory)
+        assert found is not None
+        process = psutil.Process(found.hub.pid)
+        process.suspend()
+        with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
+            for minute in range(60_000):
+                sender.publish("stadspuls/stadspuls/bridge", counts(minute, 1))
+            sender.flush(60)
+        process.terminate()
+        process.resume()
+        assert hub.stop(seconds=40) == 0
+        hub.start()
+        hub.settle()
+        assert hub.metric('stadspuls_readings_total{outcome="stored"') == 60_000
+
+    def test_stop_while_nothing_can_be_stored_leaves_the_broker(self, hub: UpHub) -> None:
+        """A stop that cannot store what the broker holds says so and leaves the broker to the next start."""
+        with closing(psycopg.connect(hub.database)) as blocking:
+            blocking.execute("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
+            with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
+                for minute in range(3000):
+                    sender.publish("stadspuls/stadspuls/bridge", counts(minute, 1))
+                sender.flush(60)
+            assert hub.stop(seconds=40) == 0
+        assert "broker goes on with messages that are not stored" in hub.log()
+        hub.start()
+        hub.settle()
+        assert hub.metric('stadspuls_readings_total{outcome="stored"') == 3000
 
     def test_directory_belongs_to_one_hub(self, hub: UpHub, new_hub: Callable[..., UpHub]) -> None:
         """A second hub on the same directory says whose it is, and ends with 3."""

@@ -11,7 +11,7 @@ import pytest
 from ingest.mqtt.address import Address
 from ingest.mqtt.leave_group import LeavingReceiver
 from ingest.mqtt.receiver import Limits
-from ingest.mqtt.slots import SlotTaken, free_slot, lost_slots, take_slot
+from ingest.mqtt.slots import SlotTaken, client_id, free_slot, lost_slots, take_slot
 from lab.rig.broker import free_port
 from lab.rig.relay import Relay
 from tests.support.brokers import MOSQUITTO, Broker, mosquitto
@@ -43,6 +43,19 @@ class TestSlots:
             assert lost_slots(tmp_path) == [1]
             with free_slot(tmp_path) as third:
                 assert third.number == 1
+
+    def test_client_id_is_kept_and_cannot_be_guessed(self, tmp_path: Path) -> None:
+        """A client id is the same after a restart and random between slots and hubs; an old session keeps its own."""
+        other = tmp_path / "other"
+        other.mkdir()
+        with free_slot(tmp_path) as slot:
+            first = slot.client_id
+        with free_slot(tmp_path) as again:
+            assert again.client_id == first
+        assert len({first, client_id(tmp_path, 1), client_id(other)}) == 3
+        assert len(first) >= 30
+        (tmp_path / "slot-7").write_bytes(b"session\n")
+        assert client_id(tmp_path, 7) == "stadspuls-7"
 
     def test_last_one_stays(self, tmp_path: Path) -> None:
         """Of two one may leave, and not both; one that has not subscribed yet does not count as staying."""
@@ -107,7 +120,7 @@ class TestLeaving:
         port = free_port()
         with Relay(("127.0.0.1", port), ("127.0.0.1", broker.port)) as relay, ExitStack() as undo:
             cut_off = LeavingReceiver(
-                Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], 1, "group", 1, Limits()
+                Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], "slot-1", "group", 1, Limits()
             )
             takers = [Taker(self.slot(broker, 0, options)), Taker(cut_off)]
             undo.callback(takers[0].stop)
@@ -132,4 +145,4 @@ class TestLeaving:
 
     def slot(self, broker: Broker, number: int, options: str) -> LeavingReceiver:
         """Make a receiver of a slot."""
-        return LeavingReceiver(broker.address(options), [FILTER], number, "group", 1, Limits())
+        return LeavingReceiver(broker.address(options), [FILTER], f"slot-{number}", "group", 1, Limits())
