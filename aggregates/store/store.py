@@ -7,10 +7,11 @@ the statements of `aggregates/sql/`. No other module knows psycopg. The class of
     StoreError
     ├── Away      the database cannot be reached or gave up: try again later
     │   ├── Slow      the statement took longer than this session lets it: ask for less
+    │   ├── Limit     the server is at a limit: ask for less, or try again later
     │   └── Denied    this session's role may not: ask as another one
     ├── Clash     a deadlock or a serialization failure: try again at once
-    ├── Known     a key is there already, and all since the savepoint undone: write with care
     └── Refused   it will never take these data: split them
+        └── Known     a key is there already, and all since the savepoint undone: write with care
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,10 @@ class Slow(Away):
     """The statement took longer than this session lets it: ask for less."""
 
 
+class Limit(Away):
+    """The server is at a limit, as of its memory or its locks: ask for less, or try again later."""
+
+
 class Denied(Away):
     """This session's role may not do that: ask as another one."""
 
@@ -47,12 +52,12 @@ class Clash(StoreError):  # noqa: N818 - named for what a caller does
     """Another session was in the way: try again at once."""
 
 
-class Known(StoreError):  # noqa: N818 - named for what was found
-    """A key is there already, and everything since the savepoint undone: write in the way that looks first."""
-
-
 class Refused(StoreError):  # noqa: N818 - named for what a caller does
     """The database will never take these data: split them, the one reading at fault becomes a dead letter."""
+
+
+class Known(Refused):
+    """A key is there already, and everything since the savepoint undone: write in the way that looks first."""
 
 
 class Store:
@@ -176,11 +181,8 @@ class Transaction:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what the block did when it raises; raises `Known` where it wrote a key that is there already."""
-        try:
-            with self._connection.transaction():
-                yield
-        except errors.UniqueViolation as error:
-            raise Known(str(error)) from error
+        with _translated(), self._connection.transaction():
+            yield
 
     @contextmanager
     def copying(self, table: str, rows: "NDArray[Any] | Packed") -> Iterator[None]:
@@ -188,7 +190,7 @@ class Transaction:
         packed = rows if isinstance(rows, Packed) else Packed.of(rows)
         names = sql.SQL(", ").join(map(sql.Identifier, packed.names))
         query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
-        with self._connection.cursor().copy(query) as copy:
+        with _translated(), self._connection.cursor().copy(query) as copy:
             copy.write(packed.data)
             yield
 
@@ -199,7 +201,8 @@ class Transaction:
 
     def _execute(self, name: str, text: LiteralString, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         prepare = False if planned_each_time(name) else None
-        return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
+        with _translated():  # here already, so that a caller knows whose statement it was
+            return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
 
 
 def _over(view: str, statement: str) -> LiteralString:
@@ -217,14 +220,14 @@ def _translated() -> Iterator[None]:
         raise Slow(str(error)) from error
     except errors.InsufficientPrivilege as error:
         raise Denied(str(error)) from error
+    except errors.UniqueViolation as error:
+        raise Known(str(error)) from error
+    except (errors.OutOfMemory, errors.ConfigurationLimitExceeded) as error:
+        raise Limit(f"{type(error).__name__}: {error}") from error
     except psycopg.Error as error:
-        raise (Refused if _is_refusal(error) else Away)(f"{type(error).__name__}: {error}") from error
-
-
-def _is_refusal(error: psycopg.Error) -> bool:
-    # Class 22 is bad data, 23 a broken constraint; 53400 and 53200 are a limit that a smaller batch may keep.
-    bad = isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
-    return bad or error.sqlstate in ("53400", "53200")
+        # Class 22 is bad data, 23 a broken constraint.
+        refused = isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
+        raise (Refused if refused else Away)(f"{type(error).__name__}: {error}") from error
 
 
 def unnested(rows: Sequence[object], names: Sequence[str]) -> dict[str, list[Any]]:

@@ -11,8 +11,8 @@ that begin with them; where one is known already, the staging path says which ar
 windows are recomputed from the readings.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -23,7 +23,7 @@ import structlog
 from numpy.typing import NDArray
 
 from aggregates.store.binary import Packed
-from aggregates.store.store import Away, Clash, Known, Refused, Store, StoreError, Transaction, unnested
+from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreError, Transaction, unnested
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
@@ -60,6 +60,18 @@ class Stopped(Exception):  # noqa: N818 - a normal end, not an error
     """The hub stops while a batch waits for the database; nothing of the batch is acknowledged."""
 
 
+class Condemned(Refused):
+    """A statement of the readings or facts themselves was refused; one of another statement condemns none of them."""
+
+
+@contextmanager
+def _own_statements() -> Iterator[None]:
+    try:
+        yield
+    except Refused as error:
+        raise Condemned(str(error)) from error
+
+
 def wait_for_database(stop: Event, seconds: float, error: StoreError) -> None:
     """Wait before the next attempt; raises `Stopped` when `stop` is set meanwhile."""
     log.warning("database away, trying again", error=str(error), seconds=round(seconds, 1))
@@ -84,8 +96,8 @@ class Pipeline:
         """
         Commit a batch, however long it takes.
 
-        A reading that the database refuses becomes a dead letter; while the database is away the batch is tried again.
-        Raises `Stopped` when the hub stops before the database came back.
+        A reading that the database refuses becomes a dead letter; while the database is away, or at a limit that no
+        smaller batch keeps, the batch is tried again. Raises `Stopped` when the hub stops meanwhile.
         """
         waits = pauses(0.1, LONGEST_WAIT)
         while True:
@@ -93,19 +105,21 @@ class Pipeline:
                 self._attempt(batch, position)
                 self.trouble.clear()
                 return None
-            except Refused as error:
+            except Condemned as error:
                 return self._split(batch, position, error)
             except Clash as error:
                 self.retries += 1
                 log.info("another session was in the way, trying again", error=str(error))
-            except Away as error:
+            except StoreError as error:
+                if isinstance(error, Limit) and (len(batch) > 1 or (len(batch) and batch.sensors)):
+                    return self._split(batch, position, error)
                 self.retries += 1
                 self.trouble[:] = [f"pipeline: the database: {error}"]
                 wait_for_database(self._stop, next(waits), error)
 
     def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
         """
-        Store a refused batch in halves until the refused reading is alone; the last part moves the position.
+        Store a batch in halves, a refused one until the refused reading is alone; the last part moves the position.
 
         A part that is stored twice is harmless: the primary key of `reading` rejects duplicates.
         """
@@ -120,13 +134,12 @@ class Pipeline:
             self.store(Batch(rows.slice(0, cut)), first)
             return self.store(Batch(rows.slice(cut), (), batch.dead_letters), position)
         log.warning("refused by the database", error=str(error), readings=len(batch), facts=len(batch.sensors))
-        if not len(batch) and not batch.sensors:
-            raise error
         letters = [refused(row, str(error)) for row in rows.to_pylist()]
         return self.store(Batch(rows.slice(0, 0), (), (*batch.dead_letters, *letters)), position)
 
     def _attempt(self, batch: Batch, position: Position) -> None:
-        readings = self._readings(batch)
+        with _own_statements():
+            readings = self._readings(batch)
         with self._store.transaction() as tx:
             tx.prepare_session()
             tx.rows("advance_position", topic=position.topic, partition=position.partition, position=position.position)
@@ -134,7 +147,8 @@ class Pipeline:
             self._series.check(tx)
             frozen = np.isin(readings["start"] // DAY_US, frozen_days(tx))
             rows = distinct(ordered(readings[~frozen]))
-            outcome = self._insert(tx, rows)
+            with _own_statements():
+                outcome = self._insert(tx, rows)
             counted = accounts(readings, frozen, rows, outcome, batch.dead_letters)
             tx.rows("add_to_accounting", **unnested(counted, ACCOUNT_COLUMNS))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from aggregates.store.binary import binary_rows
 from aggregates.store.health import balances
-from aggregates.store.store import Away, Clash, Refused, Store, StoreError, Transaction
+from aggregates.store.store import Away, Clash, Known, Limit, Refused, Store, StoreError, Transaction
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
@@ -106,8 +106,8 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         ("state", "kind"),
-        [("40P01", Clash), ("40001", Clash), ("22003", Refused), ("22021", Refused), ("23505", Refused),
-         ("23514", Refused), ("53400", Refused), ("53200", Refused), ("53100", Away), ("57P01", Away),
+        [("40P01", Clash), ("40001", Clash), ("22003", Refused), ("22021", Refused), ("23505", Known),
+         ("23514", Refused), ("53400", Limit), ("53200", Limit), ("53100", Away), ("57P01", Away),
          ("57P03", Away), ("42P01", Away), ("55P03", Away), ("XX000", Away)],
     )  # fmt: skip
     def test_error_class_by_sqlstate(self, store: Store, state: str, kind: type[StoreError]) -> None:

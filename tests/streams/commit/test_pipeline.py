@@ -158,6 +158,28 @@ def count(minute: int, value: float | None, **more: Any) -> Reading:
     return Reading("stadspuls/counter", "", "vehicle_count", 60, DAY + timedelta(minutes=minute), value, **more)
 
 
+# Checks that raise: for the fifth row of a transaction, and for the first three rows ever.
+MOST_FOUR = """
+BEGIN
+    PERFORM set_config('test.rows', concat(current_setting('test.rows', true), '|'), true);
+    IF length(current_setting('test.rows')) > 4 THEN RAISE EXCEPTION 'no memory' USING ERRCODE = '53200'; END IF;
+    RETURN true;
+END"""
+FIRST_THREE = """
+BEGIN
+    IF nextval('attempt') <= 3 THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = '{state}'; END IF;
+    RETURN true;
+END"""
+
+
+def limit(url: str, body: str, table: str = "reading") -> None:
+    """Let a table raise as the body of a function says."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE SEQUENCE attempt")
+        connection.execute(f"CREATE FUNCTION limited() RETURNS boolean LANGUAGE plpgsql AS $${body}$$".encode())
+        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT limited CHECK (limited())".encode())
+
+
 class TestStore:
     """What one batch does, on every edition."""
 
@@ -212,6 +234,29 @@ class TestStore:
         Pipeline(store).store(batch([count(0, 4), count(7, 5)], received=DAY + timedelta(minutes=10)))
         assert roll_up(store, DAY + timedelta(minutes=30)) == 0
         assert hours(database) == [(9.0, 2)]
+
+    def test_a_limit_of_the_server_splits_a_batch(self, store: Store, database: str) -> None:
+        """Where a transaction of more than 4 readings needs more locks than the server has, all are stored in parts."""
+        limit(database, MOST_FOUR)
+        Pipeline(store).store(batch([count(minute, 1.0) for minute in range(8)]))
+        (balance,) = balances(store)
+        assert (balance.received, balance.stored, balance.rejected) == (8, 8, 0)
+
+    def test_a_limit_that_no_part_keeps_is_waited_for(self, store: Store, database: str) -> None:
+        """A single reading that meets a limit is tried again until it is stored."""
+        limit(database, FIRST_THREE.format(state="53200"))
+        pipeline = Pipeline(store)
+        pipeline.store(batch([count(0, 1.0)]))
+        (balance,) = balances(store)
+        assert (balance.stored, balance.rejected, pipeline.retries) == (1, 0, 3)
+
+    @pytest.mark.parametrize("state", ["22003", "23514", "53400"])
+    def test_an_error_of_the_accounting_condemns_no_reading(self, store: Store, database: str, state: str) -> None:
+        """What another statement of the transaction raises is tried again; every reading is stored in the end."""
+        limit(database, FIRST_THREE.format(state=state), table="accounting")
+        Pipeline(store).store(batch([count(minute, 1.0) for minute in range(8)]))
+        (balance,) = balances(store)
+        assert (balance.received, balance.stored, balance.rejected) == (8, 8, 0)
 
     def test_refused_reading_is_buried_alone(self, store: Store, database: str) -> None:
         """Of a batch with one reading that the database will never take, the others are stored."""
