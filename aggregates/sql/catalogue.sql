@@ -20,12 +20,12 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     catalogued = true
 
 -- name: advance_catalogue_version
--- The sensors changed.
-SELECT nextval('catalogue_version')
+-- The sensors changed; seen when they are.
+UPDATE catalogue SET version = version + 1
 
 -- name: read_catalogue_version
--- A sequence that was never asked has its first value already.
-SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM catalogue_version
+-- How often an import has changed the sensors.
+SELECT version FROM catalogue
 
 -- name: list_catalogue
 -- Sensors by id, those without a place among them.

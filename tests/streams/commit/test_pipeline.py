@@ -1,8 +1,8 @@
 """The write path against a plain recomputation: any order, batching and correction gives the same tables."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aggregates.store.catalogue import import_sensors
 from aggregates.store.health import balances
-from aggregates.store.store import Store
+from aggregates.store.store import Store, Transaction
+from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
-from ingest.vocabulary.readings import Reading, SensorFact
+from ingest.vocabulary.readings import Flag, Reading, SensorFact
 from streams.commit.pipeline import Pipeline, Position
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
@@ -180,6 +182,21 @@ def limit(url: str, body: str, table: str = "reading") -> None:
         connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT limited CHECK (limited())".encode())
 
 
+class SlowToCommit(Store):
+    """A store that does something else before it commits."""
+
+    def __init__(self, url: str, first: Callable[[], object]) -> None:
+        super().__init__(url)
+        self._first = first
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Transaction]:
+        """Open a transaction."""
+        with super().transaction(snapshot=snapshot) as tx:
+            yield tx
+            self._first()
+
+
 class TestStore:
     """What one batch does, on every edition."""
 
@@ -234,6 +251,16 @@ class TestStore:
         Pipeline(store).store(batch([count(0, 4), count(7, 5)], received=DAY + timedelta(minutes=10)))
         assert roll_up(store, DAY + timedelta(minutes=30)) == 0
         assert hours(database) == [(9.0, 2)]
+
+    def test_an_import_that_is_slow_to_commit_is_learned(self, store: Store, database: str) -> None:
+        """A batch that is stored while an import has not committed yet does not make its worker miss the import."""
+        pipeline = Pipeline(store)
+        pipeline.store(batch([count(0, 4)]))
+        slow = SlowToCommit(database, lambda: pipeline.store(batch([count(1, 4)])))
+        with closing(slow):
+            import_sensors(slow, [Entry("stadspuls/counter", overrides={"vehicle_count": {"high": 3.0}})])
+        pipeline.store(batch([count(2, 4)]))
+        assert fetched(database, "SELECT flags FROM reading ORDER BY start") == [(0,), (0,), (Flag.OUT_OF_RANGE,)]
 
     def test_a_limit_of_the_server_splits_a_batch(self, store: Store, database: str) -> None:
         """Where a transaction of more than 4 readings needs more locks than the server has, all are stored in parts."""
