@@ -14,15 +14,16 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
-from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError  # type: ignore[import-untyped]
 
 from ingest.log.queue import LogClosed, QueuedBatch, QueuedLog
-from ingest.log.records import letter_records, reading_records
+from ingest.log.records import MOST, letter_records, reading_records
 from ingest.log.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing, why
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch
 
 LINGER = 0.05  # s that a reading waits for others
+LEAST = 16_384  # bytes of a record that every Kafka takes
 PATIENCE = 40.0  # s until a silent Kafka is given up, and asked by a new producer
 
 _log = structlog.get_logger("ingest.log.kafka")
@@ -40,6 +41,7 @@ class KafkaLog(QueuedLog):
         self.records = self.bytes = self.rounds = self.retries = 0
         self.seconds = 0.0  # spent waiting for Kafka
         self._topics, self._linger = topics, linger
+        self._most = MOST  # bytes of a record
         self._given_up = False
         self._producer: AIOKafkaProducer | None = None
         self._loop = asyncio.new_event_loop()
@@ -96,6 +98,8 @@ class KafkaLog(QueuedLog):
             except (KafkaError, OSError, TimeoutError) as error:
                 if self._given_up:
                     raise LogClosed("the log was closed while Kafka was away") from error
+                if isinstance(error, MessageSizeTooLargeError):  # the topic was made with a lower limit
+                    self._most = max(self._most // 2, LEAST)
                 wait = next(waits)
                 _log.warning("kafka away, trying again", error=why(error), seconds=round(wait, 1))
                 self.retries += 1
@@ -106,11 +110,12 @@ class KafkaLog(QueuedLog):
         # Kafka knows how many partitions there are: the setting is only for topics not made yet.
         partitions = {name: len(await producer.partitions_for(name)) for name in self._topics.names}
         found = [
-            (self._topics.readings, *record[:2]) for record in reading_records(batch, partitions[self._topics.readings])
+            (self._topics.readings, *record[:2])
+            for record in reading_records(batch, partitions[self._topics.readings], most=self._most)
         ]
         found += [
             (self._topics.dead_letters, *record[:2])
-            for record in letter_records(batch.dead_letters, partitions[self._topics.dead_letters])
+            for record in letter_records(batch.dead_letters, partitions[self._topics.dead_letters], most=self._most)
         ]
         self.records += len(found)
         self.bytes += sum(len(value) for *_, value in found)

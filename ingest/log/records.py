@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ingest.vocabulary.batch import SCHEMA, Batch, coded, columns, middle, numbers
@@ -18,7 +19,9 @@ from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import SensorFact
 
+_FRAME = 4096  # bytes that are left for what is around the data
 LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
+MOST = (4 << 20) - _FRAME  # bytes of any record, unless Kafka takes fewer
 UNKNOWN = "quantity not in the registry of the worker"
 _TEXTS = ("sensor_id", "channel", "quantity")
 
@@ -45,8 +48,12 @@ def partition_of(sensor_id: str, partitions: int) -> int:
     return crc32(sensor_id.encode()) % partitions
 
 
-def reading_records(batch: Batch, partitions: int, largest: int = LARGEST) -> Iterator[Record]:
-    """Cut readings and facts of a batch into records; its dead letters travel by `letter_records`."""
+def reading_records(batch: Batch, partitions: int, largest: int = LARGEST, most: int = MOST) -> Iterator[Record]:
+    """
+    Cut readings and facts of a batch into records; its dead letters travel by `letter_records`.
+
+    Only readings of one sensor and start that have more than `most` bytes are parted.
+    """
     rows, cuts = _by_partition(batch.readings, partitions)
     facts: dict[int, list[SensorFact]] = {}
     for fact in batch.sensors:
@@ -54,17 +61,21 @@ def reading_records(batch: Batch, partitions: int, largest: int = LARGEST) -> It
     for partition in range(partitions):
         part = rows.slice(cuts[partition], cuts[partition + 1] - cuts[partition])
         if part.num_rows or partition in facts:
-            for value, count in _fitting(part, facts.get(partition, []), largest):
+            for value, count in _fitting(part, facts.get(partition, []), min(largest, most), most):
                 yield Record(partition, value, count)
 
 
-def letter_records(letters: Sequence[DeadLetter], partitions: int, largest: int = LARGEST) -> Iterator[Record]:
-    """Pack dead letters into records without readings, the same letter always into the same partition."""
+def letter_records(
+    letters: Sequence[DeadLetter], partitions: int, largest: int = LARGEST, most: int = MOST
+) -> Iterator[Record]:
+    """Pack dead letters, cut to `most` bytes, into records; the same letter always goes into the same partition."""
     by_partition: dict[int, list[DeadLetter]] = {}
     for letter in letters:
+        if (over := _length(letter) + _FRAME - most) > 0:
+            letter = replace(letter, payload=letter.payload[: max(0, len(letter.payload) - over)])
         by_partition.setdefault(int.from_bytes(letter.key[:4], "big") % partitions, []).append(letter)
     for partition, some in by_partition.items():
-        for few in _few(some, largest):
+        for few in _few(some, min(largest, most)):
             yield Record(partition, Batch(columns((), ()), (), few).to_ipc(), 0)
 
 
@@ -93,13 +104,18 @@ def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLette
     few: list[DeadLetter] = []
     size = 0
     for letter in letters:
-        length = len(letter.payload) + len(letter.topic) + len(letter.reason) + 100
+        length = _length(letter)
         if few and size + length > largest:
             yield few
             few, size = [], 0
         few.append(letter)
         size += length
     yield few
+
+
+def _length(letter: DeadLetter) -> int:
+    """Give how many bytes of a record a letter takes, rather more than less."""
+    return len(letter.payload) + len(letter.topic.encode()) + len(letter.reason.encode()) + 100
 
 
 def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
@@ -111,15 +127,17 @@ def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch
     return rows.take(order), np.searchsorted(partition[order], np.arange(partitions + 1))
 
 
-def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int) -> Iterator[tuple[bytes, int]]:
+def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int, most: int) -> Iterator[tuple[bytes, int]]:
     value = Batch(_compact(rows), tuple(facts)).to_ipc()
     cut = middle(rows) if len(value) > largest else 0
+    if not cut and len(value) > most and len(facts) <= 1:
+        cut = rows.num_rows // 2
     if cut:
-        yield from _fitting(rows.slice(0, cut), facts[: len(facts) // 2], largest)
-        yield from _fitting(rows.slice(cut), facts[len(facts) // 2 :], largest)
+        yield from _fitting(rows.slice(0, cut), facts[: len(facts) // 2], largest, most)
+        yield from _fitting(rows.slice(cut), facts[len(facts) // 2 :], largest, most)
     elif len(value) > largest and len(facts) > 1:  # more facts than readings
-        yield from _fitting(rows, facts[: len(facts) // 2], largest)
-        yield from _fitting(rows.slice(0, 0), facts[len(facts) // 2 :], largest)
+        yield from _fitting(rows, facts[: len(facts) // 2], largest, most)
+        yield from _fitting(rows.slice(0, 0), facts[len(facts) // 2 :], largest, most)
     else:
         yield value, rows.num_rows
 

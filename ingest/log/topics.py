@@ -23,7 +23,7 @@ from ingest.log.kafka_login import Access
 from ingest.vocabulary.backoff import pauses
 
 LONGEST_WAIT = 5.0  # s between two attempts
-LARGEST_MESSAGE = 4 << 20  # a dead letter holds an MQTT message of up to 1 MiB
+LARGEST_MESSAGE = 4 << 20  # a dead letter holds up to 1 MiB of an MQTT message
 
 _log = structlog.get_logger("ingest.log.topics")
 

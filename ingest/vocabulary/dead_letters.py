@@ -11,23 +11,36 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from ingest.vocabulary.readings import Status
 from ingest.vocabulary.sources import OWN, source_of_sensor
 
+KEPT_BYTES = 1 << 20  # of a payload: what is longer is cut before it goes on the log
+
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A message, or one reading as own JSON, that could not be taken, with the reason."""
+    """
+    A message, or one reading as own JSON, that could not be taken, with the reason.
+
+    `size` is that of the payload as it came, of which `KEPT_BYTES` are kept.
+    """
 
     source: str
     topic: str
     payload: bytes
     reason: str
     received_at: datetime
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        """Cut the payload."""
+        force_setattr(self, "size", self.size or len(self.payload))
+        force_setattr(self, "payload", self.payload[:KEPT_BYTES])
 
     @property
     def key(self) -> bytes:
-        """What makes two dead letters the same: source, topic, payload and reason."""
+        """What makes two dead letters the same: source, topic, payload as far as it is kept, and reason."""
         parts = (self.source.encode(), self.topic.encode(), self.payload, self.reason.encode())
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
 

@@ -20,7 +20,6 @@ from streams.commit.windows import DAY_US
 STORED, CORRECTED, DUPLICATE = range(3)  # as the statement `correct_readings` numbers them
 Letters = Sequence[DeadLetter]
 SOURCES = 1 << 15  # more than a hub will ever have
-KEPT_BYTES = 1 << 20  # of a dead letter's payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def dead_letter_rows(letters: Letters) -> list[DeadLetterRow]:
     times = Counter(letter.key for letter in letters)
     first = {letter.key: letter for letter in reversed(letters)}
     return [
-        DeadLetterRow(key, letter.source, letter.topic, letter.payload[:KEPT_BYTES], len(letter.payload), letter.reason,
+        DeadLetterRow(key, letter.source, letter.topic, letter.payload, letter.size, letter.reason,
               times[key], letter.received_at)
         for key, letter in first.items()
     ]  # fmt: skip

@@ -15,9 +15,9 @@ from ingest.collector import Collector
 from ingest.formats.decode import decode
 from ingest.mqtt.receiver import Receiver
 from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.dead_letters import KEPT_BYTES, DeadLetter
 from ingest.vocabulary.readings import Message
-from streams.commit.accounting import KEPT_BYTES, dead_letter_rows
+from streams.commit.accounting import dead_letter_rows
 from streams.commit.pipeline import Pipeline
 from streams.worker.embedded import EmbeddedLog
 from tests.support.brokers import built_in

@@ -1,5 +1,6 @@
 """The Kafka door against a real Kafka: what is committed is on the log, through whatever happens to Kafka."""
 
+import asyncio
 import gc
 import socket
 import threading
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
 
 from hub.servers.process import CannotStart
 from ingest.log.kafka import KafkaLog
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture
 def topics(kafka: KafkaServer, request: pytest.FixtureRequest) -> Topics:
     """Topics that no other test has."""
-    name = request.node.name
+    name = request.node.name.replace("[", "-").rstrip("]")
     return Topics(kafka.servers, f"{name}-readings", f"{name}-dead-letters", partitions=3)
 
 
@@ -97,6 +99,31 @@ def test_dead_letters_go_their_own_way(topics: Topics) -> None:
     found = [(topic, Batch.from_ipc(value)) for topic, _, value in records(topics)]
     assert {topic for topic, _ in found} == {topics.dead_letters}
     assert sorted(len(letter.payload) for _, one in found for letter in one.dead_letters) == [10, 1 << 20]
+
+
+@pytest.mark.parametrize("limit", [None, 100_000])
+def test_a_letter_above_the_limit_does_not_stop_the_log(topics: Topics, limit: int | None) -> None:
+    """A dead letter of 5 MB is cut, further where the topic takes less than the hub's own topics do."""
+    if limit:
+        asyncio.run(limited(topics, limit))
+    log, committed = KafkaLog(topics), Committed()
+    letter = DeadLetter("ttn", "v3/x", bytes(5_002_344), "why", LATER)
+    log.put(Batch(batch([]).readings, (), [letter]), lambda: committed(0))
+    put(log, committed, 1, 3)
+    assert log.close(60)
+    assert committed.numbers == [0, 1, 2]
+    assert len(stored(topics)) == 2 * len(SENSORS)
+    letters = [letter for _, _, value in records(topics) for letter in Batch.from_ipc(value).dead_letters]
+    assert [one.size for one in letters] == [5_002_344]
+
+
+async def limited(topics: Topics, limit: int) -> None:
+    """Make the topics as somebody does who gives them a limit."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=topics.servers)
+    await admin.start()
+    config = {"max.message.bytes": str(limit)}
+    await admin.create_topics([NewTopic(name, topics.partitions, 1, topic_configs=config) for name in topics.names])
+    await admin.close()
 
 
 def test_partitions_are_those_of_kafka(topics: Topics) -> None:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.log.records import letter_records, partition_of, reading_records
+from ingest.log.records import MOST, letter_records, partition_of, reading_records
 from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.dead_letters import KEPT_BYTES, DeadLetter
 from ingest.vocabulary.readings import Reading, SensorFact
 from tests.streams.commit.test_pipeline import LATER
 
@@ -73,6 +73,13 @@ class TestReadingRecords:
             column = Batch.from_ipc(record.value).readings.column("sensor_id")
             assert len(column.dictionary) == record.readings  # type: ignore[attr-defined]
 
+    def test_one_start_that_is_too_large_is_parted(self) -> None:
+        """Readings of one sensor and start that no record can hold go into several, each once."""
+        said = [reading("ndw/1", 0, f"lane{number}/" + "x" * 400) for number in range(100)]
+        made = list(reading_records(batch(said), 2, 3_000, most=5_000))
+        assert max(len(record.value) for record in made) <= 5_000
+        assert sum(record.readings for record in made) == 100
+
 
 class TestLetterRecords:
     """Dead letters."""
@@ -84,6 +91,16 @@ class TestLetterRecords:
         made = list(letter_records(letters, 1, 6_000))
         assert [letter for record in made for letter in Batch.from_ipc(record.value).dead_letters] == letters
         assert [len(Batch.from_ipc(record.value).dead_letters) for record in made] == [4, 1, 1]
+
+    def test_a_payload_that_is_too_large_is_cut(self) -> None:
+        """Of a payload of 5 MB a record holds the beginning, and how large it was; Kafka may take still fewer."""
+        letters = [DeadLetter("ttn", "v3/x", b"x" * 5_002_344, "why", LATER)]
+        for most in (MOST, 100_000):
+            (record,) = letter_records(letters, 1, most=most)
+            (letter,) = Batch.from_ipc(record.value).dead_letters
+            assert len(record.value) <= most
+            assert min(most // 2, KEPT_BYTES) <= len(letter.payload) <= KEPT_BYTES
+            assert letter.size == 5_002_344
 
     def test_none(self) -> None:
         """No letter, no record."""
