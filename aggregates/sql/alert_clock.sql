@@ -16,7 +16,7 @@ ON CONFLICT (level) DO UPDATE SET judged = greatest(c.judged, excluded.judged)
 -- name: list_newest_readings
 -- Of sensors with a reading within `reach` that was new when it came: when it ended, how many intervals ago (of the series
 -- that misses fewest), and how many seconds its newest stamp lies after its receipt. Sensors whose interval is unknown
--- are left out.
+-- are left out, and those that are in no catalogue and said less than five things: anybody can make such sensors.
 SELECT sensor_id, (extract(epoch FROM max(ended)) * 1000000)::bigint,
        min(extract(epoch FROM %(now)s - ended) / every)::float8, max(extract(epoch FROM ended - received_at))::float8
 FROM (
@@ -27,6 +27,9 @@ FROM (
         WHERE r.series = s.series AND r.start > %(now)s - %(reach)s::interval ORDER BY r.start DESC LIMIT 1
     ) r
     WHERE coalesce(nullif(s.period, 0), n.interval) > 0
+      AND (n.catalogued OR EXISTS (
+          SELECT FROM reading o WHERE o.series = s.series AND o.start > %(now)s - %(reach)s::interval
+          ORDER BY o.start DESC OFFSET 4 LIMIT 1))
 ) h
 WHERE received_at - ended < greatest(make_interval(secs => 3 * every), interval '10 minutes')
 GROUP BY sensor_id

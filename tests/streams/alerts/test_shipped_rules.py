@@ -107,10 +107,13 @@ def health() -> Iterator[tuple[Reading, datetime]]:
             yield reading, TUESDAY
     for which, minutes in (("yes", 11), ("no", 10)):
         heard = TUESDAY - minutes * MINUTE
-        yield Reading(f"stadspuls/sensor-silent.{which}", "", "no2", 60, heard - MINUTE, 20.0), heard
+        for earlier in range(5, 0, -1):
+            yield Reading(f"stadspuls/sensor-silent.{which}", "", "no2", 60, heard - earlier * MINUTE, 20.0), heard
     for which, seconds in (("yes", 1), ("no", 0)):
         start = TUESDAY - 2 * MINUTE + timedelta(seconds=seconds)
-        yield Reading(f"stadspuls/sensor-clock.{which}", "", "no2", 60, start, 20.0), TUESDAY - 2 * MINUTE
+        for earlier in range(4, -1, -1):
+            said = Reading(f"stadspuls/sensor-clock.{which}", "", "no2", 60, start - earlier * MINUTE, 20.0)
+            yield said, TUESDAY - 2 * MINUTE
 
 
 @pytest.fixture(scope="module")
