@@ -57,7 +57,7 @@ def test_write(settings: Settings) -> None:
     """Both sides write the same readings, and the time of ours is split into shares."""
     details = _well_formed(write(settings, series=20, sizes=(40, 20), readings=80, rounds=1), "write")
     assert set(details["batches_of"]) == {"40", "20"}
-    assert {"sql: merge", "sql: copy reading", "python: fold"} <= details["time_shares"].keys()
+    assert {"sql: merge_windows", "sql: copy reading", "python: fold"} <= details["time_shares"].keys()
     assert details["edition"] == "postgres"
 
 
