@@ -33,10 +33,13 @@ class Join:
 
 
 def newest_vintage(store: Store) -> int:
+NO_AREAS = "no areas are loaded, see `stadspuls areas load --help`"
+
+
     """Return the newest vintage that is loaded; raises BadQuestion where none is."""
     ((vintage,),) = store.rows("read_newest_vintage")
     if vintage is None:
-        raise BadQuestion("no areas are loaded, see `stadspuls areas load --help`")
+        raise BadQuestion(NO_AREAS)
     return int(vintage)
 
 
@@ -105,7 +108,7 @@ def state_lines(store: Store) -> Iterator[tuple[str, str, bool | None]]:
     """Yield lines for `doctor`: what is loaded, what waits, and how the sensors of each vintage lie."""
     ((marks, loads),) = store.rows("count_area_marks")
     if not loads:
-        yield "areas", "none loaded", None
+        yield "areas", NO_AREAS, None
         return
     for vintage, municipality, part, title, *_ in store.rows("list_area_loads", vintage=None):
         yield f"areas {vintage} {municipality}", f"{part}: {title}", None

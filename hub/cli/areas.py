@@ -182,7 +182,10 @@ def areas_measures(_settings: Settings, form: Form = Format.TABLE) -> None:
 
     Example: stadspuls areas measures
     """
-    rows = [(one.theme, one.name, one.title, one.unit, one.period, one.code) for one in MEASURES.values()]
+    about = {"year": "<vintage>", "before": "<vintage - 1>"}
+    rows = [
+        (one.theme, one.name, one.title, one.unit, one.period.format(**about), one.code) for one in MEASURES.values()
+    ]
     rows += [(theme, "", indicator, "", "", "") for theme, known in THEMES.items() for indicator in known]
     has = {row[0] for row in rows}
     rows += [(theme, "", "nothing yet", "", "", "") for theme in THEMES if theme not in has]

@@ -11,6 +11,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from aggregates.ask.areas import NO_AREAS
 from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.export.export import DATASETS, EVER, Wanted, Written
 from aggregates.export.export import export as export_store
@@ -48,8 +49,9 @@ def query(
     question = Question(quantity, stamp("from", first), stamp("to", last), window, sensor, channels, area, vintage)
     with open_store(settings) as store:
         frame = ask(store, question)
-    if frame.empty:
-        errors.print("no windows found for this question")
+        if frame.empty:
+            none = area and store.rows("read_newest_vintage") == [(None,)]
+            errors.print(NO_AREAS if none else "no windows found for this question")
     write(frame, form, out, settings.timezone)
 
 

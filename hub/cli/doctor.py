@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 from typing import NamedTuple
 from urllib.request import urlopen
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from aggregates.ask.areas import state_lines
 from aggregates.store.health import balances, positions, state
 from aggregates.store.migrate import edition
 from aggregates.store.store import Store, StoreError
-from hub.cli.common import NO, app, command
+from hub.cli.common import NO, app, command, installed
 from hub.cli.output import print_table
 from hub.servers.datadir import RunningHub, find_hub
 from hub.settings.layers import shown, sources_of
@@ -55,11 +56,15 @@ def doctor(settings: Settings) -> None:
 
     Example: stadspuls doctor
     """
-    findings = list(examine(settings, find_hub(settings.data_dir)))
+    running = find_hub(settings.data_dir)
+    findings = list(examine(settings, running))
     marks = {True: "good", False: "BAD", None: ""}
     print_table(pd.DataFrame([(marks[f.good], f.what, f.found) for f in findings], columns=["", "what", "found"]))
     origins = sources_of(settings)
     rows = [(key, value, origins[key]) for key, value in shown(settings).items()]
+    if running is not None and running.alive:
+        ports = {"http_port": urlsplit(running.http).port, "mqtt_port": urlsplit(running.broker).port}
+        rows = [(row[0], str(ports[row[0]]), "the running hub") if row[0] in ports else row for row in rows]
     print_table(pd.DataFrame(rows, columns=["setting", "value", "from"]))
     if any(finding.good is False for finding in findings):
         raise typer.Exit(NO)
@@ -67,7 +72,7 @@ def doctor(settings: Settings) -> None:
 
 def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
     """Check everything that can be reached from here; never raises for what it finds."""
-    yield Finding("stadspuls", version("stadspuls"))
+    yield Finding("stadspuls", installed())
     yield Finding("data directory", str(settings.data_dir))
     alive = running is not None and running.alive
     yield _hub(running) if running and alive else Finding("hub", "not running here")

@@ -302,7 +302,10 @@ class TestOutput:
         assert "BU990101TB" in listed.stdout
         window = ["--quantity=no2", "--from=2024-06-01", "--to=2024-06-02"]
         assert runner.invoke(app, ["areas", "join", *window, "--format=json", *common]).stdout == "[]\n"
-        assert "fixed-panel traffic index" in runner.invoke(app, ["areas", "measures"]).stdout
+        measures = runner.invoke(app, ["areas", "measures"]).stdout
+        assert "fixed-panel traffic index" in measures
+        assert "1 January <vintage - 1>" in measures
+        assert "{" not in measures
 
 
 @pytest.mark.shared

@@ -113,6 +113,12 @@ class TestHelp:
         assert (done.returncode, done.stderr) == (0, "")
         assert "Example: stadspuls query" in done.stdout
 
+    def test_version(self, run: Run) -> None:
+        """What is installed: version, commit, and the edition of its database."""
+        done = run("--version")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(r"stadspuls \d+\.\d+\.\d+\S*, commit ([0-9a-f]{12}|unknown), edition .+\n", done.stdout)
+
     def test_commands_of_the_contract_exist(self) -> None:
         """Scripts of users depend on these names."""
         promised = {"up", "publish", "query", "sensors import", "sensors list", "dead-letters list",
