@@ -14,6 +14,7 @@ import pandas as pd
 import shapely
 
 from aggregates.areas.geometry import NEAR
+from aggregates.ask.dates import dated, zone_of
 from aggregates.ask.indicators import Refused
 from aggregates.ask.series import VIEWS, BadQuestion
 from aggregates.store.store import Store
@@ -32,10 +33,10 @@ class Join:
     measures: Sequence[str] = ()
 
 
-def newest_vintage(store: Store) -> int:
 NO_AREAS = "no areas are loaded, see `stadspuls areas load --help`"
 
 
+def newest_vintage(store: Store) -> int:
     """Return the newest vintage that is loaded; raises BadQuestion where none is."""
     ((vintage,),) = store.rows("read_newest_vintage")
     if vintage is None:
@@ -47,13 +48,16 @@ def joined(store: Store, asked: Join) -> pd.DataFrame:
     """Return a row an area and window; where there is none, an empty frame with the same columns."""
     with store.transaction(snapshot=True) as tx:
         tx.rows("plan_for_areas")
+        zone = zone_of(tx)
         _, rows = tx.frame(
             "join_area_windows", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
             vintage=asked.vintage, level=asked.level,
         )  # fmt: skip
         cells = tx.rows("list_area_statistics", vintage=asked.vintage, measures=list(asked.measures), level=asked.level)
     columns = ["code", "measure", "value", "attribute", "unit", "period", "vintage", "source", "licence"]
-    return beside(_unpacked(rows, asked), pd.DataFrame(cells, columns=columns), asked.measures)
+    return beside(
+        dated(_unpacked(rows, asked), zone, asked.window), pd.DataFrame(cells, columns=columns), asked.measures
+    )
 
 
 # A window as the statement `join_area_windows` packs it; stamps are seconds since 1970, NaN is null.

@@ -14,7 +14,7 @@ import pyarrow as pa
 from aggregates.areas.measures import MEASURES
 
 TEXT, NUMBER, COUNT, YES_OR_NO, BYTES = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.binary()
-STAMP = pa.timestamp("us", "UTC")
+STAMP, DATE = pa.timestamp("us", "UTC"), pa.date32()
 MANY = pa.list_(pa.field("item", TEXT, nullable=False))
 STATISTICS = pa.struct([pa.field(name, NUMBER) for name in MEASURES])
 
@@ -44,6 +44,8 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType({
     "high": (NUMBER, "largest plausible value"),
     "start": (STAMP, "begin, inclusive, UTC"),
     "end": (STAMP, "end, exclusive, UTC"),
+    "date": (DATE, "local date; of days, of the quantity's kind of day"),
+    "local_start": (TEXT, "`start` in the hub's time zone, with its offset"),
     "value": (NUMBER, "what was observed, the sum or the mean; null: nothing has a value (which is not zero)"),
     "estimate": (NUMBER, "of a sum: the mean rate of the covered part times the window"),
     "minimum": (NUMBER, "least value"),
@@ -102,6 +104,7 @@ COLUMNS: Mapping[str, tuple[pa.DataType, str]] = MappingProxyType({
     "severity": (TEXT, "info, warning or critical"),
     "state": (TEXT, "raised, acknowledged, silenced, cannot_judge or cleared"),
     "since": (STAMP, "start of the first window that caused it"),
+    "local_since": (TEXT, "`since` in the hub's time zone, with its offset"),
     "until": (STAMP, "end of the window that cleared it; null: open"),
     "worst": (NUMBER, "worst value so far"),
     "late": (YES_OR_NO, "whether it was found afterwards, in data that came late"),

@@ -36,7 +36,7 @@ def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime], least: floa
     table = table.reindex(sorted(days["start"].unique()))
     in_base = (table.index >= base[0]) & (table.index < base[1])
     if not in_base.any():
-        raise Refused(f"no days in the base {base[0]:%Y-%m-%d} to {base[1]:%Y-%m-%d}, an index needs one")
+        raise Refused(f"no days in the base {base[0]:%Y-%m-%dT%H:%MZ} to {base[1]:%Y-%m-%dT%H:%MZ}, an index needs one")
     enough = table[in_base].notna().mean() >= least
     if not in_base.all():
         enough &= table[~in_base].notna().mean() >= least

@@ -103,10 +103,11 @@ def read_areas(
 
 WINDOWS = schema(
     "sensor_id channel quantity unit start end value? estimate? minimum? maximum? readings nothing flagged failed "
-    "warned coverage? valid revision status lon? lat?"
+    "warned coverage? valid revision status date local_start lon? lat?"
 )
 READINGS = schema(
-    "sensor_id channel quantity period unit start end value? weight covers? flags status version? received_at"
+    "sensor_id channel quantity period unit start end value? weight covers? flags status version? received_at "
+    "local_start"
 )
 KEY = ("quantity", "series", "start")
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aggregates.areas.codes import is_code
+from aggregates.ask.dates import with_dates, zone_of
 from aggregates.ask.series import (
     STAMP,
     VIEWS,
@@ -94,18 +95,21 @@ def tables(
 
     Columns: sensor_id, channel, quantity, unit (dictionaries), start, end (UTC), value, estimate, minimum, maximum
     (doubles in that unit), readings, nothing, flagged, failed, warned (counts), coverage (0 to 1), valid, revision,
-    status (provisional or validated), series (its number in the store); of sensors in an area also area and vintage.
+    status (provisional or validated), of sensors in an area also area and vintage, date (local; of days, their own),
+    local_start (in the hub's zone, with its offset), series (its number in the store).
     Sorted by sensor_id, channel, period and start. Of an area itself: see the statement `ask_area`. Raises
     BadQuestion for a cursor of another question, and `aggregates.store.store.StoreError`.
     """
     with store.transaction(snapshot=True) as tx:
+        zone = zone_of(tx)
         if question.of_area:
-            yield _of_area(tx, question)
+            yield with_dates(_of_area(tx, question), zone, question.window)
             return
         chosen, area = _chosen(tx, question)
         expected, nothing = (question.last - question.first) / LENGTHS[question.window], np.empty(0, WINDOW)
         for rows in pieces(chosen, _fetch(tx, question, area, chosen), nothing, expected, after, limit):
-            yield _table(rows, chosen, question, area)
+            table = with_dates(_table(rows, chosen, question, area), zone, question.window)
+            yield table.append_column("series", pa.array(rows["series"]))
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:
@@ -170,7 +174,7 @@ def _table(rows: NDArray[Any], chosen: ChosenSeries, question: Question, area: d
     columns |= {"coverage": nullable(rows["coverage"]), "valid": pa.array(valid.astype(bool))}
     columns |= {"revision": pa.array(rows["revision"].astype(np.int32)), "status": statuses(status)}
     columns |= {name: pa.array([said] * len(rows), _KINDS.get(name, pa.string())) for name, said in area.items()}
-    return pa.table(columns | {"series": pa.array(rows["series"])})
+    return pa.table(columns)
 
 
 def _ends(starts: NDArray[np.int64], window: str, chosen: ChosenSeries) -> "pa.Array[Any]":

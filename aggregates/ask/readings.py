@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from aggregates.ask.dates import local, zone_of
 from aggregates.ask.series import (
     BadQuestion,
     Box,
@@ -64,10 +65,12 @@ def readings(
     Columns: sensor_id, channel, quantity, unit (dictionaries), start, end (UTC; an instant ends when it starts), value
     (in that unit; null: nothing to measure or failed), weight, covers (s), flags (names with a blank between them,
     empty for none), status (provisional or validated), version (the supplier's publication stamp or null), received_at,
-    series (its number in the store). Sorted by sensor_id, channel, quantity, period and start. Raises BadQuestion for a
-    cursor of another question, and `aggregates.store.store.StoreError`.
+    local_start (in the hub's zone, with its offset), series (its number in the store). Sorted by sensor_id, channel,
+    quantity, period and start. Raises BadQuestion for a cursor of another question, and
+    `aggregates.store.store.StoreError`.
     """
     with store.transaction(snapshot=True) as tx:
+        zone = zone_of(tx)
         chosen = choose_series(tx, quantity=question.quantity, sensor=question.sensor, channels=True, box=question.box)
 
         def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
@@ -77,7 +80,7 @@ def readings(
 
         expected, nothing = (question.last - question.first).total_seconds() / USUAL, np.empty(0, READ)
         for rows in pieces(chosen, fetch, nothing, expected, after, limit):
-            yield _table(rows, chosen)
+            yield _table(rows, chosen, zone)
 
 
 MONTH = "date_bin('28 days', v.start, 'epoch')"  # what one value holds: it has at most 1 GB
@@ -87,14 +90,15 @@ READ = np.dtype([
 ])  # fmt: skip
 
 
-def _table(rows: NDArray[Any], chosen: ChosenSeries) -> pa.Table:
+def _table(rows: NDArray[Any], chosen: ChosenSeries, zone: str) -> pa.Table:
     columns: dict[str, pa.Array[Any]] = dict(chosen.words(rows["series"]))
     ends = rows["start"] + chosen.periods(rows["series"]).astype(np.int64) * 1_000_000
     columns |= {"start": stamps(rows["start"]), "end": stamps(ends)}
     columns |= {name: nullable(rows[name]) for name in ("value", "weight", "covers")}
     columns |= {"flags": _named(rows["flags"]), "status": statuses(rows["status"])}
     columns["version"] = stamps(np.ma.masked_equal(rows["version"], 0))
-    return pa.table(columns | {"received_at": stamps(rows["received_at"]), "series": pa.array(rows["series"])})
+    columns |= {"received_at": stamps(rows["received_at"]), "series": pa.array(rows["series"])}
+    return pa.table(columns).append_column("local_start", local(columns["start"], zone))
 
 
 def _named(flags: NDArray[np.int32]) -> "pa.Array[Any]":

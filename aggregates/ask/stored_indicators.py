@@ -18,6 +18,7 @@ from aggregates.areas.codes import wijk_of
 from aggregates.areas.geometry import Area
 from aggregates.areas.maps import BadMap, in_degrees
 from aggregates.ask.areas import areas
+from aggregates.ask.dates import dated
 from aggregates.ask.indicators import INDICATORS, exposure, heavy_share, hours_above, panel_index, week_profile
 from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.store.store import Store
@@ -49,7 +50,8 @@ def compute(
     if name == "panel-index":
         if base_to is None:
             raise BadQuestion("panel-index without --base-to, expected the end of the base period")
-        return panel_index(_members(store, asked, "1d"), (asked.first, base_to))
+        found = panel_index(_members(store, asked, "1d"), (asked.first, base_to))
+        return dated(found.assign(quantity=asked.quantity), asked.timezone, "1d").drop(columns="quantity")
     if name == "heavy-share":
         return heavy_share(ask(store, replace(asked.windows("1h"), channels=True)), heavy)
     if name == "week-profile":

@@ -56,6 +56,17 @@ WHERE quantity = %(quantity)s AND start >= %(first)s AND start < %(last)s AND co
   AND (%(coverage)s::float8 = 0 OR coverage >= %(coverage)s)
 ORDER BY start
 
+-- name: read_zone
+-- The hub's zone: every quantity with civil days has it.
+SELECT zone FROM quantity WHERE quantity = 'vehicle_count'
+
+-- name: is_waiting
+-- Whether figures in a range wait for the roll-up: marks of closed hours, of areas also those of the area figures. Hours
+-- since `closed_until` are served from the 5-minute rows, days never are.
+SELECT EXISTS (SELECT FROM mark WHERE hour >= %(first)s AND hour < %(last)s AND hour < CASE WHEN %(days)s
+               THEN date_trunc('hour', now(), 'UTC') ELSE (SELECT closed_until FROM rollup) END)
+    OR %(areas)s AND EXISTS (SELECT FROM area_mark WHERE hour >= %(first)s AND hour < %(last)s)
+
 -- name: list_sensor_places
 -- The sensors asked for, and where they stand.
 SELECT n.sensor_id, n.lon, n.lat FROM sensor n WHERE {in_scope}

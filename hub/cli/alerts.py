@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import IMPOSSIBLE, NO, Form, command, end, flag, group, open_store, range_of, stamp
+from hub.cli.common import BEGIN, IMPOSSIBLE, NO, Form, command, end, flag, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, write
 from hub.run.rules import judge_of
 from hub.settings.settings import Settings
@@ -55,8 +55,8 @@ def alerts_list(
                                  rule=rule, subject=subject, limit=limit)  # fmt: skip
     if not found:
         errors.print("no alert is open" if is_open else "no alerts")
-    frame = pd.DataFrame(found, columns=list(operators.COLUMNS))
-    write(frame[list(SHOWN)] if form is Format.TABLE else frame, form, None)
+    frame = pd.DataFrame(found, columns=[*operators.COLUMNS, "local_since"])
+    write(frame[list(SHOWN)] if form is Format.TABLE else frame, form, None, settings.timezone)
 
 
 @command(alerts_app, "ack", "database")
@@ -83,7 +83,9 @@ def alerts_silence(
     rule: Annotated[str | None, flag("rule", "rules, a pattern with * and ?")] = None,
     subject: Annotated[str | None, flag("subject", "sensors or area codes, a pattern with * and ?")] = None,
     length: Annotated[str | None, flag("for", "how long, as 90min, 2h or 3d")] = None,
-    first: Annotated[str | None, flag("from", "begin (ISO 8601; without a zone: UTC; default: now)")] = None,
+    first: Annotated[
+        str | None, flag("from", "begin; without a zone: a local date or local time (default: now)")
+    ] = None,
     last: Annotated[str | None, flag("to", "end, exclusive")] = None,
     weekly: Annotated[list[str] | None, flag("weekly", "every week, as 'mon-fri 22:00-07:00'; may be repeated")] = None,
     reason: Annotated[str | None, flag("reason", "why, for others to read")] = None,
@@ -100,9 +102,8 @@ def alerts_silence(
     Example: stadspuls alerts silence --subject "ndw/*" --for 2h --reason "works on the ring road"
     """
     now, zone = datetime.now(UTC), ZoneInfo(settings.timezone)
-    made = (
-        None if listed or ended is not None else _asked(now, rule, subject, length, first, last, weekly or [], reason)
-    )
+    asked = not listed and ended is None
+    made = _asked(now, zone, rule, subject, length, first, last, weekly or [], reason) if asked else None
     with open_store(settings) as store:
         if ended is not None and not operators.end_silence(store, ended, now):
             end(NO, f"silence {ended} does not exist or is over")
@@ -111,12 +112,13 @@ def alerts_silence(
         found = operators.silences(store, now)
     shown = [one for one in found if made is None or one.silence == number]
     columns = ["silence", "rule", "subject", "first", "last", "weekly", "silent_now", "made_by", "reason"]
-    write(pd.DataFrame([operators.described(one, now, zone) for one in shown], columns=columns), form, None)
+    rows = [operators.described(one, now, zone) for one in shown]
+    write(pd.DataFrame(rows, columns=columns), form, None, settings.timezone)
 
 
 def _asked(
-    now: datetime, rule: str | None, subject: str | None, length: str | None, first: str | None, last: str | None,
-    weekly: Sequence[str], reason: str | None,
+    now: datetime, zone: ZoneInfo, rule: str | None, subject: str | None, length: str | None, first: str | None,
+    last: str | None, weekly: Sequence[str], reason: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Give the silence that the flags describe; raises BadQuestion where one is missing or cannot be."""
     if rule is None and subject is None:
@@ -125,9 +127,9 @@ def _asked(
         raise BadQuestion("--reason, expected why")
     if length is not None and last is not None:
         raise BadQuestion("--for and --to, expected one of them")
-    begin = stamp("from", first) if first else now
+    begin = stamp("from", first, zone.key) if first else now
     try:
-        until = stamp("to", last) if last else (begin + duration(length) if length else None)
+        until = stamp("to", last, zone.key) if last else (begin + duration(length) if length else None)
         operators.check_silence(begin, until, list(weekly))
     except (ValueError, OverflowError) as error:
         raise BadQuestion(str(error)) from None
@@ -165,14 +167,14 @@ def alerts_rules(settings: Settings, form: Form = Format.TABLE) -> None:
     Example: stadspuls alerts rules --format json
     """
     frame = pd.DataFrame([_row(rule) for rule in judge_of(settings).book.rules], columns=list(RULE_COLUMNS))
-    write(frame[list(RULE_COLUMNS[:BRIEF])] if form is Format.TABLE else frame, form, None)
+    write(frame[list(RULE_COLUMNS[:BRIEF])] if form is Format.TABLE else frame, form, None, settings.timezone)
 
 
 @command(alerts_app, "test", "rules", "database")
 def alerts_test(
     settings: Settings,
     rule: Annotated[str, typer.Argument(help="name of the rule, from `alerts rules`")],
-    first: Annotated[str, flag("from", "first window's start, inclusive (ISO 8601; without a zone: UTC)")],
+    first: Annotated[str, flag("from", BEGIN)],
     last: Annotated[str, flag("to", "end of the range, exclusive")],
     form: Form = Format.TABLE,
 ) -> None:
@@ -185,13 +187,13 @@ def alerts_test(
     chosen = {one.name: one for one in judge.book.rules}.get(rule)
     if chosen is None:
         raise BadQuestion(f"rule {rule!r}, expected one of `stadspuls alerts rules`")
-    begin, until = range_of(first, last)
+    begin, until = range_of(first, last, settings.timezone, chosen.level, chosen.quantity)
     if begin >= until:
         raise BadQuestion(f"--from {begin.isoformat()} is not before --to {until.isoformat()}")
     with open_store(settings) as store:
         found = replay_stored(store, judge, chosen, begin, until)
     columns = ["time", "kind", "subject", "value", "threshold", "unit", "coverage", "windows", "text"]
-    write(pd.DataFrame([_outcome(chosen, one) for one in found], columns=columns), form, None)
+    write(pd.DataFrame([_outcome(chosen, one) for one in found], columns=columns), form, None, settings.timezone)
     raised = sum(one.kind == "raised" for one in found)
     errors.print(f"{rule} would have been raised {raised} times, for {len({one.subject for one in found})} subjects")
 

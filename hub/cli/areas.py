@@ -6,6 +6,7 @@ Areas on the command line: `areas load`, `join`, `list`, `measures`, `export` an
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,19 @@ from aggregates.ask.series import VIEWS
 from aggregates.ask.stored_indicators import HEAVY, Asked, compute, read_layer
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.store import Store
-from hub.cli.common import Form, Out, command, flag, group, municipality_code, open_store, progress_bar, range_of, stamp
+from hub.cli.common import (
+    BEGIN,
+    Form,
+    Out,
+    command,
+    flag,
+    group,
+    municipality_code,
+    open_store,
+    progress_bar,
+    range_of,
+    stamp,
+)
 from hub.cli.output import Format, errors, write
 from hub.settings.settings import Settings
 
@@ -33,7 +46,7 @@ areas_app = group("areas", "Areas of CBS, and the figures of the sensors in them
 
 Vintage = Annotated[int | None, flag("vintage", "year of the areas (default: the newest that is loaded)")]
 
-First = Annotated[str | None, flag("from", "first window's start, inclusive")]
+First = Annotated[str | None, flag("from", BEGIN)]
 Last = Annotated[str | None, flag("to", "end of the range, exclusive")]
 Window = Annotated[str, flag("window", "1h or 1d")]
 Level = Annotated[str | None, flag("level", "gemeente, wijk or buurt (default: all)")]
@@ -136,20 +149,20 @@ def areas_join(
         errors.print(f"{roll_areas(store)} days of quantities made")
         if quantity is None:
             return
-        asked = _join(store, quantity, first, last, window, level, measure, vintage)
+        span = range_of(first, last, settings.timezone, window, quantity)
+        asked = _join(store, quantity, span, window, level, measure, vintage)
         frame = joined(store, asked)
     if frame.empty:
         errors.print("no area windows found for this question")
-    write(frame, form, out)
+    write(frame, form, out, settings.timezone)
 
 
 def _join(
-    store: Store, quantity: str, first: str | None, last: str | None, window: str, level: str | None,
+    store: Store, quantity: str, span: tuple[datetime, datetime], window: str, level: str | None,
     measure: list[str] | None, vintage: int | None,
 ) -> Join:  # fmt: skip
     """Give the question that the flags ask; raises BadQuestion where they cannot."""
-    begin, end = range_of(first, last)
-    question = Question(quantity, begin, end, window)
+    question = Question(quantity, *span, window)
     if window not in VIEWS:
         raise BadQuestion(f"window {window!r} of areas, expected 1h or 1d")
     if level is not None and level not in LEVELS:
@@ -158,7 +171,7 @@ def _join(
     if strange := [name for name in measures if name not in MEASURES]:
         raise BadQuestion(f"measure {strange[0]!r}, expected one of {', '.join(MEASURES)}")
     year = vintage or newest_vintage(store)
-    return Join(question.quantity, begin, end, window, year, level, measures)
+    return Join(question.quantity, *span, window, year, level, measures)
 
 
 @command(areas_app, "list", "database")
@@ -172,11 +185,11 @@ def areas_list(settings: Settings, vintage: Vintage = None, level: Level = None,
         found = areas(store, vintage or newest_vintage(store), level, limit=1_000_000)
     shown = ("vintage", "code", "level", "name", "lon", "lat", "derived", "sensors")
     rows = [{name: one[name] for name in shown} | (one["statistics"] or {}) for one in found]
-    write(pd.DataFrame(rows), form, None)
+    write(pd.DataFrame(rows), form, None, settings.timezone)
 
 
 @command(areas_app, "measures")
-def areas_measures(_settings: Settings, form: Form = Format.TABLE) -> None:
+def areas_measures(settings: Settings, form: Form = Format.TABLE) -> None:
     """
     List the measures and indicators by theme; a theme without any is shown as such.
 
@@ -190,7 +203,7 @@ def areas_measures(_settings: Settings, form: Form = Format.TABLE) -> None:
     has = {row[0] for row in rows}
     rows += [(theme, "", "nothing yet", "", "", "") for theme in THEMES if theme not in has]
     frame = pd.DataFrame(rows, columns=["theme", "measure", "title", "unit", "about", "cbs_code"])
-    write(frame.sort_values(["theme", "measure"]), form, None)
+    write(frame.sort_values(["theme", "measure"]), form, None, settings.timezone)
 
 
 @command(areas_app, "export", "database")
@@ -221,7 +234,8 @@ def areas_export(
             path = export_areas(areas(store, year, level, limit=1_000_000), found, directory, shape)
             errors.print(f"{path}", markup=False)
             return
-        figures = joined(store, _join(store, quantity, first, last, window, level, measure, year))
+        span = range_of(first, last, settings.timezone, window, quantity)
+        figures = joined(store, _join(store, quantity, span, window, level, measure, year))
         found = origins(store, year, quantity)
         if open_data:
             check_open(found)
@@ -233,7 +247,7 @@ def areas_indicator(
     settings: Settings,
     name: Annotated[str, typer.Argument(help=", ".join(INDICATORS))],
     quantity: Annotated[str, flag("quantity", "what was measured")],
-    first: Annotated[str, flag("from", "first window's start, inclusive")],
+    first: Annotated[str, flag("from", BEGIN)],
     last: Annotated[str, flag("to", "end of the range, exclusive")],
     area: Annotated[str, flag("area", "area code, as WK001400")],
     base: Annotated[str | None, flag("base-to", "panel-index: the base is from --from to here")] = None,
@@ -250,11 +264,13 @@ def areas_indicator(
 
     Example: stadspuls areas indicator week-profile --quantity no2 --area GM0014 --from 2024-06-01 --to 2024-07-01
     """
-    begin, end = range_of(first, last)
+    zone, length = settings.timezone, "1d" if name == "panel-index" else "1h"
+    span = range_of(first, last, zone, length, quantity)
+    until = None if base is None else stamp("base-to", base, zone, length, quantity)
     with open_store(settings) as store:
-        asked = Asked(quantity, begin, end, area, vintage or newest_vintage(store), settings.timezone)
+        asked = Asked(quantity, *span, area, vintage or newest_vintage(store), settings.timezone)
         frame = compute(
-            store, name, asked, base_to=None if base is None else stamp("base-to", base), threshold=threshold,
+            store, name, asked, base_to=until, threshold=threshold,
             heavy=heavy or HEAVY, layer=None if layer is None else read_layer(layer, column),
         )  # fmt: skip
-    write(frame, form, out)
+    write(frame, form, out, zone)

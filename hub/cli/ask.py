@@ -17,7 +17,19 @@ from aggregates.export.export import DATASETS, EVER, Wanted, Written
 from aggregates.export.export import export as export_store
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.catalogue import sensors as list_sensors
-from hub.cli.common import Form, Out, SourceName, app, command, flag, group, open_store, stamp
+from hub.cli.common import (
+    BEGIN,
+    Form,
+    Out,
+    SourceName,
+    app,
+    command,
+    flag,
+    group,
+    open_store,
+    range_of,
+    stamp,
+)
 from hub.cli.output import Format, errors, write
 from hub.settings.settings import Settings
 from ingest.files.catalogue import read_catalogue
@@ -31,7 +43,7 @@ sensors_app = group("sensors", "The catalogue of sensors.")
 def query(
     settings: Settings,
     quantity: Annotated[str, flag("quantity", "what was measured, as no2 or vehicle_count")],
-    first: Annotated[str, flag("from", "first window's start, inclusive (ISO 8601; without a zone: UTC)")],
+    first: Annotated[str, flag("from", BEGIN)],
     last: Annotated[str, flag("to", "end of the range, exclusive")],
     window: Annotated[str, flag("window", "5m, 1h or 1d")],
     sensor: Annotated[str | None, flag("sensor", "sensor id, <source>/<id>")] = None,
@@ -44,9 +56,12 @@ def query(
     """
     Ask for aggregates with their evidence.
 
+    Days are asked for and answered by their date: civil for traffic, UTC+1 for air.
+
     Example: stadspuls query --quantity no2 --from 2024-06-01 --to 2024-06-02 --window 1h --format csv
     """
-    question = Question(quantity, stamp("from", first), stamp("to", last), window, sensor, channels, area, vintage)
+    span = range_of(first, last, settings.timezone, window, quantity)
+    question = Question(quantity, *span, window, sensor, channels, area, vintage)
     with open_store(settings) as store:
         frame = ask(store, question)
         if frame.empty:
@@ -65,7 +80,7 @@ def export(
     ] = None,
     window: Annotated[list[str] | None, flag("window", "5m, 1h or 1d; may be repeated (default: 1h, 1d)")] = None,
     quantity: Annotated[str | None, flag("quantity", "only this quantity, as no2 (default: all)")] = None,
-    first: Annotated[str | None, flag("from", "only files with something from here on (ISO 8601)")] = None,
+    first: Annotated[str | None, flag("from", "only files with something from here on (a local date or stamp)")] = None,
     last: Annotated[str | None, flag("to", "only files with something before this")] = None,
     form: Annotated[str, flag("format", "parquet, csv, or csv-nl: as a Dutch spreadsheet opens it")] = "parquet",
     anew: Annotated[bool, flag("anew", "write every file again, not only what changed")] = False,
@@ -77,8 +92,8 @@ def export(
     """
     wanted = Wanted(
         tuple(dataset or USUAL.datasets), tuple(window or USUAL.windows), quantity,
-        stamp("from", first) if first else EVER[0], stamp("to", last) if last else EVER[1], form, settings.timezone,
-        anew,
+        stamp("from", first, settings.timezone) if first else EVER[0],
+        stamp("to", last, settings.timezone) if last else EVER[1], form, settings.timezone, anew,
     )  # fmt: skip
     began = time.monotonic()
     with open_store(settings) as store:
@@ -131,4 +146,4 @@ def sensors_list(settings: Settings, source: SourceName = None, form: Form = For
     """
     with open_store(settings) as store:
         frame = pd.DataFrame(list_sensors(store, source, limit=1_000_000))
-    write(frame.astype({"lanes": "Int64"}) if "lanes" in frame else frame, form, None)
+    write(frame.astype({"lanes": "Int64"}) if "lanes" in frame else frame, form, None, settings.timezone)

@@ -13,7 +13,9 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
+from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,6 +23,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aggregates.areas.codes import is_code
+from aggregates.ask.dates import moment, read
 from aggregates.ask.series import BadQuestion
 from aggregates.store.store import Store
 from hub.cli.output import Format, errors
@@ -37,13 +40,6 @@ NO, WRONG, IMPOSSIBLE = 1, 2, 3
 app = typer.Typer(name="stadspuls", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.callback()
-def stadspuls(
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show version, commit and edition")
-    ] = False,
-) -> None:
-    """Stadspuls: from the messages of a city's sensors to figures that people can act on."""
 def installed() -> str:
     """Give version, commit where it is known, and the edition of the database that comes with what is installed."""
     found, root = distribution("stadspuls"), Path(__file__).parents[2]
@@ -62,6 +58,13 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
+@app.callback()
+def stadspuls(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="show version, commit and edition")
+    ] = False,
+) -> None:
+    """Stadspuls: from the messages of a city's sensors to figures that people can act on."""
 
 
 def group(name: str, text: str) -> typer.Typer:
@@ -78,6 +81,7 @@ def flag(name: str, text: str, **more: Any) -> Any:
 
 Form = Annotated[Format, flag("format", "form of the answer")]
 Out = Annotated[Path | None, flag("out", "write to this file instead of stdout")]
+BEGIN = "begin, inclusive, on a window's start: a local date, or a stamp (without a zone: local time of the hub)"
 SourceName = Annotated[str | None, flag("source", "only this source")]
 
 Command = Callable[..., None]
@@ -159,22 +163,24 @@ def open_store(settings: Settings) -> Iterator[Store]:
         yield store
 
 
-def stamp(name: str, text: str) -> datetime:
-    """Read the date and time of a flag, UTC where it names no zone; raises BadQuestion."""
+def stamp(name: str, text: str, zone: str, window: str = "", quantity: str = "") -> datetime:
+    """Read a flag as `aggregates.ask.dates` describes: dates and local time are those of `zone`; raises BadQuestion."""
     try:
-        found = datetime.fromisoformat(text)
+        asked = read(text)
     except ValueError:
         raise BadQuestion(f"--{name} {text!r}, expected a date or stamp in ISO 8601") from None
-    if found.year not in YEARS:
+    if asked.year not in YEARS:
         raise BadQuestion(f"--{name} {text!r}, expected a year from {YEARS[0]} to {YEARS[-1]}")
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment(asked, zone, window, [quantity])
 
 
-def range_of(first: str | None, last: str | None) -> tuple[datetime, datetime]:
+def range_of(
+    first: str | None, last: str | None, zone: str, window: str = "", quantity: str = ""
+) -> tuple[datetime, datetime]:
     """Read `--from` and `--to`; raises BadQuestion where one is missing."""
     if first is None or last is None:
         raise BadQuestion("no range, expected --from and --to")
-    return stamp("from", first), stamp("to", last)
+    return stamp("from", first, zone, window, quantity), stamp("to", last, zone, window, quantity)
 
 
 def municipality_code(name: str, text: str) -> str:

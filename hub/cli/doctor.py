@@ -8,10 +8,9 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 from zoneinfo import ZoneInfo
 
@@ -36,6 +35,7 @@ from streams.notify.operators import notifier_seen, open_alerts, outbox
 SEEN = timedelta(minutes=1)
 LOST_SEEN = timedelta(days=1)
 CALENDAR_ENDS = timedelta(days=30)  # a calendar is mentioned from so long before its end on
+LOCAL = "%Y-%m-%d %H:%M %Z"
 LAG = 600.0  # s that a closed hour may wait for the roll-up
 LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
 _ANSWERS_WITHIN = 5.0  # s
@@ -81,7 +81,7 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     if database is None:
         yield Finding("database", "none named and no hub running", False)
     else:
-        yield from _database(database)
+        yield from _database(database, ZoneInfo(settings.timezone))
     yield from _broker(settings, running)
     if settings.kafka:
         yield from _log(settings, database)
@@ -109,7 +109,7 @@ def _calendar(settings: Settings) -> Iterator[Finding]:
         yield Finding("calendar", f"knows no school holidays after {last}: add those to come{where}")
 
 
-def _database(conninfo: str) -> Iterator[Finding]:
+def _database(conninfo: str, zone: ZoneInfo) -> Iterator[Finding]:
     store = Store(conninfo, application="stadspuls doctor")
     try:
         with store.transaction() as tx:
@@ -118,8 +118,9 @@ def _database(conninfo: str) -> Iterator[Finding]:
         extra = f", TimescaleDB {now.timescale_version}" if now.timescale_version else ""
         yield Finding("database", f"PostgreSQL {now.server_version}{extra}, edition {kind}", True)
         lag = now.oldest_mark or 0.0
-        yield Finding("roll-up", f"closed until {now.closed_until:%Y-%m-%d %H:%M}Z, lag {lag:.0f} s", lag < LAG)
-        yield Finding("proven", f"{now.reconciled:%Y-%m-%d %H:%M}Z" if now.reconciled else "not yet, runs nightly")
+        closed, proven = (at and f"{at.astimezone(zone):{LOCAL}}" for at in (now.closed_until, now.reconciled))
+        yield Finding("roll-up", f"closed until {closed}, lag {lag:.0f} s", lag < LAG)
+        yield Finding("proven", proven or "not yet, runs nightly")
         yield Finding("sensors", f"{now.sensors} with {now.series} series, {now.unplaced} without a place")
         yield Finding("frozen days", str(now.frozen_days))
         yield from (Finding(*line) for line in state_lines(store))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from aggregates.ask.query import BadQuestion
 from aggregates.store.dead_letters import delete_dead_letters, list_dead_letters
-from hub.cli.common import NO, Form, SourceName, app, broker_of, command, end, flag, group, open_store, stamp
+from hub.cli.common import NO, Form, SourceName, app, broker_of, command, end, flag, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, print_table, write
 from hub.settings.settings import Settings
 from ingest.mqtt.sender import Sender
@@ -42,7 +42,7 @@ def letters_list(
     rows = [[getattr(letter, name) for name in columns] for letter in found]
     frame = pd.DataFrame(rows, columns=columns)
     frame["payload"] = [(payload or b"")[:80].decode("utf-8", "replace") for payload in frame["payload"]]
-    write(frame, form, None)
+    write(frame, form, None, settings.timezone)
 
 
 @command(letters_app, "replay", "broker", "database")
@@ -79,12 +79,12 @@ def reconcile(
 
     Example: stadspuls reconcile --from 2024-06-01 --to 2024-07-01
     """
-    after = stamp("to", last).date() if last else datetime.now(UTC).date() + timedelta(days=1)
+    after = stamp("to", last, "UTC").date() if last else datetime.now(UTC).date() + timedelta(days=1)
     with open_store(settings) as store:
-        begin = stamp("from", first).date() if first else first_day(store) or after
+        begin = stamp("from", first, "UTC").date() if first else first_day(store) or after
         found = list(reconcile_store(store, begin, after, repair=repair))
     shown = [(d.day, d.level, d.compared, len(d.windows)) for d in found if d.compared or d.windows]
-    print_table(pd.DataFrame(shown, columns=["day", "level", "compared", "different"]))
+    print_table(pd.DataFrame(shown, columns=["day (UTC)", "level", "compared", "different"]))
     if any(difference.windows for difference in found):
         end(NO, "differences repaired, the next roll-up writes their hours" if repair else "windows differ")
 
@@ -107,7 +107,7 @@ def maintain(
         raise BadQuestion("--from and --to go with --thaw: what is frozen is decided by the retention")
     with open_store(settings) as store:
         if thaw:
-            days = thaw_store(store, stamp("from", first or "").date(), stamp("to", last or "").date())
+            days = thaw_store(store, *(day.date() for day in range_of(first, last, "UTC")))
         else:
             days = maintain_store(store, datetime.now(UTC), settings.retention)
     errors.print(f"{len(days)} days {'thawed' if thaw else 'frozen'}")

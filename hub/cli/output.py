@@ -29,12 +29,16 @@ class Format(StrEnum):
     CSV_NL = "csv-nl"
 
 
-def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str = "Europe/Amsterdam") -> None:
+def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str) -> None:
     """
     Write a frame to a file or to stdout; stamps are UTC with a Z, null is an empty cell or null.
 
-    `zone` is the local time of a Dutch spreadsheet.
+    `zone` is the hub's: a table for people has local time instead, which says so.
     """
+    if form is Format.TABLE:
+        stamps = frame.select_dtypes("datetimetz").columns
+        frame = frame.drop(columns="local_start", errors="ignore")
+        frame = frame.assign(**{str(name): frame[name].dt.tz_convert(zone) for name in stamps})
     if form is Format.TABLE and out is None:
         print_table(frame)
         return
@@ -69,9 +73,9 @@ def _table(frame: pd.DataFrame) -> Table:
 
 def _cell(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
-        return value.strftime("%Y-%m-%d %H:%M")
+        return value.strftime("%Y-%m-%d %H:%M %Z")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if value is None or (isinstance(value, float) and value != value):
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -6,9 +6,10 @@ would make every other command slow to start.
 """
 
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -40,9 +41,10 @@ def up(
     stop = stop_signals()
     with EmbeddedHub(settings) as hub, ExitStack() as parts:
         errors.print(f"ready  mqtt {hub.broker}  http {hub.http.url}  database {hub.edition} at {settings.data_dir}")
+        now = datetime.now(ZoneInfo(settings.timezone))
         errors.print(
             "try    stadspuls query --quantity vehicle_count --window 1h --from "
-            f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:00} --to {datetime.now(UTC):%Y-%m-%dT%H:59}"
+            f"{now - timedelta(hours=3):%Y-%m-%dT%H:00} --to {now:%Y-%m-%dT%H:59}"
         )
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
         make_demo = partial(Demo, settings.data_dir, hub.broker, hub.database, settings.timezone)

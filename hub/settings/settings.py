@@ -68,7 +68,7 @@ class Settings(BaseModel):
     slots_dir: Path | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
     metrics_host: str = Field("127.0.0.1", description="address of a service's own metrics")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of a service's own metrics, 0: none")
-    timezone: str = Field("Europe/Amsterdam", description="tz name of civil days")
+    timezone: str = Field("Europe/Amsterdam", description="tz name of civil days, and of local time")
     earliest: AwareDatetime = Field(datetime(2000, 1, 1, tzinfo=UTC), description="oldest start of a reading taken")
     retention: Duration | None = Field(None, description="readings are kept this long (90d, 36h); empty: for ever")
     chunk_interval: Duration = Field(timedelta(days=1), description="length of a TimescaleDB chunk (1d, 6h)")

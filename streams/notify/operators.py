@@ -29,11 +29,14 @@ def alerts(
     store: Store, now: datetime, zone: ZoneInfo, *, everything: bool = False, rule: str | None = None,
     subject: str | None = None, limit: int | None = 100,
 ) -> list[Row]:  # fmt: skip
-    """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS`."""
+    """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS` and `local_since`."""
     rows = store.rows("list_operator_alerts", everything=everything, rule=rule, subject=subject, limit=limit)
     found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     silent = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
-    return [{**row, "state": state_of(row["state"], quiet)} for row, quiet in zip(found, silent, strict=True)]
+    return [
+        {**row, "state": state_of(row["state"], quiet), "local_since": row["since"].astimezone(zone).isoformat()}
+        for row, quiet in zip(found, silent, strict=True)
+    ]
 
 
 def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone: ZoneInfo) -> list[bool]:

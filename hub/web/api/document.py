@@ -6,7 +6,7 @@ give is in it, with an example of every column; a test sends requests of all kin
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import models_json_schema
 
-from aggregates.ask.columns import BYTES, COUNT, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
+from aggregates.ask.columns import BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
 from hub.web.api.access import ReadAccess
 from hub.web.api.forms import FORMS
 from hub.web.api.problems import MEDIA, ProblemDetails
@@ -25,7 +25,8 @@ VERSION = "1.0.0"
 REFERENCE = "#/components/schemas/{model}"
 _ABOUT = """What the sensors of a city measure: figures with their evidence, beside the areas of CBS. Read-only.
 
-Stamps are UTC, windows are half open and labelled with their start, missing is not zero. An unknown sensor or an empty
+Stamps in answers are UTC, with local time or the date beside them; a date in a question is a local date. Windows are
+half open and labelled with their start, missing is not zero. An unknown sensor or an empty
 range is an empty list. `docs/api.md` has more."""
 _WRONG = {
     400: "A parameter cannot be right; `errors` has all of them.",
@@ -38,7 +39,7 @@ _WRONG = {
 
 Row = TypeVar("Row", bound=BaseModel)
 _TYPES: Mapping[pa.DataType, Any] = {
-    TEXT: str, BYTES: str, NUMBER: float, COUNT: int, YES_OR_NO: bool, STAMP: datetime, MANY: list[str],
+    TEXT: str, BYTES: str, NUMBER: float, COUNT: int, YES_OR_NO: bool, STAMP: datetime, DATE: date, MANY: list[str],
     STATISTICS: dict[str, float | None],
 }  # fmt: skip
 
@@ -168,6 +169,7 @@ EXAMPLES: Mapping[str, object] = {
     "kind": None, "lon": 6.5793, "lat": 53.2169, "lanes": None, "inferred": False, "catalogued": False, "series": 1,
     "quantities": ["no2"], "quantity": "no2", "channel": "", "period": 3600, "unit": "ug/m3", "aggregation": "mean",
     "day": "cet", "low": -10.0, "high": 1000.0, "start": "2024-06-01T11:00:00Z", "end": "2024-06-01T12:00:00Z",
+    "date": "2024-06-01", "local_start": "2024-06-01T13:00:00+02:00",
     "value": 9.04, "estimate": None, "minimum": 9.04, "maximum": 9.04, "readings": 1, "nothing": 0, "flagged": 0,
     "failed": 0, "warned": 0, "coverage": 1.0, "valid": True, "revision": 1, "computed_at": "2024-07-02T08:00:00Z",
     "weight": 1.0, "covers": 3600.0, "flags": [], "status": "validated", "version": "2024-07-01T06:00:00Z",
@@ -179,7 +181,8 @@ EXAMPLES: Mapping[str, object] = {
     "vehicles": 2_400.0, "share": 0.05, "windows": 24, "subject": "luchtmeetnet/NL10937", "above": 3,
     "valid_hours": 718, "hours": 720, "not_measured": 0.0028, "threshold": 25.0, "hour_of_week": 7, "label": "Mon 07",
     "mean": 20.0, "about": "Mean by hour of the week.", "alert": 17, "rule": "eu2008-no2-alert",
-    "severity": "critical", "state": "raised", "since": "2024-06-01T09:00:00Z", "until": None, "worst": 431.0,
+    "severity": "critical", "state": "raised", "since": "2024-06-01T09:00:00Z",
+    "local_since": "2024-06-01T11:00:00+02:00", "until": None, "worst": 431.0,
     "late": False, "withdrawn": False, "raised_at": "2024-06-01T12:01:00Z",
     "cleared_at": None, "acknowledged_at": None, "pack": "eu-2008-50", "owner": "air quality",
     "runbook": "docs/alert-rules.md#legal-thresholds", "channels": ["operators"], "silence": 3,

@@ -6,12 +6,23 @@ that the database cannot take. An unknown parameter is refused: a typing error m
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 
 from aggregates.areas.codes import is_code
+from aggregates.ask.dates import moment, read
 from ingest.vocabulary.quantities import QUANTITIES
 
 _STAMP = (  # a + that nobody encoded is a blank
@@ -23,14 +34,13 @@ LONGEST = {"5m": 31, "1h": 400, "1d": 4000}  # days of one answer, by window
 LONGEST_READINGS = 31
 
 
-def _stamp(value: object) -> object:
+def _stamp(value: object) -> date:
     if not isinstance(value, str) or not re.fullmatch(_STAMP, value, re.ASCII):
         raise ValueError("expected a date or stamp of the years 1970 to 2099, as 2024-06-01 or 2024-06-01T12:00Z")
     try:
-        found = datetime.fromisoformat(value.replace(" ", "+"))
+        return read(value.replace(" ", "+"))
     except ValueError as error:
         raise ValueError(str(error)) from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _quantity(value: str) -> str:
@@ -55,7 +65,7 @@ def _box(value: object) -> object:
 
 _stamp_schema = WithJsonSchema({"type": "string", "pattern": _STAMP, "examples": ["2024-06-01", "2024-06-01T12:00Z"]})
 Box = Annotated[str, BeforeValidator(_box), WithJsonSchema({"type": "string", "pattern": _BOX})]
-Stamp = Annotated[datetime, BeforeValidator(_stamp), _stamp_schema]
+Stamp = Annotated[date, PlainValidator(_stamp), _stamp_schema]  # a datetime where it has a time
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Code = Annotated[str, Field(pattern="^(GM[0-9]{4}|WK[0-9]{4}..|BU[0-9]{4}....)$"), AfterValidator(_code)]
 Quantity = Annotated[str, AfterValidator(_quantity), Field(json_schema_extra={"enum": list(QUANTITIES)})]
@@ -69,7 +79,14 @@ _PLURALS = {"sensor": "sensors", "quantity": "quantities", "area": "areas"}
 
 
 class ListQuery(BaseModel):
-    """What every list takes."""
+    """
+    What every list takes; `zone` is the hub's, see `in_zone`.
+
+    `rows` is the length of the windows it is about, where no parameter says it.
+    """
+
+    zone: ClassVar[str] = "UTC"
+    rows: ClassVar[str] = ""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -84,10 +101,28 @@ class ListQuery(BaseModel):
     def filters(self) -> dict[str, Any]:
         """Give what the statements take as parameters; an empty list is no filter."""
         asked = {name: getattr(self, name) for name in type(self).model_fields.keys() - _OF_THE_ANSWER}
+        asked |= {name: self.moment(value) for name, value in asked.items() if isinstance(value, date)}
         return {
             _PLURALS[name] if isinstance(value, list) else name: None if value == [] else value
             for name, value in asked.items()
         }
+
+    def moment(self, asked: date) -> datetime:
+        """Give a date or stamp as UTC; of days, a date of the quantity's kind of day."""
+        named = getattr(self, "quantity", [])
+        return moment(asked, self.zone, self.length, [named] if isinstance(named, str) else named)
+
+    @property
+    def length(self) -> str:
+        """The length of the windows that are asked for."""
+        return str(getattr(self, "window", self.rows))
+
+
+def in_zone(asked: type[ListQuery], zone: str) -> type[ListQuery]:
+    """Make the same parameters with dates and local time of a zone."""
+    made = create_model(asked.__name__, __base__=asked, __doc__=asked.__doc__)
+    made.zone = zone
+    return made
 
 
 class SensorQuery(ListQuery):
@@ -112,21 +147,22 @@ class SensorQuery(ListQuery):
         return found | dict(zip(("west", "south", "east", "north"), sides, strict=True)) | {"ever": self.ever}
 
 
-class TimeRange(BaseModel):
+class TimeRange(ListQuery):
     """A range of time, half open, of at most so many days in one answer."""
 
     days: ClassVar[int] = LONGEST_READINGS
 
-    first: Stamp = Field(alias="from", description="begin, inclusive; without a zone: UTC")
+    first: Stamp = Field(alias="from", description="begin, inclusive; without a zone: a local date, local time")
     last: Stamp = Field(alias="to", description="end, exclusive")
 
     @model_validator(mode="after")
     def _range(self) -> Self:
-        if self.first > self.last:
-            raise ValueError(f"{self.first:%Y-%m-%dT%H:%MZ} is after to, {self.last:%Y-%m-%dT%H:%MZ}")
+        first, last = self.moment(self.first), self.moment(self.last)
+        if first > last:
+            raise ValueError(f"{first:%Y-%m-%dT%H:%MZ} is after to, {last:%Y-%m-%dT%H:%MZ}")
         longest = LONGEST.get(getattr(self, "window", ""), self.days)
-        if self.last - self.first > timedelta(days=longest):
-            raise ValueError(f"{(self.last - self.first).days} days before to, expected at most {longest} days")
+        if last - first > timedelta(days=longest, hours=1):  # the month in which winter time begins is an hour longer
+            raise ValueError(f"{(last - first).days} days before to, expected at most {longest} days")
         return self
 
 
@@ -158,7 +194,7 @@ class AreaQuery(ListQuery):
     area: Code | None = Field(None, description="this one and all that lie in it", examples=["GM0014"])
 
 
-class AreaWindowQuery(ListQuery, TimeRange, EvidenceQuery):
+class AreaWindowQuery(TimeRange, EvidenceQuery):
     """Which windows of areas."""
 
     quantity: list[Quantity] = Field([], max_length=50, description="only these quantities; may be repeated")
@@ -184,10 +220,11 @@ class LetterQuery(ListQuery):
     reason: Text | None = Field(None, description="only where the reason contains this")
 
 
-class IndicatorQuery(ListQuery, TimeRange):
+class IndicatorQuery(TimeRange):
     """What every indicator takes."""
 
     days: ClassVar[int] = LONGEST["1h"]
+    rows: ClassVar[str] = "1h"
     quantity: Quantity = Field(description="what was measured")
     area: Code = Field(description="the area that it is about", examples=["GM0014"])
     vintage: Vintage | None = None
@@ -195,6 +232,8 @@ class IndicatorQuery(ListQuery, TimeRange):
 
 class PanelQuery(IndicatorQuery):
     """What the panel index takes."""
+
+    rows: ClassVar[str] = "1d"
 
     base_to: Stamp = Field(alias="baseTo", description="end of the base period, which begins with `from`")
 

@@ -7,7 +7,7 @@ line here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from aggregates.ask.areas import newest_vintage
 from aggregates.ask.columns import schema
+from aggregates.ask.dates import local, with_dates
 from aggregates.ask.indicators import Refused
 from aggregates.ask.listings import (
     ALERTS,
@@ -53,6 +54,7 @@ from hub.web.api.parameters import (
     SensorQuery,
     ThresholdQuery,
     WindowQuery,
+    in_zone,
 )
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
@@ -85,6 +87,10 @@ class Resource:
 
 def resources(timezone: str) -> tuple[Resource, ...]:
     """Give every list; `timezone` is that of civil days."""
+    return tuple(replace(one, asked=in_zone(one.asked, timezone)) for one in _resources(timezone))
+
+
+def _resources(timezone: str) -> tuple[Resource, ...]:
     windows: Any = {"page": 1_000, "bulk": 250_000}
     return (
         _known("/sources", "Suppliers of readings, with their licence.", _SOURCES, _source_rows),
@@ -105,14 +111,14 @@ def resources(timezone: str) -> tuple[Resource, ...]:
         ),
         Resource(
             "/area-aggregates", "Windows of areas, and the sensors that they are made of.",
-            AreaWindowQuery, AREA_WINDOWS.columns, AREA_WINDOWS.key, _area_windows, **windows,
+            AreaWindowQuery, _AREA_WINDOWS, AREA_WINDOWS.key, partial(_area_windows, timezone), **windows,
         ),
         _known("/indicators", "What can be computed of an area.", _INDICATORS, _indicator_rows),
         *(
             Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, timezone, columns, key))
             for one, (about, asked, columns, key) in _COMPUTED.items()
         ),
-        Resource("/alerts", "Alerts, the newest first.", AlertQuery, ALERTS.columns, ALERTS.key,
+        Resource("/alerts", "Alerts, the newest first.", AlertQuery, _ALERTS, ALERTS.key,
                  partial(_alerts, ZoneInfo(timezone))),
         _listed("/alerts/rules", "The rules that are judged.", ListQuery, _RULES),
         Resource("/alerts/silences", "Silences that hold, or will.", ListQuery, _SILENCES, ("silence",), _silences),
@@ -145,14 +151,18 @@ def _readings(store: Store, asked: ReadingQuery, after: Key | None, limit: int) 
     return read_readings(store, after, limit, **asked.filters())
 
 
-def _area_windows(store: Store, asked: AreaWindowQuery, after: Key | None, limit: int) -> Batches:
-    return AREA_WINDOWS.read(store, after, limit, VIEWS[asked.window], **asked.filters())
+def _area_windows(zone: str, store: Store, asked: AreaWindowQuery, after: Key | None, limit: int) -> Batches:
+    for batch in AREA_WINDOWS.read(store, after, limit, VIEWS[asked.window], **asked.filters()):
+        windows = with_dates(pa.Table.from_batches([batch]), zone, asked.window)
+        yield from windows.cast(_AREA_WINDOWS).combine_chunks().to_batches()
 
 
 def _areas(store: Store, asked: AreaQuery, after: Key | None, limit: int) -> Batches:
     return read_areas(store, after, limit, asked.vintage, asked.level, asked.area)
 
 
+_ALERTS = pa.schema([*ALERTS.columns, *schema("local_since")])
+_AREA_WINDOWS = pa.schema([*AREA_WINDOWS.columns, *schema("date local_start")])
 _SOURCES = schema("source title class licence commercial_use")
 _QUANTITIES = schema("quantity unit aggregation day low high")
 _INDICATORS = schema("name about")
@@ -189,7 +199,8 @@ def _alerts(zone: ZoneInfo, store: Store, asked: ListQuery, after: Key | None, l
             operators.state_of(str(one), hush) for one, hush in zip(batch["state"].to_pylist(), quiet, strict=True)
         ]
         place = batch.schema.get_field_index("state")
-        yield batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
+        shown = batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
+        yield shown.append_column(_ALERTS.field("local_since"), local(batch["since"], zone.key))
 
 
 def _silences(store: Store, _: ListQuery, after: Key | None, limit: int) -> Batches:
@@ -215,10 +226,10 @@ def _indicator(
         vintage = asked.vintage or newest_vintage(store)
     except BadQuestion as error:
         raise Refused(str(error)) from error
-    question = Indicator(asked.quantity, asked.first, asked.last, asked.area, vintage, timezone)
-    frame = compute(
-        store, name, question, base_to=getattr(asked, "base_to", None), threshold=getattr(asked, "threshold", None)
-    )
+    first, last, area = asked.moment(asked.first), asked.moment(asked.last), asked.area
+    question = Indicator(asked.quantity, first, last, area, vintage, timezone)
+    base_to = asked.moment(asked.base_to) if isinstance(asked, PanelQuery) else None
+    frame = compute(store, name, question, base_to=base_to, threshold=getattr(asked, "threshold", None))
     yield from _constant(_rows(frame, columns), columns, key, after, limit)
 
 
@@ -242,7 +253,7 @@ _COMPUTED: Mapping[str, tuple[str, type[ListQuery], pa.Schema, tuple[str, ...]]]
     ),
     "panel-index": (
         "Days compared with a base period by the same sensors, base = 100.",
-        PanelQuery, schema("start index? panel members"), ("start",),
+        PanelQuery, schema("start date index? panel members"), ("start",),
     ),
     "week-profile": (
         "Mean by hour of the week.",

@@ -142,7 +142,7 @@ def written(frame: pd.DataFrame) -> str:
         def write_bytes(self, data: bytes) -> None:
             target.write(data)
 
-    write(frame, Format.JSON, Target())  # type: ignore[arg-type]
+    write(frame, Format.JSON, Target(), "UTC")  # type: ignore[arg-type]
     return target.getvalue().decode()
 
 
@@ -151,7 +151,7 @@ class TestRange:
 
     def test_from_is_inclusive_and_to_exclusive(self, asked: str) -> None:
         """A window that starts at `from` is in, one that starts at `to` is not."""
-        rows = answered(asked, first="2024-05-01T08:00", last="2024-05-01T10:00")
+        rows = answered(asked, first="2024-05-01T08:00Z", last="2024-05-01T10:00Z")
         assert [row["start"][11:16] for row in rows] == ["08:00", "09:00"]
         rows = answered(asked, first="2024-05-01T10:01+02:00", last="2024-05-01T11:01+02:00")
         assert [row["start"][11:16] for row in rows] == ["09:00"]

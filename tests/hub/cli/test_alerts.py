@@ -47,6 +47,7 @@ class TestList:
             "ug/m3",
             "2024-06-03T09:00:00Z",
         )
+        assert only["local_since"] == "2024-06-03T11:00:00+02:00"
         assert [one["state"] for one in listed(run, filled, "list", "--all")] == ["raised", "cleared"]
         assert listed(run, filled, "list", "--all", "--subject=ndw/over", f"--rule={RULE}")[0]["alert"] == 1
 
@@ -73,6 +74,7 @@ class TestList:
         text = run("alerts", "list", f"--database={filled}").stdout
         assert "ndw/open" in text
         assert "412" in text
+        assert "2024-06-03 11:00 CEST" in text
 
 
 class TestRules:
@@ -149,7 +151,7 @@ class TestSilence:
         assert run("alerts", "silence", "--end=1", f"--database={filled}").returncode == 1
 
     def test_span(self, run: Run, filled: str) -> None:
-        """From and to are taken as they are, UTC where they name no zone."""
+        """From and to are taken as they are."""
         later = datetime.now(UTC) + timedelta(days=2)
         (one,) = listed(
             run,
@@ -157,8 +159,8 @@ class TestSilence:
             "silence",
             "--rule=*",
             "--reason=x",
-            f"--from={later:%Y-%m-%dT10:00}",
-            f"--to={later:%Y-%m-%dT12:00}",
+            f"--from={later:%Y-%m-%dT10:00Z}",
+            f"--to={later:%Y-%m-%dT12:00Z}",
         )
         assert (one["first"], one["last"]) == (f"{later:%Y-%m-%dT10:00:00Z}", f"{later:%Y-%m-%dT12:00:00Z}")
         assert one["silent_now"] is False

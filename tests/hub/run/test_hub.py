@@ -259,7 +259,7 @@ class TestRealInput:
         expected = any_vehicle_totals(shared_data / "ndw" / "trafficspeed_20250815T2149Z_PGR_subset.xml.gz")
         found = {
             row["sensor_id"]: row["value"]
-            for row in hub.query("vehicle_count", "2025-08-15T21:45", "2025-08-15T21:50", "5m")
+            for row in hub.query("vehicle_count", "2025-08-15T21:45Z", "2025-08-15T21:50Z", "5m")
             if row["sensor_id"].startswith("ndw/PGR") and row["value"] is not None
         }
         assert len(expected) > 100

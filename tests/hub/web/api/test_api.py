@@ -31,7 +31,7 @@ from hub.web.api.resources import resources
 from tests.support.apis import HOURS, TRAFFIC, client_of, filled, serving
 from tests.support.databases import fresh_database, timescale_url
 
-RANGE = {"from": "2024-06-03", "to": "2024-06-05"}
+RANGE = {"from": "2024-06-03T00:00Z", "to": "2024-06-05T00:00Z"}
 NEEDED: dict[str, dict[str, Any]] = {
     "/readings": RANGE,
     "/aggregates": {**RANGE, "window": "1h"},
@@ -40,10 +40,10 @@ NEEDED: dict[str, dict[str, Any]] = {
     "/indicators/hours-above": {**RANGE, "quantity": "no2", "area": "GM9901", "threshold": 25},
     "/indicators/panel-index": {
         **RANGE,
-        "to": "2024-06-10",
+        "to": "2024-06-10T00:00Z",
         "quantity": "no2",
         "area": "GM9901",
-        "baseTo": "2024-06-04",
+        "baseTo": "2024-06-04T00:00Z",
     },
     "/indicators/week-profile": {**RANGE, "quantity": "no2", "area": "GM9901"},
 }
@@ -164,6 +164,7 @@ class TestLists:
         assert [row["subject"] for row in items(client, "/alerts")] == ["stadspuls/b", "stadspuls/a"]
         (still,) = items(client, "/alerts", open=True)
         assert (still["title"], still["subject"], still["cleared_at"]) == ("Much", "stadspuls/a", None)
+        assert (still["since"], still["local_since"]) == ("2024-06-03T00:00:00Z", "2024-06-03T02:00:00+02:00")
         assert items(client, "/alerts", subject="stadspuls/b", open=True) == []
 
     def test_health(self, client: httpx.Client) -> None:

@@ -1,0 +1,154 @@
+"""A date is a local date: on the command line and in the API."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from aggregates.ask.areas import NO_AREAS
+from aggregates.ask.dates import moment
+from aggregates.ask.query import BadQuestion
+from aggregates.store.store import Store
+from hub.web.api.app import Served
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import Reading
+from streams.commit.pipeline import Pipeline
+from streams.rollup.rollup import roll_up
+from tests.support.apis import client_of
+from tests.support.commands import app
+from tests.support.databases import fresh_database
+
+FIRST = datetime(2024, 5, 30, tzinfo=UTC)
+LATER = datetime(2024, 7, 1, tzinfo=UTC)
+JUNE_1 = ("--from=2024-06-01", "--to=2024-06-02")
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module")
+def week(postgres: str) -> Iterator[str]:
+    """Five days of a counter and of an NO2 station, an hour a reading, each with its number."""
+    with fresh_database(postgres) as url, closing(Store(url)) as store:
+        commit(store, *(reading(quantity, at) for quantity in ("no2", "vehicle_count") for at in range(120)))
+        roll_up(store, LATER)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def api(week: str) -> Iterator[httpx.Client]:
+    """The API over it."""
+    with client_of(Served(week)) as client:
+        yield client
+
+
+def reading(quantity: str, at: int) -> Reading:
+    """Make the reading of an hour since FIRST."""
+    return Reading(f"stadspuls/{quantity}", "", quantity, 3600, FIRST + timedelta(hours=at), float(at))
+
+
+def commit(store: Store, *said: Reading) -> None:
+    """Store readings that came later."""
+    Pipeline(store).store(Batch(columns(said, [LATER] * len(said))))
+
+
+def command(url: str, *words: str) -> Result:
+    """Run a command."""
+    return CliRunner().invoke(app, [*words, f"--database={url}"], catch_exceptions=False)
+
+
+def query(url: str, quantity: str, window: str, *words: str) -> list[dict[str, Any]]:
+    """Ask for JSON."""
+    done = command(url, "query", f"--quantity={quantity}", f"--window={window}", "--format=json", *words)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def served(api: httpx.Client, quantity: str, window: str, **asked: str) -> list[dict[str, Any]]:
+    """Ask the API for the same."""
+    answer = api.get("/aggregates", params={"quantity": quantity, "window": window, **asked})
+    found: list[dict[str, Any]] = answer.json()["items"]
+    return found
+
+
+class TestDates:
+    """A date without a time."""
+
+    @pytest.mark.parametrize(
+        ("quantity", "start"), [("no2", "2024-05-31T23:00:00Z"), ("vehicle_count", "2024-05-31T22:00:00Z")]
+    )
+    def test_a_day_that_is_asked_for_by_its_date_is_that_day(
+        self, week: str, api: httpx.Client, quantity: str, start: str
+    ) -> None:
+        """One day, whose date is the one that was asked for, of the quantity's own kind of day."""
+        (row,) = query(week, quantity, "1d", *JUNE_1)
+        assert (row["start"], row["date"]) == (start, "2024-06-01")
+        (same,) = served(api, quantity, "1d", **{"from": "2024-06-01", "to": "2024-06-02"})
+        assert (same["start"], same["date"], same["local_start"]) == (start, "2024-06-01", row["local_start"])
+
+    def test_hours_of_a_date_are_those_of_the_local_day(self, week: str, api: httpx.Client) -> None:
+        """From midnight on the clock to midnight, with local time and date beside UTC."""
+        rows = query(week, "no2", "1h", *JUNE_1)
+        assert (len(rows), rows[0]["start"]) == (24, "2024-05-31T22:00:00Z")
+        assert (rows[0]["local_start"], rows[0]["date"]) == ("2024-06-01T00:00:00+02:00", "2024-06-01")
+        assert {row["date"] for row in rows} == {"2024-06-01"}
+        assert [row["start"] for row in served(api, "no2", "1h", **{"from": "2024-06-01", "to": "2024-06-02"})] == [
+            row["start"] for row in rows
+        ]
+
+    def test_several_quantities_at_once(self, api: httpx.Client) -> None:
+        """Each gives the day of this date, whatever its kind of day."""
+        asked = {"window": "1d", "from": "2024-06-01", "to": "2024-06-02"}
+        found = api.get("/aggregates", params=asked).json()["items"]
+        assert [(row["quantity"], row["date"]) for row in found] == [
+            ("no2", "2024-06-01"), ("vehicle_count", "2024-06-01"),
+        ]  # fmt: skip
+
+    def test_stamp_without_a_zone_is_local_and_one_with_a_zone_is_not(self, week: str, api: httpx.Client) -> None:
+        """On the command line and in the API."""
+        for asked, start in (
+            (("2024-06-01T12:00", "2024-06-01T13:00"), "2024-06-01T10:00:00Z"),
+            (("2024-06-01T12:00Z", "2024-06-01T13:00Z"), "2024-06-01T12:00:00Z"),
+        ):
+            (row,) = query(week, "no2", "1h", f"--from={asked[0]}", f"--to={asked[1]}")
+            (same,) = served(api, "no2", "1h", **dict(zip(("from", "to"), asked, strict=True)))
+            assert row["start"] == same["start"] == start
+
+    def test_readings_carry_local_time(self, api: httpx.Client) -> None:
+        """Beside UTC."""
+        row = api.get("/readings?quantity=no2&from=2024-06-01&to=2024-06-02").json()["items"][0]
+        assert (row["start"], row["local_start"]) == ("2024-05-31T22:00:00Z", "2024-06-01T00:00:00+02:00")
+
+    def test_table_is_in_the_zone_of_the_hub_and_says_so(self, week: str) -> None:
+        """A day of a table begins when it begins on the clock."""
+        done = command(week, "query", "--quantity=vehicle_count", "--window=1d", *JUNE_1)
+        assert "2024-06-01 00:00 CEST  2024-06-02 00:00 CEST" in done.stdout
+
+    @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Europe/Amsterdam", "Pacific/Auckland"])
+    def test_date_of_a_fixed_day_does_not_depend_on_the_hub(self, zone: str) -> None:
+        """An air day begins at 23:00 UTC wherever the hub is."""
+        assert moment(date(2024, 6, 1), zone, "1d", ["no2"]) == datetime(2024, 5, 31, 23, tzinfo=UTC)
+
+    def test_a_month_with_an_hour_more_is_a_month(self, api: httpx.Client) -> None:
+        """October has 31 days and an hour of local time: not more than 31 days."""
+        asked = {"quantity": "no2", "window": "5m", "from": "2024-10-01", "to": "2024-11-01"}
+        assert api.get("/aggregates", params=asked).status_code == 200
+
+
+def test_question_about_an_area_where_none_is_loaded_says_so(week: str, tmp_path: Path) -> None:
+    """In the same sentence everywhere."""
+    asked = command(week, "query", "--quantity=no2", "--window=1d", "--area=GM0014", *JUNE_1)
+    assert (asked.exit_code, asked.stderr.strip()) == (0, NO_AREAS)
+    assert NO_AREAS in command(week, "doctor", f"--data-dir={tmp_path}").stdout
+    with pytest.raises(BadQuestion, match=NO_AREAS):
+        command(week, "areas", "list")
