@@ -37,7 +37,7 @@ from aggregates.ask.series import (
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 
-__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Question", "ask", "tables"]
+__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
 
 LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 WINDOWS = tuple(LENGTHS)
@@ -110,6 +110,12 @@ def tables(
         for rows in pieces(chosen, _fetch(tx, question, area, chosen), nothing, expected, after, limit):
             table = with_dates(_table(rows, chosen, question, area), zone, question.window)
             yield table.append_column("series", pa.array(rows["series"]))
+
+
+def is_waiting(store: Store, first: datetime, last: datetime, window: str, *, areas: bool = False) -> bool:
+    """Tell whether windows that start in `[first, last)` wait for the roll-up; to be asked before the windows."""
+    asked = {"first": first, "last": last, "days": window == "1d", "areas": areas}
+    return window != "5m" and bool(store.rows("is_waiting", **asked)[0][0])
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:

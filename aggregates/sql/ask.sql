@@ -63,9 +63,10 @@ SELECT zone FROM quantity WHERE quantity = 'vehicle_count'
 -- name: is_waiting
 -- Whether figures in a range wait for the roll-up: marks of closed hours, of areas also those of the area figures. Hours
 -- since `closed_until` are served from the 5-minute rows, days never are.
-SELECT EXISTS (SELECT FROM mark WHERE hour >= %(first)s AND hour < %(last)s AND hour < CASE WHEN %(days)s
+SELECT EXISTS (SELECT FROM mark WHERE hour >= %(first)s AND hour < r.last AND hour < CASE WHEN %(days)s
                THEN date_trunc('hour', now(), 'UTC') ELSE (SELECT closed_until FROM rollup) END)
-    OR %(areas)s AND EXISTS (SELECT FROM area_mark WHERE hour >= %(first)s AND hour < %(last)s)
+    OR %(areas)s AND EXISTS (SELECT FROM area_mark WHERE hour >= %(first)s AND hour < r.last)
+FROM (SELECT %(last)s::timestamptz + CASE WHEN %(days)s THEN interval '25 hours' ELSE interval '0' END AS last) r
 
 -- name: list_sensor_places
 -- The sensors asked for, and where they stand.

@@ -34,6 +34,7 @@ from hub.cli.common import (
     flag,
     group,
     municipality_code,
+    note_waiting,
     open_store,
     progress_bar,
     range_of,
@@ -151,6 +152,7 @@ def areas_join(
             return
         span = range_of(first, last, settings.timezone, window, quantity)
         asked = _join(store, quantity, span, window, level, measure, vintage)
+        note_waiting(store, span, window, areas=True)
         frame = joined(store, asked)
     if frame.empty:
         errors.print("no area windows found for this question")
@@ -235,6 +237,7 @@ def areas_export(
             errors.print(f"{path}", markup=False)
             return
         span = range_of(first, last, settings.timezone, window, quantity)
+        note_waiting(store, span, window, areas=True)
         figures = joined(store, _join(store, quantity, span, window, level, measure, year))
         found = origins(store, year, quantity)
         if open_data:
@@ -268,6 +271,7 @@ def areas_indicator(
     span = range_of(first, last, zone, length, quantity)
     until = None if base is None else stamp("base-to", base, zone, length, quantity)
     with open_store(settings) as store:
+        note_waiting(store, span, length, areas=True)
         asked = Asked(quantity, *span, area, vintage or newest_vintage(store), settings.timezone)
         frame = compute(
             store, name, asked, base_to=until, threshold=threshold,

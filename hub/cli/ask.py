@@ -26,6 +26,7 @@ from hub.cli.common import (
     command,
     flag,
     group,
+    note_waiting,
     open_store,
     range_of,
     stamp,
@@ -63,6 +64,7 @@ def query(
     span = range_of(first, last, settings.timezone, window, quantity)
     question = Question(quantity, *span, window, sensor, channels, area, vintage)
     with open_store(settings) as store:
+        note_waiting(store, span, window, areas=question.of_area)
         frame = ask(store, question)
         if frame.empty:
             none = area and store.rows("read_newest_vintage") == [(None,)]
@@ -97,6 +99,7 @@ def export(
     )  # fmt: skip
     began = time.monotonic()
     with open_store(settings) as store:
+        note_waiting(store, (wanted.first, wanted.last), "1d", areas="area_aggregates" in wanted.datasets)
         try:
             found = [_printed(one) for one in export_store(store, out, wanted)]
         except ValueError as error:

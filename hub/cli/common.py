@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aggregates.areas.codes import is_code
 from aggregates.ask.dates import moment, read
-from aggregates.ask.series import BadQuestion
+from aggregates.ask.query import BadQuestion, is_waiting
 from aggregates.store.store import Store
 from hub.cli.output import Format, errors
 from hub.run.logging import set_up_logging
@@ -181,6 +181,14 @@ def range_of(
     if first is None or last is None:
         raise BadQuestion("no range, expected --from and --to")
     return stamp("from", first, zone, window, quantity), stamp("to", last, zone, window, quantity)
+
+
+def note_waiting(store: Store, span: tuple[datetime, datetime], window: str, *, areas: bool = False) -> None:
+    """Say on stderr that figures of a range are still being made, where they are."""
+    if is_waiting(store, *span, window, areas=areas):
+        errors.print(
+            "note: hours of this range still wait for the roll-up, figures will change; see `stadspuls doctor`"
+        )
 
 
 def municipality_code(name: str, text: str) -> str:

@@ -17,11 +17,12 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from aggregates.ask.columns import COLUMNS
+from aggregates.ask.query import is_waiting
 from aggregates.export.forms import write
 from aggregates.store.store import Away, Slow, Store
 from hub.web.api.forms import CRS84, FORMS, Form, chosen
 from hub.web.api.paging import PageRows, decoded
-from hub.web.api.parameters import ListQuery
+from hub.web.api.parameters import ListQuery, TimeRange, WindowQuery
 from hub.web.api.problems import Problem, wrong
 from hub.web.api.resources import Resource
 
@@ -100,13 +101,21 @@ def answer(request: Request, resource: Resource, asked: ListQuery, stores: Store
     def fetch() -> tuple[Body, PageRows]:
         with stores.lend() as store, closing(resource.find(store, asked, after, limit + 1)) as found:
             rows = PageRows(found, resource.columns, resource.key, limit)
+            rows.rolling_up = _is_waiting(store, asked)
             return _written(rows, form), rows
 
     body, rows = _twice(fetch, stores)
     if rows.next and asked.limit is None and form.bulk and resource.bulk:
         body.drop()
         raise wrong("limit", f"more than {limit} rows: ask for a shorter range, or for pages with limit and cursor")
-    return _response(request, form, body, rows.next)
+    return _response(request, form, body, rows)
+
+
+def _is_waiting(store: Store, asked: ListQuery) -> bool:
+    if not isinstance(asked, TimeRange) or not asked.length:
+        return False
+    areas = not isinstance(asked, WindowQuery)
+    return is_waiting(store, asked.moment(asked.first), asked.moment(asked.last), asked.length, areas=areas)
 
 
 def _twice(fetch: Callable[[], tuple[Body, PageRows]], stores: Stores) -> tuple[Body, PageRows]:
@@ -147,20 +156,23 @@ def _limit(resource: Resource, asked: ListQuery, form: Form) -> int:
 def _written(rows: PageRows, form: Form) -> Body:
     body = Body()
     try:
-        write(form.name, rows, body, beside=None if form.bulk else lambda: {"next": rows.next})
+        more = {"rolling_up": True} if rows.rolling_up else {}
+        write(form.name, rows, body, beside=None if form.bulk else lambda: {"next": rows.next, **more})
     except BaseException:
         body.drop()
         raise
     return body
 
 
-def _response(request: Request, form: Form, body: Body, following: str | None) -> Response:
+def _response(request: Request, form: Form, body: Body, rows: PageRows) -> Response:
     size, tag = body.tell(), body.tag()
     headers = {"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
     if form.geographic:
         headers["Content-Crs"] = f"<{CRS84}>"
-    if following:
-        headers["Link"] = f'<{_next(request, following)}>; rel="next"'
+    if rows.rolling_up:
+        headers["Rolling-Up"] = "true"
+    if rows.next:
+        headers["Link"] = f'<{_next(request, rows.next)}>; rel="next"'
     if _known(request.headers.get("if-none-match", ""), tag):
         body.drop()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)

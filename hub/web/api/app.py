@@ -93,7 +93,7 @@ def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
     if not served.access.trusting:
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],
-            expose_headers=["ETag", "Link", "API-Version", "Content-Crs"],
+            expose_headers=["ETag", "Link", "API-Version", "Content-Crs", "Rolling-Up"],
         )  # fmt: skip
 
     def close() -> None:

@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 from aggregates.ask.columns import BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
 from hub.web.api.access import ReadAccess
 from hub.web.api.forms import FORMS
+from hub.web.api.parameters import TimeRange
 from hub.web.api.problems import MEDIA, ProblemDetails
 from hub.web.api.resources import Resource
 
@@ -28,6 +29,7 @@ _ABOUT = """What the sensors of a city measure: figures with their evidence, bes
 Stamps in answers are UTC, with local time or the date beside them; a date in a question is a local date. Windows are
 half open and labelled with their start, missing is not zero. An unknown sensor or an empty
 range is an empty list. `docs/api.md` has more."""
+_ROLLING_UP = "true: hours of the range still wait for the roll-up, the figures will change"
 _WRONG = {
     400: "A parameter cannot be right; `errors` has all of them.",
     401: "The token is missing or wrong.",
@@ -49,6 +51,7 @@ class JsonPage(BaseModel, Generic[Row]):
 
     items: list[Row]
     next: str | None = Field(description="cursor of the next page; null: this is the last")
+    rolling_up: bool = Field(False, description=_ROLLING_UP)
 
 
 class Feature(BaseModel, Generic[Row]):
@@ -65,6 +68,7 @@ class FeatureCollection(BaseModel, Generic[Row]):
     type: Literal["FeatureCollection"]
     features: list[Feature[Row]]
     next: str | None = Field(description="cursor of the next page; null: this is the last")
+    rolling_up: bool = Field(False, description=_ROLLING_UP)
 
 
 def models(resource: Resource) -> dict[str, type[BaseModel]]:
@@ -100,6 +104,7 @@ def _headers(resource: Resource) -> dict[str, Any]:
     about = {
         "ETag": "of the content, for If-None-Match",
         "Link": "the next page, where there is one (rel=next)",
+        **({"Rolling-Up": _ROLLING_UP} if issubclass(resource.asked, TimeRange) else {}),
         **({"Content-Crs": "of GeoJSON: CRS84"} if resource.geographic else {}),
     }
     return {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}

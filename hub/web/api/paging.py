@@ -29,10 +29,12 @@ class PageRows:
     The rows of one page as tables, at least one.
 
     It reads one row more than `limit`; after the last table `next` is the cursor of the next page, where there is one.
+    `rolling_up` tells that figures of the range still wait for the roll-up.
     """
 
     def __init__(self, batches: Iterable[pa.RecordBatch], columns: pa.Schema, key: tuple[str, ...], limit: int) -> None:
         self.next: str | None = None
+        self.rolling_up = False
         self._batches, self._columns, self._key, self._limit = batches, columns, key, limit
 
     def __iter__(self) -> Iterator[pa.Table]:

@@ -25,6 +25,7 @@ from streams.notify.operators import Row, acknowledge, silence
 T = TypeVar("T")
 Renew = Callable[[HubNumbers | None], None]
 SILENT = timedelta(hours=2)  # what the button silences an alert for
+_LATE = 60.0  # s that a closed hour waits for the roll-up before the page says so
 _NAMED = 8  # alerts or sensors of a list that are named
 _SEVERITIES = {"info": "severity_info", "warning": "severity_warning", "critical": "severity_critical"}
 
@@ -78,7 +79,8 @@ def health_panel(context: Context) -> Renew:
     words = context.words
     Text("h2", words("health"))
     away = Text("p", words("away_now"), "alarm")
-    away.visible = False
+    rolling_up = Text("p", words("rolling_up"), "alarm")
+    away.visible = rolling_up.visible = False
     shown = {}
     with ui.element("dl").classes("numbers"):
         for key in ("rate", "messages", "in_flight", "lag", "letters", "viewers"):
@@ -88,6 +90,7 @@ def health_panel(context: Context) -> Renew:
 
     def renew(health: HubNumbers | None) -> None:
         away.visible = health is None
+        rolling_up.visible = health is not None and (health.state.oldest_mark or 0.0) > _LATE
         for key, text in _numbers(health, words).items() if health else ():
             shown[key].text = text
 

@@ -1,4 +1,4 @@
-"""A date is a local date: on the command line and in the API."""
+"""A date is a local date, and an answer says when its figures are still being made: command line, API, indicators."""
 
 import json
 from collections.abc import Iterator
@@ -152,3 +152,30 @@ def test_question_about_an_area_where_none_is_loaded_says_so(week: str, tmp_path
     assert NO_AREAS in command(week, "doctor", f"--data-dir={tmp_path}").stdout
     with pytest.raises(BadQuestion, match=NO_AREAS):
         command(week, "areas", "list")
+
+
+class TestStillRolledUp:
+    """An answer whose range still waits for the roll-up."""
+
+    @pytest.mark.parametrize("window", ["1h", "1d"])
+    def test_answer_says_so_until_it_is_done(self, postgres: str, window: str) -> None:
+        """On stderr, in a header, and in JSON; not for another range, nor when it is done."""
+        with fresh_database(postgres) as url, closing(Store(url)) as store, client_of(Served(url)) as api:
+            roll_up(store, LATER)
+            commit(store, *(reading("no2", at) for at in range(120)))
+            words = ("query", "--quantity=no2", f"--window={window}", "--format=json")
+            asked = {"quantity": "no2", "window": window, "from": "2024-06-01", "to": "2024-06-02"}
+            done = command(url, *words, *JUNE_1)
+            assert json.loads(done.stdout) == []
+            assert "wait for the roll-up" in done.stderr
+            for form in ("json", "csv"):
+                answer = api.get("/aggregates", params={**asked, "format": form})
+                assert answer.headers["rolling-up"] == "true"
+                assert form == "csv" or answer.json()["rolling_up"] is True
+            assert "wait for" not in command(url, *words, "--from=2024-05-01", "--to=2024-05-02").stderr
+            roll_up(store, LATER)
+            done = command(url, *words, *JUNE_1)
+            assert (len(json.loads(done.stdout)), done.stderr) == (24 if window == "1h" else 1, "")
+            answer = api.get("/aggregates", params=asked)
+            assert "rolling-up" not in answer.headers
+            assert "rolling_up" not in answer.json()
