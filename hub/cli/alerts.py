@@ -156,7 +156,7 @@ def alerts_send_test(
         shown = send_test(settings, channel, datetime.now(UTC))
     except Unsent as error:
         end(IMPOSSIBLE, f"error: channel {channel} did not take it: {error}")
-    errors.print(f"channel {channel} took a test message: {shown}", markup=False)
+    errors.print(f"channel {channel} took a test message: {shown}")
 
 
 @command(alerts_app, "rules", "rules")

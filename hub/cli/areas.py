@@ -100,7 +100,7 @@ def _fetch(cbs: Cbs, missing: list[str], vintage: int, codes: list[str], *, need
         except Unreachable as error:
             if needed:
                 raise
-            errors.print(f"note: {part} are not in the files and could not be fetched: {error}", markup=False)
+            errors.print(f"note: {part} are not in the files and could not be fetched: {error}")
     return found
 
 
@@ -118,7 +118,7 @@ def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) 
     changed = load(store, vintage, cut)
     for part in changed:
         count = len(part.areas) if part.statistics is None else part.statistics.cells["code"].nunique()
-        errors.print(f"{part.municipality} {vintage}: {part.name} of {count} areas from {part.origin}", markup=False)
+        errors.print(f"{part.municipality} {vintage}: {part.name} of {count} areas from {part.origin}")
     if not changed:
         errors.print(f"vintage {vintage} had all of this already, nothing changed")
     placed = place_sensors(store)
@@ -234,7 +234,7 @@ def areas_export(
         if quantity is None:
             found = origins(store, year)
             path = export_areas(areas(store, year, level, limit=1_000_000), found, directory, shape)
-            errors.print(f"{path}", markup=False)
+            errors.print(f"{path}")
             return
         span = range_of(first, last, settings.timezone, window, quantity)
         note_waiting(store, span, window, areas=True)
@@ -242,7 +242,7 @@ def areas_export(
         found = origins(store, year, quantity)
         if open_data:
             check_open(found)
-        errors.print(f"{export_figures(figures, found, directory)} files in {directory}", markup=False)
+        errors.print(f"{export_figures(figures, found, directory)} files in {directory}")
 
 
 @command(areas_app, "indicator", "database")

@@ -106,12 +106,12 @@ def export(
             raise BadQuestion(str(error)) from error
     rows, seconds = sum(one.rows for one in found), time.monotonic() - began
     files = sum(one.path is not None for one in found)
-    errors.print(f"{files} files with {rows} rows written to {out} in {seconds:.1f} s", markup=False)
+    errors.print(f"{files} files with {rows} rows written to {out} in {seconds:.1f} s")
 
 
 def _printed(written: Written) -> Written:
     if written.path is not None:
-        errors.print(f"{written.path}: {written.rows} rows", markup=False)
+        errors.print(f"{written.path}: {written.rows} rows")
     return written
 
 

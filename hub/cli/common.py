@@ -135,7 +135,7 @@ def _setting(key: str, text: str | None) -> inspect.Parameter:
 
 def end(code: int, text: str) -> NoReturn:
     """End the command with an exit code and a line on stderr."""
-    errors.print(text, markup=False)
+    errors.print(text)
     raise typer.Exit(code)
 
 
@@ -201,7 +201,7 @@ def municipality_code(name: str, text: str) -> str:
 
 def progress_bar() -> Progress:
     """Show on stderr how many are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=errors, transient=True)
 
 

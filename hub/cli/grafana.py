@@ -43,7 +43,7 @@ def push(
     except GrafanaRefused as error:
         raise CannotStart(str(error)) from error
     for change in changes:
-        errors.print(f"{change.what} {change.name}", markup=False)
+        errors.print(f"{change.what} {change.name}")
         if dry_run:
             print("\n".join(change.difference))
     errors.print(f"{len(changes)} {'to change' if dry_run else 'changed'}")
@@ -67,7 +67,7 @@ def write(
         path = out / folders[uid] / f"{uid}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(dashboard, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
-    errors.print(f"{len(folders)} dashboards in {out}", markup=False)
+    errors.print(f"{len(folders)} dashboards in {out}")
 
 
 def data_source(url: str) -> dict[str, object]:

@@ -40,7 +40,7 @@ def main() -> None:
     except Exception as error:
         if (code := _code(error)) is None:
             raise
-        errors.print(f"error: {error}", markup=False)
+        errors.print(f"error: {error}")
         sys.exit(code)
 
 

@@ -13,10 +13,21 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from aggregates.export import forms
+from ingest.vocabulary.plain_text import visible, visible_lines
 
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+class _Errors(Console):
+    """Prints text as it is, without markup, and control characters as escapes."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print on stderr."""
+        super().print(*(visible_lines(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+errors = _Errors(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 class Format(StrEnum):
@@ -65,9 +76,9 @@ def _table(frame: pd.DataFrame) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in frame.columns:
         right = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
-        table.add_column(str(name), justify="right" if right else "left", no_wrap=True)
+        table.add_column(Text(visible(str(name))), justify="right" if right else "left", no_wrap=True)
     for row in frame.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(visible(_cell(value))) for value in row))
     return table
 
 

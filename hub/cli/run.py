@@ -51,7 +51,7 @@ def up(
         if demo:
             parts.enter_context(running(make_demo()))
         if code is not None:
-            parts.enter_context(running(OpenCity(settings, hub, code, partial(errors.print, markup=False), make_demo)))
+            parts.enter_context(running(OpenCity(settings, hub, code, errors.print, make_demo)))
         while not stop.wait(0.5):
             hub.supervise()
             if hub.failed.is_set():

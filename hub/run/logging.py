@@ -9,15 +9,19 @@ import sys
 
 import structlog
 
+from ingest.vocabulary.plain_text import visible, visible_lines
+
 
 def set_up_logging(level: str, form: str) -> None:
     """Log from `level` on, as `console` or `json`."""
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    plain = structlog.dev.plain_traceback
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info if form == "json" else _unchanged,
+            structlog.processors.format_exc_info,
+            _visible,
             structlog.processors.JSONRenderer() if form == "json" else renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -26,5 +30,7 @@ def set_up_logging(level: str, form: str) -> None:
     )
 
 
-def _unchanged(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return event
+def _visible(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape control characters, but for the ends of lines of a traceback."""
+    texts = {key: value for key, value in event.items() if isinstance(value, str)}
+    return {**event, **{key: (visible_lines if key == "exception" else visible)(text) for key, text in texts.items()}}

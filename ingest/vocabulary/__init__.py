@@ -5,6 +5,7 @@ What everybody uses, without a view of the world outside: nothing here waits, re
 - `sources`: who supplies messages, with time convention, class and topics
 - `readings`: a message, a reading, a fact about a sensor
 - `values`: numbers and stamps out of text
+- `plain_text`: text of others, made fit to show
 - `dead_letters`: what could not be taken, with the reason
 - `batch`: many readings as columns
 - `air_index`: the air-quality indices of an hour

@@ -42,7 +42,7 @@ def chaos(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it must not leave its servers behind
     report = run_chaos(
         settings, Scale(seconds, rate), secrets.randbelow(10_000) if seed is None else seed,
-        tuple(names[name] for name in only) if only else USUAL, lambda text: errors.print(text, markup=False),
+        tuple(names[name] for name in only) if only else USUAL, errors.print,
     )  # fmt: skip
     show(report, Console(width=None if sys.stdout.isatty() else 140))
     if not report.good:

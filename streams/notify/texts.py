@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ingest.vocabulary.plain_text import visible
 from streams.notify.channels import SEVERITIES
 
 PLACES = 8  # listed for each rule of a grouped notification
@@ -107,12 +108,19 @@ _WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
 
 def notification_of(rows: Sequence[OutboxRow], key: str, style: Style) -> Notification:
     """Make the notification of transitions that are sent together, at least one."""
-    title, body = _one(rows[0], style) if len(rows) == 1 else _many(rows, style)
+    shown = [_visible(row) for row in rows]
+    title, body = _one(shown[0], style) if len(rows) == 1 else _many(shown, style)
     return Notification(
         key=key, title=title, body=body, severity=max((row.severity for row in rows), key=SEVERITIES.index),
         good=all(row.kind in ("cleared", "acknowledged") for row in rows),
         data=tuple(_data(row, style) for row in rows),
     )  # fmt: skip
+
+
+def _visible(row: OutboxRow) -> OutboxRow:
+    """Let no text of others begin a line or control a terminal."""
+    texts: dict[str, Any] = {name: visible(value) for name, value in row._asdict().items() if isinstance(value, str)}
+    return row._replace(**texts, places=list(map(visible, row.places)))
 
 
 def where(row: OutboxRow) -> str:
@@ -223,9 +231,8 @@ def digest(open_alerts: Sequence[OpenAlert], counts: Mapping[str, int], key: str
     lines += ["", words["open"].format(count=len(open_alerts))]
     for one in open_alerts[: 5 * PLACES]:
         by = f", {words['acknowledged_by']}: {one.acknowledged_by}" if one.acknowledged_by else ""
-        lines.append(
-            f"  [{words[one.severity]}] {one.title}: {one.place}, {words['since']} {style.stamp(one.since)}{by}"
-        )
+        said = f"[{words[one.severity]}] {one.title}: {one.place}, {words['since']} {style.stamp(one.since)}{by}"
+        lines.append(f"  {visible(said)}")
     if len(open_alerts) > 5 * PLACES:
         lines.append(f"  {words['and_more'].format(count=len(open_alerts) - 5 * PLACES)}")
     lines += [f"{words['page']}: {page}"] if (page := style.page()) else []

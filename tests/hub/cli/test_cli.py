@@ -247,6 +247,27 @@ class TestFiles:
         ]  # fmt: skip
 
 
+class TestTextOfOthers:
+    """Ids and names are text, whatever stands in them."""
+
+    def test_table(self, run: Run, database: str, tmp_path: Path) -> None:
+        """Markup is shown as it is, control characters as escapes."""
+        catalogue = tmp_path / "sensors.csv"
+        catalogue.write_text("sensor_id,name\nstadspuls/mk2[/bold],[red]Brug\x1b[2J :smile:\n", encoding="utf-8")
+        named = (f"--database={database}", f"--data-dir={tmp_path}")
+        assert run("sensors", "import", catalogue, *named).returncode == 0
+        done = run("sensors", "list", *named)
+        assert done.returncode == 0
+        assert "stadspuls/mk2[/bold]" in done.stdout
+        assert "[red]Brug\\x1b[2J :smile:" in done.stdout
+
+    def test_message(self, run: Run, tmp_path: Path) -> None:
+        """Messages on stderr too."""
+        done = run("sensors", "import", tmp_path / "no[/bold]\x1b[2J.csv", "--database=postgresql:///x")
+        assert done.returncode != 0
+        assert "no[/bold]\\x1b[2J.csv" in done.stderr
+
+
 class TestEnvironment:
     """Flags over environment over files over defaults."""
 
