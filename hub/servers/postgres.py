@@ -11,9 +11,11 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +24,7 @@ import psutil
 import structlog
 
 from hub.servers.pgaccess import allow_traversal
-from hub.servers.process import CannotStart, end, living, open_log, tail
+from hub.servers.process import CannotStart, end, living, open_log, tail, write_private
 
 VERSION = 18
 _USER = "pgserver"  # the system user when the hub runs as root, which PostgreSQL refuses to be
@@ -148,7 +150,7 @@ class EmbeddedPostgres:
             raise CannotStart(f"database in {self._data} is of PostgreSQL {version}, expected {VERSION}")
         self._private(self._sockets())
         configuration = self._data / "stadspuls.conf"
-        configuration.write_text(_CONFIGURATION.format(sockets=str(self._sockets()).replace("'", "''")), "utf-8")
+        write_private(configuration, _CONFIGURATION.format(sockets=str(self._sockets()).replace("'", "''")))
         self._own(configuration)
 
     def _create(self) -> None:
@@ -173,16 +175,23 @@ class EmbeddedPostgres:
         draft.rename(self._data)
 
     def _private(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, exist_ok=True)
+        """Make a directory that is ours alone; raises CannotStart for one that was there and is not."""
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+        # Before anything is changed: what another user has put there may be open to him, or lead elsewhere.
+        found = directory.lstat()
+        ours = {os.geteuid(), *([pwd.getpwnam(self._user).pw_uid] if self._user else [])}
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or stat.S_IMODE(found.st_mode) & 0o077:
+            raise CannotStart(
+                f"{directory} is {stat.filemode(found.st_mode)} of user {found.st_uid}, expected a directory of our own"
+                " that nobody else reaches, drwx------"
+            )
         self._own(directory)
-        mine = directory.lstat().st_uid == (pwd.getpwnam(self._user).pw_uid if self._user else os.geteuid())
-        if directory.is_symlink() or not mine:
-            raise CannotStart(f"{directory} belongs to another user, expected a directory of our own")
 
     def _own(self, path: Path) -> None:
-        if self._user is not None and not path.is_symlink():
+        if self._user is not None:
             entry = pwd.getpwnam(self._user)
-            os.chown(path, entry.pw_uid, entry.pw_gid)
+            os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
     def _forget_dead_postmaster(self) -> None:
         """Remove a pid file whose pid is a zombie or another program: PostgreSQL would refuse to start for it."""

@@ -218,6 +218,38 @@ def test_database_in_a_long_and_odd_path(tmp_path: Path) -> None:
         database.stop()
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o710, None])
+def test_foreign_directory_for_the_socket_is_refused_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int | None
+) -> None:
+    """What another user put where the socket of a long path lies is not used, and not given away by a chown."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    database = EmbeddedPostgres(tmp_path / ("long" * 20))
+    place, stranger = database._sockets(), 12_345 if os.geteuid() == 0 else os.geteuid()
+    assert place.parent == tmp_path
+    trap = place if mode else tmp_path / "trap"
+    trap.mkdir(mode=0o700)
+    trap.chmod(mode or 0o700)
+    if mode is None:
+        place.symlink_to(trap)
+    os.chown(trap, stranger, -1)
+    with pytest.raises(CannotStart, match="expected a directory of our own"):
+        database.start()
+    assert (trap.stat().st_uid, trap.stat().st_mode & 0o777) == (stranger, mode or 0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes user for the database")
+def test_private_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns it can put another socket there at any time."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    database = EmbeddedPostgres(tmp_path / ("long" * 20))
+    database._sockets().mkdir(mode=0o700)
+    os.chown(database._sockets(), 12_345, -1)
+    with pytest.raises(CannotStart, match="of user 12345"):
+        database.start()
+    assert database._sockets().stat().st_uid == 12_345
+
+
 def test_database_of_another_version(database: EmbeddedPostgres, tmp_path: Path) -> None:
     """A directory of another PostgreSQL is refused, not touched."""
     (tmp_path / "postgres").mkdir()
