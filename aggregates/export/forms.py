@@ -6,8 +6,8 @@ Arrow tables in every form that the hub gives: JSON, GeoJSON, CSV, CSV for a Dut
 only a few of them are in memory.
 
 In CSV, Parquet and Arrow an object is a column for each of its members (`statistics.density`). In CSV a list is its
-words with blanks between them, bytes are base64, null is an empty cell, and stamps are UTC with a Z. CSV has no
-geometry.
+words with blanks between them, bytes are base64, null is an empty cell, and stamps are UTC with a Z. Text that a
+spreadsheet would read as a formula has an apostrophe before it. CSV has no geometry.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +27,7 @@ import shapely
 UTC_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SHEET_FORMAT = "%Y-%m-%d %H:%M:%S"  # what a spreadsheet reads as a time; it has no zones
 BYTE_ORDER_MARK = "\ufeff"
+_FORMULA, _NUMBER = r"^[=+\-@\t\r]", r"^[+\-][0-9.,]+$"
 GROUP = 50_000  # rows at least of a row group of Parquet
 
 Tables = Iterable[pa.Table]
@@ -128,15 +129,11 @@ def _quoted(column: Any, separator: str) -> Any:
 
 
 def _cells(table: pa.Table) -> Cells:
-    return {name: _text(table[name]) for name in table.column_names}
+    return {name: _cell(table[name]) for name in table.column_names}
 
 
 def _dutch_cells(table: pa.Table, zone: str) -> Cells:
-    """
-    Write numbers with a decimal comma, and each stamp in UTC and in the time of `zone`.
-
-    Text that a spreadsheet would read as a formula has an apostrophe before it.
-    """
+    """Write numbers with a decimal comma, and each stamp in UTC and in the time of `zone`."""
     cells: dict[str, Any] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_timestamp(column.type):
@@ -149,10 +146,17 @@ def _dutch_cells(table: pa.Table, zone: str) -> Cells:
         elif pa.types.is_integer(column.type):
             cells[name] = _text(column)
         else:
-            text = _text(column)
-            apostrophe = pc.binary_join_element_wise("'", text, "")
-            cells[name] = pc.if_else(pc.match_substring_regex(text, r"^[=+\-@\t\r]"), apostrophe, text)
+            cells[name] = _cell(column)
     return cells
+
+
+def _cell(column: Any) -> Any:
+    """Write values as text, with an apostrophe before what a spreadsheet would read as a formula."""
+    text = _text(column)
+    if pa.types.is_primitive(column.type):
+        return text
+    formula = pc.and_not(pc.match_substring_regex(text, _FORMULA), pc.match_substring_regex(text, _NUMBER))
+    return pc.if_else(formula, pc.binary_join_element_wise("'", text, ""), text)
 
 
 def _text(column: Any) -> Any:

@@ -1,5 +1,6 @@
 """The whole hub as files: readable by others in one line, only what changed, whole after a kill."""
 
+import io
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import structlog
@@ -23,6 +25,7 @@ from aggregates.ask.readings import Readings, readings
 from aggregates.ask.series import BadQuestion
 from aggregates.export import plan as partitions
 from aggregates.export.export import Wanted, export
+from aggregates.export.forms import write as write_form
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
@@ -237,6 +240,17 @@ def test_query_for_a_dutch_spreadsheet(city: Store) -> None:
     assert done.exit_code == 0
     assert done.stdout.startswith("\ufeffsensor_id;")
     assert ";'=1+1;" in done.stdout
+
+
+def test_formula_is_text_in_every_csv() -> None:
+    """What a spreadsheet would calculate has an apostrophe before it; numbers stay as they are, also those in text."""
+    said = ["=1+1", "+cmd|'x'!A0", "@sum", "-2+3", "-12.5", "+1", "Brug"]
+    table = pa.table({"name": pa.array(said).dictionary_encode(), "value": [-1.5] * len(said)})
+    for form, separator, value in (("csv", ",", "-1.5"), ("csv-nl", ";", "-1,5")):
+        out = io.BytesIO()
+        write_form(form, [table], out)
+        cells = ["'=1+1", "'+cmd|'x'!A0", "'@sum", "'-2+3", "-12.5", "+1", "Brug"]
+        assert out.getvalue().decode().splitlines()[1:] == [f"{cell}{separator}{value}" for cell in cells], form
 
 
 def test_command_line(city: Store, tmp_path: Path) -> None:
