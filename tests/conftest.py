@@ -35,9 +35,16 @@ settings.register_profile("stadspuls", deadline=None)
 settings.load_profile("stadspuls")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module that share a server or a browser in one process, which then starts it once."""
+    """
+    Keep the tests of a module that share a server or a browser in one process, which then starts it once.
+
+    A long test is a slow one on the second database.
+    """
     for item in items:
+        if item.get_closest_marker("long") and item.get_closest_marker("timescale"):
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("kafka") or _scopes(item) & {"module", "class"}:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 

@@ -146,6 +146,7 @@ class TestPoison:
 class TestKilled:
     """Promises 1, 2 and 5 under kill -9 of everything."""
 
+    @pytest.mark.long
     def test_everything_killed(self, tmp_path: Path, killable: DatabaseServer, postgres: str) -> None:
         """
         Numbered readings while collector, worker, Kafka and database are killed in turn.
@@ -256,6 +257,7 @@ class TestScaling:
             until(lambda: fetched(database, "SELECT count(*) FROM window_1h") == [(1,)])
 
 
+@pytest.mark.slow
 class TestRealInput(EmbeddedRealInput):
     """The recorded minute of the whole country and a month of air, by the scenarios of the embedded hub."""
 

@@ -224,6 +224,7 @@ def test_recorded_observations_one_a_line(shared_data: Path) -> None:
     assert len(list(messages(folder / "sens-ams-1.json", "sensorthings"))) == 65
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_national_minute_in_bounded_memory(shared_data: Path) -> None:
     """A national minute of 51 MB is cut into 19,587 messages without holding it."""

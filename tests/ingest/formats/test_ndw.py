@@ -185,6 +185,7 @@ def test_a_site_of_2019(shared_data: Path) -> None:
         assert [one.value for one in read(stream.read()) if isinstance(one, Reading)] == [9.0]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_national_minute_is_accounted_for(shared_data: Path) -> None:
     """Every one of 94,996 flows and 94,990 speeds of a national minute is a reading, in the state it was sent in."""

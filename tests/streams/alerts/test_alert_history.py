@@ -183,6 +183,7 @@ def motorway(folder: Path, years: Sequence[str]) -> pd.DataFrame:
     return chosen
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_quarter_of_a_motorway_is_three_alerts(shared_data: Path, tmp_path: Path) -> None:
     """October to December 2017: a snowstorm, the day after Thanksgiving and one busy night; no holiday among them."""

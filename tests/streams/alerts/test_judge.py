@@ -431,6 +431,7 @@ def test_areas_kinds_and_dates_narrow_every_kind_of_rule(database: str, store: S
     assert {one.subject for one in told} == {"stadspuls/in"}
 
 
+@pytest.mark.long
 def test_kill_9_neither_loses_nor_repeats_a_transition(database: str, postgres: str, tmp_path: Path) -> None:
     """A process that is killed repeatedly and starts from its first batch writes the same as one that is not killed."""
     (tmp_path / "own.toml").write_text(RULES)

@@ -518,6 +518,7 @@ STEPS = ("before the message is begun", "before it is sent", "after it was sent"
          "after it is noted")  # fmt: skip
 
 
+@pytest.mark.long
 class TestKilled:
     """kill -9 at every step between commit and delivery."""
 

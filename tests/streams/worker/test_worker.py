@@ -153,6 +153,7 @@ def test_database_behind_the_group(line: Line) -> None:
     assert "reading again" in line.made[-1].log()
 
 
+@pytest.mark.slow
 def test_killed_while_it_stores(line: Line) -> None:
     """A worker killed at any moment: the next one has everything, once."""
     for part in range(4):
@@ -164,6 +165,7 @@ def test_killed_while_it_stores(line: Line) -> None:
     assert line.ask("SELECT sum(readings)::int FROM window_5m") == [(40 * len(SENSORS),)]
 
 
+@pytest.mark.slow
 def test_first_records_during_a_rebalance(kafka: KafkaServer, postgres: str, tmp_path: Path) -> None:
     """
     Single records come to many partitions, mostly their first, while a second worker joins and leaves: all are stored.
@@ -210,8 +212,10 @@ class Feed(threading.Thread):
 
 @pytest.mark.parametrize("fault", [
     "from streams.worker.order import RecordCheck, Order; Order.check = lambda *_: RecordCheck.SKIP",
-    "from streams.worker.partitions import Partitions; Partitions.assign = _nothing",
-    "from streams.worker.worker import Worker; Worker.ready = False",
+    pytest.param(
+        "from streams.worker.partitions import Partitions; Partitions.assign = _nothing", marks=pytest.mark.slow
+    ),
+    pytest.param("from streams.worker.worker import Worker; Worker.ready = False", marks=pytest.mark.slow),
 ], ids=["skips everything", "nothing assigned", "never ready"])  # fmt: skip
 def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """
