@@ -30,6 +30,7 @@ from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 from ingest.mqtt.slots import held_slots, lost_slots
 from streams.alerts.calendar import BadCalendar, school_until
+from streams.alerts.unjudged import unjudged
 from streams.notify.operators import notifier_seen, open_alerts, outbox
 
 SEEN = timedelta(minutes=1)
@@ -145,6 +146,7 @@ def _alerts(store: Store) -> Iterator[Finding]:
     now = datetime.now(UTC)
     counts = ", ".join(f"{count} {severity}" for severity, count in open_alerts(store).items())
     yield Finding("alerts open", counts)
+    yield from (Finding(f"alert rule {rule}", f"could not judge {why}", False) for rule, why in unjudged(store))
     last = notifier_seen(store)
     if last is None:
         yield Finding("notifier", "none has run yet")

@@ -8,7 +8,8 @@ them:
 
     changed windows ─▶ candidates (beyond a threshold, or near an alert) ─▶ lock ─▶ fold ─▶ changes ─▶ outbox
 
-The lock is the last one that a transaction takes: its holder waits for nobody.
+The lock is the last one that a transaction takes: its holder waits for nobody. Judging works inside savepoints: what
+fails is undone, and `streams.alerts.unjudged` notes its windows, which are judged again later.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aggregates.store.store import Transaction
+from aggregates.store.store import Away, Transaction
 from ingest.vocabulary.air_index import INDICES
 from ingest.vocabulary.batch import coded, numbers
 from ingest.vocabulary.quantities import QUANTITIES
@@ -31,9 +32,11 @@ from streams.alerts.episodes import Window
 from streams.alerts.frames import ChangedWindows, Span, count_stuck, load_windows, subjects_of_rule, with_share
 from streams.alerts.rulebook import SECONDS, Rule, RuleBook
 from streams.alerts.store import AlertChange, StoredAlert, load_alerts, write_changes
-from streams.commit.windows import WINDOW_US
+from streams.alerts.unjudged import ALL, Failures
+from streams.commit.windows import HOUR_US, WINDOW_US
 
 FOREVER = 250_000_000_000_000_000  # us, a stamp that the database can store
+_LONGEST_DAY = 25 * HOUR_US
 _REACH = 24  # windows after the last change that are folded before all later ones are
 
 
@@ -42,6 +45,7 @@ class Judge:
 
     def __init__(self, book: RuleBook, days: Days) -> None:
         self.book, self.days = book, days
+        self.failures = Failures()
         self._quantities = {level: quantities_of(book.of(level)) for level in ("5m", "1h", "1d")}
 
     def watches(self, level: str) -> frozenset[str]:
@@ -49,24 +53,37 @@ class Judge:
         return self._quantities[level]
 
     def batch(self, tx: Transaction, readings: pa.RecordBatch) -> int:
-        """Judge the 5-minute windows of a batch that had ended when it was received; give how many alerts changed."""
+        """
+        Judge the 5-minute windows of a batch that had ended when it was received; give how many alerts changed.
+
+        What fails in judging never fails the batch.
+        """
+        found, start = 0, numbers(readings, "start")
+        with self.failures.noted(tx, "5m", start.min() - WINDOW_US, start.max()):
+            windows, now = self._ended(readings)
+            if len(windows.starts):
+                tx.rows("limit_judging")
+                found = self.changed(tx, "5m", windows, utc(now))
+        return found
+
+    def _ended(self, readings: pa.RecordBatch) -> tuple[ChangedWindows, int]:
+        """Give the watched 5-minute windows that had ended when their readings were received, and when that was."""
         codes, words = coded(readings, "quantity")
         watched = np.array([word in self.watches("5m") for word in words], bool)
-        if not watched.any():
-            return 0
         now = int(numbers(readings, "received_at").max())
         start = numbers(readings, "start")
         start = start - start % WINDOW_US
         chosen = watched[codes] & (start + WINDOW_US <= now)
         codes, words = coded(readings, "sensor_id")
-        windows = ChangedWindows([words[code] for code in codes[chosen]], start[chosen])
-        return self.changed(tx, "5m", windows, utc(now))
+        return ChangedWindows([words[code] for code in codes[chosen]], start[chosen]), now
 
     def rolled(self, tx: Transaction, until: datetime, now: datetime) -> int:
         """Judge the hours in the table `dirty` and their days, if they ended by `until`."""
         found = 0
+        ((_, first, last),) = tx.rows("read_dirty_span")
+        span = microseconds(first) - _LONGEST_DAY, microseconds(last)
         for level in ("1h", "1d"):
-            if self.watches(level):
+            with self.failures.noted(tx, level, *span), tx.savepoint():
                 rows = tx.rows(f"list_rolled_{level}", quantities=sorted(self.watches(level)), until=until)
                 starts = np.array([microseconds(start) for _, start in rows], np.int64)
                 windows = ChangedWindows([sensor for sensor, _ in rows], starts)
@@ -79,25 +96,37 @@ class Judge:
         """
         Judge changed windows that ended by `until` (default `now`); give how many alerts changed.
 
-        Raises `aggregates.store.store.StoreError`.
+        Raises `aggregates.store.store.StoreError` only where the transaction is lost.
         """
-        rules = self._rules(level, "sensor")
-        if not rules or not len(windows.starts):
-            return 0
-        return self._judge(tx, rules, windows.span(), now, until or now)
+        found = 0
+        if len(windows.starts):
+            with self.failures.noted(tx, level, windows.starts.min(), windows.starts.max()):
+                if rules := self._rules(level, "sensor"):
+                    found = self._judge(tx, rules, windows.span(), now, until or now)
+        return found
 
     def every(self, tx: Transaction, level: str, first: datetime, last: datetime, now: datetime) -> int:
         """Judge the windows of all sensors and areas that ended in `(first, last]`."""
-        longest = 25 * 3600 if level == "1d" else SECONDS[level]
-        span = Span(microseconds(first) - longest * 1_000_000, microseconds(last))
+        longest = _LONGEST_DAY if level == "1d" else SECONDS[level] * 1_000_000
+        span = Span(microseconds(first) - longest, microseconds(last))
         books = [rules for per in ("sensor", "area") if (rules := self._rules(level, per))]
         return sum(self._judge(tx, rules, span, now, last, first) for rules in books)
 
+    def again(
+        self, tx: Transaction, rule: str, level: str, first: datetime, last: datetime, now: datetime, until: datetime
+    ) -> int:
+        """Judge the windows that start in `[first, last]`, with all that followed until `until`, by one rule or all."""
+        span = Span(microseconds(first), microseconds(last) + 1)
+        books = [rules for per in ("sensor", "area") if (rules := self._rules(level, per, rule))]
+        return sum(self._judge(tx, rules, span, now, until) for rules in books)
+
     def areas(self, tx: Transaction, level: str, quantity: str, first: datetime, last: datetime, now: datetime) -> int:
         """Judge the windows of areas of a quantity that start in `[first, last]`."""
-        rules = [rule for rule in self._rules(level, "area") if quantity in quantities_of([rule])]
-        span = Span(microseconds(first), microseconds(last) + 1)
-        return self._judge(tx, rules, span, now, now) if rules else 0
+        found, span = 0, Span(microseconds(first), microseconds(last) + 1)
+        with self.failures.noted(tx, level, span.first, span.last):
+            if rules := [rule for rule in self._rules(level, "area") if quantity in quantities_of([rule])]:
+                found = self._judge(tx, rules, span, now, now)
+        return found
 
     def stale(self, tx: Transaction, now: datetime) -> int:
         """Change open alerts without recent windows to `cannot_judge`, later to `cleared`; those without a rule now."""
@@ -126,14 +155,32 @@ class Judge:
             windows = count_stuck(tx, windows)
         return compare(rule, windows, lambda rule, windows: self._usual(tx, rule, windows), effective=effective)
 
-    def _rules(self, level: str, per: str) -> list[Rule]:
-        return [rule for rule in self.book.of(level) if rule.per == per]
+    def _rules(self, level: str, per: str, name: str = ALL) -> list[Rule]:
+        return [rule for rule in self.book.of(level) if rule.per == per and name in (ALL, rule.name)]
 
     def _judge(
         self, tx: Transaction, rules: Sequence[Rule], span: Span, now: datetime, until: datetime,
         after: datetime | None = None,
     ) -> int:  # fmt: skip
-        """Judge the windows of a span that ended by `until` and after `after`; the rules have one level and subject."""
+        """
+        Judge the windows of a span that ended by `until` and after `after`; the rules have one level and subject.
+
+        Where it fails, each rule judges alone, and the windows of those that fail are noted.
+        """
+        try:
+            with tx.savepoint():
+                return self._judge_together(tx, rules, span, now, until, after)
+        except Exception as error:
+            if len(rules) == 1 or isinstance(error, Away):
+                name = rules[0].name if len(rules) == 1 else ALL
+                self.failures.note(tx, rules[0].level, span.first, span.last, name, error)
+                return 0
+        return sum(self._judge(tx, [rule], span, now, until, after) for rule in rules)
+
+    def _judge_together(
+        self, tx: Transaction, rules: Sequence[Rule], span: Span, now: datetime, until: datetime,
+        after: datetime | None,
+    ) -> int:  # fmt: skip
         windows = load_windows(tx, rules[0].level, quantities_of(rules), span, rules[0].per)
         ended = windows["end"] <= microseconds(until)
         windows = windows[ended if after is None else ended & (windows["end"] > microseconds(after))]

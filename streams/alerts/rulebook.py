@@ -30,6 +30,7 @@ SHIPPED = Path(__file__).with_name("rules")
 Level = Literal["5m", "1h", "1d", "clock"]
 NotifyKind = Literal["raised", "updated", "cleared", "cannot_judge"]
 SECONDS = {"5m": 300, "1h": 3600, "1d": 86_400, "clock": 60}
+LONGEST = timedelta(days=3660)  # that a rule may wait or look back
 _MICROSECOND = timedelta(microseconds=1)
 # How long an open alert waits for a window that can be judged: then it is `cannot_judge`, and in the end cleared.
 _PATIENCE = {"5m": "30m", "1h": "6h", "1d": "3d", "clock": "1h"}
@@ -37,10 +38,11 @@ _FORGET = {"5m": "6h", "1h": "2d", "1d": "7d", "clock": "7d"}
 _LATE = {"5m": "1h", "1h": "1d", "1d": "3d", "clock": "1h"}
 EVIDENCE = ("coverage", "flagged", "warned", "failed", "stuck")  # statistics that need no valid window
 PROBES = ("silence", "drift", "coverage_today")  # statistics of now, judged by the clock
-_NUMBERS = {"value": 1.0, "threshold": 1.0, "usual": 1.0, "unit": "", "windows": 1, "coverage": 1.0}
+# What a text is filled with, as `streams.alerts.episodes.Transition.text` does: numbers come as texts, written already.
+_FIGURES = {"value": "-", "threshold": "-", "usual": "-", "unit": "", "windows": 1, "coverage": "-"}
 
 
-AtLeastOne = Annotated[int, Meta(ge=1)]
+AtLeastOne = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class BadRule(ValueError):  # noqa: N818 - named for the reaction: the user corrects the rule
@@ -87,7 +89,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     clear_windows: AtLeastOne = 1
     least: float | None = None  # smallest usual value, or number of readings, that is worth judging
     coverage: Annotated[float, Meta(ge=0, le=1)] | None = None
-    precision: Annotated[int, Meta(ge=0)] | None = None
+    precision: Annotated[int, Meta(ge=0, le=15)] | None = None
     precision_source: str = ""
     baseline: Baseline | None = None
     share_of: str = ""  # regular expression of the channels of the classes whose share of the count is judged
@@ -228,16 +230,17 @@ def _problems(rule: Rule) -> Iterator[tuple[str, str]]:
     for key in ("patience", "forget", "late_after", "retrospect"):
         text = getattr(rule, key) or "0s"
         try:
-            duration(text, may_be_zero=True)
+            if duration(text, may_be_zero=True) > LONGEST:
+                yield key, f"{text!r}, expected at most {LONGEST.days}d"
         except ValueError:
             yield key, f"{text!r}, expected a number and s, m, h, d or w, as 90m"
     if rule.first and rule.last and rule.first >= rule.last:
         yield "last", f"{rule.last} is not after first {rule.first}"
     for key in ("text", "text_nl"):
         try:
-            getattr(rule, key).format(**_NUMBERS)
-        except (KeyError, IndexError, ValueError) as error:
-            yield key, f"{error} cannot be filled in, expected {', '.join(_NUMBERS)}"
+            getattr(rule, key).format(**_FIGURES)
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            yield key, f"{error}: it cannot be filled in, expected {', '.join(_FIGURES)}, numbers without a format"
 
 
 def _subject_problems(rule: Rule) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,55 @@
+"""
+Failures of judging: logged, counted, and noted in the transaction, so that these windows are judged again later.
+
+Nothing in judging may stop what is judged. `streams.alerts.judge` works inside savepoints and notes here what failed;
+`streams.alerts.clock` judges it again, once a minute, until it succeeds; `stadspuls doctor` lists it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from aggregates.store.store import Store, Transaction
+from ingest.vocabulary.readings import utc
+
+ALL = ""  # rules
+
+log = structlog.get_logger(__name__)
+
+
+class Failures:
+    """The failures of one judge; `count` since its start."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._logged: dict[str, str] = {}
+
+    @contextmanager
+    def noted(self, tx: Transaction, level: str, first: int, last: int, rule: str = ALL) -> Iterator[None]:
+        """
+        Go on where the block raises, and note the windows that start in `[first, last]` us as not judged by a rule.
+
+        Raises `aggregates.store.store.StoreError` only where the transaction is lost.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.note(tx, level, first, last, rule, error)
+
+    def note(self, tx: Transaction, level: str, first: int, last: int, rule: str, error: Exception) -> None:
+        """Note and count a failure; it is logged when it is another than the last one of its rule."""
+        self.count += 1
+        text = f"{type(error).__name__}: {error}"[:1000].replace("\x00", "\ufffd")
+        if self._logged.get(rule) != text:
+            self._logged[rule] = text
+            log.error("could not judge, it is tried again", rule=rule or "all", level=level, exc_info=error)
+        tx.rows("note_unjudged", rule=rule, level=level, first=utc(first), last=utc(last), error=text)
+
+
+def unjudged(store: Store) -> list[tuple[str, str]]:
+    """List the rules that could not judge, each with what is missing and why. Raises `StoreError`."""
+    return [
+        (rule or "all", f"windows of {level} from {first:%Y-%m-%d %H:%M}Z to {last:%Y-%m-%d %H:%M}Z: {error}")
+        for rule, level, _, first, last, error in store.rows("list_unjudged")
+    ]
