@@ -41,7 +41,7 @@ lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --config importlinter.toml
+	$(BIN)/lint-imports importlinter.toml
 
 # The pictures of docs/first-five-minutes.md, taken anew of a hub that runs for it; needs chromium.
 pictures: install-test

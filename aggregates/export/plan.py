@@ -83,9 +83,11 @@ class Journal:
     """
     What an export in a directory has: a dataset's everything as of a moment, and single files as of later.
 
-    It is written after every file, so that an export that was killed goes on where it was. Raises ValueError for a
-    file that is no journal.
+    It is written after every file, so that an export that was killed goes on where it was. Of another layout nothing
+    counts as done: files with other columns are written again. Raises ValueError for a file that is no journal.
     """
+
+    LAYOUT = 2  # of the columns of the files
 
     def __init__(self, directory: Path, form: str) -> None:
         self._path = directory / f"_EXPORT_{form}.json"
@@ -121,13 +123,15 @@ class Journal:
     def _read(self) -> None:
         try:
             found = json.loads(self._path.read_text("utf-8"))
+            if found.get("layout") != self.LAYOUT and found["complete"] is not None:
+                return
             self._complete = _stamps(found["complete"])
             self._done = {scope: _stamps(files) for scope, files in found["done"].items()}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ValueError(f"{self._path} is no journal of an export: {error!r}") from error
 
     def _write(self) -> None:
-        content = {"complete": self._complete, "done": self._done}
+        content = {"layout": self.LAYOUT, "complete": self._complete, "done": self._done}
         draft = self._path.with_suffix(".tmp")
         draft.write_text(json.dumps(content, indent=1, default=datetime.isoformat), encoding="utf-8")
         draft.replace(self._path)

@@ -113,6 +113,6 @@ FROM days d JOIN window_1h w ON w.series = d.series AND w.start >= d.start AND w
 GROUP BY d.series, d.start
 
 -- name: close_hours
--- Hours before `until` are served from window_1h, once no mark of theirs is left.
+-- Hours before `until` are served from window_1h, once none of those that are not closed yet is marked.
 UPDATE rollup SET closed_until = %(until)s
-WHERE closed_until < %(until)s AND NOT EXISTS (SELECT FROM mark WHERE hour < %(until)s)
+WHERE closed_until < %(until)s AND NOT EXISTS (SELECT FROM mark WHERE hour >= closed_until AND hour < %(until)s)

@@ -13,7 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,7 @@ from hub.servers.process import CannotStart
 from hub.settings.layers import load, sources_of
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
+from ingest.vocabulary.durations import duration
 from ingest.vocabulary.readings import YEARS
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
@@ -164,11 +165,15 @@ def open_store(settings: Settings) -> Iterator[Store]:
 
 
 def stamp(name: str, text: str, zone: str, window: str = "", quantity: str = "") -> datetime:
-    """Read a flag as `aggregates.ask.dates` describes: dates and local time are those of `zone`; raises BadQuestion."""
+    """
+    Read a flag as `aggregates.ask.dates` describes: dates and local time are those of `zone`.
+
+    `-24h` is a length of time before now. Raises BadQuestion.
+    """
     try:
-        asked = read(text)
+        asked = datetime.now(UTC) - duration(text[1:]) if text.startswith("-") else read(text)
     except ValueError:
-        raise BadQuestion(f"--{name} {text!r}, expected a date or stamp in ISO 8601") from None
+        raise BadQuestion(f"--{name} {text!r}, expected a date or stamp in ISO 8601, or -24h") from None
     if asked.year not in YEARS:
         raise BadQuestion(f"--{name} {text!r}, expected a year from {YEARS[0]} to {YEARS[-1]}")
     return moment(asked, zone, window, [quantity])

@@ -71,6 +71,8 @@ class EmbeddedHub:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             directory = undo.enter_context(DataDirectory(self._settings.data_dir))
+            # An older hub's session keeps its name, and with it what the broker holds for it.
+            self._client_id = client_id(directory.path, known="" if directory.is_new else "stadspuls")
             self.notifier = self._make_notifier()
             self.database = self._start_database(undo)
             self.broker = self._start_broker(undo)
@@ -113,7 +115,7 @@ class EmbeddedHub:
             settings.data_dir, settings.mqtt_host, settings.mqtt_port, settings.broker_queue, settings.credentials
         )
         undo.callback(self._end_broker, broker)
-        self._drained = not broker.start()
+        self._drained = not broker.start()  # one that was found may hold messages
         log.info("broker started" if self._drained else "broker found running")
         self._servers.append(broker)
         return Address.parse(broker.url).with_credentials(settings.credentials)
@@ -140,7 +142,7 @@ class EmbeddedHub:
         self.log = EmbeddedLog(self.pipeline.store, together=settings.batch_readings * 2)
         connections = settings.broker_connections
         self.receiver = Receiver(
-            self.broker, subscriptions(), client_id(settings.data_dir), "stadspuls" if connections > 1 else None,
+            self.broker, subscriptions(), self._client_id, "stadspuls" if connections > 1 else None,
             connections=connections,
             limits=Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
         )  # fmt: skip
@@ -153,9 +155,15 @@ class EmbeddedHub:
             raise CannotStart(f"broker {self.broker} did not take the subscription within {_SUBSCRIBED_WITHIN:.0f} s")
 
     def _stop_line(self, store: Store) -> None:
-        self._drained = not self.failed.is_set() and self.receiver.wait_idle(_DRAIN_WITHIN)
-        if not self.receiver.stop(END_WITHIN if self._drained else 1.0):
-            log.warning("not everything was stored in time, the broker delivers it again", seconds=_DRAIN_WITHIN)
+        seconds = END_WITHIN
+        for broker in (one for one in self._servers if isinstance(one, BuiltInBroker)):
+            stuck = self.failed.is_set() or bool(self.pipeline.trouble)
+            self._drained = not stuck and self.receiver.wait_idle(_DRAIN_WITHIN)
+            seconds = END_WITHIN if self._drained or stuck else 1.0
+            if self._drained:
+                broker.stop()  # while the line still runs: it takes what comes last
+        if not self.receiver.stop(seconds):
+            log.warning("not everything was stored in time, the broker delivers it again", seconds=seconds)
         self._stop.set()
         self.log.close(END_WITHIN)
         self.collector.join(END_WITHIN)

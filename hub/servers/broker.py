@@ -19,7 +19,7 @@ import psutil
 import structlog
 
 from hub.servers.process import CannotStart, Identity, end, holder_of, open_log, tail, write_private
-from hub.settings.values import is_loopback
+from hub.settings.values import is_loopback, url_host
 
 MAX_PAYLOAD = 1 << 20
 # A site of NDW is 2.5 to 7 kB as DATEX II, by its lanes; 4 kB covers the mix of a city.
@@ -60,8 +60,7 @@ class BuiltInBroker:
     @property
     def url(self) -> str:
         """The broker's address for clients on this machine, without credentials."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"mqtt://[{host}]:{self.port}" if ":" in host else f"mqtt://{host}:{self.port}"
+        return f"mqtt://{url_host(self.host)}:{self.port}"
 
     def process(self) -> psutil.Process | None:
         """Give the broker's process, ours or that of a hub that was killed, while it runs."""

@@ -41,6 +41,7 @@ class DataDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self._lock: int | None = None
+        self.is_new = True
 
     def __enter__(self) -> "DataDirectory":
         lock = self._open()
@@ -73,6 +74,7 @@ class DataDirectory:
     def _open(self) -> int:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self.is_new = not (self.path / _LOCK).exists()
             return os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise CannotStart(f"data directory {self.path} cannot be used: {error.strerror}") from error

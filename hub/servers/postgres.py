@@ -148,7 +148,7 @@ class EmbeddedPostgres:
         version = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
         if version != str(VERSION):
             raise CannotStart(f"database in {self._data} is of PostgreSQL {version}, expected {VERSION}")
-        self._private(self._sockets())
+        self._private(self._sockets(), 0o027 if self._sockets() == self._data else 0o077)
         configuration = self._data / "stadspuls.conf"
         write_private(configuration, _CONFIGURATION.format(sockets=str(self._sockets()).replace("'", "''")))
         self._own(configuration)
@@ -174,17 +174,21 @@ class EmbeddedPostgres:
             file.write("include_if_exists = 'stadspuls.conf'\n")
         draft.rename(self._data)
 
-    def _private(self, directory: Path) -> None:
-        """Make a directory that is ours alone; raises CannotStart for one that was there and is not."""
+    def _private(self, directory: Path, closed: int = 0o077) -> None:
+        """
+        Make a directory that is ours alone; raises CannotStart for one that was there and is not.
+
+        `closed` are the permissions that others may not have: PostgreSQL takes data that its group may read.
+        """
         with suppress(FileExistsError):
             directory.mkdir(mode=0o700)
         # Before anything is changed: what another user has put there may be open to him, or lead elsewhere.
         found = directory.lstat()
         ours = {os.geteuid(), *([pwd.getpwnam(self._user).pw_uid] if self._user else [])}
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or stat.S_IMODE(found.st_mode) & 0o077:
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or stat.S_IMODE(found.st_mode) & closed:
             raise CannotStart(
                 f"{directory} is {stat.filemode(found.st_mode)} of user {found.st_uid}, expected a directory of our own"
-                " that nobody else reaches, drwx------"
+                " that nobody else reaches, drwx------ (chmod 700)"
             )
         self._own(directory)
 

@@ -39,7 +39,7 @@ class Settings(BaseModel):
     mqtt_port: Port = Field(1883, description="port the built-in broker listens on")
     http_host: str = Field("127.0.0.1", description="address of the API and the live page")
     http_port: Port = Field(8080, description="port of the API and the live page")
-    http_hosts: str = Field("", description="names of the hub, with commas; a request to another name is refused")
+    http_hosts: str = Field("", description="further names of the hub, with commas; without a token others are refused")
     api_token: SecretStr | None = Field(None, description="token for reading; needed where others reach http_host")
     public: bool = Field(False, description="everyone who reaches http_host may read, without the token")
     api_patience: Duration = Field(timedelta(seconds=30), description="longest time a statement of the API may take")

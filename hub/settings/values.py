@@ -45,6 +45,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def url_host(host: str) -> str:
+    """
+    Give the host part of the URL by which a client on this machine reaches what listens on `host`.
+
+    >>> url_host("0.0.0.0"), url_host("::"), url_host("::1"), url_host("hub.example")
+    ('127.0.0.1', '[::1]', '[::1]', 'hub.example')
+    """
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{reached}]" if ":" in reached else reached
+
+
 def masked(value: object) -> str:
     """Give a value as text, with the password of a URL or conninfo hidden."""
     if isinstance(value, tuple):

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from hub.servers.process import CannotStart, holder_of
 from hub.settings.settings import Settings
+from hub.settings.values import url_host
 from hub.web.admission import Admission
 from hub.web.api.access import Guard, ReadAccess
 from hub.web.api.app import PREFIX, Served, api
@@ -47,7 +48,7 @@ def application(
         app.mount(PREFIX, made.app)
         free = ["/healthz", "/readyz", f"{PREFIX}/"]
         app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=free)
-        any_host = not served.access.trusting and not served.hosts  # what needs a token needs it under any name
+        any_host = not served.access.trusting  # what needs a token needs it under any name
         app.add_middleware(Admission, hosts=served.hosts, any_host=any_host, readable=PREFIX)
 
     examiner = ThreadPoolExecutor(2, "health")  # not the threads of the API: its answers may be slow
@@ -112,7 +113,7 @@ class HttpServer:
             raise CannotStart(
                 f"http cannot listen on {host}:{port}: {error.strerror}{held}, choose another with --http-port"
             ) from error
-        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self.url = f"http://{url_host(host)}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             app, log_level="warning", lifespan="on", access_log=False, timeout_graceful_shutdown=1
         )  # fmt: skip

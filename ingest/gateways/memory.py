@@ -43,7 +43,7 @@ def anything_published(directory: Path) -> bool:
                     return True
         except sqlite3.DatabaseError:
             continue  # damaged, or just being made
-    return False
+    return any(b'"published":{"' in path.read_bytes() for path in directory.glob("*.json"))  # of an older version
 
 
 class Memory:
@@ -91,11 +91,13 @@ class Memory:
 
     def is_new(self, key: str, mark: str, now: int) -> bool:
         """Tell whether a measurement was not published yet, or with another mark: its value is another one now."""
+        self._begin()
         known = "UPDATE published SET met = ? WHERE key = ? AND mark = ?"
         return self._database.execute(known, (now, key, mark)).rowcount == 0
 
     def publish(self, marks: Mapping[str, str], now: int) -> None:
         """Note measurements that are on their way to the broker."""
+        self._begin()
         rows = [(key, mark, now) for key, mark in marks.items()]
         self._database.executemany("INSERT OR REPLACE INTO published VALUES (?, ?, ?)", rows)
 
@@ -112,13 +114,17 @@ class Memory:
     def forget(self) -> None:
         """Forget what the turn wrote."""
         self._database.rollback()
-        self._database.execute("BEGIN IMMEDIATE")
+        self._begin()
         self._written = {}
+
+    def _begin(self) -> None:
+        if not self._database.in_transaction:  # the last attempt may have failed
+            self._database.execute("BEGIN IMMEDIATE")
 
     def _commit(self) -> None:
         self._database.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", self._learned.items())
         self._database.commit()
-        self._database.execute("BEGIN IMMEDIATE")
+        self._begin()
         self._learned, self._written = {}, {}
 
 

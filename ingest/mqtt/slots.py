@@ -97,22 +97,24 @@ def take_slot(directory: Path, number: int) -> Slot:
         if not _lockable(lock):
             os.close(lock)
             raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
+    # A session that is older than the files of client ids keeps its name, and with it what the broker holds for it.
+    client_id(directory, number, f"stadspuls-{number}" if os.pread(lock, 20, 0) else "")
     return Slot(directory, number, lock)
 
 
-def client_id(directory: Path, number: int = 0) -> str:
+def client_id(directory: Path, number: int = 0, known: str = "") -> str:
     """
-    Give the client id of a session, made at random when it is asked for first.
+    Give the client id of a session, which is `known` or made at random when it is asked for first.
 
-    A broker closes the connection of whoever has a client id when another client names it. A session that is older than
-    these files keeps its name, and with it what the broker holds for it.
+    A broker closes the connection of whoever has a client id when another client names it.
     """
-    path, slot = directory / f"client-id-{number}", _path(directory, number)
+    path = directory / f"client-id-{number}"
     with _alone(directory):
         if not path.exists():
-            older = slot.exists() and slot.read_bytes() == _SESSION
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o660))
-            path.write_text(f"stadspuls-{number}" if older else f"stadspuls-{secrets.token_hex(12)}", "ascii")
+            draft = path.with_suffix(".new")
+            draft.write_text(known or f"stadspuls-{secrets.token_hex(12)}", "ascii")
+            draft.chmod(0o660)
+            draft.replace(path)
         return path.read_text("ascii")
 
 

@@ -81,14 +81,17 @@ class AlertClock:
     def _judge_again(self, store: Store, closed: datetime, now: datetime) -> None:
         """Judge what could not be judged; what fails again is noted again, for the next minute."""
         for rule, level, numbers, first, last, error in store.rows("list_unjudged"):
+            until = now if level == "5m" else closed
             for _ in range(MOST_SLICES):
+                if level in SLICE and first >= until:  # it stays noted until it is closed
+                    break
                 with store.transaction() as tx:
                     ((taken,),) = tx.rows("take_unjudged", numbers=numbers)
                     if not taken or level not in SLICE:  # what the clock judges is judged every minute anyway
                         break
-                    end = min(last, first + SLICE[level])
+                    end = min(last, first + SLICE[level], until)
                     with self._failures.noted(tx, level, microseconds(first), microseconds(end), rule), tx.savepoint():
-                        self._judge.again(tx, rule, level, first, end, now, now if level == "5m" else closed)
+                        self._judge.again(tx, rule, level, first, end, now, until)
                     if end == last:
                         break
                     ((left,),) = tx.rows("note_unjudged", rule=rule, level=level, first=end, last=last, error=error)

@@ -54,7 +54,8 @@ def roll_up(
     """
     Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
 
-    With `most` it stops after so many transactions; hours are closed once no mark of theirs is left. Raises
+    With `most` it stops after so many transactions. Hours are closed once no hour since the last closed one is marked:
+    late data for older ones, which are served from their windows already, do not keep the newer ones open. Raises
     `aggregates.store.store.StoreError`; what was committed before stays.
     """
     until = (now - grace).replace(minute=0, second=0, microsecond=0)
@@ -63,8 +64,8 @@ def roll_up(
         done = _roll_up_some(store, until, judge, now)
         written += done
         if not done:
-            store.rows("close_hours", until=until)
             break
+    store.rows("close_hours", until=until)
     return written
 
 

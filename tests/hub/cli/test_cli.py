@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ import structlog
 import typer
 from typer.main import get_command
 
+from aggregates.ask.query import BadQuestion
+from hub.cli.common import stamp
 from hub.cli.main import MODULES, main
 from tests.support.commands import app
 from tests.support.databases import fresh_database
@@ -83,6 +86,14 @@ def test_no_other_command_loads_the_laboratory() -> None:
     """`bench` and `chaos` are loaded when they are called, and not for the help of another command."""
     code = "import sys; from hub.cli.main import load; load('query'); print([m for m in sys.modules if m == 'lab'])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_length_of_time_before_now() -> None:
+    """`-24h` is a moment of yesterday; what is no length of time is refused."""
+    before = datetime.now(UTC) - timedelta(hours=24)
+    assert before <= stamp("from", "-24h", "Europe/Amsterdam") <= datetime.now(UTC) - timedelta(hours=24)
+    with pytest.raises(BadQuestion, match="'-24', expected"):
+        stamp("from", "-24", "Europe/Amsterdam")
 
 
 class TestHelp:

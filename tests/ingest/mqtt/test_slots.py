@@ -54,8 +54,10 @@ class TestSlots:
             assert again.client_id == first
         assert len({first, client_id(tmp_path, 1), client_id(other)}) == 3
         assert len(first) >= 30
-        (tmp_path / "slot-7").write_bytes(b"session\n")
-        assert client_id(tmp_path, 7) == "stadspuls-7"
+        for number, state in enumerate((b"session\n", b"leaving\n", b"joining\n"), start=7):
+            (tmp_path / f"slot-{number}").write_bytes(state)
+            with take_slot(tmp_path, number) as older:
+                assert older.client_id == f"stadspuls-{number}"
 
     def test_last_one_stays(self, tmp_path: Path) -> None:
         """Of two one may leave, and not both; one that has not subscribed yet does not count as staying."""

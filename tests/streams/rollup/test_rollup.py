@@ -1,0 +1,45 @@
+"""When hours close: marks of older hours do not keep newer ones open, marks of their own do."""
+
+from datetime import UTC, datetime, timedelta
+
+from aggregates.store.store import Store
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import Reading
+from streams.commit.pipeline import Pipeline
+from streams.rollup.rollup import roll_up
+from tests.hub.run.test_upkeep import asked
+
+NOW = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def commit(store: Store, start: datetime) -> None:
+    """Store one reading of a minute."""
+    reading = Reading("stadspuls/s", "", "vehicle_count", 60, start, 1.0)
+    Pipeline(store).store(Batch(columns([reading], [NOW])))
+
+
+def closed_until(store: Store) -> object:
+    """Give the end of the hours that are served from their own rows."""
+    ((closed,),) = asked(store, "SELECT closed_until FROM rollup")
+    return closed
+
+
+def test_late_data_do_not_keep_newer_hours_open(store: Store) -> None:
+    """While marks of closed hours wait, as during a backfill, the hours that end close all the same."""
+    commit(store, NOW - 2 * HOUR)
+    roll_up(store, NOW)
+    assert closed_until(store) == datetime(2024, 5, 1, 12, tzinfo=UTC)
+    commit(store, NOW - 50 * HOUR)
+    roll_up(store, NOW + HOUR, most=0)
+    assert closed_until(store) == datetime(2024, 5, 1, 13, tzinfo=UTC)
+
+
+def test_marked_hour_stays_open(store: Store) -> None:
+    """An hour with a mark of its own does not close before it is rolled up."""
+    roll_up(store, NOW)
+    commit(store, NOW + timedelta(minutes=5))
+    roll_up(store, NOW + HOUR, most=0)
+    assert closed_until(store) == datetime(2024, 5, 1, 12, tzinfo=UTC)
+    roll_up(store, NOW + HOUR)
+    assert closed_until(store) == datetime(2024, 5, 1, 13, tzinfo=UTC)
