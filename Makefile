@@ -23,7 +23,7 @@ install-test: .venv/installed-test
 
 # Four processes, also on two cores: most tests wait for servers of their own. WORKERS=1 for a small machine.
 WORKERS ?= 4
-PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 
 test: install-test
 	$(PYTEST) -m 'not slow'

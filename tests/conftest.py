@@ -37,21 +37,18 @@ settings.load_profile("stadspuls")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Keep the tests of a module that share a server or a browser in one process, which then starts it once.
-
-    A long test is a slow one on the second database.
-    """
+    """Make a long test a slow one on the second database."""
     for item in items:
         if item.get_closest_marker("long") and item.get_closest_marker("timescale"):
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("kafka") or _scopes(item) & {"module", "class"}:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 
 
-def _scopes(item: pytest.Item) -> set[str]:
-    found = item._fixtureinfo.name2fixturedefs.values() if isinstance(item, pytest.Function) else ()
-    return {definition.scope for definitions in found for definition in definitions}
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Start each module's servers in one process."""
+    from tests.support.scheduling import ByServer  # which needs pytest-xdist
+
+    return ByServer(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ class EmbeddedHub:
         self._stop = threading.Event()
         self.collectors: list[MetricsCollector] = []  # what else there is for /metrics
         self._servers: list[EmbeddedPostgres | BuiltInBroker] = []
+        self._drained = True  # whether the built-in broker holds nothing
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
