@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+expect.set_options(timeout=30_000)  # ms: machines are busy, and what never comes true fails all the same
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 

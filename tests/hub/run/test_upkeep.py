@@ -279,6 +279,7 @@ class TestBounds:
             assert calls[0] < 100, "the roll-ups of one turn do not end"
             return 1
 
+        Pipeline(store).store(Batch(columns([Reading("ndw/s", "", "vehicle_count", 60, START, 5.0)], [EVENING])))
         monkeypatch.setattr("streams.rollup.rollup._roll_up_some", some)
         upkeep = Upkeep(store)
         upkeep.turn(EVENING)
