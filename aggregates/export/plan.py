@@ -123,10 +123,10 @@ class Journal:
     def _read(self) -> None:
         try:
             found = json.loads(self._path.read_text("utf-8"))
-            if found.get("layout") != self.LAYOUT and found["complete"] is not None:
-                return
-            self._complete = _stamps(found["complete"])
-            self._done = {scope: _stamps(files) for scope, files in found["done"].items()}
+            complete = _stamps(found["complete"])
+            done = {scope: _stamps(files) for scope, files in found["done"].items()}
+            if found.get("layout") == self.LAYOUT:
+                self._complete, self._done = complete, done
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ValueError(f"{self._path} is no journal of an export: {error!r}") from error
 
