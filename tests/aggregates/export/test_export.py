@@ -161,6 +161,15 @@ class TestIncremental:
         assert written(city, tmp_path) == []
         assert written(city, tmp_path, Wanted(anew=True)) == first
 
+    def test_files_of_an_older_layout_are_written_again(self, city: Store, tmp_path: Path) -> None:
+        """A directory whose journal is of another layout has files with other columns: all are written anew."""
+        first = written(city, tmp_path)
+        (journal,) = tmp_path.rglob("_EXPORT_parquet.json")
+        content = json.loads(journal.read_text("utf-8"))
+        del content["layout"]
+        journal.write_text(json.dumps(content), "utf-8")
+        assert written(city, tmp_path) == first
+
     def test_late_data_write_their_files_again(self, city: Store, tmp_path: Path) -> None:
         """Only those of the quantity and days that a late reading touched, and they are right."""
         written(city, tmp_path)
