@@ -15,7 +15,6 @@ from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.demo.city import City
 from hub.run.parts import Background
-from ingest.files.catalogue import Entry
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
 
@@ -37,11 +36,8 @@ class Demo(Background):
 
     def start(self) -> None:
         """Write the city's sensors into the catalogue and begin to publish; raises `StoreError`."""
-        entries = [
-            Entry(f.sensor_id, f.name, f.kind, f.lon, f.lat, f.lanes, f.interval) for f in self._city.catalogue()
-        ]
         with closing(Store(self._database)) as store:
-            import_sensors(store, entries)
+            import_sensors(store, self._city.catalogue())
         super().start()
 
     def run(self) -> None:

@@ -2,14 +2,14 @@
 What happens in the simulated city: chance, rhythm and weather as pure functions of seed, sensor and time.
 
 Chance is a hash, not a stream: the value of a sensor in a minute does not depend on what was asked before.
-`hub.demo.sensor` measures it. Times are arrays of seconds since 1970.
+`hub.demo.payloads` measures it. Times are arrays of seconds since 1970.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
@@ -81,10 +81,7 @@ class World:
 
     def clock(self, times: Times) -> tuple[Numbers, Times]:
         """Give the hour of the local day, with its fraction, and the day of the week (Monday is 0)."""
-        hours, place = np.unique(times // HOUR, return_inverse=True)
-        offsets = [datetime.fromtimestamp(int(hour) * HOUR, UTC).astimezone(self.zone).utcoffset() for hour in hours]
-        seconds = np.array([offset.total_seconds() if offset else 0 for offset in offsets], dtype=np.int64)
-        local = times + seconds[place]
+        local = pd.to_datetime(times, unit="s", utc=True).tz_convert(self.zone).tz_localize(None).as_unit("s").asi8
         return np.asarray(local % DAY / HOUR), (local - _MONDAY) // DAY % 7
 
     def motor_rhythm(self, times: Times) -> Numbers:

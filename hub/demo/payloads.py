@@ -1,0 +1,140 @@
+"""
+What simulated sensors measure, and the payloads they make of it: own JSON, and the formats of suppliers.
+
+A form of `city.toml` has a function of its name here, which gives columns: a value for each slot. `hub.demo.city` calls
+`payloads` with the slots that are due.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hub.demo.sensors import FACTS, Sensor, Slots
+from hub.demo.world import Numbers, Times, poisson
+
+Columns = Mapping[str, NDArray[Any] | Sequence[str]]
+
+_CLASSES = np.array([0.02, 0.03, 0.80, 0.09, 0.06])  # shares of NDW's five length classes
+_NO_VEHICLE = -1
+
+
+def payloads(slots: Slots, together: bool) -> list[bytes]:
+    """Write a message for each slot, or one for all of them."""
+    sensor, form = slots.sensor, FACTS.forms[slots.sensor.kind.form]
+    about = {**_about(sensor), "zone": slots.world.zone}
+    columns = {
+        "start": _stamps(slots.stamped),
+        "end": _stamps(slots.starts + sensor.kind.period),
+        **{name: _texts(column) for name, column in _MEASURES[sensor.kind.form](slots.stuck()).items()},
+    }
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    readings = [form.each % (about | row) for row in rows]
+    texts = [",".join(readings)] if together else readings
+    return [(form.message % (about | {"readings": text})).encode() for text in texts]
+
+
+def _about(sensor: Sensor) -> dict[str, object]:
+    entry = sensor.entry
+    found = {name: getattr(entry, name) for name in ("name", "kind", "lon", "lat", "lanes", "interval")}
+    given = {name: "null" if value is None else value for name, value in found.items()}
+    return {**given, "id": sensor.supplier_id, "chip": sensor.supplier_id.rpartition("-")[2]}
+
+
+def _texts(column: NDArray[Any] | Sequence[str]) -> Sequence[object]:
+    if not isinstance(column, np.ndarray):
+        return column
+    return ["null" if value != value else value for value in column.tolist()]
+
+
+def _stamps(times: Times) -> list[str]:
+    return [datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S") for time in times.tolist()]
+
+
+def _vehicles(slots: Slots) -> Columns:
+    rhythm = slots.world.motor_rhythm(slots.middle)
+    counts = poisson(slots.sensor.size * rhythm, slots.chance(60))
+    return {"count": counts, "speed": np.where(counts > 0, np.round(_speeds(slots, rhythm), 1), np.nan)}
+
+
+def _passers(slots: Slots) -> Columns:
+    return {"count": poisson(slots.sensor.size * slots.world.slow_rhythm(slots.middle), slots.chance(60))}
+
+
+def _air(slots: Slots) -> Columns:
+    """Measure the air as a small dust sensor does, which counts fog as dust."""
+    found, damp = slots.world.air(slots.starts), slots.world.humidity(slots.starts)
+    swollen = slots.sensor.size * (1 + np.clip(damp - 80, 0, 20) / 25)
+    values = {
+        "pm10": swollen * found["pm10"] * (1 + 0.08 * slots.noise(1)),
+        "pm25": swollen * found["pm25"] * (1 + 0.08 * slots.noise(2)),
+        "temperature": slots.world.temperature(slots.starts) + 0.3 * slots.noise(3),
+        "humidity": np.clip(damp + slots.noise(4), 0, 100),
+    }
+    return {name: np.round(value, 2) for name, value in values.items()}
+
+
+def _airrohr(slots: Slots) -> Columns:
+    """Measure as a device of Sensor.Community, which says 999.9 where its laser failed."""
+    failed = slots.world.chance(slots.sensor.number, 90, slots.numbers) < 0.02
+    measured = dict(_air(slots))
+    return measured | {name: np.where(failed, 999.9, measured[name]) for name in ("pm10", "pm25")}
+
+
+def _station(slots: Slots) -> Columns:
+    return {
+        name: np.round((1 if name == "o3" else slots.sensor.size) * value + 1.5 * slots.noise(at), 1)
+        for at, (name, value) in enumerate(slots.world.air(slots.middle).items())
+    }
+
+
+def _telraam(slots: Slots) -> Columns:
+    """Count both directions while it is light; what was counted is divided by the uptime, as Telraam does."""
+    hour, _ = slots.world.clock(slots.middle)
+    uptime = np.where((hour > 6) & (hour < 21), np.round(0.7 + 0.3 * slots.chance(70), 4), 0.0)
+    motor, slow = slots.world.motor_rhythm(slots.middle), slots.world.slow_rhythm(slots.middle)
+    columns: dict[str, NDArray[Any]] = {"uptime": uptime}
+    means = {"car": 60 * motor, "heavy": 4 * motor, "bike": 35 * slow, "pedestrian": 20 * slow}
+    for at, (name, mean) in enumerate(means.items()):
+        counted = [poisson(slots.sensor.size * mean * uptime, slots.chance(80 + 2 * at + side)) for side in (0, 1)]
+        left, right = (np.divide(one, uptime, out=np.zeros(len(uptime)), where=uptime > 0) for one in counted)
+        columns |= {name: left + right, f"{name}_lft": left, f"{name}_rgt": right}
+    return columns | {"v85": np.where(columns["car"] > 0, np.round(0.75 * _speeds(slots, motor), 1), np.nan)}
+
+
+def _ndw(slots: Slots) -> Columns:
+    """Write the flows and speeds of every lane: five length classes and any."""
+    form, lanes = FACTS.forms["ndw"], slots.sensor.entry.lanes or 1
+    parts = enumerate(([form.flow] * 6 + [form.speed] * 6) * lanes, 1)
+    pattern = "".join(part.format(index) for index, part in parts)
+    rows = np.concatenate([_lane(slots, lane) for lane in range(lanes)], axis=1).tolist()
+    return {"values": [pattern % tuple(row) for row in rows]}
+
+
+def _lane(slots: Slots, lane: int) -> Times:
+    """Give a lane's six flows (vehicles per hour), and six pairs of vehicles and their speed (km/h)."""
+    rhythm, classes = slots.world.motor_rhythm(slots.middle), np.arange(5)[None, :] + 10 * lane
+    draw = slots.world.chance(slots.sensor.number, slots.salt, classes, slots.numbers[:, None])
+    count = poisson(slots.sensor.size * rhythm[:, None] * _CLASSES / (1 + lane), draw)
+    each = np.rint(_speeds(slots, rhythm)[:, None] + [6, 4, 0, -4, -7] - 5.0 * lane)
+    total = count.sum(1)
+    mean = np.rint((count * each).sum(1) / np.maximum(total, 1))
+    counts = np.column_stack([count, total])
+    speeds = np.where(counts > 0, np.column_stack([each, mean]), _NO_VEHICLE).astype(np.int64)
+    pairs = np.stack([counts, speeds], axis=2).reshape(len(counts), 12)
+    return np.concatenate([60 * counts, pairs], axis=1)
+
+
+def _speeds(slots: Slots, rhythm: Numbers) -> Numbers:
+    """Draw speeds in km/h, lower where the road is full."""
+    free = 46 + 8 * float(slots.world.chance(slots.sensor.number, 61))
+    congestion = 14 * np.clip(rhythm - 0.75, 0, 1) / 0.5
+    return np.asarray(np.maximum(free - congestion + 3 * slots.noise(62), 8))
+
+
+_MEASURES: Mapping[str, Callable[[Slots], Columns]] = {
+    "vehicles": _vehicles, "passers": _passers, "air": _air, "airrohr": _airrohr, "station": _station,
+    "telraam": _telraam, "ndw": _ndw,
+}  # fmt: skip
