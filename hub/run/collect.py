@@ -23,7 +23,6 @@ from ingest.formats.registry import load_formats
 from ingest.log.kafka import KafkaLog
 from ingest.mqtt.address import Address
 from ingest.mqtt.leave_group import LeavingReceiver
-from ingest.mqtt.receiver import Limits
 from ingest.mqtt.slots import Slot, SlotTaken, free_slot, lost_slots, take_slot
 from ingest.vocabulary.sources import subscriptions
 
@@ -63,8 +62,8 @@ class Collect:
             self._slot = undo.enter_context(self._take_slot())
             self.log = KafkaLog(log_of, settings.batch_readings * 2)
             self.receiver = LeavingReceiver(
-                address, subscriptions(), self._slot.client_id, GROUP, settings.broker_connections,
-                Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
+                address, subscriptions(), self._slot.client_id, GROUP,
+                in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,
             )  # fmt: skip
             sites = SiteTable(settings.data_dir / SITES_FILE)
             self.collector = Collector(self.receiver, self.log, sites.current, settings.earliest, self._fail)
@@ -119,7 +118,7 @@ class Collect:
 
     def _health(self) -> dict[str, object]:
         return {
-            "ready": self.receiver.connected == self._settings.broker_connections and not self.broken,
+            "ready": self.receiver.is_up and not self.broken,
             "slot": self.slot,
             "messages_received": self.receiver.received,
             "messages_in_flight": self.receiver.in_flight,

@@ -32,7 +32,7 @@ from ingest.collector import Collector
 from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
 from ingest.mqtt.address import Address
-from ingest.mqtt.receiver import Limits, Receiver
+from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.slots import client_id
 from ingest.vocabulary.sources import subscriptions
 from streams.commit.pipeline import Pipeline, Stopped
@@ -141,11 +141,9 @@ class EmbeddedHub:
         store = Store(self.database, application="stadspuls pipeline")
         self.pipeline = Pipeline(store, self._stop, self.judge.batch)
         self.log = EmbeddedLog(self.pipeline.store, together=settings.batch_readings * 2)
-        connections = settings.broker_connections
         self.receiver = Receiver(
-            self.broker, subscriptions(), self._client_id, "stadspuls" if connections > 1 else None,
-            connections=connections,
-            limits=Limits(in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes),
+            self.broker, subscriptions(), self._client_id,
+            in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,
         )  # fmt: skip
         sites = SiteTable(settings.data_dir / SITES_FILE)
         self.collector = Collector(self.receiver, self.log, sites.current, settings.earliest, self._fail)
@@ -200,7 +198,7 @@ class EmbeddedHub:
     def health(self) -> dict[str, object]:
         """Give whether messages are taken and stored, what is wrong, and how many are on their way."""
         trouble = [*self.pipeline.trouble, *self.upkeep.trouble, *self.notifier.trouble]
-        if self.receiver.connected < self._settings.broker_connections:
+        if not self.receiver.is_up:
             trouble.append(f"broker: {self.broker} does not answer")
         if self.log.failed is not None:
             trouble.append(f"pipeline: {type(self.log.failed).__name__}: {self.log.failed}")

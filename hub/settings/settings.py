@@ -48,9 +48,6 @@ class Settings(BaseModel):
     broker_username: str | None = Field(None, description="user name at the broker")
     broker_password: SecretStr | None = Field(None, description="password at the broker")
     broker_queue: PositiveInt = Field(200_000, description="messages that the built-in broker can queue")
-    broker_connections: PositiveInt = Field(
-        1, description="connections to the broker named; more than one share a subscription"
-    )
     database: str | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
     kafka: str | None = Field(None, description="Kafka servers, host:port[,host:port]; for the distributed hub")
     kafka_topic: str = Field("readings", description="topic of the batches")
@@ -180,8 +177,6 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _credentials(self) -> Self:
-        if self.broker is None and self.broker_connections > 1:
-            raise ValueError("broker_connections is above 1, expected 1 with the built-in broker: see docs/traps.md")
         open_to_others = self.broker is None and not is_loopback(self.mqtt_host)
         if open_to_others and not (self.broker_username and self.broker_password):
             raise ValueError(

@@ -7,8 +7,7 @@ The way of a packet, from the network to a delivery and back as an acknowledgeme
 - `socket`: one system call for many packets; cuts messages at QoS 1 out of the stream
 - `client`: paho's client with that socket; connects once to see whether the broker lets us in
 - `connection`: connects, subscribes, publishes, and comes up again after every failure
-- `loop`: one thread that waits for several connections
-- `pending_acks`: which messages wait for an acknowledgement, in their order
+- `loop`: the thread that drives a connection
 - `receiver`: gives rounds of deliveries, and acknowledges them
 - `leave_group`: a receiver of a shared subscription that can leave for good
 - `slots`: which collector has which session at the broker

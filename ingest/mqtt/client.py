@@ -7,7 +7,7 @@ Paho's clients as the hub makes them: of an address, with a socket that buffers.
 import secrets
 import socket
 import time
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -15,6 +15,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.socket import BufferedSocket
+
+_Kind = TypeVar("_Kind", bound=Client)
 
 
 class BufferedClient(Client):
@@ -25,29 +27,27 @@ class BufferedClient(Client):
         return BufferedSocket(cast(socket.socket, super()._create_socket()))
 
 
-def make_client(address: Address, client_id: str, persistent: bool) -> BufferedClient:
-    """Make a client that acknowledges and reconnects only when it is made to."""
-    client = BufferedClient(
-        CallbackAPIVersion.VERSION2, client_id, clean_session=None if address.version == 5 else not persistent,
-        protocol=MQTTProtocolVersion(address.version), manual_ack=True, reconnect_on_failure=False,
+def make_client(kind: type[_Kind], address: Address, client_id: str, **options: Any) -> _Kind:
+    """Make a client of an address, which reconnects only when it is made to."""
+    client = kind(
+        CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion(address.version),
+        reconnect_on_failure=False, **options,
     )  # fmt: skip
-    client.max_inflight_messages_set(0)
-    _authorise(client, address)
+    if address.user is not None:
+        client.username_pw_set(address.user, address.password)
+    if address.tls:
+        client.tls_set_context(address.context())
     return client
 
 
 def refusal(address: Address, seconds: float, client_id: str | None = None) -> str | None:
     """Connect once with a clean session, and leave; give why the broker does not let us in, None where it does."""
     answers: list[ReasonCode] = []
-    client = Client(
-        CallbackAPIVersion.VERSION2, client_id or f"stadspuls-look-{secrets.token_hex(6)}",
-        protocol=MQTTProtocolVersion(address.version), reconnect_on_failure=False,
-    )  # fmt: skip
-    client.connect_timeout = seconds
-    client.on_connect = lambda _c, _u, _flags, why, _p: answers.append(why)
     until = time.monotonic() + seconds
     try:
-        _authorise(client, address)
+        client = make_client(Client, address, client_id or f"stadspuls-look-{secrets.token_hex(6)}")
+        client.connect_timeout = seconds
+        client.on_connect = lambda _c, _u, _flags, why, _p: answers.append(why)
         client.connect(address.host, address.port)
         while not answers and time.monotonic() < until and client.loop(0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
             pass
@@ -57,10 +57,3 @@ def refusal(address: Address, seconds: float, client_id: str | None = None) -> s
     if answers:
         return str(answers[0]) if answers[0].is_failure else None
     return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "closed on CONNECT"
-
-
-def _authorise(client: Client, address: Address) -> None:
-    if address.user is not None:
-        client.username_pw_set(address.user, address.password)
-    if address.tls:
-        client.tls_set_context(address.context())

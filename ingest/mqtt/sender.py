@@ -1,7 +1,7 @@
 """
 Publishes at QoS 1, fast and bounded, and knows when the broker has everything.
 
-Used by `stadspuls publish`, the gateways, the simulated city and the benches; `ingest.mqtt.loop` drives its connection.
+Used by `stadspuls publish`, the gateways, the simulated city and the benches; `ingest.mqtt.loop` drives it.
 """
 
 import secrets
@@ -10,11 +10,15 @@ from collections import deque
 from typing import Self
 
 import structlog
+from paho.mqtt.client import Client
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.connection import Connection, Owner
+from ingest.mqtt.connection import Connection
 from ingest.mqtt.loop import Loop
 
+WINDOW, WINDOW_BYTES = 2_000, 32_000_000  # messages that the broker has not confirmed
 LARGEST = 1 << 20  # the packet limit of the brokers that come with the hub
 _OVERHEAD = 16  # at most: header, topic length, packet id, empty properties
 _FORBIDDEN = frozenset("+#\x00")  # a broker disconnects on these, and would again after every reconnect
@@ -26,26 +30,17 @@ class BrokerRefused(Exception):  # noqa: N818 - what happened is the name
     """The broker answered messages with a refusal (MQTT 5): they were not taken."""
 
 
-class Sender(Owner):
+class Sender(Connection):
     """
     A bounded window of messages that the broker has not confirmed; sent again after every reconnect.
 
     After a reconnect a message that the broker already had may arrive twice: QoS 1 is at least once.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        client_id: str | None = None,
-        window: int = 2_000,
-        window_bytes: int = 32_000_000,
-        largest: int = LARGEST,
-    ) -> None:
-        if not 1 <= window <= 60_000:
-            raise ValueError(f"window is {window}, expected 1 to 60000")
+    def __init__(self, address: Address, largest: int = LARGEST) -> None:
+        super().__init__(address, f"stadspuls-send-{secrets.token_hex(6)}")
         self.acknowledged = self.refused = self.in_flight = 0
-        self._window, self._window_bytes, self._largest = window, window_bytes, largest
-        self._connection = Connection(address, client_id or f"stadspuls-send-{secrets.token_hex(6)}", self)
+        self._largest = largest
         self._room = threading.Condition()
         self._queue: deque[tuple[str, bytes]] = deque()
         self._sizes: dict[int, int] = {}
@@ -53,7 +48,8 @@ class Sender(Owner):
         self._answered = self._answered_bytes = 0
         self._closed = False
         self._refused_before = 0
-        self._loop = Loop("mqtt-send", [self._connection], self._turn, lambda: 1, self._close)
+        self._client.on_publish = self._on_publish
+        self._loop = Loop("mqtt-send", self)
         self._loop.start()
 
     def publish(self, topic: str, payload: bytes) -> None:
@@ -79,7 +75,7 @@ class Sender(Owner):
             self._loop.wake()
 
     def _fits(self, size: int) -> bool:
-        room = self._outstanding < self._window and self._outstanding_bytes + size <= self._window_bytes
+        room = self._outstanding < WINDOW and self._outstanding_bytes + size <= WINDOW_BYTES
         return room or not self._outstanding
 
     def flush(self, seconds: float | None = None) -> None:
@@ -90,20 +86,15 @@ class Sender(Owner):
         """
         with self._room:
             if not self._room.wait_for(lambda: not self._outstanding or self._closed, seconds) or self._outstanding:
-                raise TimeoutError(f"{self._outstanding} messages are not confirmed by {self._connection.address}")
+                raise TimeoutError(f"{self._outstanding} messages are not confirmed by {self.address}")
             refused, self._refused_before = self.refused - self._refused_before, self.refused
         if refused:
-            raise BrokerRefused(f"{refused} messages were refused by {self._connection.address}")
+            raise BrokerRefused(f"{refused} messages were refused by {self.address}")
 
     def close(self) -> None:
         """Disconnect; what is not confirmed may be lost, so flush first."""
-        self._close()
+        self.ended()
         self._loop.end()
-
-    def _close(self) -> None:
-        with self._room:
-            self._closed = True
-            self._room.notify_all()
 
     def __enter__(self) -> Self:
         return self
@@ -113,15 +104,17 @@ class Sender(Owner):
 
     # In the thread of the loop.
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Send what the broker has room for."""
         if self._answered:
             self._confirm()
-        if not self._connection.is_up:
+        if not self.is_up:
             return
-        room = min(self._window, self._connection.receive_maximum) - self.in_flight
+        room = min(WINDOW, self._taken_by_broker) - self.in_flight
         for _ in range(min(room, len(self._queue))):
             topic, payload = self._queue.popleft()
-            mid = self._connection.publish(topic, payload)
+            # Paho keeps the message until the broker has it, and sends it again where a connection broke.
+            mid = self._client.publish(topic, payload, qos=1).mid
             self._sizes[mid] = len(topic.encode()) + len(payload) + _OVERHEAD
             self.in_flight += 1
 
@@ -131,15 +124,20 @@ class Sender(Owner):
             self._outstanding_bytes -= self._answered_bytes
             self._answered = self._answered_bytes = 0
             # Waking the publisher for every few messages costs more than sending them.
-            if self._outstanding <= self._window // 2:
+            if self._outstanding <= WINDOW // 2:
                 self._room.notify_all()
 
-    def published(self, connection: Connection, mid: int, refused: bool) -> None:
-        """Take the broker's answer for one message; paho sends again what was in flight when a connection broke."""
+    def ended(self) -> None:
+        """Let who publishes or flushes wait no longer."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+
+    def _on_publish(self, _c: Client, _u: object, mid: int, why: ReasonCode, _p: Properties | None) -> None:
         self.in_flight -= 1
         self._answered += 1
         self._answered_bytes += self._sizes.pop(mid, 0)
-        self.acknowledged += not refused
-        self.refused += refused
-        if refused:
-            _log.error("the broker refuses a message", broker=str(connection.address))
+        self.acknowledged += not why.is_failure
+        self.refused += why.is_failure
+        if why.is_failure:
+            _log.error("the broker refuses a message", broker=str(self.address))

@@ -8,7 +8,6 @@ cut out here, because paho takes 20 us for each; all other packets go to paho, a
 
 import socket
 import ssl
-from collections.abc import Callable
 
 SIZE = 256 * 1024
 
@@ -23,7 +22,6 @@ class BufferedSocket:
         self._at = self._framed = 0
         self._out = bytearray()
         self._ended = False
-        self.on_close: Callable[[], None] = lambda: None
 
     def recv(self, size: int) -> bytes:
         """Give at most `size` bytes of the packets that `frame` lets through; b"" at the end of the stream."""
@@ -85,8 +83,8 @@ class BufferedSocket:
         """Count the bytes that wait for the network."""
         return len(self._out)
 
-    def fill(self) -> int:
-        """Read what the network has, about `SIZE` bytes at most, and give how many; an error ends the stream."""
+    def fill(self) -> None:
+        """Read what the network has, about `SIZE` bytes at most; an error ends the stream."""
         self._in = self._in[self._at :]
         self._at = self._framed = 0
         chunks = [self._in]
@@ -97,7 +95,6 @@ class BufferedSocket:
         except OSError:
             self._ended = True
         self._in = b"".join(chunks)
-        return sum(map(len, chunks[1:]))
 
     def _read(self, chunks: list[bytes]) -> None:
         room = SIZE
@@ -137,7 +134,6 @@ class BufferedSocket:
 
     def close(self) -> None:
         """Send what still can be sent at once (a DISCONNECT), then close."""
-        self.on_close()
         if not self._ended:
             self.flush()
         self._sock.close()

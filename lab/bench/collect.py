@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.collector import Collector
 from ingest.mqtt.address import Address
-from ingest.mqtt.receiver import Limits, Receiver
+from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.batch import Batch
 from lab.bench.result import Result
@@ -85,7 +85,7 @@ class _Committed:
 def _ours(address: Address, messages: int) -> float:
     """Take `messages` and give the seconds it took; 0 only subscribes."""
     log = _Committed(messages)
-    receiver = Receiver(address, [_FILTER], "bench", limits=Limits(in_flight_messages=200_000))
+    receiver = Receiver(address, [_FILTER], "bench", in_flight_messages=200_000)
     collector = Collector(receiver, log)
     began = time.perf_counter()
     collector.start()

@@ -29,7 +29,7 @@ class Handed:
 
     def hand(self, *payloads: bytes) -> None:
         first, self._count = self._count, self._count + len(payloads)
-        tokens = (Token(0, 0, number, 1) for number in range(first, self._count))
+        tokens = (Token(number, 1) for number in range(first, self._count))
         self._rounds.put([Delivery("stadspuls/x", p, NOW, t) for p, t in zip(payloads, tokens, strict=True)])
 
     def end(self) -> None:
@@ -39,7 +39,7 @@ class Handed:
         return iter(self._rounds.get, None)
 
     def acknowledge(self, tokens: Iterable[Token]) -> None:
-        self.acknowledged += [token.number for token in tokens]
+        self.acknowledged += [token.mid for token in tokens]
 
 
 class Kept:

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ingest.mqtt.receiver import Delivery, Limits, Receiver
+from ingest.mqtt.receiver import Delivery, Receiver
 from ingest.mqtt.sender import Sender
 from tests.support.brokers import Broker
 
@@ -46,9 +46,9 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def receiver(broker: Broker, options: str = "", limits: Limits | None = None) -> Receiver:
+def receiver(broker: Broker, options: str = "", in_flight_messages: int = 50_000) -> Receiver:
     """Make a receiver as the tests want it: the same client id each time."""
-    return Receiver(broker.address(options), [FILTER], "test", limits=limits)
+    return Receiver(broker.address(options), [FILTER], "test", in_flight_messages=in_flight_messages)
 
 
 def send(broker: Broker, first: int, last: int, options: str = "") -> None:

@@ -61,13 +61,6 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.data_dir.is_absolute()
 
 
-def test_built_in_broker_has_one_connection(tmp_path: Path) -> None:
-    """Several connections share a subscription, which the built-in broker does not survive: refused."""
-    assert load({"broker": "mqtt://broker:1883", "broker_connections": 2}, tmp_path).broker_connections == 2
-    with pytest.raises(BadSettings, match="broker_connections is above 1"):
-        load({"broker_connections": 2}, tmp_path)
-
-
 @pytest.mark.parametrize(("text", "length"), [("90d", timedelta(days=90)), ("36h", timedelta(hours=36))])
 def test_durations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, length: timedelta) -> None:
     """A duration is a number with its unit."""

@@ -178,7 +178,7 @@ def test_broker_that_is_away_is_waited_for(sources: Country, tmp_path: Path) -> 
     until(lambda: runner.counts.total("messages") == 20)
     assert not anything_published(tmp_path / "gateways")
     away.start()
-    until(lambda: line.taker.receiver.connected == 1)
+    until(lambda: line.taker.receiver.is_up)
     turn.join(30)
     assert anything_published(tmp_path / "gateways")
     runner.turn()

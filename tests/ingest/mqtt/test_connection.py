@@ -9,7 +9,6 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.mqtt.receiver import Limits, Receiver
 from ingest.mqtt.sender import Sender
 from tests.support.brokers import MOSQUITTO, Broker, built_in, mosquitto
 from tests.support.lines import Taker, numbers, receiver, send, until
@@ -88,23 +87,12 @@ def test_tokens_of_a_lost_connection_are_void(broker: Broker) -> None:
     until(lambda: len(taker.taken) == 20)
     usurper = Client(CallbackAPIVersion.VERSION2, "test-0", clean_session=False)
     usurper.connect("127.0.0.1", broker.port)  # the same client id: the broker closes the other connection
-    until(lambda: taker.receiver.connected == 0)
+    until(lambda: not taker.receiver.is_up)
     usurper.disconnect()
     until(lambda: len(taker.taken) >= 40 and taker.receiver.reconnects == 1)
     taker.receiver.acknowledge([delivery.token for delivery in taker.taken])
     assert taker.stop()
     assert sorted(set(taker.payloads())) == sorted(numbers(0, 20))
-
-
-def test_two_connections_deal_out_filters(broker: Broker) -> None:
-    """Two connections without a group take half of the filters each, and every message once."""
-    filters = [f"stadspuls/stadspuls/{n}" for n in range(7)]
-    taker = Taker(Receiver(broker.address(), filters, "test", connections=2))
-    send(broker, 0, 1_000)
-    until(lambda: len(taker.taken) >= 1_000)
-    assert taker.stop()
-    assert sorted(taker.payloads()) == sorted(numbers(0, 1_000))
-    assert {delivery.token.slot for delivery in taker.taken} == {0, 1}
 
 
 def test_published_at_qos_0(broker: Broker) -> None:
@@ -126,8 +114,7 @@ def test_published_at_qos_0(broker: Broker) -> None:
 
 def test_back_pressure(broker: Broker) -> None:
     """While nothing is acknowledged no more than the limit is taken; afterwards everything arrives."""
-    limits = Limits(in_flight_messages=60)
-    taker = Taker(receiver(broker, limits=limits), acknowledge=False)
+    taker = Taker(receiver(broker, in_flight_messages=60), acknowledge=False)
     send(broker, 0, 1_000)
     until(lambda: len(taker.taken) == 60)
     time.sleep(0.3)
@@ -163,11 +150,11 @@ def test_broker_killed(broker: Broker) -> None:
 def test_pings_while_nothing_is_read(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long nothing is acknowledged, the connection stays: pings are sent though nothing is read."""
     monkeypatch.setattr("ingest.mqtt.connection.KEEPALIVE", 1)
-    taker = Taker(receiver(broker, limits=Limits(in_flight_messages=10)), acknowledge=False)
+    taker = Taker(receiver(broker, in_flight_messages=10), acknowledge=False)
     send(broker, 0, 100)
     until(lambda: len(taker.taken) == 10)
     time.sleep(4)  # a broker gives up after one and a half times the interval
-    assert taker.receiver.connected == 1
+    assert taker.receiver.is_up
     given = 0
     while given < 100:
         until(lambda: len(taker.taken) > given)  # noqa: B023

@@ -5,25 +5,40 @@ import socket
 import pytest
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.pending_acks import PendingAcks
-from ingest.mqtt.receiver import Limits, Receiver
+from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
+from ingest.mqtt.socket import BufferedSocket
 from tests.support.lines import FILTER
 
 
-def test_acknowledgements_keep_their_order() -> None:
-    """What is done out of order waits for what came before it; after a reconnect old numbers mean nothing."""
-    kept = PendingAcks()
-    numbers = [kept.add(mid) for mid in (10, 11, 12)]
-    kept.acknowledge(numbers[1])
-    assert kept.pubacks() == b""
-    kept.acknowledge(numbers[0])
-    assert kept.pubacks() == bytes([0x40, 2, 0, 10, 0x40, 2, 0, 11])
-    kept.clear()
-    again = kept.add(1)
-    kept.acknowledge(again)
-    assert kept.pubacks() == bytes([0x40, 2, 0, 1])
-    assert again not in numbers
+def test_acknowledgements_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done out of order waits for what came before it; after a reconnect old tokens mean nothing."""
+    theirs, ours = socket.socketpair()
+    monkeypatch.setattr(Receiver, "socket", BufferedSocket(ours))
+    receiver = Receiver(Address("127.0.0.1", 1), [FILTER], "test")
+    receiver.messages([(b"a", b"", mid) for mid in (10, 11, 12)])
+    receiver.turn()
+    first, second, _ = (delivery.token for delivery in next(receiver.rounds()))
+    for token, packets in ((second, b""), (first, bytes([0x40, 2, 0, 10, 0x40, 2, 0, 11]))):
+        receiver.acknowledge([token])
+        receiver.turn()
+        assert _sent(receiver, theirs) == packets
+    receiver.down()
+    receiver.messages([(b"a", b"", 1)])
+    receiver.turn()
+    receiver.acknowledge(delivery.token for delivery in next(receiver.rounds()))
+    receiver.turn()
+    assert _sent(receiver, theirs) == bytes([0x40, 2, 0, 1])
+    receiver.stop(0)
+    ours.close()
+    theirs.close()
+
+
+def _sent(receiver: Receiver, theirs: socket.socket) -> bytes:
+    assert receiver.socket
+    receiver.socket.send(b".")
+    receiver.socket.flush()
+    return theirs.recv(100)[:-1]
 
 
 def test_bug_while_receiving_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +47,7 @@ def test_bug_while_receiving_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_receiver: Receiver) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(Receiver, "_turn", broken)
+    monkeypatch.setattr(Receiver, "turn", broken)
     ill = Receiver(Address("127.0.0.1", 1), [FILTER], "test")
     ill.start()
     with pytest.raises(RuntimeError, match="nothing is received any more"):
@@ -59,16 +74,3 @@ def test_silent_broker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         assert waiting.stop(0)
         for connection in accepted:
             connection.close()
-
-
-@pytest.mark.parametrize(("connections", "group"), [(0, "g"), (2, None), (-1, None)])
-def test_bad_receiver(connections: int, group: str | None) -> None:
-    """A receiver that would deliver twice, or nothing, is refused when it is made."""
-    with pytest.raises(ValueError, match="connections"):
-        Receiver(Address("broker"), [FILTER], "x", group, connections)
-
-
-def test_bad_limit() -> None:
-    """A limit below 1 is refused by name."""
-    with pytest.raises(ValueError, match="in_flight_bytes is 0"):
-        Limits(in_flight_bytes=0)

@@ -10,7 +10,6 @@ import pytest
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.leave_group import LeavingReceiver
-from ingest.mqtt.receiver import Limits
 from ingest.mqtt.slots import SlotTaken, client_id, free_slot, lost_slots, take_slot
 from lab.rig.broker import free_port
 from lab.rig.relay import Relay
@@ -121,9 +120,7 @@ class TestLeaving:
         """
         port = free_port()
         with Relay(("127.0.0.1", port), ("127.0.0.1", broker.port)) as relay, ExitStack() as undo:
-            cut_off = LeavingReceiver(
-                Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], "slot-1", "group", 1, Limits()
-            )
+            cut_off = LeavingReceiver(Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], "slot-1", "group")
             takers = [Taker(self.slot(broker, 0, options)), Taker(cut_off)]
             undo.callback(takers[0].stop)
             relay.cut()
@@ -147,4 +144,4 @@ class TestLeaving:
 
     def slot(self, broker: Broker, number: int, options: str) -> LeavingReceiver:
         """Make a receiver of a slot."""
-        return LeavingReceiver(broker.address(options), [FILTER], f"slot-{number}", "group", 1, Limits())
+        return LeavingReceiver(broker.address(options), [FILTER], f"slot-{number}", "group")
