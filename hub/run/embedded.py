@@ -119,14 +119,17 @@ class EmbeddedHub:
         self._drained = not broker.start()  # one that was found may hold messages
         log.info("broker started" if self._drained else "broker found running")
         self._servers.append(broker)
-        return Address.parse(broker.url).with_credentials(settings.credentials)
+        return broker.address
 
     def _end_broker(self, broker: BuiltInBroker) -> None:
         """End a broker that holds nothing, for its queue is in memory; another one goes on until the next start."""
         if self._drained:
             broker.stop()
         else:
-            log.warning("broker goes on with messages that are not stored, the next start takes them", url=broker.url)
+            log.warning(
+                "broker goes on with messages that are not stored, the next start takes them",
+                broker=str(broker.address),
+            )
 
     def _migrate(self) -> Edition:
         with closing(Store(self.database, application="stadspuls migrate")) as store:

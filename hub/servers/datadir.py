@@ -40,44 +40,37 @@ class DataDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self._lock: int | None = None
-        self.is_new = True
+        self._addresses = self.path / _ADDRESSES
+        self.is_new = not (self.path / _LOCK).exists()
 
     def __enter__(self) -> "DataDirectory":
-        lock = self._open()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / _LOCK).open("a+")
+        except OSError as error:
+            raise CannotStart(f"data directory {self.path} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(lock)
+            with self._lock as lock:
+                holder = os.pread(lock.fileno(), 20, 0).decode("ascii", "replace").strip() or "unknown"
             raise CannotStart(
                 f"data directory {self.path} belongs to a running hub (pid {holder}), stop it or use another --data-dir"
             ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        self._lock = lock
-        (self.path / _ADDRESSES).unlink(missing_ok=True)  # of a hub that was killed
+        self._lock.truncate(0)
+        print(os.getpid(), file=self._lock, flush=True)
+        self._addresses.unlink(missing_ok=True)  # of a hub that was killed
         return self
 
     def __exit__(self, *_: object) -> None:
-        (self.path / _ADDRESSES).unlink(missing_ok=True)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._addresses.unlink(missing_ok=True)
+        self._lock.close()
 
     def announce(self, broker: str, database: str, http: str) -> RunningHub:
         """Write down that the hub is ready, and where."""
         running = RunningHub(Identity.of(), broker, database, http)
-        write_private(self.path / _ADDRESSES, msgspec.json.format(msgspec.json.encode(running)).decode())
+        write_private(self._addresses, msgspec.json.format(msgspec.json.encode(running)).decode())
         return running
-
-    def _open(self) -> int:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.is_new = not (self.path / _LOCK).exists()
-            return os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise CannotStart(f"data directory {self.path} cannot be used: {error.strerror}") from error
 
 
 def find_hub(path: Path) -> RunningHub | None:

@@ -6,11 +6,14 @@ What the broker and the database of an embedded hub have in common: processes th
 
 import os
 import signal
+import socket
 import subprocess
 import time
-from contextlib import suppress
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 import psutil
@@ -37,12 +40,60 @@ class Identity(msgspec.Struct, frozen=True):
 
     def process(self) -> psutil.Process | None:
         """Give the process while it lives; a zombie does not."""
-        process = living(self.pid)
-        try:
-            same = process is not None and abs(process.create_time() - self.created) < _DRIFT
-        except psutil.NoSuchProcess:
-            return None
-        return process if same else None
+        with suppress(psutil.NoSuchProcess):
+            process = living(self.pid)
+            if process is not None and abs(process.create_time() - self.created) < _DRIFT:
+                return process
+        return None
+
+
+class Server(ABC):
+    """A server of a data directory, as a process that outlives the hub and is found again by its pid."""
+
+    name: ClassVar[str]
+    endings: ClassVar[Sequence[tuple[signal.Signals, float]]]  # signals that end it, and the seconds after each
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.resolve()
+        self._logfile = self._directory / f"{self.name}.log"
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def start(self) -> bool:
+        """
+        Start the server, or adopt the one that still runs, and wait until it answers; returns whether it was adopted.
+
+        Raises CannotStart with the reason.
+        """
+
+    @abstractmethod
+    def _noted(self) -> psutil.Process | None:
+        """Give the process that the directory names, while it is ours and runs."""
+
+    def process(self) -> psutil.Process | None:
+        """Give the server's process, ours or that of a hub that was killed, while it runs."""
+        if self._child is not None:
+            self._child.poll()
+        return self._noted()
+
+    def stop(self) -> None:
+        """End the server as gently as it lets us; harmless when it does not run."""
+        process = self.process()
+        if process is not None:
+            end(process, self.endings)
+        elif self._child is not None and self._child.poll() is None:  # interrupted before its pid was noted
+            self._child.kill()
+        if self._child is not None:
+            self._child.wait(5)
+            self._child = None
+
+    def _spawn(self, *command: Path | str, **more: Any) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own: Ctrl-C in the terminal is for the hub, which then stops it."""
+        with open_log(self._logfile) as log:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **more
+            )
+        return self._child
 
 
 def living(pid: int) -> psutil.Process | None:
@@ -54,22 +105,19 @@ def living(pid: int) -> psutil.Process | None:
         return None
 
 
-def end(process: psutil.Process, steps: tuple[tuple[signal.Signals, float], ...]) -> None:
+def end(process: psutil.Process, endings: Sequence[tuple[signal.Signals, float]]) -> None:
     """Send one signal after the other until the process is gone, and wait the seconds given with each."""
-    for number, patience in steps:
+    for number, patience in endings:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-        if _gone(process, time.monotonic() + patience):
+        deadline = time.monotonic() + patience
+        # Not psutil's wait: the zombie of an adopted process stays for ever where pid 1 of a container does not reap.
+        while process.is_running() and living(process.pid) is not None:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        else:
             return
-
-
-def _gone(process: psutil.Process, deadline: float) -> bool:
-    # Not psutil's wait: the zombie of an adopted process stays for ever where pid 1 of a container does not reap.
-    while process.is_running() and living(process.pid) is not None:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
@@ -82,7 +130,22 @@ def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Sig
         child.wait()
 
 
-def holder_of(port: int) -> str:
+def bound(what: str, host: str, port: int) -> socket.socket:
+    """Give a socket on a port, which `--<what>-port` sets; raises CannotStart with who holds it."""
+    with ExitStack() as undo:
+        try:
+            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            found = undo.enter_context(socket.socket(family))
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+        except OSError as error:
+            held = f"{error.strerror}{_holder_of(port)}, choose another with --{what}-port"
+            raise CannotStart(f"{what} cannot listen on {host}:{port}: {held}") from error
+        undo.pop_all()
+    return found
+
+
+def _holder_of(port: int) -> str:
     """Name in brackets the process that listens on a port, as far as this user may know."""
     with suppress(psutil.Error):
         for found in psutil.net_connections("tcp"):

@@ -6,7 +6,6 @@ everything else too, but for `/healthz` and `/readyz`.
 """
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,7 +19,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from hub.servers.process import CannotStart, holder_of
+from hub.servers.process import bound
 from hub.settings.settings import Settings
 from hub.settings.values import url_host
 from hub.web.admission import Admission
@@ -103,16 +102,7 @@ class HttpServer:
     """
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError as error:
-            self._socket.close()
-            held = holder_of(port)
-            raise CannotStart(
-                f"http cannot listen on {host}:{port}: {error.strerror}{held}, choose another with --http-port"
-            ) from error
+        self._socket = bound("http", host, port)
         self.url = f"http://{url_host(host)}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
             app, log_level="warning", lifespan="on", access_log=False, timeout_graceful_shutdown=1

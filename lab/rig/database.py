@@ -64,7 +64,7 @@ class KillablePostgres(EmbeddedPostgres):
     @property
     def socket(self) -> Path:
         """See `DatabaseServer`."""
-        return self._sockets() / _SOCKET
+        return self._sockets / _SOCKET
 
     def kill(self) -> None:
         """See `DatabaseServer`."""

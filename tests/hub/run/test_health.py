@@ -166,7 +166,7 @@ class TestDoctor:
         server = BuiltInBroker(tmp_path, "127.0.0.1", free_port(), 1000, ("hub", "p@ss/word"))
         server.start()
         try:
-            place = server.url.partition("://")[2]
+            place = str(server.address).partition("://")[2]
             wrong = findings(store.conninfo, f"mqtt://hub:hush@{place}", tmp_path)["broker"]
             nobody = findings(store.conninfo, f"mqtt://{place}", tmp_path)["broker"]
             right = findings(store.conninfo, f"mqtt://hub:p%40ss%2Fword@{place}", tmp_path)["broker"]
