@@ -8,19 +8,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from aggregates.areas.inputs import Document
 from aggregates.areas.measures import TABLES
 from ingest.vocabulary.backoff import pause
 
-V4 = "https://datasets.cbs.nl/odata/v1/CBS"
-V3 = "https://opendata.cbs.nl/ODataFeed/odata"
+CBS = "https://datasets.cbs.nl/odata/v1/CBS"
 PDOK = "https://service.pdok.nl/cbs/wijkenbuurten"
 LAYERS = ("buurten", "wijken", "gemeenten")
 PAGE = 1000  # features: PDOK's own limit
@@ -32,10 +32,6 @@ class Unreachable(Exception):  # noqa: N818 - named for what a caller does: load
     """CBS or PDOK did not answer, or not with what was asked for: the text has the address and the answer."""
 
 
-class _Again(Exception):  # noqa: N818 - an answer that another try may better
-    pass
-
-
 class Cbs:
     """
     One session; `cache` is a directory where every whole answer is kept, `refresh` asks anew all the same.
@@ -44,12 +40,12 @@ class Cbs:
     """
 
     def __init__(
-        self, cache: Path, *, refresh: bool = False, v4: str = V4, v3: str = V3, pdok: str = PDOK, tries: int = 4,
+        self, cache: Path, *, refresh: bool = False, cbs: str = CBS, pdok: str = PDOK, tries: int = 4,
         patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self.on_page: Callable[[], object] = lambda: None
         self._cache, self._refresh, self._tries = cache, refresh, tries
-        self._v4, self._v3, self._pdok = v4, v3, pdok
+        self._cbs, self._pdok = cbs, pdok
         self._client = httpx.Client(timeout=patience, follow_redirects=True, headers={"Accept": "application/json"})
 
     def __enter__(self) -> Self:
@@ -59,17 +55,13 @@ class Cbs:
         self._client.close()
 
     def statistics(self, vintage: int, municipalities: Sequence[str]) -> list[Document]:
-        """Fetch a vintage's table with its metadata, by OData 4, or by OData 3 where that does not answer."""
+        """Fetch a vintage's table with its metadata, by OData 4."""
         table = TABLES.get(vintage)
         if table is None:
             raise Unreachable(f"no table known of vintage {vintage}, expected {min(TABLES)} to {max(TABLES)}")
-        try:
-            return list(self._version_4(table, municipalities))
-        except Unreachable as first:
-            try:
-                return list(self._version_3(table, municipalities))
-            except Unreachable as second:
-                raise Unreachable(f"{first}; and by OData 3: {second}") from second
+        asked = ["Properties", "MeasureCodes", "WijkenEnBuurtenCodes"]
+        asked += [f"Observations?$filter={_filter(municipality)}" for municipality in municipalities]
+        return [page for one in asked for page in self._pages(table, f"{self._cbs}/{table}/{one}")]
 
     def boundaries(self, vintage: int, municipalities: Sequence[str]) -> list[Document]:
         """Fetch buurten, wijken and gemeenten, in RD."""
@@ -80,28 +72,13 @@ class Cbs:
             for document in self._features(vintage, layer, municipality)
         ]
 
-    def _version_4(self, table: str, municipalities: Sequence[str]) -> Iterator[Document]:
-        base = f"{self._v4}/{table}"
-        for name in ("Properties", "MeasureCodes", "WijkenEnBuurtenCodes"):
-            yield from self._pages(table, f"{base}/{name}")
-        for municipality in municipalities:
-            yield from self._pages(table, f"{base}/Observations?$filter={_filter(municipality)}")
-
-    def _version_3(self, table: str, municipalities: Sequence[str]) -> Iterator[Document]:
-        base = f"{self._v3}/{table}"
-        for name in ("TableInfos", "DataProperties", "WijkenEnBuurten"):
-            yield from self._pages(table, f"{base}/{name}?$format=json")
-        for municipality in municipalities:
-            yield from self._pages(table, f"{base}/TypedDataSet?$format=json&$filter={_filter(municipality)}")
-
     def _pages(self, table: str, url: str | None) -> Iterator[Document]:
         while url:
             answer = self._json(url)
-            rows = answer.get("value", [answer])
             # An answer without rows has no content by which its kind could be recognised.
-            if rows:
+            if answer.get("value", [answer]):
                 yield Document(f"{table} {url}", json.dumps(answer).encode())
-            url = answer.get("@odata.nextLink") or answer.get("odata.nextLink")
+            url = answer.get("@odata.nextLink")
 
     def _features(self, vintage: int, layer: str, municipality: str) -> Iterator[Document]:
         """
@@ -138,33 +115,29 @@ class Cbs:
         return found
 
     def _fetched(self, url: str) -> dict[str, Any]:
-        for failures in range(1, self._tries + 1):
+        """Ask until a whole answer comes; a refusal, but for "too many requests", is final."""
+        trouble = ""
+        for failures in range(self._tries):
+            if failures:
+                time.sleep(pause(failures, FIRST_WAIT, LONGEST_WAIT))
             try:
-                return _answer(self._client.get(url))
-            except (_Again, httpx.HTTPError, httpx.InvalidURL) as error:
-                if failures == self._tries or not isinstance(error, _Again | httpx.TransportError):
-                    raise Unreachable(f"{url.partition('?')[0]}: {error or type(error).__name__}") from error
-            time.sleep(pause(failures, FIRST_WAIT, LONGEST_WAIT))
-        raise AssertionError("the last attempt ends by an answer or an error")
-
-
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    if response.status_code == 429 or response.status_code >= 500:
-        raise _Again(f"status {response.status_code}")
-    if response.status_code >= 400:
-        raise Unreachable(f"{str(response.url).partition('?')[0]}: status {response.status_code}")
-    try:
-        found = response.json()
-    except ValueError as error:
-        raise _Again(f"{len(response.content)} bytes that are not whole JSON") from error
-    if not isinstance(found, dict):
-        raise _Again(f"JSON that is a {type(found).__name__}, expected an object")
-    return found
+                response = self._client.get(url)
+                if response.is_success:
+                    return msgspec.json.decode(response.content, type=dict[str, Any])
+                trouble = f"status {response.status_code}"
+                if response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                    break
+            except msgspec.DecodeError:
+                trouble = f"{len(response.content)} bytes that are not a whole JSON object"
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                trouble = str(error) or type(error).__name__
+                if not isinstance(error, httpx.TransportError):
+                    break
+        raise Unreachable(f"{url.partition('?')[0]}: {trouble}")
 
 
 def _filter(municipality: str) -> str:
-    number = municipality[2:]
-    parts: Iterable[str] = (f"startswith(WijkenEnBuurten,'{level}{number}')" for level in ("GM", "WK", "BU"))
+    parts = (f"startswith(WijkenEnBuurten,'{level}{municipality[2:]}')" for level in ("GM", "WK", "BU"))
     return quote(" or ".join(parts), safe="(),'")
 
 

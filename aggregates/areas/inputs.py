@@ -9,9 +9,8 @@ import gzip
 import io
 import json
 import re
-import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,12 +51,12 @@ class Document:
 
 
 @dataclass
-class DocumentsByKind:
-    """Documents by kind, as far as they are read without knowing the others."""
+class Found:
+    """The content of documents, as far as it is read without knowing the others."""
 
     maps: list[tuple[str, Map]] = field(default_factory=list)
-    wide: list[tuple[str, pd.DataFrame, str | None]] = field(default_factory=list)  # and what a blank means
-    observations: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
+    wide: list[tuple[str, pd.DataFrame, str]] = field(default_factory=list)  # and what a blank means
+    observations: dict[str | None, tuple[str, list[pd.DataFrame]]] = field(default_factory=dict)  # by table id
     municipal: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     abouts: list[About] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
@@ -83,14 +82,14 @@ def gather(documents: Iterable[Document], vintage: int, municipalities: Sequence
     A map's attributes are statistics only where no document is a table. Raises BadStatistics or BadMap, naming the
     document, for one of another vintage or of an unknown kind.
     """
-    found = DocumentsByKind()
+    found = Found()
     for document in documents:
         _add(document, found)
     for name, one in found.maps:
         if one.years and vintage not in one.years:
             raise BadMap(f"{name}: a map of {sorted(one.years)}, not of vintage {vintage}")
     areas = [area for _, one in found.maps for area in one.areas if municipality_of(area.code) in municipalities]
-    tables = list(_tables(found, vintage, municipalities)) or list(_of_maps(found, vintage, municipalities))
+    tables = list(_tables(found, vintage, municipalities)) or list(_of_maps(found, municipalities))
     statistics = [(name, one) for name, one in tables if len(one.cells)]
     return Gathered(
         tuple(completed(_distinct(areas))), tuple(one for _, one in statistics),
@@ -108,84 +107,74 @@ def _distinct(areas: Iterable[Area]) -> list[Area]:
     return list(found.values())
 
 
-def _add(document: Document, found: DocumentsByKind) -> None:
+def _add(document: Document, found: Found) -> None:
     """Recognise the kind of a document by its content."""
     data, name = document.data, document.name
     if table := TABLE_ID.search(name):
         found.tables[name] = table[0].upper()
     if data[:4] == b"PAR1":
         _add_rows(name, pd.read_parquet(io.BytesIO(data)), found)
-    elif data[:4] == b"\x00\x00\x27\x0a" and document.path:
+    elif data[:4] == b"\x00\x00\x27\x0a" or data[:15] == b"SQLite format 3":
         found.maps += [(name, one) for one in read_map(str(document.path), name)]
-    elif data[:15] == b"SQLite format 3":
-        with tempfile.NamedTemporaryFile(suffix=".gpkg") as file:  # GDAL wants the suffix
-            file.write(data)
-            file.flush()
-            found.maps += [(name, one) for one in read_map(file.name, name)]
-    elif data[:2] == b"PK" and _has_shapes(data):
-        found.maps += [(name, one) for one in read_map(data, name)]
     elif data[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for inner in archive.namelist():
-                _add(Document(inner, archive.read(inner)), found)
+            members = archive.namelist()
+            if any(member.casefold().endswith((".shp", ".gpkg", ".geojson")) for member in members):
+                found.maps += [(name, one) for one in read_map(data, name)]
+                return
+            for member in members:
+                _add(Document(member, archive.read(member)), found)
     elif data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"["):
         _add_json(name, data, found)
     else:
         _add_csv(name, data, found)
 
 
-def _has_shapes(data: bytes) -> bool:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return any(name.casefold().endswith((".shp", ".gpkg", ".geojson")) for name in archive.namelist())
-
-
-def _add_json(name: str, data: bytes, found: DocumentsByKind) -> None:
+def _add_json(name: str, data: bytes, found: Found) -> None:
     try:
         answer = json.loads(data.decode("utf-8-sig"))
     except ValueError as error:
         raise BadStatistics(f"{name}: begins like JSON, and is not ({error})") from error
-    rows = answer.get("value") if isinstance(answer, dict) else answer
-    if isinstance(answer, dict) and answer.get("type") == "FeatureCollection":
+    if isinstance(answer, list):
+        answer = {"value": answer}
+    rows = answer.get("value")
+    if answer.get("type") == "FeatureCollection":
         found.maps += [(name, one) for one in read_map(data, name)]
-    elif isinstance(answer, dict) and "kerncijfers" in (answer.get("bronnen") or {}):
+    elif "kerncijfers" in (answer.get("bronnen") or {}):
         found.municipal.append((name, answer))
-    elif isinstance(answer, dict) and {"Identifier", "Title"} <= answer.keys():
-        found.abouts.append(_about(answer))
-    elif isinstance(rows, list) and rows and isinstance(rows[0], dict):
-        context = str(answer.get("odata.metadata") or answer.get("@odata.context")) if isinstance(answer, dict) else ""
-        if table := TABLE_ID.search(context):
+    elif isinstance(rows, list):
+        if table := TABLE_ID.search(str(answer.get("odata.metadata") or answer.get("@odata.context"))):
             found.tables[name] = table[0].upper()
-        if "Measure" in rows[0]:
-            found.observations.append((name, rows))
-        else:
-            _add_rows(name, pd.DataFrame(rows, dtype=object), found)
-    elif not isinstance(rows, list):
+        _add_rows(name, pd.DataFrame(rows, dtype=object), found)
+    elif {"Identifier", "Title"} <= answer.keys():
+        _add_rows(name, pd.DataFrame([answer], dtype=object), found)
+    else:
         raise BadStatistics(
             f"{name}: JSON with {list(answer)[:8]}, expected OData, GeoJSON or a municipality's figures"
         )
 
 
-def _add_rows(name: str, frame: pd.DataFrame, found: DocumentsByKind) -> None:
+def _add_rows(name: str, frame: pd.DataFrame, found: Found) -> None:
     """Recognise rows with metadata and rows with figures by their columns."""
     columns = set(frame.columns)
+    key = next((key for key in ("Identifier", "Key") if key in columns), "")
     if {"Measure", "Value"} <= columns:
-        found.observations.append((name, frame.to_dict("records")))  # type: ignore[arg-type]
-    elif {"Key", "Unit"} <= columns:
-        found.units |= {str(k): str(u) for k, u in zip(frame["Key"], frame["Unit"], strict=True) if u and u == u}
-    elif {"Identifier", "Unit"} <= columns:
-        found.units |= dict(zip(frame["Identifier"].astype(str), frame["Unit"].astype(str), strict=True))
-    elif {"Identifier", "Title"} <= columns and not frame["Identifier"].map(is_code).any():
+        # Pages of one table belong together, for what no page holds is empty.
+        found.observations.setdefault(found.tables.get(name), (name, []))[1].append(frame)
+    elif key and "Unit" in columns:
+        found.units |= {str(k): str(unit) for k, unit in zip(frame[key], frame["Unit"], strict=True) if unit}
+    elif key == "Identifier" and "Title" in columns and not frame[key].map(is_code).any():
         found.abouts += [_about(row) for row in frame.to_dict("records")]
-    elif (key := next((key for key in ("Identifier", "Key") if key in columns), None)) and "Title" in columns:
+    elif key and "Title" in columns:
         found.names |= {str(c).strip(): str(t).strip() for c, t in zip(frame[key], frame["Title"], strict=True)}
-    else:
-        found.wide.append((name, frame, CANNOT_OCCUR if _padded(frame) else None))
+    elif len(frame):
+        found.wide.append((name, frame, CANNOT_OCCUR if _padded(frame) else NOT_GIVEN))
 
 
 def _padded(frame: pd.DataFrame) -> bool:
     """Whether this is the untyped form, whose cells are all text: there a blank has a meaning."""
-    text = [column for column in frame.columns if column != "ID"]
-    return all(frame[column].map(lambda found: found is None or isinstance(found, str)).all() for column in text)
+    text = frame.drop(columns="ID", errors="ignore")
+    return bool(text.map(lambda found: found is None or isinstance(found, str)).all(axis=None))
 
 
 def _about(answer: dict[Any, Any]) -> About:
@@ -193,7 +182,7 @@ def _about(answer: dict[Any, Any]) -> About:
     return About(str(answer["Title"]), str(answer["Identifier"]).upper(), str(modified) if modified else None)
 
 
-def _add_csv(name: str, data: bytes, found: DocumentsByKind) -> None:
+def _add_csv(name: str, data: bytes, found: Found) -> None:
     """StatLine's CSV (a title on top, semicolons, decimal commas) or OData rows as CSV."""
     try:
         lines = data.decode("utf-8-sig").splitlines()
@@ -208,17 +197,16 @@ def _add_csv(name: str, data: bytes, found: DocumentsByKind) -> None:
     title = next((line.strip(' ";,') for line in lines[:head] if "wijken en buurten" in line.casefold()), None)
     if title:
         found.abouts.append(About(title, found.tables.get(name)))
-    found.wide.append((name, frame, CANNOT_OCCUR if mark == ";" else None))
+    found.wide.append((name, frame, CANNOT_OCCUR if mark == ";" else NOT_GIVEN))
 
 
-def _tables(found: DocumentsByKind, vintage: int, municipalities: Sequence[str]) -> Iterable[tuple[str, Statistics]]:
+def _tables(found: Found, vintage: int, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
     for name, frame, blank in found.wide:
         about = _about_of(name, found, vintage)
-        read = read_wide(frame, about, municipalities, units=found.units, blank=blank or NOT_GIVEN)
-        yield name, _named(read, found)
-    for name, rows in _whole(found):
+        yield name, _named(read_wide(frame, about, municipalities, units=found.units, blank=blank), found)
+    for name, pages in found.observations.values():
         about = _about_of(name, found, vintage)
-        yield name, _named(read_observations(rows, about, municipalities, found.units), found)
+        yield name, _named(read_observations(pd.concat(pages), about, municipalities, found.units), found)
     for name, answer in found.municipal:
         title = str(answer["bronnen"]["kerncijfers"])
         table = TABLE_ID.search(title)
@@ -227,21 +215,14 @@ def _tables(found: DocumentsByKind, vintage: int, municipalities: Sequence[str])
         yield name, read_wide(_municipal(answer), about, municipalities, known_only=True)
 
 
-def _whole(found: DocumentsByKind) -> Iterable[tuple[str, list[dict[str, Any]]]]:
-    """Put the pages of one table together, for what no page holds is empty."""
-    pages: dict[str | None, tuple[str, list[dict[str, Any]]]] = {}
-    for name, rows in found.observations:
-        pages.setdefault(found.tables.get(name), (name, []))[1].extend(rows)
-    return pages.values()
-
-
-def _named(statistics: Statistics, found: DocumentsByKind) -> Statistics:
+def _named(statistics: Statistics, found: Found) -> Statistics:
     codes = set(statistics.cells["code"])
-    names = {code: name for code, name in found.names.items() if code in codes}
-    return replace(statistics, names={**statistics.names, **names})
+    return replace(
+        statistics, names={**statistics.names, **{code: name for code, name in found.names.items() if code in codes}}
+    )
 
 
-def _about_of(name: str, found: DocumentsByKind, vintage: int) -> About:
+def _about_of(name: str, found: Found, vintage: int) -> About:
     """Find title and table id: in the table's own lines, or in a document of metadata beside it."""
     table = found.tables.get(name)
     about = next((about for about in found.abouts if table in (about.table_id, None) or not about.table_id), None)
@@ -257,9 +238,8 @@ def _municipal(answer: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=object)
 
 
-def _of_maps(found: DocumentsByKind, vintage: int, municipalities: Sequence[str]) -> Iterable[tuple[str, Statistics]]:
+def _of_maps(found: Found, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
     for name, one in found.maps:
-        about = About(f"{one.title} (attributes of the map)")
-        statistics = read_wide(one.attributes.astype(object), about, municipalities, known_only=True)
         if any(measure_of(str(column)) for column in one.attributes.columns):
-            yield name, statistics
+            about = About(f"{one.title} (attributes of the map)")
+            yield name, read_wide(one.attributes.astype(object), about, municipalities, known_only=True)

@@ -6,20 +6,21 @@ places the sensors in it.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import shapely
 
 from aggregates.areas.codes import level_of, municipality_of
 from aggregates.areas.geometry import Area
+from aggregates.areas.inputs import Gathered
 from aggregates.areas.measures import MEASURES
-from aggregates.areas.statistics import Statistics
+from aggregates.areas.statistics import COLUMNS, Statistics
 from aggregates.store.store import Store, Transaction, unnested
 
 LICENCE = "CC BY 4.0, Centraal Bureau voor de Statistiek (CBS)"
-_CELLS = ("code", "measure", "value", "content", "attribute", "unit", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,32 @@ class Part:
         return found.hexdigest()
 
 
-def parts(
-    municipalities: Iterable[str], areas: Sequence[Area], statistics: Sequence[Statistics], title: str,
-    map_origin: str, table_origin: str,
-) -> list[Part]:  # fmt: skip
-    """Make the parts of each municipality; one without areas or cells has none."""
-    found = []
-    for code in municipalities:
-        own = tuple(area for area in areas if municipality_of(area.code) == code)
-        if own:
-            found.append(Part(code, title, map_origin, own))
-        if cells := _of_municipality(statistics, code):
-            found.append(Part(code, cells.about.title or f"table {cells.about.table_id}", table_origin, (), cells))
-    return found
+def load(store: Store, vintage: int, municipalities: Sequence[str], found: Gathered) -> list[Part]:
+    """
+    Replace what the vintage had of these municipalities by what was found, all or none; return what changed.
+
+    Raises `aggregates.store.store.StoreError`, and then the vintage is as it was.
+    """
+    with store.transaction() as tx:
+        tx.rows("lock_areas")
+        known = {(row[1], row[2]): row[8] for row in tx.rows("list_area_loads", vintage=vintage)}
+        parts = [part for code in municipalities for part in _parts(code, found)]
+        changed = [part for part in parts if known.get((part.municipality, part.name)) != part.digest]
+        for part in changed:
+            _load_part(tx, vintage, part)
+        if any(part.statistics is None for part in changed):
+            tx.rows("delete_area_results", vintage=vintage)
+        _write_registry(tx)
+    return changed
+
+
+def _parts(code: str, found: Gathered) -> Iterator[Part]:
+    """Yield the parts of a municipality; one without areas or cells has none."""
+    if own := tuple(area for area in found.areas if municipality_of(area.code) == code):
+        yield Part(code, found.map_title, ", ".join(found.map_names), own)
+    if cells := _of_municipality(found.statistics, code):
+        title = cells.about.title or f"table {cells.about.table_id}"
+        yield Part(code, title, ", ".join(found.table_names), (), cells)
 
 
 def _of_municipality(statistics: Sequence[Statistics], municipality: str) -> Statistics | None:
@@ -71,78 +85,58 @@ def _of_municipality(statistics: Sequence[Statistics], municipality: str) -> Sta
         return None
     cells = pd.concat([one.cells for one in statistics], ignore_index=True)
     cells = cells[cells["code"].map(municipality_of) == municipality].drop_duplicates(["code", "measure"])
-    names = {code: name for one in reversed(statistics) for code, name in one.names.items()}
-    changes = {code: change for one in reversed(statistics) for code, change in one.changes.items()}
     own = set(cells["code"])
-    kept = ({code: text for code, text in known.items() if code in own} for known in (names, changes))
-    return Statistics(statistics[0].about, cells, *kept) if len(cells) else None
+    names = {code: name for one in reversed(statistics) for code, name in one.names.items() if code in own}
+    changes = {code: change for one in reversed(statistics) for code, change in one.changes.items() if code in own}
+    return Statistics(statistics[0].about, cells, names, changes) if len(cells) else None
 
 
-def load(store: Store, vintage: int, found: Sequence[Part]) -> list[Part]:
-    """
-    Replace what the vintage had by these parts, all or none; return those that changed something.
-
-    Raises `aggregates.store.store.StoreError`, and then the vintage is as it was.
-    """
-    with store.transaction() as tx:
-        tx.rows("lock_areas")
-        known = {(row[1], row[2]): row[8] for row in tx.rows("list_area_loads", vintage=vintage)}
-        changed = [part for part in found if known.get((part.municipality, part.name)) != part.digest]
-        for part in changed:
-            (_load_boundaries if part.statistics is None else _load_statistics)(tx, vintage, part)
-            about = part.statistics.about if part.statistics else None
-            tx.rows(
-                "note_area_load", vintage=vintage, municipality=part.municipality, part=part.name, title=part.title,
-                origin=part.origin, licence=LICENCE, digest=part.digest,
-                table_id=about and about.table_id, modified=about and about.modified,
-            )  # fmt: skip
-        if any(part.statistics is None for part in changed):
-            tx.rows("delete_area_results", vintage=vintage)
-        _write_registry(tx)
-    return changed
+def _load_part(tx: Transaction, vintage: int, part: Part) -> None:
+    """Write one part; of the areas that it does not have those stay that have the other part."""
+    own: dict[str, Any] = {"vintage": vintage, "municipality": part.municipality}
+    if part.statistics is None:
+        _load_boundaries(tx, own, part.areas)
+    else:
+        _load_statistics(tx, own, part.statistics)
+    tx.rows("delete_areas_without_content", **own)
+    about = part.statistics and part.statistics.about
+    tx.rows(
+        "note_area_load", **own, part=part.name, title=part.title, origin=part.origin, licence=LICENCE,
+        digest=part.digest, table_id=about and about.table_id, modified=about and about.modified,
+    )  # fmt: skip
 
 
-def _load_boundaries(tx: Transaction, vintage: int, part: Part) -> None:
-    """Write the areas of a map; of the others those stay that have statistics, without a boundary."""
-    own = {"vintage": vintage, "municipality": part.municipality}
+def _load_boundaries(tx: Transaction, own: dict[str, Any], areas: Sequence[Area]) -> None:
     tx.rows("clear_boundaries", **own)
     tx.rows(
-        "upsert_boundaries", **own, **unnested(part.areas, ("code", "name", "derived")),
-        level=[level_of(area.code) for area in part.areas],
-        geometry=[shapely.to_wkb(area.shape) for area in part.areas],
+        "upsert_boundaries", **own, **unnested(areas, ("code", "name", "derived")),
+        level=[level_of(area.code) for area in areas], geometry=[shapely.to_wkb(area.shape) for area in areas],
     )  # fmt: skip
-    tx.rows("delete_areas_without_content", **own)
 
 
-def _load_statistics(tx: Transaction, vintage: int, part: Part) -> None:
-    """Write the areas of a table and their figures; of the others those stay that have a boundary, without figures."""
-    assert part.statistics is not None
-    about, cells = part.statistics.about, part.statistics.cells
-    own = {"vintage": vintage, "municipality": part.municipality}
-    columns = {name: cells[name].astype(object).where(cells[name].notna(), None).tolist() for name in _CELLS}
-    periods = [MEASURES[name].about(vintage) if name in MEASURES else None for name in columns["measure"]]
+def _load_statistics(tx: Transaction, own: dict[str, Any], statistics: Statistics) -> None:
+    cells = statistics.cells.astype(object).where(statistics.cells.notna(), None)
+    codes = [str(code) for code in cells["code"].unique()]
     tx.rows("delete_area_statistics", **own)
     tx.rows(
-        "insert_area_statistics", vintage=vintage, table_id=about.table_id, modified=about.modified, period=periods,
-        **columns,
+        "insert_area_statistics", vintage=own["vintage"], table_id=statistics.about.table_id,
+        modified=statistics.about.modified, **{name: cells[name].tolist() for name in COLUMNS},
+        period=[MEASURES[name].about(own["vintage"]) if name in MEASURES else None for name in cells["measure"]],
     )  # fmt: skip
-    codes = [str(code) for code in cells["code"].unique()]
     tx.rows(
         "upsert_areas_with_statistics", **own, code=codes, level=[level_of(code) for code in codes],
-        name=[part.statistics.names.get(code, code) for code in codes],
-        change=[part.statistics.changes.get(code) for code in codes],
+        name=[statistics.names.get(code, code) for code in codes],
+        change=[statistics.changes.get(code) for code in codes],
     )  # fmt: skip
-    tx.rows("delete_areas_without_content", **own)
 
 
 def _write_registry(tx: Transaction) -> None:
-    for measure in MEASURES.values():
-        rule = measure.below
-        withheld = f"below {rule.least:g} {rule.measure} ({rule.source})" if rule else None
-        tx.rows(
-            "upsert_measure", measure=measure.name, code=measure.code, title=measure.title, unit=measure.unit,
-            theme=measure.theme, withheld=withheld,
-        )  # fmt: skip
+    measures = list(MEASURES.values())
+    withheld = [
+        f"below {one.below.least:g} {one.below.measure} ({one.below.source})" if one.below else None for one in measures
+    ]
+    columns = unnested(measures, ("name", "code", "title", "unit", "theme"))
+    tx.rows("upsert_measures", **columns, withheld=withheld)
 
 
 def boundary(store: Store, code: str) -> Area | None:

@@ -1,19 +1,16 @@
 """
 "Kerncijfers wijken en buurten" in every form that CBS publishes, as one long table of cells; no I/O.
 
-`aggregates.areas.inputs` calls this with the rows of documents: OData answers of version 3 and 4, StatLine CSV,
-Parquet, a municipality's JSON, a map's attributes. `aggregates.areas.load` stores what comes out.
+`aggregates.areas.inputs` calls this with the rows of documents, `aggregates.areas.load` stores what comes out.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
-from typing import Any
 
 import pandas as pd
 
-from aggregates.areas.codes import is_code, level_of, municipality_of
+from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.measures import MEASURES, SYMBOLS, TABLES, measure_of, plain
 
 COLUMNS = ["code", "measure", "value", "content", "attribute", "unit", "key"]
@@ -62,21 +59,18 @@ def check_vintage(about: About, vintage: int, where: str) -> None:
     Traceback (most recent call last):
     aggregates.areas.statistics.BadStatistics: a.json: 'Kerncijfers wijken en buurten 2023' is not of vintage 2024
     """
+    year = next((year for year, table in TABLES.items() if table == about.table_id), None)
     if about.title is not None:
-        wanted = r"wijken en buurten\D*(20\d\d)"
-        found = re.search(wanted, about.title, re.IGNORECASE)
+        found = re.search(r"wijken en buurten\D*(20\d\d)", about.title, re.IGNORECASE)
         if found is None or int(found[1]) != vintage:
             raise BadStatistics(f"{where}: {about.title!r} is not of vintage {vintage}")
-    elif about.table_id is None:
+    elif year is None:
         raise BadStatistics(
-            f"{where}: neither a title nor a table, expected one of them: give the table's TableInfos or "
-            "Properties as another file"
+            f"{where}: neither a title nor a table that is known ({about.table_id}), expected one of them: give the "
+            "table's TableInfos or Properties as another file"
         )
-    if about.table_id in TABLES.values() and TABLES.get(vintage) != about.table_id:
-        year = next(year for year, table in TABLES.items() if table == about.table_id)
+    if year not in (None, vintage):
         raise BadStatistics(f"{where}: table {about.table_id} is of vintage {year}, not {vintage}")
-    if about.title is None and about.table_id not in TABLES.values():
-        raise BadStatistics(f"{where}: table {about.table_id!r} without a title, expected one that says {vintage}")
 
 
 def cell(found: object, blank: str = NOT_GIVEN) -> tuple[float | None, str | None, str | None]:
@@ -117,58 +111,50 @@ def read_wide(
     The column with the codes is found by its content. Columns that the registry does not know keep their own name, or
     are left out with `known_only`. Raises BadStatistics where no column holds codes, or an area comes twice.
     """
-    column = code_column(frame)
-    wanted = set(municipalities)
-    codes = frame[column].map(_stripped)
-    keep = codes.map(lambda code: is_code(code) and municipality_of(code) in wanted)
-    frame, codes = frame[keep], codes[keep]
-    if codes.duplicated().any():
-        raise BadStatistics(f"column {column}: area {codes[codes.duplicated()].iloc[0]} for a second time")
-    rows: list[tuple[Any, ...]] = []
-    changes: dict[str, str] = {}
+    frame, column = _own(frame.rename(columns=str), municipalities)
+    if (twice := frame["code"].duplicated()).any():
+        raise BadStatistics(f"column {column}: area {frame['code'][twice].iloc[0]} for a second time")
     measures = _measures_of(frame.columns)
-    for key in frame.columns:
-        base = plain(key)
-        if base in _CHANGE:
-            changes = {code: _stripped(found) for code, found in zip(codes, frame[key], strict=True)}
-        elif key != column and base not in _NOT_CELLS and not (known_only and key not in measures):
-            name = measures.get(key, key)
-            unit = _unit_of(name, key, units)
-            rows += [(code, name, *cell(one, blank), unit, key) for code, one in zip(codes, frame[key], strict=True)]
-    return Statistics(about, _explained(rows), _names(frame, codes), changes)
+    keys = [
+        key
+        for key in frame.columns.drop(["code", column], errors="ignore")
+        if plain(key) not in _NOT_CELLS | _CHANGE and (key in measures or not known_only)
+    ]
+    long = frame.melt("code", keys, "key", "found")
+    long["measure"] = long["key"].map(lambda key: measures.get(key, key))
+    change = next((key for key in frame.columns if plain(key) in _CHANGE), None)
+    changes = dict(zip(frame["code"], frame[change].map(_stripped), strict=True)) if change else {}
+    return Statistics(about, _withheld(_cells(long, blank, units)), _names(frame), changes)
 
 
 def read_observations(
-    rows: Iterable[Mapping[str, Any]], about: About, municipalities: Iterable[str],
-    units: Mapping[str, str] | None = None,
-) -> Statistics:  # fmt: skip
+    rows: pd.DataFrame, about: About, municipalities: Iterable[str], units: Mapping[str, str] | None = None
+) -> Statistics:
     """
     Read the long form of OData v4; cells it leaves out, because they are empty, come back as nulls with that reason.
 
     An observation without an area is left out. Raises BadStatistics where one comes twice.
     """
-    wanted = set(municipalities)
-    found: list[tuple[Any, ...]] = []
-    for row in rows:
-        code = next(filter(is_code, map(_stripped, row.values())), "")
-        if municipality_of(code) not in wanted:
-            continue
-        key = str(row["Measure"]).strip()
-        name = measure_of(key) or key
-        value, content, reason = cell(row.get("Value") if row.get("Value") is not None else row.get("StringValue"))
-        attribute = str(row.get("ValueAttribute") or "None")
-        reason = reason if attribute == "None" else attribute
-        found.append((code, name, value, content, reason, _unit_of(name, key, units), key))
-    known = {(code, name) for code, name, *_ in found}
-    absent = product({code for code, _ in known}, {(name, unit, key) for _, name, *_, unit, key in found})
-    found += [
-        (code, name, None, None, EMPTY, unit, key) for code, (name, unit, key) in absent if (code, name) not in known
-    ]
-    return Statistics(about, _explained(found))
+    long, _ = _own(rows, municipalities)
+    text = long.get("StringValue")
+    long["found"] = long["Value"].astype(object).where(long["Value"].notna(), text)
+    long["key"] = long["Measure"].map(_stripped)
+    long["measure"] = long["key"].map(lambda key: measure_of(key) or key)
+    cells = _cells(long, NOT_GIVEN, units)
+    own = long.get("ValueAttribute", pd.Series("None", long.index)).fillna("None")
+    cells["attribute"] = cells["attribute"].where(own == "None", own)
+    whole = pd.MultiIndex.from_product([cells["code"].unique(), cells["measure"].unique()], names=["code", "measure"])
+    of_measure = cells.drop_duplicates("measure").set_index("measure")[["unit", "key"]]
+    absent = whole.difference(pd.MultiIndex.from_frame(cells[["code", "measure"]])).to_frame(index=False)
+    absent = absent.assign(attribute=EMPTY).join(of_measure, "measure")
+    return Statistics(about, _withheld(pd.concat([cells, absent], ignore_index=True)[COLUMNS]))
 
 
-def _unit_of(measure: str, key: str, units: Mapping[str, str] | None) -> str | None:
-    return MEASURES[measure].unit if measure in MEASURES else (units or {}).get(key)
+def _own(frame: pd.DataFrame, municipalities: Iterable[str]) -> tuple[pd.DataFrame, str]:
+    """Keep the rows of areas in these municipalities, with their `code`; and say which column it is from."""
+    column, wanted = code_column(frame), set(municipalities)
+    frame = frame.assign(code=frame[column].map(_stripped))
+    return frame[frame["code"].map(lambda code: is_code(code) and municipality_of(code) in wanted)].copy(), column
 
 
 def code_column(frame: pd.DataFrame) -> str:
@@ -194,12 +180,23 @@ def _measures_of(columns: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _explained(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Make the frame of cells; the reason of a null below CBS's own threshold is that it is withheld."""
-    cells = pd.DataFrame(rows, columns=COLUMNS).astype({"value": "float64"})
-    if cells.duplicated(["code", "measure"]).any():
-        twice = cells[cells.duplicated(["code", "measure"])].iloc[0]
+def _cells(long: pd.DataFrame, blank: str, units: Mapping[str, str] | None) -> pd.DataFrame:
+    """Read the cells `found` of rows with code, measure and key."""
+    if long.duplicated(["code", "measure"]).any():
+        twice = long[long.duplicated(["code", "measure"])].iloc[0]
         raise BadStatistics(f"measure {twice['measure']} of {twice['code']} for a second time")
+    read = [cell(found, blank) for found in long["found"]]
+    own = [
+        MEASURES[name].unit if name in MEASURES else (units or {}).get(key)
+        for name, key in zip(long["measure"], long["key"], strict=True)
+    ]
+    cells = pd.DataFrame(read, columns=["value", "content", "attribute"], index=long.index, dtype=object)
+    return long.assign(**cells, unit=pd.Series(own, long.index, dtype=object))[COLUMNS]
+
+
+def _withheld(cells: pd.DataFrame) -> pd.DataFrame:
+    """The reason of a null below CBS's own threshold is that it is withheld."""
+    cells = cells.astype({"value": "float64"})
     values = cells.pivot(index="code", columns="measure", values="value")
     for measure in MEASURES.values():
         if (rule := measure.below) and rule.measure in values and measure.name in values:
@@ -210,17 +207,15 @@ def _explained(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
     return cells
 
 
-def _names(frame: pd.DataFrame, codes: "pd.Series[str]") -> dict[str, str]:
+def _names(frame: pd.DataFrame) -> dict[str, str]:
     """Return the names in the table: of gemeenten always, of the others where a column has them."""
     columns = {plain(column): column for column in frame.columns}
     own = next((columns[name] for name in ("naam", "name", "buurtnaam", "bunaam", "title") if name in columns), None)
-    gemeente = columns.get("gemeentenaam")
-    named = {}
-    for code, (_, row) in zip(codes, frame.iterrows(), strict=True):
-        column = own or (gemeente if level_of(code) == "gemeente" else None)
-        if column and (name := _stripped(row[column])):
-            named[code] = name
-    return named
+    named = frame if own else frame[frame["code"].str.startswith("GM")]
+    column = own or columns.get("gemeentenaam")
+    if column is None:
+        return {}
+    return {code: name for code, name in zip(named["code"], named[column].map(_stripped), strict=True) if name}
 
 
 def _stripped(found: object) -> str:

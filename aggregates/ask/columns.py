@@ -19,7 +19,7 @@ TEXT, NUMBER, COUNT, YES_OR_NO, BYTES = pa.string(), pa.float64(), pa.int64(), p
 STAMP, DATE = pa.timestamp("us", "UTC"), pa.date32()
 MANY = pa.list_(pa.field("item", TEXT, nullable=False))
 STATISTICS = pa.struct([pa.field(name, NUMBER) for name in MEASURES])
-_TYPES = {
+_TYPES: Mapping[str, pa.DataType] = {
     "text": TEXT, "number": NUMBER, "count": COUNT, "yes_or_no": YES_OR_NO, "bytes": BYTES, "stamp": STAMP,
     "date": DATE, "many": MANY, "statistics": STATISTICS,
 }  # fmt: skip

@@ -62,10 +62,11 @@ WITH gone AS (DELETE FROM placement WHERE vintage = %(vintage)s),
      hours AS (DELETE FROM area_1h WHERE vintage = %(vintage)s)
 DELETE FROM area_1d WHERE vintage = %(vintage)s
 
--- name: upsert_measure
--- A measure as `aggregates/areas/measures.toml` defines it.
+-- name: upsert_measures
+-- The measures as `aggregates/areas/measures.toml` defines them.
 INSERT INTO measure (measure, code, title, unit, theme, withheld)
-VALUES (%(measure)s, %(code)s, %(title)s, %(unit)s, %(theme)s, %(withheld)s)
+SELECT * FROM unnest(%(name)s::text[], %(code)s::text[], %(title)s::text[], %(unit)s::text[], %(theme)s::text[],
+                     %(withheld)s::text[])
 ON CONFLICT (measure) DO UPDATE SET code = excluded.code, title = excluded.title, unit = excluded.unit,
     theme = excluded.theme, withheld = excluded.withheld
 

@@ -16,7 +16,7 @@ import typer
 from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.codes import LEVELS
 from aggregates.areas.inputs import Document, Gathered, gather
-from aggregates.areas.load import load, parts
+from aggregates.areas.load import load
 from aggregates.areas.measures import MEASURES, THEMES
 from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
 from aggregates.ask.areas import Join, areas, joined, newest_vintage
@@ -112,10 +112,7 @@ def _check_complete(found: Gathered, vintage: int, codes: list[str]) -> None:
 
 
 def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) -> None:
-    cut = parts(
-        codes, found.areas, found.statistics, found.map_title, ", ".join(found.map_names), ", ".join(found.table_names)
-    )
-    changed = load(store, vintage, cut)
+    changed = load(store, vintage, codes, found)
     for part in changed:
         count = len(part.areas) if part.statistics is None else part.statistics.cells["code"].nunique()
         errors.print(f"{part.municipality} {vintage}: {part.name} of {count} areas from {part.origin}")

@@ -10,7 +10,7 @@ from contextlib import closing
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from aggregates.areas.cbs_door import PDOK, V3, V4, Cbs, Unreachable
+from aggregates.areas.cbs_door import CBS, PDOK, Cbs, Unreachable
 from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import gather
 from aggregates.areas.load import boundary
@@ -83,7 +83,7 @@ def door(settings: Settings, tries: int = 2) -> Cbs:
     """Open the door to CBS and PDOK, at the hosts that the settings name."""
     return Cbs(
         settings.data_dir / "cbs", tries=tries, patience=settings.gateway_timeout,
-        v4=settings.cbs_url or V4, v3=settings.cbs_v3_url or V3, pdok=settings.pdok_url or PDOK,
+        cbs=settings.cbs_url or CBS, pdok=settings.pdok_url or PDOK,
     )  # fmt: skip
 
 

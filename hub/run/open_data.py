@@ -13,7 +13,7 @@ import structlog
 from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.load import boundary, load, parts
+from aggregates.areas.load import boundary, load
 from aggregates.areas.maps import BadMap
 from aggregates.areas.roll_up import place_sensors
 from aggregates.areas.statistics import BadStatistics
@@ -126,8 +126,7 @@ class OpenCity(Background):
         except (BadMap, BadStatistics) as error:
             self._note(f"{'statistics' if statistics else 'boundaries'} of {vintage}", f"cannot be read: {error}")
             return bool(statistics) and self._keep(store, vintage, boundaries, [])
-        origins = ", ".join(found.map_names), ", ".join(found.table_names)
-        for part in load(store, vintage, parts([self._code], found.areas, found.statistics, found.map_title, *origins)):
+        for part in load(store, vintage, [self._code], found):
             self._show(f"city   {part.name} of {self._code}, {vintage}, from {part.origin}")
         place_sensors(store)
         return True

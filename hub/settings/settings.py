@@ -92,7 +92,6 @@ class Settings(BaseModel):
     samenmeten_url: str = Field("", description="host of Samen Meten's API, empty: its own")
     sensor_community_url: str = Field("", description="host of Sensor.Community's snapshots, empty: its own")
     cbs_url: str = Field("", description="host of CBS's tables (OData 4), empty: its own")
-    cbs_v3_url: str = Field("", description="host of CBS's tables (OData 3), empty: its own")
     pdok_url: str = Field("", description="host of PDOK's boundaries, empty: its own")
     gateway_timeout: PositiveFloat = Field(45.0, description="seconds a gateway waits for an answer")
     map_tiles: str = Field("", description="tiles under the live map, https://.../{z}/{x}/{y}.png; empty: none")

@@ -17,7 +17,8 @@ import shapely
 from numpy.typing import NDArray
 
 from aggregates.areas.geometry import Area, assign, completed
-from aggregates.areas.load import load, parts
+from aggregates.areas.inputs import Gathered
+from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.areas.statistics import COLUMNS, About, Statistics
 from aggregates.ask.areas import Join, joined
@@ -89,7 +90,7 @@ def _load(store: Store, municipalities: int, wijken: int, buurten: int) -> int:
     cells = [(area.code, "inhabitants", 1000.0, None, None, "1", "AantalInwoners_5") for area in found]
     statistics = Statistics(About("made up", "none"), pd.DataFrame(cells, columns=COLUMNS))
     codes = [f"GM{number:04d}" for number in range(municipalities)]
-    load(store, VINTAGE, parts(codes, found, [statistics], "made up", "bench", "bench"))
+    load(store, VINTAGE, codes, Gathered(tuple(found), (statistics,), "made up", ("bench",), ("bench",)))
     return len(found)
 
 

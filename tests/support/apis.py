@@ -10,7 +10,7 @@ import httpx
 import psycopg
 
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.load import load, parts
+from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
@@ -43,7 +43,7 @@ def fill(store: Store) -> None:
     Pipeline(store).store(Batch(columns(said, [LATER] * len(said)), (), letters))
     files = [Document.read(AREAS / name) for name in ("map_2024.geojson", "typed_v3.json")]
     found = gather(files, 2024, ["GM9901"])
-    load(store, 2024, parts(["GM9901"], found.areas, found.statistics, found.map_title, "a", "b"))
+    load(store, 2024, ["GM9901"], found)
     _alerts(store)
     roll_up(store, LATER)
     place_sensors(store)

@@ -1,6 +1,7 @@
 """Areas in the store: loaded whole or not at all, sensors placed, figures made and made anew; the command line."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.load import load, parts
+from aggregates.areas.load import load
 from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
 from aggregates.ask.areas import Join, areas, joined, state_lines
 from aggregates.ask.indicators import Refused
@@ -39,7 +40,7 @@ PLACES = {"a": (6.002, 53.002), "b": (6.004, 53.004), "c": (6.005, 53.015), "far
 def load_cases(store: Store, vintage: int = 2024, *names: str) -> int:
     """Load cases of `tests/cases/areas`; give how many parts changed."""
     found = gather([Document.read(AREAS / name) for name in names or ("map_2024.geojson", "typed_v3.json")], 2024, [GM])
-    return len(load(store, vintage, parts([GM], found.areas, found.statistics, found.map_title, "a", "b")))
+    return len(load(store, vintage, [GM], found))
 
 
 def place(store: Store, **places: tuple[float, float]) -> None:
@@ -108,7 +109,7 @@ class TestLoading:
             connection.execute("ALTER TABLE area_statistic ADD CONSTRAINT unlucky CHECK (value <> 1203) NOT VALID")
         found = gather([Document.read(AREAS / name) for name in ("map_2024.geojson", "municipal.json")], 2024, [GM])
         with pytest.raises(StoreError, match="unlucky"):
-            load(store, 2024, parts([GM], found.areas[:3], found.statistics, "other", "a", "b"))
+            load(store, 2024, [GM], replace(found, areas=found.areas[:3]))
         assert contents(store) == before
 
     def test_parts_alone(self, store: Store) -> None:
@@ -223,7 +224,8 @@ class TestFigures:
         hours(loaded, "a", [10])
         refresh(loaded)
         found = gather([Document.read(AREAS / "map_2024.geojson")], 2024, [GM])
-        load(loaded, 2024, parts([GM], [area for area in found.areas if area.code != "BU99010000"], [], "x", "a", "b"))
+        others = tuple(area for area in found.areas if area.code != "BU99010000")
+        load(loaded, 2024, [GM], replace(found, areas=others, statistics=()))
         refresh(loaded)
         assert figures(loaded, "BU99010000").empty
         assert figures(loaded, "GM9901").empty
@@ -318,7 +320,7 @@ class TestRecorded:
         names = [f"cbs/{kind}_{code}{rest}" for code in codes
                  for kind, rest in (("geometry/buurt_2024", "_approx.geojson"), ("kwb/kwb_2024", ".json"))]  # fmt: skip
         found = gather([Document.read(shared_data / name) for name in names], 2024, codes)
-        load(store, 2024, parts(codes, found.areas, found.statistics, found.map_title, "a", "b"))
+        load(store, 2024, codes, found)
         path = shared_data / "air/luchtmeetnet/2024_06_NO2.csv.gz"
         pipeline = Pipeline(store)
         for message in messages(path, "luchtmeetnet"):

@@ -1,4 +1,4 @@
-"""The HTTP door to CBS and PDOK against a server of our own with recorded answers: paging, retries, cache, fallback."""
+"""The HTTP door to CBS and PDOK against a server of our own with recorded answers: paging, retries, cache."""
 
 import json
 import threading
@@ -51,15 +51,9 @@ class Offices:
         if self.closed and self.closed in path:
             return 404, b"{}"
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        if "/v3/" in path:
-            return self._version_3(name)
         return 200, json.dumps(self._observed(path, query) if "/v4/" in path else self._drawn(query)).encode() if (
             name in ("Observations", "v1_0")
         ) else (AREAS / f"v4_{name}.json").read_bytes()
-
-    def _version_3(self, name: str) -> tuple[int, bytes]:
-        files = {"TypedDataSet": "typed_v3.json", "TableInfos": "TableInfos.json"}
-        return 200, (AREAS / files[name]).read_bytes() if name in files else b'{"value": []}'
 
     def _observed(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         whole = json.loads((AREAS / "v4_Observations.json").read_bytes())
@@ -96,7 +90,7 @@ def offices() -> Iterator[Offices]:
 def door(offices: Offices, cache: Path, **more: Any) -> Cbs:
     """A session with the server."""
     url = offices.url
-    return Cbs(cache, tries=3, v4=f"{url}/v4", v3=f"{url}/v3", pdok=f"{url}/pdok", **more)
+    return Cbs(cache, tries=3, cbs=f"{url}/v4", pdok=f"{url}/pdok", **more)
 
 
 def inhabitants(documents: list[Any]) -> dict[str, float]:
@@ -107,7 +101,7 @@ def inhabitants(documents: list[Any]) -> dict[str, float]:
 
 
 class TestStatistics:
-    """OData 4, and 3 where that does not answer."""
+    """The table of a vintage, by OData 4."""
 
     def test_pages_with_metadata(self, offices: Offices, tmp_path: Path) -> None:
         """Every page is followed, names and units come along, only the municipality is asked for."""
@@ -118,12 +112,6 @@ class TestStatistics:
         (statistics,) = gather(documents, 2024, GM).statistics
         assert (statistics.names["BU99010001"], statistics.about.table_id) == ("Werf", "85984NED")
         assert any("startswith(WijkenEnBuurten,'BU9901')" in path for path in offices.asked)
-
-    def test_version_3_as_fallback(self, offices: Offices, tmp_path: Path) -> None:
-        """Where OData 4 has no such table, OData 3 gives the same figures."""
-        offices.closed = "/v4/"
-        with door(offices, tmp_path) as cbs:
-            assert inhabitants(cbs.statistics(2024, GM))["GM9901"] == 1203
 
     def test_retries(self, offices: Offices, tmp_path: Path) -> None:
         """Too busy, broken, cut off: each is asked again."""
@@ -150,7 +138,7 @@ class TestStatistics:
     def test_unreachable(self, offices: Offices, tmp_path: Path) -> None:
         """What does not answer is named with its address and what it said."""
         offices.closed = "/"
-        with door(offices, tmp_path) as cbs, pytest.raises(Unreachable, match=r"v4/85984NED.*404.*OData 3"):
+        with door(offices, tmp_path) as cbs, pytest.raises(Unreachable, match=r"v4/85984NED.*404"):
             cbs.statistics(2024, GM)
         with door(offices, tmp_path) as cbs, pytest.raises(Unreachable, match="vintage 1999"):
             cbs.statistics(1999, GM)

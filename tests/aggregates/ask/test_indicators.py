@@ -10,7 +10,7 @@ import shapely
 
 from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.load import load, parts
+from aggregates.areas.load import load
 from aggregates.areas.roll_up import roll_areas
 from aggregates.ask.areas import Join, joined
 from aggregates.ask.indicators import Refused, exposure, heavy_share, hours_above, panel_index, week_profile
@@ -156,7 +156,7 @@ def test_finding_of_the_analysts_page(store: Store, shared_data: Path) -> None:
     names = [f"cbs/{kind}_{code}{rest}" for code in codes
              for kind, rest in (("geometry/buurt_2024", "_approx.geojson"), ("kwb/kwb_2024", ".json"))]  # fmt: skip
     found = gather([Document.read(shared_data / name) for name in names], 2024, codes)
-    load(store, 2024, parts(codes, found.areas, found.statistics, found.map_title, "a", "b"))
+    load(store, 2024, codes, found)
     pipeline = Pipeline(store)
     for message in messages(shared_data / "air/luchtmeetnet/2024_06_NO2.csv.gz", "luchtmeetnet"):
         pipeline.store(decode([Message(message.topic, message.payload, LATER)]))

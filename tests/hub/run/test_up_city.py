@@ -34,7 +34,7 @@ from tests.support.hubs import UpHub, command
 from tests.support.lines import until
 
 SOURCES = ("NDW", "LUCHTMEETNET", "SAMENMETEN", "SENSOR_COMMUNITY")
-OFFICES = {"CBS": "/v4", "CBS_V3": "/v3", "PDOK": "/pdok"}
+OFFICES = {"CBS": "/v4", "PDOK": "/pdok"}
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregates.areas.inputs import Document, gather
-from aggregates.areas.load import load, parts
+from aggregates.areas.load import load
 from aggregates.areas.measures import SYMBOLS
 from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
 from aggregates.areas.statistics import CANNOT_OCCUR, EMPTY, NOT_GIVEN
@@ -153,7 +153,7 @@ class TestAreas:
             Document.read(ROOT / "tests" / "cases" / "areas" / name) for name in ("map_2024.geojson", "typed_v3.json")
         ]
         found = gather(files, 2024, ["GM9901"])
-        load(store, 2024, parts(["GM9901"], found.areas, found.statistics, found.map_title, "a", "b"))
+        load(store, 2024, ["GM9901"], found)
         return store
 
     def test_no_areas(self, store: Store) -> None:
