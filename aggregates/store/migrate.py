@@ -66,8 +66,7 @@ def _mirror(tx: Transaction, zone: str) -> None:
     for quantity in QUANTITIES.values():
         tx.rows(
             "upsert_quantity", quantity=quantity.name, unit=quantity.unit, aggregation=str(quantity.aggregation),
-            zone=quantity.zone or zone, coverage=quantity.valid.coverage, memory=quantity.memory,
-            hours=quantity.valid.hours,
+            zone=quantity.zone or zone, coverage=quantity.coverage, memory=quantity.memory, hours=quantity.hours,
         )  # fmt: skip
     for source in SOURCES.values():
         tx.rows(

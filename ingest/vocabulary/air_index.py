@@ -6,7 +6,6 @@ it; `aggregates.store.migrate` mirrors the bands into the database, where the vi
 the same figures for dashboards and the API.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from itertools import pairwise
@@ -27,12 +26,8 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bounds: dict[str, tuple[float, ...]]
 
 
-def _read() -> Mapping[str, Index]:
-    text = files("ingest.vocabulary").joinpath("air_index.toml").read_text("utf-8")
-    return MappingProxyType(msgspec.convert(tomllib.loads(text), dict[str, Index]))
-
-
-INDICES = _read()
+_file = files("ingest.vocabulary").joinpath("air_index.toml")
+INDICES: Mapping[str, Index] = MappingProxyType(msgspec.toml.decode(_file.read_bytes(), type=dict[str, Index]))
 
 
 def index_of(name: str, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

@@ -1,13 +1,16 @@
 """
-Who supplies messages: the registry of sources, with time convention, class, licence and topics.
+Who supplies messages: the registry of sources, with time convention, class, licence and topics, from `sources.toml`.
 
 `ingest.formats.decode` finds a message's source by its topic here, and the payload format by the source.
 """
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from importlib.resources import files
 from types import MappingProxyType
+
+import msgspec
 
 
 class Stamp(StrEnum):
@@ -27,8 +30,7 @@ class SourceClass(StrEnum):
     CITIZEN = "citizen"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     One line of the registry.
 
@@ -48,27 +50,8 @@ class Source:
 
 OWN = "stadspuls"
 
-_sources = {
-    source.name: source
-    for source in (
-        Source(OWN, "The hub's own JSON", Stamp.START, SourceClass.OPERATIONAL, "as agreed with the sensor's owner"),
-        Source("ndw", "Nationaal Dataportaal Wegverkeer", Stamp.START, SourceClass.OPERATIONAL, "NDW open data"),
-        Source("dexter", "NDW Dexter history", Stamp.START, SourceClass.OPERATIONAL, "NDW open data"),
-        Source("luchtmeetnet", "Luchtmeetnet (RIVM and partners)", Stamp.END, SourceClass.REFERENCE, "open data, RIVM"),
-        Source("telraam", "Telraam", Stamp.START, SourceClass.CITIZEN, "CC BY-NC 4.0", commercial_use=False),
-        Source("samenmeten", "Samen Meten (RIVM)", Stamp.END, SourceClass.CITIZEN, "CC0 1.0, as its projects state"),
-        Source("sensor_community", "Sensor.Community", Stamp.RECEIVED, SourceClass.CITIZEN, "ODbL 1.0", interval=145),
-        Source("ttn", "The Things Stack", Stamp.RECEIVED, SourceClass.CITIZEN, "as agreed with the sensor's owner",
-               topic="v3/+/devices/+/up"),
-        Source("sensorthings", "SensorThings", Stamp.INSTANT, SourceClass.OPERATIONAL, "as the service states",
-               topic="v1.1/+/Observations"),
-        Source("fiware", "FIWARE smart data models", Stamp.INSTANT, SourceClass.OPERATIONAL, "as the service states"),
-        Source("tasmota", "Tasmota", Stamp.INSTANT, SourceClass.CITIZEN, "as agreed with the sensor's owner",
-               interval=300, topic="tele/+/SENSOR"),
-        Source("aireas", "AiREAS Eindhoven", Stamp.INSTANT, SourceClass.CITIZEN, "AiREAS open data", interval=600),
-    )
-}  # fmt: skip
-
+_read = tomllib.loads(files("ingest.vocabulary").joinpath("sources.toml").read_text("utf-8"))
+_sources = {name: msgspec.convert({"name": name, **line}, Source) for name, line in _read.items()}
 SOURCES: Mapping[str, Source] = MappingProxyType(_sources)
 
 
@@ -77,8 +60,6 @@ def add_source(source: Source) -> None:
     if source.name in _sources:
         raise ValueError(f"a second source {source.name!r}")
     _sources[source.name] = source
-    if source.topic:
-        _OWN_TOPICS.append((source.name, source.topic.split("/")))
 
 
 def rounded(lon: float | None, lat: float | None) -> tuple[float | None, float | None]:
@@ -104,7 +85,8 @@ def source_of_topic(topic: str) -> str | None:
     if head == OWN:
         name = rest.partition("/")[0].partition("?")[0]
         return name if name in SOURCES else None
-    return next((name for name, parts in _OWN_TOPICS if _matches(parts, topic.partition("?")[0].split("/"))), None)
+    levels = topic.partition("?")[0].split("/")
+    return next((name for name, source in SOURCES.items() if _matches(source.topic, levels)), None)
 
 
 def source_of_sensor(sensor_id: str) -> str:
@@ -129,11 +111,9 @@ def is_news(topic: str) -> bool:
 
 def subscriptions() -> list[str]:
     """Every topic filter that a collector subscribes to."""
-    return [f"{OWN}/#", *("/".join(parts) for _, parts in _OWN_TOPICS)]
+    return [f"{OWN}/#", *(source.topic for source in SOURCES.values() if source.topic)]
 
 
-def _matches(parts: list[str], levels: list[str]) -> bool:
+def _matches(topic: str | None, levels: list[str]) -> bool:
+    parts = topic.split("/") if topic else []
     return len(parts) == len(levels) and all(part in ("+", level) for part, level in zip(parts, levels, strict=True))
-
-
-_OWN_TOPICS = [(source.name, source.topic.split("/")) for source in SOURCES.values() if source.topic]

@@ -182,7 +182,7 @@ def _source_rows() -> Iterable[Row]:
 
 def _quantity_rows() -> Iterable[Row]:
     for one in QUANTITIES.values():
-        yield {"quantity": one.name, "unit": one.unit, "aggregation": one.aggregation.value, "day": one.day.value,
+        yield {"quantity": one.name, "unit": one.unit, "aggregation": one.aggregation.value, "day": one.day,
                "low": one.low, "high": one.high}  # fmt: skip
 
 

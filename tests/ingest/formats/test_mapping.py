@@ -44,12 +44,11 @@ licence = "none"
 def registries() -> Iterator[None]:
     """What a test registers is forgotten after it."""
     held: list[dict[str, Any]] = [decoding._formats, registry._loaded, sources._sources]
-    before, topics = [dict(one) for one in held], list(sources._OWN_TOPICS)
+    before = [dict(one) for one in held]
     yield
     for one, was in zip(held, before, strict=True):
         one.clear()
         one.update(was)
-    sources._OWN_TOPICS[:] = topics
 
 
 def made(folder: Path, text: str, name: str = "fiware.toml") -> MappingFile:
