@@ -1,11 +1,10 @@
 """
-Areas: their list, their windows beside the statistics of the same vintage as a pandas frame, and how sensors lie.
+Areas: their list, their windows as a pandas frame, and how sensors lie in them.
 
-`stadspuls areas`, the API, `doctor` and the exports call it; `aggregates.ask.query` asks for the windows of one area.
+`stadspuls areas`, the API, `doctor` and the exports call it, and `aggregates.ask.query` for the windows of one area.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,25 +13,10 @@ import pandas as pd
 import shapely
 
 from aggregates.areas.geometry import NEAR
-from aggregates.ask.dates import dated, zone_of
-from aggregates.ask.indicators import Refused
-from aggregates.ask.series import VIEWS, BadQuestion
-from aggregates.store.store import Store
+from aggregates.ask.series import BadQuestion
+from aggregates.store.store import Store, Transaction
 
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """Windows of one quantity in `[first, last)` of all areas of a level, and the measures beside them."""
-
-    quantity: str
-    first: datetime
-    last: datetime
-    window: str
-    vintage: int
-    level: str | None = None
-    measures: Sequence[str] = ()
-
-
+VIEWS = {"1h": "area_hour", "1d": "area_day"}  # of area windows, by their length
 NO_AREAS = "no areas are loaded, see `stadspuls areas load --help`"
 
 
@@ -44,23 +28,7 @@ def newest_vintage(store: Store) -> int:
     return int(vintage)
 
 
-def joined(store: Store, asked: Join) -> pd.DataFrame:
-    """Return a row an area and window; where there is none, an empty frame with the same columns."""
-    with store.transaction(snapshot=True) as tx:
-        tx.rows("plan_for_areas")
-        zone = zone_of(tx)
-        _, rows = tx.frame(
-            "join_area_windows", view=VIEWS[asked.window], quantity=asked.quantity, first=asked.first, last=asked.last,
-            vintage=asked.vintage, level=asked.level,
-        )  # fmt: skip
-        cells = tx.rows("list_area_statistics", vintage=asked.vintage, measures=list(asked.measures), level=asked.level)
-    columns = ["code", "measure", "value", "attribute", "unit", "period", "vintage", "source", "licence"]
-    return beside(
-        dated(_unpacked(rows, asked), zone, asked.window), pd.DataFrame(cells, columns=columns), asked.measures
-    )
-
-
-# A window as the statement `join_area_windows` packs it; stamps are seconds since 1970, NaN is null.
+# A window as the statement `area_windows` packs it; stamps are seconds since 1970, NaN is null.
 WINDOW = np.dtype([
     ("start", ">i8"), ("end", ">i8"), ("value", ">f8"), ("estimate", ">f8"), ("minimum", ">f8"), ("maximum", ">f8"),
     ("coverage", ">f8"), ("readings", ">i8"), ("flagged", ">i8"), ("failed", ">i8"), ("sensors", ">i4"),
@@ -69,8 +37,19 @@ WINDOW = np.dtype([
 _LABELS = ("code", "name", "level", "unit", "members")
 
 
-def _unpacked(rows: list[tuple[Any, ...]], asked: Join) -> pd.DataFrame:
-    """Make a frame of packed windows; what repeats is a category, so that a million rows are small."""
+def area_frame(
+    tx: Transaction, window: str, *, quantity: str | None, first: datetime, last: datetime, vintage: int | None,
+    level: str | None = None, code: str | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """
+    Return the windows (1h or 1d) of the areas of a vintage, by code and start: all, those of a level, or of one area.
+
+    What repeats is a category, so that a million rows are small.
+    """
+    _, rows = tx.frame(
+        "area_windows", view=VIEWS[window], quantity=quantity, first=first, last=last, vintage=vintage, level=level,
+        code=code,
+    )  # fmt: skip
     windows = np.frombuffer(b"".join(row[-1] for row in rows), WINDOW)
     times = [len(row[-1]) // WINDOW.itemsize for row in rows]
     labels = {
@@ -83,8 +62,8 @@ def _unpacked(rows: list[tuple[Any, ...]], asked: Join) -> pd.DataFrame:
     for name in ("start", "end"):
         frame[name] = frame[name].astype("M8[s]").astype("M8[us]").dt.tz_localize("UTC")
     frame = frame.sort_values(["code", "start"], ignore_index=True)
-    frame.insert(2, "vintage", asked.vintage)
-    frame.insert(3, "quantity", pd.Series(pd.Categorical([asked.quantity]).repeat(len(frame))))
+    frame.insert(2, "vintage", vintage)
+    frame.insert(3, "quantity", pd.Series(pd.Categorical([quantity]).repeat(len(frame))))
     return frame
 
 
@@ -128,47 +107,3 @@ _ANSWERS = {
     "gap": f"in no area, within {NEAR:g} m of one: a gap of the map, not snapped",
     "outside": "in no area that is loaded",
 }
-
-
-class MixedVintages(Refused):
-    """Two vintages in one join: areas with one code are not one area, and figures of two years not one figure."""
-
-
-def beside(figures: pd.DataFrame, statistics: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """
-    Put each measure of an area beside its figures: a column `<measure>` and a column `<measure>_reason`.
-
-    `figures` has `code` and `vintage`, `statistics` is long (code, measure, value, attribute, vintage). A figure
-    without a value stays null and has its reason; an area that the statistics do not know has that as its reason.
-    Raises MixedVintages.
-
-    >>> figures = pd.DataFrame({"code": ["BU1", "BU2"], "vintage": [2024, 2024], "value": [7.0, 8.0]})
-    >>> cells = {"code": ["BU1"], "measure": ["density"], "value": [None], "attribute": ["secret"], "vintage": [2024]}
-    >>> beside(figures, pd.DataFrame(cells), ["density"])["density_reason"].tolist()
-    ['secret', 'no statistics of this area']
-    """
-    _same_vintage(figures, statistics)
-    known = statistics.drop_duplicates(["code", "measure"])
-    index = pd.Index(sorted(known["code"].unique()), name="code", dtype=object)
-    wide = pd.DataFrame(index=index)
-    for measure in measures:
-        own = known[known["measure"] == measure].set_index("code")
-        wide[measure] = own["value"].astype("float64").reindex(index)
-        reason = own["attribute"].astype(object).reindex(index)
-        wide[f"{measure}_reason"] = reason.where(index.isin(own.index), "not in the table of this vintage")
-    codes = pd.Categorical(figures["code"].astype(object)) if figures.empty else pd.Categorical(figures["code"])
-    wide = wide.reindex(pd.Index(codes.categories, dtype=object))
-    strange = ~wide.index.isin(index)
-    joined = figures.copy(deep=False)
-    for measure in measures:
-        reasons = wide[f"{measure}_reason"].astype(object).where(~strange, "no statistics of this area")
-        reasons = reasons.where(reasons.notna(), None)
-        joined[measure] = wide[measure].to_numpy()[codes.codes]
-        joined[f"{measure}_reason"] = reasons.to_numpy()[codes.codes]
-    return joined
-
-
-def _same_vintage(figures: pd.DataFrame, statistics: pd.DataFrame) -> None:
-    found = sorted({int(year) for frame in (figures, statistics) for year in frame["vintage"].unique()})
-    if len(found) > 1:
-        raise MixedVintages(f"vintages {found} in one join, expected one")

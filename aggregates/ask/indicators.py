@@ -84,17 +84,16 @@ def hours_above(hours: pd.DataFrame, threshold: float, first: datetime, last: da
     """
     Count the valid hours above a threshold, and how many were not measured.
 
-    `hours` has a subject (`sensor_id` or `code`), start, value and valid. The comparison is with the value as stored,
-    not rounded. Returns above, valid, hours (of the period), not_measured (share), by subject.
+    `hours` has subject, start, value and valid. The comparison is with the value as stored, not rounded. Returns above,
+    valid, hours (of the period), not_measured (share), by subject.
     """
-    subject = "sensor_id" if "sensor_id" in hours else "code"
     period = int((last - first).total_seconds() // 3600)
     good = hours[hours["valid"] & hours["value"].notna()]
-    values = good.assign(above=(good["value"] > threshold).astype("int64")).groupby(subject)
+    values = good.assign(above=(good["value"] > threshold).astype("int64")).groupby("subject")
     found: pd.DataFrame = values.agg(above=("above", "sum"), valid=("value", "size"))
-    found = found.reindex(sorted(hours[subject].unique()), fill_value=0)
+    found = found.reindex(hours["subject"].unique(), fill_value=0)
     found = found.assign(hours=period, not_measured=1 - found["valid"] / period, threshold=threshold)
-    return found.rename_axis(subject).reset_index()
+    return found.rename_axis("subject").reset_index()
 
 
 def week_profile(hours: pd.DataFrame, zone: str) -> pd.DataFrame:

@@ -3,7 +3,7 @@ Lists as Arrow batches for the API, in the order of their keys, each from behind
 
 A `Listing` names its statement, its columns (`aggregates.ask.columns`) and its key. Rows come from the database a
 batch at a time, so that no answer is ever whole in memory. Windows and readings of sensors are those of
-`aggregates.ask.query` and `aggregates.ask.readings`, a quantity at a time, with the places of their sensors.
+`aggregates.ask.query`, a quantity at a time, with the places of their sensors.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -18,7 +18,6 @@ import shapely
 from aggregates.ask.areas import areas, newest_vintage
 from aggregates.ask.columns import COLUMNS, schema
 from aggregates.ask.query import BadQuestion, Question, tables
-from aggregates.ask.readings import Readings, readings
 from aggregates.ask.series import Cursor
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
@@ -114,39 +113,25 @@ KEY = ("quantity", "series", "start")
 Places = Mapping[str, tuple[float | None, float | None]]
 
 
-def read_windows(
-    store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, window: str, channels: bool,
-    quantities: Sequence[str] | None, coverage: float | None, valid: bool | None, **scope: Any,
+def read_series(
+    store: Store, after: Key | None, limit: int, columns: pa.Schema, *, first: datetime, last: datetime, window: str,
+    quantities: Sequence[str] | None, channels: bool = False, coverage: float | None = None,
+    valid: bool | None = None, **scope: Any,
 ) -> Batches:  # fmt: skip
-    """Yield windows by quantity, sensor, channel and start, each with the place of its sensor. Raises `StoreError`."""
+    """
+    Yield WINDOWS or READINGS of sensors, a quantity after the other, by sensor, channel and start.
+
+    Each row has the place of its sensor. Raises `StoreError`.
+    """
     places, sensors = _places(store, scope)
     if first >= last or not places:
         return
-    area = {"area": scope["area"], "vintage": scope["vintage"], "members": scope["area"] is not None}
-    for quantity, behind in _by_quantity(quantities or list(QUANTITIES), after):
-        named = str(quantity)
-        question = Question(named, first, last, window, sensors, channels, coverage=coverage or 0.0, **area)
-        most = limit if valid is None else None
-        for table in tables(store, question, after=behind, limit=most):
+    area = {"area": scope["area"], "vintage": scope["vintage"], "members": scope["area"] is not None} if window else {}
+    for quantity, behind in _by_quantity(quantities or (list(QUANTITIES) if window else [None]), after):
+        asked = Question(quantity, first, last, window, sensors, channels, coverage=coverage or 0.0, **area)
+        for table in tables(store, asked, after=behind, limit=limit if valid is None else None):
             kept = table if valid is None else table.filter(pc.equal(table["valid"], pa.scalar(valid)))
-            for batch in _batches(kept, WINDOWS, places):
-                limit -= batch.num_rows
-                yield batch
-        if limit <= 0:
-            return
-
-
-def read_readings(
-    store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, quantities: Sequence[str] | None,
-    **scope: Any,
-) -> Batches:  # fmt: skip
-    """Yield readings, of several quantities one after the other, by sensor, channel and start. Raises `StoreError`."""
-    places, sensors = _places(store, scope)
-    if first >= last or not places:
-        return
-    for quantity, behind in _by_quantity(quantities or [None], after):
-        for table in readings(store, Readings(first, last, quantity, sensors), after=behind, limit=limit):
-            for batch in _batches(table, READINGS, places):
+            for batch in _batches(kept, columns, places):
                 limit -= batch.num_rows
                 yield batch
         if limit <= 0:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import shapely
 
-from aggregates.ask.series import VIEWS
+from aggregates.ask.areas import VIEWS
 from aggregates.store.store import Store
 
 WEEKS = 8  # of the same weekday make the usual band

@@ -1,8 +1,8 @@
 """
-Windows with their evidence, as Arrow tables or a pandas frame.
+Windows with their evidence, and the readings themselves, as Arrow tables or a pandas frame.
 
 `stadspuls query` prints them, the API and the exports write them. The views of `aggregates/schema/` compute the
-figures; `aggregates.ask.series` fetches them series by series, `aggregates.ask.readings` has readings.
+figures; `aggregates.ask.series` fetches them series by series.
 """
 
 from collections.abc import Iterator
@@ -16,19 +16,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aggregates.areas.codes import is_code
-from aggregates.ask.dates import with_dates, zone_of
+from aggregates.ask.areas import area_frame
+from aggregates.ask.dates import local, with_dates, zone_of
 from aggregates.ask.series import (
     STAMP,
-    VIEWS,
-    WORD,
     BadQuestion,
-    Box,
     ChosenSeries,
     Cursor,
     Fetch,
-    check_box,
-    check_range,
-    choose_series,
+    Places,
+    Rows,
     nullable,
     pieces,
     stamps,
@@ -36,17 +33,22 @@ from aggregates.ask.series import (
 )
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import Flag
 
-__all__ = ["LENGTHS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
+__all__ = ["LENGTHS", "READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
 
 LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 WINDOWS = tuple(LENGTHS)
+READINGS = ""  # in place of a window: the readings themselves
+USUAL = timedelta(minutes=1)  # between readings of a series, where nothing is known
+
+Box = tuple[float, float, float, float]  # west, south, east, north, degrees
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """
-    Windows of one quantity whose start lies in `[first, last)`.
+    Windows of one quantity, or READINGS of one or all (None), whose start lies in `[first, last)`.
 
     `sensor` is one, several, or None for all; `box` chooses those that stand in it (west, south, east, north, degrees).
     `channels` asks for every series instead of what each sensor counted. `area` asks for the windows of an area itself,
@@ -55,7 +57,7 @@ class Question:
     too. Raises BadQuestion at birth.
     """
 
-    quantity: str
+    quantity: str | None
     first: datetime
     last: datetime
     window: str
@@ -68,18 +70,23 @@ class Question:
     coverage: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.quantity not in QUANTITIES:
+        if self.quantity not in QUANTITIES and (self.quantity is not None or self.window):
             raise BadQuestion(f"quantity {self.quantity!r}, expected one of {', '.join(QUANTITIES)}")
-        if self.window not in WINDOWS:
+        if self.window not in (*WINDOWS, READINGS):
             raise BadQuestion(f"window {self.window!r}, expected one of {', '.join(WINDOWS)}")
-        check_range(self.first, self.last)
+        if self.first.tzinfo is None or self.last.tzinfo is None:
+            raise BadQuestion("from and to without a zone, expected aware stamps")
+        if self.first > self.last:
+            raise BadQuestion(f"from {self.first.isoformat()} is after to {self.last.isoformat()}")
         if self.area and not is_code(self.area):
             raise BadQuestion(f"area {self.area!r}, expected a code as GM0014, WK001400 or BU00140002")
         if self.of_area and self.window == "5m":
             raise BadQuestion("window '5m' of an area, expected 1h or 1d, or one of its sensors")
         if not 0 <= self.coverage <= 1:
             raise BadQuestion(f"coverage {self.coverage}, expected 0 to 1")
-        check_box(self.box)
+        west, south, east, north = self.box or (0.0, 0.0, 0.0, 0.0)
+        if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+            raise BadQuestion(f"box {self.box}, expected west, south, east, north in degrees, as 6.4,53.1,6.7,53.3")
 
     @property
     def of_area(self) -> bool:
@@ -91,14 +98,18 @@ def tables(
     store: Store, question: Question, *, after: Cursor | None = None, limit: int | None = None
 ) -> Iterator[pa.Table]:
     """
-    Answer in tables of about 100,000 windows, at least one, all of one state of the database.
+    Answer in tables of about 100,000 rows, at least one, all of one state of the database.
 
-    Columns: sensor_id, channel, quantity, unit (dictionaries), start, end (UTC), value, estimate, minimum, maximum
-    (doubles in that unit), readings, nothing, flagged, failed, warned (counts), coverage (0 to 1), valid, revision,
-    status (provisional or validated), of sensors in an area also area and vintage, date (local; of days, their own),
-    local_start (in the hub's zone, with its offset), series (its number in the store).
-    Sorted by sensor_id, channel, period and start. Of an area itself: see the statement `ask_area`. Raises
-    BadQuestion for a cursor of another question, and `aggregates.store.store.StoreError`.
+    Columns of windows: sensor_id, channel, quantity, unit (dictionaries), start, end (UTC), value, estimate, minimum,
+    maximum (doubles in that unit), readings, nothing, flagged, failed, warned (counts), coverage (0 to 1), valid,
+    revision, status (provisional or validated), of sensors in an area also area and vintage, date (local; of days,
+    their own), local_start (in the hub's zone, with its offset), series (its number in the store). Of an area itself
+    see `aggregates.ask.areas.area_frame`. Of readings in place of the figures: value (null: nothing to measure or
+    failed), weight, covers (s), flags (names with a blank between them, empty for none), status, version (the
+    supplier's publication stamp or null), received_at; an instant ends when it starts.
+
+    Sorted by sensor_id, channel, quantity, period and start. Raises BadQuestion for a cursor of another question, and
+    `aggregates.store.store.StoreError`.
     """
     with store.transaction(snapshot=True) as tx:
         zone = zone_of(tx)
@@ -106,9 +117,18 @@ def tables(
             yield with_dates(_of_area(tx, question), zone, question.window)
             return
         chosen, area = _chosen(tx, question)
-        expected, nothing = (question.last - question.first) / LENGTHS[question.window], np.empty(0, WINDOW)
-        for rows in pieces(chosen, _fetch(tx, question, area, chosen), nothing, expected, after, limit):
-            table = with_dates(_table(rows, chosen, question, area), zone, question.window)
+        step = LENGTHS.get(question.window, USUAL)
+        for rows, places in pieces(
+            chosen, _fetch(tx, question, area, chosen), (question.last - question.first) / step, after, limit
+        ):
+            columns = {**chosen.words(places), "start": stamps(rows["start"])}
+            if question.window:
+                columns |= _windows(rows, question.window, chosen.zones)
+                columns |= {name: pa.array([said] * len(rows), _AREA[name]) for name, said in area.items()}
+                table = with_dates(pa.table(columns), zone, question.window)
+            else:
+                columns |= _readings(rows, places, chosen)
+                table = pa.table(columns | {"local_start": local(columns["start"], zone)})
             yield table.append_column("series", pa.array(rows["series"]))
 
 
@@ -125,87 +145,111 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
     Nothing found is an empty frame with the same columns. Raises `aggregates.store.store.StoreError`.
     """
     found = pa.concat_tables(list(tables(store, question))).drop_columns(["series"])
-    plain = pa.schema([f.with_type(pa.string()) if f.type == WORD else f for f in found.schema])
-    return found.cast(plain).to_pandas()
+    plain = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in found.schema]
+    return found.cast(pa.schema(plain)).to_pandas()
 
 
-# A row of the statement `ask_windows`; `state` is twice the status, plus one where it is valid.
+_AREA = {"area": pa.string(), "vintage": pa.int32()}
+# Rows of the statements `ask_windows` (`state` is twice the status, plus one where it is valid) and `ask_readings`.
 _FIGURES = ("value", "estimate", "minimum", "maximum")
 _COUNTS = ("readings", "nothing", "flagged", "failed", "warned")
 WINDOW = np.dtype([
     ("series", "i4"), ("start", "i8"),
     *((name, "f8") for name in (*_FIGURES, "coverage", *_COUNTS, "revision", "state")),
 ])  # fmt: skip
+READING = np.dtype([
+    ("series", "i4"), ("start", "i8"), ("value", "f8"), ("weight", "f8"), ("covers", "f8"), ("flags", "i4"),
+    ("status", "i2"), ("version", "i8"), ("received_at", "i8"),
+])  # fmt: skip
+MONTH = "date_bin('28 days', v.start, 'epoch')"  # what one value holds: it has at most 1 GB
 
 
 def _chosen(tx: Transaction, question: Question) -> tuple[ChosenSeries, dict[str, Any]]:
     """Find the series of a question, and the area and vintage that its windows must be of."""
-    area: dict[str, Any] = {}
-    if question.area:
-        ((vintage,),) = tx.rows("read_area_vintage", area=question.area, vintage=question.vintage)
-        area = {"area": question.area, "vintage": vintage}
-    found = choose_series(
-        tx, quantity=question.quantity, sensor=question.sensor, channels=question.channels, box=question.box, **area
-    )
-    return found, area
+    area = {"area": question.area, "vintage": _vintage(tx, question)} if question.area else {}
+    sensors = [question.sensor] if isinstance(question.sensor, str) else question.sensor
+    box = dict(zip(("west", "south", "east", "north"), question.box or (None,) * 4, strict=True))
+    rows = tx.rows(
+        "choose_series", quantity=question.quantity, sensors=None if sensors is None else list(sensors),
+        channels=question.channels or not question.window, **{"area": None, "vintage": None, **area, **box},
+    )  # fmt: skip
+    return ChosenSeries(rows), area
+
+
+def _vintage(tx: Transaction, question: Question) -> int | None:
+    ((vintage,),) = tx.rows("read_area_vintage", area=question.area, vintage=question.vintage)
+    return vintage if vintage is None else int(vintage)
 
 
 def _fetch(tx: Transaction, question: Question, area: dict[str, Any], chosen: ChosenSeries) -> Fetch:
-    asked = {"first": question.first, "last": question.last, "coverage": question.coverage, **area}
+    asked: dict[str, Any] = {"first": question.first, "last": question.last}
 
-    def rows(view: str, series: NDArray[np.int32]) -> NDArray[Any]:
+    def windows(view: str, series: NDArray[np.int32]) -> Rows:
         return tx.numbers(
             "ask_windows_in_area" if area else "ask_windows", WINDOW, view=f"{view}_{question.window}",
-            series=series.tolist(), **asked,
+            series=series.tolist(), coverage=question.coverage, **asked, **area,
         )  # fmt: skip
 
-    def fetch(series: NDArray[np.int32]) -> NDArray[Any]:
+    def fetch(part: slice) -> Rows:
+        series, alone = chosen.series[part], chosen.alone[part]
+        if not question.window:
+            return tx.numbers("ask_readings", READING, by=MONTH, series=series.tolist(), **asked)
         if question.channels:
-            return rows("aggregate", series)
+            return windows("aggregate", series)
         # Where nothing needs adding up a smaller view answers.
-        alone = chosen.alone(series)
         if alone.all():
-            return rows("sensor_alone", series)
-        return np.concatenate([rows("sensor_alone", series[alone]), rows("sensor", series[~alone])])
+            return windows("sensor_alone", series)
+        return np.concatenate([windows("sensor_alone", series[alone]), windows("sensor", series[~alone])])
 
     return fetch
 
 
-def _table(rows: NDArray[Any], chosen: ChosenSeries, question: Question, area: dict[str, Any]) -> pa.Table:
-    columns: dict[str, pa.Array[Any]] = dict(chosen.words(rows["series"]))
-    columns |= {"start": stamps(rows["start"]), "end": _ends(rows["start"], question.window, chosen)}
-    columns |= {name: nullable(rows[name]) for name in _FIGURES}
-    columns |= {name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS}
+def _windows(rows: Rows, window: str, zones: set[str]) -> dict[str, "pa.Array[Any]"]:
     status, valid = np.divmod(rows["state"].astype(np.int32), 2)
-    columns |= {"coverage": nullable(rows["coverage"]), "valid": pa.array(valid.astype(bool))}
-    columns |= {"revision": pa.array(rows["revision"].astype(np.int32)), "status": statuses(status)}
-    columns |= {name: pa.array([said] * len(rows), _KINDS.get(name, pa.string())) for name, said in area.items()}
-    return pa.table(columns)
+    return {
+        "end": _ends(rows["start"], window, zones),
+        **{name: nullable(rows[name]) for name in _FIGURES},
+        **{name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS},
+        "coverage": nullable(rows["coverage"]),
+        "valid": pa.array(valid.astype(bool)),
+        "revision": pa.array(rows["revision"].astype(np.int32)),
+        "status": statuses(status),
+    }
 
 
-def _ends(starts: NDArray[np.int64], window: str, chosen: ChosenSeries) -> "pa.Array[Any]":
+def _ends(starts: NDArray[np.int64], window: str, zones: set[str]) -> "pa.Array[Any]":
     if window != "1d":
         return stamps(starts + int(LENGTHS[window].total_seconds() * 1_000_000))
     # A civil day has 23, 24 or 25 hours.
-    local = pd.DatetimeIndex(stamps(starts).to_pandas()).tz_convert(next(iter(chosen.zones), "UTC"))
-    return pa.array(local + pd.DateOffset(days=1)).cast(STAMP)
+    days = pd.DatetimeIndex(stamps(starts).to_pandas()).tz_convert(next(iter(zones), "UTC"))
+    return pa.array(days + pd.DateOffset(days=1)).cast(STAMP)
+
+
+def _readings(rows: Rows, places: Places, chosen: ChosenSeries) -> dict[str, "pa.Array[Any]"]:
+    known, codes = np.unique(rows["flags"], return_inverse=True)
+    flags = [" ".join(str(flag.name).lower() for flag in Flag if flag & number) for number in known.tolist()]
+    return {
+        "end": stamps(rows["start"] + chosen.periods[places].astype(np.int64) * 1_000_000),
+        **{name: nullable(rows[name]) for name in ("value", "weight", "covers")},
+        "flags": pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(flags, pa.string())),
+        "status": statuses(rows["status"]),
+        "version": stamps(np.ma.masked_equal(rows["version"], 0)),
+        "received_at": stamps(rows["received_at"]),
+    }
+
+
+_OF_AREA = [
+    "sensor_id", "channel", "quantity", "unit", "start", "end", *_FIGURES, "readings", "flagged", "failed", "coverage",
+    "valid", "revision", "area", "name", "vintage", "sensors", "valid_sensors", "members", "series",
+]  # fmt: skip
 
 
 def _of_area(tx: Transaction, question: Question) -> pa.Table:
-    """The windows of an area itself; there are few enough for plain rows."""
-    names, rows = tx.frame(
-        "ask_area", view=VIEWS[question.window], quantity=question.quantity, first=question.first, last=question.last,
-        area=question.area, vintage=question.vintage, coverage=question.coverage,
+    """The windows of an area itself."""
+    found = area_frame(
+        tx, question.window, quantity=question.quantity, first=question.first, last=question.last,
+        vintage=_vintage(tx, question), code=question.area,
     )  # fmt: skip
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    kinds = [_KINDS.get(name, pa.string()) for name in names]
-    return pa.table({name: pa.array(cells, kind) for name, cells, kind in zip(names, columns, kinds, strict=True)})
-
-
-_KINDS: dict[str, pa.DataType] = {
-    **dict.fromkeys(("start", "end"), STAMP),
-    **dict.fromkeys(("value", "estimate", "minimum", "maximum", "coverage"), pa.float64()),
-    **dict.fromkeys(("readings", "flagged", "failed"), pa.int64()),
-    **dict.fromkeys(("revision", "vintage", "sensors", "valid_sensors", "series"), pa.int32()),
-    "valid": pa.bool_(),
-}
+    found = found[found["coverage"] >= question.coverage] if question.coverage else found
+    found = found.rename(columns={"code": "area"}).assign(sensor_id="", channel="", series=0)
+    return pa.Table.from_pandas(found[_OF_AREA], preserve_index=False)

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from aggregates.ask.areas import Join, areas, joined
-from aggregates.ask.query import WINDOWS, Question, tables
-from aggregates.ask.readings import Readings, readings
+from aggregates.ask.area_figures import joined
+from aggregates.ask.areas import areas
+from aggregates.ask.query import READINGS, WINDOWS, Question, tables
 from aggregates.ask.series import BadQuestion
 from aggregates.export import forms
 from aggregates.export.areas import Origin, export_areas, note_of, origins, supplier, write_sources
@@ -123,9 +123,9 @@ def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Ta
     first, last = part.span
     dataset, window, vintage = part.scope
     if dataset == "readings":
-        return readings(store, Readings(first, min(last, closed), part.quantity))
+        return tables(store, Question(part.quantity, first, min(last, closed), READINGS))
     if vintage:
-        frame = joined(store, Join(part.quantity, first, last, window, vintage))
+        frame = joined(store, Question(part.quantity, first, last, window, vintage=vintage))
         return iter([forms.table_of(frame.drop(columns="vintage"))])
     end = last if window == "1d" else min(last, closed)
     return tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))

@@ -21,8 +21,8 @@ WHERE a.vintage = %(vintage)s AND (%(level)s::text IS NULL OR a.level = %(level)
        OR a.level = 'buurt' AND 'WK' || substr(a.code, 3, 6) = %(area)s)
 ORDER BY a.code LIMIT %(limit)s
 
--- name: join_area_windows
--- The windows of all areas of a level, packed: a row for each area and set of named sensors, its windows as the bytes of
+-- name: area_windows
+-- The windows of areas, packed: a row for each area and set of named sensors, its windows as the bytes of
 -- `aggregates.ask.areas.WINDOW`, for a month of areas is a million rows. <view> is area_hour or area_day.
 SELECT code, name, level, unit, array_to_string(members, ' ') AS members,
        string_agg(int8send(date_part('epoch', start)::bigint)
@@ -34,11 +34,12 @@ SELECT code, name, level, unit, array_to_string(members, ' ') AS members,
 FROM <view>
 WHERE quantity = %(quantity)s AND start >= %(first)s AND start < %(last)s
   AND vintage = %(vintage)s AND (%(level)s::text IS NULL OR level = %(level)s)
+  AND (%(code)s::text IS NULL OR code = %(code)s)
 GROUP BY code, name, level, unit, members
 
 -- name: list_area_statistics
 -- The statistics that stand beside the windows.
-SELECT code, measure, value, attribute, unit, period, vintage, source, licence FROM area_statistics
+SELECT code, measure, value, attribute, vintage FROM area_statistics
 WHERE vintage = %(vintage)s AND measure = ANY(%(measures)s) AND (%(level)s::text IS NULL OR level = %(level)s)
 
 -- name: list_area_sources

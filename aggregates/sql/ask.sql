@@ -37,24 +37,13 @@ int4send(v.series) || timestamptz_send(v.start)
 || lseg_send(lseg(point(v.failed, v.warned), point(v.revision, 2 * v.status + v.valid::integer))) AS bytes
 
 -- name: ask_readings, planned each time
--- The readings of some series as the bytes of `aggregates.ask.readings.READ`, NaN for null. A plan for any time would
+-- The readings of some series as the bytes of `aggregates.ask.query.READING`, NaN for null. A plan for any time would
 -- look at all of it.
 SELECT start, int4send(series) || timestamptz_send(start) || float8send(coalesce(value, 'NaN')) || float8send(weight)
        || float8send(coalesce(covers, 'NaN')) || int4send(flags) || int2send(status) || int8send(version)
        || timestamptz_send(received_at) AS bytes
 FROM reading
 WHERE series = ANY (%(series)s::integer[]) AND start >= %(first)s AND start < %(last)s
-
--- name: ask_area
--- An area's own windows; <view> is area_hour or area_day. Without a vintage: the newest that has the area.
-SELECT ''::text AS sensor_id, ''::text AS channel, quantity, unit, start, "end", value, estimate, minimum, maximum, readings,
-       flagged, failed, coverage, valid, revision, code AS area, name, vintage, sensors, valid_sensors,
-       array_to_string(members, ' ') AS members, 0 AS series
-FROM <view>
-WHERE quantity = %(quantity)s AND start >= %(first)s AND start < %(last)s AND code = %(area)s
-  AND vintage = coalesce(%(vintage)s::integer, (SELECT max(vintage) FROM area WHERE code = %(area)s))
-  AND (%(coverage)s::float8 = 0 OR coverage >= %(coverage)s)
-ORDER BY start
 
 -- name: read_zone
 -- The hub's zone: every quantity with civil days has it.

@@ -19,11 +19,10 @@ from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.load import load
 from aggregates.areas.measures import MEASURES, THEMES
 from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
-from aggregates.ask.areas import Join, areas, joined, newest_vintage
+from aggregates.ask.area_figures import HEAVY, compute, joined, read_layer
+from aggregates.ask.areas import VIEWS, areas, newest_vintage
 from aggregates.ask.indicators import INDICATORS
 from aggregates.ask.query import BadQuestion, Question
-from aggregates.ask.series import VIEWS
-from aggregates.ask.stored_indicators import HEAVY, Asked, compute, read_layer
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.store import Store
 from hub.cli.common import (
@@ -148,20 +147,20 @@ def areas_join(
         if quantity is None:
             return
         span = range_of(first, last, settings.timezone, window, quantity)
-        asked = _join(store, quantity, span, window, level, measure, vintage)
+        asked = _join(quantity, span, window, level, measure, vintage or newest_vintage(store))
         note_waiting(store, span, window, areas=True)
-        frame = joined(store, asked)
+        frame = joined(store, *asked)
     if frame.empty:
         errors.print("no area windows found for this question")
     write(frame, form, out, settings.timezone)
 
 
 def _join(
-    store: Store, quantity: str, span: tuple[datetime, datetime], window: str, level: str | None,
-    measure: list[str] | None, vintage: int | None,
-) -> Join:  # fmt: skip
-    """Give the question that the flags ask; raises BadQuestion where they cannot."""
-    question = Question(quantity, *span, window)
+    quantity: str, span: tuple[datetime, datetime], window: str, level: str | None, measure: list[str] | None,
+    vintage: int,
+) -> tuple[Question, str | None, tuple[str, ...]]:  # fmt: skip
+    """Give the question that the flags ask, with level and measures; raises BadQuestion where they cannot."""
+    question = Question(quantity, *span, window, vintage=vintage)
     if window not in VIEWS:
         raise BadQuestion(f"window {window!r} of areas, expected 1h or 1d")
     if level is not None and level not in LEVELS:
@@ -169,8 +168,7 @@ def _join(
     measures = tuple(measure or ("inhabitants", "density", "urbanity"))
     if strange := [name for name in measures if name not in MEASURES]:
         raise BadQuestion(f"measure {strange[0]!r}, expected one of {', '.join(MEASURES)}")
-    year = vintage or newest_vintage(store)
-    return Join(question.quantity, *span, window, year, level, measures)
+    return question, level, measures
 
 
 @command(areas_app, "list", "database")
@@ -235,7 +233,7 @@ def areas_export(
             return
         span = range_of(first, last, settings.timezone, window, quantity)
         note_waiting(store, span, window, areas=True)
-        figures = joined(store, _join(store, quantity, span, window, level, measure, year))
+        figures = joined(store, *_join(quantity, span, window, level, measure, year))
         found = origins(store, year, quantity)
         if open_data:
             check_open(found)
@@ -269,7 +267,7 @@ def areas_indicator(
     until = None if base is None else stamp("base-to", base, zone, length, quantity)
     with open_store(settings) as store:
         note_waiting(store, span, length, areas=True)
-        asked = Asked(quantity, *span, area, vintage or newest_vintage(store), settings.timezone)
+        asked = Question(quantity, *span, "1h", area=area, vintage=vintage or newest_vintage(store))
         frame = compute(
             store, name, asked, base_to=until, threshold=threshold,
             heavy=heavy or HEAVY, layer=None if layer is None else read_layer(layer, column),

@@ -21,7 +21,8 @@ from aggregates.areas.inputs import Gathered
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.areas.statistics import COLUMNS, About, Statistics
-from aggregates.ask.areas import Join, joined
+from aggregates.ask.area_figures import joined
+from aggregates.ask.query import Question
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.servers.process import CannotStart
@@ -68,7 +69,7 @@ def _timed(store: Store, hours: int) -> dict[str, float]:
     roll_areas(store)
     rolled = time.perf_counter()
     end = BEGIN + timedelta(hours=hours)
-    rows = len(joined(store, Join("vehicle_count", BEGIN, end, "1h", VINTAGE, "buurt", ("inhabitants",))))
+    rows = len(joined(store, Question("vehicle_count", BEGIN, end, "1h", vintage=VINTAGE), "buurt", ("inhabitants",)))
     done = time.perf_counter()
     return {"placing": placed - began, "figures": rolled - placed, "beside": done - rolled, "rows": rows}
 

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
-from aggregates.ask.areas import newest_vintage
+from aggregates.ask.area_figures import compute
+from aggregates.ask.areas import VIEWS, newest_vintage
 from aggregates.ask.columns import schema
 from aggregates.ask.dates import local, with_dates
 from aggregates.ask.indicators import Refused
@@ -34,13 +35,9 @@ from aggregates.ask.listings import (
     Key,
     Listing,
     read_areas,
-    read_readings,
-    read_windows,
+    read_series,
 )
-from aggregates.ask.query import BadQuestion
-from aggregates.ask.series import VIEWS
-from aggregates.ask.stored_indicators import Asked as Indicator
-from aggregates.ask.stored_indicators import compute
+from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
 from hub.web.api.parameters import (
     AlertQuery,
@@ -115,7 +112,7 @@ def _resources(timezone: str) -> tuple[Resource, ...]:
         ),
         _known("/indicators", "What can be computed of an area.", _INDICATORS, _indicator_rows),
         *(
-            Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, timezone, columns, key))
+            Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, columns, key))
             for one, (about, asked, columns, key) in _COMPUTED.items()
         ),
         Resource("/alerts", "Alerts, the newest first.", AlertQuery, _ALERTS, ALERTS.key,
@@ -144,11 +141,12 @@ def _known(path: str, about: str, columns: pa.Schema, rows: Callable[[], Iterabl
 
 
 def _windows(store: Store, asked: WindowQuery, after: Key | None, limit: int) -> Batches:
-    return read_windows(store, after, limit, window=asked.window, channels=asked.channels, **asked.filters())
+    filters = asked.filters()
+    return read_series(store, after, limit, WINDOWS, window=asked.window, channels=asked.channels, **filters)
 
 
 def _readings(store: Store, asked: ReadingQuery, after: Key | None, limit: int) -> Batches:
-    return read_readings(store, after, limit, **asked.filters())
+    return read_series(store, after, limit, READINGS, window="", **asked.filters())
 
 
 def _area_windows(zone: str, store: Store, asked: AreaWindowQuery, after: Key | None, limit: int) -> Batches:
@@ -219,15 +217,15 @@ def _constant(rows: Iterable[Row], columns: pa.Schema, key: tuple[str, ...], aft
 
 
 def _indicator(
-    name: str, timezone: str, columns: pa.Schema, key: tuple[str, ...], store: Store, asked: IndicatorQuery,
-    after: Key | None, limit: int,
+    name: str, columns: pa.Schema, key: tuple[str, ...], store: Store, asked: IndicatorQuery, after: Key | None,
+    limit: int,
 ) -> Batches:  # fmt: skip
     try:
         vintage = asked.vintage or newest_vintage(store)
     except BadQuestion as error:
         raise Refused(str(error)) from error
-    first, last, area = asked.moment(asked.first), asked.moment(asked.last), asked.area
-    question = Indicator(asked.quantity, first, last, area, vintage, timezone)
+    span = asked.moment(asked.first), asked.moment(asked.last)
+    question = Question(asked.quantity, *span, "1h", area=asked.area, vintage=vintage)
     base_to = asked.moment(asked.base_to) if isinstance(asked, PanelQuery) else None
     frame = compute(store, name, question, base_to=base_to, threshold=getattr(asked, "threshold", None))
     yield from _constant(_rows(frame, columns), columns, key, after, limit)

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
-from aggregates.ask.areas import Join, areas, joined, state_lines
+from aggregates.ask.area_figures import joined
+from aggregates.ask.areas import areas, state_lines
 from aggregates.ask.indicators import Refused
 from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
@@ -258,8 +259,8 @@ class TestOutput:
         place(loaded, d=(6.015, 53.005))
         hours(loaded, "d", [10])
         refresh(loaded)
-        asked = Join("no2", BEGIN, LATER, "1h", 2024, "buurt", ("inhabitants", "cars_per_household", "gas"))
-        (row,) = joined(loaded, asked).to_dict("records")
+        asked = Question("no2", BEGIN, LATER, "1h", vintage=2024)
+        (row,) = joined(loaded, asked, "buurt", ("inhabitants", "cars_per_household", "gas")).to_dict("records")
         assert (row["inhabitants"], row["inhabitants_reason"]) == (100, None)
         assert pd.isna(row["cars_per_household"])
         assert row["cars_per_household_reason"] == "withheld: fewer than 50 households"
@@ -269,7 +270,7 @@ class TestOutput:
         """Figures and areas come with source, vintage and licence; GeoParquet says where its geometry is."""
         hours(loaded, "a", [10])
         refresh(loaded)
-        found = joined(loaded, Join("no2", BEGIN, LATER, "1h", 2024, None, ("inhabitants",)))
+        found = joined(loaded, Question("no2", BEGIN, LATER, "1h"), None, ("inhabitants",))
         named = origins(loaded, 2024, "no2")
         assert export_figures(found, named, tmp_path / "figures") == 3
         again = pd.read_parquet(tmp_path / "figures", columns=["code", "value", "vintage", "level"])
@@ -339,5 +340,5 @@ class TestRecorded:
             ("gap", "BU00141207")
         ]
         with closing(Store(store.conninfo)) as other:
-            shown = joined(other, Join("no2", BEGIN, LATER, "1d", 2024, "buurt", ("density",)))
+            shown = joined(other, Question("no2", BEGIN, LATER, "1d"), "buurt", ("density",))
         assert shown["density"].notna().all()

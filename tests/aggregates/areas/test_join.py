@@ -18,7 +18,8 @@ from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.maps import BadMap
 from aggregates.areas.measures import MEASURES, TABLES, THEMES
 from aggregates.areas.statistics import About, BadStatistics, Statistics, check_vintage, read_wide
-from aggregates.ask.areas import MixedVintages, beside
+from aggregates.ask.area_figures import beside
+from aggregates.ask.indicators import Refused
 from tests.conftest import CASES
 
 AREAS = CASES / "areas"
@@ -267,7 +268,7 @@ class TestBeside:
         cells = pd.DataFrame(
             {"code": ["BU1"], "measure": ["density"], "value": [1.0], "attribute": [None], "vintage": [2020]}
         )
-        with pytest.raises(MixedVintages, match=r"\[2020, 2024\]"):
+        with pytest.raises(Refused, match=r"\[2020, 2024\]"):
             beside(figures, cells, ["density"])
 
     def test_measures_are_whole(self) -> None:

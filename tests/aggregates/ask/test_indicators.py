@@ -12,10 +12,9 @@ from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import roll_areas
-from aggregates.ask.areas import Join, joined
+from aggregates.ask.area_figures import compute, joined, read_layer
 from aggregates.ask.indicators import Refused, exposure, heavy_share, hours_above, panel_index, week_profile
-from aggregates.ask.query import BadQuestion
-from aggregates.ask.stored_indicators import Asked, compute, read_layer
+from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode
@@ -92,7 +91,7 @@ class TestHours:
         """40.0 is not above 40; of 10 hours 4 were measured."""
         values = [39.0, 40.0, 40.1, 99.0, 99.0]
         frame = pd.DataFrame(
-            {"sensor_id": "s", "start": [BEGIN + timedelta(hours=h) for h in range(5)], "value": values}
+            {"subject": "s", "start": [BEGIN + timedelta(hours=h) for h in range(5)], "value": values}
         ).assign(valid=[True, True, True, True, False])
         (row,) = hours_above(frame, 40.0, BEGIN, BEGIN + timedelta(hours=10)).to_dict("records")
         assert (row["above"], row["valid"], row["hours"], row["not_measured"]) == (2, 4, 10, pytest.approx(0.6))
@@ -141,7 +140,7 @@ class TestExposure:
 
 def test_missing_argument_is_named(store: Store) -> None:
     """An indicator without its threshold or base, or an unknown one, is a bad question."""
-    asked = Asked("no2", BEGIN, LATER, "GM0014", 2024, "Europe/Amsterdam")
+    asked = Question("no2", BEGIN, LATER, "1h", area="GM0014", vintage=2024)
     for name, words in (("hours-above", "--threshold"), ("panel-index", "--base-to"), ("per-1000", "expected one of")):
         with pytest.raises(BadQuestion, match=words):
             compute(store, name, asked)
@@ -165,7 +164,7 @@ def test_finding_of_the_analysts_page(store: Store, shared_data: Path) -> None:
     first, last = datetime(2024, 5, 31, 23, tzinfo=UTC), datetime(2024, 6, 30, 23, tzinfo=UTC)
     shown = {}
     for code in ("BU00140002", "BU07725130", "BU07726240"):
-        asked = Asked("no2", first, last, code, 2024, "Europe/Amsterdam")
+        asked = Question("no2", first, last, "1h", area=code, vintage=2024)
         profile = compute(store, "week-profile", asked)
         working = profile[profile["hour_of_week"] < 120]
         by_hour = working.groupby(working["hour_of_week"] % 24)["mean"].mean()
@@ -175,7 +174,7 @@ def test_finding_of_the_analysts_page(store: Store, shared_data: Path) -> None:
             by_hour.idxmax(), *(round(one, 1) for one in (by_hour.max(), working["mean"].mean(), sunday)),
             station["above"], station["hours"] - station["valid"],
         )  # fmt: skip
-    beside = joined(store, Join("no2", first, last, "1h", 2024, "buurt", ("density",))).groupby("code")
+    beside = joined(store, Question("no2", first, last, "1h", vintage=2024), "buurt", ("density",)).groupby("code")
     assert beside["value"].mean().round(1).to_dict() == {"BU00140002": 11.3, "BU07725130": 11.4, "BU07726240": 15.3}
     assert beside["density"].first().to_dict() == {"BU00140002": 16413, "BU07725130": 6574, "BU07726240": 5950}
     # Hour of the highest mean on working days, that mean, means of working days and Sundays; hours above 25, missing.

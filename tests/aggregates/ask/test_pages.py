@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from aggregates.ask import series
-from aggregates.ask.query import BadQuestion, Question, tables
-from aggregates.ask.readings import Readings, readings
+from aggregates.ask.query import READINGS, BadQuestion, Question, tables
 from aggregates.ask.series import Cursor
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
@@ -79,10 +78,10 @@ class TestPages:
 
     def test_readings_are_paged_the_same_way(self, city: Store) -> None:
         """Readings of all quantities too."""
-        asked = Readings(HOUR, LATER)
-        rows = whole(readings(city, asked)).to_pylist()
+        asked = Question(None, HOUR, LATER, READINGS)
+        rows = whole(tables(city, asked)).to_pylist()
         assert len(rows) == 16
-        assert walked(lambda after, most: readings(city, asked, after=after, limit=most), 3) == rows
+        assert walked(lambda after, most: tables(city, asked, after=after, limit=most), 3) == rows
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 100])
     def test_two_periods_of_a_channel_are_paged_by_start(self, city: Store, limit: int) -> None:
@@ -170,16 +169,16 @@ class TestColumns:
 
     def test_flags_and_status_are_words(self, city: Store) -> None:
         """A failed reading says so; what is unknown is null."""
-        (row,) = whole(readings(city, Readings(HOUR, LATER, "no2"))).to_pylist()
+        (row,) = whole(tables(city, Question("no2", HOUR, LATER, READINGS))).to_pylist()
         assert (row["value"], row["flags"], row["status"]) == (None, "source_error", "validated")
         assert row["version"] == datetime.fromtimestamp(PUBLISHED / 1e6, UTC)
         assert (row["start"], row["end"], row["received_at"]) == (HOUR, HOUR + timedelta(hours=1), LATER)
-        (first, *_) = whole(readings(city, Readings(HOUR, LATER, "vehicle_count", "ndw/a"))).to_pylist()
+        (first, *_) = whole(tables(city, Question("vehicle_count", HOUR, LATER, READINGS, "ndw/a"))).to_pylist()
         assert (first["value"], first["flags"], first["status"], first["version"]) == (0, "", "provisional", None)
 
     def test_several_flags(self, city: Store) -> None:
         """Their names stand beside each other."""
         value = Reading("ndw/e", "", "no2", 3600, HOUR, 1e9, flags=int(Flag.CALIBRATION))
         Pipeline(city).store(Batch(columns([value], [LATER])))
-        (row,) = whole(readings(city, Readings(HOUR, LATER, sensor="ndw/e"))).to_pylist()
+        (row,) = whole(tables(city, Question(None, HOUR, LATER, READINGS, "ndw/e"))).to_pylist()
         assert row["flags"] == "out_of_range calibration"

@@ -20,8 +20,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from aggregates.ask.query import Question, ask
-from aggregates.ask.readings import Readings, readings
+from aggregates.ask.query import READINGS, Question, ask, tables
 from aggregates.ask.series import BadQuestion
 from aggregates.export import plan as partitions
 from aggregates.export.export import Wanted, export
@@ -226,7 +225,7 @@ def test_killed_in_the_middle_and_run_again(store: Store, tmp_path: Path) -> Non
     assert 5 <= before < 100
     written(store, tmp_path)
     assert sorted(pd.read_parquet(tmp_path / "readings")["start"]) == days
-    expected = sum(table.num_rows for table in readings(store, Readings(days[0], LATER)))
+    expected = sum(table.num_rows for table in tables(store, Question(None, days[0], LATER, READINGS)))
     assert expected == len(days)
     assert len(pd.read_parquet(tmp_path / "aggregates")) == 2 * len(days)
 
