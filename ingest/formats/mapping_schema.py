@@ -1,23 +1,30 @@
 """
-Payload formats without code: what a mapping file (TOML) may hold, checked when it is read.
+What a mapping file may hold: the payload formats that need no code.
 
-`ingest.formats.registry` loads the files, `ingest.formats.mapping_reader` reads messages by them.
-docs/adding-a-format.md walks through one. A file that cannot work is refused with its name, the key and the reason.
+`ingest.formats.registry` loads the files, `ingest.formats.mapping_reader` reads messages by one. A file that cannot
+work is refused with its name, the reason and the key.
 """
 
-from collections.abc import Callable, Iterable
-from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ingest.formats.pointers import check, tokens
+from ingest.formats.pointers import Pointer, Pointers, Template, Where
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.sources import SOURCES, Source, SourceClass, Stamp, add_source
 
-Texts = str | list[str]
+
+class Conditions:
+    """Pointers, and the value that each must find."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.all = [(Pointers(text), value) for text, value in given.items()]
+
+    def met(self, where: Where) -> list[str]:
+        """Name those that are met."""
+        return [f"{pointer} is {value!r}" for pointer, value in self.all if pointer.first(where) == value]
 
 
 class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_class": "class"}):
@@ -41,42 +48,54 @@ class TableEntry(msgspec.Struct, forbid_unknown_fields=True):
     channel: str | None = None
     version: int = 0
 
+    def __post_init__(self) -> None:
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"quantity {self.quantity!r} is not in the registry")
+        if self.unit is not None:
+            convert(0, self.unit, QUANTITIES[self.quantity])
+
 
 class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     """`[[message.reading]]`: where one value is and what it means; `key` looks it up in `[table]`."""
 
-    value: str
+    value: Pointer
     quantity: str | None = None
-    key: Texts = []
+    key: Template | None = None
     unit: str | None = None
-    unit_at: Texts = []
-    channel: Texts = ""
+    unit_at: Pointers = Pointers([])
+    channel: Template = Template("")
     factor: float = 1
-    weight: str | None = None
+    weight: Pointers = Pointers([])
     failed: list[float] = []
     nothing: list[float] = []
+
+    def __post_init__(self) -> None:
+        if (self.quantity is None) == (self.key is None):
+            raise ValueError("expected a quantity or a key of [table], and not both")
+        if self.quantity is not None:
+            TableEntry(self.quantity, self.unit)
 
 
 class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     """`[[message]]`: one shape of message, taken where `when` holds."""
 
-    sensor: Texts
+    sensor: Template
     reading: list[ReadingRule]
-    each: Texts = ""
-    has: list[str] = []
-    when: dict[str, str | int | float | bool] = {}
-    skip: dict[str, str | int | float | bool] = {}
-    require: list[str] = []
-    stamp: Texts = []
-    until: Texts = []
+    each: Pointers = Pointers("")
+    has: list[Pointers] = []
+    when: Conditions = Conditions({})
+    skip: Conditions = Conditions({})
+    require: list[Pointers] = []
+    stamp: Pointers = Pointers([])
+    until: Pointers = Pointers([])
     period: int = 0
     means: Stamp | None = None
-    zone: str | None = None
+    zone: ZoneInfo | None = None
     epoch: Literal["s", "ms"] | None = None
     written: str | None = None
-    name: Texts = []
-    lon: Texts = []
-    lat: Texts = []
+    name: Pointers = Pointers([])
+    lon: Pointers = Pointers([])
+    lat: Pointers = Pointers([])
 
 
 class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -84,7 +103,7 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
 
     message: list[MessageRule]
     source: SourceTable | None = None
-    format: str = "json"
+    format: Literal["json", "csv"] = "json"
     delimiter: str = ","
     unwrap: str | None = None
     table: dict[str, TableEntry] = {}
@@ -93,8 +112,7 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
 def load(path: Path) -> MappingFile:
     """Read a mapping file, and register the source it brings along; raises ValueError for a file that cannot work."""
     try:
-        spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile)
-        _check(spec)
+        spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile, dec_hook=_made)
         if spec.source is not None:
             add_source(Source(name=path.stem, **msgspec.structs.asdict(spec.source)))
         elif path.stem not in SOURCES:
@@ -104,45 +122,8 @@ def load(path: Path) -> MappingFile:
     return spec
 
 
-def _check(spec: MappingFile) -> None:
-    if spec.format not in ("json", "csv"):
-        raise ValueError(f"format: {spec.format!r}, expected json or csv")
-    for key, entry in spec.table.items():
-        _check_quantity(f"table.{key}", entry.quantity, entry.unit)
-    for at, rule in enumerate(spec.message):
-        where = f"message[{at}]"
-        pointers = (rule.each, rule.stamp, rule.until, rule.name, rule.lon, rule.lat)
-        _try(where, tokens, [*rule.has, *rule.when, *rule.skip, *rule.require, *chain(*map(texts, pointers))])
-        _try(f"{where}.sensor", check, texts(rule.sensor))
-        _try(f"{where}.zone", ZoneInfo, [rule.zone] if rule.zone else [])
-        for index, reading in enumerate(rule.reading):
-            _check_reading(f"{where}.reading[{index}]", reading)
-
-
-def _check_reading(where: str, rule: ReadingRule) -> None:
-    if (rule.quantity is None) == (not rule.key):
-        raise ValueError(f"{where}: expected a quantity or a key of [table], and not both")
-    if rule.quantity is not None:
-        _check_quantity(where, rule.quantity, rule.unit)
-    _try(where, tokens, [rule.value, *texts(rule.unit_at), *([rule.weight] if rule.weight else [])])
-    _try(where, check, [*texts(rule.channel), *texts(rule.key)])
-
-
-def _check_quantity(where: str, quantity: str, unit: str | None) -> None:
-    if quantity not in QUANTITIES:
-        raise ValueError(f"{where}: quantity {quantity!r} is not in the registry")
-    if unit is not None:
-        _try(f"{where}.unit", lambda text: convert(0, text, QUANTITIES[quantity]), [unit])
-
-
-def _try(where: str, reader: Callable[[str], object], values: Iterable[str]) -> None:
-    for value in values:
-        try:
-            reader(value)
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{where}: {error}") from error
-
-
-def texts(given: Texts) -> list[str]:
-    """Give one text or several as a list."""
-    return [given] if isinstance(given, str) else given
+def _made(kind: type, given: Any) -> Any:
+    try:
+        return kind(given)
+    except KeyError as error:  # of ZoneInfo
+        raise ValueError(str(error)) from error

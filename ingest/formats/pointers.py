@@ -6,130 +6,128 @@ first element of an array whose `key` is `text`. `ingest.formats.mapping_reader`
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 from urllib.parse import unquote
+
+from msgspec import UNSET
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _SELECT = re.compile(r"\[([^=\]]+)=([^\]]*)\]")
 
 
-class Missing:
-    """Nothing is there; null is something."""
+class Where(NamedTuple):
+    """What is read: a part of a message, its topic, and the member `unwrap` that may stand around any value."""
+
+    document: Any
+    topic: str = ""
+    unwrap: str | None = None
 
 
-MISSING = Missing()
-
-
-@lru_cache(maxsize=4096)
-def tokens(pointer: str) -> tuple[str, ...]:
+class Pointer:
     """
-    Take a pointer apart; raises ValueError for one that does not begin with a slash.
+    One pointer; raises ValueError for a text that does not begin with a slash.
 
-    >>> tokens("/a/b~1c"), tokens("")
-    (('a', 'b/c'), ())
-    """
-    if pointer and not pointer.startswith("/"):
-        raise ValueError(f"pointer {pointer!r}, expected '' or one that begins with '/'")
-    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
-
-
-def find(document: Any, pointer: str, unwrap: str | None = None) -> Iterator[tuple[str, Any]]:
-    """
-    Give what a pointer finds, with the name that `*` stood for ("" without one); nothing where nothing is there.
-
-    Where a step is missing, and the value is an object with the member `unwrap`, that member is taken in its place.
-
-    >>> list(find({"A": {"t": 1}, "B": {"t": 2}, "C": 3}, "/*/t"))
+    >>> list(Pointer("/*/t").find(Where({"A": {"t": 1}, "B": {"t": 2}, "C": 3})))
     [('A', 1), ('B', 2)]
-    >>> list(find([{"type": "P1", "value": "8"}], "/[type=P1]/value"))
+    >>> list(Pointer("/[type=P1]/value").find(Where([{"type": "P1", "value": "8"}])))
     [('', '8')]
     """
-    return _walk(document, tokens(pointer), unwrap, "")
+
+    def __init__(self, text: str) -> None:
+        if text and not text.startswith("/"):
+            raise ValueError(f"pointer {text!r}, expected '' or one that begins with '/'")
+        self.text = text
+        self._path = [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:]]
+
+    def find(self, where: Where) -> Iterator[tuple[str, Any]]:
+        """Give what is there, with the name that `*` stood for ("" without one); nothing where nothing is there."""
+        found = [("", where.document)]
+        for token in self._path:
+            found = [
+                (name or star, inner) for star, value in found for name, inner in _step(value, token, where.unwrap)
+            ]
+        for star, value in found:
+            yield star, value[where.unwrap] if isinstance(value, dict) and where.unwrap in value else value
 
 
-def _walk(value: Any, path: tuple[str, ...], unwrap: str | None, star: str) -> Iterator[tuple[str, Any]]:
-    if not path:
-        yield star, value[unwrap] if isinstance(value, dict) and unwrap in value else value
-    elif path[0] == "*":
-        for name, inner in _members(value):
-            yield from _walk(inner, path[1:], unwrap, name)
-    else:
-        inner = _step(value, path[0], unwrap)
-        if inner is not MISSING:
-            yield from _walk(inner, path[1:], unwrap, star)
+def _step(value: Any, token: str, unwrap: str | None) -> list[tuple[str, Any]]:
+    """Go one step; where it is missing, the member `unwrap` is taken in the value's place."""
+    if isinstance(value, dict) and unwrap in value and token not in (*value, "*"):
+        value = value[unwrap]
+    members = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+    if token == "*":
+        return [(str(name), inner) for name, inner in members.items()]
+    if isinstance(value, list) and (select := _SELECT.fullmatch(token)):
+        return [("", one) for one in value if isinstance(one, dict) and str(one.get(select[1])) == select[2]][:1]
+    key = int(token) if isinstance(value, list) and token.isdecimal() else token
+    return [("", members[key])] if key in members else []
 
 
-def _members(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        yield from value.items()
-    elif isinstance(value, list):
-        yield from ((str(at), inner) for at, inner in enumerate(value))
-
-
-def _step(value: Any, token: str, unwrap: str | None) -> Any:
-    if isinstance(value, dict):
-        if token in value:
-            return value[token]
-        return _step(value[unwrap], token, None) if unwrap in value else MISSING
-    if not isinstance(value, list):
-        return MISSING
-    if select := _SELECT.fullmatch(token):
-        key, text = select.groups()
-        return next((one for one in value if isinstance(one, dict) and str(one.get(key)) == text), MISSING)
-    return value[int(token)] if token.isdecimal() and int(token) < len(value) else MISSING
-
-
-def first(document: Any, pointers: Sequence[str], unwrap: str | None = None) -> Any:
-    """Give what the first of `pointers` that finds something finds, else `MISSING`."""
-    for pointer in pointers:
-        for _, value in find(document, pointer, unwrap):
-            return value
-    return MISSING
-
-
-def fill(templates: Sequence[str], document: Any, topic: str, unwrap: str | None = None, star: str = "") -> str | None:
+class Pointers:
     """
-    Fill the first template whose holes can all be filled, or give None.
+    One pointer or several: the first that finds something counts.
+
+    >>> Pointers(["/b", "/a"]).first(Where({"a": None})), Pointers("/b").first(Where({"a": None}))
+    (None, UNSET)
+    """
+
+    def __init__(self, given: str | list[str]) -> None:
+        self.each = [Pointer(text) for text in ([given] if isinstance(given, str) else given)]
+
+    def first(self, where: Where) -> Any:
+        """Give what is there, UNSET where nothing is; null is something."""
+        return next((value for pointer in self.each for _, value in pointer.find(where)), UNSET)
+
+    def __str__(self) -> str:
+        return " or ".join(pointer.text for pointer in self.each)
+
+
+class Template:
+    """
+    A text with holes, or several: the first whose holes can all be filled counts.
 
     A hole is `{/a/pointer}`, `{topic:a/+/b}` (the levels at the `+` of a topic of that shape) or `{*}` (what `*` of the
-    value stood for).
+    value stood for). Raises ValueError for a hole that can never be filled.
 
-    >>> fill(["lane{/lane}/any", "{topic:stadspuls/fiware/+}"], {"lane": None}, "stadspuls/fiware/here")
+    >>> Template(["lane{/lane}/any", "{topic:a/+}"]).fill(Where({"lane": None}, "a/here"))
     'here'
     """
-    for template in templates:
-        filled = {hole: _hole(hole, document, topic, unwrap, star) for hole in _HOLE.findall(template)}
-        if None not in filled.values():
-            return _put(template, filled)
-    return None
+
+    def __init__(self, given: str | list[str]) -> None:
+        self.texts = [given] if isinstance(given, str) else given
+        self._parts = [
+            [_Hole(one) if at % 2 else one for at, one in enumerate(_HOLE.split(text))] for text in self.texts
+        ]
+
+    def fill(self, where: Where, star: str = "") -> str | None:
+        """Give the text, or None."""
+        for parts in self._parts:
+            filled = [part if isinstance(part, str) else part.fill(where, star) for part in parts]
+            known = [part for part in filled if part is not None]
+            if len(known) == len(filled):
+                return "".join(known)
+        return None
 
 
-def _put(template: str, filled: Mapping[str, str | None]) -> str:
-    return _HOLE.sub(lambda hole: str(filled[hole.group(1)]), template)
+class _Hole:
+    def __init__(self, text: str) -> None:
+        kind, _, shape = text.partition(":")
+        self._shape = shape.split("/") if kind == "topic" else None
+        self._pointer = None if self._shape or text == "*" else Pointers(text)
+        if self._shape and "+" not in self._shape:
+            raise ValueError(f"{{{text}}}, expected a topic with a level '+'")
 
-
-def _hole(hole: str, document: Any, topic: str, unwrap: str | None, star: str) -> str | None:
-    if hole == "*":
-        return star
-    if hole.startswith("topic:"):
-        return _levels(hole.removeprefix("topic:").split("/"), topic.partition("?")[0].split("/"))
-    value = first(document, [hole], unwrap)
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" else None
+    def fill(self, where: Where, star: str) -> str | None:
+        if self._shape:
+            return _levels(self._shape, where.topic.partition("?")[0].split("/"))
+        value = self._pointer.first(where) if self._pointer else star
+        return (
+            str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" else None
+        )
 
 
 def _levels(shape: list[str], levels: list[str]) -> str | None:
     if len(shape) != len(levels) or any(part not in ("+", level) for part, level in zip(shape, levels, strict=True)):
         return None
     return "/".join(unquote(level) for part, level in zip(shape, levels, strict=True) if part == "+") or None
-
-
-def check(template: str) -> None:
-    """Raise ValueError for a template with a hole that can never be filled."""
-    for hole in _HOLE.findall(template):
-        if hole.startswith("topic:"):
-            if "+" not in hole.removeprefix("topic:").split("/"):
-                raise ValueError(f"{{{hole}}}, expected a topic with a level '+'")
-        elif hole != "*":
-            tokens(hole)

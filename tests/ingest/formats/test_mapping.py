@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from ingest.files.recordings import messages
 from ingest.formats import decode as decoding
@@ -17,7 +18,7 @@ from ingest.formats import registry
 from ingest.formats.decode import decode
 from ingest.formats.mapping_reader import mapped
 from ingest.formats.mapping_schema import MappingFile, load
-from ingest.formats.pointers import MISSING, check, fill, find, first, tokens
+from ingest.formats.pointers import Pointer, Pointers, Template, Where
 from ingest.formats.registry import SHIPPED, load_formats
 from ingest.vocabulary import sources
 from ingest.vocabulary.readings import BadPayload, Message, Reading, SensorFact, Unreadable
@@ -67,7 +68,10 @@ def read(spec: MappingFile, payload: Any, topic: str = "stadspuls/fiware/x", sou
     ("change", "reason"),
     [
         (("[[message]]", "[[massage]]"), "massage"),
-        (('quantity = "temperature"', 'quantity = "warmth"'), r"message\[0\].reading\[0\]: quantity 'warmth'"),
+        (
+            ('quantity = "temperature"', 'quantity = "warmth"'),
+            r"quantity 'warmth' .* at `\$.message\[0\].reading\[0\]`",
+        ),
         (('quantity = "temperature"', 'quantity = "temperature", unit = "ppb"'), "unit 'ppb' of temperature"),
         (('quantity = "temperature"', 'channel = "a"'), "expected a quantity or a key"),
         (('value = "/t"', 'value = "t"'), "pointer 't'"),
@@ -78,7 +82,7 @@ def read(spec: MappingFile, payload: Any, topic: str = "stadspuls/fiware/x", sou
         (('stamp = "/at"', 'zone = "Mars/Olympus"'), "zone"),
         (('stamp = "/at"', 'means = "sometimes"'), "means"),
         (('stamp = "/at"', "stamp = "), "line"),
-        (("[[message]]", 'format = "xml"\n[[message]]'), "'xml', expected json or csv"),
+        (("[[message]]", 'format = "xml"\n[[message]]'), r"'xml' - at `\$.format`"),
     ],
 )
 def test_bad_file_is_refused_at_load(tmp_path: Path, change: tuple[str, str], reason: str) -> None:
@@ -243,14 +247,15 @@ def test_places_of_citizens_are_rounded(tmp_path: Path) -> None:
 
 def test_pointers() -> None:
     """RFC 6901 escapes and indexes hold; what is missing is missing, and null is something."""
-    document = {"a/b": {"~": [None, {"k": "x", "v": 2}]}}
-    assert first(document, ["/a~1b/~0/0"]) is None
-    assert first(document, ["/a~1b/~0/9", "/z"]) is MISSING
-    assert first(document, ["/a~1b/~0/[k=x]/v"]) == 2
-    assert first(document, ["/a~1b/~0/[k=y]/v"]) is MISSING
-    assert first({"a": {"value": {"b": 1}}}, ["/a/b"], "value") == 1
-    assert [name for name, _ in find(document, "/a~1b/~0/*")] == ["0", "1"]
-    assert fill(["{topic:v3/+/devices/+/up}"], {}, "v3/app/devices/dev/up?status=validated") == "app/dev"
+    where = Where({"a/b": {"~": [None, {"k": "x", "v": 2}]}})
+    assert Pointers("/a~1b/~0/0").first(where) is None
+    assert Pointers(["/a~1b/~0/9", "/z"]).first(where) is UNSET
+    assert Pointers("/a~1b/~0/[k=x]/v").first(where) == 2
+    assert Pointers("/a~1b/~0/[k=y]/v").first(where) is UNSET
+    assert Pointers("/a/b").first(Where({"a": {"value": {"b": 1}}}, unwrap="value")) == 1
+    assert [name for name, _ in Pointer("/a~1b/~0/*").find(where)] == ["0", "1"]
+    topic = "v3/app/devices/dev/up?status=validated"
+    assert Template("{topic:v3/+/devices/+/up}").fill(Where({}, topic)) == "app/dev"
 
 
 json_values = st.recursive(
@@ -264,11 +269,11 @@ json_values = st.recursive(
 def test_pointers_never_raise_on_documents(document: Any, pointer: str) -> None:
     """Any pointer into any document finds something or nothing."""
     try:
-        tokens(pointer)
-        check("{" + pointer + "}")
+        one, template = Pointer(pointer), Template("{" + pointer + "}")
     except ValueError:
         return
-    list(find(document, pointer, "value"))
+    list(one.find(Where(document, unwrap="value")))
+    template.fill(Where(document, unwrap="value"))
 
 
 @given(
