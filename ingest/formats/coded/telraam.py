@@ -5,9 +5,8 @@ Telraam divides its counts by the uptime, the part of the hour that it could see
 (count x uptime) and covers what was seen (uptime x 3600 s). An hour without uptime has 0 and means "failed".
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import TypeGuard
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,6 +17,12 @@ from ingest.vocabulary.values import stamp
 
 HOUR = 3600
 Count = float | UnsetType | None
+# What is counted, and the end of its channel; a direction is the beginning.
+COUNTED = {
+    "car": ("vehicle_count", "/car"), "heavy": ("vehicle_count", "/heavy"), "bike": ("bicycle_count", ""),
+    "pedestrian": ("pedestrian_count", ""),
+}  # fmt: skip
+SIDES = ("lft", "rgt")
 
 
 class Report(msgspec.Struct):
@@ -49,23 +54,9 @@ class Answer(msgspec.Struct):
     data: list[Report] = []
 
 
-class Hour(NamedTuple):
-    """What the readings of one report share."""
-
-    sensor_id: str
-    start: datetime
-    uptime: float
-
-
 _answer = msgspec.json.Decoder(Answer)
 _report = msgspec.json.Decoder(Report)
-_SIDES = ("lft", "rgt")
-_COUNTED = (
-    ("car", "vehicle_count", "/car"),
-    ("heavy", "vehicle_count", "/heavy"),
-    ("bike", "bicycle_count", ""),
-    ("pedestrian", "pedestrian_count", ""),
-)
+_list = msgspec.json.Decoder(list[Report])
 
 
 @payload_format("telraam")
@@ -83,6 +74,8 @@ def telraam(message: Message) -> Iterator[Reading | SensorFact]:
 
 def _reports(payload: bytes) -> list[Report]:
     try:
+        if payload.lstrip().startswith(b"["):
+            return _list.decode(payload)
         if b'"report"' in payload or b'"data"' in payload:
             answer = _answer.decode(payload)
             return answer.report + answer.data
@@ -91,60 +84,48 @@ def _reports(payload: bytes) -> list[Report]:
         raise BadPayload(f"not a Telraam report: {error}") from error
 
 
+def _directed(reports: list[Report]) -> bool:
+    """Tell whether a segment is counted by direction: some hour has directions, or every hour has null and no total."""
+    counts = [_counts(report, name) for report in reports for name in COUNTED]
+    sides = [side for _, *two in counts for side in two]
+    return _any_number(sides) or (None in sides and not any(_counted(total) for total, *_ in counts))
+
+
 def _readings(sensor_id: str, report: Report, directed: bool) -> Iterator[Reading]:
     if report.interval != "hourly":
         raise BadPayload(f"interval {report.interval[:50]!r}, expected hourly")
-    uptime = report.uptime or 0.0
+    uptime, start = report.uptime or 0.0, stamp(report.date, "date")
     if not 0 <= uptime <= 1:
         raise BadPayload(f"uptime {uptime}, expected 0 to 1")
-    hour = Hour(sensor_id, stamp(report.date, "date"), uptime)
-    for name, quantity, kind in _COUNTED:
-        for direction in _SIDES if _parted(report, name, directed) else ("",):
-            count: Count = getattr(report, f"{name}_{direction}" if direction else name)
+    covers, failed = uptime * HOUR, Flag.SOURCE_ERROR.value
+    for channel, quantity, count in _channels(report, directed):
+        value = count * uptime if uptime and count is not None and count >= 0 else None
+        state = (value, 1.0, covers) if value is not None else (None, 0.0, covers, failed)
+        yield Reading(sensor_id, channel, quantity, HOUR, start, *state)
+    if not isinstance(speed := report.v85, UnsetType):
+        cars = report.car * uptime if _counted(report.car) else 1.0
+        flags = failed if not uptime or (speed is not None and speed < 0) else 0
+        state = (speed, cars, covers) if speed is not None and cars and not flags else (None, 0.0, covers, flags)
+        yield Reading(sensor_id, "", "vehicle_speed_v85", HOUR, start, *state)
+
+
+def _channels(report: Report, directed: bool) -> Iterator[tuple[str, str, float | None]]:
+    """Give channel, quantity and count; by direction but for a class of which the report has only the total of both."""
+    for name, (quantity, kind) in COUNTED.items():
+        total, *sides = _counts(report, name)
+        parted = _any_number(sides) or (directed and None in sides and not _counted(total))
+        for direction, count in zip(SIDES, sides, strict=True) if parted else [("", total)]:
             if not isinstance(count, UnsetType):
-                yield _count(hour, f"{direction}{kind}", quantity, count)
-    if not isinstance(report.v85, UnsetType):
-        yield _v85(hour, report.v85, report.car)
+                yield f"{direction}{kind}", quantity, count
 
 
-def _sides(report: Report, name: str) -> list[Count]:
-    return [getattr(report, f"{name}_{side}") for side in _SIDES]
+def _counts(report: Report, name: str) -> list[Count]:
+    return [getattr(report, field) for field in (name, *(f"{name}_{side}" for side in SIDES))]
 
 
-def _directed(reports: Sequence[Report]) -> bool:
-    """Tell whether a segment is counted by direction: some hour has directions, or every hour has null and no total."""
-    sides = [side for report in reports for name, *_ in _COUNTED for side in _sides(report, name)]
-    totals = [getattr(report, name) for report in reports for name, *_ in _COUNTED]
-    return any(isinstance(side, float) for side in sides) or (None in sides and not any(map(_counted, totals)))
+def _any_number(counts: list[Count]) -> bool:
+    return any(isinstance(count, float) for count in counts)
 
 
-def _parted(report: Report, name: str, directed: bool) -> bool:
-    """Tell whether a class is read by direction: not where the report has only the total of both."""
-    sides = _sides(report, name)
-    known = any(isinstance(side, float) for side in sides)
-    return known or (directed and None in sides and not _counted(getattr(report, name)))
-
-
-def _counted(count: Count) -> bool:
+def _counted(count: Count) -> TypeGuard[float]:
     return isinstance(count, float) and count >= 0
-
-
-def _failed(hour: Hour, channel: str, quantity: str) -> Reading:
-    covers = hour.uptime * HOUR
-    return Reading(hour.sensor_id, channel, quantity, HOUR, hour.start, None, 0.0, covers, Flag.SOURCE_ERROR.value)
-
-
-def _count(hour: Hour, channel: str, quantity: str, count: float | None) -> Reading:
-    if not hour.uptime or count is None or count < 0:
-        return _failed(hour, channel, quantity)
-    counted = count * hour.uptime
-    return Reading(hour.sensor_id, channel, quantity, HOUR, hour.start, counted, 1.0, hour.uptime * HOUR)
-
-
-def _v85(hour: Hour, speed: float | None, cars: Count) -> Reading:
-    if not hour.uptime or (speed is not None and speed < 0):
-        return _failed(hour, "", "vehicle_speed_v85")
-    counted = cars * hour.uptime if isinstance(cars, float) and cars >= 0 else 1.0
-    value = speed if counted else None
-    weight = 0.0 if value is None else counted
-    return Reading(hour.sensor_id, "", "vehicle_speed_v85", HOUR, hour.start, value, weight, hour.uptime * HOUR)

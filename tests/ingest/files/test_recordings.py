@@ -211,7 +211,6 @@ def test_year_of_air_is_cut_in_pieces(shared_data: Path) -> None:
 def test_month_of_telraam_is_cut_in_pieces(shared_data: Path) -> None:
     """A real month of 744 reports is sent in pieces with all of its reports."""
     recorded = list(messages(shared_data / "telraam/karlsruhe_9000008322_2025-12.json.gz", "telraam"))
-    assert {one.topic for one in recorded} == {"stadspuls/telraam/9000008322"}
     assert max(len(one.payload) for one in recorded) <= PIECE
     assert rows(recorded) == 744 * 9
 
