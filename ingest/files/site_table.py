@@ -9,17 +9,18 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from lxml import etree
 
-from ingest.formats.xml import local, opened, records
-from ingest.vocabulary.readings import BadPayload, Site
+from ingest.formats.xml import opened, records
+from ingest.vocabulary.readings import BadPayload, Site, SiteIndex
 
 SITES_FILE = "ndw_sites.parquet"
 QUANTITY = {"trafficFlow": "vehicle_count", "trafficSpeed": "vehicle_speed"}
@@ -37,14 +38,6 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("layout", pa.dictionary(pa.int32(), pa.string()), nullable=False),  # JSON: index: [channel, ...]
 ]
 _SCHEMA = pa.schema(_FIELDS)
-
-
-class SiteIndex(NamedTuple):
-    """What one index measures, and over how many seconds."""
-
-    channel: str
-    quantity: str
-    period: int
 
 
 def import_table(source: Path, target: Path) -> int:
@@ -73,51 +66,34 @@ def parse(stream: BinaryIO) -> Iterator[tuple[str, Site]]:
 
 
 def _site(record: etree._Element) -> Site:
-    texts: dict[str, str] = {}
-    indexes: dict[str, SiteIndex] = {}
-    for part in record:
-        name, index = local(part), part.get("index")
-        if name == "measurementSpecificCharacteristics" and index is not None:
-            measured = _index(part)
-            if measured is not None:
-                indexes[index] = measured
-        else:
-            texts |= dict(reversed(list(_leaves(part, name))))
-    layout, periods = _layout(indexes)
-    lanes = texts.get("measurementSiteNumberOfLanes")
-    seen = len({channel.partition("/")[0] for channel, _ in layout.values()})
-    lon, lat = _place(texts, "longitude"), _place(texts, "latitude")
-    version = record.get("version") or ""
-    return Site(
-        version, texts.get("measurementSiteName"), lon, lat, int(lanes) if lanes else seen or None, layout, periods
+    layout = {}
+    for part in record.iterfind("{*}measurementSpecificCharacteristics[@index]"):
+        if (measured := _index(part)) is not None:
+            layout[part.get("index", "")] = measured
+    lanes = _text(record, "measurementSiteNumberOfLanes") or len(
+        {one.channel.partition("/")[0] for one in layout.values()}
     )
-
-
-def _leaves(part: etree._Element, name: str) -> Iterator[tuple[str, str]]:
-    """Texts below one part of a record: a name by the part it stands in, anything else by its own element."""
-    for leaf in part.iter():
-        if leaf.text and (text := leaf.text.strip()):
-            yield (name if name == "measurementSiteName" else local(leaf)), text
-
-
-def _place(texts: Mapping[str, str], name: str) -> float | None:
     # The first coordinates of a record are those for display; the ones of its OpenLR reference come later.
-    return float(texts[name]) if name in texts else None
+    lon, lat = (float(text) if (text := _text(record, name)) else None for name in ("longitude", "latitude"))
+    name = next((_text(part, "value") for part in record.iterfind("{*}measurementSiteName")), None)
+    return Site(record.get("version") or "", name, lon, lat, int(lanes) or None, layout)
+
+
+def _text(element: etree._Element, name: str) -> str | None:
+    """Give the first text with a name below an element."""
+    return next((text for leaf in element.iter(f"{{*}}{name}") if (text := (leaf.text or "").strip())), None)
 
 
 def _index(part: etree._Element) -> SiteIndex | None:
-    texts: dict[str, str] = {}
-    bounds = []
-    for leaf in part.iter():
-        text = (leaf.text or "").strip()
-        texts[local(leaf)] = text
-        if local(leaf) == "vehicleLength":
-            bounds.append((_SIGNS.get(texts.get("comparisonOperator", ""), "?"), text))
-    quantity = QUANTITY.get(texts.get("specificMeasurementValueType", ""))
+    quantity = QUANTITY.get(_text(part, "specificMeasurementValueType") or "")
     if quantity is None:
         return None
-    period = int(float(texts.get("period") or MINUTE))
-    return SiteIndex(f"{texts.get('specificLane', '')}/{_class(texts.get('vehicleType'), bounds)}", quantity, period)
+    bounds = [
+        (_SIGNS.get(_text(one, "comparisonOperator") or "", "?"), _text(one, "vehicleLength") or "")
+        for one in part.iter("{*}lengthCharacteristic")
+    ]
+    channel = f"{_text(part, 'specificLane') or ''}/{_class(_text(part, 'vehicleType'), bounds)}"
+    return SiteIndex(channel, quantity, int(float(_text(part, "period") or MINUTE)))
 
 
 def _class(kind: str | None, bounds: list[tuple[str, str]]) -> str:
@@ -134,50 +110,33 @@ def _class(kind: str | None, bounds: list[tuple[str, str]]) -> str:
     return "any" if kind in (None, "anyVehicle") else str(kind)
 
 
-def _layout(indexes: Mapping[str, SiteIndex]) -> tuple[dict[str, tuple[str, str]], dict[str, int]]:
-    layout = {index: (one.channel, one.quantity) for index, one in indexes.items()}
-    return layout, {index: one.period for index, one in indexes.items() if one.period != MINUTE}
-
-
 def write(target: Path, sites: Iterable[tuple[str, Site]]) -> int:
     """
     Put sites in a file that is either the old one or the whole new one, also after a power cut; gives how many.
 
     Raises BadPayload for none.
     """
-    rows = [(site_id, *_row(site)) for site_id, site in sites]
+    rows = [{"id": site_id, **msgspec.structs.asdict(site), "layout": _packed(site)} for site_id, site in sites]
     if not rows:
         raise BadPayload("no site, expected a MeasurementSiteTable")
-    columns = [pa.array(column, pa.string() if field.name == "layout" else field.type)
-               for column, field in zip(zip(*rows, strict=True), _SCHEMA, strict=True)]  # fmt: skip
-    columns[-1] = columns[-1].dictionary_encode()
-    table = pa.Table.from_arrays(columns, schema=_SCHEMA)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
-        pq.write_table(table, file, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
     os.replace(file.name, target)
     return len(rows)
 
 
-def _row(site: Site) -> tuple[object, ...]:
-    indexes = {index: SiteIndex(*place, site.periods.get(index, MINUTE)) for index, place in site.layout.items()}
-    layout = sys.intern(msgspec.json.encode(indexes).decode())  # some hundred layouts for tens of thousands of sites
-    return site.version, site.name, site.lon, site.lat, site.lanes, layout
+def _packed(site: Site) -> str:
+    return sys.intern(msgspec.json.encode(site.layout).decode())  # some hundred layouts for tens of thousands of sites
 
 
 def read(path: Path) -> dict[str, Site]:
     """Read what `write` wrote; sites with the same layout share it."""
-    table = pq.read_table(path, schema=_SCHEMA)
-    rows = table.to_pylist()
-    layouts = {
-        text: _layout(msgspec.json.decode(text, type=dict[str, SiteIndex])) for text in {r["layout"] for r in rows}
-    }
-    return {
-        row["id"]: Site(row["version"], row["name"], row["lon"], row["lat"], row["lanes"], *layouts[row["layout"]])
-        for row in rows
-    }
+    layout = cache(msgspec.json.Decoder(dict[str, SiteIndex]).decode)
+    rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
+    return {row.pop("id"): Site(**row | {"layout": layout(row["layout"])}) for row in rows}
 
 
 def places(path: Path) -> Iterator[tuple[str, float | None, float | None]]:

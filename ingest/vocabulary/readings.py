@@ -40,21 +40,23 @@ class Status(IntEnum):
     VALIDATED = 1
 
 
-class Site(msgspec.Struct, frozen=True):
-    """
-    One record of NDW's measurement-site table.
+class SiteIndex(NamedTuple):
+    """What one index of an NDW site measures, and over how many seconds."""
 
-    `layout` gives, per index, channel and quantity; an index that is not in it is of no use to the hub. `periods` has
-    the seconds that an index measures, where they are not 60.
-    """
+    channel: str
+    quantity: str
+    period: int = 60
+
+
+class Site(msgspec.Struct, frozen=True):
+    """One record of NDW's measurement-site table; an index that is not in `layout` is of no use to the hub."""
 
     version: str
     name: str | None
     lon: float | None
     lat: float | None
     lanes: int | None
-    layout: Mapping[str, tuple[str, str]]
-    periods: Mapping[str, int] = {}
+    layout: Mapping[str, SiteIndex]
 
 
 class Message(NamedTuple):

@@ -73,44 +73,36 @@ def check_creator(creator: etree._Element) -> None:
 
 def _site(element: etree._Element, sites: Mapping[str, Site]) -> Iterator[Reading | SensorFact]:
     site_id, version, start, values = _read(element)
-    sensor_id = f"ndw/{site_id}"
     site = sites.get(site_id)
-    if site is not None and site.version == version:
-        yield SensorFact(sensor_id, site.name, site.lon, site.lat, site.lanes)
-        yield from _readings(sensor_id, start, values, _by_table(values, site), site.periods)
-        return
-    layout = _inferred(site_id, values)
     name, lon, lat = (site.name, site.lon, site.lat) if site is not None else (None, None, None)
-    lanes = layout.lanes if layout else None
-    yield SensorFact(sensor_id, name, lon, lat, lanes, inferred=layout is not None)
-    yield from _readings(sensor_id, start, values, layout.channels if layout else {}, {})
+    if site is not None and site.version == version:
+        yield SensorFact(f"ndw/{site_id}", name, lon, lat, site.lanes)
+        places = _by_table(values, site)
+    else:
+        layout = _inferred(site_id, values)
+        yield SensorFact(f"ndw/{site_id}", name, lon, lat, layout and layout.lanes, inferred=layout is not None)
+        places = {index: (channel, MINUTE) for index, channel in (layout.channels if layout else {}).items()}
+    yield from _readings(f"ndw/{site_id}", start, values, places)
 
 
 def _read(element: etree._Element) -> tuple[str, str, datetime, list[Measured]]:
-    reference: etree._Element | None = None
-    start: datetime | None = None
+    parts: dict[str, etree._Element] = {}
     values = []
     for child in element:
-        name = local(child)
-        if name in _VALUES:
+        if (name := local(child)) in _VALUES:
             values.append(_measured(child))
-        elif name == "measurementSiteReference":
-            reference = child
-        elif name == "measurementTimeDefault":
-            start = _start(child)
+        else:
+            parts[name] = child
+    reference, stamped = parts.get("measurementSiteReference"), parts.get("measurementTimeDefault")
     if reference is None or not (site_id := reference.get("id")):
         raise BadPayload("siteMeasurements without the id of its site, expected measurementSiteReference with an id")
-    if start is None:
+    if stamped is None:
         raise BadPayload(f"no measurementTimeDefault at site {site_id!r}")
-    return site_id, reference.get("version", ""), start, _in_order(values, site_id)
-
-
-def _in_order(values: list[Measured], site_id: str) -> list[Measured]:
     values.sort()
     for one, following in pairwise(values):
         if one[:2] == following[:2]:
             raise BadPayload(f"index {one.at} twice at site {site_id!r}, expected each once")
-    return values
+    return site_id, reference.get("version", ""), _start(stamped), values
 
 
 def _start(element: etree._Element) -> datetime:
@@ -135,33 +127,32 @@ def _measured(element: etree._Element) -> Measured:
             error = inner.text in ("true", "1")
     index = element.get("index", "")
     try:
-        return Measured(int(index), kind, _finite(value), None if used is None else int(used), error)
-    except (TypeError, ValueError):
-        held = _basic_data(element) if value is None else f"{value!r} from {used!r} input values"
-        raise BadPayload(f"index {index!r} holds {held}, expected a number for a flow or a speed") from None
+        measured = Measured(int(index), kind, float(value or ""), None if used is None else int(used), error)
+        if isfinite(measured.value):
+            return measured
+    except ValueError:
+        pass
+    basic = (inner.get(_TYPE, "") for inner in element.iter() if local(inner) == "basicData")
+    held = (", ".join(basic) or "nothing") if value is None else f"{value!r} from {used!r} input values"
+    raise BadPayload(f"index {index!r} holds {held}, expected a number for a flow or a speed")
 
 
-def _finite(text: str | None) -> float:
-    if text is None or not isfinite(value := float(text)):
-        raise ValueError(text)
-    return value
+Place = tuple[str, int]  # channel and period in s
 
 
-def _basic_data(element: etree._Element) -> str:
-    kinds = [inner.get(_TYPE, "") for inner in element.iter() if local(inner) == "basicData"]
-    return ", ".join(kinds) or "nothing"
-
-
-def _by_table(values: list[Measured], site: Site) -> dict[str, str]:
-    """Channels by the site table; of two indexes with the same channel and quantity the second keeps its index."""
-    channels: dict[str, str] = {}
+def _by_table(values: list[Measured], site: Site) -> dict[str, Place]:
+    """Places by the site table; of two indexes with the same channel and quantity the second keeps its index."""
+    places: dict[str, Place] = {}
     taken = set()
     for one in values:
-        place = site.layout.get(str(one.at))
-        if place is not None and place[1] == QUANTITY[one.kind] and place not in taken:
-            taken.add(place)
-            channels[str(one.at)] = place[0]
-    return channels
+        known = site.layout.get(str(one.at))
+        if known is None:
+            continue
+        is_first = known.quantity == QUANTITY[one.kind] and known[:2] not in taken
+        places[str(one.at)] = (known.channel if is_first else f"index{one.at}", known.period)
+        if is_first:
+            taken.add(known[:2])
+    return places
 
 
 def _inferred(site_id: str, values: list[Measured]) -> Layout | None:
@@ -171,18 +162,15 @@ def _inferred(site_id: str, values: list[Measured]) -> Layout | None:
 
 
 def _readings(
-    sensor_id: str, start: datetime, values: list[Measured], channels: Mapping[str, str], periods: Mapping[str, int]
+    sensor_id: str, start: datetime, values: list[Measured], places: Mapping[str, Place]
 ) -> Iterator[Reading]:
-    counts: dict[str, float] = {}
-    places = []
-    for one in values:
-        index = str(one.at)
-        period = periods.get(index, MINUTE)
-        channel = channels.get(index) or f"index{index}"
-        places.append((one, channel, period))
-        if one.kind == FLOW and not one.error and one.value >= 0:
-            counts[channel] = one.value * period / 3600
-    for one, channel, period in places:
+    placed = [(one, *places.get(str(one.at), (f"index{one.at}", MINUTE))) for one in values]
+    counts = {
+        channel: one.value * period / 3600
+        for one, channel, period in placed
+        if one.kind == FLOW and not one.error and one.value >= 0
+    }
+    for one, channel, period in placed:
         state = _count(one, period) if one.kind == FLOW else _speed(one, counts.get(channel))
         yield Reading(sensor_id, channel, QUANTITY[one.kind], period, start, *state)
 

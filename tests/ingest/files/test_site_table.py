@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ingest.files.site_table import SiteTable, import_table, parse, read, write
-from ingest.vocabulary.readings import BadPayload, Site
+from ingest.vocabulary.readings import BadPayload, Site, SiteIndex
 
-SITE = Site("3", "A7 hmp 1", 6.5, 53.2, 2, {"1": ("lane1/any", "vehicle_count")}, {"1": 300})
+SITE = Site("3", "A7 hmp 1", 6.5, 53.2, 2, {"1": SiteIndex("lane1/any", "vehicle_count", 300)})
 
 
 def record(site_id: str, index: str = "") -> str:
@@ -34,7 +34,7 @@ def test_record_says_what_an_index_measures() -> None:
     """Lane, class, quantity and name are read; without a number of lanes they are counted from the indexes."""
     ((site_id, site),) = parse(io.BytesIO(table(record("S1"))))
     assert site_id == "S1"
-    assert site == Site("2", "S1 street", None, None, 1, {"1": ("lane1/any", "vehicle_count")})
+    assert site == Site("2", "S1 street", None, None, 1, {"1": SiteIndex("lane1/any", "vehicle_count")})
 
 
 def test_version_3_of_the_table_reads_alike() -> None:
@@ -106,5 +106,7 @@ def test_recorded_records(shared_data: Path, tmp_path: Path) -> None:
     site = SiteTable(tmp_path / "sites.parquet").current()["PZH01_MST_0629_00"]
     assert (site.version, site.name, site.lon, site.lat, site.lanes) == ("2", "N457 hmp 4.75 Re", 4.634289, 52.0263, 1)
     classes = ("<5.6", "5.6-12.2", ">12.2", "any")
-    expected = [(f"lane1/{name}", quantity) for quantity in ("vehicle_count", "vehicle_speed") for name in classes]
+    expected = [
+        SiteIndex(f"lane1/{name}", quantity) for quantity in ("vehicle_count", "vehicle_speed") for name in classes
+    ]
     assert [site.layout[str(at)] for at in range(1, 9)] == expected

@@ -14,7 +14,7 @@ from ingest.formats.coded.ndw import ndw
 from ingest.formats.coded.ndw_layout import inferred
 from ingest.formats.decode import decode
 from ingest.formats.xml import opened
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, SiteIndex
 
 NOW = datetime(2025, 8, 15, 21, 50, tzinfo=UTC)
 START = "2025-08-15T21:48:00Z"
@@ -22,6 +22,7 @@ FLOW = "<vehicleFlow{used}>{error}<vehicleFlowRate>{value}</vehicleFlowRate></ve
 SPEED = "<averageVehicleSpeed{used}>{error}<speed>{value}</speed></averageVehicleSpeed>"
 FAILED = (None, 0.0, Flag.SOURCE_ERROR)
 NOTHING = (None, 0.0, 0)
+COUNT = SiteIndex("lane1/any", "vehicle_count")
 
 
 def value(index: int, kind: str, number: float, used: int | None = None, error: bool = False) -> str:
@@ -110,7 +111,7 @@ def test_arbitrary_bytes_never_raise_out_of_decode(payload: bytes) -> None:
 
 def test_site_table_of_the_same_version_decides() -> None:
     """Channels, places and lanes come from the table where its version fits, also against the supplier's habit."""
-    known = Site("1", "A7", 6.5, 53.2, 1, {"1": ("lane1/any", "vehicle_count"), "2": ("lane1/any", "vehicle_speed")})
+    known = Site("1", "A7", 6.5, 53.2, 1, {"1": COUNT, "2": COUNT._replace(quantity="vehicle_speed")})
     fact, count, speed = read(site(value(1, "F", 60), value(2, "S", 70)), {"RWS01_TEST": known})
     assert fact == SensorFact("ndw/RWS01_TEST", "A7", 6.5, 53.2, 1)
     assert isinstance(count, Reading)
@@ -120,7 +121,7 @@ def test_site_table_of_the_same_version_decides() -> None:
 
 def test_site_table_of_another_version_gives_only_the_place() -> None:
     """An index of version 2 is not read with the table of version 1; lanes are then inferred, and marked as such."""
-    known = Site("1", "A7", 6.5, 53.2, 9, {"1": ("lane9/any", "vehicle_count")})
+    known = Site("1", "A7", 6.5, 53.2, 9, {"1": COUNT._replace(channel="lane9/any")})
     fact, count, _ = read(site(value(1, "F", 60), value(2, "S", 70), version="2"), {"RWS01_TEST": known})
     assert fact == SensorFact("ndw/RWS01_TEST", "A7", 6.5, 53.2, 1, inferred=True)
     assert isinstance(count, Reading)
@@ -129,7 +130,7 @@ def test_site_table_of_another_version_gives_only_the_place() -> None:
 
 def test_no_series_twice_in_a_message() -> None:
     """Where a table maps two indexes to one series, the second keeps its index, so that nothing is counted twice."""
-    layout = {"1": ("lane1/any", "vehicle_count"), "2": ("lane1/any", "vehicle_count")}
+    layout = {"1": COUNT, "2": COUNT}
     known = Site("1", None, None, None, 1, layout)
     readings = read(site(value(1, "F", 60), value(2, "F", 60)), {"RWS01_TEST": known})[1:]
     assert [one.channel for one in readings if isinstance(one, Reading)] == ["lane1/any", "index2"]
