@@ -108,15 +108,13 @@ class KafkaLog(QueuedLog):
 
     async def _records(self, producer: AIOKafkaProducer, batch: Batch) -> list[tuple[str, int, bytes]]:
         # Kafka knows how many partitions there are: the setting is only for topics not made yet.
+        readings, letters = self._topics.names
         partitions = {name: len(await producer.partitions_for(name)) for name in self._topics.names}
-        found = [
-            (self._topics.readings, *record[:2])
-            for record in reading_records(batch, partitions[self._topics.readings], most=self._most)
-        ]
-        found += [
-            (self._topics.dead_letters, *record[:2])
-            for record in letter_records(batch.dead_letters, partitions[self._topics.dead_letters], most=self._most)
-        ]
+        cut = {
+            readings: reading_records(batch, partitions[readings], most=self._most),
+            letters: letter_records(batch.dead_letters, partitions[letters], most=self._most),
+        }
+        found = [(topic, *record) for topic, records in cut.items() for record in records]
         self.records += len(found)
         self.bytes += sum(len(value) for *_, value in found)
         return found

@@ -54,10 +54,8 @@ class Access:
 
     def arguments(self) -> dict[str, Any]:
         """Give the arguments that every client of aiokafka takes."""
-        if self.username is None:
-            return {"security_protocol": "SSL" if self.tls else "PLAINTEXT", "ssl_context": self.context()}
+        sasl, tls = "" if self.username is None else "SASL_", "SSL" if self.tls else "PLAINTEXT"
         return {
-            "security_protocol": "SASL_SSL" if self.tls else "SASL_PLAINTEXT", "ssl_context": self.context(),
-            "sasl_mechanism": self.mechanism, "sasl_plain_username": self.username,
-            "sasl_plain_password": self.password,
+            "security_protocol": sasl + tls, "ssl_context": self.context(), "sasl_mechanism": self.mechanism,
+            "sasl_plain_username": self.username, "sasl_plain_password": self.password,
         }  # fmt: skip

@@ -6,7 +6,7 @@ one partition, and all of one sensor and start into one record, for rules of qua
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
@@ -23,19 +23,12 @@ _FRAME = 4096  # bytes that are left for what is around the data
 LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
 MOST = (4 << 20) - _FRAME  # bytes of any record, unless Kafka takes fewer
 UNKNOWN = "quantity not in the registry of the worker"
+_NONE = columns((), ())
 _TEXTS = ("sensor_id", "channel", "quantity")
 
 
 class BadRecord(ValueError):  # noqa: N818 - the reaction is the name: this record goes to the dead letters
     """A record that no collector of ours can have written."""
-
-
-class Record(NamedTuple):
-    """What one record of the log holds, and where it goes."""
-
-    partition: int
-    value: bytes
-    readings: int
 
 
 def partition_of(sensor_id: str, partitions: int) -> int:
@@ -48,35 +41,35 @@ def partition_of(sensor_id: str, partitions: int) -> int:
     return crc32(sensor_id.encode()) % partitions
 
 
-def reading_records(batch: Batch, partitions: int, largest: int = LARGEST, most: int = MOST) -> Iterator[Record]:
+def reading_records(
+    batch: Batch, partitions: int, largest: int = LARGEST, most: int = MOST
+) -> Iterator[tuple[int, bytes]]:
     """
-    Cut readings and facts of a batch into records; its dead letters travel by `letter_records`.
+    Cut facts and readings of a batch into records, each with its partition; dead letters travel by `letter_records`.
 
     Only readings of one sensor and start that have more than `most` bytes are parted.
     """
-    rows, cuts = _by_partition(batch.readings, partitions)
     facts: dict[int, list[SensorFact]] = {}
     for fact in batch.sensors:
         facts.setdefault(partition_of(fact.sensor_id, partitions), []).append(fact)
+    rows, cuts = _by_partition(batch.readings, partitions)
     for partition in range(partitions):
         part = rows.slice(cuts[partition], cuts[partition + 1] - cuts[partition])
-        if part.num_rows or partition in facts:
-            for value, count in _fitting(part, facts.get(partition, []), min(largest, most), most):
-                yield Record(partition, value, count)
+        for one in (Batch(_NONE, facts.get(partition, ())), Batch(part)):
+            for value in _fitting(one, min(largest, most), most):
+                yield partition, value
 
 
 def letter_records(
     letters: Sequence[DeadLetter], partitions: int, largest: int = LARGEST, most: int = MOST
-) -> Iterator[Record]:
+) -> Iterator[tuple[int, bytes]]:
     """Pack dead letters, cut to `most` bytes, into records; the same letter always goes into the same partition."""
     by_partition: dict[int, list[DeadLetter]] = {}
     for letter in letters:
-        if (over := _length(letter) + _FRAME - most) > 0:
-            letter = replace(letter, payload=letter.payload[: max(0, len(letter.payload) - over)])
         by_partition.setdefault(int.from_bytes(letter.key[:4], "big") % partitions, []).append(letter)
     for partition, some in by_partition.items():
-        for few in _few(some, min(largest, most)):
-            yield Record(partition, Batch(columns((), ()), (), few).to_ipc(), 0)
+        for value in _fitting(Batch(_NONE, (), some), min(largest, most), most):
+            yield partition, value
 
 
 def read_record(value: bytes) -> Batch:
@@ -100,24 +93,6 @@ def read_record(value: bytes) -> Batch:
     return Batch(batch.readings.filter(pa.array(~new)), batch.sensors, (*batch.dead_letters, *letters))
 
 
-def _few(letters: Sequence[DeadLetter], largest: int) -> Iterator[list[DeadLetter]]:
-    few: list[DeadLetter] = []
-    size = 0
-    for letter in letters:
-        length = _length(letter)
-        if few and size + length > largest:
-            yield few
-            few, size = [], 0
-        few.append(letter)
-        size += length
-    yield few
-
-
-def _length(letter: DeadLetter) -> int:
-    """Give how many bytes of a record a letter takes, rather more than less."""
-    return len(letter.payload) + len(letter.topic.encode()) + len(letter.reason.encode()) + 100
-
-
 def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """Sort rows by partition, sensor and start; give them and the rows at which the partitions begin and end."""
     codes, texts = coded(rows, "sensor_id")
@@ -127,19 +102,30 @@ def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch
     return rows.take(order), np.searchsorted(partition[order], np.arange(partitions + 1))
 
 
-def _fitting(rows: pa.RecordBatch, facts: Sequence[SensorFact], largest: int, most: int) -> Iterator[tuple[bytes, int]]:
-    value = Batch(_compact(rows), tuple(facts)).to_ipc()
-    cut = middle(rows) if len(value) > largest else 0
-    if not cut and len(value) > most and len(facts) <= 1:
-        cut = rows.num_rows // 2
-    if cut:
-        yield from _fitting(rows.slice(0, cut), facts[: len(facts) // 2], largest, most)
-        yield from _fitting(rows.slice(cut), facts[len(facts) // 2 :], largest, most)
-    elif len(value) > largest and len(facts) > 1:  # more facts than readings
-        yield from _fitting(rows, facts[: len(facts) // 2], largest, most)
-        yield from _fitting(rows.slice(0, 0), facts[len(facts) // 2 :], largest, most)
+def _fitting(batch: Batch, largest: int, most: int) -> Iterator[bytes]:
+    """Give a batch that has readings, facts or dead letters alone as records, in halves until they are small enough."""
+    if not (len(batch) or batch.sensors or batch.dead_letters):
+        return
+    value = Batch(_compact(batch.readings), batch.sensors, batch.dead_letters).to_ipc()
+    if len(value) > largest and (halves := _halves(batch, by_force=len(value) > most)):
+        for half in halves:
+            yield from _fitting(half, largest, most)
+    elif len(value) > most and batch.dead_letters and (payload := batch.dead_letters[0].payload):
+        letter = replace(batch.dead_letters[0], payload=payload[: most - len(value)])
+        yield from _fitting(Batch(_NONE, (), [letter]), largest, most)
     else:
-        yield value, rows.num_rows
+        yield value
+
+
+def _halves(batch: Batch, *, by_force: bool) -> tuple[Batch, Batch] | None:
+    """Cut between two sensors or starts, facts or letters; only `by_force` between readings of one."""
+    rows, facts, letters = batch.readings, batch.sensors, batch.dead_letters
+    cut = middle(rows) or (rows.num_rows // 2 if by_force else 0)
+    half_facts, half_letters = len(facts) // 2, len(letters) // 2
+    if not (cut or half_facts or half_letters):
+        return None
+    first = Batch(rows.slice(0, cut), facts[:half_facts], letters[:half_letters])
+    return first, Batch(rows.slice(cut), facts[half_facts:], letters[half_letters:])
 
 
 def _compact(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_VERSIONS = {"3.1.1": 4, "4": 4, "5": 5}
-_KEYS = ("version", "ca", "cert", "key")
+_VERSIONS = {"3.1.1": 4, "5": 5}
+_FILES = ("ca", "cert", "key")
+_KEYS = ("version", *_FILES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +40,29 @@ class Address:
         Address(host='broker', port=1883, user='hub', tls=False, version=4, ca=None, cert=None, key=None)
         """
         parts = urlsplit(url)
-        if parts.scheme not in _PORTS:
-            raise ValueError(f"broker scheme {parts.scheme!r}, expected mqtt or mqtts")
-        if not parts.hostname:
-            raise ValueError("broker without a host, expected mqtt://host[:port]")
-        if parts.path not in ("", "/") or parts.fragment:
-            raise ValueError(f"broker path {parts.path!r}, expected none behind the port")
-        options = _options(parts)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        files = {name: Path(options[name]) for name in _FILES if name in options}
+        version = options.get("version", "3.1.1")
+        for wrong, found in (
+            (parts.scheme not in _PORTS, f"scheme {parts.scheme!r}, expected mqtt or mqtts"),
+            (not parts.hostname, "without a host, expected mqtt://host[:port]"),
+            (parts.path not in ("", "/") or parts.fragment, f"path {parts.path!r}, expected none behind the port"),
+            (version not in _VERSIONS, f"option version {version!r}, expected 3.1.1 or 5"),
+            (files and parts.scheme != "mqtts", f"option {', '.join(files)} with mqtt, expected mqtts"),
+            ("key" in files and "cert" not in files, "option key without cert, expected both"),
+            *((name not in _KEYS, f"option {name}, expected one of {', '.join(_KEYS)}") for name in options),
+            *((not file.is_file(), f"option {name}: no file {str(file)!r}") for name, file in files.items()),
+        ):
+            if wrong:
+                raise ValueError(f"broker {found}")
         return cls(
-            host=parts.hostname,
+            host=parts.hostname or "",
             port=_port(parts),
             user=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password is not None else None,
             tls=parts.scheme == "mqtts",
-            version=_version(options.get("version", "3.1.1")),
-            **_files(parts.scheme, options),
+            version=_VERSIONS[version],
+            **files,
         )
 
     def with_credentials(self, credentials: tuple[str, str] | None) -> "Address":
@@ -71,13 +80,6 @@ class Address:
         return context
 
 
-def _options(parts: SplitResult) -> dict[str, str]:
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := sorted(set(options) - set(_KEYS)):
-        raise ValueError(f"broker option {', '.join(unknown)}, expected one of {', '.join(_KEYS)}")
-    return options
-
-
 def _port(parts: SplitResult) -> int:
     try:
         port = _PORTS[parts.scheme] if parts.port is None else parts.port
@@ -86,21 +88,3 @@ def _port(parts: SplitResult) -> int:
     if port == 0:
         raise ValueError("broker port 0, expected 1 to 65535")
     return port
-
-
-def _version(text: str) -> int:
-    if text not in _VERSIONS:
-        raise ValueError(f"broker option version {text!r}, expected 3.1.1 or 5")
-    return _VERSIONS[text]
-
-
-def _files(scheme: str, options: dict[str, str]) -> dict[str, Path]:
-    files: dict[str, Path] = {name: Path(options[name]) for name in _KEYS[1:] if name in options}
-    if files and scheme != "mqtts":
-        raise ValueError(f"broker option {', '.join(files)} with mqtt, expected mqtts")
-    if "key" in files and "cert" not in files:
-        raise ValueError("broker option key without cert, expected both")
-    for name, path in files.items():
-        if not path.is_file():
-            raise ValueError(f"broker option {name}: no file {str(path)!r}")
-    return files

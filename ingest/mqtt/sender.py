@@ -39,11 +39,11 @@ class Sender(Connection):
 
     def __init__(self, address: Address, largest: int = LARGEST) -> None:
         super().__init__(address, f"stadspuls-send-{secrets.token_hex(6)}")
-        self.acknowledged = self.refused = self.in_flight = 0
+        self.refused = 0
         self._largest = largest
         self._room = threading.Condition()
         self._queue: deque[tuple[str, bytes]] = deque()
-        self._sizes: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}  # of what is in flight, by packet id
         self._outstanding = self._outstanding_bytes = 0
         self._answered = self._answered_bytes = 0
         self._closed = False
@@ -110,13 +110,12 @@ class Sender(Connection):
             self._confirm()
         if not self.is_up:
             return
-        room = min(WINDOW, self._taken_by_broker) - self.in_flight
+        room = min(WINDOW, self._taken_by_broker) - len(self._sizes)
         for _ in range(min(room, len(self._queue))):
             topic, payload = self._queue.popleft()
             # Paho keeps the message until the broker has it, and sends it again where a connection broke.
             mid = self._client.publish(topic, payload, qos=1).mid
             self._sizes[mid] = len(topic.encode()) + len(payload) + _OVERHEAD
-            self.in_flight += 1
 
     def _confirm(self) -> None:
         with self._room:
@@ -134,10 +133,8 @@ class Sender(Connection):
             self._room.notify_all()
 
     def _on_publish(self, _c: Client, _u: object, mid: int, why: ReasonCode, _p: Properties | None) -> None:
-        self.in_flight -= 1
         self._answered += 1
         self._answered_bytes += self._sizes.pop(mid, 0)
-        self.acknowledged += not why.is_failure
         self.refused += why.is_failure
         if why.is_failure:
             _log.error("the broker refuses a message", broker=str(self.address))

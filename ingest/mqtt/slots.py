@@ -28,19 +28,16 @@ class SlotTaken(Exception):  # noqa: N818 - what happened is the name
 
 
 class Slot:
-    """A slot that is ours until `release`, or until this process dies."""
+    """A slot that is ours until the `with` block ends, or until this process dies."""
 
     def __init__(self, directory: Path, number: int, lock: int) -> None:
         self.number = number
-        self._directory = directory
-        self._lock = lock
-        if os.pread(lock, 20, 0) != _SESSION:
+        self._directory, self._lock = directory, lock
+        state = os.pread(lock, 20, 0)
+        # A session that is older than the files of client ids keeps its name, and with it what the broker has for it.
+        self.client_id = client_id(directory, number, f"stadspuls-{number}" if state else "")
+        if state != _SESSION:
             self._note(_JOINING)
-
-    @property
-    def client_id(self) -> str:
-        """The client id of the slot's session."""
-        return client_id(self._directory, self.number)
 
     def joined(self) -> None:
         """Note that the broker keeps messages for this slot from now on."""
@@ -53,10 +50,8 @@ class Slot:
         The last one keeps its session: what is published while no collector runs must wait somewhere.
         """
         with _alone(self._directory):
-            others = set(_numbers(self._directory)) - {self.number}
-            stay = any(
-                _noted(self._directory, number) == _SESSION for number in others if _held(self._directory, number)
-            )
+            slots = _slots(self._directory)
+            stay = any(held and state == _SESSION for number, held, state in slots if number != self.number)
             if stay:
                 self._note(_LEAVING)
         return stay
@@ -65,15 +60,11 @@ class Slot:
         """Note that the session is gone, or that it stays, without a subscription."""
         self._note(b"" if empty else _JOINING)
 
-    def release(self) -> None:
-        """Let another collector have it."""
-        os.close(self._lock)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        os.close(self._lock)
 
     def _note(self, what: bytes) -> None:
         os.ftruncate(self._lock, 0)
@@ -92,13 +83,11 @@ def free_slot(directory: Path) -> Slot:
 def take_slot(directory: Path, number: int) -> Slot:
     """Take one slot; raises SlotTaken when a collector that runs has it."""
     directory.mkdir(parents=True, exist_ok=True)
-    lock = os.open(_path(directory, number), os.O_RDWR | os.O_CREAT, 0o660)
+    lock = os.open(directory / f"slot-{number}", os.O_RDWR | os.O_CREAT, 0o660)
     with _alone(directory):
         if not _lockable(lock):
             os.close(lock)
             raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
-    # A session that is older than the files of client ids keeps its name, and with it what the broker holds for it.
-    client_id(directory, number, f"stadspuls-{number}" if os.pread(lock, 20, 0) else "")
     return Slot(directory, number, lock)
 
 
@@ -121,33 +110,20 @@ def client_id(directory: Path, number: int = 0, known: str = "") -> str:
 def lost_slots(directory: Path) -> list[int]:
     """Give the slots that the broker still has a session for, and no running collector has."""
     with _alone(directory):
-        return [n for n in _numbers(directory) if not _held(directory, n) and _noted(directory, n)]
+        return [number for number, held, state in _slots(directory) if state and not held]
 
 
 def held_slots(directory: Path) -> list[int]:
     """Give the slots of collectors that run."""
     with _alone(directory):
-        return [n for n in _numbers(directory) if _held(directory, n)]
+        return [number for number, held, _ in _slots(directory) if held]
 
 
-def _path(directory: Path, number: int) -> Path:
-    return directory / f"slot-{number}"
-
-
-def _numbers(directory: Path) -> list[int]:
-    return sorted(int(path.name.removeprefix("slot-")) for path in directory.glob("slot-[0-9]*"))
-
-
-def _noted(directory: Path, number: int) -> bytes:
-    return _path(directory, number).read_bytes()
-
-
-def _held(directory: Path, number: int) -> bool:
-    trial = os.open(_path(directory, number), os.O_RDONLY)
-    try:
-        return not _lockable(trial)
-    finally:
-        os.close(trial)
+def _slots(directory: Path) -> Iterator[tuple[int, bool, bytes]]:
+    """Give number and state of each slot, and whether a collector holds it."""
+    for number in sorted(int(path.name.removeprefix("slot-")) for path in directory.glob("slot-[0-9]*")):
+        with (directory / f"slot-{number}").open("rb") as file:
+            yield number, not _lockable(file.fileno()), file.read()
 
 
 def _lockable(file: int) -> bool:
