@@ -8,9 +8,9 @@ and its origin.
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,8 +19,9 @@ from hub.settings.values import masked
 
 PREFIX = "STADSPULS_"
 FILE = "stadspuls.toml"
-# Values that never stand in a message.
-_SECRETS = {"broker", "broker_password", "database", "kafka_password", "api_token", "grafana_token", "grafana_database"}
+# Values that never stand in a message: secrets, and URLs that may have one.
+_SECRETS = {key for key, one in Settings.model_fields.items() if not one.repr or "SecretStr" in str(one.annotation)}
+_OPTIONAL = {key for key, one in Settings.model_fields.items() if one.default is None}
 
 Layer = dict[str, tuple[Any, str]]
 
@@ -35,21 +36,16 @@ def load(flags: Mapping[str, Any] | None = None, directory: Path | None = None) 
 
     Raises BadSettings for anything that cannot work, also for a key of a file that does not exist.
     """
-    keys, file = set(Settings.model_fields), (directory or Path()) / FILE
-    layers = [
-        {key: (value, "flag") for key, value in (flags or {}).items() if value is not None},
-        {
-            key: (os.environ[name], f"environment {name}")
-            for key in keys
-            if os.environ.get(name := PREFIX + key.upper())
-        },
-        read_layer(file, keys),
-    ]
-    data_dir, _ = merged(layers).get("data_dir", (Settings.model_fields["data_dir"].default, ""))
-    own = Path(data_dir).expanduser() / FILE
-    if own.absolute() != file.absolute():
-        layers.append(read_layer(own, keys - {"data_dir"}))
-    return _make(merged(layers))
+    keys, here = Settings.model_fields.keys(), directory or Path()
+    given = {key: (value, "flag") for key, value in (flags or {}).items() if value is not None}
+    names = {key: PREFIX + key.upper() for key in keys}
+    spoken = {key: (os.environ[name], f"environment {name}") for key, name in names.items() if os.environ.get(name)}
+    found = read_layer(here / FILE, keys) | spoken | given
+    data_dir, origin = found.get("data_dir", (Settings.model_fields["data_dir"].default, ""))
+    home = _directory_of(origin) / Path(data_dir).expanduser()
+    if home.absolute() != here.absolute():
+        found = read_layer(home / FILE, keys - {"data_dir"}) | found
+    return _make(found)
 
 
 def read_layer(path: Path, keys: Set[str]) -> Layer:
@@ -63,24 +59,7 @@ def read_layer(path: Path, keys: Set[str]) -> Layer:
     wrong = [f"{key}: no such setting here (from {path})" for key in values if key not in keys]
     if wrong:
         raise BadSettings("\n".join(wrong))
-    return {key: (_beside(path, key, value), str(path)) for key, value in values.items()}
-
-
-def _beside(path: Path, key: str, value: Any) -> Any:
-    """Resolve the relative paths of a file from the directory of the file."""
-    annotation = Settings.model_fields[key].annotation
-    kinds = (annotation, *get_args(annotation))  # Path, Path | None, or tuple[Path, ...]
-    parent = path.absolute().parent
-    if Path in kinds and isinstance(value, list):
-        return [parent / Path(str(one)).expanduser() for one in value]
-    if Path in kinds and Ellipsis not in kinds and isinstance(value, str) and value:
-        return parent / Path(value).expanduser()
-    return value
-
-
-def merged(layers: Sequence[Layer]) -> Layer:
-    """Give each key as the first layer has it that has it at all."""
-    return {key: found for layer in reversed(layers) for key, found in layer.items()}
+    return {key: (value, str(path)) for key, value in values.items()}
 
 
 def sources_of(settings: Settings) -> dict[str, str]:
@@ -93,9 +72,17 @@ def shown(settings: Settings) -> dict[str, str]:
     return {key: masked(getattr(settings, key)) for key in Settings.model_fields}
 
 
+def _directory_of(origin: str) -> Path:
+    """Give the directory from which relative paths of this origin are read."""
+    return Path(origin).parent if origin.endswith(FILE) else Path()
+
+
 def _make(found: Layer) -> Settings:
+    directories = {key: _directory_of(origin) for key, (_, origin) in found.items()}
+    # An empty text is no value, where there may be none.
+    values = {key: None if value == "" and key in _OPTIONAL else value for key, (value, _) in found.items()}
     try:
-        settings = Settings(**{key: value for key, (value, _) in found.items()})
+        settings = Settings.model_validate(values, context=directories)
     except ValidationError as error:
         raise BadSettings("\n".join(_line(one, found) for one in error.errors())) from None
     settings._origins = {key: origin for key, (_, origin) in found.items()}

@@ -4,28 +4,13 @@ Settings: one model of everything that can be set, refused when it is made with 
 `hub.settings.layers` makes it of flags, environment and files; `hub.settings.values` has the types of single values.
 """
 
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from hub.settings.values import Directories, Duration, Port, is_loopback
+from hub.settings.values import Broker, Database, Directories, Duration, File, Files, Place, Port, Zone, is_loopback
 from ingest.log.kafka_login import MECHANISMS, Access
 
 
@@ -34,7 +19,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    data_dir: Path = Field(Path("data"), description="directory of the embedded hub: database, broker, lock")
+    data_dir: Place = Field(Path("data"), description="directory of the embedded hub: database, broker, lock")
     mqtt_host: str = Field("127.0.0.1", description="address the built-in broker listens on")
     mqtt_port: Port = Field(1883, description="port the built-in broker listens on")
     http_host: str = Field("127.0.0.1", description="address of the API and the live page")
@@ -44,11 +29,11 @@ class Settings(BaseModel):
     public: bool = Field(False, description="everyone who reaches http_host may read, without the token")
     api_patience: Duration = Field(timedelta(seconds=30), description="longest time a statement of the API may take")
     api_connections: PositiveInt = Field(8, description="most answers of the API that are made at once")
-    broker: str | None = Field(None, repr=False, description="mqtt:// or mqtts:// URL; empty: the built-in broker")
+    broker: Broker | None = Field(None, repr=False, description="mqtt:// or mqtts:// URL; empty: the built-in broker")
     broker_username: str | None = Field(None, description="user name at the broker")
     broker_password: SecretStr | None = Field(None, description="password at the broker")
     broker_queue: PositiveInt = Field(200_000, description="messages that the built-in broker can queue")
-    database: str | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
+    database: Database | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
     kafka: str | None = Field(None, description="Kafka servers, host:port[,host:port]; for the distributed hub")
     kafka_topic: str = Field("readings", description="topic of the batches")
     kafka_dead_letters: str = Field("dead-letters", description="topic of dead letters")
@@ -56,26 +41,24 @@ class Settings(BaseModel):
     kafka_replicas: PositiveInt = Field(1, description="replicas of a new topic")
     kafka_group: str = Field("stadspuls", description="consumer group of the workers")
     kafka_tls: bool = Field(False, description="connect to Kafka with TLS")
-    kafka_ca: Path | None = Field(None, description="file of the authority of Kafka's certificate; empty: the system's")
-    kafka_certificate: Path | None = Field(None, description="certificate of this client, for Kafka")
-    kafka_key: Path | None = Field(None, description="key of that certificate")
+    kafka_ca: Place | None = Field(None, description="authority of Kafka's certificate; empty: the system's")
+    kafka_certificate: Place | None = Field(None, description="certificate of this client, for Kafka")
+    kafka_key: Place | None = Field(None, description="key of that certificate")
     kafka_username: str | None = Field(None, description="user name at Kafka (SASL)")
     kafka_password: SecretStr | None = Field(None, description="password at Kafka")
     kafka_mechanism: str = Field(MECHANISMS[0], description=f"SASL mechanism: {', '.join(MECHANISMS)}")
-    slots_dir: Path | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
+    slots_dir: Place | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
     metrics_host: str = Field("127.0.0.1", description="address of a service's own metrics")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of a service's own metrics, 0: none")
-    timezone: str = Field("Europe/Amsterdam", description="tz name of civil days, and of local time")
+    timezone: Zone = Field("Europe/Amsterdam", description="tz name of civil days, and of local time")
     earliest: AwareDatetime = Field(datetime(2000, 1, 1, tzinfo=UTC), description="oldest start of a reading taken")
     retention: Duration | None = Field(None, description="readings are kept this long (90d, 36h); empty: for ever")
     chunk_interval: Duration = Field(timedelta(days=1), description="length of a TimescaleDB chunk (1d, 6h)")
     mappings: Directories = Field((), description="directories of your own mapping files")
     rules: Directories = Field((), description="directories of your own alert rules")
-    calendars: Directories = Field((), description="calendar files (TOML) in place of the shipped one")
+    calendars: Files = Field((), description="calendar files (TOML) in place of the shipped one")
     country: str = Field("NL", description="ISO code of the country whose public holidays count")
-    alert_channels: Path | None = Field(
-        None, description="file of the channels of alerts; empty: channels.toml of the data directory, if any"
-    )
+    alert_channels: File | None = Field(None, description="channels of alerts; empty: data_dir/channels.toml, if any")
     in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
     in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
     batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
@@ -84,8 +67,7 @@ class Settings(BaseModel):
     grafana_url: str | None = Field(None, description="http(s):// address of an existing Grafana")
     grafana_token: SecretStr | None = Field(None, description="its service account's token, or user:password")
     grafana_database: SecretStr | None = Field(
-        None,
-        description="postgresql:// URL by which Grafana reaches the database, as the reader; empty: left alone",
+        None, description="Grafana's postgresql:// URL, as the reader; empty: left alone"
     )
     ndw_url: str = Field("", description="host of NDW's open data, empty: its own")
     luchtmeetnet_url: str = Field("", description="host of Luchtmeetnet's API, empty: its own")
@@ -99,7 +81,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
 
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _origins: dict[str, str] = {}
 
     @property
     def credentials(self) -> tuple[str, str] | None:
@@ -122,60 +104,8 @@ class Settings(BaseModel):
         """How long after its end an hour is closed."""
         return timedelta(seconds=self.rollup_grace)
 
-    @field_validator("data_dir")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _empty(cls, value: object, info: ValidationInfo) -> object:
-        """An empty text is no value, where there may be none."""
-        may_be_none = info.field_name is not None and cls.model_fields[info.field_name].default is None
-        return None if value == "" and may_be_none else value
-
-    @field_validator("broker")
-    @classmethod
-    def _broker_url(cls, value: str | None) -> str | None:
-        if value is not None:
-            found = urlsplit(value)
-            if found.scheme not in ("mqtt", "mqtts") or not found.hostname or found.port == 0:
-                raise ValueError("expected mqtt://host[:port] or mqtts://host[:port]")
-        return value
-
-    @field_validator("database")
-    @classmethod
-    def _conninfo(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"postgres(ql)?://|\s*\w+\s*=", value):
-            raise ValueError("expected postgresql://... or key=value pairs")
-        return value
-
-    @field_validator("alert_channels")
-    @classmethod
-    def _file(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.expanduser().is_file():
-            raise ValueError(f"no file {str(value)!r}")
-        return None if value is None else value.expanduser().absolute()
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("expected a tz name such as Europe/Amsterdam") from None
-        return value
-
-    @field_validator("mappings", "rules")
-    @classmethod
-    def _directories(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
-        for directory in value:
-            if not directory.is_dir():
-                raise ValueError(f"no directory {str(directory)!r}")
-        return value
-
     @model_validator(mode="after")
-    def _credentials(self) -> Self:
+    def _access(self) -> Self:
         open_to_others = self.broker is None and not is_loopback(self.mqtt_host)
         if open_to_others and not (self.broker_username and self.broker_password):
             raise ValueError(
@@ -184,10 +114,6 @@ class Settings(BaseModel):
         if bool(self.broker_username) != bool(self.broker_password):
             raise ValueError("broker_username and broker_password go together, found one of them")
         _ = self.kafka_access
-        return self
-
-    @model_validator(mode="after")
-    def _readers(self) -> Self:
         if not (is_loopback(self.http_host) or self.api_token or self.public):
             raise ValueError(f"http_host {self.http_host!r} can be reached by others, expected api_token or public")
         return self

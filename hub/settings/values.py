@@ -7,12 +7,15 @@ How single values of the settings are read and shown: durations, ports, lists of
 import ipaddress
 import os
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from ingest.mqtt.address import Address
 from ingest.vocabulary.durations import duration
 
 
@@ -23,13 +26,55 @@ def _duration(value: object) -> object:
         return value  # which pydantic refuses
 
 
-def _split(value: object) -> object:
-    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+def _path(value: object, info: ValidationInfo) -> object:
+    """Make a path absolute; the context has the directory from which a key's relative paths are read."""
+    if not isinstance(value, str | Path):
+        return value  # which pydantic refuses
+    directories = info.context or {}
+    return directories.get(info.field_name, Path()).absolute() / Path(value).expanduser()
+
+
+def _paths(value: object, info: ValidationInfo) -> object:
+    parts = value.split(os.pathsep) if isinstance(value, str) else value
+    return [_path(part, info) for part in parts if part] if isinstance(parts, list | tuple) else parts
+
+
+def _zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, ValueError, OSError):
+        raise ValueError("expected a tz name such as Europe/Amsterdam") from None
+
+
+def _broker(url: str) -> str:
+    Address.parse(url)
+    return url
+
+
+def _checked(good: Callable[[Any], object], otherwise: str) -> AfterValidator:
+    """Refuse a value that is not good, with a text in which `{}` is the value."""
+
+    def check(value: Any) -> Any:
+        if not good(value):
+            raise ValueError(otherwise.format(value))
+        return value
+
+    return AfterValidator(check)
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Port = Annotated[int, Field(ge=1, le=65_535)]
-Directories = Annotated[tuple[Path, ...], BeforeValidator(_split)]
+Place = Annotated[Path, BeforeValidator(_path)]
+File = Annotated[Place, _checked(Path.is_file, "no file '{}'")]
+Files = Annotated[tuple[Path, ...], BeforeValidator(_paths)]
+Directories = Annotated[
+    tuple[Annotated[Path, _checked(Path.is_dir, "no directory '{}'")], ...], BeforeValidator(_paths)
+]
+Zone = Annotated[str, AfterValidator(_zone)]
+Broker = Annotated[str, AfterValidator(_broker)]
+Database = Annotated[
+    str, _checked(re.compile(r"postgres(ql)?://|\s*\w+\s*=").match, "expected postgresql://... or key=value pairs")
+]
 
 
 def is_loopback(host: str) -> bool:

@@ -154,7 +154,7 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
     assert "hush" not in shown(load({"database": "host=x password=hush4"}, tmp_path))["database"]
     for key in ("broker", "database"):
         with pytest.raises(BadSettings) as refused:
-            load({key: "hush://me:hush5@host"}, tmp_path)
+            load({key: "http://me:hush5@host"}, tmp_path)
         assert "hush" not in str(refused.value)
 
 
