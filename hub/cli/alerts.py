@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import BEGIN, IMPOSSIBLE, NO, Form, command, end, flag, group, open_store, range_of, stamp
+from hub.cli.common import IMPOSSIBLE, NO, command, end, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, write
 from hub.run.rules import judge_of
 from hub.settings.settings import Settings
@@ -28,48 +28,29 @@ from streams.notify import operators
 
 SHOWN = ("alert", "severity", "state", "since", "rule", "subject", "name", "value", "threshold", "unit", "coverage",
          "acknowledged_by")  # fmt: skip
-RULE_COLUMNS = ("name", "quantity", "level", "raise", "clear", "unit", "windows", "statistic", "severity", "channels",
-                "pack", "first", "last", "title", "source")  # fmt: skip
 BRIEF = 10  # of the columns of a rule in the table
 alerts_app = group("alerts", "Alerts, their rules, and who gets a message.")
-
-By = Annotated[str | None, flag("by", "who does this (default: the name of the user)")]
 
 
 @command(alerts_app, "list", "database")
 def alerts_list(
     settings: Settings,
     is_open: Annotated[bool, typer.Option("--open/--all", envvar="STADSPULS_OPEN", help="open ones, or all")] = True,
-    rule: Annotated[str | None, flag("rule", "only of this rule")] = None,
-    subject: Annotated[str | None, flag("subject", "only of this sensor or area")] = None,
-    limit: Annotated[int, flag("limit", "how many at most, the newest first", min=1)] = 1_000,
-    form: Form = Format.TABLE,
-) -> None:
-    """
-    List alerts, the newest first.
-
-    Example: stadspuls alerts list --all --format json
-    """
+    rule: str | None = None, subject: str | None = None, limit: int = 1_000, form: Format = "table",
+) -> None:  # fmt: skip
+    """List alerts, the newest first."""
     with open_store(settings) as store:
         found = operators.alerts(store, datetime.now(UTC), ZoneInfo(settings.timezone), everything=not is_open,
                                  rule=rule, subject=subject, limit=limit)  # fmt: skip
     if not found:
         errors.print("no alert is open" if is_open else "no alerts")
     frame = pd.DataFrame(found, columns=[*operators.COLUMNS, "local_since"])
-    write(frame[list(SHOWN)] if form is Format.TABLE else frame, form, None, settings.timezone)
+    write(frame[list(SHOWN)] if form == "table" else frame, form, None, settings.timezone)
 
 
 @command(alerts_app, "ack", "database")
-def alerts_ack(
-    settings: Settings,
-    alert: Annotated[int, typer.Argument(help="number of the alert, from `alerts list`")],
-    by: By = None,
-) -> None:
-    """
-    Acknowledge an open alert: it does not escalate, and who got its message gets this one too.
-
-    Example: stadspuls alerts ack 17 --by Anna
-    """
+def alerts_ack(settings: Settings, alert: int, /, by: str | None = None) -> None:
+    """Acknowledge an open alert: it does not escalate, and who got its message gets this one too."""
     with open_store(settings) as store:
         was_open = operators.acknowledge(store, alert, by or getpass.getuser(), datetime.now(UTC))
     if not was_open:
@@ -79,27 +60,14 @@ def alerts_ack(
 
 @command(alerts_app, "silence", "database")
 def alerts_silence(
-    settings: Settings,
-    rule: Annotated[str | None, flag("rule", "rules, a pattern with * and ?")] = None,
-    subject: Annotated[str | None, flag("subject", "sensors or area codes, a pattern with * and ?")] = None,
-    length: Annotated[str | None, flag("for", "how long, as 90min, 2h or 3d")] = None,
-    first: Annotated[
-        str | None, flag("from", "begin; without a zone: a local date or local time (default: now)")
-    ] = None,
-    last: Annotated[str | None, flag("to", "end, exclusive")] = None,
-    weekly: Annotated[list[str] | None, flag("weekly", "every week, as 'mon-fri 22:00-07:00'; may be repeated")] = None,
-    reason: Annotated[str | None, flag("reason", "why, for others to read")] = None,
-    by: By = None,
-    listed: Annotated[bool, flag("list", "list the silences that are or will be")] = False,
-    ended: Annotated[int | None, flag("end", "end the silence of this number")] = None,
-    form: Form = Format.TABLE,
-) -> None:
+    settings: Settings, rule: str | None = None, subject: str | None = None, length: str | None = None,
+    first: str | None = None, last: str | None = None, weekly: list[str] | None = None, reason: str | None = None,
+    by: str | None = None, listed: bool = False, ended: int | None = None, form: Format = "table",
+) -> None:  # fmt: skip
     """
     Keep alerts quiet for a while or every week (local time); list the silences; end one.
 
     When a silence ends, messages of the alerts that are still open are sent.
-
-    Example: stadspuls alerts silence --subject "ndw/*" --for 2h --reason "works on the ring road"
     """
     now, zone = datetime.now(UTC), ZoneInfo(settings.timezone)
     asked = not listed and ended is None
@@ -121,34 +89,29 @@ def _asked(
     last: str | None, weekly: Sequence[str], reason: str | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Give the silence that the flags describe; raises BadQuestion where one is missing or cannot be."""
-    if rule is None and subject is None:
-        raise BadQuestion("--rule or --subject, expected at least one ('*' is all)")
-    if not reason:
-        raise BadQuestion("--reason, expected why")
-    if length is not None and last is not None:
-        raise BadQuestion("--for and --to, expected one of them")
+    wrong = {
+        "--rule or --subject, expected at least one ('*' is all)": rule is None and subject is None,
+        "--reason, expected why": not reason,
+        "--for and --to, expected one of them": length is not None and last is not None,
+        "--for, --to or --weekly, expected one of them: a silence without an end is forgotten": not (
+            length or last or weekly
+        ),
+    }
+    for text in (text for text, found in wrong.items() if found):
+        raise BadQuestion(text)
     begin = stamp("from", first, zone.key) if first else now
     try:
         until = stamp("to", last, zone.key) if last else (begin + duration(length) if length else None)
         operators.check_silence(begin, until, list(weekly))
     except (ValueError, OverflowError) as error:
         raise BadQuestion(str(error)) from None
-    if until is None and not weekly:
-        raise BadQuestion("--for, --to or --weekly, expected one of them: a silence without an end is forgotten")
     return {"rule": rule or "*", "subject": subject or "*", "first": begin, "last": until, "windows": list(weekly),
             "reason": reason}  # fmt: skip
 
 
 @command(alerts_app, "send-test", "alert_channels")
-def alerts_send_test(
-    settings: Settings,
-    channel: Annotated[str, typer.Argument(help="name of the channel, from the file of channels")],
-) -> None:
-    """
-    Send a test message through a channel, past the outbox; exit 3 when the channel does not take it.
-
-    Example: stadspuls alerts send-test mail
-    """
+def alerts_send_test(settings: Settings, channel: str, /) -> None:
+    """Send a test message through a channel, past the outbox; exit 3 when the channel does not take it."""
     from hub.run.notifying import send_test
     from streams.notify.apprise_door import Unsent
 
@@ -160,29 +123,15 @@ def alerts_send_test(
 
 
 @command(alerts_app, "rules", "rules")
-def alerts_rules(settings: Settings, form: Form = Format.TABLE) -> None:
-    """
-    Print a line for each rule: name, quantity, level, thresholds.
-
-    Example: stadspuls alerts rules --format json
-    """
-    frame = pd.DataFrame([_row(rule) for rule in judge_of(settings).book.rules], columns=list(RULE_COLUMNS))
-    write(frame[list(RULE_COLUMNS[:BRIEF])] if form is Format.TABLE else frame, form, None, settings.timezone)
+def alerts_rules(settings: Settings, form: Format = "table") -> None:
+    """Print a line for each rule: name, quantity, level, thresholds."""
+    frame = pd.DataFrame([_row(rule) for rule in judge_of(settings).book.rules])
+    write(frame.iloc[:, :BRIEF] if form == "table" else frame, form, None, settings.timezone)
 
 
 @command(alerts_app, "test", "rules", "database")
-def alerts_test(
-    settings: Settings,
-    rule: Annotated[str, typer.Argument(help="name of the rule, from `alerts rules`")],
-    first: Annotated[str, flag("from", BEGIN)],
-    last: Annotated[str, flag("to", "end of the range, exclusive")],
-    form: Form = Format.TABLE,
-) -> None:
-    """
-    Show the alerts that a rule would have raised on stored windows, also before the day it is in force.
-
-    Example: stadspuls alerts test eu2024-no2-alert --from 2023-01-01 --to 2023-02-01
-    """
+def alerts_test(settings: Settings, rule: str, /, first: str, last: str, form: Format = "table") -> None:
+    """Show the alerts that a rule would have raised on stored windows, also before the day it is in force."""
     judge = judge_of(settings)
     chosen = {one.name: one for one in judge.book.rules}.get(rule)
     if chosen is None:

@@ -11,13 +11,15 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import distribution
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_origin
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -26,7 +28,7 @@ from aggregates.areas.codes import is_code
 from aggregates.ask.dates import moment, read
 from aggregates.ask.query import BadQuestion, is_waiting
 from aggregates.store.store import Store
-from hub.cli.output import Format, errors
+from hub.cli.output import errors
 from hub.run.logging import set_up_logging
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.process import CannotStart
@@ -38,7 +40,12 @@ from ingest.vocabulary.readings import YEARS
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
 
+# What a flag is called where Python has the word, or another meaning for it.
+_NAMES = {"first": "from", "last": "to", "form": "format", "length": "for", "listed": "list", "ended": "end"}
+_WORDS: dict[str, dict[str, Any]] = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
+
 app = typer.Typer(name="stadspuls", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+Command = Callable[..., None]
 
 
 def installed() -> str:
@@ -75,63 +82,65 @@ def group(name: str, text: str) -> typer.Typer:
     return made
 
 
-def flag(name: str, text: str, **more: Any) -> Any:
-    """Make an option `--name` that is also `STADSPULS_NAME`."""
-    return typer.Option(f"--{name}", envvar="STADSPULS_" + name.upper().replace("-", "_"), help=text, **more)
+def _flag(name: str, help: str, **more: Any) -> Any:
+    """Make an option `--a-b` that is also `STADSPULS_A_B`."""
+    return typer.Option(f"--{name.replace('_', '-')}", envvar=f"STADSPULS_{name.upper()}", help=help, **more)
 
 
-Form = Annotated[Format, flag("format", "form of the answer")]
-Out = Annotated[Path | None, flag("out", "write to this file instead of stdout")]
-BEGIN = "begin, inclusive, on a window's start: a local date, or a stamp (without a zone: local time of the hub)"
-SourceName = Annotated[str | None, flag("source", "only this source")]
-
-Command = Callable[..., None]
-
-
-def command(
-    parent: typer.Typer, name: str, *keys: str, service: bool = False, **texts: str
-) -> Callable[[Command], Command]:
+def command(parent: typer.Typer, name: str, *keys: str, service: bool = False) -> Callable[[Command], Command]:
     """
-    Register a command: a function that takes the settings, then its own arguments and flags.
+    Register a command: a function that takes the settings, then arguments (before a `/`) and flags.
 
-    The settings named by `keys`, and `data_dir`, are flags of it as well; `texts` are help texts of settings that mean
-    something else here. A command that is no `service` logs only warnings, unless a log level is set.
+    Its example and what they mean stand in `commands.toml`. The settings named by `keys`, and `data_dir`, are flags as
+    well. A command that is no `service` logs only warnings, unless a log level is set.
     """
-    names = (*keys, *texts, "data_dir")
+    names = (*keys, "data_dir")
 
     def register(function: Command) -> Command:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        arguments = [one.name for one in own if one.kind is one.POSITIONAL_ONLY]
+        words = _WORDS["general"] | _WORDS.get(function.__name__, {})
+        about = f"{inspect.getdoc(function)}\n\nExample: stadspuls {words['example']}"
+
         @functools.wraps(function)
         def run(context: typer.Context, **given: Any) -> None:
             values = {key: given.pop(key) for key in names}
             # What a flag took from the environment is left to `load`, which notes where each value came from.
-            flags = {key: values[key] for key in names if _on_command_line(context, key)}
-            settings = load(flags)
+            sources = {key: context.get_parameter_source(key) for key in names}
+            settings = load({key: values[key] for key, one in sources.items() if one and one.name == "COMMANDLINE"})
             quiet = not service and sources_of(settings)["log_level"] == "default"
             set_up_logging("warning" if quiet else settings.log_level, settings.log_format)
-            function(settings, **given)
+            function(settings, *(given.pop(key) for key in arguments), **given)
 
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        first = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        parameters = [first, *own, *(_setting(key, texts.get(key)) for key in names)]
+        parameters = [
+            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+            *(_option(one, words) for one in own),
+            *(_setting(key, words) for key in names),
+        ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
-        parent.command(name)(run)
+        parent.command(name, help=about)(run)
         return function
 
     return register
 
 
-def _on_command_line(context: typer.Context, key: str) -> bool:
-    source = context.get_parameter_source(key)
-    return source is not None and source.name == "COMMANDLINE"
+def _option(one: inspect.Parameter, words: Mapping[str, Any]) -> inspect.Parameter:
+    """Describe an argument or a flag of a command's own, unless its annotation does."""
+    kind = one.annotation
+    if get_origin(kind) is not Annotated:
+        text, name = words[one.name], _NAMES.get(one.name, one.name)
+        more = text if isinstance(text, dict) else {"help": text}
+        kind = Annotated[kind, typer.Argument(**more) if one.kind is one.POSITIONAL_ONLY else _flag(name, **more)]
+    return one.replace(annotation=kind, kind=one.KEYWORD_ONLY)
 
 
-def _setting(key: str, text: str | None) -> inspect.Parameter:
+def _setting(key: str, words: Mapping[str, Any]) -> inspect.Parameter:
     """Describe a flag for a setting."""
     field = Settings.model_fields[key]
     kind = field.annotation if field.annotation in (int, bool) else str
-    described = Annotated[kind | None, flag(key.replace("_", "-"), text or field.description or "")]  # type: ignore[valid-type]
-    return inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=described)
+    described = Annotated[kind | None, _flag(key, words.get(key, field.description))]  # type: ignore[valid-type]
+    return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=described)
 
 
 def end(code: int, text: str) -> NoReturn:
@@ -148,20 +157,19 @@ def running_hub(settings: Settings) -> RunningHub | None:
 
 def broker_of(settings: Settings) -> Address:
     """Give the broker that is named, or the running hub's; raises CannotStart where there is neither."""
-    running = running_hub(settings)
-    if not settings.broker and not running:
-        raise CannotStart(f"no hub runs in {settings.data_dir}, start one with `stadspuls up` or name a --broker")
-    return Address.parse(settings.broker or (running.broker if running else "")).with_credentials(settings.credentials)
+    return Address.parse(_url(settings, "broker")).with_credentials(settings.credentials)
 
 
-@contextmanager
-def open_store(settings: Settings) -> Iterator[Store]:
+def open_store(settings: Settings) -> closing[Store]:
     """Open the database that is named, or the running hub's; raises CannotStart where there is neither."""
-    running = running_hub(settings)
-    if not settings.database and not running:
-        raise CannotStart(f"no hub runs in {settings.data_dir}, start one with `stadspuls up` or name a --database")
-    with closing(Store(settings.database or (running.database if running else ""))) as store:
-        yield store
+    return closing(Store(_url(settings, "database")))
+
+
+def _url(settings: Settings, server: str) -> str:
+    found = getattr(settings, server) or getattr(running_hub(settings), server, None)
+    if not found:
+        raise CannotStart(f"no hub runs in {settings.data_dir}, start one with `stadspuls up` or name a --{server}")
+    return str(found)
 
 
 def stamp(name: str, text: str, zone: str, window: str = "", quantity: str = "") -> datetime:

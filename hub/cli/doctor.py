@@ -40,6 +40,7 @@ LOCAL = "%Y-%m-%d %H:%M %Z"
 LAG = 600.0  # s that a closed hour may wait for the roll-up
 LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
 _ANSWERS_WITHIN = 5.0  # s
+NEITHER = "none named and no hub running"
 
 
 class Finding(NamedTuple):
@@ -52,18 +53,14 @@ class Finding(NamedTuple):
 
 @command(app, "doctor", "broker", "database")
 def doctor(settings: Settings) -> None:
-    """
-    Report what is wrong; exit 1 when something is.
-
-    Example: stadspuls doctor
-    """
+    """Report what is wrong; exit 1 when something is."""
     running = find_hub(settings.data_dir)
     findings = list(examine(settings, running))
     marks = {True: "good", False: "BAD", None: ""}
     print_table(pd.DataFrame([(marks[f.good], f.what, f.found) for f in findings], columns=["", "what", "found"]))
     origins = sources_of(settings)
     rows = [(key, value, origins[key]) for key, value in shown(settings).items()]
-    if running is not None and running.alive:
+    if running and running.alive:
         ports = {"http_port": urlsplit(running.http).port, "mqtt_port": urlsplit(running.broker).port}
         rows = [(row[0], str(ports[row[0]]), "the running hub") if row[0] in ports else row for row in rows]
     print_table(pd.DataFrame(rows, columns=["setting", "value", "from"]))
@@ -75,17 +72,23 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     """Check everything that can be reached from here; never raises for what it finds."""
     yield Finding("stadspuls", installed())
     yield Finding("data directory", str(settings.data_dir))
-    alive = running is not None and running.alive
-    yield _hub(running) if running and alive else Finding("hub", "not running here")
-    yield from _calendar(settings)
+    yield _hub(running) if running and running.alive else Finding("hub", "not running here")
     database = settings.database or (running.database if running else None)
-    if database is None:
-        yield Finding("database", "none named and no hub running", False)
-    else:
-        yield from _database(database, ZoneInfo(settings.timezone))
-    yield from _broker(settings, running)
+    checks = {
+        "calendar": _calendar(settings),
+        "database": _database(database, ZoneInfo(settings.timezone)),
+        "broker": _broker(settings, settings.broker or (running.broker if running else None)),
+    }
     if settings.kafka:
-        yield from _log(settings, database)
+        checks |= {
+            "log": _log(settings, database),
+            "collectors": _slots(settings.slots_dir or settings.data_dir / "slots"),
+        }
+    for what, findings in checks.items():
+        try:
+            yield from findings
+        except (BadCalendar, StoreError) as error:
+            yield Finding(what, str(error), False)
 
 
 def _hub(running: RunningHub) -> Finding:
@@ -100,58 +103,52 @@ def _hub(running: RunningHub) -> Finding:
 
 def _calendar(settings: Settings) -> Iterator[Finding]:
     """Warn when the calendar soon ends: in school holidays that it lacks, traffic would seem unusual."""
-    try:
-        last = school_until(settings.calendars)
-    except BadCalendar as error:
-        yield Finding("calendar", str(error), False)
-        return
+    last = school_until(settings.calendars)
     if last is not None and last < datetime.now(ZoneInfo(settings.timezone)).date() + CALENDAR_ENDS:
         where = "" if settings.calendars else ", in a copy of the shipped file that the setting calendars names"
         yield Finding("calendar", f"knows no school holidays after {last}: add those to come{where}")
 
 
-def _database(conninfo: str, zone: ZoneInfo) -> Iterator[Finding]:
-    store = Store(conninfo, application="stadspuls doctor")
-    try:
+def _database(conninfo: str | None, zone: ZoneInfo) -> Iterator[Finding]:
+    if conninfo is None:
+        yield Finding("database", NEITHER, False)
+        return
+    now = datetime.now(UTC)
+    with closing(Store(conninfo, application="stadspuls doctor")) as store:
         with store.transaction() as tx:
             kind = edition(tx)
-        now = state(store, datetime.now(UTC))
-        extra = f", TimescaleDB {now.timescale_version}" if now.timescale_version else ""
-        yield Finding("database", f"PostgreSQL {now.server_version}{extra}, edition {kind}", True)
-        lag = now.oldest_mark or 0.0
-        closed, proven = (at and f"{at.astimezone(zone):{LOCAL}}" for at in (now.closed_until, now.reconciled))
+        found = state(store, now)
+        extra = f", TimescaleDB {found.timescale_version}" if found.timescale_version else ""
+        yield Finding("database", f"PostgreSQL {found.server_version}{extra}, edition {kind}", True)
+        lag = found.oldest_mark or 0.0
+        closed, proven = (at and f"{at.astimezone(zone):{LOCAL}}" for at in (found.closed_until, found.reconciled))
         yield Finding("roll-up", f"closed until {closed}, lag {lag:.0f} s", lag < LAG)
         yield Finding("proven", proven or "not yet, runs nightly")
-        yield Finding("sensors", f"{now.sensors} with {now.series} series, {now.unplaced} without a place")
-        yield Finding("frozen days", str(now.frozen_days))
+        yield Finding("sensors", f"{found.sensors} with {found.series} series, {found.unplaced} without a place")
+        yield Finding("frozen days", str(found.frozen_days))
         yield from (Finding(*line) for line in state_lines(store))
-        yield Finding("dead letters", str(now.dead_letters))
+        yield Finding("dead letters", str(found.dead_letters))
         for part, seen, trouble in store.rows("list_signs_of_life"):
-            ago = datetime.now(UTC) - seen
-            text = f"at work {ago.total_seconds():.0f} s ago{', ' if trouble else ''}{trouble}"
-            yield Finding(part, text, ago < SEEN and not trouble)
-        yield from _alerts(store)
-        for line in balances(store):
-            sums = f"{line.stored} stored + {line.duplicate} duplicate + {line.corrected} corrected"
-            text = f"{line.received} received = {sums} + {line.rejected} rejected"
-            yield Finding(f"accounting {line.source}", text, line.holds)
-    except StoreError as error:
-        yield Finding("database", str(error), False)
-    finally:
-        store.close()
+            yield _seen(part, seen, now, trouble)
+        yield from _alerts(store, now)
+        for one in balances(store):
+            sums = f"{one.stored} stored + {one.duplicate} duplicate + {one.corrected} corrected"
+            text = f"{one.received} received = {sums} + {one.rejected} rejected"
+            yield Finding(f"accounting {one.source}", text, one.holds)
 
 
-def _alerts(store: Store) -> Iterator[Finding]:
+def _seen(part: str, seen: datetime, now: datetime, trouble: str = "") -> Finding:
+    text = f"at work {(now - seen).total_seconds():.0f} s ago{', ' if trouble else ''}{trouble}"
+    return Finding(part, text, now - seen < SEEN and not trouble)
+
+
+def _alerts(store: Store, now: datetime) -> Iterator[Finding]:
     """Report open alerts, whether a notifier works, and which channel does not take its messages."""
-    now = datetime.now(UTC)
     counts = ", ".join(f"{count} {severity}" for severity, count in open_alerts(store).items())
     yield Finding("alerts open", counts)
     yield from (Finding(f"alert rule {rule}", f"could not judge {why}", False) for rule, why in unjudged(store))
     last = notifier_seen(store)
-    if last is None:
-        yield Finding("notifier", "none has run yet")
-    else:
-        yield Finding("notifier", f"at work {(now - last).total_seconds():.0f} s ago", now - last < SEEN)
+    yield _seen("notifier", last, now) if last else Finding("notifier", "none has run yet")
     for one in outbox(store, now):
         text = f"{one.waiting} waiting, {one.held} held by a silence, the oldest due for {one.oldest:.0f} s"
         why = f": {one.last_error}" if one.last_error else ""
@@ -160,33 +157,29 @@ def _alerts(store: Store) -> Iterator[Finding]:
         yield Finding(f"notifications of {channel}", f"{count} of the last 24 hours lost: {reason}", False)
 
 
-def _broker(settings: Settings, running: RunningHub | None) -> Iterator[Finding]:
-    url = settings.broker or (running.broker if running else None)
+def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:
     if url is None:
-        yield Finding("broker", "none named and no hub running", False)
+        yield Finding("broker", NEITHER, False)
         return
     address = Address.parse(url).with_credentials(settings.credentials)
-    whom = "anybody" if address.user is None else address.user
+    whom = address.user or "anybody"
     why = refusal(address, _ANSWERS_WITHIN)
     yield Finding("broker", f"{address}, as {whom}: {why}" if why else f"{address} lets {whom} in", not why)
+    text = f"its queue is in memory: all of it when killed, the oldest beyond {settings.broker_queue} messages"
     if settings.broker:
-        yield Finding(
-            "broker may lose", "what it is set to: Mosquitto drops beyond max_queued_messages, 1000 by default"
-        )
-    else:
-        text = f"its queue is in memory: all of it when killed, the oldest beyond {settings.broker_queue} messages"
-        yield Finding("broker may lose", text)
+        text = "what it is set to: Mosquitto drops beyond max_queued_messages, 1000 by default"
+    yield Finding("broker may lose", text)
 
 
 def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
     """Report the log between collectors and workers: what waits on it, and whether the database knows this log."""
     from hub.run.kafka_log import NoAnswer, log_state, topics
 
+    with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
+        stored = positions(store)
     try:
-        with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
-            stored = positions(store)
         now = log_state(topics(settings), settings.kafka_group, stored, datetime.now(UTC) - LOG_LAG)
-    except (StoreError, NoAnswer) as error:
+    except NoAnswer as error:
         yield Finding("log", f"Kafka at {settings.kafka}: {error}", False)
         return
     late = f", {now.late} of them for over {LOG_LAG.total_seconds() / 60:.0f} minutes" if now.late else ""
@@ -196,15 +189,15 @@ def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
     for topic, partition in now.gone:
         found = "ends before what the database has of it: another Kafka, or one that lost its log"
         yield Finding(f"log {topic}/{partition}", found, False)
-    yield _slots(settings.slots_dir or settings.data_dir / "slots")
 
 
-def _slots(directory: Path) -> Finding:
+def _slots(directory: Path) -> Iterator[Finding]:
     """Report the collectors by their slots, where the directory of these is here."""
     if not directory.is_dir():
-        return Finding("collectors", f"not seen from here, their slots are not in {directory}")
-    running, lost = held_slots(directory), lost_slots(directory)
-    if lost:
-        text = f"{len(running)}; one is gone and its queue is not: stadspuls collect --drain {lost[0]}"
-        return Finding("collectors", text, False)
-    return Finding("collectors", f"{len(running)}, no slot lost", bool(running))
+        yield Finding("collectors", f"not seen from here, their slots are not in {directory}")
+    elif lost := lost_slots(directory):
+        text = f"{len(held_slots(directory))}; one is gone and its queue is not: stadspuls collect --drain {lost[0]}"
+        yield Finding("collectors", text, False)
+    else:
+        running = len(held_slots(directory))
+        yield Finding("collectors", f"{running}, no slot lost", running > 0)

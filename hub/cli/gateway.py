@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import IMPOSSIBLE, app, broker_of, command, end, flag, municipality_code, running_hub, stop_signals
+from hub.cli.common import IMPOSSIBLE, app, broker_of, command, end, municipality_code, running_hub, stop_signals
 from hub.cli.output import errors
 from hub.run.gateways import GatewayCollector, municipality, plan
 from hub.servers.process import CannotStart
@@ -25,18 +25,13 @@ NAMES = load_gateways()
 def gateway(
     settings: Settings,
     names: Annotated[list[str], typer.Argument(help=f"one or more of {', '.join(NAMES)}", metavar="NAME...")],
-    city: Annotated[str | None, flag("city", "only this municipality, as GM0014")] = None,
-    bbox: Annotated[str | None, flag("bbox", "only this box: west,south,east,north in degrees")] = None,
-    once: Annotated[bool, flag("once", "poll each source once, and end")] = False,
-) -> None:
-    """
-    Poll open sources and publish their measurements over MQTT; what was published is kept in the data directory.
-
-    Example: stadspuls gateway ndw luchtmeetnet --city GM0014
-    """
-    where = _checked(names, city, bbox)
+    /, city: str | None = None, bbox: str | None = None, once: bool = False,
+) -> None:  # fmt: skip
+    """Poll open sources and publish their measurements over MQTT; what was published is kept in the data directory."""
+    if unknown := [name for name in names if name not in NAMES]:
+        raise BadQuestion(f"gateway {unknown[0]!r}, expected one of {', '.join(NAMES)}")
+    area = _area(settings, city, bbox)
     address = broker_of(settings)
-    area = _area(settings, where)
     stop = stop_signals()
     try:
         gateways = Gateways(plan(settings, list(dict.fromkeys(names)), address, area))
@@ -63,21 +58,15 @@ def _once(gateways: Gateways) -> None:
         end(IMPOSSIBLE, f"error: {', '.join(failed)} could not be read, see the log")
 
 
-def _checked(names: list[str], city: str | None, bbox: str | None) -> Region | str | None:
-    """Give the box, the municipality's code, or None for the whole country; raises BadQuestion."""
-    for name in names:
-        if name not in NAMES:
-            raise BadQuestion(f"gateway {name!r}, expected one of {', '.join(NAMES)}")
+def _area(settings: Settings, city: str | None, bbox: str | None) -> Region | None:
+    """Give the area that is asked for, None for the whole country; raises BadQuestion, and as `municipality` does."""
     if city and bbox:
         raise BadQuestion("--city and --bbox, expected one of them")
+    if city:
+        code = municipality_code("city", city)
+        running = running_hub(settings)
+        return municipality(settings, settings.database or (running.database if running else None), code)
     try:
-        return municipality_code("city", city) if city else Region.box(bbox) if bbox else None
+        return Region.box(bbox) if bbox else None
     except ValueError as error:
-        raise error if isinstance(error, BadQuestion) else BadQuestion(f"--bbox {error}") from error
-
-
-def _area(settings: Settings, where: Region | str | None) -> Region | None:
-    if not isinstance(where, str):
-        return where
-    running = running_hub(settings)
-    return municipality(settings, settings.database or (running.database if running else None), where)
+        raise BadQuestion(f"--bbox {error}") from error

@@ -4,11 +4,10 @@ Grafana on the command line: `grafana push` into one that is there, `grafana wri
 
 import json
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import command, flag, group
+from hub.cli.common import command, group
 from hub.cli.output import errors
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
@@ -17,15 +16,8 @@ grafana_app = group("grafana", "Dashboards for Grafana.")
 
 
 @command(grafana_app, "push", "grafana_url", "grafana_token", "grafana_database")
-def push(
-    settings: Settings,
-    dry_run: Annotated[bool, flag("dry-run", "show what would be changed, and change nothing")] = False,
-) -> None:
-    """
-    Bring dashboards, folders and data source of an existing Grafana up to date; a second time changes nothing.
-
-    Example: stadspuls grafana push --grafana-url https://grafana.example.nl --dry-run
-    """
+def grafana_push(settings: Settings, dry_run: bool = False) -> None:
+    """Bring dashboards, folders and data source of an existing Grafana up to date; a second time changes nothing."""
     from hub.grafana.model import dashboards
     from hub.grafana.pages import pages
     from hub.grafana.push import Grafana, GrafanaRefused
@@ -50,15 +42,8 @@ def push(
 
 
 @command(grafana_app, "write")
-def write(
-    _settings: Settings,
-    out: Annotated[Path, flag("out", "directory to write to, a folder in it for each of Grafana's")],
-) -> None:
-    """
-    Write the dashboards as files, for a Grafana that reads them from a directory.
-
-    Example: stadspuls grafana write --out dashboards
-    """
+def grafana_write(_settings: Settings, out: Path) -> None:
+    """Write the dashboards as files, for a Grafana that reads them from a directory."""
     from hub.grafana.model import dashboards
     from hub.grafana.pages import pages
 

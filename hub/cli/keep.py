@@ -3,13 +3,12 @@ Keeping the figures right: `dead-letters`, `reconcile`, `maintain`.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
 
 import pandas as pd
 
 from aggregates.ask.query import BadQuestion
 from aggregates.store.dead_letters import delete_dead_letters, list_dead_letters
-from hub.cli.common import NO, Form, SourceName, app, broker_of, command, end, flag, group, open_store, range_of, stamp
+from hub.cli.common import NO, app, broker_of, command, end, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, print_table, write
 from hub.settings.settings import Settings
 from ingest.mqtt.sender import Sender
@@ -20,22 +19,14 @@ from streams.rollup.retention import thaw as thaw_store
 
 LARGEST_REPLAY = 1_000_000  # bytes; with its topic a larger payload is more than a broker takes
 letters_app = group("dead-letters", "Messages that could not be read.")
-Reason = Annotated[str | None, flag("reason", "only where the reason contains this")]
 
 
 @command(letters_app, "list", "database")
 def letters_list(
-    settings: Settings,
-    source: SourceName = None,
-    reason: Reason = None,
-    limit: Annotated[int, flag("limit", "how many at most")] = 100,
-    form: Form = Format.TABLE,
-) -> None:
-    """
-    List what could not be read, the newest first.
-
-    Example: stadspuls dead-letters list --reason "unknown unit"
-    """
+    settings: Settings, source: str | None = None, reason: str | None = None, limit: int = 100,
+    form: Format = "table",
+) -> None:  # fmt: skip
+    """List what could not be read, the newest first."""
     with open_store(settings) as store:
         found = list_dead_letters(store, source, reason, limit)
     columns = ["last_at", "source", "count", "size", "reason", "topic", "payload"]
@@ -47,16 +38,9 @@ def letters_list(
 
 @command(letters_app, "replay", "broker", "database")
 def letters_replay(
-    settings: Settings,
-    source: SourceName = None,
-    reason: Reason = None,
-    limit: Annotated[int, flag("limit", "how many at most")] = 10_000,
+    settings: Settings, source: str | None = None, reason: str | None = None, limit: int = 10_000
 ) -> None:
-    """
-    Publish dead letters again, after what was wrong is repaired; those that fail again are stored again.
-
-    Example: stadspuls dead-letters replay --source ttn
-    """
+    """Publish dead letters again, after what was wrong is repaired; those that fail again are stored again."""
     with open_store(settings) as store, Sender(broker_of(settings)) as sender:
         fits = (letter for letter in list_dead_letters(store, source, reason, limit) if letter.size < LARGEST_REPLAY)
         whole = [letter for letter in fits if letter.whole]
@@ -68,17 +52,8 @@ def letters_replay(
 
 
 @command(app, "reconcile", "database")
-def reconcile(
-    settings: Settings,
-    first: Annotated[str | None, flag("from", "first UTC day (default: the first there is)")] = None,
-    last: Annotated[str | None, flag("to", "end of the range, exclusive (default: tomorrow)")] = None,
-    repair: Annotated[bool, flag("repair", "recompute what differs")] = False,
-) -> None:
-    """
-    Compare every window with a plain aggregation of its readings; exit 1 on a difference.
-
-    Example: stadspuls reconcile --from 2024-06-01 --to 2024-07-01
-    """
+def reconcile(settings: Settings, first: str | None = None, last: str | None = None, repair: bool = False) -> None:
+    """Compare every window with a plain aggregation of its readings; exit 1 on a difference."""
     after = stamp("to", last, "UTC").date() if last else datetime.now(UTC).date() + timedelta(days=1)
     with open_store(settings) as store:
         begin = stamp("from", first, "UTC").date() if first else first_day(store) or after
@@ -90,17 +65,8 @@ def reconcile(
 
 
 @command(app, "maintain", "retention", "database")
-def maintain(
-    settings: Settings,
-    thaw: Annotated[bool, flag("thaw", "delete the aggregates of frozen days and unfreeze them")] = False,
-    first: Annotated[str | None, flag("from", "first UTC day to thaw")] = None,
-    last: Annotated[str | None, flag("to", "end of the days to thaw, exclusive")] = None,
-) -> None:
-    """
-    Drop and freeze days beyond the retention, or thaw frozen days.
-
-    Example: stadspuls maintain --thaw --from 2024-06-01 --to 2024-07-01
-    """
+def maintain(settings: Settings, thaw: bool = False, first: str | None = None, last: str | None = None) -> None:
+    """Drop and freeze days beyond the retention, or thaw frozen days."""
     if thaw and not (first and last):
         raise BadQuestion("--thaw needs --from and --to")
     if not thaw and (first or last):

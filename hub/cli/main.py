@@ -30,6 +30,13 @@ MODULES = {
     "lab.bench.command": "bench",
     "lab.chaos.command": "chaos",
 }
+# The exit codes of failures, by module and name: to import the classes would make every command slow to start.
+CODES = {
+    WRONG: "layers.BadSettings series.BadQuestion catalogue.BadCatalogue readings.BadPayload statistics.BadStatistics "
+    "maps.BadMap channels.BadChannels",
+    NO: "indicators.Refused",
+    IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable builtins.OSError",
+}
 
 
 def main() -> None:
@@ -55,22 +62,5 @@ def load(word: str = "") -> typer.Typer:
 
 def _code(error: Exception) -> int | None:
     """Give the exit code of a failure that a user can understand; None for a bug."""
-    # Imported here, because a command that succeeds needs few of these modules.
-    from aggregates.areas.cbs_door import Unreachable
-    from aggregates.areas.maps import BadMap
-    from aggregates.areas.statistics import BadStatistics
-    from aggregates.ask.indicators import Refused
-    from aggregates.ask.query import BadQuestion
-    from aggregates.store.store import StoreError
-    from hub.cli.publish import BadRecording
-    from hub.servers.process import CannotStart
-    from hub.settings.layers import BadSettings
-    from ingest.files.catalogue import BadCatalogue
-    from ingest.mqtt.sender import BrokerRefused
-    from ingest.vocabulary.readings import BadPayload
-    from streams.notify.channels import BadChannels
-
-    wrong = (BadSettings, BadQuestion, BadCatalogue, BadRecording, BadPayload, BadStatistics, BadMap, BadChannels)
-    impossible = (CannotStart, StoreError, BrokerRefused, Unreachable, TimeoutError, OSError)
-    codes = ((wrong, WRONG), (Refused, NO), (impossible, IMPOSSIBLE))
-    return next((code for kinds, code in codes if isinstance(error, kinds)), None)
+    names = {f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}" for kind in type(error).__mro__}
+    return next((code for code, words in CODES.items() if names & set(words.split())), None)

@@ -6,9 +6,9 @@ Answers of the command line in the form a user asked for: a table to read, or a 
 
 import io
 import sys
-from enum import StrEnum
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich.console import Console
@@ -30,14 +30,7 @@ class _Errors(Console):
 errors = _Errors(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-class Format(StrEnum):
-    """What `--format` takes."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
-    CSV_NL = "csv-nl"
+Format = Literal["table", "csv", "json", "parquet", "csv-nl"]  # what --format takes
 
 
 def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str) -> None:
@@ -46,20 +39,13 @@ def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str) -> Non
 
     `zone` is the hub's: a table for people has local time instead, which says so.
     """
-    if form is Format.TABLE:
+    if form == "table":
         stamps = frame.select_dtypes("datetimetz").columns
         frame = frame.drop(columns="local_start", errors="ignore")
-        frame = frame.assign(**{str(name): frame[name].dt.tz_convert(zone) for name in stamps})
-    if form is Format.TABLE and out is None:
-        print_table(frame)
+        print_table(frame.assign(**{str(name): frame[name].dt.tz_convert(zone) for name in stamps}), out)
         return
     sink = io.BytesIO()
-    if form is Format.TABLE:
-        text = io.StringIO()
-        Console(file=text, width=300).print(_table(frame))
-        sink.write(text.getvalue().encode())
-    else:
-        forms.write(form, [forms.table_of(frame)], sink, zone)
+    forms.write(form, [forms.table_of(frame)], sink, zone)
     if out is not None:
         out.write_bytes(sink.getvalue())
     else:
@@ -67,9 +53,10 @@ def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str) -> Non
         sys.stdout.buffer.flush()
 
 
-def print_table(frame: pd.DataFrame) -> None:
-    """Print a frame for people; nothing is cut off when stdout is not a terminal."""
-    Console(width=None if sys.stdout.isatty() else 300).print(_table(frame))
+def print_table(frame: pd.DataFrame, out: Path | None = None) -> None:
+    """Print a frame for people, on stdout or in a file; nothing is cut off but on a terminal."""
+    with out.open("w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
+        Console(file=file, width=None if file.isatty() else 300).print(_table(frame))
 
 
 def _table(frame: pd.DataFrame) -> Table:

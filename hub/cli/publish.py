@@ -12,43 +12,28 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlencode
 
-import typer
-
-from hub.cli.common import app, broker_of, command, flag, progress_bar, running_hub
+from aggregates.ask.query import BadQuestion
+from hub.cli.common import app, broker_of, command, progress_bar, running_hub
 from hub.cli.output import errors
 from hub.settings.settings import Settings
 from ingest.files.recordings import messages
 from ingest.formats.decode import status_of, version_of
 from ingest.formats.registry import load_formats
 from ingest.mqtt.sender import Sender
-from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.sources import SOURCES
 
 _LOOK_EVERY = 1_000  # messages between two checks of the hub's backlog
 Recorded = tuple[str, bytes, datetime | None]
 
 
-class BadRecording(ValueError):  # noqa: N818 - the reaction is the name: the user names another file or source
-    """A file that cannot be published; the text names it and what was expected."""
-
-
 @command(app, "publish", "broker")
-def publish_command(
-    settings: Settings,
-    files: Annotated[list[Path], typer.Argument(help="recorded files, plain or .gz")],
-    source: Annotated[str, flag("source", "who supplied them: ndw, luchtmeetnet, telraam, stadspuls, ...")],
-    speed: Annotated[float | None, flag("speed", "times real time (default: at once)", min=0.001)] = None,
-    status: Annotated[str | None, flag("status", "call every reading provisional or validated")] = None,
-    version: Annotated[str | None, flag("version", "publication stamp of every reading, ISO 8601")] = None,
-) -> None:
-    """
-    Send recorded files as MQTT messages; returns when the broker has all of them.
-
-    Example: stadspuls publish 2024_06_NO2.csv.gz --source luchtmeetnet
-    """
+def publish_files(
+    settings: Settings, files: list[Path], /, source: str, speed: float | None = None, status: str | None = None,
+    version: str | None = None,
+) -> None:  # fmt: skip
+    """Send recorded files as MQTT messages; returns when the broker has all of them."""
     load_formats(settings.mappings)
     running = running_hub(settings)
     backlog = Backlog(running.http) if running and not settings.broker else None
@@ -65,24 +50,21 @@ def recorded(
     """
     Take files apart into messages; status and version of all readings are appended to the topics.
 
-    `in_time` gives the messages of each file in the order of their stamps. Raises BadRecording.
+    `in_time` gives the messages of each file in the order of their stamps. Raises BadQuestion for a source or a
+    file that cannot be, BadPayload for a status or a version.
     """
     if source not in SOURCES:
-        raise BadRecording(f"source {source!r}, expected one of {', '.join(SOURCES)}")
+        raise BadQuestion(f"source {source!r}, expected one of {', '.join(SOURCES)}")
+    for check, text in ((status_of, status), (version_of, version)):
+        if text is not None:
+            check(text)
     asked = urlencode({key: text for key, text in (("status", status), ("version", version)) if text is not None})
-    try:
-        if status is not None:
-            status_of(status)
-        if version is not None:
-            version_of(version)
-    except BadPayload as error:
-        raise BadRecording(str(error)) from error
     for path in files:
         try:
             for topic, payload, when in messages(path, source, in_time=in_time):
                 yield f"{topic}?{asked}" if asked else topic, payload, when
         except (OSError, ValueError, EOFError, zlib.error) as error:  # EOFError: a .gz that was cut off
-            raise BadRecording(f"{path}: {error}") from error
+            raise BadQuestion(f"{path}: {error}") from error
 
 
 def publish(
@@ -92,7 +74,7 @@ def publish(
     Publish messages and return how many, when the broker has them all.
 
     `speed` is times real time (None: at once); `backlog` is waited for where it is given; `tick` is called after
-    each message. Raises BadRecording for a message that no broker takes.
+    each message. Raises BadQuestion for a message that no broker takes.
     """
     began, first, count = time.monotonic(), None, 0
     for count, (topic, payload, when) in enumerate(found, 1):
@@ -102,7 +84,7 @@ def publish(
         try:
             sender.publish(topic, payload)
         except ValueError as error:
-            raise BadRecording(str(error)) from error
+            raise BadQuestion(str(error)) from error
         if backlog is not None and count % _LOOK_EVERY == 0:
             backlog.wait(count)
         tick()

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from hub.cli.common import IMPOSSIBLE, app, command, end, flag, municipality_code, open_store, stop_signals
+from hub.cli.common import IMPOSSIBLE, app, command, end, municipality_code, open_store, stop_signals
 from hub.cli.output import errors
 from hub.settings.settings import Settings
 
@@ -22,16 +22,8 @@ from hub.settings.settings import Settings
     app, "up", "mqtt_host", "mqtt_port", "http_host", "http_port", "api_token", "public", "broker", "database",
     "retention", service=True,
 )  # fmt: skip
-def up(
-    settings: Settings,
-    demo: Annotated[bool, flag("demo", "add a simulated city with two days of history")] = False,
-    city: Annotated[str | None, flag("city", "show this municipality, as GM0014, from open data")] = None,
-) -> None:
-    """
-    Run the whole hub as one program: broker, database, collector, pipeline, roll-ups.
-
-    Example: stadspuls up --city GM0014
-    """
+def up(settings: Settings, demo: bool = False, city: str | None = None) -> None:
+    """Run the whole hub as one program: broker, database, collector, pipeline, roll-ups."""
     from hub.demo.demo import Demo
     from hub.run.embedded import EmbeddedHub
     from hub.run.open_data import OpenCity
@@ -61,11 +53,7 @@ def up(
 
 @command(app, "migrate", "database")
 def migrate(settings: Settings) -> None:
-    """
-    Bring the schema of a database up to date.
-
-    Example: stadspuls migrate --database postgresql://owner@db/stadspuls
-    """
+    """Bring the schema of a database up to date."""
     from aggregates.store.migrate import migrate as migrate_store
 
     with open_store(settings) as store:
@@ -78,11 +66,7 @@ def collect(
     settings: Settings,
     drain: Annotated[int | None, typer.Option("--drain", help="empty this slot, left by a collector, and end")] = None,
 ) -> None:
-    """
-    Take messages off the broker and put them on Kafka; any number of these share the work.
-
-    Example: stadspuls collect --broker mqtt://mosquitto --kafka kafka:9092
-    """
+    """Take messages off the broker and put them on Kafka; any number of these share the work."""
     from hub.run.collect import Collect
 
     stop = stop_signals()
@@ -104,11 +88,7 @@ def collect(
 
 @command(app, "work", "kafka", "database", "metrics_port", service=True)
 def work(settings: Settings) -> None:
-    """
-    Take batches off Kafka and store them; any number of these share the work, up to the number of partitions.
-
-    Example: stadspuls work --kafka kafka:9092 --database postgresql://writer@db/stadspuls
-    """
+    """Take batches off Kafka and store them; any number of these share the work, up to the number of partitions."""
     from hub.run import distributed
     from streams.worker.worker import WorkerEnded
 
@@ -120,11 +100,7 @@ def work(settings: Settings) -> None:
 
 @command(app, "rollup", "database", "retention", "metrics_port", service=True)
 def rollup(settings: Settings) -> None:
-    """
-    Make hours and days, drop what is too old, reconcile every night; of several one works and the others wait.
-
-    Example: stadspuls rollup --database postgresql://writer@db/stadspuls
-    """
+    """Make hours and days, drop what is too old, reconcile every night; of several one works and the others wait."""
     from hub.run import distributed
 
     stop = stop_signals()
@@ -135,11 +111,7 @@ def rollup(settings: Settings) -> None:
 
 @command(app, "serve", "database", "http_host", "http_port", "api_token", "public", service=True)
 def serve(settings: Settings) -> None:
-    """
-    Serve the HTTP side of a hub whose database is elsewhere.
-
-    Example: stadspuls serve --database postgresql://reader@db/stadspuls --http-port 8080
-    """
+    """Serve the HTTP side of a hub whose database is elsewhere."""
     from hub.run import distributed
 
     stop = stop_signals()

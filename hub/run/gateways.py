@@ -79,10 +79,10 @@ def plan(settings: Settings, sources: Sequence[str], broker: Address, region: Re
     )  # fmt: skip
 
 
-def door(settings: Settings, tries: int = 2) -> Cbs:
-    """Open the door to CBS and PDOK, at the hosts that the settings name."""
+def door(settings: Settings, *, tries: int = 2, refresh: bool = False) -> Cbs:
+    """Open the door to CBS and PDOK, at the hosts that the settings name; `refresh` asks past the cache."""
     return Cbs(
-        settings.data_dir / "cbs", tries=tries, patience=settings.gateway_timeout,
+        settings.data_dir / "cbs", refresh=refresh, tries=tries, patience=settings.gateway_timeout,
         cbs=settings.cbs_url or CBS, pdok=settings.pdok_url or PDOK,
     )  # fmt: skip
 

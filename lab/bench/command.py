@@ -12,25 +12,19 @@ import pandas as pd
 import typer
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import app, command, flag
+from hub.cli.common import app, command
 from hub.cli.output import errors, print_table
 from hub.settings.settings import Settings
 from lab.bench.registry import BENCHES, measure
 
 
-@command(app, "bench", "broker", database="URL of an empty database made for it (default: its own)")
+@command(app, "bench", "broker", "database")
 def bench(
     settings: Settings,
     name: Annotated[str | None, typer.Argument(help=f"one of {', '.join(BENCHES)} (default: all)")] = None,
-    json: Annotated[bool, flag("json", "one object for machines, a list for all")] = False,
-    viewers: Annotated[int, flag("viewers", "latency: people at the live page meanwhile", min=0)] = 0,
-    file: Annotated[Path | None, flag("file", "recorded national NDW minute (default: one made up)")] = None,
-) -> None:
-    """
-    Measure this machine, with servers of its own where none are named.
-
-    Example: stadspuls bench write --json
-    """
+    /, json: bool = False, viewers: int = 0, file: Path | None = None,
+) -> None:  # fmt: skip
+    """Measure this machine, with servers of its own where none are named."""
     if name is not None and name not in BENCHES:
         raise BadQuestion(f"bench {name!r}, expected one of {', '.join(BENCHES)}")
     found = []

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.store.store import Store
-from hub.cli.output import Format, write
+from hub.cli.output import write
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
@@ -142,7 +142,7 @@ def written(frame: pd.DataFrame) -> str:
         def write_bytes(self, data: bytes) -> None:
             target.write(data)
 
-    write(frame, Format.JSON, Target(), "UTC")  # type: ignore[arg-type]
+    write(frame, "json", Target(), "UTC")  # type: ignore[arg-type]
     return target.getvalue().decode()
 
 

@@ -1,13 +1,16 @@
 """The command line as a contract: help, environment, exit codes, and what goes to which stream."""
 
+import builtins
 import gzip
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +20,10 @@ import typer
 from typer.main import get_command
 
 from aggregates.ask.query import BadQuestion
+from aggregates.export.export import DATASETS
 from hub.cli.common import stamp
-from hub.cli.main import MODULES, main
+from hub.cli.main import CODES, MODULES, main
+from tests.conftest import ROOT
 from tests.support.commands import app
 from tests.support.databases import fresh_database
 
@@ -35,6 +40,7 @@ def leaves(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str,
 
 
 COMMANDS = dict(leaves())
+ROOMS = ("ingest", "aggregates", "streams", "hub")
 ACTIONS = {"--help", "--drain"}  # what is done once, by hand: in an environment every collector would do it
 
 
@@ -86,6 +92,29 @@ def test_no_other_command_loads_the_laboratory() -> None:
     """`bench` and `chaos` are loaded when they are called, and not for the help of another command."""
     code = "import sys; from hub.cli.main import load; load('query'); print([m for m in sys.modules if m == 'lab'])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_words_of_commands_are_used() -> None:
+    """Each table of `commands.toml` is of a command, and each word in it of an argument, a flag or the example."""
+    own = {one.callback.__wrapped__.__name__: {*one.callback.__signature__.parameters} for one in COMMANDS.values()}
+    tables = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
+    shared = tables.pop("general")
+    assert tables.keys() == own.keys()
+    assert {name: words.keys() - own[name] - {"example"} for name, words in tables.items()} == {
+        name: set() for name in own
+    }
+    assert shared.keys() <= set().union(*own.values())
+    assert set(tables["export"]["dataset"].partition(";")[0].split(", ")) == set(DATASETS)
+
+
+def test_failures_with_an_exit_code_exist() -> None:
+    """Each name of a failure that has an exit code is that of one exception."""
+    for module, name in (one.split(".") for one in " ".join(CODES.values()).split()):
+        homes = [
+            path for room in ("ingest", "aggregates", "streams", "hub") for path in ROOT.glob(f"{room}/*/{module}.py")
+        ]
+        found = sum(f"class {name}(" in path.read_text("utf-8") for path in homes)
+        assert found + hasattr(builtins, name) == 1, name
 
 
 def test_length_of_time_before_now() -> None:

@@ -13,10 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from hub.cli.publish import Backlog, BadRecording, publish, recorded
+from aggregates.ask.query import BadQuestion
+from hub.cli.publish import Backlog, publish, recorded
 from ingest.formats.decode import decode
 from ingest.mqtt.sender import Sender
-from ingest.vocabulary.readings import Message, Status
+from ingest.vocabulary.readings import BadPayload, Message, Status
 from tests.support.brokers import Broker, built_in
 from tests.support.hubs import command
 from tests.support.lines import Taker, receiver, until
@@ -126,5 +127,5 @@ def test_flags_that_cannot_work_are_refused(
     tmp_path: Path, source: str, status: str | None, version: str | None, found: str
 ) -> None:
     """A source, status or version that is none is refused before anything is sent."""
-    with pytest.raises(BadRecording, match=found):
+    with pytest.raises((BadQuestion, BadPayload), match=found):
         next(recorded([minutes(tmp_path, 0)], source, status, version))
