@@ -100,9 +100,9 @@ def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:
 @contextmanager
 def rollup(settings: Settings) -> Iterator[Upkeep]:
     """`stadspuls rollup`: hours, days, retention, the nightly proof and notifications, by who holds the locks."""
-    from hub.run.notifying import channels_file, notifier_of
+    from hub.run.notifying import notifier_of
 
-    notifier = notifier_of(channels_file(settings), lambda: database(settings), settings.timezone, None)
+    notifier = notifier_of(settings, database(settings))
     store = Store(database(settings), application="stadspuls rollup")
     upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention,
                     judge=judge_of(settings, database(settings)), zone=settings.timezone, shared=True)  # fmt: skip

@@ -9,9 +9,8 @@ a broker that still holds messages: the next start takes it over with its queue.
 """
 
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import structlog
 from prometheus_client.registry import Collector as MetricsCollector
@@ -24,10 +23,10 @@ from hub.run.upkeep import Upkeep
 from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import DataDirectory
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart
+from hub.servers.process import CannotStart, Server
 from hub.settings.settings import Settings
 from hub.web.http import HttpServer, add_live_page, application, served
-from hub.web.metrics import HubCollector
+from hub.web.metrics import Gauges, HubCollector
 from ingest.collector import Collector
 from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
@@ -37,9 +36,6 @@ from ingest.mqtt.slots import client_id
 from ingest.vocabulary.sources import subscriptions
 from streams.commit.pipeline import Pipeline, Stopped
 from streams.worker.embedded import EmbeddedLog
-
-if TYPE_CHECKING:
-    from hub.run.notifying import NotifierPart
 
 _SUBSCRIBED_WITHIN = 30.0  # s
 _DRAIN_WITHIN = 8.0  # s that a stop waits for what the broker holds
@@ -65,21 +61,27 @@ class EmbeddedHub:
         self._settings = settings
         self._stop = threading.Event()
         self.collectors: list[MetricsCollector] = []  # what else there is for /metrics
-        self._servers: list[EmbeddedPostgres | BuiltInBroker] = []
+        self._servers: list[Server] = []
         self._drained = True  # whether the built-in broker holds nothing
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
+        from hub.run.notifying import notifier_of  # brings Apprise along
+
         with ExitStack() as undo:
-            directory = undo.enter_context(DataDirectory(self._settings.data_dir))
+            settings = self._settings
+            directory = undo.enter_context(DataDirectory(settings.data_dir))
             # An older hub's session keeps its name, and with it what the broker holds for it.
             self._client_id = client_id(directory.path, known="" if directory.is_new else "stadspuls")
-            self.notifier = self._make_notifier()
-            self.database = self._start_database(undo)
-            self.broker = self._start_broker(undo)
+            self._choose_servers()
+            # Before anything is started: channels that cannot work are refused at once.
+            self.notifier = notifier_of(settings, self.database, f"http://{settings.http_host}:{settings.http_port}")
+            for server in self._servers:
+                undo.callback(self._end, server)
+                self._start(server)
             self.edition = self._migrate()
-            load_formats(self._settings.mappings)
-            self.judge = judge_of(self._settings, self.database)
+            load_formats(settings.mappings)
+            self.judge = judge_of(settings, self.database)
             self._start_line(undo)
             self._start_upkeep(undo)
             undo.enter_context(running(self.notifier))
@@ -91,45 +93,37 @@ class EmbeddedHub:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def _make_notifier(self) -> "NotifierPart":
-        """Make it before anything is started: channels that cannot work are refused at once."""
-        from hub.run.notifying import channels_file, notifier_of
-
+    def _choose_servers(self) -> None:
+        """Choose database and broker: those that the settings name, else our own."""
         settings = self._settings
-        link = f"http://{settings.http_host}:{settings.http_port}"
-        return notifier_of(channels_file(settings), lambda: self.database, settings.timezone, link)
-
-    def _start_database(self, undo: ExitStack) -> str:
-        if self._settings.database:
-            return self._settings.database
-        server = EmbeddedPostgres(self._settings.data_dir)
-        undo.callback(server.stop)
-        log.info("database found running" if server.start() else "database started")
-        self._servers.append(server)
-        return server.conninfo
-
-    def _start_broker(self, undo: ExitStack) -> Address:
-        settings = self._settings
+        self.database = settings.database or ""
+        if not settings.database:
+            database = EmbeddedPostgres(settings.data_dir)
+            self._servers.append(database)
+            self.database = database.conninfo
         if settings.broker:
-            return Address.parse(settings.broker).with_credentials(settings.credentials)
-        broker = BuiltInBroker(
-            settings.data_dir, settings.mqtt_host, settings.mqtt_port, settings.broker_queue, settings.credentials
-        )
-        undo.callback(self._end_broker, broker)
-        self._drained = not broker.start()  # one that was found may hold messages
-        log.info("broker started" if self._drained else "broker found running")
-        self._servers.append(broker)
-        return broker.address
-
-    def _end_broker(self, broker: BuiltInBroker) -> None:
-        """End a broker that holds nothing, for its queue is in memory; another one goes on until the next start."""
-        if self._drained:
-            broker.stop()
+            self.broker = Address.parse(settings.broker).with_credentials(settings.credentials)
         else:
-            log.warning(
-                "broker goes on with messages that are not stored, the next start takes them",
-                broker=str(broker.address),
+            broker = BuiltInBroker(
+                settings.data_dir, settings.mqtt_host, settings.mqtt_port, settings.broker_queue, settings.credentials
             )
+            self._servers.append(broker)
+            self.broker = broker.address
+
+    def _start(self, server: Server) -> None:
+        adopted = server.start()
+        log.info("server found running" if adopted else "server started", server=server.name)
+        if isinstance(server, BuiltInBroker):
+            self._drained = not adopted  # one that was found may hold messages
+
+    def _end(self, server: Server) -> None:
+        """End a server, but for a broker that holds messages: it goes on until the next start."""
+        if isinstance(server, BuiltInBroker) and not self._drained:
+            log.warning(
+                "broker goes on with messages that are not stored, the next start takes them", broker=str(self.broker)
+            )
+        else:
+            server.stop()
 
     def _migrate(self) -> Edition:
         with closing(Store(self.database, application="stadspuls migrate")) as store:
@@ -184,18 +178,19 @@ class EmbeddedHub:
         undo.enter_context(running(self.upkeep))
 
     def _start_http(self, undo: ExitStack) -> None:
+        settings = self._settings
         collector = HubCollector(
             lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
         )
-        app = application(collector, self.health, served(self._settings, self.database))
-        add_live_page(app, self._settings, self.health, self.database)
-        self.http = undo.enter_context(HttpServer(app, self._settings.http_host, self._settings.http_port))
+        app = application(collector, self.health, served(settings, self.database))
+        add_live_page(app, settings, self.health, self.database)
+        self.http = undo.enter_context(HttpServer(app, settings.http_host, settings.http_port))
 
     def supervise(self) -> None:
         """Start the broker and the database again where they died; raises CannotStart when that fails."""
         for server in self._servers:
             if server.process() is None:
-                log.warning("a server died and is started again", server=type(server).__name__)
+                log.warning("a server died and is started again", server=server.name)
                 server.start()
 
     def health(self) -> dict[str, object]:
@@ -214,14 +209,12 @@ class EmbeddedHub:
             "broker_queue": self._settings.broker_queue,
         }
 
-    def _gauges(self) -> dict[str, tuple[str, Callable[[], float]]]:
+    def _gauges(self) -> Gauges:
+        taken = self.receiver
         return {
-            "mqtt_messages_received": (
-                "messages taken from the broker by this process",
-                lambda: self.receiver.received,
-            ),
-            "mqtt_messages_in_flight": ("messages taken and not acknowledged", lambda: self.receiver.in_flight),
-            "mqtt_reconnects": ("times a connection to the broker came up again", lambda: self.receiver.reconnects),
+            "mqtt_messages_received": ("messages taken from the broker by this process", lambda: taken.received),
+            "mqtt_messages_in_flight": ("messages taken and not acknowledged", lambda: taken.in_flight),
+            "mqtt_reconnects": ("times a connection to the broker came up again", lambda: taken.reconnects),
             "readings_in_flight": ("readings on their way into the database", lambda: self.log.in_flight),
             **self.notifier.numbers(),
             **self.upkeep.numbers(),

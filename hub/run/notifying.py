@@ -6,13 +6,13 @@ Apprise along, so it is loaded by those who need it only.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from aggregates.store.store import Store
-from hub.run.parts import Background, Turns
+from hub.run.parts import Turns
 from hub.settings.settings import Settings
 from hub.web.metrics import Gauges
 from streams.notify.apprise_door import AppriseDoor
@@ -24,60 +24,27 @@ from streams.notify.texts import Style, sample_notification
 EVERY = 0.25  # s between two reads of the outbox
 
 
-class _Line(Turns):
-    """A turn of the notifier in a thread of its own."""
-
-    def __init__(self, name: str, store: Store, take_turn: Callable[[Store], object]) -> None:
-        super().__init__(name, store, EVERY)
-        self._take_turn = take_turn
-
-    def turn(self) -> None:
-        """Take it."""
-        self._take_turn(self._store)
-
-
-class _Heart(Background):
-    """The heartbeat that a monitor elsewhere waits for."""
-
-    def __init__(self, beat: Callable[[], float]) -> None:
-        super().__init__("heartbeat")
-        self._beat = beat
-
-    def run(self) -> None:
-        """Ask for the URL while alerts are sent; soon after the start, then as often as it is set."""
-        wait = 1.0
-        while not self.wait(wait):
-            wait = self._beat()
-
-
 class NotifierPart(Notifier):
-    """A notifier with its threads; `database` is asked for when it starts."""
+    """A notifier that takes each of its turns in a thread of its own."""
 
-    def __init__(
-        self, database: Callable[[], str], channels: Channels, deliveries: Mapping[str, ChannelDelivery]
-    ) -> None:
+    def __init__(self, database: str, channels: Channels, deliveries: Mapping[str, ChannelDelivery]) -> None:
         super().__init__(channels, deliveries)
-        self._database = database
-        self._lines: list[_Line] = []
-        self._heart = _Heart(self.beat)
+        self._lines = [
+            Turns(name, Store(database, application="stadspuls notify"), EVERY, turn) for name, turn in self.turns_of()
+        ]
 
     def start(self) -> None:
         """Begin."""
-        for name, take_turn in self.turns_of():
-            store = Store(self._database(), application="stadspuls notify")
-            self._lines.append(_Line(name, store, take_turn))
-            self._lines[-1].start()
-        if self._channels.heartbeat is not None:
-            self._heart.start()
+        for line in self._lines:
+            line.start()
 
     def stop(self, seconds: float) -> None:
         """End after the notification that is being sent; wait at most so long for it."""
         deadline = time.monotonic() + seconds
-        parts = [*self._lines, *([self._heart] if self._channels.heartbeat is not None else [])]
-        for part in parts:
-            part.stopping.set()
-        for part in parts:
-            part.stop(max(0.1, deadline - time.monotonic()))
+        for line in self._lines:
+            line.stopping.set()
+        for line in self._lines:
+            line.stop(max(0.1, deadline - time.monotonic()))
 
     def numbers(self) -> Gauges:
         """Give what it counts, for `/metrics`."""
@@ -112,19 +79,18 @@ def doors(path: Path, channels: Channels) -> dict[str, AppriseDoor]:
     return found
 
 
-def notifier_of(path: Path | None, database: Callable[[], str], zone: str, link: str | None) -> NotifierPart:
+def notifier_of(settings: Settings, database: str, link: str | None = None) -> NotifierPart:
     """
-    Make the notifier of a file of channels, of none where there is no file; `link` is where messages point to.
+    Make the notifier of the file of channels, of none where there is no file; `link` is where messages point to.
 
     Raises BadChannels; nothing is connected to before it starts.
     """
+    path, zone = channels_file(settings), ZoneInfo(settings.timezone)
     channels = Channels() if path is None else read_channels(path)
     opened = {} if path is None else doors(path, channels)
-    styles = {
-        name: Style(one.language, ZoneInfo(zone), channels.link or link) for name, one in channels.channels.items()
-    }
     deliveries = {
-        name: ChannelDelivery(name, one, opened[name].send, styles[name]) for name, one in channels.channels.items()
+        name: ChannelDelivery(name, one, opened[name].send, Style(one.language, zone, channels.link or link))
+        for name, one in channels.channels.items()
     }
     return NotifierPart(database, channels, deliveries)
 

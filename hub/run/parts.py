@@ -10,6 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
@@ -98,21 +99,17 @@ class Background(ABC):
 class Turns(Background):
     """A part that takes a turn every so many seconds, on a session of its own; stuck when a step takes too long."""
 
-    def __init__(self, name: str, store: Store, every: float) -> None:
+    def __init__(self, name: str, store: Store, every: float, turn: Callable[[Store], object]) -> None:
         super().__init__(name)
-        self._store, self._every = store, every
+        self._store, self._every, self._take = store, every, turn
         self._stepped = time.monotonic()
-
-    @abstractmethod
-    def turn(self) -> None:
-        """Do what is due, in steps."""
 
     def run(self) -> None:
         """Take turns; after a bug in a new session, so that locks of the old one go to whoever waits for them."""
         while not self.wait(self._every):
             self._stepped = time.monotonic()
             bugs = self.bugs
-            self.step(f"turn of {self.name}", self.turn)
+            self.step(f"turn of {self.name}", partial(self._take, self._store))
             if self.bugs > bugs:
                 self._store.close()
         self._store.close()

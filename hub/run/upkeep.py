@@ -8,10 +8,11 @@ tried again and keeps no other away, and what has much to do does some of it in 
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import structlog
 
-from aggregates.areas.roll_up import Rolled, roll_areas
+from aggregates.areas.roll_up import roll_areas
 from aggregates.store.store import Store
 from hub.run.parts import Turns
 from hub.web.metrics import Gauges, histogram
@@ -35,11 +36,9 @@ class Upkeep(Turns):
     """
     Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last reconciliation.
 
-    A proof compares a day in each turn.
-
-    While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history goes in sooner when its roll-ups do
-    not use the same database and the same two cores. Of several that are `shared`, the one that has the lock works, and
-    the others try to get it at every turn.
+    A proof compares a day in each turn. While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history
+    goes in sooner when its roll-ups do not use the same database and the same two cores. Of several that are `shared`,
+    the one that has the lock works, and the others try to get it at every turn.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Upkeep(Turns):
         queued: Callable[[], bool] = lambda: False,
         shared: bool = False,
     ) -> None:
-        super().__init__("upkeep", store, every)
+        super().__init__("upkeep", store, every, lambda _: self.turn())
         self.differences: int | None = None
         self.rolled = self.turns = 0
         self.leads = not shared
@@ -98,17 +97,22 @@ class Upkeep(Turns):
 
     def _turn(self, now: datetime) -> None:
         self.step("roll-ups", lambda: self._roll_up(now))
-        self.step("areas", lambda: roll_areas(self._store, AREA_DAYS, self._judge_areas(now)))
+        judged = None if self._judge is None else partial(self._judge.areas, now=now)
+        self.step("areas", lambda: roll_areas(self._store, AREA_DAYS, judged))
         if (clock := self._alert_clock) is not None:
             self.step("rules of the clock", lambda: clock.run(self._store, now))
-        hour = now.replace(minute=0, second=0, microsecond=0)
-        if hour != self._hour and self.step("retention", lambda: maintain(self._store, now, self._retention)):
-            self._hour = hour
+        self.step("retention", lambda: self._retain(now))
         self.step("proof", lambda: self._prove_if_due(now))
         self.step("sign of life", lambda: self._beat(now))
 
     def _roll_up(self, now: datetime) -> None:
         self.rolled += roll_up(self._store, now, self._grace, self._judge, ROLL_UPS)
+
+    def _retain(self, now: datetime) -> None:
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if hour != self._hour:
+            maintain(self._store, now, self._retention)
+            self._hour = hour
 
     def _beat(self, now: datetime) -> None:
         """Note for `stadspuls doctor` that it works, and what does not; so the database is known to take writes."""
@@ -116,16 +120,9 @@ class Upkeep(Turns):
             self._store.rows("note_sign_of_life", part="upkeep", now=now, trouble="; ".join(self.trouble))
             self._beaten = now
 
-    def _judge_areas(self, now: datetime) -> Rolled | None:
-        judge = self._judge
-        if judge is None:
-            return None
-        return lambda tx, level, quantity, first, last: judge.areas(tx, level, quantity, first, last, now)
-
     def _prove_if_due(self, now: datetime) -> None:
         """Prove once after every `NIGHT` o'clock, be it late: a hub that sleeps at night is proven when it wakes."""
-        night = now.replace(hour=NIGHT, minute=0, second=0, microsecond=0)
-        night -= DAY if night > now else timedelta(0)
+        night = (now - timedelta(hours=NIGHT)).replace(hour=NIGHT, minute=0, second=0, microsecond=0)
         self._proven = self._proven or last_proof(self._store)
         if self._proven is None:  # nothing to prove yet: the first night proves what is written from now on
             note_reconciled(self._store, now)

@@ -13,11 +13,12 @@ import structlog
 
 from aggregates.store.store import Store, StoreError
 from streams.notify.apprise_door import ping
-from streams.notify.channels import ALL, DIGEST, Channels
+from streams.notify.channels import ALL, DIGEST, Channels, Heartbeat
 from streams.notify.delivery import KEPT, ChannelDelivery
 
 TURN = timedelta(seconds=10)  # of a channel that has much to send
 _BEAT = timedelta(seconds=10)  # between two signs of life in the database
+_PING_AGAIN = timedelta(seconds=30)
 _LONGEST_FAILURE = timedelta(minutes=15)  # of a channel, after which the heartbeat stops
 _LOCK = "stadspuls notify"
 
@@ -42,12 +43,15 @@ class Notifier:
         self.deliveries = deliveries
         self._channels, self._clock = channels, clock
         self._beaten: datetime | None = None
+        self._ping_at = clock()
 
     def turns_of(self) -> Iterator[tuple[str, Callable[[Store], object]]]:
         """Give what has a thread of its own: its name, and what it does in a turn."""
         yield "notifier", self.lead
         for name, delivery in self.deliveries.items():
             yield f"channel {name}", partial(self._deliver, name, delivery)
+        if (heart := self._channels.heartbeat) is not None:
+            yield "heartbeat", lambda _: self._ping(heart)
 
     @property
     def healthy(self) -> bool:
@@ -111,16 +115,15 @@ class Notifier:
             if chosen:
                 store.rows("escalate_alerts", alerts=chosen, channel=name, now=now)
 
-    def beat(self) -> float:
-        """Request the heartbeat's URL where alerts are sent; give the seconds to wait until the next time."""
-        heart = self._channels.heartbeat
-        period = heart.period.total_seconds() if heart else 0.0
-        if heart is None or not (self.leads and self.healthy):
-            return min(5.0, period)
+    def _ping(self, heart: Heartbeat) -> None:
+        """Request the heartbeat's URL, where it is time and alerts are sent; sooner again where it is not accepted."""
+        now = self._clock()
+        if now < self._ping_at or not (self.leads and self.healthy):
+            return
         try:
             ping(heart.url)
+            self.heartbeats += 1
+            self._ping_at = now + heart.period
         except (OSError, ValueError) as error:
             log.warning("heartbeat not accepted", reason=type(error).__name__)
-            return min(30.0, period)
-        self.heartbeats += 1
-        return period
+            self._ping_at = now + min(_PING_AGAIN, heart.period)

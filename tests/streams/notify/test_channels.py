@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hub.run.notifying import doors, notifier_of
+from hub.settings.layers import load
 from streams.notify.channels import BadChannels, read_channels
 from tests.conftest import ROOT
 
@@ -77,7 +78,7 @@ def test_service_that_is_none(tmp_path: Path) -> None:
     """A URL that no door accepts is refused when the notifier is made, without its secret."""
     path = written(tmp_path, "[channel.a]\nurl = 'nosuch://sesame@host'")
     with pytest.raises(BadChannels, match=r"channel\.a\.url: nosuch://") as caught:
-        notifier_of(path, str, "UTC", None)
+        notifier_of(load({"alert_channels": path}), "")
     assert "sesame" not in str(caught.value)
 
 

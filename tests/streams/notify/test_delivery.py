@@ -17,6 +17,7 @@ import pytest
 
 from aggregates.store.store import Store
 from hub.run.notifying import NotifierPart, notifier_of
+from hub.settings.layers import load
 from streams.notify.apprise_door import AppriseDoor, Unsent
 from streams.notify.channels import Channel, Channels
 from streams.notify.delivery import ChannelDelivery
@@ -565,7 +566,7 @@ class TestNotifier:
         '''
         path = directory / "channels.toml"
         path.write_text(text)
-        return notifier_of(path, lambda: database, "Europe/Amsterdam", None)
+        return notifier_of(load({"alert_channels": path}), database)
 
     def test_second_takes_over(self, database: str, hook: Hook, tmp_path: Path) -> None:
         """While the first lives the second waits; when its sessions end the second delivers."""
