@@ -85,7 +85,14 @@ AREAS = schema("vintage code level name municipality derived sensors lon? lat? s
 
 
 def read_areas(
-    store: Store, after: Key | None, limit: int, vintage: int | None, level: str | None, area: str | None
+    store: Store,
+    after: Key | None,
+    limit: int,
+    *,
+    vintage: int | None,
+    level: str | None,
+    area: str | None,
+    **_: object,
 ) -> Batches:
     """Yield areas by code with their boundaries; none where no vintage is loaded. Raises `StoreError`."""
     try:

@@ -25,7 +25,7 @@ from hub.servers.datadir import DataDirectory
 from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, Server
 from hub.settings.settings import Settings
-from hub.web.http import HttpServer, add_live_page, application, served
+from hub.web.http import HttpServer, add_live_page, application
 from hub.web.metrics import Gauges, HubCollector
 from ingest.collector import Collector
 from ingest.files.site_table import SITES_FILE, SiteTable
@@ -182,7 +182,7 @@ class EmbeddedHub:
         collector = HubCollector(
             lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
         )
-        app = application(collector, self.health, served(settings, self.database))
+        app = application(collector, self.health, settings, self.database)
         add_live_page(app, settings, self.health, self.database)
         self.http = undo.enter_context(HttpServer(app, settings.http_host, settings.http_port))
 

@@ -1,68 +1,124 @@
 """
-Which requests are let in at all: by the name of the hub that they use, the site that they come from, and their size.
+Which requests are let in at all: by the name of the hub that they use, the site that they come from, their size, and
+the token.
 
-`hub.web.http` puts `Admission` around the whole application. A browser takes any name for the address that a stranger's
-name server gives (DNS rebinding), and sends what a page of any site asks it to: neither may act here, nor read what is
-meant for this machine alone.
+`hub.web.http` puts a `Gate` around the whole application, and `hub.web.api.app` one around the API. A browser takes any
+name for the address that a stranger's name server gives (DNS rebinding), and sends what a page of any site asks it to:
+neither may act here, nor read what is meant for this machine alone.
 """
 
-from collections.abc import Collection
+import base64
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
 from urllib.parse import urlsplit
 
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.settings.settings import Settings
 from hub.settings.values import is_loopback
 
 LARGEST_BODY = 64 << 10
-_HEADERS = {
+READS = ("GET", "HEAD", "OPTIONS")
+SAFE = {
     "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Content-Security-Policy": "frame-ancestors 'none'",
 }  # fmt: skip
 
 
-class Admission:
-    """
-    Refuses foreign names and foreign pages, bounds bodies, and adds the headers that keep browsers safe.
+class Gate:
+    """Gives what `refusal` returns, or lets the application answer and adds headers."""
 
-    `hosts` are the names of the hub beside those of this machine; with `any_host` every name will do. What lies below
-    `readable` may be asked for by pages of other sites; CORS decides whether they see the answer.
-    """
-
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], any_host: bool, readable: str) -> None:
-        self._app, self._hosts, self._any, self._readable = app, hosts, any_host, readable
+    def __init__(
+        self, app: ASGIApp, *, refusal: Callable[[Scope], Response | None], headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._app, self._refusal, self._headers = app, refusal, headers or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or let the application answer."""
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
-            await send(message)
-
-        refused = self._refused(scope) if scope["type"] in ("http", "websocket") else None
+        refused = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if refused is None:
-            await self._app(scope, receive, sent)
+            await self._app(scope, receive, partial(self._sent, send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await refused(scope, receive, sent)
+            await refused(scope, receive, send)
 
-    def _refused(self, scope: Scope) -> PlainTextResponse | None:
+    async def _sent(self, send: Send, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(self._headers)
+        await send(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """
+    Who may read: everyone where the hub listens on its own machine alone or is public, else who has the token.
+
+    The token comes as `Authorization: Bearer TOKEN`, or for a browser as the password of any user name (Basic). What
+    is secret needs it always. `hosts` are names of the hub beside those of this machine.
+    """
+
+    token: str | None
+    public: bool
+    hosts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Read the settings about it."""
+        hosts = tuple(name.strip().lower() for name in settings.http_hosts.split(",") if name.strip())
+        token = settings.api_token.get_secret_value() if settings.api_token else None
+        return cls(token, settings.public, hosts)
+
+    @property
+    def guarded(self) -> bool:
+        """Tell whether reading needs the token."""
+        return self.token is not None and not self.public
+
+    @property
+    def trusting(self) -> bool:
+        """Tell whether whoever reaches the hub may do everything: it listens on its own machine alone."""
+        return self.token is None and not self.public
+
+    def has_token(self, headers: Headers) -> bool:
+        """Tell whether a request brought the token."""
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "basic":
+            given = _password(given)
+        elif kind.lower() != "bearer":
+            return False
+        return self.token is not None and hmac.compare_digest(given.strip().encode(), self.token.encode())
+
+    def strange(self, scope: Scope, readable: str) -> Response | None:
+        """
+        Refuse foreign names of the hub, pages of other sites, and bodies that are long or have no length.
+
+        What needs a token needs it under any name. What lies below `readable` may be asked for by pages of other sites;
+        CORS decides whether they see the answer.
+        """
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
         here = (scope.get("server") or [""])[0]
-        if not (self._any or is_loopback(name := _name(f"//{host}")) or name in {here, *self._hosts}):
+        if self.trusting and not is_loopback(name := _name(f"//{host}")) and name not in {here, *self.hosts}:
             return PlainTextResponse(f"host {host!r}, expected a name of this hub: see the setting http_hosts\n", 421)
-        own = origin is None or origin.partition("//")[2] == host or _name(origin) in self._hosts
-        reads = scope.get("method") in ("GET", "HEAD", "OPTIONS") and scope["path"].startswith(f"{self._readable}/")
-        if not (own or reads):
+        own = origin is None or origin.partition("//")[2] == host or _name(origin) in self.hosts
+        if not own and not (scope.get("method") in READS and scope["path"].startswith(f"{readable}/")):
             return PlainTextResponse(f"a page of {origin!r} may not act here: see the setting http_hosts\n", 403)
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not length.isdecimal() or int(length) > LARGEST_BODY:
             text = f"a body of {length} bytes or of unknown length, expected Content-Length, at most {LARGEST_BODY}\n"
             return PlainTextResponse(text, 413)
         return None
+
+
+def _password(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError:  # of base64 and of UTF-8
+        return ""
 
 
 def _name(address: str) -> str:

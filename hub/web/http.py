@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Self
 
 import uvicorn
@@ -18,37 +19,39 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from hub.servers.process import bound
 from hub.settings.settings import Settings
 from hub.settings.values import url_host
-from hub.web.admission import Admission
-from hub.web.api.access import Guard, ReadAccess
-from hub.web.api.app import PREFIX, Served, api
+from hub.web.admission import SAFE, Access, Gate
+from hub.web.api.app import PREFIX, api
 from hub.web.metrics import exposition
 
 CLOSE_WITHIN = 2.0  # s for the answers that are running
 
 
 def application(
-    collector: Collector, health: Callable[[], Mapping[str, object]], served: Served | None = None
-) -> FastAPI:
-    """Make the application; `health` gives at least `ready`, and what it stands on; with `served` it has the API."""
-    made = None if served is None else api(served, health)
+    collector: Collector, health: Callable[[], Mapping[str, object]], settings: Settings | None = None,
+    database: str = "",
+) -> FastAPI:  # fmt: skip
+    """Make the application; `health` gives at least `ready`, and what it stands on; with `settings` it has the API."""
+    close: Callable[[], None] | None = None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        if made is not None:
-            made.close()
+        if close is not None:
+            close()
 
     app = FastAPI(title="Stadspuls", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
-    if served is not None and made is not None:
-        app.mount(PREFIX, made.app)
-        free = ["/healthz", "/readyz", f"{PREFIX}/"]
-        app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=free)
-        any_host = not served.access.trusting  # what needs a token needs it under any name
-        app.add_middleware(Admission, hosts=served.hosts, any_host=any_host, readable=PREFIX)
+    if settings is not None:
+        access = Access.of(settings)
+        made, close = api(settings, database, access, health)
+        app.mount(PREFIX, made)
+        app.add_middleware(Gate, refusal=partial(_without_token, access))
+        app.add_middleware(Gate, refusal=partial(access.strange, readable=PREFIX), headers=SAFE)
 
     examiner = ThreadPoolExecutor(2, "health")  # not the threads of the API: its answers may be slow
 
@@ -74,17 +77,12 @@ def application(
     return app
 
 
-def _unauthorised() -> Response:
+def _without_token(access: Access, scope: Scope) -> Response | None:
+    free = scope["path"] in ("/healthz", "/readyz") or scope["path"].startswith(f"{PREFIX}/")
+    if free or not access.guarded or access.has_token(Headers(scope=scope)):
+        return None
     asked = {"WWW-Authenticate": 'Basic realm="Stadspuls, the token as password", charset="UTF-8"'}
     return PlainTextResponse("the token of this hub is needed\n", 401, asked)
-
-
-def served(settings: Settings, database: str) -> Served:
-    """Give what the API stands on."""
-    token = settings.api_token.get_secret_value() if settings.api_token else None
-    access = ReadAccess(token, settings.public)
-    hosts = tuple(name.strip().lower() for name in settings.http_hosts.split(",") if name.strip())
-    return Served(database, settings.timezone, settings.api_patience, settings.api_connections, access, hosts)
 
 
 def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:

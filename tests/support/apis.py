@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,8 @@ from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
-from hub.web.api.app import Served
+from hub.settings import layers
+from hub.settings.settings import Settings
 from hub.web.http import HttpServer, application
 from hub.web.metrics import HubCollector
 from ingest.files.catalogue import Entry
@@ -85,21 +85,22 @@ def _alerts(store: Store) -> None:
                 reason="quiet", now=BEGIN)  # fmt: skip
 
 
-def serving(database: str, **more: Any) -> Served:
-    """Say what an API over a database stands on."""
-    return replace(Served(database), **more)
+def serving(database: str, **more: Any) -> Settings:
+    """Give the settings of a hub over a database."""
+    return layers.load({"database": database, **more})
 
 
 @contextmanager
-def served(what: Served) -> Iterator[str]:
+def served(what: Settings) -> Iterator[str]:
     """Serve the whole HTTP side of a hub that is ready, and give its address."""
-    collector = HubCollector(lambda: Store(what.database), {})
-    with HttpServer(application(collector, lambda: {"ready": True}, what), "127.0.0.1", 0) as server:
+    database = str(what.database)
+    app = application(HubCollector(lambda: Store(database), {}), lambda: {"ready": True}, what, database)
+    with HttpServer(app, "127.0.0.1", 0) as server:
         yield server.url
 
 
 @contextmanager
-def client_of(what: Served, **more: Any) -> Iterator[httpx.Client]:
+def client_of(what: Settings, **more: Any) -> Iterator[httpx.Client]:
     """Serve, and give a client of the API."""
     with served(what) as url, httpx.Client(base_url=f"{url}/api/v1", timeout=60, **more) as client:
         yield client

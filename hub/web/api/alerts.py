@@ -6,12 +6,10 @@ the change, as for the command line. Where the server's database role may only r
 403.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from hub.web.api.answers import Stores
@@ -40,22 +38,9 @@ class NewSilence(BaseModel):
     reason: Text
 
 
-def add_actions(app: FastAPI, stores: Stores, check: Callable[[Request], None]) -> None:
-    """Add what changes something; `check` raises Problem for a request without the token."""
-
-    class Checked(APIRoute):
-        """Checks before the body is read."""
-
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
-
-            async def checked(request: Request) -> Response:
-                check(request)
-                return await handle(request)
-
-            return checked
-
-    actions = APIRouter(prefix="/alerts", route_class=Checked, include_in_schema=False)
+def actions(stores: Stores) -> APIRouter:
+    """Give what changes something; `hub.web.api.app` lets in only requests with the token."""
+    actions = APIRouter(prefix="/alerts", include_in_schema=False)
 
     @actions.post("/{alert}/ack", status_code=204)
     def acknowledge(alert: int, wanted: Acknowledgement) -> Response:
@@ -86,4 +71,4 @@ def add_actions(app: FastAPI, stores: Stores, check: Callable[[Request], None]) 
                 raise Problem(404, f"silence {silence} does not exist or is over")
         return Response(status_code=204)
 
-    app.include_router(actions)
+    return actions

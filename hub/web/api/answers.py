@@ -8,10 +8,11 @@ before a slow client is, an error in the middle is an error and not half an answ
 import hashlib
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -22,7 +23,7 @@ from aggregates.export.forms import write
 from aggregates.store.store import Away, Slow, Store
 from hub.web.api.forms import CRS84, FORMS, Form, chosen
 from hub.web.api.paging import PageRows, decoded
-from hub.web.api.parameters import ListQuery, TimeRange, WindowQuery
+from hub.web.api.parameters import Query
 from hub.web.api.problems import Problem, wrong
 from hub.web.api.resources import Resource
 
@@ -91,17 +92,18 @@ class Body(tempfile.SpooledTemporaryFile[bytes]):
                 yield data
 
 
-def answer(request: Request, resource: Resource, asked: ListQuery, stores: Stores) -> Response:
+def answer(request: Request, resource: Resource, asked: Query, stores: Stores, zone: str) -> Response:
     """Answer one request; raises Problem, or what the store raises."""
+    arguments = asked.arguments(zone, resource.window, resource.days)
     form = _form(request, resource, asked)
     limit = _limit(resource, asked, form)
     kinds = [COLUMNS[name][0] for name in resource.key]
     after = decoded(asked.cursor, kinds) if asked.cursor else None
 
     def fetch() -> tuple[Body, PageRows]:
-        with stores.lend() as store, closing(resource.find(store, asked, after, limit + 1)) as found:
+        with stores.lend() as store, closing(resource.find(store, after, limit + 1, **arguments)) as found:
             rows = PageRows(found, resource.columns, resource.key, limit)
-            rows.rolling_up = _is_waiting(store, asked)
+            rows.rolling_up = _is_waiting(store, resource, arguments)
             return _written(rows, form), rows
 
     body, rows = _twice(fetch, stores)
@@ -111,11 +113,10 @@ def answer(request: Request, resource: Resource, asked: ListQuery, stores: Store
     return _response(request, form, body, rows)
 
 
-def _is_waiting(store: Store, asked: ListQuery) -> bool:
-    if not isinstance(asked, TimeRange) or not asked.length:
-        return False
-    areas = not isinstance(asked, WindowQuery)
-    return is_waiting(store, asked.moment(asked.first), asked.moment(asked.last), asked.length, areas=areas)
+def _is_waiting(store: Store, resource: Resource, asked: Mapping[str, Any]) -> bool:
+    window = asked.get("window", resource.window)
+    areas = "sensors" not in asked
+    return bool(window) and is_waiting(store, asked["first"], asked["last"], window, areas=areas)
 
 
 def _twice(fetch: Callable[[], tuple[Body, PageRows]], stores: Stores) -> tuple[Body, PageRows]:
@@ -129,7 +130,7 @@ def _twice(fetch: Callable[[], tuple[Body, PageRows]], stores: Stores) -> tuple[
         return fetch()
 
 
-def _form(request: Request, resource: Resource, asked: ListQuery) -> Form:
+def _form(request: Request, resource: Resource, asked: Query) -> Form:
     offered = [form for form in FORMS if resource.geographic or not form.geographic]
     if asked.format:
         named = [form for form in offered if form.name == asked.format]
@@ -144,7 +145,7 @@ def _form(request: Request, resource: Resource, asked: ListQuery) -> Form:
     return found
 
 
-def _limit(resource: Resource, asked: ListQuery, form: Form) -> int:
+def _limit(resource: Resource, asked: Query, form: Form) -> int:
     most = resource.bulk if form.bulk and resource.bulk else resource.most
     if asked.limit is None:
         return most if form.bulk and resource.bulk else resource.page

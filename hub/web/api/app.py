@@ -6,51 +6,33 @@ for those with the token: every other method than GET, HEAD and OPTIONS is 405.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aggregates.store.health import state
 from aggregates.store.store import Store
-from hub.web.api.access import Guard, ReadAccess
-from hub.web.api.alerts import add_actions
+from hub.settings.settings import Settings
+from hub.web.admission import READS, Access, Gate
+from hub.web.api.alerts import actions
 from hub.web.api.answers import Stores, answer
-from hub.web.api.document import VERSION, complete, responses
-from hub.web.api.parameters import ListQuery
+from hub.web.api.document import VERSION, Documented, problems, responses
+from hub.web.api.parameters import Query as Asked
+from hub.web.api.parameters import query
 from hub.web.api.problems import Problem, install
 from hub.web.api.problems import answer as refusal
-from hub.web.api.resources import Resource, resources
+from hub.web.api.resources import RESOURCES, Resource
 
 PREFIX = "/api/v1"
 READER = "stadspuls_reader"
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """
-    What the API needs: database, zone of civil days, longest time of a statement, most connections, who may read.
-
-    `hosts` are names of the hub.
-    """
-
-    database: str
-    timezone: str = "Europe/Amsterdam"
-    patience: timedelta = timedelta(seconds=30)
-    connections: int = 8
-    access: ReadAccess = field(default_factory=ReadAccess)
-    hosts: tuple[str, ...] = ()
-
-    def stores(self, role: str) -> Stores:
-        """Make connections that only read, as `role` where their user may."""
-        make = partial(Store, self.database, application="stadspuls api", patience=self.patience, role=role)
-        return Stores(make, self.connections)
+_TOKEN = Depends(HTTPBearer(scheme_name="token", auto_error=False))  # for the document alone: `_refusal` checks it
 
 
 class Health(BaseModel):
@@ -67,55 +49,61 @@ class Health(BaseModel):
     frozen_days: int = Field(description="days whose readings were dropped")
 
 
-class Api(NamedTuple):
-    """The application, to be mounted at PREFIX, and what closes its connections."""
-
-    app: ASGIApp
-    close: Callable[[], None]
-
-
-def api(served: Served, health: Callable[[], Mapping[str, object]]) -> Api:
-    """Make the application."""
-    app = FastAPI(
-        title="Stadspuls", version=VERSION, openapi_url="/openapi.json", docs_url=None, redoc_url=None,
-        redirect_slashes=False, root_path_in_servers=False, servers=[{"url": PREFIX}],
+def api(
+    settings: Settings, database: str, access: Access, health: Callable[[], Mapping[str, object]]
+) -> tuple[ASGIApp, Callable[[], None]]:
+    """Make the application, to be mounted at PREFIX, and what closes its connections to the database."""
+    make = partial(Store, database, application="stadspuls api")
+    readers, insiders = (
+        Stores(partial(make, patience=settings.api_patience, role=role), settings.api_connections)
+        for role in (READER, "")
+    )
+    writers = Stores(make, 1)
+    app = Documented(
+        servers=[{"url": PREFIX}], responses=problems(503, *[401] * access.guarded),
+        dependencies=[_TOKEN] * access.guarded,
     )  # fmt: skip
     install(app)
-    readers, insiders = served.stores(READER), served.stores("")
-    listed = resources(served.timezone)
-    for resource in listed:
-        _add(app, resource, insiders if resource.secret else readers, served.access)
-    _add_health(app, readers, health, served.access)
-    writers = Stores(lambda: Store(served.database, application="stadspuls api"), 1)
-    add_actions(app, writers, lambda request: _check(request, served.access))
-    complete(app, listed, served.access)
-    app.add_middleware(Guard, access=served.access, refuse=_unauthorised, free=[f"{PREFIX}/openapi.json"])
-    if not served.access.trusting:
+    for resource in RESOURCES:
+        _add(app, resource, insiders if resource.secret else readers, access, settings.timezone)
+    _add_health(app, readers, health)
+    app.include_router(actions(writers))
+    app.add_middleware(Gate, refusal=partial(_refusal, access))
+    if not access.trusting:
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],
             expose_headers=["ETag", "Link", "API-Version", "Content-Crs", "Rolling-Up"],
         )  # fmt: skip
+    gate = Gate(app, refusal=lambda _: None, headers={"API-Version": VERSION})
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer HEAD as GET: the server leaves the body out."""
+        await gate({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
 
     def close() -> None:
         for stores in (readers, insiders, writers):
             stores.forget()
 
-    return Api(Headers(app), close)
+    return answered, close
 
 
-def _add(app: FastAPI, resource: Resource, stores: Stores, access: ReadAccess) -> None:
-    def give(request: Request, asked: ListQuery) -> Response:
-        if resource.secret:
-            _check(request, access)
-        return answer(request, resource, asked, stores)
+def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access, zone: str) -> None:
+    def give(request: Request, asked: Asked) -> Response:
+        if resource.secret and (problem := _without_token(access, request.headers)):
+            raise problem
+        return answer(request, resource, asked, stores, zone)
 
-    give.__annotations__["asked"] = Annotated[resource.asked, Query()]
+    give.__annotations__["asked"] = Annotated[query(resource.parameters, resource.most, resource.bulk), Query()]
     give.__name__ = resource.path.strip("/").replace("/", "_").replace("-", "_")
-    app.get(resource.path, summary=resource.about, responses=responses(resource, access), response_class=Response)(give)
+    secret = [403, *[401] * (access.token is not None)] if resource.secret else []
+    app.get(
+        resource.path, summary=resource.about, responses={**responses(resource), **problems(*secret)},
+        dependencies=[_TOKEN] * (401 in secret), response_class=Response,
+    )(give)  # fmt: skip
 
 
-def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]], access: ReadAccess) -> None:
-    @app.get("/health", summary="How the hub is.", responses=responses(None, access))
+def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]]) -> None:
+    @app.get("/health", summary="How the hub is.")
     def give_health() -> Health:
         with stores.lend() as store:
             now = state(store, datetime.now(UTC))
@@ -126,34 +114,19 @@ def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, 
         )  # fmt: skip
 
 
-def _check(request: Request, access: ReadAccess) -> None:
-    if not access.has_token(request.headers):
-        raise _missing() if access.token else Problem(403, "this needs a token, and the hub has none: set api_token")
+def _refusal(access: Access, scope: Scope) -> Response | None:
+    """Ask for the token before the body is read: where reading needs it, and for what changes something."""
+    acts = scope.get("method") not in READS and scope["path"].startswith(f"{PREFIX}/alerts/")
+    if acts or (access.guarded and scope["path"] != f"{PREFIX}/openapi.json"):
+        problem = _without_token(access, Headers(scope=scope))
+        return refusal(problem) if problem else None
+    return None
 
 
-def _missing() -> Problem:
-    return Problem(
-        401, "expected Authorization: Bearer with the token of this hub", headers={"WWW-Authenticate": "Bearer"}
-    )
-
-
-def _unauthorised() -> Response:
-    return refusal(_missing())
-
-
-class Headers:
-    """Adds the version to every answer, and answers HEAD as GET: the server leaves the body out."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["API-Version"] = VERSION
-            await send(message)
-
-        asked: dict[str, Any] = {**scope, "method": "GET"} if scope.get("method") == "HEAD" else dict(scope)
-        await self._app(asked, receive, sent)
+def _without_token(access: Access, headers: Headers) -> Problem | None:
+    if access.has_token(headers):
+        return None
+    if access.token is None:
+        return Problem(403, "this needs a token, and the hub has none: set api_token")
+    asked = {"WWW-Authenticate": "Bearer"}
+    return Problem(401, "expected Authorization: Bearer with the token of this hub", headers=asked)

@@ -6,23 +6,16 @@ that the database cannot take. An unknown parameter is refused: a typing error m
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    WithJsonSchema,
-    create_model,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
+from pydantic.json_schema import SkipJsonSchema
 
 from aggregates.areas.codes import is_code
 from aggregates.ask.dates import moment, read
+from hub.web.api.problems import wrong
 from ingest.vocabulary.quantities import QUANTITIES
 
 _STAMP = (  # a + that nobody encoded is a blank
@@ -31,16 +24,12 @@ _STAMP = (  # a + that nobody encoded is a blank
 )
 _BOX = r"^-?[0-9]{1,3}(\.[0-9]{1,15})?(,-?[0-9]{1,3}(\.[0-9]{1,15})?){3}$"
 LONGEST = {"5m": 31, "1h": 400, "1d": 4000}  # days of one answer, by window
-LONGEST_READINGS = 31
 
 
 def _stamp(value: object) -> date:
     if not isinstance(value, str) or not re.fullmatch(_STAMP, value, re.ASCII):
         raise ValueError("expected a date or stamp of the years 1970 to 2099, as 2024-06-01 or 2024-06-01T12:00Z")
-    try:
-        return read(value.replace(" ", "+"))
-    except ValueError as error:
-        raise ValueError(str(error)) from None
+    return read(value.replace(" ", "+"))
 
 
 def _quantity(value: str) -> str:
@@ -55,192 +44,109 @@ def _code(value: str) -> str:
     return value
 
 
-def _box(value: object) -> object:
+def _box(value: object) -> list[float]:
     if isinstance(value, str) and re.fullmatch(_BOX, value, re.ASCII):
-        west, south, east, north = map(float, value.split(","))
+        west, south, east, north = sides = [float(side) for side in value.split(",")]
         if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
-            return value
+            return sides
     raise ValueError("expected west,south,east,north in degrees, the lesser of each pair first")
 
 
-_stamp_schema = WithJsonSchema({"type": "string", "pattern": _STAMP, "examples": ["2024-06-01", "2024-06-01T12:00Z"]})
-Box = Annotated[str, BeforeValidator(_box), WithJsonSchema({"type": "string", "pattern": _BOX})]
-Stamp = Annotated[date, PlainValidator(_stamp), _stamp_schema]  # a datetime where it has a time
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Code = Annotated[str, Field(pattern="^(GM[0-9]{4}|WK[0-9]{4}..|BU[0-9]{4}....)$"), AfterValidator(_code)]
-Quantity = Annotated[str, AfterValidator(_quantity), Field(json_schema_extra={"enum": list(QUANTITIES)})]
-Level = Literal["gemeente", "wijk", "buurt"]
-Vintage = Annotated[int, Field(ge=1990, le=2100, description="year of the boundaries (default: the newest)")]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Stamp = Annotated[
+    date, PlainValidator(_stamp),
+    WithJsonSchema({"type": "string", "pattern": _STAMP, "examples": ["2024-06-01", "2024-06-01T12:00Z"]}),
+]  # fmt: skip
+_Box = Annotated[
+    str, PlainValidator(_box), WithJsonSchema({"type": "string", "pattern": _BOX, "examples": ["6.4,53.1,6.8,53.3"]}),
+]  # fmt: skip
+_Code = Annotated[str, Field(pattern="^(GM[0-9]{4}|WK[0-9]{4}..|BU[0-9]{4}....)$"), AfterValidator(_code)]
+_Cursor = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,2000}$")]
+_Quantity = Annotated[str, AfterValidator(_quantity), Field(json_schema_extra={"enum": list(QUANTITIES)})]
+
+# Type, description and example of each; one with a star is a list, and what follows a slash is no part of its name.
+_PARAMETERS: Mapping[str, tuple[Any, str, *tuple[Any, ...]]] = {
+    "source": (Text, "only of this source", "luchtmeetnet"),
+    "sensor*": (Annotated[list[Text], Field(max_length=100)], "only these sensors; may be repeated"),
+    "quantity": (_Quantity, "what was measured"),
+    "quantity*": (Annotated[list[_Quantity], Field(max_length=50)], "only these quantities; may be repeated"),
+    "bbox": (_Box, "only within west,south,east,north (degrees, CRS84)"),
+    "area": (_Code, "an area of CBS, with all that lies in it", "GM0014"),
+    "area*": (Annotated[list[_Code], Field(max_length=100)], "only these areas; may be repeated"),
+    "vintage": (Annotated[int, Field(ge=1990, le=2100)], "year of the boundaries (default: the newest)"),
+    "level": (Literal["gemeente", "wijk", "buurt"], "only areas of this level"),
+    "from": (_Stamp, "begin, inclusive; without a zone: a local date, local time"),
+    "to": (_Stamp, "end, exclusive"),
+    "baseTo": (_Stamp, "end of the base period, which begins with `from`"),
+    "window": (Literal["5m", "1h", "1d"], "length of the windows"),
+    "window/hours": (Literal["1h", "1d"], "length of the windows"),
+    "channels": (bool, "every channel instead of what each sensor counted (default: no)"),
+    "coverage": (Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)], "only windows with at least this coverage"),
+    "valid": (bool, "only windows that are valid, or that are not"),
+    "rule": (Text, "only of this rule"),
+    "subject": (Text, "only about this sensor or area"),
+    "severity": (Literal["info", "warning", "critical"], "only of this severity"),
+    "open": (bool, "only those that are open, or that are over"),
+    "reason": (Text, "only where the reason contains this"),
+    "threshold": (
+        Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)],
+        "the limit, in the quantity's unit",
+        25,
+    ),
+}
+_ARGUMENTS = {
+    "sensor*": "sensors", "quantity*": "quantities", "area*": "areas", "from": "first", "to": "last",
+    "baseTo": "base_to",
+}  # fmt: skip
 
 
-_OF_THE_ANSWER = {"format", "limit", "cursor", "window", "channels"}  # no filters
-_PLURALS = {"sensor": "sensors", "quantity": "quantities", "area": "areas"}
-
-
-class ListQuery(BaseModel):
-    """
-    What every list takes; `zone` is the hub's, see `in_zone`.
-
-    `rows` is the length of the windows it is about, where no parameter says it.
-    """
-
-    zone: ClassVar[str] = "UTC"
-    rows: ClassVar[str] = ""
+class Query(BaseModel):
+    """What every list takes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["json", "geojson", "csv", "parquet", "arrow"] | None = Field(
+    format: Literal["json", "geojson", "csv", "parquet", "arrow"] | SkipJsonSchema[None] = Field(
         None, description="form of the answer; goes before the header Accept"
     )
-    limit: int | None = Field(None, ge=1, description="rows at most")
-    cursor: Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,2000}$", description="`next` of the page before")] | None = (
-        None
-    )
+    limit: int | SkipJsonSchema[None] = Field(None, ge=1)
+    cursor: _Cursor | SkipJsonSchema[None] = Field(None, description="`next` of the page before")
 
-    def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters; an empty list is no filter."""
-        asked = {name: getattr(self, name) for name in type(self).model_fields.keys() - _OF_THE_ANSWER}
-        asked |= {name: self.moment(value) for name, value in asked.items() if isinstance(value, date)}
-        return {
-            _PLURALS[name] if isinstance(value, list) else name: None if value == [] else value
-            for name, value in asked.items()
-        }
+    def arguments(self, zone: str, window: str, days: int) -> dict[str, Any]:
+        """
+        Give what was asked as keyword arguments, with `zone`: dates and local time are of this zone.
 
-    def moment(self, asked: date) -> datetime:
-        """Give a date or stamp as UTC; of days, a date of the quantity's kind of day."""
-        named = getattr(self, "quantity", [])
-        return moment(asked, self.zone, self.length, [named] if isinstance(named, str) else named)
-
-    @property
-    def length(self) -> str:
-        """The length of the windows that are asked for."""
-        return str(getattr(self, "window", self.rows))
+        `window` is the length of the windows that it is about, and `days` the longest range, where no parameter says
+        it. Raises Problem for a range that is too long or ends before it begins.
+        """
+        found = {name: getattr(self, name) for name in type(self).model_fields.keys() - Query.model_fields.keys()}
+        window = found.get("window", window)
+        named = found.get("quantities") or [found.get("quantity")]
+        found |= {name: moment(one, zone, window, named) for name, one in found.items() if isinstance(one, date)}
+        if "bbox" in found:
+            found |= zip(("west", "south", "east", "north"), found.pop("bbox") or [None] * 4, strict=True)
+        if "first" in found:
+            _check(found["first"], found["last"], LONGEST[window] if "window" in found else days)
+        return {"zone": zone, **found}
 
 
-def in_zone(asked: type[ListQuery], zone: str) -> type[ListQuery]:
-    """Make the same parameters with dates and local time of a zone."""
-    made = create_model(asked.__name__, __base__=asked, __doc__=asked.__doc__)
-    made.zone = zone
-    return made
+def query(words: str, most: int, bulk: int = 0) -> type[Query]:
+    """Make the model of a resource that takes these parameters; those that end in `!` may not be left out."""
+    json = f"; of JSON and GeoJSON {most}" if bulk else ""
+    most = max(most, bulk)
+    limit = Field(None, ge=1, description=f"rows at most, up to {most}{json}", json_schema_extra={"maximum": most})
+    fields: dict[str, Any] = {"limit": (int, limit)}
+    for word in words.split():
+        name = word.rstrip("!")
+        kind, about, *examples = _PARAMETERS[name]
+        default: Any = ... if word.endswith("!") else None
+        alias = name.partition("/")[0]
+        field = Field(default, alias=alias.rstrip("*"), description=about, examples=examples or None)
+        fields[_ARGUMENTS.get(alias, alias)] = (kind, field)
+    return create_model("Query", __base__=Query, **fields)
 
 
-class SensorQuery(ListQuery):
-    """Lists about sensors, chosen by source, id, quantity, box or area (`ever`: where a sensor ever stood)."""
-
-    ever: ClassVar[bool] = False
-
-    source: Text | None = Field(None, description="only of this source", examples=["luchtmeetnet"])
-    sensor: list[Text] = Field([], max_length=100, description="only these sensors; may be repeated")
-    quantity: list[Quantity] = Field([], max_length=50, description="only these quantities; may be repeated")
-    bbox: Box | None = Field(
-        None, description="only within west,south,east,north (degrees, CRS84)", examples=["6.4,53.1,6.8,53.3"]
-    )
-    area: Code | None = Field(None, description="only within this area of CBS", examples=["GM0014"])
-    vintage: Vintage | None = None
-
-    def filters(self) -> dict[str, Any]:
-        """Give what the statements take as parameters."""
-        found = super().filters()
-        box = found.pop("bbox")
-        sides = [float(part) for part in box.split(",")] if box else [None] * 4
-        return found | dict(zip(("west", "south", "east", "north"), sides, strict=True)) | {"ever": self.ever}
-
-
-class TimeRange(ListQuery):
-    """A range of time, half open, of at most so many days in one answer."""
-
-    days: ClassVar[int] = LONGEST_READINGS
-
-    first: Stamp = Field(alias="from", description="begin, inclusive; without a zone: a local date, local time")
-    last: Stamp = Field(alias="to", description="end, exclusive")
-
-    @model_validator(mode="after")
-    def _range(self) -> Self:
-        first, last = self.moment(self.first), self.moment(self.last)
-        if first > last:
-            raise ValueError(f"{first:%Y-%m-%dT%H:%MZ} is after to, {last:%Y-%m-%dT%H:%MZ}")
-        longest = LONGEST.get(getattr(self, "window", ""), self.days)
-        if last - first > timedelta(days=longest, hours=1):  # the month in which winter time begins is an hour longer
-            raise ValueError(f"{(last - first).days} days before to, expected at most {longest} days")
-        return self
-
-
-class ReadingQuery(SensorQuery, TimeRange):
-    """Which readings."""
-
-    ever: ClassVar[bool] = True
-
-
-class EvidenceQuery(BaseModel):
-    """Which windows, by their evidence."""
-
-    coverage: Share | None = Field(None, description="only windows with at least this coverage")
-    valid: bool | None = Field(None, description="only windows that are valid, or that are not")
-
-
-class WindowQuery(ReadingQuery, EvidenceQuery):
-    """Which windows of sensors."""
-
-    window: Literal["5m", "1h", "1d"] = Field(description="length of the windows")
-    channels: bool = Field(False, description="every channel instead of what each sensor counted")
-
-
-class AreaQuery(ListQuery):
-    """Which areas."""
-
-    vintage: Vintage | None = None
-    level: Level | None = Field(None, description="only of this level")
-    area: Code | None = Field(None, description="this one and all that lie in it", examples=["GM0014"])
-
-
-class AreaWindowQuery(TimeRange, EvidenceQuery):
-    """Which windows of areas."""
-
-    quantity: list[Quantity] = Field([], max_length=50, description="only these quantities; may be repeated")
-    window: Literal["1h", "1d"] = Field(description="length of the windows")
-    area: list[Code] = Field([], max_length=100, description="only these areas; may be repeated")
-    level: Level | None = Field(None, description="only areas of this level")
-    vintage: Vintage | None = None
-
-
-class AlertQuery(ListQuery):
-    """Which alerts."""
-
-    rule: Text | None = Field(None, description="only of this rule")
-    subject: Text | None = Field(None, description="only about this sensor or area")
-    severity: Literal["info", "warning", "critical"] | None = Field(None, description="only of this severity")
-    open: bool | None = Field(None, description="only those that are open, or that are over")
-
-
-class LetterQuery(ListQuery):
-    """Which dead letters."""
-
-    source: Text | None = Field(None, description="only of this source")
-    reason: Text | None = Field(None, description="only where the reason contains this")
-
-
-class IndicatorQuery(TimeRange):
-    """What every indicator takes."""
-
-    days: ClassVar[int] = LONGEST["1h"]
-    rows: ClassVar[str] = "1h"
-    quantity: Quantity = Field(description="what was measured")
-    area: Code = Field(description="the area that it is about", examples=["GM0014"])
-    vintage: Vintage | None = None
-
-
-class PanelQuery(IndicatorQuery):
-    """What the panel index takes."""
-
-    rows: ClassVar[str] = "1d"
-
-    base_to: Stamp = Field(alias="baseTo", description="end of the base period, which begins with `from`")
-
-
-class ThresholdQuery(IndicatorQuery):
-    """What the hours above a threshold take."""
-
-    threshold: float = Field(
-        ge=-1e9, le=1e9, allow_inf_nan=False, description="the limit, in the quantity's unit", examples=[25]
-    )
+def _check(first: datetime, last: datetime, longest: int) -> None:
+    if first > last:
+        raise wrong("from", f"{first:%Y-%m-%dT%H:%MZ} is after to, {last:%Y-%m-%dT%H:%MZ}")
+    if last - first > timedelta(days=longest, hours=1):  # the month in which winter time begins is an hour longer
+        raise wrong("from", f"{(last - first).days} days before to, expected at most {longest} days")

@@ -1,260 +1,209 @@
 """
-The lists of the API: one table, a line a list.
+The lists of the API: one table, an entry a list.
 
 A resource is a path, its parameters (`hub.web.api.parameters`), columns and key, and a function that gives its rows as
-Arrow batches. Forms, pages, ETag and the OpenAPI document follow from it (`answers`, `document`). To add a list, add a
-line here.
+Arrow batches. Forms, pages, ETag and the OpenAPI document follow from it (`answers`, `document`). To add a list, add an
+entry here.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import pyarrow as pa
 
+from aggregates.ask import listings
 from aggregates.ask.area_figures import compute
 from aggregates.ask.areas import VIEWS, newest_vintage
 from aggregates.ask.columns import schema
 from aggregates.ask.dates import local, with_dates
 from aggregates.ask.indicators import Refused
-from aggregates.ask.listings import (
-    ALERTS,
-    AREA_WINDOWS,
-    AREAS,
-    KEY,
-    LETTERS,
-    READINGS,
-    SENSORS,
-    SERIES,
-    WINDOWS,
-    Batches,
-    Key,
-    Listing,
-    read_areas,
-    read_series,
-)
+from aggregates.ask.listings import Batches, Key, Listing
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
-from hub.web.api.parameters import (
-    AlertQuery,
-    AreaQuery,
-    AreaWindowQuery,
-    IndicatorQuery,
-    LetterQuery,
-    ListQuery,
-    PanelQuery,
-    ReadingQuery,
-    SensorQuery,
-    ThresholdQuery,
-    WindowQuery,
-    in_zone,
-)
+from hub.web.api.parameters import LONGEST
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
-from streams.notify import operators
+from streams.notify.operators import silenced, silences, state_of
 
-PAGE, MOST = 100, 10_000
-Row = Mapping[str, object]
-Find = Callable[[Store, Any, Key | None, int], Batches]
+Rows = Iterable[tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
     """
-    One list. `page` rows are given by default and `most` at most; `bulk`, where it is not 0, are both for CSV, Parquet
-    and Arrow. `secret` ones are for those with the token alone.
+    One list; `find(store, after, limit, **asked)` gives its rows, in the order of `key`.
+
+    `page` rows are given by default and `most` at most; `bulk`, where it is not 0, are both for CSV, Parquet and Arrow.
+    `window` is the length of the windows that it is about and `days` its longest range, where no parameter says it.
+    `secret` ones are for those with the token alone.
     """
 
     path: str
     about: str
-    asked: type[ListQuery]
+    parameters: str
     columns: pa.Schema
     key: tuple[str, ...]
-    find: Find
-    page: int = PAGE
-    most: int = MOST
+    find: Callable[..., Batches]
+    page: int = 100
+    most: int = 10_000
     bulk: int = 0
     geographic: bool = False
     secret: bool = False
+    window: str = ""
+    days: int = 31
 
 
-def resources(timezone: str) -> tuple[Resource, ...]:
-    """Give every list; `timezone` is that of civil days."""
-    return tuple(replace(one, asked=in_zone(one.asked, timezone)) for one in _resources(timezone))
+def _listed(path: str, about: str, parameters: str, listing: Listing, **more: Any) -> Resource:
+    return Resource(path, about, parameters, listing.columns, listing.key, partial(listing.read, ever=False), **more)
 
 
-def _resources(timezone: str) -> tuple[Resource, ...]:
-    windows: Any = {"page": 1_000, "bulk": 250_000}
-    return (
-        _known("/sources", "Suppliers of readings, with their licence.", _SOURCES, _source_rows),
-        _known("/quantities", "What can be measured.", _QUANTITIES, _quantity_rows),
-        _listed("/sensors", "Sensors by id, also those without a place.", SensorQuery, SENSORS, geographic=True),
-        _listed("/series", "Series of sensors: quantity, channel and period.", SensorQuery, SERIES, geographic=True),
-        Resource(
-            "/readings", "Readings as they are stored, with their flags.",
-            ReadingQuery, READINGS, KEY, _readings, **windows,
-        ),
-        Resource(
-            "/aggregates", "What sensors counted or measured in windows, with the evidence; the fields of `query`.",
-            WindowQuery, WINDOWS, KEY, _windows, geographic=True, **windows,
-        ),
-        Resource(
-            "/areas", "Areas of one vintage with statistics of CBS; those without a boundary too.",
-            AreaQuery, AREAS, ("code",), _areas, geographic=True,
-        ),
-        Resource(
-            "/area-aggregates", "Windows of areas, and the sensors that they are made of.",
-            AreaWindowQuery, _AREA_WINDOWS, AREA_WINDOWS.key, partial(_area_windows, timezone), **windows,
-        ),
-        _known("/indicators", "What can be computed of an area.", _INDICATORS, _indicator_rows),
-        *(
-            Resource(f"/indicators/{one}", about, asked, columns, key, partial(_indicator, one, columns, key))
-            for one, (about, asked, columns, key) in _COMPUTED.items()
-        ),
-        Resource("/alerts", "Alerts, the newest first.", AlertQuery, _ALERTS, ALERTS.key,
-                 partial(_alerts, ZoneInfo(timezone))),
-        _listed("/alerts/rules", "The rules that are judged.", ListQuery, _RULES),
-        Resource("/alerts/silences", "Silences that hold, or will.", ListQuery, _SILENCES, ("silence",), _silences),
-        _listed("/dead-letters", "Unreadable messages, the newest first.", LetterQuery, LETTERS, secret=True),
-    )  # fmt: skip
+def _known(
+    path: str, about: str, columns: str, rows: Callable[..., Rows], parameters: str = "", **more: Any
+) -> Resource:  # fmt: skip
+    """Make a list whose rows are all known before the first is given; its first column is the key."""
+    made = schema(columns)
+    return Resource(path, about, parameters, made, (made.names[0],), partial(_page, rows, made), **more)
 
 
-def _listed(path: str, about: str, asked: type[ListQuery], listing: Listing, **more: Any) -> Resource:
-    def find(store: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
-        return listing.read(store, after, limit, **asked.filters())
-
-    return Resource(path, about, asked, listing.columns, listing.key, find, **more)
-
-
-def _known(path: str, about: str, columns: pa.Schema, rows: Callable[[], Iterable[Row]]) -> Resource:
-    """Make a list of what is known without the database; its first column is the key."""
-    key = (columns.names[0],)
-
-    def find(_: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
-        return _constant(rows(), columns, key, after, limit)
-
-    return Resource(path, about, ListQuery, columns, key, find)
+def _indicator(path: str, about: str, columns: str, more: str = "", window: str = "1h") -> Resource:
+    rows = partial(_computed, path.rpartition("/")[2], schema(columns))
+    asked = f"from! to! quantity! area! vintage {more}"
+    return _known(path, about, columns, rows, asked, window=window, days=LONGEST["1h"])
 
 
-def _windows(store: Store, asked: WindowQuery, after: Key | None, limit: int) -> Batches:
-    filters = asked.filters()
-    return read_series(store, after, limit, WINDOWS, window=asked.window, channels=asked.channels, **filters)
+def _page(
+    rows: Callable[..., Rows], columns: pa.Schema, store: Store, after: Key | None, limit: int, **asked: object
+) -> Batches:
+    ordered = sorted(rows(store, **asked), key=lambda row: row[0])
+    page = [row for row in ordered if after is None or row[0] > after[0]][:limit]
+    yield pa.RecordBatch.from_pylist([dict(zip(columns.names, row, strict=True)) for row in page], schema=columns)
 
 
-def _readings(store: Store, asked: ReadingQuery, after: Key | None, limit: int) -> Batches:
-    return read_series(store, after, limit, READINGS, window="", **asked.filters())
+def _sources(*_: object, **__: object) -> Rows:
+    return [(one.name, one.title, one.source_class, one.licence, one.commercial_use) for one in SOURCES.values()]
 
 
-def _area_windows(zone: str, store: Store, asked: AreaWindowQuery, after: Key | None, limit: int) -> Batches:
-    for batch in AREA_WINDOWS.read(store, after, limit, VIEWS[asked.window], **asked.filters()):
-        windows = with_dates(pa.Table.from_batches([batch]), zone, asked.window)
+def _quantities(*_: object, **__: object) -> Rows:
+    return [(one.name, one.unit, one.aggregation, one.day, one.low, one.high) for one in QUANTITIES.values()]
+
+
+def _indicators(*_: object, **__: object) -> Rows:
+    return [(one.path.rpartition("/")[2], one.about) for one in _COMPUTED]
+
+
+def _silences(store: Store, **_: object) -> Rows:
+    return [(*one[:5], [str(part) for part in one.weekly], *one[6:]) for one in silences(store, datetime.now(UTC))]
+
+
+def _computed(
+    name: str, columns: pa.Schema, store: Store, *, quantity: str, first: datetime, last: datetime, area: str,
+    vintage: int | None, base_to: datetime | None = None, threshold: float | None = None, **_: object,
+) -> Rows:  # fmt: skip
+    """Compute an indicator, by the names of the API; what is no number is null."""
+    try:
+        year = vintage or newest_vintage(store)
+    except BadQuestion as error:
+        raise Refused(str(error)) from error
+    frame = compute(
+        store,
+        name,
+        Question(quantity, first, last, "1h", area=area, vintage=year),
+        base_to=base_to,
+        threshold=threshold,
+    )
+    named = frame.rename(columns={"valid": "valid_hours"})
+    if "members" in named:
+        named["members"] = named["members"].str.split()
+    kept = named[columns.names].astype(object)
+    return [tuple(row) for row in kept.where(kept.notna(), None).to_numpy()]
+
+
+def _area_windows(store: Store, after: Key | None, limit: int, *, zone: str, window: str, **asked: Any) -> Batches:
+    for batch in listings.AREA_WINDOWS.read(store, after, limit, VIEWS[window], **asked):
+        windows = with_dates(pa.Table.from_batches([batch]), zone, window)
         yield from windows.cast(_AREA_WINDOWS).combine_chunks().to_batches()
 
 
-def _areas(store: Store, asked: AreaQuery, after: Key | None, limit: int) -> Batches:
-    return read_areas(store, after, limit, asked.vintage, asked.level, asked.area)
+def _alerts(store: Store, after: Key | None, limit: int, *, zone: str, **asked: Any) -> Batches:
+    """Give the alerts, the newest first; a silence is in the hub's own zone."""
+    for batch in list(listings.ALERTS.read(store, after, limit, **asked)):
+        pairs = list(zip(*(batch[name].to_pylist() for name in ("rule", "subject")), strict=True))
+        quiet = silenced(store, pairs, datetime.now(UTC), ZoneInfo(zone))
+        states = [state_of(str(state), hush) for state, hush in zip(batch["state"].to_pylist(), quiet, strict=True)]
+        place = batch.schema.get_field_index("state")
+        shown = batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
+        yield shown.append_column(_ALERTS.field("local_since"), local(batch["since"], zone))
 
 
-_ALERTS = pa.schema([*ALERTS.columns, *schema("local_since")])
-_AREA_WINDOWS = pa.schema([*AREA_WINDOWS.columns, *schema("date local_start")])
-_SOURCES = schema("source title class licence commercial_use")
-_QUANTITIES = schema("quantity unit aggregation day low high")
-_INDICATORS = schema("name about")
+_ALERTS = pa.schema([*listings.ALERTS.columns, *schema("local_since")])
+_AREA_WINDOWS = pa.schema([*listings.AREA_WINDOWS.columns, *schema("date local_start")])
 _RULES = Listing(
     "list_alert_rules",
     schema("rule title quantity unit level severity pack source? owner? runbook? channels"),
     ("rule",),
 )
-_SILENCES = schema("silence rule subject first last? weekly made_by reason")
+_PLACED = "source sensor* quantity* bbox area vintage"
+_LONG: Any = {"page": 1_000, "bulk": 250_000}
 
-
-def _source_rows() -> Iterable[Row]:
-    for one in SOURCES.values():
-        yield {"source": one.name, "title": one.title, "class": one.source_class.value, "licence": one.licence,
-               "commercial_use": one.commercial_use}  # fmt: skip
-
-
-def _quantity_rows() -> Iterable[Row]:
-    for one in QUANTITIES.values():
-        yield {"quantity": one.name, "unit": one.unit, "aggregation": one.aggregation.value, "day": one.day,
-               "low": one.low, "high": one.high}  # fmt: skip
-
-
-def _indicator_rows() -> Iterable[Row]:
-    return ({"name": name, "about": about} for name, (about, *_) in _COMPUTED.items())
-
-
-def _alerts(zone: ZoneInfo, store: Store, asked: ListQuery, after: Key | None, limit: int) -> Batches:
-    """Give the alerts, the newest first; a silence is in the hub's own zone."""
-    for batch in list(ALERTS.read(store, after, limit, **asked.filters())):
-        pairs = list(zip(*(batch[name].to_pylist() for name in ("rule", "subject")), strict=True))
-        quiet = operators.silenced(store, pairs, datetime.now(UTC), zone)
-        states = [
-            operators.state_of(str(one), hush) for one, hush in zip(batch["state"].to_pylist(), quiet, strict=True)
-        ]
-        place = batch.schema.get_field_index("state")
-        shown = batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
-        yield shown.append_column(_ALERTS.field("local_since"), local(batch["since"], zone.key))
-
-
-def _silences(store: Store, _: ListQuery, after: Key | None, limit: int) -> Batches:
-    """Give the silences that are or will be."""
-    behind = 0 if after is None else after[0]
-    found = [one for one in operators.silences(store, datetime.now(UTC)) if one.silence > behind][:limit]
-    rows = [{**one._asdict(), "weekly": [str(part) for part in one.weekly]} for one in found]
-    yield pa.RecordBatch.from_pylist(rows, schema=_SILENCES)
-
-
-def _constant(rows: Iterable[Row], columns: pa.Schema, key: tuple[str, ...], after: Key | None, limit: int) -> Batches:
-    """Give the page of rows that are all known, in the order of their keys."""
-    ordered = sorted((tuple(row[name] for name in key), row) for row in rows)
-    page = [row for at, row in ordered if after is None or at > after][:limit]
-    yield pa.RecordBatch.from_pylist(page, schema=columns)
-
-
-def _indicator(
-    name: str, columns: pa.Schema, key: tuple[str, ...], store: Store, asked: IndicatorQuery, after: Key | None,
-    limit: int,
-) -> Batches:  # fmt: skip
-    try:
-        vintage = asked.vintage or newest_vintage(store)
-    except BadQuestion as error:
-        raise Refused(str(error)) from error
-    span = asked.moment(asked.first), asked.moment(asked.last)
-    question = Question(asked.quantity, *span, "1h", area=asked.area, vintage=vintage)
-    base_to = asked.moment(asked.base_to) if isinstance(asked, PanelQuery) else None
-    frame = compute(store, name, question, base_to=base_to, threshold=getattr(asked, "threshold", None))
-    yield from _constant(_rows(frame, columns), columns, key, after, limit)
-
-
-def _rows(frame: pd.DataFrame, columns: pa.Schema) -> list[dict[str, object]]:
-    """Give the rows of a frame, by the names of the API; what is no number is null."""
-    named = frame.rename(columns={"valid": "valid_hours"})
-    if "members" in named:
-        named["members"] = named["members"].str.split()
-    kept = named[columns.names].astype(object)
-    return [dict(zip(columns.names, row, strict=True)) for row in kept.where(kept.notna(), None).to_numpy()]
-
-
-_COMPUTED: Mapping[str, tuple[str, type[ListQuery], pa.Schema, tuple[str, ...]]] = {
-    "heavy-share": (
+_COMPUTED = (
+    _indicator(
+        "/indicators/heavy-share",
         "Share of heavy vehicles by sensor, over windows in which every class is valid.",
-        IndicatorQuery, schema("sensor_id heavy vehicles share? windows"), ("sensor_id",),
+        "sensor_id heavy vehicles share? windows",
     ),
-    "hours-above": (
+    _indicator(
+        "/indicators/hours-above",
         "Valid hours above a threshold, by station and for the area, and how many were not measured.",
-        ThresholdQuery, schema("subject above valid_hours hours not_measured threshold"), ("subject",),
+        "subject above valid_hours hours not_measured threshold", "threshold!",
     ),
-    "panel-index": (
+    _indicator(
+        "/indicators/panel-index",
         "Days compared with a base period by the same sensors, base = 100.",
-        PanelQuery, schema("start date index? panel members"), ("start",),
+        "start date index? panel members", "baseTo!", window="1d",
     ),
-    "week-profile": (
-        "Mean by hour of the week.",
-        IndicatorQuery, schema("hour_of_week label mean? hours"), ("hour_of_week",),
+    _indicator("/indicators/week-profile", "Mean by hour of the week.", "hour_of_week label mean? hours"),
+)  # fmt: skip
+
+RESOURCES = (
+    _known(
+        "/sources", "Suppliers of readings, with their licence.", "source title class licence commercial_use", _sources
     ),
-}  # fmt: skip
+    _known("/quantities", "What can be measured.", "quantity unit aggregation day low high", _quantities),
+    _listed("/sensors", "Sensors by id, also those without a place.", _PLACED, listings.SENSORS, geographic=True),
+    _listed("/series", "Series of sensors: quantity, channel and period.", _PLACED, listings.SERIES, geographic=True),
+    Resource(
+        "/readings", "Readings as they are stored, with their flags.", f"from! to! {_PLACED}",
+        listings.READINGS, listings.KEY,
+        partial(listings.read_series, columns=listings.READINGS, window="", ever=True), **_LONG,
+    ),
+    Resource(
+        "/aggregates", "What sensors counted or measured in windows, with the evidence; the fields of `query`.",
+        f"from! to! window! channels coverage valid {_PLACED}",
+        listings.WINDOWS, listings.KEY,
+        partial(listings.read_series, columns=listings.WINDOWS, ever=True), geographic=True, **_LONG,
+    ),
+    Resource(
+        "/areas", "Areas of one vintage with statistics of CBS; those without a boundary too.",
+        "vintage level area", listings.AREAS, ("code",), listings.read_areas, geographic=True,
+    ),
+    Resource(
+        "/area-aggregates", "Windows of areas, and the sensors that they are made of.",
+        "from! to! window/hours! quantity* area* level vintage coverage valid",
+        _AREA_WINDOWS, listings.AREA_WINDOWS.key, _area_windows, **_LONG,
+    ),
+    _known("/indicators", "What can be computed of an area.", "name about", _indicators),
+    *_COMPUTED,
+    Resource(
+        "/alerts", "Alerts, the newest first.", "rule subject severity open", _ALERTS, listings.ALERTS.key, _alerts,
+    ),
+    _listed("/alerts/rules", "The rules that are judged.", "", _RULES),
+    _known(
+        "/alerts/silences", "Silences that hold, or will.",
+        "silence rule subject first last? weekly made_by reason", _silences,
+    ),
+    _listed("/dead-letters", "Unreadable messages, the newest first.", "source reason", listings.LETTERS, secret=True),
+)  # fmt: skip

@@ -16,12 +16,11 @@ from aggregates.ask.areas import NO_AREAS
 from aggregates.ask.dates import moment
 from aggregates.ask.query import BadQuestion
 from aggregates.store.store import Store
-from hub.web.api.app import Served
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
-from tests.support.apis import client_of
+from tests.support.apis import client_of, serving
 from tests.support.commands import app
 from tests.support.databases import fresh_database
 
@@ -48,7 +47,7 @@ def week(postgres: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def api(week: str) -> Iterator[httpx.Client]:
     """The API over it."""
-    with client_of(Served(week)) as client:
+    with client_of(serving(week)) as client:
         yield client
 
 
@@ -160,7 +159,7 @@ class TestStillRolledUp:
     @pytest.mark.parametrize("window", ["1h", "1d"])
     def test_answer_says_so_until_it_is_done(self, postgres: str, window: str) -> None:
         """On stderr, in a header, and in JSON; not for another range, nor when it is done."""
-        with fresh_database(postgres) as url, closing(Store(url)) as store, client_of(Served(url)) as api:
+        with fresh_database(postgres) as url, closing(Store(url)) as store, client_of(serving(url)) as api:
             roll_up(store, LATER)
             commit(store, *(reading("no2", at) for at in range(120)))
             words = ("query", "--quantity=no2", f"--window={window}", "--format=json")

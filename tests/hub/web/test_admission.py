@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterator
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 import httpx
@@ -11,24 +10,21 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from hub.settings.layers import load
-from hub.web.admission import LARGEST_BODY
-from hub.web.api.access import ReadAccess
-from hub.web.api.app import Served
+from hub.web.admission import LARGEST_BODY, Access
 from hub.web.http import HttpServer, add_live_page, application
-from hub.web.http import served as served_by
 from hub.web.metrics import ServiceCollector
-from tests.support.apis import served
+from tests.support.apis import served, serving
 
-NOWHERE = Served("postgresql://nobody@127.0.0.1:1/none", patience=timedelta(seconds=1))
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[str]:
     """The address of a hub with the live page, on its own machine and without a token."""
-    settings = load({"database": NOWHERE.database})
-    app = application(ServiceCollector({}), lambda: {"ready": True}, served_by(settings, NOWHERE.database))
-    add_live_page(app, settings, lambda: {"ready": True}, NOWHERE.database)
+    settings = load({"database": NOWHERE})
+    app = application(ServiceCollector({}), lambda: {"ready": True}, settings, NOWHERE)
+    add_live_page(app, settings, lambda: {"ready": True}, NOWHERE)
     with HttpServer(app, "127.0.0.1", 0) as server:
         yield server.url
 
@@ -51,14 +47,14 @@ def test_name_that_is_not_the_hubs_is_refused(page: str) -> None:
 
 def test_names_are_a_setting() -> None:
     """Named hosts are taken and no other; with a token, and no names set, any name will do."""
-    named = Served(NOWHERE.database, hosts=("hub.example",))
+    named = serving(NOWHERE, http_hosts="hub.example")
     with served(named) as url:
         assert status(f"{url}/healthz", Host="hub.example") == 200
         assert status(f"{url}/healthz", Host="other.example") == 421
-    with served(Served(NOWHERE.database, access=ReadAccess("sesame"))) as url:
+    with served(serving(NOWHERE, api_token="sesame")) as url:
         assert status(f"{url}/healthz", Host="hub.example") == 200
     settings = load({"http_hosts": "hub.example, Hub.City.example"})
-    assert served_by(settings, "").hosts == ("hub.example", "hub.city.example")
+    assert Access.of(settings).hosts == ("hub.example", "hub.city.example")
 
 
 def test_page_of_another_site_opens_no_websocket(page: str) -> None:
@@ -74,7 +70,7 @@ def test_page_of_another_site_opens_no_websocket(page: str) -> None:
 def test_page_of_another_site_changes_nothing() -> None:
     """Not even with a token, which a browser keeps: a browser says which page asks."""
     token = {"Authorization": "Bearer sesame"}
-    with served(Served(NOWHERE.database, access=ReadAccess("sesame"), hosts=("hub.example",))) as url:
+    with served(serving(NOWHERE, api_token="sesame", http_hosts="hub.example")) as url:
         for origin, expected in (("https://evil.example", 403), ("https://hub.example", 503), (url, 503)):
             answer = httpx.post(
                 f"{url}/api/v1/alerts/1/ack", json={"by": "Anna"}, headers={**token, "Origin": origin}
@@ -89,7 +85,7 @@ def test_no_page_of_another_site_frames_the_live_page(page: str) -> None:
 
 def test_token_is_checked_before_the_body_is_read() -> None:
     """Who has no token is answered while the body is still on its way."""
-    with served(Served(NOWHERE.database, access=ReadAccess("sesame", public=True))) as url:
+    with served(serving(NOWHERE, api_token="sesame", public=True)) as url:
         address = urlsplit(url)
         with socket.create_connection((address.hostname, address.port), timeout=10) as asking:
             head = f"POST /api/v1/alerts/1/ack HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: 1000\r\n\r\n{{"
@@ -99,7 +95,7 @@ def test_token_is_checked_before_the_body_is_read() -> None:
 
 def test_body_is_bounded(page: str) -> None:
     """Not even who has the token sends more than some kB, nor anybody through the page's own way."""
-    with served(Served(NOWHERE.database, access=ReadAccess("sesame"))) as url:
+    with served(serving(NOWHERE, api_token="sesame")) as url:
         for body, expected in ((b" " * (LARGEST_BODY + 1), 413), (iter([b" "]), 413), (b" " * 1000, 400)):
             answer = httpx.post(f"{url}/api/v1/alerts/1/ack", content=body, headers={"Authorization": "Bearer sesame"})
             assert answer.status_code == expected

@@ -9,11 +9,9 @@ import httpx
 import pytest
 
 from aggregates.store.store import Store
-from hub.web.api.access import ReadAccess
-from hub.web.api.app import Served
 from streams.notify.operators import may_act
 from tests.support.alerting import NOON, RULE, cleared, raised, rule
-from tests.support.apis import client_of
+from tests.support.apis import client_of, serving
 from tests.support.databases import fresh_database
 
 TOKEN = {"Authorization": "Bearer sesame"}
@@ -32,7 +30,7 @@ def database_url(postgres: str) -> Iterator[str]:
 @pytest.fixture
 def client(database_url: str) -> Iterator[httpx.Client]:
     """A client of a hub that everyone may read, and whose token is sesame."""
-    with client_of(Served(database_url, access=ReadAccess("sesame", public=True))) as made:
+    with client_of(serving(database_url, api_token="sesame", public=True)) as made:
         yield made
 
 
@@ -86,7 +84,7 @@ def test_silence(client: httpx.Client) -> None:
 
 def test_hub_without_a_token_lets_nobody_act(database_url: str) -> None:
     """A hub that has no token answers 403, and says which setting is missing."""
-    with client_of(Served(database_url)) as client:
+    with client_of(serving(database_url)) as client:
         answer = client.post("/alerts/2/ack", json={"by": "Anna"})
         assert (answer.status_code, "api_token" in answer.json()["detail"]) == (403, True)
 

@@ -21,13 +21,11 @@ from hypothesis import strategies as st
 
 from aggregates.export.forms import write
 from aggregates.store.store import Store
-from hub.web.api.access import ReadAccess
 from hub.web.api.answers import SMALL, Body
-from hub.web.api.app import Served
 from hub.web.api.forms import FORMS
 from hub.web.api.paging import PageRows, decoded, encoded
 from hub.web.api.problems import MEDIA, Problem
-from hub.web.api.resources import resources
+from hub.web.api.resources import RESOURCES
 from tests.support.apis import HOURS, TRAFFIC, client_of, filled, serving
 from tests.support.databases import fresh_database, timescale_url
 
@@ -47,7 +45,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     },
     "/indicators/week-profile": {**RANGE, "quantity": "no2", "area": "GM9901"},
 }
-LISTS = [one for one in resources("Europe/Amsterdam") if not one.secret and one.path != "/indicators/panel-index"]
+LISTS = [one for one in RESOURCES if not one.secret and one.path != "/indicators/panel-index"]
 PATHS = [one.path for one in LISTS]
 
 
@@ -246,7 +244,7 @@ class TestPages:
 
     def test_a_page_leaves_no_transaction_behind(self, small: str) -> None:
         """A page that ends before its rows do ends its transaction too: the connection is lent again."""
-        with client_of(serving(small, connections=1)) as client, _admin(small) as admin:
+        with client_of(serving(small, api_connections=1)) as client, _admin(small) as admin:
             assert get(client, "/readings", limit=1).json()["next"]
             assert get(client, "/indicators/panel-index").status_code == 422
             assert get(client, "/aggregates", limit=1).json()["next"]
@@ -442,7 +440,7 @@ class TestErrors:
 
     def test_database_away(self) -> None:
         """A database that does not answer is 503, and the answer does not have its address."""
-        with client_of(Served("postgresql://nobody@127.0.0.1:1/none")) as client:
+        with client_of(serving("postgresql://nobody@127.0.0.1:1/none")) as client:
             for path in ("/sensors", "/health"):
                 answer = client.get(path)
                 assert (answer.status_code, answer.headers["content-type"]) == (503, MEDIA)
@@ -466,7 +464,7 @@ class TestErrors:
             admin.execute("CREATE VIEW sensor AS SELECT s.* FROM sensor_gone s, pg_sleep(60)")
             admin.execute("GRANT SELECT ON sensor TO stadspuls_reader")
             try:
-                with client_of(serving(small, patience=timedelta(milliseconds=200))) as hasty:
+                with client_of(serving(small, api_patience="0.2s")) as hasty:
                     answer = hasty.get("/sensors")
             finally:
                 admin.execute("DROP VIEW sensor; ALTER TABLE sensor_gone RENAME TO sensor")
@@ -487,7 +485,7 @@ class TestHeaders:
     def test_pages_of_other_sites(self, small: str) -> None:
         """They read what everyone may read, and ask beforehand; not what is meant for this machine alone."""
         origin = {"Origin": "https://example.org"}
-        with client_of(serving(small, access=ReadAccess(public=True))) as client:
+        with client_of(serving(small, public=True)) as client:
             assert client.get("/sensors", headers=origin).headers["access-control-allow-origin"] == "*"
             beforehand = client.options("/sensors", headers={**origin, "Access-Control-Request-Method": "GET"})
             assert beforehand.status_code == 200
@@ -500,7 +498,7 @@ class TestAccess:
 
     def test_token(self, small: str) -> None:
         """With a token nobody reads without it, but for the document and the two probes; Basic is for browsers."""
-        with client_of(serving(small, access=ReadAccess("s3cret"))) as client:
+        with client_of(serving(small, api_token="s3cret")) as client:
             for path in ("/sensors", "/health", "/dead-letters", "/nothing"):
                 answer = client.get(path)
                 assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -514,7 +512,7 @@ class TestAccess:
 
     def test_public(self, small: str) -> None:
         """A public hub is read by everyone, its dead letters by those with the token."""
-        with client_of(serving(small, access=ReadAccess("s3cret", public=True))) as client:
+        with client_of(serving(small, api_token="s3cret", public=True)) as client:
             assert client.get("/sensors").status_code == 200
             assert client.get("/dead-letters").status_code == 401
             found = client.get("/dead-letters?limit=2", headers={"Authorization": "Bearer s3cret"}).json()
@@ -525,7 +523,7 @@ class TestAccess:
         """Where the database's role may not read them either, not even the token helps; all else it may read."""
         reader = f"{small}&options=-crole%3Dstadspuls_reader"
         token = {"Authorization": "Bearer s3cret"}
-        with client_of(serving(reader, access=ReadAccess("s3cret")), headers=token) as client:
+        with client_of(serving(reader, api_token="s3cret"), headers=token) as client:
             answer = client.get("/dead-letters")
             assert (answer.status_code, answer.headers["content-type"]) == (403, MEDIA)
             for path in (*PATHS, "/health"):
@@ -615,5 +613,5 @@ class TestFuzz:
 @pytest.fixture(scope="module")
 def small_client(small: str) -> Iterator[httpx.Client]:
     """A client with a token, of the API over the embedded PostgreSQL."""
-    with client_of(serving(small, access=ReadAccess("s3cret"))) as made:
+    with client_of(serving(small, api_token="s3cret")) as made:
         yield made

@@ -15,8 +15,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from hub.web.api.access import ReadAccess
-from hub.web.api.resources import resources
+from hub.web.api.resources import RESOURCES
 from tests.support.apis import filled, served, serving
 from tests.support.databases import fresh_database
 
@@ -32,7 +31,7 @@ def address(postgres: str) -> Iterator[str]:
     with (
         fresh_database(postgres) as url,
         filled(url),
-        served(serving(url, access=ReadAccess("s3cret"))) as made,
+        served(serving(url, api_token="s3cret")) as made,
     ):
         yield made
 
@@ -44,7 +43,7 @@ def document(address: str) -> BaseSchema:
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-@pytest.mark.parametrize("path", [*(one.path for one in resources("Europe/Amsterdam")), "/health"])
+@pytest.mark.parametrize("path", [*(one.path for one in RESOURCES), "/health"])
 def test_answers_as_documented(document: BaseSchema, path: str, mode: GenerationMode) -> None:
     """No server error; no status, header, form or field that the document does not know; right or wrong input."""
 
