@@ -7,14 +7,17 @@ Gateways as a part of a hub: their settings, the area they are limited to, and t
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 
+import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from aggregates.areas.cbs_door import CBS, PDOK, Cbs, Unreachable
 from aggregates.areas.geometry import Area
-from aggregates.areas.inputs import gather
+from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.load import boundary
+from aggregates.areas.maps import BadMap
 from aggregates.areas.measures import TABLES
+from aggregates.areas.statistics import BadStatistics
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.files.site_table import SITES_FILE
@@ -24,6 +27,8 @@ from ingest.gateways.schedule import Plan
 from ingest.mqtt.address import Address
 
 VINTAGES = 2  # of boundaries are tried, the newest first: a year's map may come after its table
+
+log = structlog.get_logger(__name__)
 
 # Events of `ingest.gateways.counts.Counts`, the label of their kind where they have one, and what they are.
 EVENTS = {
@@ -38,6 +43,13 @@ EVENTS = {
 }
 
 
+GAUGES: dict[str, tuple[str, Callable[[Counts], float]]] = {
+    "last_good_turn_seconds": ("when the source was last read well, s since 1970", lambda one: one.succeeded),
+    "newest_measurement_seconds": ("stamp of the newest measurement, s since 1970", lambda one: one.newest),
+    "failures_in_a_row": ("turns that failed since the last good one", lambda one: one.failures),
+}
+
+
 class GatewayCollector(Collector):
     """The numbers of every gateway that runs in this process."""
 
@@ -48,34 +60,26 @@ class GatewayCollector(Collector):
         """Give every metric."""
         counts = list(self._counts())
         for name, (label, text) in EVENTS.items():
-            family = CounterMetricFamily(
-                f"stadspuls_gateway_{name}", text, labels=["gateway", *([label] if label else [])]
-            )
+            labels = ["gateway", label] if label else ["gateway"]
+            counter = CounterMetricFamily(f"stadspuls_gateway_{name}", text, labels=labels)
             for one in counts:
                 for (event, kind), number in sorted(one.events.items()):
                     if event == name:
-                        family.add_metric([one.job, *([kind] if label else [])], number)
-            yield family
-        for name, text, read in _GAUGES:
+                        counter.add_metric([one.job, kind][: len(labels)], number)
+            yield counter
+        for name, (text, read) in GAUGES.items():
             gauge = GaugeMetricFamily(f"stadspuls_gateway_{name}", text, labels=["gateway"])
             for one in counts:
                 gauge.add_metric([one.job], read(one))
             yield gauge
 
 
-_GAUGES: tuple[tuple[str, str, Callable[[Counts], float]], ...] = (
-    ("last_good_turn_seconds", "when the source was last read well, s since 1970", lambda one: one.succeeded),
-    ("newest_measurement_seconds", "stamp of the newest measurement published, s since 1970", lambda one: one.newest),
-    ("failures_in_a_row", "turns that failed since the last good one", lambda one: one.failures),
-)
-
-
 def plan(settings: Settings, sources: Sequence[str], broker: Address, region: Region | None) -> Plan:
     """Make the plan of gateways out of the settings."""
-    hosts = {name: getattr(settings, f"{name}_url") for name in sources if hasattr(settings, f"{name}_url")}
+    hosts = {name: url for name in sources if (url := getattr(settings, f"{name}_url", ""))}
     return Plan(
-        tuple(sources), broker, settings.data_dir / "gateways", settings.data_dir / SITES_FILE, region,
-        {name: url for name, url in hosts.items() if url}, settings.gateway_timeout,
+        tuple(sources), broker, settings.data_dir / "gateways", settings.data_dir / SITES_FILE, region, hosts,
+        settings.gateway_timeout,
     )  # fmt: skip
 
 
@@ -94,27 +98,35 @@ def municipality(settings: Settings, database: str | None, code: str) -> Region:
             known = boundary(store, code)
         if known is not None:
             return region_of(known)
+    _, found = fetched(settings, code, lambda part, why: log.warning(f"{part} {why}", area=code), statistics=False)
+    return next(region_of(area) for area in found.areas if area.code == code)
+
+
+def fetched(
+    settings: Settings, code: str, note: Callable[[str, str], None], *, statistics: bool
+) -> tuple[int, Gathered]:
+    """
+    Fetch a municipality in the newest vintage whose boundaries can be had, with its statistics where they can.
+
+    `note` is told what is missing, and why. Raises Unreachable where no vintage has boundaries.
+    """
     with door(settings) as cbs:
-        for vintage in newest():
-            try:
-                return region_of(_only(gather(cbs.boundaries(vintage, [code]), vintage, [code]).areas, code))
-            except Unreachable as error:
-                last = error
-    raise last
-
-
-def newest() -> list[int]:
-    """Give the vintages to try, the newest first."""
-    return sorted(TABLES, reverse=True)[:VINTAGES]
+        for vintage in sorted(TABLES, reverse=True)[:VINTAGES]:
+            documents: list[Document] = []
+            found: Gathered | None = None
+            for part, fetch in [("boundaries", cbs.boundaries), ("statistics", cbs.statistics)][: 1 + statistics]:
+                try:
+                    documents += fetch(vintage, [code])
+                    found = gather(documents, vintage, [code])
+                except (Unreachable, BadMap, BadStatistics) as error:
+                    why = "could not be reached" if isinstance(error, Unreachable) else f"of {vintage} cannot be read"
+                    note(part, f"{why}: {error}")
+                    break
+            if found is not None and any(area.code == code for area in found.areas):
+                return vintage, found
+    raise Unreachable(f"no boundaries of {code}, neither in the database nor from PDOK")
 
 
 def region_of(area: Area) -> Region:
     """Make the area that gateways are limited to of one of CBS."""
     return Region(area.name, area.shape)
-
-
-def _only(areas: Iterable[Area], code: str) -> Area:
-    for area in areas:
-        if area.code == code and area.shape is not None:
-            return area
-    raise Unreachable(f"PDOK has no boundary of {code}")

@@ -6,20 +6,17 @@ What cannot be reached is printed and tried again; meanwhile a hub without real 
 """
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import structlog
 
-from aggregates.areas.cbs_door import Cbs, Unreachable
+from aggregates.areas.cbs_door import Unreachable
 from aggregates.areas.geometry import Area
-from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import boundary, load
-from aggregates.areas.maps import BadMap
 from aggregates.areas.roll_up import place_sensors
-from aggregates.areas.statistics import BadStatistics
 from aggregates.store.store import Store, StoreError
 from hub.run.embedded import EmbeddedHub
-from hub.run.gateways import GatewayCollector, door, newest, plan, region_of
+from hub.run.gateways import GatewayCollector, fetched, plan, region_of
 from hub.run.parts import Background, Part
 from hub.settings.settings import Settings
 from ingest.gateways.counts import Counts
@@ -46,37 +43,30 @@ class OpenCity(Background):
         self._noted: set[str] = set()
         hub.collectors.append(GatewayCollector(self._counts))
 
-    def stop(self, seconds: float) -> None:
-        """End what runs; a request that is under way is not waited for."""
-        self.stopping.set()
-        if self._gateways is not None:
-            self._gateways.stop(seconds)
-        if self._demo is not None:
-            self._demo.stop(5.0)
-        super().stop(1.0)
-
     def _counts(self) -> list[Counts]:
         return [] if self._gateways is None else self._gateways.counts
 
+    def stop(self, seconds: float) -> None:
+        """End what runs; a request for the municipality that is under way is not waited for."""
+        super().stop(1.0 if self._gateways is None else seconds)
+        self._end_demo()
+
     def run(self) -> None:
         """Load the municipality, then run the gateways and watch them."""
+        area = self._area()
+        if area is None:
+            return
+        found = plan(self._settings, load_gateways(), self._hub.broker, region_of(area))
         try:
-            area = self._area()
-            if area is None:
-                return
-            found = plan(self._settings, load_gateways(), self._hub.broker, region_of(area))
-            self._gateways = Gateways(found)
-            self._gateways.start()
-            self._show(f"city   gateways for {area.name}: {', '.join(found.sources)}")
-            while not self.stopping.wait(LOOK_EVERY):
-                self._look(self._gateways)
+            with Gateways(found) as self._gateways:
+                self._gateways.start()
+                self._show(f"city   gateways for {area.name}: {', '.join(found.sources)}")
+                while not self.stopping.wait(LOOK_EVERY):
+                    self._look(self._gateways)
         except Taken as error:
             self._show(f"note: no gateways here: {error}")
-        except Exception:
-            if self._gateways is not None:
-                self._gateways.stop()
-                self._gateways = None
-            raise
+        finally:
+            self._gateways = None
 
     def _area(self) -> Area | None:
         """Give the municipality with its boundary, loading and waiting as long as it takes; None when it is stopped."""
@@ -96,40 +86,13 @@ class OpenCity(Background):
     def _known(self, store: Store) -> Area | None:
         """Give the municipality, loading what is missing of boundaries and statistics; None without boundaries."""
         loaded = {row[2] for row in store.rows("list_area_loads", vintage=None) if row[1] == self._code}
-        found = None if {"boundaries", "statistics"} <= loaded else self._loaded(store)
-        return found or boundary(store, self._code)
-
-    def _loaded(self, store: Store) -> Area | None:
-        """Load the newest boundaries and their statistics; None where none can be fetched now."""
-        with door(self._settings) as cbs:
-            for vintage in newest():
-                try:
-                    documents = cbs.boundaries(vintage, [self._code])
-                except Unreachable as error:
-                    self._note("boundaries", f"could not be reached: {error}")
-                    continue
-                if self._keep(store, vintage, documents, self._statistics(cbs, vintage)):
-                    return boundary(store, self._code)
-        return None
-
-    def _statistics(self, cbs: Cbs, vintage: int) -> list[Document]:
-        try:
-            return cbs.statistics(vintage, [self._code])
-        except Unreachable as error:
-            self._note("statistics", f"could not be reached, the next start asks again: {error}")
-            return []
-
-    def _keep(self, store: Store, vintage: int, boundaries: list[Document], statistics: list[Document]) -> bool:
-        """Store a vintage, without statistics where those cannot be read; False where the boundaries cannot."""
-        try:
-            found = gather(boundaries + statistics, vintage, [self._code])
-        except (BadMap, BadStatistics) as error:
-            self._note(f"{'statistics' if statistics else 'boundaries'} of {vintage}", f"cannot be read: {error}")
-            return bool(statistics) and self._keep(store, vintage, boundaries, [])
-        for part in load(store, vintage, [self._code], found):
-            self._show(f"city   {part.name} of {self._code}, {vintage}, from {part.origin}")
-        place_sensors(store)
-        return True
+        if not {"boundaries", "statistics"} <= loaded:
+            with suppress(Unreachable):  # which is noted
+                vintage, found = fetched(self._settings, self._code, self._note, statistics=True)
+                for part in load(store, vintage, [self._code], found):
+                    self._show(f"city   {part.name} of {self._code}, {vintage}, from {part.origin}")
+                place_sensors(store)
+        return boundary(store, self._code)
 
     def _look(self, gateways: Gateways) -> None:
         """Note what cannot be reached; simulate while no real measurement has come, and no longer."""
@@ -137,9 +100,7 @@ class OpenCity(Background):
         for one in gateways.counts:
             if one.failures:
                 self._note(one.job, "could not be reached, it is tried again; the log has its answer")
-        if good and self._demo is not None:
-            self._demo.stop(5.0)
-            self._demo = None
+        if good and self._end_demo():
             self._show("city   the simulated city ends: real measurements have come")
         elif not good and all(one.failures for one in gateways.counts):
             self._simulate()
@@ -154,6 +115,13 @@ class OpenCity(Background):
         self._show("note: going on with the simulated city")
         self._demo = self._make_demo()
         self._demo.start()
+
+    def _end_demo(self) -> bool:
+        """Stop the simulated city; tell whether there was one."""
+        demo, self._demo = self._demo, None
+        if demo is not None:
+            demo.stop(5.0)
+        return demo is not None
 
     def _note(self, what: str, text: str) -> None:
         if what not in self._noted:
