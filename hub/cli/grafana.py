@@ -20,16 +20,16 @@ def grafana_push(settings: Settings, dry_run: bool = False) -> None:
     """Bring dashboards, folders and data source of an existing Grafana up to date; a second time changes nothing."""
     from hub.grafana.model import dashboards
     from hub.grafana.pages import pages
-    from hub.grafana.push import Grafana, GrafanaRefused
+    from hub.grafana.push import GrafanaRefused, push
 
     if settings.grafana_url is None or settings.grafana_token is None:
         raise BadQuestion("no --grafana-url or no --grafana-token, expected both (or STADSPULS_GRAFANA_URL, ..._TOKEN)")
     database = settings.grafana_database
     try:
-        grafana = Grafana(settings.grafana_url, settings.grafana_token.get_secret_value())
         source = data_source(database.get_secret_value()) if database else None
         folders = {uid: page.folder for uid, page in pages().items()}
-        changes = grafana.push(dashboards(), folders, source, dry=dry_run)
+        token = settings.grafana_token.get_secret_value()
+        changes = push(settings.grafana_url, token, dashboards(), folders, source, dry=dry_run)
     except ValueError as error:
         raise BadQuestion(str(error)) from error
     except GrafanaRefused as error:

@@ -8,6 +8,7 @@ Alerts are annotations: a query over the alert tables, which Grafana runs for th
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Self
 
 from grafana_foundation_sdk.builders import barchart, common, geomap, stat, table, timeseries, xychart
@@ -18,34 +19,16 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as typed
 
-from hub.grafana.pages import Page, Panel, Variable, pages, variables
+from hub.grafana.pages import PAGES, Page, Panel, Variable, pages, variables
 
 SOURCE = typed.DataSourceRef(type_val="grafana-postgresql-datasource", uid="stadspuls")
 Plain = dict[str, Any]
 AnyPanel = barchart.Panel | geomap.Panel | stat.Panel | table.Panel | timeseries.Panel | xychart.Panel
 
-_GAPS = """
-WITH figure AS (%s), followed AS (
-    SELECT *, lead(time) OVER (PARTITION BY metric ORDER BY time) AS next FROM figure
-)
-SELECT time, metric, value FROM followed
-UNION ALL SELECT "end", metric, NULL FROM followed WHERE next > "end"
-ORDER BY time
-"""
-
-
-# One row for each alert: when it began and ended, its text, and its tags separated by commas.
-_ALERTS = """
-SELECT a.since AS time, coalesce(a.until, least(now(), $__timeTo()::timestamptz)) AS timeend,
-       coalesce(nullif(t.text, ''), a.rule || ': ' || a.subject) AS text,
-       concat_ws(',', a.severity, a.rule, a.subject) AS tags
-FROM alert a LEFT JOIN LATERAL (
-    SELECT text FROM alert_transition WHERE alert = a.alert AND kind = 'raised' ORDER BY transition LIMIT 1
-) t ON true
-WHERE NOT a.withdrawn AND a.since < $__timeTo()::timestamptz
-  AND coalesce(a.until, 'infinity') > $__timeFrom()::timestamptz AND (%s)
-ORDER BY 1
-"""
+_KINDS: Mapping[str, type[AnyPanel]] = {
+    "barchart": barchart.Panel, "geomap": geomap.Panel, "stat": stat.Panel, "table": table.Panel,
+    "timeseries": timeseries.Panel, "xychart": xychart.Panel,
+}  # fmt: skip
 
 
 class SqlQuery(Dataquery, typed.AnnotationTarget, Builder[Any]):
@@ -65,52 +48,37 @@ class SqlQuery(Dataquery, typed.AnnotationTarget, Builder[Any]):
 
 def dashboards() -> dict[str, Plain]:
     """Give every dashboard by uid, as the JSON that Grafana stores; raises ValueError for a page that cannot work."""
-    return {uid: plain(uid, page, variables()) for uid, page in pages().items()}
+    known = variables()
+    return {uid: _plain(uid, page, known) for uid, page in pages().items()}
 
 
-def plain(uid: str, page: Page, known: dict[str, Variable]) -> Plain:
-    """Make one dashboard."""
+def _plain(uid: str, page: Page, known: Mapping[str, Variable]) -> Plain:
     built = make.Dashboard(page.title).uid(uid).description(page.description).tags(["stadspuls"])
-    built = built.time(page.since, "now").refresh(page.refresh).timezone("browser").editable()
-    built = built.tooltip(typed.DashboardCursorSync.CROSSHAIR)
-    for link in _links():
-        built = built.link(link)
+    built.time(page.since, "now").refresh(page.refresh).timezone("browser").editable()
+    built.tooltip(typed.DashboardCursorSync.CROSSHAIR)
+    link = make.DashboardLink("Stadspuls").type(typed.DashboardLinkType.DASHBOARDS).tags(["stadspuls"])
+    built.link(link.as_dropdown(True).keep_time(True).include_vars(True))
     for name in page.variables:
-        built = built.with_variable(_variable(name, known[name]))
+        built.with_variable(_variable(name, known[name]))
     if page.alerts:
-        built = built.annotation(_annotation(page))
+        alerts = make.AnnotationQuery().name("Alerts").datasource(SOURCE).enable(True).icon_color("red")
+        built.annotation(alerts.target(SqlQuery(alerts_statement(page), "table")))
     for panel in page.panel:
         if panel.row:
-            built = built.with_row(make.Row(panel.row))
-        built = built.with_panel(_panel(panel))
+            built.with_row(make.Row(panel.row))
+        built.with_panel(_panel(panel))
     found: Plain = json.loads(JSONEncoder(sort_keys=True).encode(built.build()))
     return found
-
-
-def _links() -> list[make.DashboardLink]:
-    link = make.DashboardLink("Stadspuls").type(typed.DashboardLinkType.DASHBOARDS).tags(["stadspuls"])
-    return [link.as_dropdown(True).keep_time(True).include_vars(True)]
 
 
 def _variable(name: str, spec: Variable) -> make.QueryVariable | make.CustomVariable:
     if spec.words:
         first = typed.VariableOption(text=spec.words[0], value=spec.words[0], selected=True)
         return make.CustomVariable(name).label(spec.label).values(",".join(spec.words)).current(first)
-    refresh = typed.VariableRefresh.ON_TIME_RANGE_CHANGED if spec.by_range else typed.VariableRefresh.ON_DASHBOARD_LOAD
-    query = (
-        make.QueryVariable(name)
-        .label(spec.label)
-        .query(_quoted(spec.query.strip()))
-        .datasource(SOURCE)
-        .refresh(refresh)
-    )
-    query = query.sort(typed.VariableSort.DISABLED)
+    renewed = typed.VariableRefresh.ON_TIME_RANGE_CHANGED if spec.by_range else typed.VariableRefresh.ON_DASHBOARD_LOAD
+    query = make.QueryVariable(name).label(spec.label).query(_quoted(spec.query.strip())).datasource(SOURCE)
+    query.refresh(renewed).sort(typed.VariableSort.DISABLED)
     return query.include_all(True).all_value(spec.all) if spec.all else query
-
-
-def _annotation(page: Page) -> make.AnnotationQuery:
-    query = make.AnnotationQuery().name("Alerts").datasource(SOURCE).enable(True).icon_color("red")
-    return query.target(SqlQuery(alerts_statement(page), "table"))
 
 
 def _panel(spec: Panel) -> AnyPanel:
@@ -136,12 +104,17 @@ def _panel(spec: Panel) -> AnyPanel:
 
 def statement(spec: Panel) -> str:
     """Give a panel's SQL as it is sent, with rows for gaps where it draws lines."""
-    return _quoted(_GAPS % spec.sql.strip() if spec.kind == "timeseries" else spec.sql)
+    return _quoted(_around("gaps", spec.sql.strip()) if spec.kind == "timeseries" else spec.sql)
 
 
 def alerts_statement(page: Page) -> str:
     """Give the SQL of a dashboard's annotations as it is sent: a row for each alert in the range that is shown."""
-    return _quoted(_ALERTS % page.alerts)
+    return _quoted(_around("alerts", page.alerts))
+
+
+def _around(name: str, sql: str) -> str:
+    """Put a statement into one of the folder of pages, without its comment."""
+    return (PAGES / f"{name}.sql").read_text("utf-8").partition("\n")[2] % sql
 
 
 def _quoted(sql: str) -> str:
@@ -174,9 +147,3 @@ def _markers() -> common.MapLayerOptions:
     place = common.FrameGeometrySource().mode(kinds.FrameGeometrySourceMode.COORDS)
     place = place.latitude("latitude").longitude("longitude")
     return common.MapLayerOptions().type("markers").name("Sensors").config(config).location(place).tooltip(True)
-
-
-_KINDS: dict[str, type[AnyPanel]] = {
-    "barchart": barchart.Panel, "geomap": geomap.Panel, "stat": stat.Panel, "table": table.Panel,
-    "timeseries": timeseries.Panel, "xychart": xychart.Panel,
-}  # fmt: skip

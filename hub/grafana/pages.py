@@ -1,5 +1,6 @@
 """
-What the dashboards show, as data: `pages/*.toml`, a dashboard each, and `variables.toml`.
+What the dashboards show, as data: `pages/*.toml`, a dashboard each, `variables.toml`, and SQL that is put around
+statements.
 
 `hub.grafana.model` makes Grafana's typed model of them. A page that cannot work is refused with its file and key. Every
 panel has one SQL statement over the views of docs/analysts.md, run as the role that may only read.

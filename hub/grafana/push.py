@@ -7,7 +7,8 @@ alone, so that a second push changes nothing; what differs is shown line by line
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,8 +17,9 @@ from grafana_api.grafana_face import GrafanaFace  # type: ignore[import-untyped]
 from requests.exceptions import RequestException
 
 Plain = dict[str, Any]
-VIEW, EDIT = 1, 2
-_GRANTS = [{"role": "Viewer", "permission": VIEW}, {"role": "Editor", "permission": EDIT}]
+Thing = tuple[str, str, Plain | None, Plain, Callable[[], object]]
+# Who may view (1) and who may edit (2).
+_GRANTS = [{"role": "Viewer", "permission": 1}, {"role": "Editor", "permission": 2}]
 # What Grafana adds by itself: not a difference.
 _ITS_OWN = ("id", "version", "uid", "iteration", "preload", "schemaVersion")
 
@@ -34,72 +36,70 @@ class Change(NamedTuple):
     difference: list[str]
 
 
-class Grafana:
-    """A Grafana by its address; `token` is a service account's, or `user:password`. Raises GrafanaRefused."""
+def push(
+    address: str, token: str, dashboards: Mapping[str, Plain], folders: Mapping[str, str], source: Plain | None,
+    dry: bool,
+) -> list[Change]:  # fmt: skip
+    """
+    Bring data source, folders with their permissions, and dashboards up to date; give what was or would be changed.
 
-    def __init__(self, address: str, token: str) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"Grafana's address {address!r}, expected http(s)://host[:port][/path]")
-        user, colon, password = token.partition(":")
-        self._face = GrafanaFace(
-            auth=(user, password) if colon else token, host=parts.hostname, port=parts.port, protocol=parts.scheme,
-            url_path_prefix=f"{parts.path.strip('/')}/".lstrip("/"), timeout=20.0,
-        )  # fmt: skip
+    `token` is a service account's, or `user:password`. `folders` says in which folder each dashboard is, by its uid.
+    Viewers may look, editors may edit; what single users and teams may do stays. Raises GrafanaRefused, and ValueError
+    for an address that is none.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"Grafana's address {address!r}, expected http(s)://host[:port][/path]")
+    user, colon, password = token.partition(":")
+    grafana = GrafanaFace(
+        auth=(user, password) if colon else token, host=parts.hostname, port=parts.port, protocol=parts.scheme,
+        url_path_prefix=f"{parts.path.strip('/')}/".lstrip("/"), timeout=20.0,
+    )  # fmt: skip
+    changes = []
+    try:
+        for what, name, before, after, change in _things(grafana, dashboards, folders, source):
+            if lines := _difference(before, after):
+                changes.append(Change(what, name, lines))
+                if not dry:
+                    change()
+    except (GrafanaException, RequestException) as error:
+        raise GrafanaRefused(f"Grafana: {error}") from error
+    return changes
 
-    def push(
-        self, dashboards: Mapping[str, Plain], folders: Mapping[str, str], source: Plain | None, dry: bool
-    ) -> list[Change]:
-        """
-        Bring data source, folders with their permissions, and dashboards up to date; give what was or would be changed.
 
-        `folders` says in which folder each dashboard is, by its uid. Viewers may look, editors may edit; what single
-        users and teams may do stays. Raises GrafanaRefused.
-        """
-        try:
-            changes = [*self._source(source, dry)] if source else []
-            for title in dict.fromkeys(folders.values()):
-                changes += self._folder(title, dry)
-            for uid, dashboard in dashboards.items():
-                changes += self._dashboard(uid, dashboard, folder_uid(folders[uid]), dry)
-        except (GrafanaException, RequestException) as error:
-            raise GrafanaRefused(f"Grafana: {error}") from error
-        return changes
-
-    def _source(self, source: Plain, dry: bool) -> Iterator[Change]:
-        known = _or_none(lambda: self._face.datasource.find_datasource(source["name"])) or {}
+def _things(
+    grafana: GrafanaFace, dashboards: Mapping[str, Plain], folders: Mapping[str, str], source: Plain | None
+) -> Iterator[Thing]:
+    """Yield each thing: what it is, its name, how it is in Grafana and how it should be, and what makes it so."""
+    if source:
+        known = _or_none(partial(grafana.datasource.find_datasource, source["name"]))
         # Grafana does not give passwords back: where everything else is as it should be, so is the password.
         shown = {key: value for key, value in source.items() if key != "secureJsonData"}
-        found = {key: known.get(key) for key in shown}
-        if lines := _difference(found if known else None, shown):
-            if not dry and known:
-                self._face.datasource.update_datasource(known["id"], source)
-            elif not dry:
-                self._face.datasource.create_datasource(source)
-            yield Change("data source", source["name"], lines)
-
-    def _folder(self, title: str, dry: bool) -> Iterator[Change]:
+        found = known and {key: known.get(key) for key in shown}
+        renew = known and partial(grafana.datasource.update_datasource, known["id"], source)
+        yield (
+            "data source",
+            source["name"],
+            found,
+            shown,
+            renew or partial(grafana.datasource.create_datasource, source),
+        )
+    for title in dict.fromkeys(folders.values()):
         uid = folder_uid(title)
-        known = _or_none(lambda: self._face.folder.get_folder(uid))
+        known = _or_none(partial(grafana.folder.get_folder, uid))
         if known is None:
-            if not dry:
-                self._face.folder.create_folder(title, uid)
-            yield Change("folder", title, _difference(None, {"title": title}))
-        given = [] if known is None else [_grant(one) for one in self._face.folder.get_folder_permissions(uid)]
+            yield "folder", title, None, {"title": title}, partial(grafana.folder.create_folder, title, uid)
+        given = [] if known is None else [_grant(one) for one in grafana.folder.get_folder_permissions(uid)]
         wanted = [*_GRANTS, *(one for one in given if one.get("role") not in ("Viewer", "Editor"))]
-        if lines := _difference({"items": sorted(given, key=str)}, {"items": sorted(wanted, key=str)}):
-            if not dry:
-                self._face.folder.update_folder_permissions(uid, {"items": wanted})
-            yield Change("permissions", title, lines)
-
-    def _dashboard(self, uid: str, dashboard: Plain, folder: str, dry: bool) -> Iterator[Change]:
-        known = _or_none(lambda: self._face.dashboard.get_dashboard(uid))
-        before = None if known is None else _own(known["dashboard"]) | {"folder": known["meta"].get("folderUid")}
-        if lines := _difference(before, _own(dashboard) | {"folder": folder}):
-            if not dry:
-                sent = {"dashboard": {**dashboard, "uid": uid, "id": None}, "folderUid": folder, "overwrite": True}
-                self._face.dashboard.update_dashboard({**sent, "message": "stadspuls grafana push"})
-            yield Change("dashboard", dashboard["title"], lines)
+        renew = partial(grafana.folder.update_folder_permissions, uid, {"items": wanted})
+        yield "permissions", title, {"items": sorted(given, key=str)}, {"items": sorted(wanted, key=str)}, renew
+    for uid, dashboard in dashboards.items():
+        folder = folder_uid(folders[uid])
+        known = _or_none(partial(grafana.dashboard.get_dashboard, uid))
+        found = known and _own(known["dashboard"]) | {"folder": known["meta"].get("folderUid")}
+        sent = {"dashboard": {**dashboard, "uid": uid, "id": None}, "folderUid": folder, "overwrite": True}
+        renew = partial(grafana.dashboard.update_dashboard, {**sent, "message": "stadspuls grafana push"})
+        yield "dashboard", dashboard["title"], found, _own(dashboard) | {"folder": folder}, renew
 
 
 def folder_uid(title: str) -> str:
@@ -128,11 +128,10 @@ def _difference(before: Plain | None, after: Plain) -> list[str]:
     return list(difflib.unified_diff(old, new, "in Grafana", "here", n=1, lineterm=""))
 
 
-def _or_none(ask: Any) -> Plain | None:
+def _or_none(ask: Callable[[], Plain]) -> Plain | None:
     try:
-        found: Plain = ask()
+        return ask()
     except GrafanaClientError as error:
         if error.status_code == 404:
             return None
         raise
-    return found
