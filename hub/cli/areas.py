@@ -69,10 +69,11 @@ def _fetch(cbs: Cbs, missing: list[str], vintage: int, codes: list[str], *, need
 
 
 def _check_complete(found: Gathered, vintage: int, codes: list[str]) -> None:
-    given = {area.code for area in found.areas} | {code for one in found.statistics for code in one.cells["code"]}
-    for code in codes:
-        if not any(known[2:6] == code[2:6] for known in given):
-            raise BadQuestion(f"nothing of {code} in vintage {vintage}: neither boundaries nor statistics")
+    given = {area.code[2:6] for area in found.areas} | {
+        code[2:6] for one in found.statistics for code in one.cells["code"]
+    }
+    if lacking := [code for code in codes if code[2:6] not in given]:
+        raise BadQuestion(f"nothing of {lacking[0]} in vintage {vintage}: neither boundaries nor statistics")
 
 
 def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) -> None:

@@ -59,22 +59,19 @@ def export(
         stamp("from", first, settings.timezone) if first else EVER[0],
         stamp("to", last, settings.timezone) if last else EVER[1], form, settings.timezone, anew,
     )  # fmt: skip
-    began = time.monotonic()
+    began, written = time.monotonic(), list[Written]()
     with open_store(settings) as store:
         note_waiting(store, (wanted.first, wanted.last), "1d", areas="area_aggregates" in wanted.datasets)
         try:
-            found = [_printed(one) for one in export_store(store, out, wanted)]
+            for one in export_store(store, out, wanted):
+                written.append(one)
+                if one.path is not None:
+                    errors.print(f"{one.path}: {one.rows} rows")
         except ValueError as error:
             raise BadQuestion(str(error)) from error
-    rows, seconds = sum(one.rows for one in found), time.monotonic() - began
-    files = sum(one.path is not None for one in found)
+    rows, seconds = sum(one.rows for one in written), time.monotonic() - began
+    files = sum(one.path is not None for one in written)
     errors.print(f"{files} files with {rows} rows written to {out} in {seconds:.1f} s")
-
-
-def _printed(written: Written) -> Written:
-    if written.path is not None:
-        errors.print(f"{written.path}: {written.rows} rows")
-    return written
 
 
 @command(sensors_app, "import", "database")

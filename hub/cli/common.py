@@ -43,6 +43,7 @@ NO, WRONG, IMPOSSIBLE = 1, 2, 3
 # What a flag is called where Python has the word, or another meaning for it.
 _NAMES = {"first": "from", "last": "to", "form": "format", "length": "for", "listed": "list", "ended": "end"}
 _WORDS: dict[str, dict[str, Any]] = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
+_SHARED = {key: one.description for key, one in Settings.model_fields.items()} | _WORDS["general"]
 
 app = typer.Typer(name="stadspuls", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 Command = Callable[..., None]
@@ -99,7 +100,7 @@ def command(parent: typer.Typer, name: str, *keys: str, service: bool = False) -
     def register(function: Command) -> Command:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         arguments = [one.name for one in own if one.kind is one.POSITIONAL_ONLY]
-        words = _WORDS["general"] | _WORDS.get(function.__name__, {})
+        words = _SHARED | _WORDS[function.__name__]
         about = f"{inspect.getdoc(function)}\n\nExample: stadspuls {words['example']}"
 
         @functools.wraps(function)
@@ -112,11 +113,8 @@ def command(parent: typer.Typer, name: str, *keys: str, service: bool = False) -
             set_up_logging("warning" if quiet else settings.log_level, settings.log_format)
             function(settings, *(given.pop(key) for key in arguments), **given)
 
-        parameters = [
-            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-            *(_option(one, words) for one in own),
-            *(_setting(key, words) for key in names),
-        ]
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = [context, *(_described(one, words) for one in (*own, *map(_setting, names)))]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
         parent.command(name, help=about)(run)
@@ -125,22 +123,21 @@ def command(parent: typer.Typer, name: str, *keys: str, service: bool = False) -
     return register
 
 
-def _option(one: inspect.Parameter, words: Mapping[str, Any]) -> inspect.Parameter:
-    """Describe an argument or a flag of a command's own, unless its annotation does."""
+def _setting(key: str) -> inspect.Parameter:
+    """Make a flag of a setting; without it the setting is what `load` finds elsewhere."""
+    kind: Any = Settings.model_fields[key].annotation
+    text_or_kind = kind if kind in (int, bool) else str
+    return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=text_or_kind | None)
+
+
+def _described(one: inspect.Parameter, words: Mapping[str, Any]) -> inspect.Parameter:
+    """Describe an argument or a flag, unless its annotation does."""
     kind = one.annotation
     if get_origin(kind) is not Annotated:
         text, name = words[one.name], _NAMES.get(one.name, one.name)
         more = text if isinstance(text, dict) else {"help": text}
         kind = Annotated[kind, typer.Argument(**more) if one.kind is one.POSITIONAL_ONLY else _flag(name, **more)]
     return one.replace(annotation=kind, kind=one.KEYWORD_ONLY)
-
-
-def _setting(key: str, words: Mapping[str, Any]) -> inspect.Parameter:
-    """Describe a flag for a setting."""
-    field = Settings.model_fields[key]
-    kind = field.annotation if field.annotation in (int, bool) else str
-    described = Annotated[kind | None, _flag(key, words.get(key, field.description))]  # type: ignore[valid-type]
-    return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=described)
 
 
 def end(code: int, text: str) -> NoReturn:
@@ -187,13 +184,11 @@ def stamp(name: str, text: str, zone: str, window: str = "", quantity: str = "")
     return moment(asked, zone, window, [quantity])
 
 
-def range_of(
-    first: str | None, last: str | None, zone: str, window: str = "", quantity: str = ""
-) -> tuple[datetime, datetime]:
-    """Read `--from` and `--to`; raises BadQuestion where one is missing."""
+def range_of(first: str | None, last: str | None, zone: str, *asked: str) -> tuple[datetime, datetime]:
+    """Read `--from` and `--to` of windows and their quantity; raises BadQuestion where one is missing."""
     if first is None or last is None:
         raise BadQuestion("no range, expected --from and --to")
-    return stamp("from", first, zone, window, quantity), stamp("to", last, zone, window, quantity)
+    return stamp("from", first, zone, *asked), stamp("to", last, zone, *asked)
 
 
 def note_waiting(store: Store, span: tuple[datetime, datetime], window: str, *, areas: bool = False) -> None:

@@ -9,7 +9,7 @@ import json
 import time
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -35,12 +35,14 @@ def publish_files(
 ) -> None:  # fmt: skip
     """Send recorded files as MQTT messages; returns when the broker has all of them."""
     load_formats(settings.mappings)
+    found = recorded(files, source, status, version, in_time=speed is not None)
+    if speed is not None:
+        found = at_speed(found, speed)
     running = running_hub(settings)
-    backlog = Backlog(running.http) if running and not settings.broker else None
+    if running and not settings.broker:
+        found = kept_back(found, running.http)
     with Sender(broker_of(settings)) as sender, progress_bar() as progress:
-        task = progress.add_task("messages", total=None)
-        found = recorded(files, source, status, version, in_time=speed is not None)
-        count = publish(sender, found, speed, backlog, lambda: progress.advance(task))
+        count = publish(sender, progress.track(found, description="messages"))
     errors.print(f"{count} messages published")
 
 
@@ -67,50 +69,45 @@ def recorded(
             raise BadQuestion(f"{path}: {error}") from error
 
 
-def publish(
-    sender: Sender, found: Iterable[Recorded], speed: float | None, backlog: "Backlog | None", tick: Callable[[], None]
-) -> int:
-    """
-    Publish messages and return how many, when the broker has them all.
-
-    `speed` is times real time (None: at once); `backlog` is waited for where it is given; `tick` is called after
-    each message. Raises BadQuestion for a message that no broker takes.
-    """
-    began, first, count = time.monotonic(), None, 0
-    for count, (topic, payload, when) in enumerate(found, 1):
-        if speed and when is not None:
+def at_speed(found: Iterable[Recorded], speed: float) -> Iterator[Recorded]:
+    """Give messages as far apart as their stamps are, at so many times real time."""
+    began, first = time.monotonic(), None
+    for topic, payload, when in found:
+        if when is not None:
             first = first or when
             time.sleep(max(0.0, began + (when - first).total_seconds() / speed - time.monotonic()))
+        yield topic, payload, when
+
+
+def kept_back(found: Iterable[Recorded], http: str) -> Iterator[Recorded]:
+    """Give messages while the hub has taken all but half its broker's queue; one that stopped is not waited for."""
+    before = _health(http)
+    for count, one in enumerate(found, 1):
+        yield one
+        while count % _LOOK_EVERY == 0 and before and (now := _health(http)):
+            taken = now["messages_received"] - before["messages_received"]
+            if taken < 0 or count - taken <= now["broker_queue"] // 2:
+                break
+            time.sleep(0.1)
+
+
+def _health(http: str) -> dict[str, int]:
+    try:
+        with urllib.request.urlopen(f"{http}/healthz", timeout=5) as answer:
+            found: dict[str, int] = json.load(answer)
+            return found
+    except OSError:
+        return {}
+
+
+def publish(sender: Sender, found: Iterable[Recorded]) -> int:
+    """Publish messages and return how many, when the broker has all; raises BadQuestion for one that none takes."""
+    count = 0
+    for topic, payload, _ in found:
         try:
             sender.publish(topic, payload)
         except ValueError as error:
             raise BadQuestion(str(error)) from error
-        if backlog is not None and count % _LOOK_EVERY == 0:
-            backlog.wait(count)
-        tick()
+        count += 1
     sender.flush()
     return count
-
-
-class Backlog:
-    """The messages published here that a running hub has not taken yet: at most half the broker's queue."""
-
-    def __init__(self, http: str) -> None:
-        self._url = f"{http}/healthz"
-        self._before = self._look()
-
-    def wait(self, published: int) -> None:
-        """Wait until the hub has taken enough of the `published` messages; one that has stopped is not waited for."""
-        while (now := self._look()) and self._before:
-            taken = now["messages_received"] - self._before["messages_received"]
-            if taken < 0 or published - taken <= now["broker_queue"] // 2:
-                return
-            time.sleep(0.1)
-
-    def _look(self) -> dict[str, int]:
-        try:
-            with urllib.request.urlopen(self._url, timeout=5) as answer:
-                found: dict[str, int] = json.load(answer)
-                return found
-        except OSError:
-            return {}

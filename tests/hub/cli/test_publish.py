@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.publish import Backlog, publish, recorded
+from hub.cli.publish import at_speed, kept_back, publish, recorded
 from ingest.formats.decode import decode
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import BadPayload, Message, Status
@@ -91,16 +91,11 @@ def on_a_terminal(words: list[str]) -> tuple[int, str]:
     return process.returncode, said.decode(errors="replace")
 
 
-@pytest.mark.parametrize(("speed", "expected"), [(None, [0.0]), (1.0, [0.0, 60.0, 300.0]), (60.0, [0.0, 1.0, 5.0])])
-def test_speed_is_times_real_time(
-    broker: Broker, slept: list[float], tmp_path: Path, speed: float | None, expected: list[float]
-) -> None:
-    """Messages are as far apart as their stamps, by the speed; without one nothing waits."""
-    found = recorded([minutes(tmp_path, 0, 1, 5)], "stadspuls", None, None, in_time=speed is not None)
-    moments: list[float] = []
-    with Sender(broker.address()) as sender:
-        publish(sender, found, speed, None, lambda: moments.append(slept[-1]))
-    assert moments == expected
+@pytest.mark.parametrize(("speed", "expected"), [(1.0, [0.0, 60.0, 300.0]), (60.0, [0.0, 1.0, 5.0])])
+def test_speed_is_times_real_time(slept: list[float], tmp_path: Path, speed: float, expected: list[float]) -> None:
+    """Messages are as far apart as their stamps, by the speed."""
+    found = at_speed(recorded([minutes(tmp_path, 0, 1, 5)], "stadspuls", None, None, in_time=True), speed)
+    assert [slept[-1] for _ in found] == expected
 
 
 def test_hub_that_is_behind_is_waited_for(
@@ -109,12 +104,12 @@ def test_hub_that_is_behind_is_waited_for(
     """Above half the broker's queue nothing more is sent; a hub that is gone, or began anew, is not waited for."""
     looks = [{"messages_received": taken, "broker_queue": 100} for taken in (1_000, 1_000, 1_030, 1_060)]
     answers = iter([*looks, {}])
-    monkeypatch.setattr(Backlog, "_look", lambda self: next(answers))
+    monkeypatch.setattr("hub.cli.publish._health", lambda http: next(answers))
     monkeypatch.setattr("hub.cli.publish._LOOK_EVERY", 110)
     file = tmp_path / "many.json"
     file.write_text("\n".join(json.dumps({"n": n}) for n in range(220)))
     with Sender(broker.address()) as sender:
-        count = publish(sender, recorded([file], "stadspuls", None, None), None, Backlog("x"), lambda: None)
+        count = publish(sender, kept_back(recorded([file], "stadspuls", None, None), "x"))
     assert (count, len(slept), next(answers, None)) == (220, 3, None)
 
 
