@@ -20,9 +20,36 @@ SELECT (SELECT count(*) FROM dead_letter) AS dead_letters,
 INSERT INTO sign_of_life (part, seen_at, trouble) VALUES (%(part)s, %(now)s, %(trouble)s)
 ON CONFLICT (part) DO UPDATE SET seen_at = excluded.seen_at, trouble = excluded.trouble
 
--- name: list_signs_of_life
--- When each part was last at work, and what did not work.
-SELECT part, seen_at, trouble FROM sign_of_life ORDER BY part
+-- name: list_findings
+-- What `doctor` says of parts, alerts and readings, a line each: what about, what was found, and whether it is good.
+SELECT what, found, good FROM (
+    SELECT 1 AS place, part AS what, format('at work %%s s ago', round(age)) || coalesce(', ' || nullif(trouble, ''), '') AS found,
+           age < 60 AND trouble = '' AS good
+    FROM (SELECT part, trouble, extract(epoch FROM %(now)s - seen_at) AS age FROM sign_of_life) p
+    UNION ALL
+    SELECT 2, 'alerts open', string_agg(format('%%s %%s', coalesce(o.count, 0), severity), ', ' ORDER BY s.place), null
+    FROM unnest(ARRAY['info', 'warning', 'critical']) WITH ORDINALITY s (severity, place)
+    LEFT JOIN ({count_open_alerts}) o USING (severity)
+    UNION ALL
+    SELECT 3, 'alert rule ' || coalesce(nullif(rule, ''), 'all'), format('could not judge windows of %%s from %%s to %%s: %%s', level,
+           to_char(first AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'), to_char(last AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'), error), false
+    FROM ({list_unjudged}) u (rule, level, numbers, first, last, error)
+    UNION ALL
+    SELECT 4, 'notifier', coalesce('at work ' || round(age) || ' s ago', 'none has run yet'), age < 60
+    FROM (SELECT extract(epoch FROM %(now)s - max(seen_at)) AS age FROM notifier) n
+    UNION ALL
+    SELECT 5, 'outbox ' || channel, format('%%s waiting, %%s held by a silence, the oldest due for %%s s', waiting, held, round(oldest))
+           || coalesce(': ' || last_error, ''), oldest <= 600
+    FROM ({outbox_state}) o
+    UNION ALL
+    SELECT 6, 'notifications of ' || channel, format('%%s of the last 24 hours lost: %%s', count(*),
+           (array_agg(dropped ORDER BY transition DESC))[1]), false
+    FROM outbox WHERE dropped LIKE 'not delivered%%' AND written_at > %(now)s - interval '1 day' GROUP BY channel
+    UNION ALL
+    SELECT 7, 'accounting ' || source, format('%%s received = %%s stored + %%s duplicate + %%s corrected + %%s rejected', received,
+           stored, duplicate, corrected, rejected), received = stored + duplicate + corrected + rejected
+    FROM ({sum_accounting}) a (source, received, stored, duplicate, corrected, rejected)
+) lines ORDER BY place, what
 
 -- name: list_positions
 -- How far each partition of the log is in the store: the offset of the next record to read.

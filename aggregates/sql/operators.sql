@@ -76,18 +76,9 @@ SELECT channel, count(*) AS waiting, count(*) FILTER (WHERE due_at > %(now)s AND
 FROM outbox WHERE delivered_at IS NULL AND dropped IS NULL
 GROUP BY channel ORDER BY channel
 
--- name: count_lost_notifications
--- Transitions that a channel did not take, by channel, with the last reason.
-SELECT channel, count(*), (array_agg(dropped ORDER BY transition DESC))[1] FROM outbox
-WHERE dropped LIKE 'not delivered%%' AND written_at > %(since)s GROUP BY channel ORDER BY channel
-
 -- name: count_open_alerts
 -- Open alerts by severity.
 SELECT severity, count(*) FROM alert WHERE cleared_at IS NULL GROUP BY severity
-
--- name: notifier_seen
--- When the notifier was last seen, and its channels.
-SELECT seen_at, channels FROM notifier
 
 -- name: list_alert_rules
 -- The rules that are judged, as the judging process has read them.

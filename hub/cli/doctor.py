@@ -18,7 +18,7 @@ import pandas as pd
 import typer
 
 from aggregates.ask.areas import state_lines
-from aggregates.store.health import balances, positions, state
+from aggregates.store.health import positions, state
 from aggregates.store.migrate import edition
 from aggregates.store.store import Store, StoreError
 from hub.cli.common import NO, app, command, installed
@@ -30,11 +30,7 @@ from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 from ingest.mqtt.slots import held_slots, lost_slots
 from streams.alerts.calendar import BadCalendar, school_until
-from streams.alerts.unjudged import unjudged
-from streams.notify.operators import notifier_seen, open_alerts, outbox
 
-SEEN = timedelta(minutes=1)
-LOST_SEEN = timedelta(days=1)
 CALENDAR_ENDS = timedelta(days=30)  # a calendar is mentioned from so long before its end on
 LOCAL = "%Y-%m-%d %H:%M %Z"
 LAG = 600.0  # s that a closed hour may wait for the roll-up
@@ -128,33 +124,7 @@ def _database(conninfo: str | None, zone: ZoneInfo) -> Iterator[Finding]:
         yield Finding("frozen days", str(found.frozen_days))
         yield from (Finding(*line) for line in state_lines(store))
         yield Finding("dead letters", str(found.dead_letters))
-        for part, seen, trouble in store.rows("list_signs_of_life"):
-            yield _seen(part, seen, now, trouble)
-        yield from _alerts(store, now)
-        for one in balances(store):
-            sums = f"{one.stored} stored + {one.duplicate} duplicate + {one.corrected} corrected"
-            text = f"{one.received} received = {sums} + {one.rejected} rejected"
-            yield Finding(f"accounting {one.source}", text, one.holds)
-
-
-def _seen(part: str, seen: datetime, now: datetime, trouble: str = "") -> Finding:
-    text = f"at work {(now - seen).total_seconds():.0f} s ago{', ' if trouble else ''}{trouble}"
-    return Finding(part, text, now - seen < SEEN and not trouble)
-
-
-def _alerts(store: Store, now: datetime) -> Iterator[Finding]:
-    """Report open alerts, whether a notifier works, and which channel does not take its messages."""
-    counts = ", ".join(f"{count} {severity}" for severity, count in open_alerts(store).items())
-    yield Finding("alerts open", counts)
-    yield from (Finding(f"alert rule {rule}", f"could not judge {why}", False) for rule, why in unjudged(store))
-    last = notifier_seen(store)
-    yield _seen("notifier", last, now) if last else Finding("notifier", "none has run yet")
-    for one in outbox(store, now):
-        text = f"{one.waiting} waiting, {one.held} held by a silence, the oldest due for {one.oldest:.0f} s"
-        why = f": {one.last_error}" if one.last_error else ""
-        yield Finding(f"outbox {one.channel}", text + why, not one.stuck)
-    for channel, count, reason in store.rows("count_lost_notifications", since=now - LOST_SEEN):
-        yield Finding(f"notifications of {channel}", f"{count} of the last 24 hours lost: {reason}", False)
+        yield from (Finding(*line) for line in store.rows("list_findings", now=now, since=None))
 
 
 def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:

@@ -10,10 +10,8 @@ from aggregates.ask.query import BadQuestion
 from hub.cli.common import IMPOSSIBLE, app, broker_of, command, end, municipality_code, running_hub, stop_signals
 from hub.cli.output import errors
 from hub.run.gateways import GatewayCollector, municipality, plan
-from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import metrics_served
-from ingest.gateways.memory import Taken
 from ingest.gateways.region import Region
 from ingest.gateways.registry import load_gateways
 from ingest.gateways.schedule import Gateways
@@ -33,10 +31,7 @@ def gateway(
     area = _area(settings, city, bbox)
     address = broker_of(settings)
     stop = stop_signals()
-    try:
-        gateways = Gateways(plan(settings, list(dict.fromkeys(names)), address, area))
-    except Taken as error:
-        raise CannotStart(str(error)) from error
+    gateways = Gateways(plan(settings, list(dict.fromkeys(names)), address, area))
     health = {"ready": True, "gateways": names}
     with gateways, metrics_served(settings, GatewayCollector(lambda: gateways.counts), lambda: health):
         if once:

@@ -35,7 +35,8 @@ CODES = {
     WRONG: "layers.BadSettings series.BadQuestion catalogue.BadCatalogue readings.BadPayload statistics.BadStatistics "
     "maps.BadMap channels.BadChannels",
     NO: "indicators.Refused",
-    IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable builtins.OSError",
+    IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable "
+    "memory.Taken push.GrafanaRefused builtins.OSError",
 }
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from aggregates.store.store import Store, Transaction
+from aggregates.store.store import Transaction
 from ingest.vocabulary.readings import utc
 
 ALL = ""  # rules
@@ -45,11 +45,3 @@ class Failures:
             self._logged[rule] = text
             log.error("could not judge, it is tried again", rule=rule or "all", level=level, exc_info=error)
         tx.rows("note_unjudged", rule=rule, level=level, first=utc(first), last=utc(last), error=text)
-
-
-def unjudged(store: Store) -> list[tuple[str, str]]:
-    """List the rules that could not judge, each with what is missing and why. Raises `StoreError`."""
-    return [
-        (rule or "all", f"windows of {level} from {first:%Y-%m-%d %H:%M}Z to {last:%Y-%m-%d %H:%M}Z: {error}")
-        for rule, level, _, first, last, error in store.rows("list_unjudged")
-    ]

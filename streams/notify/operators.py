@@ -147,9 +147,3 @@ def open_alerts(store: Store) -> dict[str, int]:
     """Count the alerts that are open, by severity, the three always named."""
     found = dict(store.rows("count_open_alerts"))
     return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}
-
-
-def notifier_seen(store: Store) -> datetime | None:
-    """Give when a notifier was last active; None where none ever was."""
-    rows = store.rows("notifier_seen")
-    return rows[0][0] if rows else None

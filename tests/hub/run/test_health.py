@@ -1,5 +1,6 @@
 """How the hub says how it is: the findings of `doctor`, and the numbers at `/metrics`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.retention import maintain
 from streams.rollup.rollup import roll_up
+from tests.support.alerting import raised, rule
 from tests.support.brokers import Broker, built_in, free_port
 from tests.support.commands import app
 
@@ -154,6 +156,29 @@ class TestDoctor:
         assert found(timedelta(seconds=61), "").good is False
         bad = found(timedelta(seconds=5), "proof: KeyError: 'x'")
         assert (bad.good, "proof: KeyError: 'x'" in bad.found) == (False, True)
+
+    def test_alerts_and_their_notifications(self, store: Store, tmp_path: Path) -> None:
+        """Open alerts, what could not be judged, the notifier, and what channels did not take, each in a line."""
+        rule(store.conninfo)
+        raised(store.conninfo, "ndw/a", channel="mail")
+        assert findings(store.conninfo, NOBODY, tmp_path)["notifier"] == Finding("notifier", "none has run yet", None)
+        store.rows("notifier_beat", now=datetime.now(UTC) - timedelta(minutes=2), channels=["mail"])
+        store.rows("note_unjudged", rule="", level="1h", first=START, last=START, error="KeyError: 'x'")
+        damage(store, "UPDATE outbox SET last_error = 'away'")
+        raised(store.conninfo, "ndw/b", datetime.now(UTC), channel="sms")
+        damage(store, "UPDATE outbox SET dropped = 'not delivered within 24 hours' WHERE channel = 'sms'")
+        found = findings(store.conninfo, NOBODY, tmp_path)
+        assert found["alerts open"] == Finding("alerts open", "0 info, 2 warning, 0 critical", None)
+        unjudged = "could not judge windows of 1h from 2024-05-01 08:00Z to 2024-05-01 08:00Z: KeyError: 'x'"
+        assert found["alert rule all"] == Finding("alert rule all", unjudged, False)
+        assert (found["notifier"].found, found["notifier"].good) == ("at work 120 s ago", False)
+        waiting = r"1 waiting, 0 held by a silence, the oldest due for \d+ s: away"
+        assert (re.fullmatch(waiting, found["outbox mail"].found) is not None, found["outbox mail"].good) == (
+            True,
+            False,
+        )
+        lost = "1 of the last 24 hours lost: not delivered within 24 hours"
+        assert found["notifications of sms"] == Finding("notifications of sms", lost, False)
 
     def test_servers_that_do_not_answer_are_reported(self, tmp_path: Path) -> None:
         """A database and a broker that are away are findings, not a traceback."""

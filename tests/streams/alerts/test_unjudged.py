@@ -17,7 +17,6 @@ from streams.alerts.calendar import load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules
-from streams.alerts.unjudged import unjudged
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.streams.alerts.test_judge import HOUR, MINUTE, RULES, START, asked, empty, hours, speeds
@@ -126,7 +125,7 @@ def test_a_fault_at_any_call_loses_nothing(
         assert asked(database, "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM window_1h)") == [(22, 3)]
         assert one.failures.count, site
         assert [line for line in logs if line["event"].startswith("could not judge")], site
-        assert unjudged(store), site
+        assert store.rows("list_unjudged"), site
         AlertClock(one, ZONE).run(store, START + 2 * HOUR + 3 * MINUTE)
-        assert not unjudged(store)
+        assert not store.rows("list_unjudged")
         assert (asked(database, TRUTH), asked(database, TOLD)) == (truth, told), site
