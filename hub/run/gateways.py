@@ -39,7 +39,6 @@ EVENTS = {
     "odd": (None, "parts of answers that could not be read"),
     "form_changes": (None, "times a source was found in another form"),
     "gaps": (None, "publications of a source without history that were missed"),
-    "index_compared": ("outcome", "LKI values of Luchtmeetnet compared with the hub's own"),
 }
 
 

@@ -2,11 +2,10 @@
 Luchtmeetnet: the hourly figures of every official station, and where the stations are.
 
 Each turn asks for the hours since the last good one and some before, so that a figure that came late or was corrected
-is found: a corrected one is published again with the moment of asking as its version, and so replaces the old. The
-index that Luchtmeetnet gives (LKI) is compared with the one made of the same figures (`ingest.vocabulary.air_index`);
-it is not stored.
+is found: a corrected one is published again with the moment of asking as its version, and so replaces the old.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -16,8 +15,6 @@ from ingest.files.recordings import topic_of
 from ingest.formats.coded.luchtmeetnet import QUANTITY, UNUSED, About
 from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.gateways.web import FormChanged, SourceUnreachable
-from ingest.vocabulary.air_index import index_of_hour
-from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import stamp
 
 SOURCE = "luchtmeetnet"
@@ -72,14 +69,11 @@ def hours(turn: Turn) -> None:
     """Publish the figures that are new or corrected, station by station, and ask about stations that are not known."""
     whole = True
     for begin, end in _windows(turn):
-        means: dict[tuple[str, str], dict[str, float | None]] = {}
         for number, rows in _by_station(turn, begin, end).items():
             place = _station(turn, number)
             whole = whole and place is not None
             if turn.region is None or (place is not None and turn.region.contains(place.lon, place.lat)):
                 _publish(turn, number, rows)
-                means |= {(number, hour): values for hour, values in _means(rows).items()}
-        _compare(turn, begin, end, means)
     # Figures of a station whose place is not known yet are asked for again, as far back as a deep look goes.
     until = turn.memory.note("until", datetime, turn.now - FIRST)
     turn.memory.write("until", turn.now if whole else max(until, turn.now - DEEP))
@@ -95,15 +89,14 @@ def _windows(turn: Turn) -> Iterator[tuple[datetime, datetime]]:
         turn.memory.write("deep", turn.now)
     begin = turn.now - FIRST if until is None else max(min(until, turn.now) - back, turn.now - HISTORY)
     while begin < turn.now:
-        end = min(begin + LONGEST, turn.now)
-        yield begin, end
-        begin = end
+        yield begin, min(begin + LONGEST, turn.now)
+        begin += LONGEST
 
 
 def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[tuple[Figure, Measurement]]]:
-    found: dict[str, list[tuple[Figure, Measurement]]] = {}
-    for row, measurement in turn.readable(_pages(turn, "measurements", begin, end), _read):
-        found.setdefault(row.station_number, []).append((row, measurement))
+    found: dict[str, list[tuple[Figure, Measurement]]] = defaultdict(list)
+    for row, measurement in turn.readable(_pages(turn, begin, end), _read):
+        found[row.station_number].append((row, measurement))
     return found
 
 
@@ -113,52 +106,28 @@ def _read(raw: msgspec.Raw) -> tuple[Figure, Measurement]:
     return row, Measurement(key, repr(row.value), stamp(row.timestamp_measured, "timestamp_measured"), bytes(raw))
 
 
-def _pages(turn: Turn, path: str, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:
+def _pages(turn: Turn, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:
     page, last = 1, 1
     while page <= last:
         params: dict[str, str | int] = {
             "start": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "end": f"{end:%Y-%m-%dT%H:%M:%SZ}", "page": page,
             "order_by": "timestamp_measured", "order_direction": "asc",
         }  # fmt: skip
-        found = turn.web.json(path, Page, params)
+        found = turn.web.json("measurements", Page, params)
         last = found.pagination.last_page
         if last > PAGES:
-            raise FormChanged(f"{path} of {last} pages, expected at most {PAGES}")
+            raise FormChanged(f"measurements of {last} pages, expected at most {PAGES}")
         yield from found.data
         page += 1
 
 
 def _publish(turn: Turn, number: str, rows: list[tuple[Figure, Measurement]]) -> None:
-    """Publish what is new of one station; a component that the hub does not know goes alone, to the dead letters."""
+    """Publish what is new of one station; components that the hub does not know go apart, to the dead letters."""
     topic = f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}"
-    known = QUANTITY.keys() | UNUSED
-    turn.publish(topic, (one for row, one in rows if row.formula.upper() in known), *ENVELOPE)
-    unknown = {row.formula for row, _ in rows} - {row.formula for row, _ in rows if row.formula.upper() in known}
+    unknown = {row.formula for row, _ in rows if row.formula.upper() not in QUANTITY.keys() | UNUSED}
+    turn.publish(topic, (one for row, one in rows if row.formula not in unknown), *ENVELOPE)
     if turn.publish(topic, (one for row, one in rows if row.formula in unknown), *ENVELOPE):
         turn.form_changed(f"station {number} has components {sorted(unknown)}")
-
-
-def _means(rows: list[tuple[Figure, Measurement]]) -> dict[str, dict[str, float | None]]:
-    """Give the values of each hour by its quantities."""
-    found: dict[str, dict[str, float | None]] = {}
-    for row, _ in rows:
-        if quantity := QUANTITY.get(row.formula.upper()):
-            found.setdefault(row.timestamp_measured, {})[quantity] = row.value
-    return found
-
-
-def _compare(turn: Turn, begin: datetime, end: datetime, means: dict[tuple[str, str], dict[str, float | None]]) -> None:
-    """Compare the index that Luchtmeetnet gives with ours, once for each station and hour; it only counts."""
-    now = int(turn.now.timestamp())
-    try:
-        for raw in _pages(turn, "lki", begin, end) if means else ():
-            row, index = _read(raw)
-            ours = index_of_hour("lki", means.get((row.station_number, row.timestamp_measured), {}))
-            if ours is not None and turn.memory.is_new(index.key, index.mark, now):
-                turn.memory.publish({index.key: index.mark}, now)
-                turn.counts.add("index_compared", "same" if row.value == ours else "differs")
-    except (SourceUnreachable, FormChanged, BadPayload, msgspec.ValidationError) as error:
-        turn.unreadable(f"lki: {error}")
 
 
 def _station(turn: Turn, number: str) -> KnownStation | None:

@@ -1,9 +1,8 @@
 """
 Air-quality indices of an hour: the Dutch LKI and the European AQI, from `air_index.toml`.
 
-`streams.alerts.comparison` judges by `index_of`, `ingest.gateways.luchtmeetnet` compares Luchtmeetnet's own LKI with
-it; `aggregates.store.migrate` mirrors the bands into the database, where the views `index_1h` and `index_area_1h` make
-the same figures for dashboards and the API.
+`streams.alerts.comparison` judges by `index_of`; `aggregates.store.migrate` mirrors the bands into the database, where
+the views `index_1h` and `index_area_1h` make the same figures for dashboards and the API.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,17 +48,6 @@ def index_of(name: str, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     agree = np.where(none, np.inf, parts).min(axis=0) == worst
     many = (~none).sum(axis=0) >= 2
     return np.where(none.all(axis=0), np.nan, worst + (index.plus_one & agree & many))
-
-
-def index_of_hour(name: str, means: Mapping[str, float | None]) -> int | None:
-    """
-    Give the index of one hour from its means in ug/m3, None where none of its substances was measured.
-
-    >>> index_of_hour("lki", {"no2": 31.0, "pm10": None}), index_of_hour("lki", {"co": 1.0})
-    (4, None)
-    """
-    found = index_of(name, {one: np.array([mean], np.float64) for one, mean in means.items()})
-    return None if np.isnan(found).all() else int(found[0])
 
 
 def _bands(bounds: tuple[float, ...], values: NDArray[Any]) -> NDArray[Any]:

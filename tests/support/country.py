@@ -47,7 +47,6 @@ class Country:
         self.files: dict[str, bytes] = {}
         self.measurements: list[dict[str, Any]] = []
         self.stations: dict[str, dict[str, Any]] = {}
-        self.index: list[dict[str, Any]] = []
         self.things: list[dict[str, Any]] = []
         self.observations: list[dict[str, Any]] = []
         self.page = 1000
@@ -97,8 +96,6 @@ class Country:
             return self._file(self.files[path], headers)
         if path == "measurements":
             return self._paged(self.measurements, query)
-        if path == "lki":
-            return self._paged(self.index, query)
         if path.startswith("stations/") and path.removeprefix("stations/") in self.stations:
             return _json({"data": self.stations[path.removeprefix("stations/")]})
         if path == "Things":

@@ -12,11 +12,12 @@ from psycopg.rows import dict_row
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
-from ingest.vocabulary.air_index import INDICES, index_of_hour
+from ingest.vocabulary.air_index import INDICES
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading, SensorFact
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
+from tests.support.indices import index_of_hour
 
 HOUR = datetime(2024, 5, 1, 8, tzinfo=UTC)
 LATER = datetime(2024, 12, 1, tzinfo=UTC)

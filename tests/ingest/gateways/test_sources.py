@@ -12,7 +12,6 @@ import pytest
 
 from ingest.files.site_table import read
 from ingest.formats.decode import decode
-from ingest.vocabulary.air_index import index_of_hour
 from tests.support.brokers import Broker, built_in
 from tests.support.country import (
     NOW,
@@ -329,31 +328,6 @@ def test_figures_of_another_form(line: Line, sources: Country, name: str) -> Non
     line.now += timedelta(days=4)  # more than is asked for again in a turn that follows a good one
     runner.turn()
     assert [one[3] for one in line.readings() if one[3] == 5.0] == [5.0]
-
-
-def test_index_is_held_against_ours(line: Line, sources: Country) -> None:
-    """Luchtmeetnet's index of an hour is compared with the one of its figures, once."""
-    air(sources, 2)
-    sources.index = [figure("NL10938", "LKI", hour_before(NOW, 0), 2), figure("NL10938", "LKI", hour_before(NOW, 1), 7)]
-    runner = line.one("luchtmeetnet")
-    runner.turn()
-    runner.turn()
-    compared = {kind: number for (name, kind), number in runner.counts.events.items() if name == "index_compared"}
-    assert compared == {"same": 1, "differs": 1}
-    sources.faults = [("lki", failing(500))] * 3
-    line.now += HOUR
-    runner.turn()
-    assert runner.counts.failures == 0
-
-
-@pytest.mark.parametrize(
-    ("means", "expected"),
-    [({"no2": 10.0}, 1), ({"no2": 10.1}, 2), ({"pm25": 250.0}, 10), ({"o3": 201.0, "no2": 151.0}, 11), ({}, None),
-     ({"o3": None, "pm10": 46.0}, 5), ({"o3": 61.0, "no2": 46.0, "pm10": 46.0}, 6)],
-)  # fmt: skip
-def test_index_of_an_hour(means: dict[str, float | None], expected: int | None) -> None:
-    """Bounds belong to the lower index; all alike is one more."""
-    assert index_of_hour("lki", means) == expected
 
 
 # Samen Meten
