@@ -4,8 +4,7 @@ Open sources of the country, polled and published as MQTT messages; one module f
 - `region`: the municipality or box that gateways are cut to
 - `counts`: what a job did, for metrics
 - `memory`: what a job remembers over a restart
-- `pace`: how many requests a source allows
-- `web`: the HTTP door
+- `web`: the HTTP door, within the pace that a source allows
 - `registry`: what a gateway is, and how it publishes what is new
 - `schedule`: runs the jobs, again and again
 - `ndw`: traffic minutes and the site table

@@ -7,11 +7,11 @@ them. Most sources are one job; NDW has a second one for its site table.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -40,10 +40,10 @@ class Measurement(NamedTuple):
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """
-    One look at a source: where to ask, what is known, and how to publish.
+    A job's looks at a source, one after the other: where to ask, what is known, and how to publish.
 
     `sites` is the file of NDW's site table, `board` is shared by the jobs of one gateway.
     """
@@ -125,24 +125,21 @@ class Job:
     poll: Poll
     host: str
     every: float
-    pace: tuple[int, float]
-    keep: timedelta
+    pace: tuple[int, float] = (60, 60.0)
+    keep: timedelta = timedelta(days=2)
 
 
 _jobs: dict[str, Job] = {}
 
 
-def gateway(
-    source: str, host: str, every: float, *, job: str = "", pace: tuple[int, float] = (60, 60.0),
-    keep: timedelta = timedelta(days=2),
-) -> Callable[[Poll], Poll]:  # fmt: skip
+def gateway(source: str, host: str, every: float, *, job: str = "", **more: Any) -> Callable[[Poll], Poll]:
     """Register a function as a job of the gateway to `source`; raises ValueError for a second one of that name."""
     name = f"{source}_{job}" if job else source
 
     def register(poll: Poll) -> Poll:
         if name in _jobs:
             raise ValueError(f"a second job {name!r}: {poll.__module__}")
-        _jobs[name] = Job(source, name, poll, host, every, pace, keep)
+        _jobs[name] = Job(source, name, poll, host, every, **more)
         return poll
 
     return register
@@ -155,11 +152,9 @@ def load_gateways() -> list[str]:
     return sorted({job.gateway for job in _jobs.values()})
 
 
-def jobs(sources: Iterable[str]) -> list[Job]:
+def jobs(sources: Sequence[str]) -> list[Job]:
     """Give the jobs of these gateways; raises ValueError for a name that is none."""
     known = load_gateways()
-    chosen = list(sources)
-    for name in chosen:
-        if name not in known:
-            raise ValueError(f"gateway {name!r}, expected one of {', '.join(known)}")
-    return [job for job in _jobs.values() if job.gateway in chosen]
+    if unknown := [name for name in sources if name not in known]:
+        raise ValueError(f"gateway {unknown[0]!r}, expected one of {', '.join(known)}")
+    return [job for job in _jobs.values() if job.gateway in sources]

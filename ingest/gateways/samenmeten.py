@@ -10,8 +10,11 @@ such an answer ends the hour, and the later looks make up for a page that was lo
 asked for again and again, behind the others, so that a day without any keeps none waiting.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -31,7 +34,7 @@ HISTORY = timedelta(days=7)  # how far back an outage is caught up
 HOURS_A_TURN = 6
 REFRESH = timedelta(days=1)  # of the list of Things
 GONE = 504
-CALIBRATED = "_kal"
+_NAME = re.compile(r"(.+)-\d+-([^-]+?)(_kal)?")  # of a Datastream: thing, parameter, and whether it is calibrated
 PARAMETERS = ("pm1", "pm10", "pm25", "no2", "o3", "nh3", "temp", "rh", "pres")  # of the mapping file
 
 
@@ -41,7 +44,7 @@ class Entities(msgspec.Struct):
     value: list[msgspec.Raw]
 
 
-class Coordinates(msgspec.Struct):
+class Point(msgspec.Struct):
     """A GeoJSON point: longitude and latitude in degrees."""
 
     coordinates: list[float]
@@ -50,7 +53,7 @@ class Coordinates(msgspec.Struct):
 class Location(msgspec.Struct):
     """Where a Thing is."""
 
-    location: Coordinates
+    location: Point
 
 
 class Thing(msgspec.Struct, rename={"locations": "Locations"}):
@@ -83,28 +86,22 @@ def hours(turn: Turn) -> None:
     """Publish the hours that are due of the sensors in the region, and where new sensors are."""
     if turn.now.timestamp() - turn.memory.note("listed", float, 0.0) >= REFRESH.total_seconds():
         _list(turn)
-    looked, empty = (turn.memory.note(name, dict[str, int], {}) for name in ("looked", "empty"))
-    due = sorted(_due(turn, looked), key=lambda one: empty.get(_text(one[0]), 0))
+    known = turn.memory.note("hours", dict[str, tuple[int, int]], {})  # looks that had values, and looks that had none
+    due = sorted(_due(turn, known), key=lambda one: known.get(_text(one[0]), (0, 0))[1])
     for hour, looks in due[:HOURS_A_TURN]:
-        if _sweep(turn, hour):
-            looked[_text(hour)] = looks
-        else:
-            empty[_text(hour)] = empty.get(_text(hour), 0) + 1
-    oldest = _text(turn.now - HISTORY)
-    for name, hours in (("looked", looked), ("empty", empty)):
-        turn.memory.write(name, {hour: times for hour, times in hours.items() if hour >= oldest})
+        had, had_none = known.get(_text(hour), (0, 0))
+        known[_text(hour)] = (looks, had_none) if _sweep(turn, hour) else (had, had_none + 1)
+    turn.memory.write("hours", {hour: times for hour, times in known.items() if hour >= _text(turn.now - HISTORY)})
 
 
-def _due(turn: Turn, looked: dict[str, int]) -> Iterator[tuple[datetime, int]]:
+def _due(turn: Turn, known: dict[str, tuple[int, int]]) -> Iterator[tuple[datetime, int]]:
     """Give the hours that are due for a look, the newest first, with how many looks they will have had."""
-    since = turn.memory.note("since", datetime, None)
-    if since is None:
-        since = turn.now - FIRST
-        turn.memory.learn("since", since)
+    since = turn.memory.note("since", datetime, turn.now - FIRST)
+    turn.memory.learn("since", since)
     hour = turn.now.replace(minute=0, second=0, microsecond=0)
     while hour >= max(since, turn.now - HISTORY):
         looks = sum(turn.now - hour >= look for look in LOOKS)
-        if looked.get(_text(hour), 0) < looks:
+        if known.get(_text(hour), (0, 0))[0] < looks:
             yield hour, looks
         hour -= HOUR
 
@@ -116,68 +113,58 @@ def _text(hour: datetime) -> str:
 def _sweep(turn: Turn, hour: datetime) -> bool:
     """Publish an hour; False where the service has none of it yet."""
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
-    things: dict[str, list[Observation]] = {}
-    whole = list(turn.readable(_observations(turn, hour), _read))
-    for thing, row in whole:
-        if turn.region is None or thing in places:
-            things.setdefault(thing, []).append(row)
+    things: dict[str, list[Row]] = defaultdict(list)
+    params = {
+        "$filter": f"phenomenonTime eq {_text(hour)}", "$expand": "Datastream($select=id,name)",
+        "$select": "phenomenonTime,result",
+    }  # fmt: skip
+    whole = list(turn.readable(_pages(turn, "Observations", params, may_be_empty=True), _read))
+    for row in whole:
+        if turn.region is None or row.thing in places:
+            things[row.thing].append(row)
     for thing, rows in things.items():
         _publish(turn, thing, rows, places.get(thing))
     return bool(whole)
 
 
-def _read(raw: msgspec.Raw) -> tuple[str, Observation]:
-    row = _row.decode(raw)
-    stamp(row.time, "phenomenonTime")
-    return parts(row.stream.name)[0], row
+class Row(NamedTuple):
+    """One Observation, its Datastream's name taken apart."""
+
+    thing: str
+    parameter: str
+    calibrated: str
+    when: datetime
+    sent: Observation
 
 
-def parts(name: str) -> tuple[str, str]:
-    """
-    Part the name of a Datastream in its Thing's and what it measures; raises BadPayload.
-
-    >>> parts("LTD_68263-6-pm25_kal")
-    ('LTD_68263', 'pm25_kal')
-    """
-    thing, number, what = ["", "", *name.rsplit("-", 2)][-3:]
-    if not thing or not number.isdigit():
-        raise BadPayload(f"Datastream {name[:50]!r}, expected <thing>-<number>-<parameter>")
-    return thing, what
+def _read(raw: msgspec.Raw) -> Row:
+    sent = _row.decode(raw)
+    name = _NAME.fullmatch(sent.stream.name)
+    if name is None:
+        raise BadPayload(f"Datastream {sent.stream.name[:50]!r}, expected <thing>-<number>-<parameter>")
+    return Row(name[1], name[2], name[3] or "", stamp(sent.time, "phenomenonTime"), sent)
 
 
-def _publish(turn: Turn, thing: str, rows: list[Observation], place: tuple[float, float] | None) -> None:
+def _publish(turn: Turn, thing: str, rows: list[Row], place: tuple[float, float] | None) -> None:
     """Publish what is new: raw and calibrated values apart, and each new parameter alone, for it may be refused."""
-    groups: dict[str, list[Measurement]] = {}
+    groups: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
     for row in rows:
-        _, parameter = parts(row.stream.name)
-        calibrated = parameter.endswith(CALIBRATED)
-        if calibrated and row.result is None:
+        if row.calibrated and row.sent.result is None:
             continue  # a calibration without a result takes nothing away from the raw value
-        known = parameter.removesuffix(CALIBRATED) in PARAMETERS
-        group = parameter if not known else CALIBRATED if calibrated else ""
-        groups.setdefault(group, []).append(_measurement(thing, parameter, row, place))
-    for group, found in groups.items():
-        version = f"?version={turn.now:%Y-%m-%dT%H:%M:%SZ}" if group == CALIBRATED else ""
-        new = turn.publish(topic_of(SOURCE, thing) + version, found, b"[", b"]")
-        if new and group not in ("", CALIBRATED):
-            turn.form_changed(f"{found[0].key} measures {group!r}, expected one of {', '.join(PARAMETERS)}")
+        group = ("", row.calibrated) if row.parameter in PARAMETERS else (row.parameter + row.calibrated, "")
+        groups[group].append(_measurement(row, place))
+    for (unknown, calibrated), found in groups.items():
+        version = f"?version={turn.now:%Y-%m-%dT%H:%M:%SZ}" if calibrated else ""
+        if turn.publish(topic_of(SOURCE, thing) + version, found, b"[", b"]") and unknown:
+            turn.form_changed(f"{found[0].key} measures {unknown!r}, expected one of {', '.join(PARAMETERS)}")
 
 
-def _measurement(thing: str, parameter: str, row: Observation, place: tuple[float, float] | None) -> Measurement:
+def _measurement(row: Row, place: tuple[float, float] | None) -> Measurement:
     """Write a row as in an export."""
-    columns: dict[str, object] = {"station": thing, "parameter": parameter, "value": row.result, "timestamp": row.time}
-    if place is not None:
-        columns |= {"lat": place[1], "lon": place[0]}
-    when = stamp(row.time, "phenomenonTime")
-    return Measurement(f"{row.stream.name} {row.time}", repr(row.result), when, msgspec.json.encode(columns))
-
-
-def _observations(turn: Turn, hour: datetime) -> Iterator[msgspec.Raw]:
-    params = {
-        "$filter": f"phenomenonTime eq {_text(hour)}", "$expand": "Datastream($select=id,name)",
-        "$select": "phenomenonTime,result",
-    }  # fmt: skip
-    yield from _pages(turn, "Observations", params, may_be_empty=True)
+    name, time, result = row.sent.stream.name, row.sent.time, row.sent.result
+    columns = {"station": row.thing, "parameter": row.parameter + row.calibrated, "value": result, "timestamp": time}
+    placed = columns | ({"lat": place[1], "lon": place[0]} if place else {})
+    return Measurement(f"{name} {time}", repr(result), row.when, msgspec.json.encode(placed))
 
 
 def _pages(
@@ -202,14 +189,9 @@ def _list(turn: Turn) -> None:
     """Learn where the Things are, or those of the region."""
     # On top of what is known: a list that an error cut short takes nothing away.
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
-    for name, place in turn.readable(_pages(turn, "Things", {"$orderby": "id", "$expand": "Locations"}), _placed):
-        if place is not None and (turn.region is None or turn.region.contains(*place)):
-            places[name] = place
+    for thing in turn.readable(_pages(turn, "Things", {"$orderby": "id", "$expand": "Locations"}), _thing.decode):
+        degrees = thing.locations[0].location.coordinates if thing.locations else []  # some belong to no region
+        if len(degrees) >= 2 and (turn.region is None or turn.region.contains(*degrees[:2])):
+            places[thing.name] = (degrees[0], degrees[1])
     turn.memory.learn("things", places)
     turn.memory.learn("listed", turn.now.timestamp())
-
-
-def _placed(raw: msgspec.Raw) -> tuple[str, tuple[float, float] | None]:
-    thing = _thing.decode(raw)
-    degrees = thing.locations[0].location.coordinates[:2] if thing.locations else []
-    return thing.name, (degrees[0], degrees[1]) if len(degrees) == 2 else None  # some belong to no region

@@ -16,10 +16,9 @@ import structlog
 
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import SUFFIX, Memory
-from ingest.gateways.pace import GatewayStopped, Pace
 from ingest.gateways.region import Region
 from ingest.gateways.registry import Job, Turn, jobs
-from ingest.gateways.web import ASKED, FIRST_WAIT, LONGEST_WAIT, FormChanged, SourceUnreachable, Web
+from ingest.gateways.web import FIRST_WAIT, LONGEST_WAIT, FormChanged, GatewayStopped, SourceUnreachable, Web
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import BrokerRefused, Sender
 from ingest.vocabulary.backoff import pause
@@ -47,15 +46,15 @@ class Runner:
     """One job with its memory, its connection to the broker and its numbers."""
 
     def __init__(self, job: Job, plan: Plan, board: dict[str, str], stop: threading.Event) -> None:
-        self.job = job
-        self.counts = Counts(job.name)
-        self._plan, self._board, self._stop = plan, board, stop
+        self.job, self.counts = job, Counts(job.name)
+        self._clock, self._stop = plan.clock, stop
         self._memory = Memory(plan.directory / f"{job.name}{SUFFIX}")
-        host = plan.hosts.get(job.gateway, job.host)
-        asked = self._memory.note(ASKED, list[float], [])
-        self.pace = Pace(*job.pace, clock=lambda: plan.clock().timestamp(), asked=asked)
-        self._web = Web(host, self.counts, self._memory, self.pace, stop, plan.timeout)
+        host, clock = plan.hosts.get(job.gateway, job.host), lambda: plan.clock().timestamp()
+        self.web = Web(host, job.pace, clock, self.counts, self._memory, stop, plan.timeout)
         self._sender = Sender(plan.broker)
+        self._turn = Turn(
+            plan.clock(), plan.region, self.web, self._memory, self.counts, plan.sites, board, self._sender.publish
+        )
         self._thread = threading.Thread(target=self._run, name=f"gateway-{job.name}", daemon=True)
 
     def start(self) -> None:
@@ -69,7 +68,7 @@ class Runner:
         self._sender.close()  # who waits for the broker waits no longer
         if self._thread.is_alive():
             self._thread.join(seconds / 2)
-        self._web.close()
+        self.web.close()
         if not self._thread.is_alive():  # else the end of the process closes it
             self._memory.close()
 
@@ -84,35 +83,28 @@ class Runner:
 
     def turn(self) -> float:
         """Do one turn, whatever comes of it; give the seconds until the next."""
+        now = self._turn.now = self._clock()
         try:
-            wait = self._good_turn()
+            self._poll(int((now - self.job.keep).timestamp()))
         except GatewayStopped:
             return 0.0
         except Exception as error:
             return self._failed(error)
         if self.counts.failures:
             log.info("a source is back", gateway=self.job.name, after_failures=self.counts.failures)
-        self.counts.failures = 0
+        self.counts.failures, self.counts.succeeded = 0, now.timestamp()
         self.counts.add("turns", "good")
-        return wait
+        return max(1.0, self.job.every - (self._clock() - now).total_seconds())
 
-    def _good_turn(self) -> float:
-        now = self._plan.clock()
-        before = int((now - self.job.keep).timestamp())
-        plan = self._plan
-        turn = Turn(
-            now, plan.region, self._web, self._memory, self.counts, plan.sites, self._board, self._sender.publish
-        )
+    def _poll(self, before: int) -> None:
         try:
-            self.job.poll(turn)
+            self.job.poll(self._turn)
         except Exception:
             self._flush()
             self._memory.keep_published(before)
             raise
         self._flush()
         self._memory.keep(before)
-        self.counts.succeeded = now.timestamp()
-        return max(1.0, self.job.every - (plan.clock() - now).total_seconds())
 
     def _flush(self) -> None:
         """Wait until the broker has everything; raises GatewayStopped when stopped before."""

@@ -7,17 +7,17 @@ Each job of a gateway has a `Web` of its own; no other module of `ingest` knows 
 import io
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import httpx
 import msgspec
 
 from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
-from ingest.gateways.pace import GatewayStopped, Pace
 from ingest.vocabulary.backoff import pause
 
 T = TypeVar("T")
@@ -45,6 +45,10 @@ class FormChanged(Exception):  # noqa: N818 - what happened is the name
     """A source answered whole, and in another form than the gateway reads."""
 
 
+class GatewayStopped(Exception):  # noqa: N818 - it is no error: the gateway ends
+    """The gateway has to end, in the middle of a wait."""
+
+
 class _Again(Exception):  # noqa: N818 - an answer that another try may better
     def __init__(self, kind: str, text: str, asked: float = 0.0, status: int = 0) -> None:
         super().__init__(text)
@@ -53,21 +57,29 @@ class _Again(Exception):  # noqa: N818 - an answer that another try may better
 
 class _Request(NamedTuple):
     path: str
+    read: Callable[[BinaryIO], Any]
+    into: BinaryIO
+    largest: int
     params: Params | None = None
     conditional: bool = False
     tries: int = TRIES
-    on_disk: bool = False
 
 
 class Web:
-    """One source's host; `base` is the beginning of every address, `timeout` the seconds it may send nothing."""
+    """
+    One source's host; `base` is the beginning of every address, `timeout` the seconds it may send nothing.
+
+    There are at most `pace` requests in so many seconds, also over a restart: `asked` is when the last ones were made.
+    """
 
     def __init__(
-        self, base: str, counts: Counts, memory: Memory, pace: Pace, stop: threading.Event, timeout: float
+        self, base: str, pace: tuple[int, float], clock: Callable[[], float], counts: Counts, memory: Memory,
+        stop: threading.Event, timeout: float,
     ) -> None:  # fmt: skip
         self.base = base.rstrip("/")
-        self._counts, self._memory, self._pace, self._stop = counts, memory, pace, stop
-        self._patience = SLOWEST * timeout
+        self._counts, self._memory, self._clock, self._stop = counts, memory, clock, stop
+        (count, self._seconds), self._patience = pace, SLOWEST * timeout
+        self.asked = deque((at for at in memory.note(ASKED, list[float], []) if at <= clock()), count)
         agent = {"User-Agent": "stadspuls (open data gateway)"}
         self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers=agent)
 
@@ -77,79 +89,85 @@ class Web:
 
     def json(self, path: str, kind: type[T], params: Params | None = None, *, tries: int = TRIES) -> T:
         """Ask for JSON; raises SourceUnreachable, FormChanged where it is of another kind, GatewayStopped."""
-        found = self._tried(_Request(path, params, tries=tries), lambda file: _decoded(file, kind), io.BytesIO())
-        if found is None:
-            raise SourceUnreachable(f"{self.base}/{path}: not modified, to a request without a condition")
+        found: T = self._tried(_Request(path, _decoder(kind), io.BytesIO(), LARGEST, params, tries=tries))
         return found
 
     def news(self, path: str, kind: type[T]) -> T | None:
         """Ask for JSON that is newer than what was asked for in the last good turn; None where there is none."""
-        return self._tried(_Request(path, conditional=True), lambda file: _decoded(file, kind), io.BytesIO())
+        found: T | None = self._tried(_Request(path, _decoder(kind), io.BytesIO(), LARGEST, conditional=True))
+        return found
 
     def download(self, path: str, into: BinaryIO, *, conditional: bool = True) -> bool:
         """Write an answer to a file; False where it is not newer than in the last good turn."""
-        request = _Request(path, conditional=conditional, on_disk=True)
-        return self._tried(request, lambda file: True, into) is not None
+        request = _Request(path, lambda file: True, into, LARGEST_FILE, conditional=conditional)
+        return self._tried(request) is not None
 
-    def _tried(self, request: "_Request", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
-        url = f"{self.base}/{request.path}"
+    def wait(self) -> None:
+        """Return when one more request is within the pace."""
+        due = self.asked[0] + self._seconds - self._clock() if len(self.asked) == self.asked.maxlen else 0.0
+        if self._stop.wait(min(self._seconds, max(0.0, due))):
+            raise GatewayStopped
+        self.asked.append(self._clock())
+        self._memory.learn(ASKED, list(self.asked))
+
+    def _tried(self, request: _Request) -> Any:
         for attempt in range(1, request.tries + 1):
-            self._pace.wait(self._stop)
-            self._memory.learn(ASKED, self._pace.asked)
+            self.wait()
             try:
-                return self._once(url, request, read, into)
+                return self._once(request)
             except _Again as again:
                 self._counts.add("requests", again.kind)
                 wait = again.asked + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
                 if attempt == request.tries or wait > WITHIN_A_TURN:
-                    raise SourceUnreachable(f"{url}: {again}", again.asked, again.status) from again
+                    raise SourceUnreachable(
+                        f"{self.base}/{request.path}: {again}", again.asked, again.status
+                    ) from again
                 if self._stop.wait(wait):
                     raise GatewayStopped from again
         raise AssertionError("a try ends by an answer or an error")
 
-    def _once(self, url: str, request: "_Request", read: Callable[[BinaryIO], T], into: BinaryIO) -> T | None:
-        into.seek(0)
-        into.truncate()
+    def _once(self, request: _Request) -> Any:
+        request.into.seek(0)
+        request.into.truncate()
+        url, headers = f"{self.base}/{request.path}", self._condition(request)
         try:
-            with self._client.stream("GET", url, params=request.params, headers=self._condition(request)) as response:
-                if response.status_code == httpx.codes.NOT_MODIFIED:
+            with self._client.stream("GET", url, params=request.params, headers=headers) as response:
+                if request.conditional and response.status_code == httpx.codes.NOT_MODIFIED:
                     self._counts.add("requests", "not_modified")
                     return None
                 _check(response)
-                self._take(response, into, LARGEST_FILE if request.on_disk else LARGEST)
+                self._take(response, request)
         except httpx.TimeoutException as error:
             raise _Again("timeout", f"no answer in time ({type(error).__name__})") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise _Again("broken", f"{error or type(error).__name__}") from error
         except httpx.HTTPError as error:
             raise SourceUnreachable(f"{url}: {error}") from error
-        into.seek(0)
-        found = read(into)
+        request.into.seek(0)
+        found = request.read(request.into)
         self._counts.add("requests", "good")
         if request.conditional:
-            validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+            validators = [response.headers.get(name, "") for name in ("ETag", "Last-Modified")]
             self._memory.write(f"{VALIDATORS} {request.path}", validators)
         return found
 
-    def _condition(self, request: "_Request") -> dict[str, str]:
-        if not request.conditional:
-            return {}
-        tag, modified = self._memory.note(f"{VALIDATORS} {request.path}", tuple[str, str], ("", ""))
-        headers = {"If-None-Match": tag, "If-Modified-Since": modified}
+    def _condition(self, request: _Request) -> dict[str, str]:
+        known = self._memory.note(f"{VALIDATORS} {request.path}", list[str], []) if request.conditional else []
+        headers = dict(zip(("If-None-Match", "If-Modified-Since"), known, strict=False))
         return {name: value for name, value in headers.items() if value}
 
-    def _take(self, response: httpx.Response, into: BinaryIO, largest: int) -> None:
+    def _take(self, response: httpx.Response, request: _Request) -> None:
         until = time.monotonic() + self._patience
         size = 0
         for chunk in response.iter_bytes():
-            into.write(chunk)
+            request.into.write(chunk)
             size += len(chunk)
             if self._stop.is_set():
                 raise GatewayStopped
             if time.monotonic() > until:
                 raise _Again("timeout", f"{size} bytes in {self._patience:.0f} s, and no end")
-            if size > largest:
-                raise SourceUnreachable(f"{response.url}: more than {largest} bytes")
+            if size > request.largest:
+                raise SourceUnreachable(f"{response.url}: more than {request.largest} bytes")
 
 
 def _check(response: httpx.Response) -> None:
@@ -173,11 +191,14 @@ def _retry_after(response: httpx.Response) -> float:
     return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), 3600.0)
 
 
-def _decoded(file: BinaryIO, kind: type[T]) -> T:
-    text = file.read()
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
-        raise FormChanged(f"{error}, in an answer of {len(text)} bytes") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _Again("not_whole", f"{len(text)} bytes that are not whole JSON") from error
+def _decoder(kind: type[T]) -> Callable[[BinaryIO], T]:
+    def decoded(file: BinaryIO) -> T:
+        text = file.read()
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except msgspec.ValidationError as error:
+            raise FormChanged(f"{error}, in an answer of {len(text)} bytes") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _Again("not_whole", f"{len(text)} bytes that are not whole JSON") from error
+
+    return decoded

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,11 @@ from pathlib import Path
 import pytest
 import shapely
 
+from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory, Taken, anything_published
-from ingest.gateways.pace import GatewayStopped, Pace
 from ingest.gateways.region import Region
 from ingest.gateways.registry import gateway, jobs, load_gateways
+from ingest.gateways.web import GatewayStopped, Web
 from tests.support.brokers import Broker, built_in
 from tests.support.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
 from tests.support.gatewayline import Line
@@ -284,18 +286,18 @@ def test_memory_that_cannot_be_put_right_ends_no_gateway(
     until(lambda: runner.counts.total("messages") == 1, 30)
 
 
-def test_pace_is_kept() -> None:
-    """The third request of two in a minute is due a minute after the first; a stop ends the wait."""
-    now = [0.0]
-    pace = Pace(2, 60, clock=lambda: now[0])
-    stop = threading.Event()
-    pace.wait(stop)
-    now[0] = 10.0
-    pace.wait(stop)
-    assert pace.due == 60
+def test_pace_is_kept(tmp_path: Path) -> None:
+    """The third request of two in two seconds is made two seconds after the first; a stop ends the wait."""
+    stop, memory = threading.Event(), Memory(tmp_path / "x.sqlite")
+    web = Web("http://localhost", (2, 2.0), time.monotonic, Counts("x"), memory, stop, 1.0)
+    for _ in range(3):
+        web.wait()
+    assert web.asked[1] - web.asked[0] >= 1.9
     stop.set()
     with pytest.raises(GatewayStopped):
-        pace.wait(stop)
+        web.wait()
+    web.close()
+    memory.close()
 
 
 def test_pace_is_kept_over_a_restart(line: Line, sources: Country) -> None:
@@ -304,11 +306,11 @@ def test_pace_is_kept_over_a_restart(line: Line, sources: Country) -> None:
     line.one("sensor_community").turn()
     again = line.one("sensor_community")
     at = line.now.timestamp()
-    assert again.pace.asked == [at]
+    assert list(again.web.asked) == [at]
     again.turn()
-    assert again.pace.asked == [at, at]
+    assert list(again.web.asked) == [at, at]
     line.now -= timedelta(seconds=1)
-    assert line.one("sensor_community").pace.asked == []
+    assert not line.one("sensor_community").web.asked
 
 
 @pytest.mark.parametrize(
