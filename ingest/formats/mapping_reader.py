@@ -139,7 +139,7 @@ def _facts(part: _Part, sensor_id: str) -> Iterator[SensorFact]:
     if SOURCES[part.source].source_class is SourceClass.CITIZEN:
         lon, lat = rounded(lon, lat)
     if (name, lon, lat) != (None, None, None):
-        yield SensorFact(sensor_id, name, lon, lat)
+        yield SensorFact(sensor_id, name, lon, lat, kind=rule.kind)
 
 
 def _degrees(part: _Part, pointers: Pointers) -> float | None:
@@ -155,20 +155,13 @@ def _readings(part: _Part, rule: ReadingRule, sensor: str, start: datetime, peri
     for star, raw in rule.value.find(part.where):
         if part.spec.format == "csv" and raw == "":
             continue
-        entry = _entry(part, rule, star)
+        entry = part.spec.entry(rule.key.fill(part.where, star)) if rule.key else TableEntry(rule.quantity, rule.unit)
+        if not entry.quantity:
+            continue
         channel = entry.channel or rule.channel.fill(part.where, star) or ""
         sensor_id = f"{part.source}/{entry.sensor or sensor}"
         state = _state(part.where, rule, entry, raw)
         yield Reading(sensor_id, channel, entry.quantity, period, start, *state[:2], covers, state[2], 0, entry.version)
-
-
-def _entry(part: _Part, rule: ReadingRule, star: str) -> TableEntry:
-    if rule.key is None:
-        return TableEntry(str(rule.quantity), rule.unit)
-    key = rule.key.fill(part.where, star)
-    if key not in part.spec.table:
-        raise BadPayload(f"{key!r} is not in [table] of the mapping file, expected an entry with its quantity")
-    return part.spec.table[key]
 
 
 def _state(where: Where, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[float | None, float, int]:

@@ -13,6 +13,7 @@ import msgspec
 
 from ingest.formats.pointers import Pointer, Pointers, Template, Where
 from ingest.vocabulary.quantities import QUANTITIES, convert
+from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.sources import SOURCES, Source, SourceClass, Stamp, add_source
 
 
@@ -40,18 +41,18 @@ class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_cl
 
 
 class TableEntry(msgspec.Struct, forbid_unknown_fields=True):
-    """`[table.<key>]`: what one key of a supplier measures."""
+    """`[table.<key>]`: what one key of a supplier measures; without a quantity it is left out."""
 
-    quantity: str
+    quantity: str = ""
     unit: str | None = None
     sensor: str | None = None
     channel: str | None = None
     version: int = 0
 
     def __post_init__(self) -> None:
-        if self.quantity not in QUANTITIES:
+        if self.quantity and self.quantity not in QUANTITIES:
             raise ValueError(f"quantity {self.quantity!r} is not in the registry")
-        if self.unit is not None:
+        if self.quantity and self.unit is not None:
             convert(0, self.unit, QUANTITIES[self.quantity])
 
 
@@ -59,7 +60,7 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     """`[[message.reading]]`: where one value is and what it means; `key` looks it up in `[table]`."""
 
     value: Pointer
-    quantity: str | None = None
+    quantity: str = ""
     key: Template | None = None
     unit: str | None = None
     unit_at: Pointers = Pointers([])
@@ -70,10 +71,9 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     nothing: list[float] = []
 
     def __post_init__(self) -> None:
-        if (self.quantity is None) == (self.key is None):
+        if bool(self.quantity) == bool(self.key):
             raise ValueError("expected a quantity or a key of [table], and not both")
-        if self.quantity is not None:
-            TableEntry(self.quantity, self.unit)
+        TableEntry(self.quantity, self.unit)
 
 
 class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
@@ -93,6 +93,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     zone: ZoneInfo | None = None
     epoch: Literal["s", "ms"] | None = None
     written: str | None = None
+    kind: str | None = None
     name: Pointers = Pointers([])
     lon: Pointers = Pointers([])
     lat: Pointers = Pointers([])
@@ -107,6 +108,13 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
     delimiter: str = ","
     unwrap: str | None = None
     table: dict[str, TableEntry] = {}
+
+    def entry(self, key: str | None) -> TableEntry:
+        """Give what a key measures; raises BadPayload for one that is not in the table."""
+        if key not in self.table:
+            known = f"one of {', '.join(self.table)}" if self.table else "an entry with its quantity"
+            raise BadPayload(f"{key!r} is not in [table] of the mapping file, expected {known}")
+        return self.table[key]
 
 
 def load(path: Path) -> MappingFile:

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ingest.files.recordings import topic_of
-from ingest.formats.coded.luchtmeetnet import QUANTITY, UNUSED, About
+from ingest.formats.coded.luchtmeetnet import API, luchtmeetnet
 from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.gateways.web import FormChanged, SourceUnreachable
+from ingest.vocabulary.readings import BadPayload, Message, SensorFact
 from ingest.vocabulary.values import stamp
 
 SOURCE = "luchtmeetnet"
@@ -61,7 +62,6 @@ class KnownStation(msgspec.Struct):
 
 
 _row = msgspec.json.Decoder(Figure)
-_about = msgspec.json.Decoder(About)
 
 
 @gateway(SOURCE, HOST, every=600, pace=(95, 300.0), keep=timedelta(days=4))
@@ -124,7 +124,7 @@ def _pages(turn: Turn, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:
 def _publish(turn: Turn, number: str, rows: list[tuple[Figure, Measurement]]) -> None:
     """Publish what is new of one station; components that the hub does not know go apart, to the dead letters."""
     topic = f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}"
-    unknown = {row.formula for row, _ in rows if row.formula.upper() not in QUANTITY.keys() | UNUSED}
+    unknown = {row.formula for row, _ in rows if row.formula not in API.table}
     turn.publish(topic, (one for row, one in rows if row.formula not in unknown), *ENVELOPE)
     if turn.publish(topic, (one for row, one in rows if row.formula in unknown), *ENVELOPE):
         turn.form_changed(f"station {number} has components {sorted(unknown)}")
@@ -138,12 +138,15 @@ def _station(turn: Turn, number: str) -> KnownStation | None:
     if station is not None and now - station.asked < REFRESH.total_seconds():
         return station
     try:
-        raw = turn.web.json(f"stations/{number}", msgspec.Raw)
-        lon, lat = _about.decode(raw).data.geometry.coordinates
-    except (SourceUnreachable, msgspec.ValidationError) as error:
+        answer = bytes(turn.web.json(f"stations/{number}", msgspec.Raw))
+        fact = next(luchtmeetnet(Message(topic_of(SOURCE, number), answer, turn.now)))
+        if not isinstance(fact, SensorFact) or fact.lon is None or fact.lat is None:
+            raise BadPayload("no place, expected one")
+    except (SourceUnreachable, BadPayload) as error:
         turn.unreadable(f"station {number}: {error}")
         return station
-    turn.memory.learn("stations", known | {number: KnownStation(lon, lat, now)})
-    if turn.region is None or turn.region.contains(lon, lat):
-        turn.send(topic_of(SOURCE, number), bytes(raw))
-    return KnownStation(lon, lat, now)
+    place = KnownStation(fact.lon, fact.lat, now)
+    turn.memory.learn("stations", known | {number: place})
+    if turn.region is None or turn.region.contains(place.lon, place.lat):
+        turn.send(topic_of(SOURCE, number), answer)
+    return place
