@@ -7,10 +7,9 @@ in this process (`streams.worker.embedded`).
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
 
 import structlog
 
@@ -24,30 +23,6 @@ REMEMBERED = 100_000  # sensors whose last fact is known to be on the log
 _log = structlog.get_logger("ingest.collector")
 
 
-class Log(Protocol):
-    """Where batches go."""
-
-    def put(self, batch: Batch, committed: Callable[[], None]) -> None:
-        """
-        Take a batch, waiting while there is no room; call `committed` once it is durable, from any thread.
-
-        Raises when the log is closed or broken: then `committed` is never called.
-        """
-
-    def close(self) -> object:
-        """Take no more, and make durable what was taken."""
-
-
-class Deliveries(Protocol):
-    """What the collector needs of a receiver."""
-
-    def rounds(self) -> Iterator[list[Delivery]]:
-        """Give rounds of deliveries until the receiver stops."""
-
-    def acknowledge(self, tokens: Iterable[Token]) -> None:
-        """Let the broker forget these deliveries."""
-
-
 def end_process(error: BaseException) -> None:
     """End without acknowledging: what was not committed is delivered again to the next process."""
     os._exit(3)
@@ -55,29 +30,28 @@ def end_process(error: BaseException) -> None:
 
 class Collector:
     """
-    One thread that turns rounds into batches.
+    One thread that turns `rounds` of a receiver into batches, until it stops.
 
-    Decoding never fails for what a message holds. If it fails all the same, or the log does, `failed` is set, nothing
-    more is acknowledged, and `on_failure` is called: by default it ends the process.
+    `put` takes a batch, waiting while there is no room, and calls what it was given once the batch is durable, from any
+    thread; it raises when the log is closed or broken. Then the broker may forget the round: `acknowledge`.
+
+    Decoding never fails for what a message holds. If it fails all the same, or the log does, nothing more is
+    acknowledged, and `on_failure` is called: by default it ends the process.
     """
 
     def __init__(
         self,
-        receiver: Deliveries,
-        log: Log,
+        rounds: Callable[[], Iterable[Sequence[Delivery]]],
+        acknowledge: Callable[[Iterable[Token]], None],
+        put: Callable[[Batch, Callable[[], None]], None],
         sites: Callable[[], Mapping[str, Site]] = lambda: MappingProxyType({}),
         earliest: datetime = EARLIEST,
         on_failure: Callable[[BaseException], None] = end_process,
         decoder: Callable[[Sequence[Message], datetime], Batch] = decode,
     ) -> None:
-        self.failed: BaseException | None = None
-        self.messages = self.readings = self.dead_letters = 0
-        self._receiver = receiver
-        self._log = log
-        self._sites = sites
-        self._earliest = earliest
-        self._on_failure = on_failure
-        self._decode = decoder
+        self.readings = self.dead_letters = 0
+        self._rounds, self._acknowledge, self._put = rounds, acknowledge, put
+        self._sites, self._earliest, self._on_failure, self._decode = sites, earliest, on_failure, decoder
         self._facts: dict[str, SensorFact] = {}
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
@@ -92,10 +66,9 @@ class Collector:
 
     def _run(self) -> None:
         try:
-            for deliveries in self._receiver.rounds():
+            for deliveries in self._rounds():
                 self._collect(deliveries)
         except BaseException as error:
-            self.failed = error
             _log.critical("the collector ends, and acknowledges nothing more", exc_info=True)
             self._on_failure(error)
 
@@ -104,11 +77,8 @@ class Collector:
         messages = [Message(topic, payload, received_at, sites) for topic, payload, received_at, _ in deliveries]
         batch = self._decode(messages, self._earliest)
         tokens = [delivery.token for delivery in deliveries]
-        self._log.put(
-            Batch(batch.readings, self._new_facts(batch.sensors), batch.dead_letters),
-            lambda: self._receiver.acknowledge(tokens),
-        )
-        self.messages += len(messages)
+        facts = self._new_facts(batch.sensors)
+        self._put(Batch(batch.readings, facts, batch.dead_letters), lambda: self._acknowledge(tokens))
         self.readings += len(batch)
         self.dead_letters += len(batch.dead_letters)
 

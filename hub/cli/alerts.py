@@ -19,8 +19,8 @@ from hub.cli.common import IMPOSSIBLE, NO, command, end, group, open_store, rang
 from hub.cli.output import Format, errors, write
 from hub.run.rules import judge_of
 from hub.settings.settings import Settings
-from ingest.vocabulary.durations import duration
 from ingest.vocabulary.readings import utc
+from ingest.vocabulary.values import duration
 from streams.alerts.episodes import Transition
 from streams.alerts.replay import replay_stored
 from streams.alerts.rulebook import Rule

@@ -35,8 +35,8 @@ from hub.servers.process import CannotStart
 from hub.settings.layers import load, sources_of
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
-from ingest.vocabulary.durations import duration
 from ingest.vocabulary.readings import YEARS
+from ingest.vocabulary.values import duration
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
 

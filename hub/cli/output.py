@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aggregates.export import forms
-from ingest.vocabulary.plain_text import visible, visible_lines
+from ingest.vocabulary.values import visible, visible_lines
 
 
 class _Errors(Console):

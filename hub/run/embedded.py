@@ -143,7 +143,10 @@ class EmbeddedHub:
             in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,
         )  # fmt: skip
         sites = SiteTable(settings.data_dir / SITES_FILE)
-        self.collector = Collector(self.receiver, self.log, sites.current, settings.earliest, self._fail)
+        taken = self.receiver
+        self.collector = Collector(
+            taken.rounds, taken.acknowledge, self.log.put, sites.current, settings.earliest, self._fail
+        )
         undo.callback(self._stop_line, store)
         self.collector.start()
         self.receiver.start()

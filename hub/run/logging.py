@@ -9,7 +9,7 @@ import sys
 
 import structlog
 
-from ingest.vocabulary.plain_text import visible, visible_lines
+from ingest.vocabulary.values import visible, visible_lines
 
 
 def set_up_logging(level: str, form: str) -> None:

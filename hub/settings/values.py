@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from ingest.mqtt.address import Address
-from ingest.vocabulary.durations import duration
+from ingest.vocabulary.values import duration
 
 
 def _duration(value: object) -> object:

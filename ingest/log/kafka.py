@@ -31,14 +31,14 @@ _log = structlog.get_logger("ingest.log.kafka")
 
 class KafkaLog(QueuedLog):
     """
-    Batches onto Kafka; see `ingest.collector.Log`.
+    Batches onto Kafka.
 
     While Kafka is away it keeps trying with what was taken, and `put` waits once the queue is full.
     """
 
     def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000, linger: float = LINGER) -> None:
         super().__init__("kafka-log", together, waiting)
-        self.records = self.bytes = self.rounds = self.retries = 0
+        self.records = self.bytes = self.retries = 0
         self.seconds = 0.0  # spent waiting for Kafka
         self._topics, self._linger = topics, linger
         self._most = MOST  # bytes of a record
@@ -84,7 +84,6 @@ class KafkaLog(QueuedLog):
         begun = time.monotonic()
         await self._deliver(Batch.concat([batch for batch, _ in taken]))
         self.seconds += time.monotonic() - begun
-        self.rounds += 1
         self._commit(taken)
 
     async def _deliver(self, batch: Batch) -> None:

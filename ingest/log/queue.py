@@ -24,7 +24,7 @@ class LogClosed(Exception):  # noqa: N818 - what happened is the name
 
 class QueuedLog:
     """
-    A bounded queue and one thread that empties it; see `ingest.collector.Log`.
+    A bounded queue, in which `ingest.collector` puts batches, and one thread that empties it.
 
     `_work` is the thread: it takes, makes durable, and then calls `_commit`, for as long as it takes; it raises only
     for a bug. Then `failed` is set, nothing more is committed, and `put` raises. `together` and `waiting` count
@@ -32,8 +32,6 @@ class QueuedLog:
     """
 
     def __init__(self, name: str, together: int = 20_000, waiting: int = 100_000) -> None:
-        if together < 1 or waiting < 1:
-            raise ValueError(f"together is {together} and waiting is {waiting}, expected at least 1")
         self.failed: BaseException | None = None
         self.in_flight = 0  # readings that were put and are not committed
         self._together, self._waiting = together, waiting

@@ -85,8 +85,7 @@ def read_record(value: bytes) -> Batch:
     except Exception as error:  # whatever pyarrow and msgspec raise for bytes of others
         reason = f"record not understood: {type(error).__name__}: {error}"
         raise BadRecord(reason[:1000].replace("\x00", "\ufffd")) from error
-    codes, texts = coded(batch.readings, "quantity")
-    new = np.array([text not in QUANTITIES for text in texts], dtype=bool)[codes]
+    new = coded(batch.readings, "quantity").each(lambda text: text not in QUANTITIES, bool)
     if not new.any():
         return batch
     letters = [refused(row, UNKNOWN) for row in batch.readings.filter(pa.array(new)).to_pylist()]
@@ -95,10 +94,9 @@ def read_record(value: bytes) -> Batch:
 
 def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
     """Sort rows by partition, sensor and start; give them and the rows at which the partitions begin and end."""
-    codes, texts = coded(rows, "sensor_id")
-    partition_of_code = np.array([partition_of(text, partitions) for text in texts], dtype=np.int64)
-    partition = partition_of_code[codes] if len(texts) else np.empty(0, np.int64)
-    order = np.lexsort((numbers(rows, "start"), codes, partition))
+    sensor = coded(rows, "sensor_id")
+    partition = sensor.each(lambda text: partition_of(text, partitions), int)
+    order = np.lexsort((numbers(rows, "start"), sensor.codes, partition))
     return rows.take(order), np.searchsorted(partition[order], np.arange(partitions + 1))
 
 

@@ -84,7 +84,7 @@ def why(error: BaseException) -> str:
 
 async def create_missing(topics: Topics) -> None:
     """Make the topics that are missing; raises what aiokafka raises."""
-    async with _started(AIOKafkaAdminClient, topics, client_id="stadspuls-topics") as admin:
+    async with _started(AIOKafkaAdminClient, topics) as admin:
         missing = sorted(set(topics.names) - set(await admin.list_topics()))
         config = {"max.message.bytes": str(LARGEST_MESSAGE)}
         new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]
@@ -101,40 +101,44 @@ def ends(topics: Topics, seconds: float = 10.0, before: datetime | None = None) 
     None of a topic not made yet; raises NoAnswer.
     """
 
-    async def ask() -> dict[tuple[str, int], int]:
-        async with _started(AIOKafkaConsumer, topics, **_waits(seconds)) as consumer:
-            found = await consumer.end_offsets(await _partitions(topics, seconds))
-            if before is not None and found:
+    async def ask(admin: Any) -> dict[tuple[str, int], int]:
+        known = set(await admin.list_topics())
+        made = await admin.describe_topics([name for name in topics.names if name in known])
+        partitions = [TopicPartition(topic["topic"], one["partition"]) for topic in made for one in topic["partitions"]]
+        if not partitions:
+            return {}
+        async with _started(AIOKafkaConsumer, topics, seconds) as consumer:
+            found = await consumer.end_offsets(partitions)
+            if before is not None:
                 since = await consumer.offsets_for_times(dict.fromkeys(found, int(before.timestamp() * 1000)))
                 found |= {tp: first.offset for tp, first in since.items() if first is not None}
-            return {(tp.topic, tp.partition): end for tp, end in found.items()}
+        return {(tp.topic, tp.partition): end for tp, end in found.items()}
 
-    return _within(seconds, ask)
+    return _asked(topics, seconds, ask)
 
 
 def workers(topics: Topics, group: str, seconds: float = 10.0) -> int:
     """Give how many workers the consumer group has; raises NoAnswer."""
 
-    async def ask() -> int:
-        async with _started(AIOKafkaAdminClient, topics, **_waits(seconds)) as admin:
-            (answer,) = await admin.describe_consumer_groups([group])
-            ((_, _, _, _, _, members, *_),) = answer.groups
-            return len(members)
+    async def ask(admin: Any) -> int:
+        (answer,) = await admin.describe_consumer_groups([group])
+        ((_, _, _, _, _, members, *_),) = answer.groups
+        return len(members)
 
-    return _within(seconds, ask)
-
-
-async def _partitions(topics: Topics, seconds: float) -> list[Any]:
-    async with _started(AIOKafkaAdminClient, topics, **_waits(seconds)) as admin:
-        known = set(await admin.list_topics())
-        found = await admin.describe_topics([name for name in topics.names if name in known])
-        return [TopicPartition(topic["topic"], one["partition"]) for topic in found for one in topic["partitions"]]
+    return _asked(topics, seconds, ask)
 
 
 @asynccontextmanager
-async def _started(kind: Callable[..., Any], topics: Topics, **arguments: Any) -> AsyncIterator[Any]:
-    """Start a client of aiokafka for as long as the block lasts."""
-    client = kind(bootstrap_servers=topics.servers, **arguments, **topics.access.arguments())
+async def _started(kind: Callable[..., Any], topics: Topics, seconds: float = 80.0) -> AsyncIterator[Any]:
+    """
+    Start a client of aiokafka for as long as the block lasts.
+
+    It gives up a request after half of `seconds`: a client that is given up itself leaves its connection open.
+    """
+    client = kind(
+        bootstrap_servers=topics.servers, client_id="stadspuls-topics", request_timeout_ms=int(seconds * 500),
+        **topics.access.arguments(),
+    )  # fmt: skip
     try:
         await client.start()
         yield client
@@ -142,18 +146,13 @@ async def _started(kind: Callable[..., Any], topics: Topics, **arguments: Any) -
         await (client.stop() if isinstance(client, AIOKafkaConsumer) else client.close())
 
 
-def _waits(seconds: float) -> dict[str, int]:
-    """Let a client give up a request before `_within` gives up the client, which would leave its connection open."""
-    return {"request_timeout_ms": int(seconds * 1000 / 2)}
-
-
 _T = TypeVar("_T")
 
 
-def _within(seconds: float, ask: Callable[[], Awaitable[_T]]) -> _T:
+def _asked(topics: Topics, seconds: float, question: Callable[[Any], Awaitable[_T]]) -> _T:
     async def asked() -> _T:
-        async with asyncio.timeout(seconds):
-            return await ask()
+        async with asyncio.timeout(seconds), _started(AIOKafkaAdminClient, topics, seconds) as admin:
+            return await question(admin)
 
     try:
         return asyncio.run(asked())

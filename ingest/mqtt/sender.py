@@ -39,15 +39,13 @@ class Sender(Connection):
 
     def __init__(self, address: Address, largest: int = LARGEST) -> None:
         super().__init__(address, f"stadspuls-send-{secrets.token_hex(6)}")
-        self.refused = 0
         self._largest = largest
         self._room = threading.Condition()
         self._queue: deque[tuple[str, bytes]] = deque()
         self._sizes: dict[int, int] = {}  # of what is in flight, by packet id
         self._outstanding = self._outstanding_bytes = 0
-        self._answered = self._answered_bytes = 0
+        self._refused = 0  # since the last flush
         self._closed = False
-        self._refused_before = 0
         self._client.on_publish = self._on_publish
         self._loop = Loop("mqtt-send", self)
         self._loop.start()
@@ -87,7 +85,7 @@ class Sender(Connection):
         with self._room:
             if not self._room.wait_for(lambda: not self._outstanding or self._closed, seconds) or self._outstanding:
                 raise TimeoutError(f"{self._outstanding} messages are not confirmed by {self.address}")
-            refused, self._refused_before = self.refused - self._refused_before, self.refused
+            refused, self._refused = self._refused, 0
         if refused:
             raise BrokerRefused(f"{refused} messages were refused by {self.address}")
 
@@ -106,25 +104,16 @@ class Sender(Connection):
 
     def turn(self) -> None:
         """Send what the broker has room for."""
-        if self._answered:
-            self._confirm()
-        if not self.is_up:
-            return
-        room = min(WINDOW, self._taken_by_broker) - len(self._sizes)
+        # Waking the publisher for every few messages costs more than sending them.
+        if self._outstanding <= WINDOW // 2:
+            with self._room:
+                self._room.notify_all()
+        room = min(WINDOW, self._taken_by_broker) - len(self._sizes) if self.is_up else 0
         for _ in range(min(room, len(self._queue))):
             topic, payload = self._queue.popleft()
             # Paho keeps the message until the broker has it, and sends it again where a connection broke.
             mid = self._client.publish(topic, payload, qos=1).mid
             self._sizes[mid] = len(topic.encode()) + len(payload) + _OVERHEAD
-
-    def _confirm(self) -> None:
-        with self._room:
-            self._outstanding -= self._answered
-            self._outstanding_bytes -= self._answered_bytes
-            self._answered = self._answered_bytes = 0
-            # Waking the publisher for every few messages costs more than sending them.
-            if self._outstanding <= WINDOW // 2:
-                self._room.notify_all()
 
     def ended(self) -> None:
         """Let who publishes or flushes wait no longer."""
@@ -133,8 +122,9 @@ class Sender(Connection):
             self._room.notify_all()
 
     def _on_publish(self, _c: Client, _u: object, mid: int, why: ReasonCode, _p: Properties | None) -> None:
-        self._answered += 1
-        self._answered_bytes += self._sizes.pop(mid, 0)
-        self.refused += why.is_failure
+        with self._room:
+            self._outstanding -= 1
+            self._outstanding_bytes -= self._sizes.pop(mid, 0)
+            self._refused += why.is_failure
         if why.is_failure:
             _log.error("the broker refuses a message", broker=str(self.address))

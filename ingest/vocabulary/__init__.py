@@ -4,12 +4,10 @@ What everybody uses, without a view of the world outside: nothing here waits, re
 - `quantities`: what is measured, with unit, plausible range, aggregation and validity
 - `sources`: who supplies messages, with time convention, class and topics
 - `readings`: a message, a reading, a fact about a sensor
-- `values`: numbers and stamps out of text
-- `plain_text`: text of others, made fit to show
+- `values`: numbers, stamps and lengths of time out of text of others, and such text made fit to show
 - `dead_letters`: what could not be taken, with the reason
 - `batch`: many readings as columns
 - `air_index`: the air-quality indices of an hour
-- `durations`: lengths of time as people write them
 - `backoff`: how long to wait before trying again
 
 Before it is nothing of ours; `ingest.formats` comes next.

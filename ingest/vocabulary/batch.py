@@ -5,7 +5,7 @@ Many readings as columns: the unit that travels from the collector over the log 
 Arrow IPC, `streams.commit.pipeline` stores them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -107,7 +107,11 @@ class Table(NamedTuple):
         """Give the columns of `SCHEMA`."""
         same = {"weight": 1.0, "flags": 0, "received_at": microseconds(received_at), "covers": self.period}
         named: dict[str, Any] = self._asdict() | same
-        arrays = [_filled(named[column.name], column.type, len(self.value)) for column in SCHEMA]
+        full = (
+            one if isinstance(one := named[column.name], pa.Array) else pa.array(np.broadcast_to(one, len(self.value)))
+            for column in SCHEMA
+        )
+        arrays = [one.cast(column.type) for one, column in zip(full, SCHEMA, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
@@ -127,14 +131,12 @@ def columns(readings: Sequence[Reading], received_at: Sequence[datetime]) -> pa.
     Where `covers` is not given it is the period; of an instant it stays unknown. Raises what pyarrow raises for a
     value that does not fit its column: TypeError, ValueError, OverflowError or a `pyarrow.ArrowException`.
     """
-    fields: list[Sequence[object]] = list(zip(*readings, strict=True)) if readings else [()] * len(Reading._fields)
-    named = dict(zip(Reading._fields, fields, strict=True))
-    periods: Sequence[int] = [reading.period for reading in readings]
-    given: Sequence[float | None] = [reading.covers for reading in readings]
-    named["covers"] = [float(p) if c is None and p else c for c, p in zip(given, periods, strict=True)]
+    fields = zip(*readings, strict=True) if readings else [()] * len(Reading._fields)
+    named: dict[str, Sequence[Any]] = dict(zip(Reading._fields, fields, strict=True))
+    named["covers"] = [float(one.period) if one.covers is None and one.period else one.covers for one in readings]
     named["start"] = _microseconds([reading.start for reading in readings])
     named["received_at"] = _microseconds(received_at)
-    return pa.RecordBatch.from_arrays([_column(named[column.name], column.type) for column in SCHEMA], schema=SCHEMA)
+    return pa.RecordBatch.from_arrays([pa.array(named[column.name], column.type) for column in SCHEMA], schema=SCHEMA)
 
 
 def numbers(rows: pa.RecordBatch, name: str) -> NDArray[Any]:
@@ -145,10 +147,21 @@ def numbers(rows: pa.RecordBatch, name: str) -> NDArray[Any]:
     return column.to_numpy(zero_copy_only=False)
 
 
-def coded(rows: pa.RecordBatch, name: str) -> tuple[NDArray[np.int32], list[str]]:
-    """Give a column of texts as codes and the distinct texts that they index."""
+class Coded(NamedTuple):
+    """A column of texts: `codes` index the distinct `words`, of which some may be unused."""
+
+    codes: NDArray[np.int32]
+    words: list[str]
+
+    def each(self, function: Callable[[str], Any], dtype: type = object) -> NDArray[Any]:
+        """Give the function's result for every row, called once for each distinct word."""
+        return np.array([function(word) for word in self.words], dtype=dtype)[self.codes]
+
+
+def coded(rows: pa.RecordBatch, name: str) -> Coded:
+    """Give a column of texts as codes."""
     column = cast("pa.DictionaryArray[Any, Any]", rows.column(name))
-    return column.indices.to_numpy(zero_copy_only=False), cast("list[str]", column.dictionary.to_pylist())
+    return Coded(column.indices.to_numpy(zero_copy_only=False), cast("list[str]", column.dictionary.to_pylist()))
 
 
 def by_sensor_and_start(rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -167,17 +180,6 @@ def _microseconds(stamps: Sequence[datetime]) -> list[int]:
     # Few stamps are distinct, and pyarrow takes 2 us for each aware datetime.
     known = {stamp: microseconds(stamp) for stamp in set(stamps)}
     return [known[stamp] for stamp in stamps]
-
-
-def _column(values: Sequence[object], kind: pa.DataType) -> "pa.Array[Any]":
-    if pa.types.is_dictionary(kind):
-        return pa.array(values, pa.string()).dictionary_encode()
-    return pa.array(values, pa.int64()).cast(kind) if pa.types.is_timestamp(kind) else pa.array(values, kind)
-
-
-def _filled(value: Any, kind: pa.DataType, count: int) -> "pa.Array[Any]":
-    found = value if isinstance(value, pa.Array) else pa.array(np.broadcast_to(value, count))
-    return found.cast(kind)
 
 
 _encoder = msgspec.msgpack.Encoder()

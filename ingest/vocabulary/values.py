@@ -1,17 +1,21 @@
 """
-Numbers and stamps out of text, read strictly: what every payload format agrees on.
+Text of others: numbers, stamps and lengths of time out of it, read strictly, and text made fit to show.
 
-`ingest.formats` and `ingest.formats.mapping_schema` call these, so that a bad number or stamp is refused everywhere
-with the same errors.
+The payload formats read numbers and stamps here, settings, rules, channels and the command line lengths of time, so
+that a bad one is refused everywhere with the same error.
 """
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
 
 from ingest.vocabulary.readings import BadPayload, NoSuchHour
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_FORM = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*")
+# Controls of terminals, ends of lines, and what turns the direction of writing.
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
 
 
 def number(text: str, name: str) -> float:
@@ -58,3 +62,36 @@ def _local(read: datetime, name: str, zone: tzinfo, end: bool) -> datetime:
     if not end and moment.astimezone(zone).replace(tzinfo=None) != read:
         raise NoSuchHour(f"{name} {read.isoformat()} is in an hour that clocks skip in {zone}, expected one they show")
     return moment
+
+
+def duration(text: str, *, may_be_zero: bool = False) -> timedelta:
+    """
+    Read a number with its unit: s, m or min (minutes), h, d or w.
+
+    Raises ValueError for anything else, and for no time at all unless that has a meaning.
+
+    >>> duration("30min"), duration("1.5h")
+    (datetime.timedelta(seconds=1800), datetime.timedelta(seconds=5400))
+    """
+    found = _FORM.fullmatch(text)
+    if found and found[2] in _SECONDS and (may_be_zero or float(found[1])):
+        try:
+            return timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
+        except OverflowError:
+            raise ValueError(f"expected a time of at most {timedelta.max.days} days, found {text!r}") from None
+    raise ValueError(f"expected a time as 30min, 2h or 90s, found {text!r}")
+
+
+def visible(text: str) -> str:
+    r"""
+    Write control characters as escapes: a name moves no cursor and begins no line.
+
+    >>> print(visible("Brug\x1b[2J\n\u202e"))
+    Brug\x1b[2J\n\u202e
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible_lines(text: str) -> str:
+    """Do it in each line of a text."""
+    return "\n".join(map(visible, text.split("\n")))

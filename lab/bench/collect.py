@@ -78,15 +78,12 @@ class _Committed:
         if self._left <= 0:
             self.all.set()
 
-    def close(self) -> None:
-        """Nothing is kept."""
-
 
 def _ours(address: Address, messages: int) -> float:
     """Take `messages` and give the seconds it took; 0 only subscribes."""
     log = _Committed(messages)
     receiver = Receiver(address, [_FILTER], "bench", in_flight_messages=200_000)
-    collector = Collector(receiver, log)
+    collector = Collector(receiver.rounds, receiver.acknowledge, log.put)
     began = time.perf_counter()
     collector.start()
     receiver.start()

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from aggregates.areas.codes import is_code
 from ingest.vocabulary.air_index import INDICES
-from ingest.vocabulary.durations import duration
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
+from ingest.vocabulary.values import duration
 
 SHIPPED = Path(__file__).with_name("rules")
 Level = Literal["5m", "1h", "1d", "clock"]

@@ -6,24 +6,22 @@ The outcome of every reading, counted by source and day of receipt, and dead let
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aggregates.store.store import unnested
 from ingest.vocabulary.dead_letters import DeadLetter
 from streams.commit.series import source_names
 from streams.commit.windows import DAY_US
 
 STORED, CORRECTED, DUPLICATE = range(3)  # as the statement `correct_readings` numbers them
-Letters = Sequence[DeadLetter]
 SOURCES = 1 << 15  # more than a hub will ever have
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Readings of a source received on a UTC day, counted by outcome; a message that cannot be decoded counts one."""
 
     source: str
@@ -35,26 +33,12 @@ class Account:
     rejected: int
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterRow:
-    """A dead letter as a row; `count` is how often it came in this batch."""
-
-    key: bytes
-    source: str
-    topic: str
-    payload: bytes
-    size: int
-    reason: str
-    count: int
-    received_at: datetime
-
-
-ACCOUNT_COLUMNS = [field.name for field in fields(Account)]
-DEAD_LETTER_COLUMNS = [field.name for field in fields(DeadLetterRow)]
-
-
 def accounts(
-    received: NDArray[Any], rejected: NDArray[np.bool_], kept: NDArray[Any], outcome: NDArray[np.int8], letters: Letters
+    received: NDArray[Any],
+    rejected: NDArray[np.bool_],
+    kept: NDArray[Any],
+    outcome: NDArray[np.int8],
+    letters: Sequence[DeadLetter],
 ) -> list[Account]:
     """
     Account for a batch, by source and day of receipt.
@@ -89,12 +73,9 @@ def _count(pairs: NDArray[np.int64]) -> Counter[tuple[str, date]]:
     })  # fmt: skip
 
 
-def dead_letter_rows(letters: Letters) -> list[DeadLetterRow]:
-    """Make one row of all letters with the same key."""
+def dead_letter_columns(letters: Sequence[DeadLetter]) -> dict[str, list[Any]]:
+    """Make one row of all letters with the same key, as columns; `count` is how often it came in this batch."""
     times = Counter(letter.key for letter in letters)
     first = {letter.key: letter for letter in reversed(letters)}
-    return [
-        DeadLetterRow(key, letter.source, letter.topic, letter.payload, letter.size, letter.reason,
-              times[key], letter.received_at)
-        for key, letter in first.items()
-    ]  # fmt: skip
+    columns = unnested(list(first.values()), DeadLetter.__struct_fields__)
+    return {**columns, "key": list(first), "count": [times[key] for key in first]}

@@ -28,8 +28,8 @@ from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.readings import DERIVED, Flag, utc
-from streams.commit.accounting import ACCOUNT_COLUMNS, DEAD_LETTER_COLUMNS, STORED, accounts, dead_letter_rows
-from streams.commit.quality import Coded, impossible, inconsistent, out_of_range
+from streams.commit.accounting import STORED, Account, accounts, dead_letter_columns
+from streams.commit.quality import impossible, inconsistent, out_of_range
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesCache
 from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
@@ -150,9 +150,9 @@ class Pipeline:
             with _own_statements():
                 outcome = self._insert(tx, rows)
             counted = accounts(readings, frozen, rows, outcome, batch.dead_letters)
-            tx.rows("add_to_accounting", **unnested(counted, ACCOUNT_COLUMNS))
+            tx.rows("add_to_accounting", **unnested(counted, Account._fields))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
-                tx.rows("upsert_dead_letters", **unnested(dead_letter_rows(letters), DEAD_LETTER_COLUMNS))
+                tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):
                 self._judge(tx, batch.readings)
 
@@ -168,16 +168,13 @@ class Pipeline:
         rows["flags"] = numbers(batch.readings, "flags") & ~int(DERIVED)
         rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
         rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
-        sensor, quantity, channel = (
-            Coded(*coded(batch.readings, name)) for name in ("sensor_id", "quantity", "channel")
-        )
+        sensor, quantity, channel = (coded(batch.readings, name) for name in ("sensor_id", "quantity", "channel"))
         rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
         return rows
 
     def _totals_first(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
         """Split readings of one sensor and start: totals, with their consistency flag, before the classes in them."""
-        codes, words = coded(rows, "channel")
-        total = np.array([word.endswith("/any") for word in words], dtype=bool)[codes]
+        total = coded(rows, "channel").each(lambda word: word.endswith("/any"), bool)
         if total.all() or not total.any():
             return rows, len(total) // 2
         with suppress(StoreError):  # the database was asked for these series a moment ago

@@ -7,50 +7,29 @@ before and after: pure functions of stored readings, called by `streams.rollup.r
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from ingest.vocabulary.batch import Coded
 from ingest.vocabulary.quantities import QUANTITIES, SPIKE_MEMORY, Aggregation, Quantity
 from ingest.vocabulary.readings import EXCLUDES, Flag
+from streams.commit.windows import first_of
 
 Column = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
-    """A dictionary-encoded column of a batch: `codes` index the distinct `words`, of which some may be unused."""
+def limits_of(quantity: str, overrides: Mapping[str, Any] | None = None) -> Quantity:
+    """
+    Give a quantity with the registry's parameters where a sensor has none of its own.
 
-    codes: NDArray[np.int32]
-    words: list[str]
-
-    def each(self, function: Callable[[str], Any], dtype: type = object) -> Column:
-        """Give the function's result for every row, called once for each distinct word."""
-        return np.array([function(word) for word in self.words], dtype=dtype)[self.codes]
-
-
-@dataclass(frozen=True, slots=True)
-class QualityLimits:
-    """The parameters of the rules for one quantity of one sensor: the registry's, or the sensor's own."""
-
-    low: float
-    high: float
-    spike: float | None
-    stuck: int | None
-
-    @classmethod
-    def of(cls, quantity: Quantity, overrides: Mapping[str, Any] | None = None) -> "QualityLimits":
-        """
-        Take the registry's parameters where a sensor has none of its own.
-
-        >>> QualityLimits.of(QUANTITIES["no2"], {"high": 400}).high
-        400
-        """
-        own = overrides or {}
-        return cls(*(own.get(name, getattr(quantity, name)) for name in ("low", "high", "spike", "stuck")))
+    >>> limits_of("no2", {"high": 400}).high
+    400
+    """
+    return replace(QUANTITIES[quantity], **overrides or {})
 
 
 def out_of_range(value: Column, low: Column, high: Column) -> Column:
@@ -117,11 +96,10 @@ def _repeats(*keys: Column) -> Column:
 def _groups(*keys: Column) -> tuple[Column, Column]:
     """Give a stable order that puts equal keys together, and a mask of where in it each group begins."""
     order = np.lexsort(keys[::-1])
-    changed = np.logical_or.reduce([key[order][1:] != key[order][:-1] for key in keys])
-    return order, np.concatenate(([True], changed))
+    return order, first_of(*(key[order] for key in keys))
 
 
-def spike(start: Column, value: Column, limits: QualityLimits) -> Column:
+def spike(start: Column, value: Column, limits: Quantity) -> Column:
     """
     Mark values further than `limits.spike` from the median of the two readings on either side.
 
@@ -139,7 +117,7 @@ def spike(start: Column, value: Column, limits: QualityLimits) -> Column:
     return marks
 
 
-def stuck(start: Column, value: Column, limits: QualityLimits) -> Column:
+def stuck(start: Column, value: Column, limits: Quantity) -> Column:
     """
     Mark values that stayed exactly the same for more than `limits.stuck` seconds; zero is not stuck.
 
@@ -156,7 +134,7 @@ def stuck(start: Column, value: Column, limits: QualityLimits) -> Column:
     return marks
 
 
-NeighbourRule = Callable[[Column, Column, QualityLimits], Column]
+NeighbourRule = Callable[[Column, Column, Quantity], Column]
 
 # The flag that excludes, and the one that only warns on reference sources and validated readings.
 NEIGHBOUR_RULES: Mapping[NeighbourRule, tuple[Flag, Flag]] = MappingProxyType(

@@ -6,18 +6,17 @@ asked only for series that are not in the cache, and for all of them after the c
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from aggregates.store.store import Clash, Store, Transaction, unnested
-from ingest.vocabulary.batch import Batch, coded
-from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.batch import Batch, coded, numbers
 from ingest.vocabulary.readings import SensorFact
 from ingest.vocabulary.sources import SOURCES, source_of_sensor
-from streams.commit.quality import QualityLimits
+from streams.commit.quality import limits_of
 
 _KEY = ("sensor_id", "quantity", "channel", "period")
 SeriesKind = tuple[str, str, int]
@@ -110,20 +109,12 @@ class SeriesCache:
 
 def _kinds(readings: pa.RecordBatch) -> tuple[NDArray[np.int32], list[SeriesKind]]:
     """Give quantity, channel and period of each reading as codes, and the distinct kinds that they index."""
-    columns = [_distinct(readings.column(name)) for name in ("quantity", "channel", "period")]
-    sizes = [max(1, len(values)) for _, values in columns]
-    combined = np.ravel_multi_index([codes for codes, _ in columns], sizes)
-    codes, distinct = _distinct(pa.array(combined))
-    places = np.unravel_index(np.array(distinct, np.int64), sizes)
-    kinds = zip(
-        *([values[at] for at in place] for (_, values), place in zip(columns, places, strict=True)), strict=True
-    )
-    return codes, cast("list[SeriesKind]", list(kinds))
-
-
-def _distinct(column: "pa.Array[Any]") -> tuple[NDArray[np.int32], list[Any]]:
-    encoded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
-    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    (quantity, quantities), (channel, channels) = coded(readings, "quantity"), coded(readings, "channel")
+    combined = (quantity.astype(np.int64) * len(channels) + channel) << 32 | numbers(readings, "period")
+    encoded = pa.array(combined).dictionary_encode()
+    names = [(key >> 32, key & 0xFFFF_FFFF) for key in encoded.dictionary.to_pylist()]
+    kinds = [(quantities[name // len(channels)], channels[name % len(channels)], period) for name, period in names]
+    return encoded.indices.to_numpy(), kinds
 
 
 def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
@@ -146,7 +137,7 @@ def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
 def _line(
     sensor_id: str, quantity: str, series: int, interval: float | None, overrides: dict[str, Any] | None
 ) -> tuple[Any, ...]:
-    limits = QualityLimits.of(QUANTITIES[quantity], overrides)
+    limits = limits_of(quantity, overrides)
     name = source_of_sensor(sensor_id)
     source = SOURCES.get(name)
     covers = interval if interval is not None else source.interval if source else None

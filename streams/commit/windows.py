@@ -43,7 +43,7 @@ def ordered(readings: Rows) -> Rows:
     if ((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (start[1:] > start[:-1]))).all():
         return readings
     readings = readings[np.lexsort((start, series))]
-    if _first_of(readings["series"], readings["start"]).all():
+    if first_of(readings["series"], readings["start"]).all():
         return readings
     value = np.nan_to_num(readings["value"], nan=-np.inf)
     covers = np.nan_to_num(readings["covers"], nan=-1)
@@ -83,7 +83,7 @@ def fold(readings: Rows) -> Rows:
     if not len(readings):
         return np.empty(0, WINDOW)
     bucket = readings["start"] - readings["start"] % WINDOW_US
-    first = _first_of(readings["series"], bucket)
+    first = first_of(readings["series"], bucket)
     at = np.flatnonzero(first)
     windows = np.empty(len(at), WINDOW)
     windows["series"], windows["start"] = readings["series"][at], bucket[at]
@@ -111,7 +111,7 @@ def dirty_hours(series: Rows, start: Rows) -> dict[str, list[Any]]:
     """
     keys = np.unique((start // HOUR_US << 32) | series)
     hour, member = keys >> 32, keys & 0xFFFF_FFFF
-    first = np.flatnonzero(_first_of(hour))
+    first = np.flatnonzero(first_of(hour))
     return {
         "hour": [utc(at * HOUR_US) for at in hour[first]],
         "members": ["{" + ",".join(map(str, some.tolist())) + "}" for some in np.split(member, first[1:])],
@@ -122,6 +122,13 @@ def day_span(day: date) -> dict[str, datetime]:
     """Give a UTC day as `first` and `last`, the parameters of statements."""
     first = datetime.combine(day, time(), UTC)
     return {"first": first, "last": first + timedelta(days=1)}
+
+
+def first_of(*keys: Rows) -> Rows:
+    """Mark the rows whose keys differ from those of the row before."""
+    changed = np.ones(len(keys[0]), dtype=bool)
+    changed[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return changed
 
 
 class LatestWindows:
@@ -143,7 +150,7 @@ class LatestWindows:
         series, start = windows["series"], windows["start"]
         if (more := series.max(initial=0) + 1 - len(self._latest)) > 0:
             self._latest = np.append(self._latest, np.full(more + len(self._latest), _NO_WINDOW))
-        first = np.flatnonzero(_first_of(series))
+        first = np.flatnonzero(first_of(series))
         new = first[self._latest[series[first]] == _NO_WINDOW]
         self._latest[series[new]] = start[new]
         beyond: NDArray[np.bool_] = start > self._latest[series]
@@ -179,11 +186,5 @@ def _extreme(ufunc: np.ufunc, value: Rows, counted: Rows, at: Rows) -> Rows:
     return np.where(np.isinf(found), np.nan, found)
 
 
-def _first_of(*keys: Rows) -> Rows:
-    changed = np.ones(len(keys[0]), dtype=bool)
-    changed[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
-    return changed
-
-
 def _last_of(*keys: Rows) -> Rows:
-    return np.roll(_first_of(*keys), -1) if len(keys[0]) else np.ones(0, dtype=bool)
+    return np.roll(first_of(*keys), -1) if len(keys[0]) else np.ones(0, dtype=bool)

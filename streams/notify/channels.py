@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ingest.vocabulary.durations import duration
+from ingest.vocabulary.values import duration
 
 FILE = "channels.toml"
 ALL = "operators"  # every channel that is not `named_only`; the default of a rule

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ingest.vocabulary.plain_text import visible
+from ingest.vocabulary.values import visible
 from streams.notify.channels import SEVERITIES
 
 PLACES = 8  # listed for each rule of a grouped notification

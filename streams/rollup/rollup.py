@@ -5,11 +5,9 @@ The pipeline marks dirty hours. The roll-up takes the marks, applies the neighbo
 `window_1h` and `window_1d`. `stadspuls rollup` and the embedded hub call `roll_up` about once a second.
 """
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import groupby, repeat
-from operator import itemgetter
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,7 @@ from ingest.vocabulary.readings import DERIVED, Flag, Status, utc
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 from streams.alerts.frames import ChangedWindows
 from streams.alerts.judge import Judge
-from streams.commit.quality import NEIGHBOUR_RULES, QualityLimits
+from streams.commit.quality import NEIGHBOUR_RULES, limits_of
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.windows import DAY_US, WINDOW_US
 
@@ -31,20 +29,6 @@ LONGEST_MEMORY = timedelta(seconds=2 * max(quantity.memory for quantity in QUANT
 # The readings whose derived flags change, as they are copied into the table `stage`.
 FLAGGED = np.dtype([("series", "i4"), ("start", "i8"), ("flags", "i4"), ("weight", "f8"), ("version", "i8"),
                     ("received_at", "i8"), ("status", "i2")])  # fmt: skip
-
-
-class StoredReading(NamedTuple):
-    """A stored reading with what the neighbour rules need; `start` in microseconds since 1970."""
-
-    series: int
-    start: int
-    value: float
-    flags: int
-    status: int
-    quantity: str
-    sensor_id: str
-    overrides: dict[str, Any] | None
-    judged: bool
 
 
 def roll_up(
@@ -95,11 +79,8 @@ def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Change
     Gives the 5-minute windows that changed.
     """
     found = tx.rows("list_neighbour_readings", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
-    readings = [StoredReading(*row) for row in found]
-    changed = list(_reflagged(readings, frozen_days(tx)))
-    if not changed:
+    if not found or not len(rows := _reflagged(found, frozen_days(tx))):
         return ChangedWindows([], np.array([], np.int64))
-    rows = np.array([(series, start, flags, 0, 0, 0, 0) for series, start, flags in sorted(set(changed))], FLAGGED)
     tx.copy("stage", rows)
     span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
     ((members,),) = tx.rows("lock_stored_readings", **span)
@@ -107,46 +88,45 @@ def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> Change
     tx.rows("touch_changed_windows")
     recompute(tx, rows["start"], members)
     tx.rows("add_changed_hours")
-    sensors = {reading.series: reading.sensor_id for reading in readings}
+    sensors = {series: sensor_id for series, *_, sensor_id, _, _ in found}
     return ChangedWindows(
         [sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US
     )
 
 
-def _reflagged(readings: list[StoredReading], frozen: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+def _reflagged(readings: list[tuple[Any, ...]], frozen: NDArray[np.int64]) -> NDArray[Any]:
     """
-    Give (series, start, derived flags) of every judged reading whose flags are not what the rules say.
+    Give a row of `FLAGGED` for every judged reading whose derived flags are not what the rules say.
 
-    A reading whose neighbours reach into a frozen day keeps the flags it has: some of its neighbours were dropped.
+    `readings` are sorted by series; their columns are those of the statement `list_neighbour_readings`. A reading whose
+    neighbours reach into a `frozen` day (sorted, days since 1970) keeps the flags it has: some of them were dropped.
     """
-    for _, group in groupby(readings, key=itemgetter(0)):
-        series = list(group)
-        known = np.array([reading.flags for reading in series]) & _NEIGHBOUR_FLAGS
-        flags = _derived(series) | np.where(_cut_off(series, frozen), known, 0)
-        for at in np.flatnonzero((flags != known) & np.array([reading.judged for reading in series])):
-            yield series[at].series, series[at].start, int(flags[at])
+    *numbers, quantity, sensor_id, overrides, judged = zip(*readings, strict=True)
+    series, start, value, flags, status = map(np.array, numbers)
+    known = flags & _NEIGHBOUR_FLAGS
+    reach = np.array([int(QUANTITIES[name].memory * 1_000_000) for name in quantity])
+    cut_off = _place(frozen, start - reach, "left") < _place(frozen, start + reach, "right")
+    trusted = (status == Status.VALIDATED) | np.array([_is_reference(one) for one in sensor_id])
+    derived = np.where(cut_off, known, 0)
+    borders = np.flatnonzero(np.diff(series)) + 1
+    for rows in np.split(np.arange(len(series)), borders):
+        limits = limits_of(quantity[rows[0]], overrides[rows[0]])
+        for rule, (excludes, warns) in NEIGHBOUR_RULES.items():
+            found = rule(start[rows], value[rows], limits)
+            derived[rows] |= np.where(found, np.where(trusted[rows], warns, excludes), 0)
+    changed = np.flatnonzero((derived != known) & np.array(judged))
+    made = np.zeros(len(changed), FLAGGED)
+    made["series"], made["start"], made["flags"] = series[changed], start[changed], derived[changed]
+    return np.unique(made)
 
 
-def _cut_off(series: list[StoredReading], frozen: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which readings have a frozen day (sorted, days since 1970) within the memory of their rules."""
-    start = np.array([reading.start for reading in series])
-    reach = int(QUANTITIES[series[0].quantity].memory * 1_000_000)
-    days = [(start + shift) // DAY_US for shift in (-reach, reach)]
-    cut: NDArray[np.bool_] = np.searchsorted(frozen, days[0]) < np.searchsorted(frozen, days[1], "right")
-    return cut
+def _place(days: NDArray[np.int64], stamp: NDArray[np.int64], side: Literal["left", "right"]) -> NDArray[np.intp]:
+    return np.searchsorted(days, stamp // DAY_US, side)
 
 
-def _derived(series: list[StoredReading]) -> NDArray[np.int32]:
-    one = series[0]
-    limits = QualityLimits.of(QUANTITIES[one.quantity], one.overrides)
-    start, value = (np.array([getattr(reading, name) for reading in series]) for name in ("start", "value"))
-    source = SOURCES.get(source_of_sensor(one.sensor_id))
-    trusted = np.array([reading.status == Status.VALIDATED for reading in series])
-    trusted |= source is not None and source.source_class is SourceClass.REFERENCE
-    flags = np.zeros(len(series), dtype=np.int32)
-    for rule, (excludes, warns) in NEIGHBOUR_RULES.items():
-        flags |= np.where(rule(start, value, limits), np.where(trusted, warns, excludes), 0)
-    return flags
+def _is_reference(sensor_id: str) -> bool:
+    source = SOURCES.get(source_of_sensor(sensor_id))
+    return source is not None and source.source_class is SourceClass.REFERENCE
 
 
 _NEIGHBOUR_FLAGS = int(DERIVED & ~Flag.AMBIGUOUS)

@@ -14,7 +14,6 @@ larger transactions, as in the embedded hub.
 
 import asyncio
 import logging
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from typing import Any
 import structlog
 
 from aggregates.store.store import StoreError
+from ingest.collector import end_process
 from ingest.log.records import BadRecord, read_record
 from ingest.log.topics import NoAnswer, Topics, ends
 from ingest.vocabulary.backoff import pauses
@@ -33,9 +33,8 @@ from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
 from streams.commit.pipeline import Position, Stopped, wait_for_database
 from streams.worker.faust_app import LogHandler, WorkerRunner, make_app
-from streams.worker.metrics import WorkerMetrics
 from streams.worker.order import Partition
-from streams.worker.partitions import Partitions
+from streams.worker.partitions import Partitions, WorkerMetrics
 
 WAITING = 64  # records, of up to 512 kB, that wait to be stored together
 _CHECK_EVERY = 5.0  # s between two checks for records that did not come
@@ -50,11 +49,6 @@ _log = structlog.get_logger("streams.worker.worker")
 
 class WorkerEnded(Exception):  # noqa: N818 - what happened is the name
     """Faust ended or failed; nothing is lost, and the worker has to be started again."""
-
-
-def end_process(error: BaseException) -> None:
-    """End the process without committing: another worker, or the next process, reads the record again."""
-    os._exit(3)
 
 
 class Worker:

@@ -17,7 +17,7 @@ from ingest.mqtt.receiver import Receiver
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import KEPT_BYTES, DeadLetter
 from ingest.vocabulary.readings import Message
-from streams.commit.accounting import dead_letter_rows
+from streams.commit.accounting import dead_letter_columns
 from streams.commit.pipeline import Pipeline
 from streams.worker.embedded import EmbeddedLog
 from tests.support.brokers import built_in
@@ -69,8 +69,8 @@ class TestKept:
 
     def test_rows_are_made_once_per_batch(self) -> None:
         """A thousand times the same letter is one row to write."""
-        (stored,) = dead_letter_rows([letter()] * 1000)
-        assert stored.count == 1000
+        stored = dead_letter_columns([letter()] * 1000)
+        assert stored["count"] == [1000]
 
 
 class TestListed:
@@ -122,7 +122,7 @@ def line(store: Store, tmp_path: Path) -> Iterator[str]:
     with closing(Store(store.conninfo)) as own:
         receiver = Receiver(broker.address(), [FILTER], "test")
         log = EmbeddedLog(Pipeline(own).store)
-        collector = Collector(receiver, log, on_failure=lambda error: None)
+        collector = Collector(receiver.rounds, receiver.acknowledge, log.put, on_failure=lambda error: None)
         collector.start()
         receiver.start()
         assert receiver.ready.wait(30)

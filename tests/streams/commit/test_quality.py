@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.batch import Batch, Coded, columns
+from ingest.vocabulary.quantities import Quantity
 from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
-from streams.commit.quality import Coded, QualityLimits, impossible, inconsistent, out_of_range, spike, stuck
+from streams.commit.quality import impossible, inconsistent, limits_of, out_of_range, spike, stuck
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 
@@ -48,9 +48,9 @@ def test_out_of_range_is_outside_both_ends() -> None:
 
 def test_negative_air_is_plausible_and_negative_counts_are_not() -> None:
     """Noise around zero is real for concentrations; a count below zero is not."""
-    assert QualityLimits.of(QUANTITIES["pm10"]).low == -50
-    assert QualityLimits.of(QUANTITIES["no2"]).low == -10
-    assert QualityLimits.of(QUANTITIES["vehicle_count"]).low == 0
+    assert limits_of("pm10").low == -50
+    assert limits_of("no2").low == -10
+    assert limits_of("vehicle_count").low == 0
 
 
 def test_impossible_numbers_are_marked() -> None:
@@ -172,7 +172,7 @@ def lane(kind: str, value: float, version: int = 0) -> Reading:
 
 
 def marked_places(
-    rule: Any, values: Sequence[float], limits: QualityLimits, starts: Sequence[float] | None = None
+    rule: Any, values: Sequence[float], limits: Quantity, starts: Sequence[float] | None = None
 ) -> list[int]:
     """Give the places that a rule marks in hourly values, or in values at `starts` in hours."""
     start = np.array(range(len(values)) if starts is None else starts, dtype=float) * HOUR_US
@@ -180,7 +180,7 @@ def marked_places(
     return np.flatnonzero(found).tolist()
 
 
-NO2 = QualityLimits.of(QUANTITIES["no2"])  # spike 200, stuck 6 h
+NO2 = limits_of("no2")  # spike 200, stuck 6 h
 
 
 class TestSpike:
@@ -207,7 +207,7 @@ class TestSpike:
 
     def test_quantity_without_limit_has_no_spikes(self) -> None:
         """Where the registry gives no distance nothing is a spike."""
-        assert marked_places(spike, [10, 11, 1e5, 12, 9], QualityLimits.of(QUANTITIES["ufp"])) == []
+        assert marked_places(spike, [10, 11, 1e5, 12, 9], limits_of("ufp")) == []
 
 
 class TestStuck:
@@ -231,7 +231,7 @@ class TestStuck:
     def test_no_readings_and_no_limit(self) -> None:
         """Nothing is marked in nothing, nor where the registry has no limit."""
         assert marked_places(stuck, [], NO2) == []
-        assert marked_places(stuck, [50.0] * 99, QualityLimits.of(QUANTITIES["humidity"])) == []
+        assert marked_places(stuck, [50.0] * 99, limits_of("humidity")) == []
 
 
 class TestOverrides:
@@ -239,7 +239,7 @@ class TestOverrides:
 
     def test_take_the_place_of_the_registrys(self) -> None:
         """What a sensor does not say stays the registry's."""
-        limits = QualityLimits.of(QUANTITIES["no2"], {"high": 400, "spike": 50})
+        limits = limits_of("no2", {"high": 400, "spike": 50})
         assert (limits.low, limits.high, limits.spike, limits.stuck) == (-10, 400, 50, 6 * 3600)
         assert marked_places(spike, [10, 11, 100, 12, 9], limits) == [2]
 

@@ -124,10 +124,3 @@ def test_nothing_is_committed_after_a_failure() -> None:
     with pytest.raises(LogClosed, match="failed"):
         log.put(batch("b"), nothing)
     assert commits == []
-
-
-@pytest.mark.parametrize(("together", "waiting"), [(0, 1), (1, 0)])
-def test_bad_limits(together: int, waiting: int) -> None:
-    """Limits that let nothing through are refused when the log is made."""
-    with pytest.raises(ValueError, match="at least 1"):
-        EmbeddedLog(Store(), together, waiting)

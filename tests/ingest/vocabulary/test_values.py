@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.vocabulary.durations import duration
+from ingest.vocabulary.values import duration
 
 
 @pytest.mark.parametrize(
