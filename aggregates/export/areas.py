@@ -32,12 +32,17 @@ class Origin:
     commercial_use: bool = True
 
 
-def origins(store: Store, vintage: int, quantity: str | None = None) -> list[Origin]:
-    """Name the suppliers of the areas and statistics of a vintage, and of a quantity measured in them."""
-    named = [name for (name,) in store.rows("list_area_sources", vintage=vintage, quantity=quantity)]
-    found = [supplier(name) for name in named]
-    loads = {(row[3], row[5]) for row in store.rows("list_area_loads", vintage=vintage)}
-    return found + [Origin("cbs", title, licence, vintage) for title, licence in sorted(loads)]
+def origins(store: Store, vintage: int | None = None, quantity: str | None = None) -> list[Origin]:
+    """
+    Name the suppliers of the areas and statistics of a vintage, and of a quantity measured in them.
+
+    Without a vintage: of everything in the hub.
+    """
+    named = store.rows("list_sources", vintage=vintage, quantity=quantity) if quantity or vintage is None else []
+    loads = {(row[0], row[3], row[5]) for row in store.rows("list_area_loads", vintage=vintage)}
+    return [supplier(name) for (name,) in named] + [
+        Origin("cbs", title, licence, year) for year, title, licence in sorted(loads)
+    ]
 
 
 def supplier(name: str) -> Origin:
@@ -57,45 +62,36 @@ def check_open(found: Iterable[Origin]) -> None:
 
 def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) -> int:
     """Write figures as Parquet below `out`/vintage=/quantity=/level=/; give the number of files."""
-    note = note_of(found)
-    count = 0
-    for (vintage, quantity, level), part in figures.groupby(["vintage", "quantity", "level"], observed=True):
-        folder = out / f"vintage={vintage}" / f"quantity={quantity}" / f"level={level}"
-        table = forms.table_of(part.drop(columns=["vintage", "quantity", "level"]))
-        _write("parquet", table, folder / "figures.parquet", note)
-        count += 1
-    write_sources(out, note)
-    return count
+    note = write_sources(out, found)
+    keys = ["vintage", "quantity", "level"]
+    parts = list(figures.groupby(keys, observed=True))
+    for (vintage, quantity, level), part in parts:
+        path = out / f"vintage={vintage}" / f"quantity={quantity}" / f"level={level}" / "figures.parquet"
+        forms.write_file(path, "parquet", [forms.table_of(part.drop(columns=keys))], note)
+    return len(parts)
 
 
 def export_areas(areas: list[dict[str, Any]], found: Iterable[Origin], out: Path, form: str) -> Path:
     """Write areas with their statistics as `areas.geojson` or, GeoParquet, `areas.parquet`; give the path."""
-    note = note_of(found)
     rows = [{name: one[name] for name in _AREA} | (one["statistics"] or {}) for one in areas]
     wkb = [None if one["geometry"] is None else shapely.to_wkb(one["geometry"]) for one in areas]
     table = forms.table_of(pd.DataFrame(rows)).append_column("geometry", pa.array(wkb, pa.binary()))
-    path = out / ("areas.geojson" if form == "geojson" else "areas.parquet")
-    _write("geojson" if form == "geojson" else "parquet", table, path, note)
-    write_sources(out, note)
-    return path
+    form = "geojson" if form == "geojson" else "parquet"
+    forms.write_file(out / f"areas.{form}", form, [table], write_sources(out, found))
+    return out / f"areas.{form}"
 
 
 _AREA = ("vintage", "code", "level", "name", "municipality", "derived", "sensors")
-Note = list[dict[str, Any]]
 
 
-def note_of(found: Iterable[Origin]) -> Note:
-    """Give suppliers as they stand in a file."""
-    return [asdict(one) for one in found]
+def write_sources(out: Path, found: Iterable[Origin]) -> forms.Beside:
+    """Write `_SOURCES.json`, and return what stands beside the rows of a file."""
+    note = note_of(found)
+    with forms.replaced(out / "_SOURCES.json") as file:
+        file.write(msgspec.json.encode(note["sources"]))
+    return lambda: note
 
 
-def write_sources(out: Path, note: Note) -> None:
-    """Write `_SOURCES.json`."""
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "_SOURCES.json").write_bytes(msgspec.json.encode(note))
-
-
-def _write(form: str, table: pa.Table, path: Path, note: Note) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        forms.write(form, [table], file, beside=lambda: {"sources": note})
+def note_of(found: Iterable[Origin]) -> dict[str, object]:
+    """Give suppliers as they stand beside the rows of a file."""
+    return {"sources": [asdict(one) for one in found]}

@@ -1,9 +1,9 @@
 """
 The whole hub as files that DuckDB, pandas and polars read: readings, aggregates and areas, and only what changed.
 
-`stadspuls export` calls `export`. `aggregates.export.plan` plans the files; each is written beside its place and moved
-there when it is whole, so that a reader never sees half of one. Sources and licences stand in `_SOURCES.json` and in
-every Parquet file; `aggregates.export.forms` writes the rows, `aggregates.export.areas` the areas themselves.
+`stadspuls export` calls `export`. `aggregates.export.plan` plans the files. Sources and licences stand in
+`_SOURCES.json` and in every Parquet file; `aggregates.export.forms` writes the rows, `aggregates.export.areas` the
+areas themselves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -21,8 +22,8 @@ from aggregates.ask.area_figures import joined
 from aggregates.ask.areas import areas
 from aggregates.ask.query import READINGS, WINDOWS, Question, tables
 from aggregates.ask.series import BadQuestion
-from aggregates.export import forms
-from aggregates.export.areas import Origin, export_areas, note_of, origins, supplier, write_sources
+from aggregates.export.areas import export_areas, note_of, origins, supplier, write_sources
+from aggregates.export.forms import table_of, write_file
 from aggregates.export.plan import LONG_AGO, Change, ExportFile, Journal, Scope
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
@@ -78,9 +79,8 @@ def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
     An export that was killed goes on where it was. Raises ValueError where `out` holds another's journal,
     `aggregates.store.store.StoreError`, and OSError.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    journal = Journal(out, wanted.form)
-    write_sources(out, note_of(_suppliers(store)))
+    journal = Journal.read(out / f"_EXPORT_{wanted.form}.json")
+    write_sources(out, origins(store))
     for dataset in wanted.datasets:
         if dataset == "areas":
             yield from _areas(store, out)
@@ -91,13 +91,16 @@ def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
 
 def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Wanted) -> Iterator[Written]:
     ((at, closed),) = store.rows("export_clock")
+    path = out / f"_EXPORT_{wanted.form}.json"
     changed = scope.parts(_changed(store, scope, None if wanted.anew else journal.since(scope.name), wanted))
     parts = sorted(changed) if wanted.anew else journal.missing(changed)
     for part, written in zip(parts, _side_by_side(store, out, parts, wanted, closed), strict=True):
         yield written
         journal.note(part, at)
+        journal.write(path)
     if wanted.whole:
         journal.finish(scope.name, at)
+        journal.write(path)
 
 
 def _scopes(store: Store, dataset: str, windows: tuple[str, ...]) -> list[Scope]:
@@ -126,7 +129,7 @@ def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Ta
         return tables(store, Question(part.quantity, first, min(last, closed), READINGS))
     if vintage:
         frame = joined(store, Question(part.quantity, first, last, window, vintage=vintage))
-        return iter([forms.table_of(frame.drop(columns="vintage"))])
+        return iter([table_of(frame.drop(columns="vintage"))])
     end = last if window == "1d" else min(last, closed)
     return tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
 
@@ -136,16 +139,16 @@ def _side_by_side(
 ) -> Iterator[Written]:
     """Write two files at once, each from a connection of its own, and give them in order."""
     with closing(store.another()) as other, ThreadPoolExecutor(2) as pool:
-        free: SimpleQueue[tuple[Store, Path]] = SimpleQueue()
-        free.put((store, out / ".part.tmp"))
-        free.put((other, out / ".part2.tmp"))
+        free: SimpleQueue[Store] = SimpleQueue()
+        free.put(store)
+        free.put(other)
 
         def write(part: ExportFile) -> Written:
-            mine, draft = free.get()
+            mine = free.get()
             try:
-                return _written(mine, out, part, wanted, closed, draft)
+                return _written(mine, out, part, wanted, closed)
             finally:
-                free.put((mine, draft))
+                free.put(mine)
 
         coming = [pool.submit(write, part) for part in parts]
         try:
@@ -155,31 +158,26 @@ def _side_by_side(
             pool.shutdown(cancel_futures=True)
 
 
-def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: datetime, draft: Path) -> Written:
-    """Write one file as `draft` and move it to its place; readings that were dropped since stay in the export."""
+def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: datetime) -> Written:
+    """Write one file; without rows there is none, but readings that were dropped since stay in the export."""
     path = out / part.folder / f"part.{SUFFIXES[wanted.form]}"
-    vintage = part.scope.vintage
+    vintage, rows, sources = part.scope.vintage, 0, set[str]()
     suppliers = origins(store, vintage, part.quantity) if vintage else []
-    rows, sources = 0, set[str]()
 
-    def content() -> Iterator[pa.Table]:
+    def counted(table: pa.Table) -> pa.Table:
         nonlocal rows
-        for table in _ahead(_content(store, part, closed)):
-            rows += table.num_rows
-            if "sensor_id" in table.column_names:
-                sources.update(source_of_sensor(str(name)) for name in table["sensor_id"].unique().to_pylist())
-            yield table.drop_columns([name for name in ("quantity", "series") if name in table.column_names])
+        rows += table.num_rows
+        if "sensor_id" in table.column_names:
+            sources.update(source_of_sensor(str(name)) for name in table["sensor_id"].unique().to_pylist())
+        return table.drop_columns([name for name in ("quantity", "series") if name in table.column_names])
 
-    def beside() -> dict[str, object]:
-        return {"sources": note_of([*suppliers, *map(supplier, sorted(sources))])}
-
-    with draft.open("wb") as file:
-        forms.write(wanted.form, content(), file, wanted.zone, beside)
-    if rows:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.replace(path)
+    full = filter(len, _ahead(_content(store, part, closed)))
+    if first := next(full, None):
+        write_file(
+            path, wanted.form, map(counted, chain([first], full)),
+            lambda: note_of([*suppliers, *map(supplier, sorted(sources))]), wanted.zone,
+        )  # fmt: skip
         return Written(path, rows)
-    draft.unlink()
     if part.scope.dataset != "readings":
         path.unlink(missing_ok=True)
     return Written(None, 0)
@@ -192,13 +190,6 @@ def _ahead(found: Iterator[pa.Table]) -> Iterator[pa.Table]:
         while (table := coming.result()) is not None:
             coming = pool.submit(next, found, None)
             yield table
-
-
-def _suppliers(store: Store) -> list[Origin]:
-    """Everyone whose readings, boundaries or statistics an export holds."""
-    named = [supplier(name) for (name,) in store.rows("export_sources")]
-    loads = {(row[0], row[3], row[5]) for row in store.rows("list_area_loads", vintage=None)}
-    return named + [Origin("cbs", title, licence, vintage) for vintage, title, licence in sorted(loads)]
 
 
 def _areas(store: Store, out: Path) -> Iterator[Written]:

@@ -11,9 +11,11 @@ spreadsheet would read as a formula has an apostrophe before it. CSV has no geom
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from io import RawIOBase
 from itertools import chain
+from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
@@ -60,6 +62,22 @@ def write(
             _arrow(tables, out)
         case _:
             raise ValueError(f"form {form!r}, expected json, geojson, csv, csv-nl, parquet or arrow")
+
+
+def write_file(path: Path, form: str, tables: Tables, beside: Beside, zone: str = "Europe/Amsterdam") -> None:
+    """Write tables as `write` does, as a file."""
+    with replaced(path) as file:
+        write(form, tables, file, zone, beside)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file beside its place, and move it there when it is whole, so that a reader never sees half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.tmp")
+    with draft.open("wb") as file:
+        yield file
+    draft.replace(path)
 
 
 def table_of(frame: pd.DataFrame) -> pa.Table:

@@ -9,17 +9,20 @@ Which files an export consists of, and which of them must be written: plan and j
 Pure, but for the journal's file.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from aggregates.export.forms import replaced
+
 DAY = timedelta(days=1)
 # A row carries the time at which its transaction began: one that took up to this long is still seen.
 LONGEST_TRANSACTION = timedelta(hours=1)
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
-
+LAYOUT = 2  # of the columns of the files
 
 Change = tuple[str, date, datetime]  # quantity, UTC day, when it was last written
 
@@ -45,16 +48,11 @@ class Scope(NamedTuple):
         """
         found: dict[ExportFile, datetime] = {}
         for quantity, day, at in changed:
-            for one in self._days(day):
-                part = ExportFile(self, quantity, one)
+            # The local day that an hour belongs to may begin on the UTC day before.
+            for start in (day, day - DAY) if self.window == "1d" else (day,):
+                part = ExportFile(self, quantity, start.replace(day=1) if self.window else start)
                 found[part] = max(at, found.get(part, at))
         return found
-
-    def _days(self, day: date) -> set[date]:
-        if not self.window:
-            return {day}
-        # The local day that an hour belongs to may begin on the UTC day before.
-        return {one.replace(day=1) for one in ({day, day - DAY} if self.window == "1d" else {day})}
 
 
 class ExportFile(NamedTuple):
@@ -79,28 +77,39 @@ class ExportFile(NamedTuple):
         return datetime.combine(self.day, time(), UTC), datetime.combine(after, time(), UTC)
 
 
-class Journal:
+class Journal(msgspec.Struct):
     """
     What an export in a directory has: a dataset's everything as of a moment, and single files as of later.
 
     It is written after every file, so that an export that was killed goes on where it was. Of another layout nothing
-    counts as done: files with other columns are written again. Raises ValueError for a file that is no journal.
+    counts as done: files with other columns are written again.
     """
 
-    LAYOUT = 2  # of the columns of the files
+    complete: dict[str, datetime]  # by scope
+    done: dict[str, dict[str, datetime]]  # by scope and folder
+    layout: int = 0
 
-    def __init__(self, directory: Path, form: str) -> None:
-        self._path = directory / f"_EXPORT_{form}.json"
-        self._complete: dict[str, datetime] = {}  # by scope
-        self._done: dict[str, dict[str, datetime]] = {}  # by scope and folder
-        if self._path.exists():
-            self._read()
+    @classmethod
+    def read(cls, path: Path) -> "Journal":
+        """Read a journal, or begin one; raises ValueError for a file that is no journal."""
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls({}, {}, LAYOUT)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{path} is no journal of an export: {error}") from error
+        return found if found.layout == LAYOUT else cls({}, {}, LAYOUT)
+
+    def write(self, path: Path) -> None:
+        """Write it in the place of the one before."""
+        with replaced(path) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(self), indent=1))
 
     def since(self, scope: str) -> datetime | None:
         """From when on what was written in the database may be missing; None: there is nothing of it yet."""
-        if scope not in self._complete and not self._done.get(scope):
+        if scope not in self.complete and not self.done.get(scope):
             return None
-        return self._complete.get(scope, LONG_AGO) - LONGEST_TRANSACTION
+        return self.complete.get(scope, LONG_AGO) - LONGEST_TRANSACTION
 
     def missing(self, changed: Mapping[ExportFile, datetime]) -> list[ExportFile]:
         """Give the files that must be written, of those that hold something changed."""
@@ -108,34 +117,12 @@ class Journal:
 
     def note(self, part: ExportFile, at: datetime) -> None:
         """Remember that a file has everything as of a moment."""
-        self._done.setdefault(part.scope.name, {})[part.folder] = at
-        self._write()
+        self.done.setdefault(part.scope.name, {})[part.folder] = at
 
     def finish(self, scope: str, at: datetime) -> None:
         """Remember that a dataset has everything as of a moment."""
-        self._complete[scope] = at
-        self._done.pop(scope, None)
-        self._write()
+        self.complete[scope] = at
+        self.done.pop(scope, None)
 
     def _as_of(self, part: ExportFile) -> datetime:
-        return self._done.get(part.scope.name, {}).get(part.folder) or self._complete.get(part.scope.name, LONG_AGO)
-
-    def _read(self) -> None:
-        try:
-            found = json.loads(self._path.read_text("utf-8"))
-            complete = _stamps(found["complete"])
-            done = {scope: _stamps(files) for scope, files in found["done"].items()}
-            if found.get("layout") == self.LAYOUT:
-                self._complete, self._done = complete, done
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ValueError(f"{self._path} is no journal of an export: {error!r}") from error
-
-    def _write(self) -> None:
-        content = {"layout": self.LAYOUT, "complete": self._complete, "done": self._done}
-        draft = self._path.with_suffix(".tmp")
-        draft.write_text(json.dumps(content, indent=1, default=datetime.isoformat), encoding="utf-8")
-        draft.replace(self._path)
-
-
-def _stamps(texts: Mapping[str, str]) -> dict[str, datetime]:
-    return {name: datetime.fromisoformat(at) for name, at in texts.items()}
+        return self.done.get(part.scope.name, {}).get(part.folder) or self.complete.get(part.scope.name, LONG_AGO)

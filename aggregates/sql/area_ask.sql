@@ -42,11 +42,6 @@ GROUP BY code, name, level, unit, members
 SELECT code, measure, value, attribute, vintage FROM area_statistics
 WHERE vintage = %(vintage)s AND measure = ANY(%(measures)s) AND (%(level)s::text IS NULL OR level = %(level)s)
 
--- name: list_area_sources
--- Whose sensors measure a quantity in the areas of a vintage, whether their windows are valid or not.
-SELECT DISTINCT n.source FROM sensor_area m JOIN sensor n USING (sensor_id) JOIN series s USING (sensor_id)
-WHERE m.vintage = %(vintage)s AND s.quantity = %(quantity)s ORDER BY 1
-
 -- name: count_placements
 -- For each vintage: how many sensors lie in, between and outside its areas.
 SELECT p.vintage, p.status, count(*), min(p.sensor_id || coalesce(' (' || round(p.distance) || ' m from ' || p.nearest || ')', ''))

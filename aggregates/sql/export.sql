@@ -8,9 +8,13 @@ SELECT now(), (SELECT closed_until FROM rollup)
 -- The vintages that are loaded.
 SELECT DISTINCT vintage FROM area_load ORDER BY vintage
 
--- name: export_sources
--- Whose sensors the hub holds.
-SELECT DISTINCT source FROM sensor WHERE EXISTS (SELECT FROM series s WHERE s.sensor_id = sensor.sensor_id) ORDER BY 1
+-- name: list_sources
+-- Whose sensors measure something, or a quantity, here or in the areas of a vintage; whether their windows are valid or not.
+SELECT DISTINCT n.source FROM sensor n JOIN series s USING (sensor_id)
+WHERE (%(quantity)s::text IS NULL OR s.quantity = %(quantity)s)
+  AND (%(vintage)s::integer IS NULL OR EXISTS (
+      SELECT FROM sensor_area m WHERE m.sensor_id = n.sensor_id AND m.vintage = %(vintage)s))
+ORDER BY 1
 
 -- name: export_span
 -- The quantities and UTC days from the first closed hour to the last, as written now: what may be in an export that has
