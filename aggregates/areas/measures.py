@@ -5,7 +5,6 @@ The registry of CBS measures: `measures.toml` as values, and the measure of a co
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
@@ -56,35 +55,22 @@ def plain(column: str) -> str:
     return re.sub(r"\W|_", "", name).casefold()
 
 
-def _read() -> tuple[dict[str, Measure], dict[str, str], dict[int, str], dict[str, tuple[str, ...]]]:
-    known = tomllib.loads(files("aggregates.areas").joinpath("measures.toml").read_text("utf-8"))
-    entries = msgspec.convert(known["measure"], list[Measure])
-    measures = {measure.name: measure for measure in entries}
-    if len(measures) != len(entries):
-        raise ValueError("aggregates/areas/measures.toml: a measure for a second time")
-    tables = {int(year): table for year, table in known["tables"].items()}
-    return measures, known["symbols"], tables, {name: tuple(made) for name, made in known["themes"].items()}
+class _Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    measure: tuple[Measure, ...]
+    symbols: dict[str, str]
+    tables: dict[int, str]
+    themes: dict[str, tuple[str, ...]]
 
 
-_measures, _symbols, _tables, _themes = _read()
+_known = msgspec.toml.decode(files("aggregates.areas").joinpath("measures.toml").read_bytes(), type=_Registry)
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(_measures)
-SYMBOLS: Mapping[str, str] = MappingProxyType(_symbols)
-TABLES: Mapping[int, str] = MappingProxyType(_tables)  # of "Kerncijfers wijken en buurten", by vintage
-THEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(_themes)  # and the indicators they have
+MEASURES: Mapping[str, Measure] = MappingProxyType({measure.name: measure for measure in _known.measure})
+SYMBOLS: Mapping[str, str] = MappingProxyType(_known.symbols)
+TABLES: Mapping[int, str] = MappingProxyType(_known.tables)  # of "Kerncijfers wijken en buurten", by vintage
+THEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(_known.themes)  # and the indicators they have
 
-
-def _names() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for measure in _measures.values():
-        for name in {plain(column) for column in measure.columns}:
-            if found.setdefault(name, measure.name) != measure.name:
-                raise ValueError(f"aggregates/areas/measures.toml: column {name!r} is {found[name]} and {measure.name}")
-    return found
-
-
-_by_column = _names()
-_by_code = {code: measure.name for measure in _measures.values() for code in (measure.code, *measure.codes)}
+_by_column = {plain(column): one.name for one in _known.measure for column in one.columns}
+_by_code = {code: one.name for one in _known.measure for code in (one.code, *one.codes)}
 
 
 def measure_of(key: str) -> str | None:

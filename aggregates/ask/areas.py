@@ -46,8 +46,8 @@ def area_frame(
 
     What repeats is a category, so that a million rows are small.
     """
-    _, rows = tx.frame(
-        "area_windows", view=VIEWS[window], quantity=quantity, first=first, last=last, vintage=vintage, level=level,
+    rows = tx.rows(
+        "area_windows", VIEWS[window], quantity=quantity, first=first, last=last, vintage=vintage, level=level,
         code=code,
     )  # fmt: skip
     windows = np.frombuffer(b"".join(row[-1] for row in rows), WINDOW)

@@ -1,14 +1,17 @@
 """
 Lists as Arrow batches for the API, in the order of their keys, each from behind a key on.
 
-A `Listing` names its statement, its columns (`aggregates.ask.columns`) and its key. Rows come from the database a
+`listings.toml` names columns (of `aggregates.ask.columns`) and key of each list. Rows come from the database a
 batch at a time, so that no answer is ever whole in memory. Windows and readings of sensors are those of
 `aggregates.ask.query`, a quantity at a time, with the places of their sensors.
 """
 
+import tomllib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -50,50 +53,16 @@ class Listing:
         return pa.RecordBatch.from_arrays(arrays, schema=self.columns)
 
 
-SENSORS = Listing(
-    "list_sensors",
-    schema("sensor_id source name? kind? lon? lat? lanes? inferred catalogued series quantities"),
-    ("sensor_id",),
+_known = tomllib.loads(files("aggregates.ask").joinpath("listings.toml").read_text("utf-8"))
+LISTS: Mapping[str, Listing] = MappingProxyType(
+    {name: Listing(f"list_{name}", schema(one["columns"]), tuple(one["key"].split())) for name, one in _known.items()}
 )
-SERIES = Listing(
-    "list_series",
-    schema("sensor_id quantity channel period unit aggregation source lon? lat?"),
-    ("sensor_id", "quantity", "channel", "period"),
-)
-AREA_WINDOWS = Listing(
-    "list_area_windows",
-    schema(
-        "vintage code level name quantity unit start end value? estimate? minimum? maximum? readings flagged failed "
-        "coverage? valid sensors valid_sensors members revision computed_at"
-    ),
-    ("code", "quantity", "start"),
-)
-LETTERS = Listing(
-    "list_dead_letters",
-    schema("key source topic reason count first_at last_at size payload?"),
-    ("last_at", "key"),
-)
-ALERTS = Listing(
-    "list_alerts",
-    schema(
-        "alert rule title subject quantity unit level severity state since until? value? worst? threshold coverage? "
-        "late withdrawn raised_at cleared_at? acknowledged_at?"
-    ),
-    ("raised_at", "alert"),
-)
-AREAS = schema("vintage code level name municipality derived sensors lon? lat? statistics? geometry?")
 
 
 def read_areas(
-    store: Store,
-    after: Key | None,
-    limit: int,
-    *,
-    vintage: int | None,
-    level: str | None,
-    area: str | None,
+    store: Store, after: Key | None, limit: int, *, vintage: int | None, level: str | None, area: str | None,
     **_: object,
-) -> Batches:
+) -> Batches:  # fmt: skip
     """Yield areas by code with their boundaries; none where no vintage is loaded. Raises `StoreError`."""
     try:
         year = vintage or newest_vintage(store)
@@ -104,32 +73,23 @@ def read_areas(
         rows = found[at : at + SIZE]
         for row in rows:
             row["geometry"] = None if row["geometry"] is None else shapely.to_wkb(row["geometry"])
-        yield pa.RecordBatch.from_pylist(rows, schema=AREAS)
+        yield pa.RecordBatch.from_pylist(rows, schema=LISTS["areas"].columns)
 
-
-WINDOWS = schema(
-    "sensor_id channel quantity unit start end value? estimate? minimum? maximum? readings nothing flagged failed "
-    "warned coverage? valid revision status date local_start lon? lat?"
-)
-READINGS = schema(
-    "sensor_id channel quantity period unit start end value? weight covers? flags status version? received_at "
-    "local_start"
-)
-KEY = ("quantity", "series", "start")
 
 Places = Mapping[str, tuple[float | None, float | None]]
 
 
 def read_series(
-    store: Store, after: Key | None, limit: int, columns: pa.Schema, *, first: datetime, last: datetime, window: str,
+    store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, window: str,
     quantities: Sequence[str] | None, channels: bool = False, coverage: float | None = None,
     valid: bool | None = None, **scope: Any,
 ) -> Batches:  # fmt: skip
     """
-    Yield WINDOWS or READINGS of sensors, a quantity after the other, by sensor, channel and start.
+    Yield the rows of `windows`, or of `readings` where the window is empty.
 
-    Each row has the place of its sensor. Raises `StoreError`.
+    A quantity after the other, by sensor, channel and start. Each row has the place of its sensor. Raises `StoreError`.
     """
+    columns = LISTS["windows" if window else "readings"].columns
     places, sensors = _places(store, scope)
     if first >= last or not places:
         return

@@ -62,7 +62,7 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> Rows:
     the states are valid, invalid, running, nothing (observed, nothing to measure), failed and missing.
     """
     with store.transaction(snapshot=True) as tx:
-        _, ((rows, spread),) = tx.frame("live_figures", view=f"sensor_{lens.level}", **_asked(quantity, lens, now))
+        ((rows, spread),) = tx.rows("live_figures", f"sensor_{lens.level}", **_asked(quantity, lens, now))
     return _rows(rows, spread)
 
 
@@ -71,7 +71,7 @@ def newest_areas(store: Store, quantity: str, lens: Lens, now: datetime) -> dict
     if lens.level not in VIEWS:
         return {}
     with store.transaction(snapshot=True) as tx:
-        _, found = tx.frame("live_areas", view=VIEWS[lens.level], **_asked(quantity, lens, now))
+        found = tx.rows("live_areas", VIEWS[lens.level], **_asked(quantity, lens, now))
     return {level: _rows(rows, spread) for level, rows, spread in found}
 
 
@@ -167,8 +167,8 @@ def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: st
         return None
     today = midnight(now, zone)
     with store.transaction(snapshot=True) as tx:
-        _, hours = tx.frame(
-            "live_hours", view="sensor_1h", sensor=sensor, quantity=quantity, now=now, zone=zone,
+        hours = tx.rows(
+            "live_hours", "sensor_1h", sensor=sensor, quantity=quantity, now=now, zone=zone,
             first=today - timedelta(weeks=WEEKS), recent=today - timedelta(days=1),
             weekday=now.astimezone(ZoneInfo(zone)).isoweekday(),
         )  # fmt: skip

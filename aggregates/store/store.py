@@ -134,16 +134,12 @@ class Transaction:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
-    def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-        """Run a statement of `aggregates/sql/` and return its rows, none where it has none."""
-        cursor = self._execute(statement, statement_text(statement), parameters)
+    def rows(self, statement: str, view: str = "", /, **parameters: object) -> list[tuple[Any, ...]]:
+        """Run a statement of `aggregates/sql/`, over `view` where it has `<view>`; return its rows, if it has any."""
+        # Over a view not prepared: a plan for any parameter would look at every sensor to find one.
+        prepare = False if view or planned_each_time(statement) else None
+        cursor = self._execute(_over(view, statement), parameters, prepare)
         return cursor.fetchall() if cursor.description else []
-
-    def frame(self, statement: str, view: str, **parameters: object) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Run a statement with a view in place of `<view>`; return the names of its columns and its rows."""
-        # Not prepared: a plan for any parameter would look at every sensor to find one.
-        cursor = self._connection.execute(_over(view, statement), parameters, binary=True, prepare=False)
-        return [column.name for column in cursor.description or ()], cursor.fetchall()
 
     def numbers(
         self, statement: str, layout: np.dtype[Any], *, view: str = "", by: str = "", **parameters: object
@@ -151,18 +147,17 @@ class Transaction:
         """
         Run a statement whose column `bytes` is a row of `layout`, never null, and return its rows.
 
-        Stamps are microseconds since 1970. A view takes the place of `<view>`, as in `frame`. The database packs all
+        Stamps are microseconds since 1970. A view takes the place of `<view>`, as in `rows`. The database packs all
         rows into one value, or with `by` those of each: neither side handles single rows, and no Python object is made
         of any number.
         """
         packed = statement_text("pack_rows").replace("<statement>", _over(view, statement))
         packed += by and f" GROUP BY {by}"
-        cursor = self._execute(statement, packed, parameters)
-        found = cursor.fetchall()
+        found = self._execute(packed, parameters, False if planned_each_time(statement) else None).fetchall()
         return unpacked(b"".join(data or b"" for data, _ in found), layout, sum(count for _, count in found))
 
     def stream(self, statement: str, view: str, size: int, **parameters: object) -> Iterator[list[tuple[Any, ...]]]:
-        """Run a statement as `frame` does, and yield its rows `size` at a time; the database keeps the others."""
+        """Run a statement as `rows` does, and yield its rows `size` at a time; the database keeps the others."""
         with self._connection.cursor("stream", binary=True) as cursor:
             cursor.execute(_over(view, statement), parameters)
             while rows := cursor.fetchmany(size):
@@ -199,8 +194,7 @@ class Transaction:
         with self.copying(table, rows):
             pass
 
-    def _execute(self, name: str, text: LiteralString, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
-        prepare = False if planned_each_time(name) else None
+    def _execute(self, text: LiteralString, parameters: Mapping[str, Any], prepare: bool | None) -> psycopg.Cursor[Any]:
         with _translated():  # here already, so that a caller knows whose statement it was
             return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
 

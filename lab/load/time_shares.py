@@ -73,9 +73,9 @@ class _Timed(Transaction):
         super().__init__(tx._connection)
         self._seconds = seconds
 
-    def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+    def rows(self, statement: str, view: str = "", /, **parameters: object) -> list[tuple[Any, ...]]:
         began = time.perf_counter()
-        found = super().rows(statement, **parameters)
+        found = super().rows(statement, view, **parameters)
         self._seconds[f"sql: {statement}"] += time.perf_counter() - began
         return found
 

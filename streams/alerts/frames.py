@@ -71,11 +71,11 @@ def load_windows(
         if len(starts) > MOST_EXACT:
             return _load_by_start(tx, level, quantities, np.array(sensors, np.object_), starts)
         stamps = [utc(int(start)) for start in starts]
-        _, rows = tx.frame("list_judged_windows_at", VIEWS[level], **asked, sensors=list(sensors), starts=stamps)
+        rows = tx.rows("list_judged_windows_at", VIEWS[level], **asked, sensors=list(sensors), starts=stamps)
     elif per == "sensor":
-        _, rows = tx.frame("list_judged_windows", VIEWS[level], **within, sensors=subjects)
+        rows = tx.rows("list_judged_windows", VIEWS[level], **within, sensors=subjects)
     else:
-        _, rows = tx.frame("list_judged_area_windows", AREA_VIEWS[level], **within, areas=subjects)
+        rows = tx.rows("list_judged_area_windows", AREA_VIEWS[level], **within, areas=subjects)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(_SELECTED)
     made: dict[str, NDArray[Any]] = {
         name: np.array(column, _TYPES.get(name, "O")) for name, column in zip(_SELECTED, columns, strict=True)

@@ -15,13 +15,12 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from aggregates.ask import listings
 from aggregates.ask.area_figures import compute
 from aggregates.ask.areas import VIEWS, newest_vintage
 from aggregates.ask.columns import schema
 from aggregates.ask.dates import local, with_dates
 from aggregates.ask.indicators import Refused
-from aggregates.ask.listings import Batches, Key, Listing
+from aggregates.ask.listings import LISTS, Batches, Key, read_areas, read_series
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
 from hub.web.api.parameters import LONGEST
@@ -57,8 +56,14 @@ class Resource:
     days: int = 31
 
 
-def _listed(path: str, about: str, parameters: str, listing: Listing, **more: Any) -> Resource:
-    return Resource(path, about, parameters, listing.columns, listing.key, partial(listing.read, ever=False), **more)
+def _listed(
+    path: str, about: str, parameters: str, name: str, beside: str = "", find: Callable[..., Batches] | None = None,
+    **more: Any,
+) -> Resource:  # fmt: skip
+    """Make a list of `listings.toml`, with the columns `beside` it that are made here."""
+    listing = LISTS[name]
+    columns = pa.schema([*listing.columns, *schema(beside)])
+    return Resource(path, about, parameters, columns, listing.key, find or partial(listing.read, ever=False), **more)
 
 
 def _known(
@@ -108,13 +113,8 @@ def _computed(
         year = vintage or newest_vintage(store)
     except BadQuestion as error:
         raise Refused(str(error)) from error
-    frame = compute(
-        store,
-        name,
-        Question(quantity, first, last, "1h", area=area, vintage=year),
-        base_to=base_to,
-        threshold=threshold,
-    )
+    asked = Question(quantity, first, last, "1h", area=area, vintage=year)
+    frame = compute(store, name, asked, base_to=base_to, threshold=threshold)
     named = frame.rename(columns={"valid": "valid_hours"})
     if "members" in named:
         named["members"] = named["members"].str.split()
@@ -123,29 +123,23 @@ def _computed(
 
 
 def _area_windows(store: Store, after: Key | None, limit: int, *, zone: str, window: str, **asked: Any) -> Batches:
-    for batch in listings.AREA_WINDOWS.read(store, after, limit, VIEWS[window], **asked):
+    for batch in LISTS["area_windows"].read(store, after, limit, VIEWS[window], **asked):
         windows = with_dates(pa.Table.from_batches([batch]), zone, window)
-        yield from windows.cast(_AREA_WINDOWS).combine_chunks().to_batches()
+        columns = pa.schema([*batch.schema, *schema("date local_start")])
+        yield from windows.cast(columns).combine_chunks().to_batches()
 
 
 def _alerts(store: Store, after: Key | None, limit: int, *, zone: str, **asked: Any) -> Batches:
     """Give the alerts, the newest first; a silence is in the hub's own zone."""
-    for batch in list(listings.ALERTS.read(store, after, limit, **asked)):
+    for batch in list(LISTS["alerts"].read(store, after, limit, **asked)):
         pairs = list(zip(*(batch[name].to_pylist() for name in ("rule", "subject")), strict=True))
         quiet = silenced(store, pairs, datetime.now(UTC), ZoneInfo(zone))
         states = [state_of(str(state), hush) for state, hush in zip(batch["state"].to_pylist(), quiet, strict=True)]
         place = batch.schema.get_field_index("state")
         shown = batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
-        yield shown.append_column(_ALERTS.field("local_since"), local(batch["since"], zone))
+        yield shown.append_column(schema("local_since").field(0), local(batch["since"], zone))
 
 
-_ALERTS = pa.schema([*listings.ALERTS.columns, *schema("local_since")])
-_AREA_WINDOWS = pa.schema([*listings.AREA_WINDOWS.columns, *schema("date local_start")])
-_RULES = Listing(
-    "list_alert_rules",
-    schema("rule title quantity unit level severity pack source? owner? runbook? channels"),
-    ("rule",),
-)
 _PLACED = "source sensor* quantity* bbox area vintage"
 _LONG: Any = {"page": 1_000, "bulk": 250_000}
 
@@ -173,37 +167,35 @@ RESOURCES = (
         "/sources", "Suppliers of readings, with their licence.", "source title class licence commercial_use", _sources
     ),
     _known("/quantities", "What can be measured.", "quantity unit aggregation day low high", _quantities),
-    _listed("/sensors", "Sensors by id, also those without a place.", _PLACED, listings.SENSORS, geographic=True),
-    _listed("/series", "Series of sensors: quantity, channel and period.", _PLACED, listings.SERIES, geographic=True),
-    Resource(
-        "/readings", "Readings as they are stored, with their flags.", f"from! to! {_PLACED}",
-        listings.READINGS, listings.KEY,
-        partial(listings.read_series, columns=listings.READINGS, window="", ever=True), **_LONG,
+    _listed("/sensors", "Sensors by id, also those without a place.", _PLACED, "sensors", geographic=True),
+    _listed("/series", "Series of sensors: quantity, channel and period.", _PLACED, "series", geographic=True),
+    _listed(
+        "/readings", "Readings as they are stored, with their flags.", f"from! to! {_PLACED}", "readings",
+        find=partial(read_series, window="", ever=True), **_LONG,
     ),
-    Resource(
+    _listed(
         "/aggregates", "What sensors counted or measured in windows, with the evidence; the fields of `query`.",
         f"from! to! window! channels coverage valid {_PLACED}",
-        listings.WINDOWS, listings.KEY,
-        partial(listings.read_series, columns=listings.WINDOWS, ever=True), geographic=True, **_LONG,
+        "windows", find=partial(read_series, ever=True), geographic=True, **_LONG,
     ),
-    Resource(
+    _listed(
         "/areas", "Areas of one vintage with statistics of CBS; those without a boundary too.",
-        "vintage level area", listings.AREAS, ("code",), listings.read_areas, geographic=True,
+        "vintage level area", "areas", find=read_areas, geographic=True,
     ),
-    Resource(
+    _listed(
         "/area-aggregates", "Windows of areas, and the sensors that they are made of.",
         "from! to! window/hours! quantity* area* level vintage coverage valid",
-        _AREA_WINDOWS, listings.AREA_WINDOWS.key, _area_windows, **_LONG,
+        "area_windows", "date local_start", _area_windows, **_LONG,
     ),
     _known("/indicators", "What can be computed of an area.", "name about", _indicators),
     *_COMPUTED,
-    Resource(
-        "/alerts", "Alerts, the newest first.", "rule subject severity open", _ALERTS, listings.ALERTS.key, _alerts,
+    _listed(
+        "/alerts", "Alerts, the newest first.", "rule subject severity open", "alerts", "local_since", _alerts,
     ),
-    _listed("/alerts/rules", "The rules that are judged.", "", _RULES),
+    _listed("/alerts/rules", "The rules that are judged.", "", "alert_rules"),
     _known(
         "/alerts/silences", "Silences that hold, or will.",
         "silence rule subject first last? weekly made_by reason", _silences,
     ),
-    _listed("/dead-letters", "Unreadable messages, the newest first.", "source reason", listings.LETTERS, secret=True),
+    _listed("/dead-letters", "Unreadable messages, the newest first.", "source reason", "dead_letters", secret=True),
 )  # fmt: skip

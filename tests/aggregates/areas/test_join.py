@@ -3,7 +3,9 @@
 import io
 import json
 import math
+import tomllib
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ import shapely
 from aggregates.areas.geometry import assign
 from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.maps import BadMap
-from aggregates.areas.measures import MEASURES, TABLES, THEMES
+from aggregates.areas.measures import MEASURES, TABLES, THEMES, plain
 from aggregates.areas.statistics import About, BadStatistics, Statistics, check_vintage, read_wide
 from aggregates.ask.area_figures import beside
 from aggregates.ask.indicators import Refused
@@ -276,6 +278,13 @@ class TestBeside:
         assert {one.theme for one in MEASURES.values()} <= {*THEMES, "general"}
         assert all(one.below.measure in MEASURES for one in MEASURES.values() if one.below)
         assert TABLES[2024] == "85984NED"
+
+    def test_a_column_is_one_measure(self) -> None:
+        """No two measures have a name, or a column in any form."""
+        text = files("aggregates.areas").joinpath("measures.toml").read_text("utf-8")
+        assert len(MEASURES) == len(tomllib.loads(text)["measure"])
+        columns = [name for one in MEASURES.values() for name in {plain(column) for column in one.columns}]
+        assert len(columns) == len(set(columns))
 
 
 @pytest.mark.shared
