@@ -20,7 +20,6 @@ import pandas as pd
 from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.geometry import Area, completed
 from aggregates.areas.maps import BadMap, Map, read_map
-from aggregates.areas.measures import measure_of
 from aggregates.areas.statistics import (
     CANNOT_OCCUR,
     NOT_GIVEN,
@@ -55,9 +54,8 @@ class Found:
     """The content of documents, as far as it is read without knowing the others."""
 
     maps: list[tuple[str, Map]] = field(default_factory=list)
-    wide: list[tuple[str, pd.DataFrame, str]] = field(default_factory=list)  # and what a blank means
+    wide: list[tuple[str, pd.DataFrame, dict[str, Any]]] = field(default_factory=list)  # and how to read it
     observations: dict[str | None, tuple[str, list[pd.DataFrame]]] = field(default_factory=dict)  # by table id
-    municipal: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     abouts: list[About] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -141,7 +139,10 @@ def _add_json(name: str, data: bytes, found: Found) -> None:
     if answer.get("type") == "FeatureCollection":
         found.maps += [(name, one) for one in read_map(data, name)]
     elif "kerncijfers" in (answer.get("bronnen") or {}):
-        found.municipal.append((name, answer))
+        title = str(answer["bronnen"]["kerncijfers"])
+        found.tables[name] = table[0].upper() if (table := TABLE_ID.search(title)) else name
+        found.abouts.append(About(title, found.tables[name], str(answer.get("peildatum") or "")))
+        found.wide.append((name, _municipal(answer), {"known_only": True}))
     elif isinstance(rows, list):
         if table := TABLE_ID.search(str(answer.get("odata.metadata") or answer.get("@odata.context"))):
             found.tables[name] = table[0].upper()
@@ -168,7 +169,7 @@ def _add_rows(name: str, frame: pd.DataFrame, found: Found) -> None:
     elif key and "Title" in columns:
         found.names |= {str(c).strip(): str(t).strip() for c, t in zip(frame[key], frame["Title"], strict=True)}
     elif len(frame):
-        found.wide.append((name, frame, CANNOT_OCCUR if _padded(frame) else NOT_GIVEN))
+        found.wide.append((name, frame, {"blank": CANNOT_OCCUR if _padded(frame) else NOT_GIVEN}))
 
 
 def _padded(frame: pd.DataFrame) -> bool:
@@ -197,22 +198,16 @@ def _add_csv(name: str, data: bytes, found: Found) -> None:
     title = next((line.strip(' ";,') for line in lines[:head] if "wijken en buurten" in line.casefold()), None)
     if title:
         found.abouts.append(About(title, found.tables.get(name)))
-    found.wide.append((name, frame, CANNOT_OCCUR if mark == ";" else NOT_GIVEN))
+    found.wide.append((name, frame, {"blank": CANNOT_OCCUR if mark == ";" else NOT_GIVEN}))
 
 
 def _tables(found: Found, vintage: int, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
-    for name, frame, blank in found.wide:
+    for name, frame, how in found.wide:
         about = _about_of(name, found, vintage)
-        yield name, _named(read_wide(frame, about, municipalities, units=found.units, blank=blank), found)
+        yield name, _named(read_wide(frame, about, municipalities, units=found.units, **how), found)
     for name, pages in found.observations.values():
         about = _about_of(name, found, vintage)
         yield name, _named(read_observations(pd.concat(pages), about, municipalities, found.units), found)
-    for name, answer in found.municipal:
-        title = str(answer["bronnen"]["kerncijfers"])
-        table = TABLE_ID.search(title)
-        about = About(title, table[0].upper() if table else None, str(answer.get("peildatum") or ""))
-        check_vintage(about, vintage, name)
-        yield name, read_wide(_municipal(answer), about, municipalities, known_only=True)
 
 
 def _named(statistics: Statistics, found: Found) -> Statistics:
@@ -240,6 +235,5 @@ def _municipal(answer: dict[str, Any]) -> pd.DataFrame:
 
 def _of_maps(found: Found, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
     for name, one in found.maps:
-        if any(measure_of(str(column)) for column in one.attributes.columns):
-            about = About(f"{one.title} (attributes of the map)")
-            yield name, read_wide(one.attributes.astype(object), about, municipalities, known_only=True)
+        about = About(f"{one.title} (attributes of the map)")
+        yield name, read_wide(one.attributes.astype(object), about, municipalities, known_only=True)

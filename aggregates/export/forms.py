@@ -12,7 +12,6 @@ spreadsheet would read as a formula has an apostrophe before it. CSV has no geom
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from io import RawIOBase
 from itertools import chain
 from pathlib import Path
@@ -34,7 +33,6 @@ GROUP = 50_000  # rows at least of a row group of Parquet
 
 Tables = Iterable[pa.Table]
 Beside = Callable[[], Mapping[str, object]]
-Cells = Mapping[str, Any]  # text of each column by its name in the header
 
 
 def write(
@@ -52,10 +50,10 @@ def write(
         case "geojson":
             _enclosed(out, b'{"type":"FeatureCollection","features":', map(_features, tables), beside or dict)
         case "csv":
-            _csv(tables, out, ",", _cells)
+            _csv(tables, out, ",")
         case "csv-nl":
             out.write(BYTE_ORDER_MARK.encode())
-            _csv(tables, out, ";", partial(_dutch_cells, zone=zone))
+            _csv(tables, out, ";", zone)
         case "parquet":
             _parquet(tables, out, beside)
         case "arrow":
@@ -128,10 +126,10 @@ def _geometries(table: pa.Table) -> Iterator[Any]:
         yield None if lon is None or lat is None else {"type": "Point", "coordinates": [lon, lat]}
 
 
-def _csv(tables: Tables, out: IO[bytes], separator: str, cells_of: Callable[[pa.Table], Cells]) -> None:
+def _csv(tables: Tables, out: IO[bytes], separator: str, zone: str | None = None) -> None:
     header = True
     for table in tables:
-        cells = cells_of(_flat(_without_geometry(table)))
+        cells = dict(_cells(_flat(_without_geometry(table)), zone))
         if not cells:
             continue
         quoted = [_quoted(column, separator) for column in cells.values()]
@@ -146,26 +144,21 @@ def _quoted(column: Any, separator: str) -> Any:
     return pc.if_else(pc.match_substring_regex(column, f'["\\n\\r{separator}]'), quoted, column)
 
 
-def _cells(table: pa.Table) -> Cells:
-    return {name: _cell(table[name]) for name in table.column_names}
+def _cells(table: pa.Table, zone: str | None) -> Iterator[tuple[str, Any]]:
+    """
+    Yield the cells of each column, by the name in its header.
 
-
-def _dutch_cells(table: pa.Table, zone: str) -> Cells:
-    """Write numbers with a decimal comma, and each stamp in UTC and in the time of `zone`."""
-    cells: dict[str, Any] = {}
+    With a zone as a Dutch spreadsheet wants them: numbers with a decimal comma, each stamp in UTC and in local time.
+    """
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_timestamp(column.type):
+        if zone and pa.types.is_timestamp(column.type):
             stamps = column.to_pandas()
             for place in ("UTC", zone):
-                local = stamps.dt.tz_convert(place).dt.strftime(SHEET_FORMAT)
-                cells[f"{name} ({place})"] = pa.array(local, pa.string())
-        elif pa.types.is_floating(column.type):
-            cells[name] = pc.replace_substring(_text(column), ".", ",")
-        elif pa.types.is_integer(column.type):
-            cells[name] = _text(column)
+                yield f"{name} ({place})", pa.array(stamps.dt.tz_convert(place).dt.strftime(SHEET_FORMAT), pa.string())
+        elif zone and pa.types.is_floating(column.type):
+            yield name, pc.replace_substring(_text(column), ".", ",")
         else:
-            cells[name] = _cell(column)
-    return cells
+            yield name, _cell(column)
 
 
 def _cell(column: Any) -> Any:
