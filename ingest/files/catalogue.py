@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES, SourceClass, rounded, source_of_sensor
@@ -23,22 +24,25 @@ class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the us
     """A catalogue that cannot be read: the text names the line, what was found and what was expected."""
 
 
+Limit = Literal["low", "high", "spike", "stuck"]
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     One sensor of the catalogue; None where the catalogue gives nothing.
 
     `lon` and `lat` are degrees (WGS84), `lanes` the lanes or directions expected, `interval` the seconds between two
-    instants. `overrides` gives, per quantity, the sensor's own `low`, `high`, `spike` or `stuck`.
+    instants. `overrides` gives, per quantity, the sensor's own limits.
     """
 
     sensor_id: str
     name: str | None = None
     kind: str | None = None
-    lon: float | None = None
-    lat: float | None = None
-    lanes: int | None = None
-    interval: float | None = None
-    overrides: dict[str, dict[str, float]] | None = None
+    lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lanes: Annotated[int, Meta(ge=1)] | None = None
+    interval: Annotated[float, Meta(gt=0, le=1e8)] | None = None
+    overrides: Mapping[str, Mapping[Limit, float]] | None = None
 
     def __post_init__(self) -> None:
         source, _, own = self.sensor_id.partition("/")
@@ -46,12 +50,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"sensor_id {self.sensor_id!r}, expected <source>/<id> of a known source")
         if (self.lon is None) != (self.lat is None):
             raise ValueError(f"sensor {self.sensor_id!r} with only one of lon and lat")
-        if self.lon is not None and self.lat is not None and not (abs(self.lon) <= 180 and abs(self.lat) <= 90):
-            raise ValueError(f"place ({self.lon}, {self.lat}) of {self.sensor_id!r}, expected degrees lon, lat")
-        if (self.lanes is not None and self.lanes < 1) or not 0 < (self.interval or 1) < inf or self.interval == 0:
-            raise ValueError(f"lanes {self.lanes} and interval {self.interval} of {self.sensor_id!r}, expected above 0")
-        for quantity, own_limits in (self.overrides or {}).items():
-            _check_overrides(self.sensor_id, quantity, own_limits)
+        for quantity, limits in (self.overrides or {}).items():
+            _check_overrides(quantity, limits)
 
 
 def read_catalogue(path: Path) -> list[Entry]:
@@ -69,9 +69,8 @@ def read_catalogue(path: Path) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for where, row in rows:
         entry = _entry(where, row)
-        if entry.sensor_id in entries:
+        if entries.setdefault(entry.sensor_id, entry) is not entry:
             raise BadCatalogue(f"{where}: sensor {entry.sensor_id!r} for a second time")
-        entries[entry.sensor_id] = entry
     return list(entries.values())
 
 
@@ -97,27 +96,19 @@ def _rounded(entry: Entry) -> Entry:
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     first = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
-    if "sensor_id" not in (reader.fieldnames or ()):
-        raise BadCatalogue(f"{path} line 1: columns {reader.fieldnames}, expected sensor_id among them")
-    for where, row in _rows(path, reader):
-        columns = len(reader.fieldnames or ())
-        found = columns - list(row.values()).count(None) + len(row.get(None, ()))
-        if found != columns:
-            raise BadCatalogue(f"{where}: found {found} columns, expected {columns} columns")
-        kept = {key.strip(): value.strip() for key, value in row.items() if value.strip()}
-        if "overrides" in kept:
-            yield where, {**kept, "overrides": _json(where, kept["overrides"])}
-        else:
-            yield where, kept
-
-
-def _rows(path: Path, reader: "csv.DictReader[str]") -> Iterator[tuple[str, dict[Any, Any]]]:
+    reader = csv.reader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ",")
     try:
-        for row in reader:
-            yield f"{path} line {reader.line_num}", row
+        names = [name.strip() for name in next(reader, [])]
+        if "sensor_id" not in names:
+            raise BadCatalogue(f"{path} line 1: columns {names}, expected sensor_id among them")
+        for cells in filter(None, reader):
+            where = f"{path} line {reader.line_num}"
+            if len(cells) != len(names):
+                raise BadCatalogue(f"{where}: found {len(cells)} columns, expected {len(names)} columns")
+            row: dict[str, Any] = {name: cell.strip() for name, cell in zip(names, cells, strict=True) if cell.strip()}
+            yield where, row | ({"overrides": _json(where, row["overrides"])} if "overrides" in row else {})
     except csv.Error as error:
-        raise BadCatalogue(f"{path} line {reader.reader.line_num}: {error}") from error
+        raise BadCatalogue(f"{path} line {reader.line_num}: {error}") from error
 
 
 def _geojson(path: Path, text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -150,20 +141,18 @@ def _json(where: str, text: str | bytes) -> Any:
         raise BadCatalogue(f"{where}: {error}") from error
 
 
-def _check_overrides(sensor_id: str, quantity: str, limits: Mapping[str, float]) -> None:
-    if quantity not in QUANTITIES:
-        raise ValueError(f"overrides of {sensor_id!r} name quantity {quantity!r}, which is not in the registry")
-    if unknown := limits.keys() - {"low", "high", "spike", "stuck"}:
-        raise ValueError(f"overrides of {sensor_id!r} name {sorted(unknown)}, expected low, high, spike or stuck")
-    for name, value in limits.items():
-        least = 0 if name in ("spike", "stuck") else -inf
+def _check_overrides(name: str, own: Mapping[Limit, float]) -> None:
+    quantity = QUANTITIES.get(name)
+    if quantity is None:
+        raise ValueError(f"overrides name quantity {name!r}, which is not in the registry")
+    for limit, value in own.items():
+        least = 0 if limit in ("spike", "stuck") else -inf
         if not least < value < inf:
-            raise ValueError(f"{name} {value} of {quantity!r} of {sensor_id!r}, expected a number above {least}")
-    low, high = (limits.get(name, getattr(QUANTITIES[quantity], name)) for name in ("low", "high"))
+            raise ValueError(f"{limit} {value} of {name!r}, expected a number above {least}")
+    low, high = own.get("low", quantity.low), own.get("high", quantity.high)
     if low > high:
-        raise ValueError(f"low {low} above high {high} of {quantity!r} of {sensor_id!r}, expected at most that")
-    if "spike" in limits and not QUANTITIES[quantity].memory:
-        raise ValueError(f"overrides of {sensor_id!r} name a spike of {quantity!r}, whose neighbours no rule looks at")
-    known = QUANTITIES[quantity].stuck
-    if limits.get("stuck", 0) > (known or 0):
-        raise ValueError(f"stuck {limits['stuck']} s of {sensor_id!r}, expected at most the registry's {known} s")
+        raise ValueError(f"low {low} above high {high} of {name!r}, expected at most that")
+    if "spike" in own and not quantity.memory:
+        raise ValueError(f"overrides name a spike of {name!r}, whose neighbours no rule looks at")
+    if own.get("stuck", 0) > (quantity.stuck or 0):
+        raise ValueError(f"stuck {own['stuck']} s of {name!r}, expected at most the registry's {quantity.stuck} s")

@@ -19,6 +19,7 @@ from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
 from ingest.vocabulary.sources import OWN, is_news, source_of_topic
+from ingest.vocabulary.values import stamp
 
 PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Unreadable]]
 F = TypeVar("F", bound=PayloadFormat)
@@ -27,6 +28,7 @@ FUTURE = timedelta(minutes=10)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LONGEST_PERIOD = 400 * 86_400
 LONGEST_TEXT = 500
+_FACTS = {"lon": (-180.0, 180.0), "lat": (-90.0, 90.0), "lanes": (1, 100), "interval": (0.001, 1e8)}
 
 _formats: dict[str, PayloadFormat] = {}
 
@@ -106,9 +108,8 @@ def _check_fact(fact: SensorFact) -> None:
     for text in (fact.sensor_id, fact.name, fact.kind):
         if text is not None and (_bad_text(text) or (not text.isascii() and _clean(text) != text)):
             raise BadPayload(f"sensor fact {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text")
-    limits = (("lon", fact.lon, -180.0, 180.0), ("lat", fact.lat, -90.0, 90.0), ("lanes", fact.lanes, 1, 100),
-              ("interval", fact.interval, 0.001, 1e8))  # fmt: skip
-    for name, number, low, high in limits:
+    for name, (low, high) in _FACTS.items():
+        number = getattr(fact, name)
         if number is not None and not low <= number <= high:
             raise BadPayload(f"{name} {number} of sensor {fact.sensor_id!r}, expected {low} to {high}")
 
@@ -126,14 +127,9 @@ def _overrides(topic: str) -> dict[str, Any]:
     {'status': <Status.VALIDATED: 1>}
     """
     options = dict(parse_qsl(topic.partition("?")[2], keep_blank_values=True))
-    known: dict[str, Any] = {}
-    if "status" in options:
-        known["status"] = status_of(options.pop("status"))
-    if "version" in options:
-        known["version"] = version_of(options.pop("version"))
-    if options:
+    if options.keys() - _OPTIONS.keys():
         raise BadPayload(f"topic has options {sorted(options)}, expected only status and version behind '?'")
-    return known
+    return {name: _OPTIONS[name](text) for name, text in options.items()}
 
 
 def status_of(text: str) -> Status:
@@ -144,44 +140,37 @@ def status_of(text: str) -> Status:
         raise BadPayload(f"status {text!r}, expected provisional or validated") from None
 
 
-def version_of(stamp: str) -> int:
+def version_of(text: str) -> int:
     """
     Give the version of a publication stamp: microseconds since 1970.
 
     >>> version_of("2024-07-01T00:00:00Z")
     1719792000000000
     """
-    try:
-        published = datetime.fromisoformat(stamp)
-    except ValueError:
-        raise BadPayload(f"version {stamp!r}, expected an ISO 8601 stamp with a zone") from None
-    if published.tzinfo is None:
-        raise BadPayload(f"version {stamp!r} without a zone, expected one with Z or an offset")
-    return microseconds(published)
+    return microseconds(stamp(text, "version"))
+
+
+_OPTIONS: Mapping[str, Callable[[str], int]] = {"status": status_of, "version": version_of}
+_UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
 
 
 def _columns(decoded: Sequence[_Decoded], letters: list[DeadLetter]) -> pa.RecordBatch:
     try:
         return _packed(decoded)
-    except (TypeError, ValueError, OverflowError, pa.ArrowException):
-        # One message holds something no column takes: find it, and let the others pass.
-        good = [one for one in decoded if _fits(one, letters)]
-        return _packed(good)
+    except _UNFIT:  # one message holds something no column takes: find it, and let the others pass
+        good = []
+        for one in decoded:
+            try:
+                good.append(_packed([one]))
+            except _UNFIT as error:
+                letters.append(_letter(one.message, error))
+        return joined(good)
 
 
 def _packed(decoded: Sequence[_Decoded]) -> pa.RecordBatch:
     readings = [reading for one in decoded for reading in one.readings]
     single = columns(readings, [one.message.received_at for one in decoded for _ in one.readings])
     return joined([single, *(table.filled(one.message.received_at) for one in decoded for table in one.tables)])
-
-
-def _fits(one: _Decoded, letters: list[DeadLetter]) -> bool:
-    try:
-        _packed([one])
-    except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
-        letters.append(_letter(one.message, error))
-        return False
-    return True
 
 
 def _letter(message: Message, error: Exception) -> DeadLetter:

@@ -42,8 +42,5 @@ def _chosen(mapping_dirs: Sequence[Path]) -> list[Path]:
     for path in (path for folder in mapping_dirs for path in sorted(folder.glob("*.toml"))):
         if own.setdefault(path.stem, path) != path:
             raise ValueError(f"{path}: a second file for source {path.stem!r}, beside {own[path.stem]}")
-    return [*own.values(), *(path for path in sorted(SHIPPED.glob("*.toml")) if _is_free(path, own))]
-
-
-def _is_free(path: Path, own: dict[str, Path]) -> bool:
-    return path.stem not in own and _loaded.get(path.stem) in (None, path)
+    shipped = [path for path in sorted(SHIPPED.glob("*.toml")) if _loaded.get(path.stem, path) == path]
+    return [*own.values(), *(path for path in shipped if path.stem not in own)]

@@ -8,15 +8,17 @@ hundreds of megabytes.
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from lxml import etree
 
 from ingest.vocabulary.readings import BadPayload
 
-_PARSER = etree.XMLParser(
-    resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
-)
+_SAFE: dict[str, Any] = {
+    "resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False, "remove_comments": True,
+    "remove_pis": True,
+}  # fmt: skip
+_PARSER = etree.XMLParser(**_SAFE)
 
 
 def parsed(payload: bytes) -> etree._Element:
@@ -39,12 +41,8 @@ def records(stream: BinaryIO, *names: str) -> Iterator[etree._Element]:
 
     Raises BadPayload like `parsed`.
     """
-    tags = [f"{{*}}{name}" for name in names]
     try:
-        walk = etree.iterparse(
-            stream, tag=tags, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False,
-            remove_comments=True, remove_pis=True,
-        )  # fmt: skip
+        walk = etree.iterparse(stream, tag=[f"{{*}}{name}" for name in names], **_SAFE)
         for _, element in walk:
             _refuse_doctype(element)
             yield element

@@ -43,7 +43,7 @@ def anything_published(directory: Path) -> bool:
                     return True
         except sqlite3.DatabaseError:
             continue  # damaged, or just being made
-    return any(b'"published":{"' in path.read_bytes() for path in directory.glob("*.json"))  # of an older version
+    return False
 
 
 class Memory:

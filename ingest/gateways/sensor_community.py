@@ -11,7 +11,6 @@ from datetime import UTC, timedelta
 import msgspec
 
 from ingest.files.recordings import topic_of
-from ingest.gateways.region import Region
 from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.vocabulary.values import number, stamp
 
@@ -27,12 +26,6 @@ class Place(msgspec.Struct):
     latitude: str
     longitude: str
     country: str = ""
-
-    def lies_in(self, region: Region | None) -> bool:
-        """Tell whether it is in the region, or else in the country."""
-        return (
-            self.country == COUNTRY if region is None else region.contains(float(self.longitude), float(self.latitude))
-        )
 
 
 class Sensor(msgspec.Struct):
@@ -54,16 +47,16 @@ _record = msgspec.json.Decoder(SensorRecord)
 
 @gateway(SOURCE, HOST, every=120, pace=(10, 300.0), keep=timedelta(hours=1))
 def snapshot(turn: Turn) -> None:
-    """Publish the measurements of the snapshot that lie in the region and were not published yet."""
-    for record, measurement in turn.readable(turn.web.news(SNAPSHOT, list[msgspec.Raw]) or (), _read):
-        if record.location.lies_in(turn.region):
-            turn.publish(topic_of(SOURCE, str(record.sensor.id)), [measurement])
+    """Publish the measurements of the snapshot that lie in the region, or else the country, and are new."""
+    for raw, record, lon, lat in turn.readable(turn.web.news(SNAPSHOT, list[msgspec.Raw]) or (), _read):
+        if record.location.country == COUNTRY if turn.region is None else turn.region.contains(lon, lat):
+            sensor, when = record.sensor.id, stamp(record.timestamp, "timestamp", UTC)
+            key = f"{sensor} {when:%Y-%m-%d %H:%M:%S}"
+            turn.publish(topic_of(SOURCE, str(sensor)), [Measurement(key, f"{zlib.crc32(raw):x}", when, raw)])
 
 
-def _read(raw: msgspec.Raw) -> tuple[SensorRecord, Measurement]:
+def _read(raw: msgspec.Raw) -> tuple[bytes, SensorRecord, float, float]:
     record = _record.decode(raw)
-    when = stamp(record.timestamp, "timestamp", UTC)
-    for name in ("longitude", "latitude"):
-        number(getattr(record.location, name), name)
-    text = bytes(raw)
-    return record, Measurement(f"{record.sensor.id} {when:%Y-%m-%d %H:%M:%S}", f"{zlib.crc32(text):x}", when, text)
+    stamp(record.timestamp, "timestamp", UTC)
+    lon, lat = number(record.location.longitude, "longitude"), number(record.location.latitude, "latitude")
+    return bytes(raw), record, lon, lat

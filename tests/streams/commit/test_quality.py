@@ -245,8 +245,7 @@ class TestOverrides:
 
     def test_are_applied_to_stored_readings(self, store: Store) -> None:
         """Range and stuck time of the catalogue decide about the sensor's readings."""
-        own = {"pm25": {"high": 20.0, "stuck": 4 * 3600.0}}
-        import_sensors(store, [Entry("samenmeten/s", overrides=own)])
+        import_sensors(store, [Entry("samenmeten/s", overrides={"pm25": {"high": 20.0, "stuck": 4 * 3600.0}})])
         Pipeline(store).store(batch(hourly("samenmeten/s", [7.0] * 6 + [30.0])))
         roll_up(store, LATER)
         assert stored_flags(store) == [Flag.STUCK] * 6 + [Flag.OUT_OF_RANGE]
