@@ -1,10 +1,11 @@
 -- Rules, windows and alerts, as `streams.alerts.judge` runs it.
 
--- name: upsert_alert_rule
--- A rule as the judging process has read it.
+-- name: upsert_alert_rules
+-- The rules as the judging process has read them.
 INSERT INTO alert_rule (rule, pack, title, title_nl, quantity, unit, level, severity, source, owner, runbook, channels)
-VALUES (%(rule)s, %(pack)s, %(title)s, %(title_nl)s, %(quantity)s, %(unit)s, %(level)s, %(severity)s, %(source)s, %(owner)s,
-        %(runbook)s, %(channels)s)
+SELECT rule, pack, title, coalesce(nullif(title_nl, ''), title), quantity, unit, level, severity, nullif(source, ''),
+       nullif(owner, ''), nullif(runbook, ''), channels
+FROM json_populate_recordset(NULL::alert_rule, %(rows)s::json)
 ON CONFLICT (rule) DO UPDATE SET pack = excluded.pack, title = excluded.title, title_nl = excluded.title_nl,
     quantity = excluded.quantity, unit = excluded.unit, level = excluded.level, severity = excluded.severity,
     source = excluded.source, owner = excluded.owner, runbook = excluded.runbook, channels = excluded.channels
@@ -33,7 +34,7 @@ WITH gone AS (
     FROM noted n JOIN alert_transition t USING (alert) JOIN outbox o ON o.transition = t.transition
     WHERE o.dropped IS NULL
 )
-SELECT count(*) FROM noted
+SELECT FROM noted
 
 -- name: list_rolled_1h
 -- Sensors and hours that were rolled up, of quantities that a rule looks at.
@@ -55,7 +56,7 @@ SELECT quantity, sensor_id, date_part('epoch', start)::bigint * 1000000, date_pa
        value, coverage, valid, revision, readings, flagged, failed, warned
 FROM <view>
 WHERE quantity = ANY(%(quantities)s) AND start >= %(first)s AND start < %(last)s
-  AND (%(sensors)s::text[] IS NULL OR sensor_id = ANY(%(sensors)s))
+  AND (%(subjects)s::text[] IS NULL OR sensor_id = ANY(%(subjects)s))
 
 -- name: list_judged_windows_at
 -- Windows that rules look at, of exactly these sensors and starts: where few of a large rectangle changed.
@@ -74,7 +75,7 @@ SELECT quantity, code, (extract(epoch FROM start) * 1000000)::bigint, (extract(e
        value, coverage, valid, revision, readings, flagged, failed, 0::bigint
 FROM <view>
 WHERE vintage = (SELECT max(vintage) FROM area) AND quantity = ANY(%(quantities)s) AND start >= %(first)s AND start < %(last)s
-  AND (%(areas)s::text[] IS NULL OR code = ANY(%(areas)s))
+  AND (%(subjects)s::text[] IS NULL OR code = ANY(%(subjects)s))
 
 -- name: count_stuck_readings
 -- How many readings of an hour do not move, of sensors that have a flag; 272 are the two flags for it.
@@ -84,13 +85,13 @@ WHERE s.sensor_id = ANY(%(sensors)s) AND r.start >= %(first)s AND r.start < %(la
 GROUP BY 1, 2, 3
 
 -- name: read_class_shares
--- How much of what each sensor counted was of the classes whose channel matches: sensor, start in us, share.
-SELECT a.sensor_id, (extract(epoch FROM a.start) * 1000000)::bigint,
+-- How much of what each sensor counted was of the classes whose channel matches: sensor, quantity, start in us, share.
+SELECT a.sensor_id, a.quantity, (extract(epoch FROM a.start) * 1000000)::bigint,
        sum(a.value) FILTER (WHERE a.channel ~ %(classes)s) / nullif(sum(a.value), 0)
 FROM aggregate_1h a
 WHERE a.quantity = 'vehicle_count' AND a.sensor_id = ANY(%(sensors)s) AND a.start >= %(first)s AND a.start < %(last)s
   AND a.channel LIKE '%%/%%' AND a.channel !~ '/any$'
-GROUP BY 1, 2
+GROUP BY 1, 2, 3
 
 -- name: list_sensor_areas
 -- Of these sensors: what kind they are, and the areas of the newest vintage they stand in.
@@ -101,12 +102,16 @@ WHERE n.sensor_id = ANY(%(sensors)s)
 GROUP BY n.sensor_id, n.kind
 
 -- name: list_alerts_near
--- Alerts of these rules that a span of windows may belong to, and those just before it.
-SELECT alert, rule, subject, since, until, judged, sure, value, worst, threshold, coverage, told, calm, state, late
-FROM alert
-WHERE rule = ANY(%(rules)s) AND NOT withdrawn AND (until IS NULL OR until > %(first)s) AND since < %(last)s
+-- Alerts of these rules that a span of windows may belong to, and those just before it, with the columns of an `Episode`:
+-- stamps in us, NaN for null.
+SELECT rule, subject, (extract(epoch FROM since) * 1000000)::bigint, (extract(epoch FROM judged) * 1000000)::bigint,
+       (extract(epoch FROM sure) * 1000000)::bigint, coalesce(value, 'NaN'), coalesce(worst, 'NaN'), threshold,
+       coalesce(coverage, 'NaN'), coalesce(told, 'NaN'), calm, state = 'cannot_judge',
+       (extract(epoch FROM until) * 1000000)::bigint, alert, late
+FROM alert a
+WHERE rule = ANY(%(rules)s) AND NOT withdrawn AND (until IS NULL OR until > %(first)s) AND a.since < %(last)s
   AND (%(subjects)s::text[] IS NULL OR subject = ANY(%(subjects)s))
-ORDER BY since
+ORDER BY a.since
 
 -- name: update_alerts
 -- The new state of alerts; null in `until` is one that is open.
@@ -115,25 +120,19 @@ UPDATE alert a SET state = n.state, since = n.since, until = n.until, judged = n
     withdrawn = n.withdrawn, updated_at = CASE WHEN n.said THEN %(now)s ELSE a.updated_at END,
     raised_at = CASE WHEN a.late AND NOT n.late THEN %(now)s ELSE a.raised_at END,
     cleared_at = CASE WHEN n.until IS NOT NULL THEN coalesce(a.cleared_at, %(now)s) END
-FROM unnest(%(alert)s::bigint[], %(state)s::text[], %(since)s::timestamptz[], %(until)s::timestamptz[],
-            %(judged)s::timestamptz[], %(sure)s::timestamptz[], %(calm)s::int[], %(told)s::float8[], %(value)s::float8[],
-            %(worst)s::float8[], %(threshold)s::float8[], %(coverage)s::float8[], %(late)s::boolean[],
-            %(withdrawn)s::boolean[], %(said)s::boolean[])
-    AS n (alert, state, since, until, judged, sure, calm, told, value, worst, threshold, coverage, late, withdrawn, said)
+FROM json_to_recordset(%(rows)s::json)
+    AS n (alert bigint, state text, since timestamptz, until timestamptz, judged timestamptz, sure timestamptz, calm int,
+          told float8, value float8, worst float8, threshold float8, coverage float8, late boolean, withdrawn boolean,
+          said boolean)
 WHERE a.alert = n.alert
 
 -- name: insert_alerts
 -- New alerts; returns their numbers.
 INSERT INTO alert (rule, subject, quantity, level, severity, state, since, until, judged, sure, calm, told, value, worst,
                    threshold, coverage, late, raised_at, updated_at, cleared_at)
-SELECT n.rule, n.subject, n.quantity, n.level, n.severity, n.state, n.since, n.until, n.judged, n.sure, n.calm, n.told,
-       n.value, n.worst, n.threshold, n.coverage, n.late, %(now)s, %(now)s, CASE WHEN n.until IS NOT NULL THEN %(now)s END
-FROM unnest(%(rule)s::text[], %(subject)s::text[], %(quantity)s::text[], %(level)s::text[], %(severity)s::text[],
-            %(state)s::text[], %(since)s::timestamptz[], %(until)s::timestamptz[], %(judged)s::timestamptz[],
-            %(sure)s::timestamptz[], %(calm)s::int[], %(told)s::float8[], %(value)s::float8[], %(worst)s::float8[],
-            %(threshold)s::float8[], %(coverage)s::float8[], %(late)s::boolean[])
-    AS n (rule, subject, quantity, level, severity, state, since, until, judged, sure, calm, told, value, worst, threshold,
-          coverage, late)
+SELECT rule, subject, quantity, level, severity, state, since, until, judged, sure, calm, told, value, worst, threshold,
+       coverage, late, %(now)s, %(now)s, CASE WHEN until IS NOT NULL THEN %(now)s END
+FROM json_populate_recordset(NULL::alert, %(rows)s::json)
 RETURNING alert, rule, subject, since
 
 -- name: list_transition_kinds
@@ -142,18 +141,18 @@ SELECT alert, kind, about FROM alert_transition WHERE alert = ANY(%(alerts)s)
 
 -- name: insert_transitions
 -- Transitions with the windows that caused them, and a row in the outbox for each channel they must reach.
-WITH said AS (
+WITH new AS (
+    SELECT * FROM json_to_recordset(%(rows)s::json)
+        AS n (alert bigint, kind text, about timestamptz, late boolean, value float8, threshold float8, coverage float8,
+              windows jsonb, text text, text_nl text, channels text[])
+), said AS (
     INSERT INTO alert_transition (alert, kind, at, about, late, value, threshold, coverage, windows, text, text_nl)
-    SELECT n.alert, n.kind, %(now)s, n.about, n.late, n.value, n.threshold, n.coverage, n.windows, n.text, n.text_nl
-    FROM unnest(%(alert)s::bigint[], %(kind)s::text[], %(about)s::timestamptz[], %(late)s::boolean[], %(value)s::float8[],
-                %(threshold)s::float8[], %(coverage)s::float8[], %(windows)s::jsonb[], %(text)s::text[], %(text_nl)s::text[])
-        AS n (alert, kind, about, late, value, threshold, coverage, windows, text, text_nl)
+    SELECT alert, kind, %(now)s, about, late, value, threshold, coverage, windows, text, text_nl FROM new
     RETURNING transition, alert, kind, about
 )
 INSERT INTO outbox (transition, channel, written_at, due_at)
 SELECT s.transition, c.channel, %(now)s, %(now)s
-FROM said s JOIN unnest(%(to_alert)s::bigint[], %(to_kind)s::text[], %(to_about)s::timestamptz[], %(to_channel)s::text[])
-    AS c (alert, kind, about, channel) ON c.alert = s.alert AND c.kind = s.kind AND c.about = s.about
+FROM said s JOIN new n USING (alert, kind, about) CROSS JOIN unnest(n.channels) AS c (channel)
 
 -- name: list_stale_alerts
 -- Open alerts that no window could be judged for since long, and those of rules that are not there any more: rule and subject.

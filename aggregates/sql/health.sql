@@ -33,7 +33,7 @@ SELECT what, found, good FROM (
     UNION ALL
     SELECT 3, 'alert rule ' || coalesce(nullif(rule, ''), 'all'), format('could not judge windows of %%s from %%s to %%s: %%s', level,
            to_char(first AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'), to_char(last AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"'), error), false
-    FROM ({list_unjudged}) u (rule, level, numbers, first, last, error)
+    FROM ({list_unjudged}) u (rule, level, numbers, first, last, error) WHERE error <> ''
     UNION ALL
     SELECT 4, 'notifier', coalesce('at work ' || round(age) || ' s ago', 'none has run yet'), age < 60
     FROM (SELECT extract(epoch FROM %(now)s - max(seen_at)) AS age FROM notifier) n

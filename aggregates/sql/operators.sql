@@ -16,11 +16,6 @@ WHERE (%(everything)s OR a.cleared_at IS NULL) AND (%(rule)s::text IS NULL OR a.
     AND (%(subject)s::text IS NULL OR a.subject = %(subject)s)
 ORDER BY a.alert DESC LIMIT %(limit)s::bigint
 
--- name: list_transitions
--- What happened to one alert, in order.
-SELECT t.transition, t.kind, t.at, t.about, t.late, t.value, t.threshold, t.coverage, t.text, t.windows
-FROM alert_transition t WHERE t.alert = %(alert)s ORDER BY t.transition
-
 -- name: may_act
 -- Whether this session's role may acknowledge and silence.
 SELECT has_table_privilege('alert', 'UPDATE') AND has_table_privilege('silence', 'INSERT')

@@ -54,7 +54,7 @@ SELECT transition, %(channel)s, %(now)s::timestamptz, %(now)s::timestamptz FROM 
 -- The messages of a channel that were begun and have not arrived.
 {outbox_row}
 WHERE o.channel = %(channel)s AND o.delivered_at IS NULL AND o.dropped IS NULL AND o.message IS NOT NULL
-ORDER BY o.transition
+ORDER BY o.message, o.transition
 
 -- name: outbox_due
 -- What is due for a channel: critical alerts first, then in order; the transitions of an alert all have its severity.
@@ -68,7 +68,7 @@ LIMIT %(limit)s
 -- A row of the outbox with all that a message contains. Where a sensor stands is by the newest areas loaded.
 SELECT o.transition, o.message, o.written_at, o.due_at, o.attempts, o.held_by, t.alert, t.kind, t.at, t.about, t.late,
        t.value, t.threshold, t.coverage, t.windows, t.text, t.text_nl, a.rule, a.subject, a.quantity, a.level, a.severity,
-       a.since, a.worst, a.cleared_at IS NOT NULL AS over, a.acknowledged_by, coalesce(r.title, a.rule) AS title,
+       a.since, a.cleared_at IS NOT NULL AS over, a.acknowledged_by, coalesce(r.title, a.rule) AS title,
        coalesce(r.title_nl, '') AS title_nl, coalesce(r.unit, '') AS unit, r.owner, r.runbook,
        coalesce(n.name, own.name) AS name, coalesce(areas.codes, '{}') AS codes, coalesce(areas.names, '{}') AS places,
        EXISTS (

@@ -2,7 +2,7 @@
 Alerts on the command line: `alerts list`, `ack`, `silence`, `send-test`, `rules` and `test`.
 
 `streams.notify.operators` does what operators ask, and the notifier of the running hub sends the messages;
-`streams.alerts.replay` tries a rule on stored history, and stores nothing.
+`streams.alerts.judge` tries a rule on stored history, and stores nothing.
 """
 
 import getpass
@@ -22,7 +22,6 @@ from hub.settings.settings import Settings
 from ingest.vocabulary.readings import utc
 from ingest.vocabulary.values import duration
 from streams.alerts.episodes import Transition
-from streams.alerts.replay import replay_stored
 from streams.alerts.rulebook import Rule
 from streams.notify import operators
 
@@ -125,7 +124,7 @@ def alerts_send_test(settings: Settings, channel: str, /) -> None:
 @command(alerts_app, "rules", "rules")
 def alerts_rules(settings: Settings, form: Format = "table") -> None:
     """Print a line for each rule: name, quantity, level, thresholds."""
-    frame = pd.DataFrame([_row(rule) for rule in judge_of(settings).book.rules])
+    frame = pd.DataFrame([_row(rule) for rule in judge_of(settings).rules.values()])
     write(frame.iloc[:, :BRIEF] if form == "table" else frame, form, None, settings.timezone)
 
 
@@ -133,14 +132,14 @@ def alerts_rules(settings: Settings, form: Format = "table") -> None:
 def alerts_test(settings: Settings, rule: str, /, first: str, last: str, form: Format = "table") -> None:
     """Show the alerts that a rule would have raised on stored windows, also before the day it is in force."""
     judge = judge_of(settings)
-    chosen = {one.name: one for one in judge.book.rules}.get(rule)
+    chosen = judge.rules.get(rule)
     if chosen is None:
         raise BadQuestion(f"rule {rule!r}, expected one of `stadspuls alerts rules`")
     begin, until = range_of(first, last, settings.timezone, chosen.level, chosen.quantity)
     if begin >= until:
         raise BadQuestion(f"--from {begin.isoformat()} is not before --to {until.isoformat()}")
     with open_store(settings) as store:
-        found = replay_stored(store, judge, chosen, begin, until)
+        found = judge.replay(store, chosen, begin, until)
     columns = ["time", "kind", "subject", "value", "threshold", "unit", "coverage", "windows", "text"]
     write(pd.DataFrame([_outcome(chosen, one) for one in found], columns=columns), form, None, settings.timezone)
     raised = sum(one.kind == "raised" for one in found)

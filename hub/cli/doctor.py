@@ -29,7 +29,7 @@ from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 from ingest.mqtt.slots import held_slots, lost_slots
-from streams.alerts.calendar import BadCalendar, school_until
+from streams.alerts.calendar import BadCalendar, load_days
 
 CALENDAR_ENDS = timedelta(days=30)  # a calendar is mentioned from so long before its end on
 LOCAL = "%Y-%m-%d %H:%M %Z"
@@ -99,7 +99,7 @@ def _hub(running: RunningHub) -> Finding:
 
 def _calendar(settings: Settings) -> Iterator[Finding]:
     """Warn when the calendar soon ends: in school holidays that it lacks, traffic would seem unusual."""
-    last = school_until(settings.calendars)
+    last = load_days(settings.timezone, settings.calendars, settings.country).school_until
     if last is not None and last < datetime.now(ZoneInfo(settings.timezone)).date() + CALENDAR_ENDS:
         where = "" if settings.calendars else ", in a copy of the shipped file that the setting calendars names"
         yield Finding("calendar", f"knows no school holidays after {last}: add those to come{where}")

@@ -27,5 +27,5 @@ def judge_of(settings: Settings, database: str | None = None) -> Judge:
         raise CannotStart(str(error)) from error
     if database is not None:
         with closing(Store(database, application="stadspuls rules")) as store:
-            mirror_rules(store, judge.book)
+            mirror_rules(store, judge.rules)
     return judge

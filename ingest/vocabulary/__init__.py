@@ -8,6 +8,7 @@ What everybody uses, without a view of the world outside: nothing here waits, re
 - `dead_letters`: what could not be taken, with the reason
 - `batch`: many readings as columns
 - `air_index`: the air-quality indices of an hour
+- `toml`: files of settings, read into structs
 - `backoff`: how long to wait before trying again
 
 Before it is nothing of ours; `ingest.formats` comes next.

@@ -34,7 +34,7 @@ from lab.load.servers import database, hub, received, scratch, until
 from lab.load.traffic import BEGIN, MINUTE, Traffic
 from streams.alerts.calendar import load_days
 from streams.alerts.judge import Judge
-from streams.alerts.rulebook import Rule, RuleBook
+from streams.alerts.rulebook import Rule
 from streams.commit.pipeline import Pipeline
 
 SERIES, RULES = 10_000, 100
@@ -160,7 +160,7 @@ def _alone(hook: Hook, times: int = 50) -> NDArray[np.float64]:
 
 def _cost(settings: Settings, batches: int) -> tuple[float, float]:
     """Give the seconds that storing takes without rules and with them, batch by batch in turn."""
-    judge = Judge(RuleBook(tuple(_rule(number) for number in range(RULES))), load_days(settings.timezone))
+    judge = Judge({rule.name: rule for rule in map(_rule, range(RULES))}, load_days(settings.timezone))
     with database(settings) as (store, _):
         traffic = Traffic(store, SERIES)
         sides = (Pipeline(store), Pipeline(store, judge=judge.batch))

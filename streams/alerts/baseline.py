@@ -6,7 +6,7 @@ and MAD are robust, so that one odd week does not move them (Rousseeuw & Croux, 
 Association 88, 1993).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,7 @@ from streams.alerts.rulebook import Baseline
 NORMAL = 1.4826  # MAD of a normal distribution to its standard deviation
 
 
-@dataclass(frozen=True, slots=True)
-class Usual:
+class Usual(NamedTuple):
     """The usual value of each window and its spread; NaN where there are too few earlier hours."""
 
     median: NDArray[np.float64]

@@ -5,7 +5,6 @@ Public holidays come from the `holidays` library, the rest from calendar files (
 Netherlands is shipped). `streams.alerts.baseline` asks with which earlier hours an hour may be compared.
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -20,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.vocabulary.readings import microseconds, utc
+from ingest.vocabulary.toml import BadFile, read_toml
 from streams.commit.windows import HOUR_US
 
 SHIPPED = Path(__file__).with_name("calendars") / "nl-noord.toml"
 SUNDAY = 6
-_DAY = timedelta(days=1)
 
 
-class BadCalendar(ValueError):  # noqa: N818 - named for the reaction: the user corrects the file
+class BadCalendar(BadFile):
     """A calendar file that cannot be read; the text names file, key and reason."""
 
 
@@ -66,40 +65,35 @@ class Days:
     school: tuple[School, ...] = ()
     events: tuple[PlannedEvent, ...] = ()
 
+    @property
+    def school_until(self) -> date | None:
+        """The last day of school holidays; None where it has none."""
+        return max((one.last for one in self.school), default=None)
+
     def kind(self, day: date) -> tuple[int, bool]:
         """Give the weekday that a day counts as (a public holiday: Sunday), and whether schools are closed."""
         weekday = SUNDAY if day in self.public else day.weekday()
         return weekday, any(one.first <= day <= one.last for one in self.school)
 
-    def comparable_hours(self, start: int, most: int, reach: int) -> list[int]:
+    @lru_cache(maxsize=10_000)  # noqa: B019 - one object lives as long as the process
+    def comparable_hours(self, start: int, most: int, reach: int) -> tuple[int, ...]:
         """Give the starts (us) of the last `most` hours of the kind of `start`, from at most `reach` weeks back."""
-        return list(_comparable_hours(self, start, most, reach))
-
-    def _us(self, local: datetime) -> int:
-        return microseconds(local if local.tzinfo else local.replace(tzinfo=self.zone))
+        local = utc(start).astimezone(self.zone)
+        days = (local.date() - timedelta(days=back) for back in range(1, reach * 7 + 1))
+        same = [day for day in days if self.kind(day) == self.kind(local.date())]
+        return tuple(microseconds(datetime.combine(day, time(local.hour), self.zone)) for day in same[:most])
 
     def in_event(self, subjects: NDArray[np.object_], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which hours (subject, start in us) lie in a planned event of their subject."""
         inside = np.zeros(len(starts), bool)
         for event in self.events:
-            first, last = self._us(event.first), self._us(event.last)
-            during = np.flatnonzero((starts + HOUR_US > first) & (starts < last))
-            for at in during:
+            first, last = (
+                microseconds(local if local.tzinfo else local.replace(tzinfo=self.zone))
+                for local in (event.first, event.last)
+            )
+            for at in np.flatnonzero((starts + HOUR_US > first) & (starts < last)):
                 inside[at] |= any(fnmatchcase(str(subjects[at]), pattern) for pattern in event.sensors)
         return inside
-
-
-@lru_cache(maxsize=10_000)
-def _comparable_hours(days: Days, start: int, most: int, reach: int) -> tuple[int, ...]:
-    local = utc(start).astimezone(days.zone)
-    wanted, found, day = days.kind(local.date()), list[int](), local.date()
-    for _ in range(reach * 7):
-        day -= _DAY
-        if days.kind(day) == wanted:
-            found.append(microseconds(datetime.combine(day, time(local.hour), days.zone)))
-            if len(found) == most:
-                break
-    return tuple(found)
 
 
 def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years: range = range(2010, 2041)) -> Days:
@@ -120,20 +114,8 @@ def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years:
     )  # fmt: skip
 
 
-def school_until(files: Sequence[Path] = ()) -> date | None:
-    """
-    Give the last day of school holidays in the calendar; None where it has none.
-
-    Raises BadCalendar as `load_days` does.
-    """
-    return max((one.last for path in files or (SHIPPED,) for one in _read(path).school), default=None)
-
-
 def _read(path: Path) -> Calendar:
-    try:
-        calendar = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Calendar)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise BadCalendar(f"{path}: {error}") from error
+    calendar = read_toml(path, Calendar, BadCalendar)
     wrong = [one.name for one in calendar.school if one.last < one.first]
     wrong += [one.name for one in calendar.event if one.last <= one.first]
     if wrong:

@@ -6,7 +6,6 @@ The windows of a rule, with what is compared with its thresholds: pure, no clock
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import fields
 from datetime import date
 
 import numpy as np
@@ -22,8 +21,7 @@ from streams.commit.windows import DAY_US, HOUR_US
 # A frame of windows: `start` and `end` in microseconds since 1970, NaN is null.
 COLUMNS = ["quantity", "level", "subject", "start", "end", "value", "coverage", "valid", "revision", "readings",
            "flagged", "failed", "warned", "stuck"]  # fmt: skip
-_YEARS = 1 << 32  # more hours than any stamp has
-_WINDOW = [field.name for field in fields(Window)]
+_WINDOW = list(Window._fields)
 Floats = NDArray[np.float64]
 UsualOf = Callable[[Rule, pd.DataFrame], Usual]
 
@@ -121,24 +119,12 @@ def of_rule(rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
 
 def index_windows(name: str, windows: pd.DataFrame) -> pd.DataFrame:
     """Compute the hourly windows of an index from valid hours of its substances, with the least of their coverages."""
-    substances = INDICES[name].bounds
-    parts = windows[(windows["level"] == "1h") & windows["valid"] & windows["quantity"].isin(list(substances))]
-    subject, names = pd.factorize(parts["subject"].to_numpy())
-    start, end = parts["start"].to_numpy(np.int64), parts["end"].to_numpy(np.int64)
-    keys, place = np.unique(subject.astype(np.int64) * _YEARS + start // HOUR_US, return_inverse=True)
-    count = len(keys)
-    values = {one: np.full(count, np.nan) for one in substances}
-    for one in substances:
-        mine = parts["quantity"].to_numpy() == one
-        values[one][place[mine]] = parts["value"].to_numpy(np.float64)[mine]
-    coverage, revision, ends = np.full(count, np.inf), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    np.minimum.at(coverage, place, parts["coverage"].to_numpy(np.float64))
-    np.maximum.at(revision, place, parts["revision"].to_numpy(np.int64))
-    ends[place] = end
-    made = {
-        "subject": np.array(names, np.object_)[keys // _YEARS], "start": keys % _YEARS * HOUR_US, "end": ends,
-        "value": index_of(name, values), "coverage": coverage, "revision": revision,
-    }  # fmt: skip
+    substances = list(INDICES[name].bounds)
+    parts = windows[(windows["level"] == "1h") & windows["valid"] & windows["quantity"].isin(substances)]
+    hours = parts.groupby(["subject", "start"], as_index=False, sort=True)
+    made = hours.agg(end=("end", "first"), coverage=("coverage", "min"), revision=("revision", "max"))
+    values = parts.pivot(index=["subject", "start"], columns="quantity", values="value").reindex(columns=substances)
+    index = index_of(name, {one: values[one].to_numpy(np.float64) for one in substances})
     evidence = dict.fromkeys(("readings", "flagged", "failed", "warned", "stuck"), 0)
-    frame: pd.DataFrame = pd.DataFrame(made).assign(quantity=name, level="1h", valid=True, **evidence)[COLUMNS]
+    frame: pd.DataFrame = made.assign(value=index, quantity=name, level="1h", valid=True, **evidence)[COLUMNS]
     return frame

@@ -10,14 +10,14 @@ episodes. `streams.alerts.comparison` makes the windows.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from streams.alerts.rulebook import Rule
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """One window of a rule: `compared` is compared with the thresholds; `sure` is whether it can be judged at all."""
 
     start: int
@@ -31,8 +31,7 @@ class Window:
     usual: float
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """A change of an alert: `about` is the end of the window that decided it, `windows` are those that caused it."""
 
     rule: str
@@ -43,17 +42,17 @@ class Transition:
     threshold: float
     coverage: float
     windows: tuple[Window, ...]
-    usual: float
 
     def text(self, rule: Rule, template: str) -> str:
         """Fill the numbers into a text of the rule."""
-        figures = {name: shown(getattr(self, name)) for name in ("value", "threshold", "usual", "coverage")}
-        return template.format(unit=rule.unit, windows=rule.windows, **figures)
+        usual = shown(self.windows[-1].usual if self.windows else np.nan)
+        figures = {name: shown(getattr(self, name)) for name in ("value", "threshold", "coverage")}
+        return template.format(unit=rule.unit, windows=rule.windows, usual=usual, **figures)
 
 
 @dataclass(slots=True)
 class Episode:
-    """One episode; a stored alert has all fields but the transitions, so that the fold can go on with it."""
+    """One episode: folded from windows, or an alert as it is stored (`alert` is its number), to go on with."""
 
     rule: Rule
     subject: str
@@ -64,10 +63,13 @@ class Episode:
     worst: float
     threshold: float
     coverage: float
-    reported: float  # what was compared when it was raised or last updated
+    told: float  # what was compared when it was raised or last updated
     calm: int = 0  # consecutive windows that would clear it
     unsure: bool = False
     until: int | None = None
+    alert: int | None = None
+    late: bool = False  # found long after its windows
+    withdrawn: bool = False  # later data show that it never was: it ends where it began
     transitions: list[Transition] = field(default_factory=list)
 
     @property
@@ -101,17 +103,15 @@ class Episode:
         if self.calm >= self.rule.clear_windows:
             self.until = window.end
             self._record("cleared", window.end, window)
-        elif self.unsure or _worse(self.rule, window.compared, self.reported):
-            self.reported = more(self.reported, window.compared)
+        elif self.unsure or _worse(self.rule, window.compared, self.told):
+            self.told = more(self.told, window.compared)
             self._record("updated", window.end, window)
         self.unsure = False
 
     def transition(self, kind: str, about: int, *windows: Window) -> Transition:
         """Make a transition with the figures of now."""
-        usual = windows[-1].usual if windows else np.nan
-        return Transition(
-            self.rule.name, self.subject, kind, about, self.value, self.threshold, self.coverage, windows, usual
-        )
+        figures = self.value, self.threshold, self.coverage
+        return Transition(self.rule.name, self.subject, kind, about, *figures, windows)
 
     def _record(self, kind: str, about: int, *windows: Window) -> None:
         self.transitions.append(self.transition(kind, about, *windows))
@@ -120,9 +120,8 @@ class Episode:
 def _raised(rule: Rule, subject: str, run: Sequence[Window]) -> Episode:
     last = run[-1]
     worst = (max if rule.direction == "above" else min)(window.value for window in run)
-    one = Episode(
-        rule, subject, run[0].start, last.end, last.end, last.value, worst, last.threshold, last.coverage, last.compared
-    )
+    figures = last.value, worst, last.threshold, last.coverage, last.compared
+    one = Episode(rule, subject, run[0].start, last.end, last.end, *figures)
     one._record("raised", last.end, *run)
     return one
 
@@ -161,21 +160,21 @@ def _run(rule: Rule, run: list[Window], window: Window) -> list[Window]:
     return [*run, window] if adjacent else [window]
 
 
-def _worse(rule: Rule, compared: float, reported: float) -> bool:
-    if rule.worse is None or not reported:
+def _worse(rule: Rule, compared: float, told: float) -> bool:
+    if rule.worse is None or not told:
         return False
     if rule.direction == "above":
-        return reported > 0 and compared >= reported * rule.worse
-    return compared <= (reported * rule.worse if reported < 0 else reported / rule.worse)
+        return told > 0 and compared >= told * rule.worse
+    return compared <= (told * rule.worse if told < 0 else told / rule.worse)
 
 
-def shown(value: float | None) -> str:
+def shown(value: float) -> str:
     """
     Write a number for a message, with three digits or more.
 
-    >>> shown(718.67), shown(0.4567), shown(None)
+    >>> shown(718.67), shown(0.4567), shown(float("nan"))
     ('719', '0.457', '-')
     """
-    if value is None or np.isnan(value):
+    if np.isnan(value):
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -5,8 +5,7 @@ Windows of sensors and areas read from the store as a frame, for `streams.alerts
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,17 +16,15 @@ from ingest.vocabulary.readings import utc
 from streams.alerts.comparison import COLUMNS
 from streams.alerts.rulebook import Rule
 
-VIEWS = {"5m": "sensor_5m", "1h": "sensor_1h", "1d": "sensor_1d"}
-AREA_VIEWS = {"1h": "area_hour", "1d": "area_day"}
+VIEWS = {"sensor": {"5m": "sensor_5m", "1h": "sensor_1h", "1d": "sensor_1d"},
+         "area": {"1h": "area_hour", "1d": "area_day"}}  # fmt: skip
 MOST_SPARSE = 4  # a rectangle of sensors and starts that is emptier than this is read window by window
 MOST_EXACT = 200  # windows that are read one by one
 _TYPES = {"value": "f8", "coverage": "f8", "valid": "?"}  # the others are objects
-_SELECTED = ["quantity", "subject", "start", "end", "value", "coverage", "valid", "revision", "readings", "flagged",
-             "failed", "warned"]  # fmt: skip
+_SELECTED = [name for name in COLUMNS if name not in ("level", "stuck")]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Windows of some subjects (None: all) that start in `[first, last)` us; `exact` is sensor and start of each."""
 
     first: int
@@ -36,8 +33,7 @@ class Span:
     exact: tuple[Sequence[str], NDArray[np.int64]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedWindows:
+class ChangedWindows(NamedTuple):
     """Windows whose readings changed: sensor and start (us) of each."""
 
     sensors: Sequence[str]
@@ -46,36 +42,40 @@ class ChangedWindows:
     def span(self) -> Span:
         """Give what to read: a rectangle of sensors and starts where the windows nearly fill one, else each window."""
         sensors, starts = sorted(set(self.sensors)), np.unique(self.starts)
-        first, last = int(starts[0]), int(starts[-1]) + 1
-        if len(sensors) * len(starts) <= MOST_SPARSE * len(self.starts) and _dense(starts):
-            return Span(first, last, sensors)
-        pairs = sorted({(one, int(start)) for one, start in zip(self.sensors, self.starts, strict=True)})
-        return Span(first, last, sensors, ([one for one, _ in pairs], np.array([start for _, start in pairs])))
+        gaps = np.diff(starts)
+        dense = not len(gaps) or gaps.max() <= 10 * np.median(gaps)
+        rectangle = Span(int(starts[0]), int(starts[-1]) + 1, sensors)
+        if dense and len(sensors) * len(starts) <= MOST_SPARSE * len(self.starts):
+            return rectangle
+        pairs = sorted(set(zip(self.sensors, self.starts.tolist(), strict=True)))
+        return rectangle._replace(exact=([one for one, _ in pairs], np.array([start for _, start in pairs])))
 
 
-def _dense(starts: NDArray[np.int64]) -> bool:
-    """Tell whether the stamps lie close: no gap is longer than ten times the usual one."""
-    gaps = np.diff(starts)
-    return not len(gaps) or bool(gaps.max() <= 10 * np.median(gaps))
+def quantities_of(rules: Sequence[Rule]) -> list[str]:
+    """Give the quantities that rules need."""
+    return sorted(frozenset[str]().union(*(rule.needs for rule in rules)))
 
 
-def load_windows(
-    tx: Transaction, level: str, quantities: Collection[str], span: Span, per: str = "sensor"
-) -> pd.DataFrame:
-    """Read windows as a frame with the columns of `streams.alerts.comparison.COLUMNS`; `stuck` is 0."""
-    asked: dict[str, Any] = {"quantities": sorted(quantities)}
-    within: dict[str, Any] = {**asked, "first": utc(span.first), "last": utc(span.last)}
-    subjects = None if span.subjects is None else list(span.subjects)
+def load_windows(tx: Transaction, rules: Sequence[Rule], span: Span) -> pd.DataFrame:
+    """
+    Read the windows that rules of one level, all about sensors or all about areas, look at.
+
+    The frame has the columns of `streams.alerts.comparison.COLUMNS`; `stuck` is 0.
+    """
+    level, per = rules[0].level, rules[0].per
+    asked: dict[str, Any] = {"quantities": quantities_of(rules), "first": utc(span.first), "last": utc(span.last)}
+    statement = "list_judged_windows" if per == "sensor" else "list_judged_area_windows"
     if span.exact is not None:
-        sensors, starts = span.exact
-        if len(starts) > MOST_EXACT:
-            return _load_by_start(tx, level, quantities, np.array(sensors, np.object_), starts)
-        stamps = [utc(int(start)) for start in starts]
-        rows = tx.rows("list_judged_windows_at", VIEWS[level], **asked, sensors=list(sensors), starts=stamps)
-    elif per == "sensor":
-        rows = tx.rows("list_judged_windows", VIEWS[level], **within, sensors=subjects)
+        sensors, starts = np.array(span.exact[0], np.object_), span.exact[1]
+        if len(starts) > MOST_EXACT:  # all of one start together
+            parts = [(int(start), sorted(set(sensors[starts == start]))) for start in np.unique(starts)]
+            spans = [Span(start, start + 1, some) for start, some in parts]
+            return pd.concat([load_windows(tx, rules, one) for one in spans], ignore_index=True)
+        statement = "list_judged_windows_at"
+        asked |= {"sensors": sensors.tolist(), "starts": [utc(start) for start in starts.tolist()]}
     else:
-        rows = tx.rows("list_judged_area_windows", AREA_VIEWS[level], **within, areas=subjects)
+        asked["subjects"] = None if span.subjects is None else list(span.subjects)
+    rows = tx.rows(statement, VIEWS[per][level], **asked)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(_SELECTED)
     made: dict[str, NDArray[Any]] = {
         name: np.array(column, _TYPES.get(name, "O")) for name, column in zip(_SELECTED, columns, strict=True)
@@ -83,41 +83,34 @@ def load_windows(
     return pd.DataFrame(made).assign(level=level, stuck=0)[COLUMNS]
 
 
-def _load_by_start(
-    tx: Transaction, level: str, quantities: Collection[str], sensors: NDArray[np.object_], starts: NDArray[np.int64]
-) -> pd.DataFrame:
-    """Read many windows that lie far apart, all of one start together."""
-    parts = [
-        load_windows(tx, level, quantities, Span(int(start), int(start) + 1, sorted(set(sensors[starts == start]))))
-        for start in np.unique(starts)
-    ]
-    return pd.concat(parts, ignore_index=True)
+def completed(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
+    """
+    Add what only this rule looks at: the number of stuck readings, or as `value` the share of its classes.
+
+    A share is known of hours with at least `least` vehicles, the others are left out.
+    """
+    if rule.share_of:
+        enough = windows[windows["value"].to_numpy(np.float64) >= (rule.least or 1)]
+        return enough.assign(value=_looked_up(tx, "read_class_shares", enough, np.nan, classes=rule.share_of))
+    if rule.statistic == "stuck":
+        suspect = windows[windows["flagged"] + windows["warned"] > 0]
+        counts = pd.Series(_looked_up(tx, "count_stuck_readings", suspect, 0.0), suspect.index)
+        return windows.assign(stuck=counts.reindex(windows.index, fill_value=0.0))
+    return windows
 
 
-def count_stuck(tx: Transaction, windows: pd.DataFrame) -> pd.DataFrame:
-    """Fill in `stuck`, the number of stuck readings, of the hours that have any flagged reading."""
-    suspect = windows[(windows["flagged"] + windows["warned"] > 0) & (windows["level"] == "1h")]
-    if not len(suspect):
-        return windows
-    first, last = int(suspect["start"].min()), int(suspect["end"].max())
-    sensors = suspect["subject"].unique().tolist()
-    found = tx.rows("count_stuck_readings", sensors=sensors, first=utc(first), last=utc(last))
-    counts = {(sensor, quantity, start): count for sensor, quantity, start, count in found}
+def _looked_up(
+    tx: Transaction, statement: str, windows: pd.DataFrame, otherwise: float, **parameters: object
+) -> NDArray[np.float64]:
+    """Run a statement that gives sensor, quantity, start (us) and a number, and give the number of each window."""
+    if not len(windows):
+        return np.array([], np.float64)
+    first, last = int(windows["start"].min()), int(windows["end"].max())
+    sensors = windows["subject"].unique().tolist()
+    found = tx.rows(statement, sensors=sensors, first=utc(first), last=utc(last), **parameters)
+    known = {tuple(key): number for *key, number in found}
     keys = zip(windows["subject"], windows["quantity"], windows["start"], strict=True)
-    return windows.assign(stuck=[counts.get(key, 0) for key in keys])
-
-
-def with_share(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
-    """Replace the counts by the share of the rule's classes, of hours with at least `least` vehicles."""
-    enough = windows[windows["value"].to_numpy(np.float64) >= (rule.least or 1)]
-    if not len(enough):
-        return enough
-    first, last = int(enough["start"].min()), int(enough["end"].max())
-    found = tx.rows("read_class_shares", sensors=enough["subject"].unique().tolist(), first=utc(first), last=utc(last),
-                    classes=rule.share_of)  # fmt: skip
-    shares = {(sensor, start): share for sensor, start, share in found}
-    keys = zip(enough["subject"], enough["start"], strict=True)
-    return enough.assign(value=np.array([shares.get(key) for key in keys], np.float64))
+    return np.array([known.get(key, otherwise) for key in keys], np.float64)
 
 
 def subjects_of_rule(tx: Transaction, rule: Rule, subjects: Collection[str]) -> set[str]:

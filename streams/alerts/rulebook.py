@@ -6,9 +6,7 @@ A pack has `[defaults]` for all of its rules and a `[[rule]]` for each; the fiel
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -24,29 +22,39 @@ from aggregates.areas.codes import is_code
 from ingest.vocabulary.air_index import INDICES
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
+from ingest.vocabulary.toml import BadFile, converted, read_toml
 from ingest.vocabulary.values import duration
 
 SHIPPED = Path(__file__).with_name("rules")
 Level = Literal["5m", "1h", "1d", "clock"]
 NotifyKind = Literal["raised", "updated", "cleared", "cannot_judge"]
-SECONDS = {"5m": 300, "1h": 3600, "1d": 86_400, "clock": 60}
 LONGEST = timedelta(days=3660)  # that a rule may wait or look back
-_MICROSECOND = timedelta(microseconds=1)
-# How long an open alert waits for a window that can be judged: then it is `cannot_judge`, and in the end cleared.
-_PATIENCE = {"5m": "30m", "1h": "6h", "1d": "3d", "clock": "1h"}
-_FORGET = {"5m": "6h", "1h": "2d", "1d": "7d", "clock": "7d"}
-_LATE = {"5m": "1h", "1h": "1d", "1d": "3d", "clock": "1h"}
+# By default: how long an open alert waits for a window that can be judged, then it is `cannot_judge`, and in the end
+# cleared; how old the windows of a late one are; and those that are not judged any more (0: none).
+_TIMES = {
+    "patience": {"5m": "30m", "1h": "6h", "1d": "3d", "clock": "1h"},
+    "forget": {"5m": "6h", "1h": "2d", "1d": "7d", "clock": "7d"},
+    "late_after": {"5m": "1h", "1h": "1d", "1d": "3d", "clock": "1h"},
+    "retrospect": {"5m": "1d", "1h": "0s", "1d": "0s", "clock": "0s"},
+}
 EVIDENCE = ("coverage", "flagged", "warned", "failed", "stuck")  # statistics that need no valid window
 PROBES = ("silence", "drift", "coverage_today")  # statistics of now, judged by the clock
 # What a text is filled with, as `streams.alerts.episodes.Transition.text` does: numbers come as texts, written already.
 _FIGURES = {"value": "-", "threshold": "-", "usual": "-", "unit": "", "windows": 1, "coverage": "-"}
 
-
 AtLeastOne = Annotated[int, Meta(ge=1, le=10_000)]
 
 
-class BadRule(ValueError):  # noqa: N818 - named for the reaction: the user corrects the rule
+class BadRule(BadFile):
     """A rule that cannot work; the text names file, rule, key and reason."""
+
+
+class _Pack(msgspec.Struct, forbid_unknown_fields=True):
+    """A file before its rules are read."""
+
+    pack: str = ""
+    defaults: dict[str, Any] = {}
+    rule: list[dict[str, Any]] = []
 
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,26 +132,32 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def unit(self) -> str:
         """The unit of its values."""
-        if self.statistic in EVIDENCE or self.statistic == "coverage_today" or self.share_of:
-            return "share"
-        if self.statistic in PROBES:
-            return {"silence": "intervals", "drift": "s"}[self.statistic]
-        return QUANTITIES[self.quantity].unit if self.quantity in QUANTITIES else "index"
+        if self.statistic == "value" and not self.share_of:
+            return QUANTITIES[self.quantity].unit if self.quantity in QUANTITIES else "index"
+        return {"silence": "intervals", "drift": "s"}.get(self.statistic, "share")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The quantities that it looks at; an index needs its substances."""
+        if self.quantity == "any":
+            return frozenset(QUANTITIES)
+        return frozenset(INDICES[self.quantity].bounds) if self.quantity in INDICES else frozenset({self.quantity})
 
     @property
     def length(self) -> int:
         """Seconds of a window, of a day the usual ones."""
-        return SECONDS[self.level]
+        return {"5m": 300, "1h": 3600, "1d": 86_400, "clock": 60}[self.level]
 
     @cached_property
     def times(self) -> dict[str, int]:
         """`patience`, `forget`, `late_after` and `retrospect` in microseconds; 0 is no limit."""
-        given = {
-            "patience": self.patience or _PATIENCE[self.level], "forget": self.forget or _FORGET[self.level],
-            "late_after": self.late_after or _LATE[self.level],
-            "retrospect": self.retrospect or ("1d" if self.level == "5m" else "2d" if self.baseline else "0s"),
-        }  # fmt: skip
-        return {key: duration(text, may_be_zero=True) // _MICROSECOND for key, text in given.items()}
+        usual = {key: of_level[self.level] for key, of_level in _TIMES.items()}
+        if self.baseline:
+            usual["retrospect"] = "2d"
+        return {
+            key: duration(getattr(self, key) or text, may_be_zero=True) // timedelta(microseconds=1)
+            for key, text in usual.items()
+        }
 
     def applies_to(self, subject: str) -> bool:
         """Tell whether a subject is one of its sensors or areas, by name and source alone."""
@@ -162,117 +176,78 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return sign * values >= sign * threshold if self.inclusive else sign * values > sign * threshold
 
 
-@dataclass(frozen=True, slots=True)
-class RuleBook:
-    """All rules, by name."""
-
-    rules: tuple[Rule, ...]
-
-    def of(self, *levels: str) -> list[Rule]:
-        """The rules of these levels."""
-        return [rule for rule in self.rules if rule.level in levels]
-
-    def __getitem__(self, name: str) -> Rule:
-        for rule in self.rules:
-            if rule.name == name:
-                return rule
-        raise KeyError(name)
-
-
-def load_rules(directories: Sequence[Path] = (), shipped: Path = SHIPPED) -> RuleBook:
+def load_rules(directories: Sequence[Path] = (), shipped: Path = SHIPPED) -> dict[str, Rule]:
     """
-    Load every pack; a user's file replaces the shipped pack with the same name.
+    Load every pack, and give the rules by name; a user's file replaces the shipped pack with the same name.
 
     Raises BadRule for a rule that cannot work.
     """
     own = [path for folder in directories for path in sorted(folder.glob("*.toml"))]
     taken = {path.name for path in own}
-    paths = [*(path for path in sorted(shipped.glob("*.toml")) if path.name not in taken), *own]
-    rules = tuple(rule for path in paths for rule in load_pack(path))
-    by_name: dict[str, Rule] = {}
-    for rule in rules:
-        if rule.name in by_name:
-            raise BadRule(
-                f"{rule.pack}: rule {rule.name!r}: name: a second rule, the other is in {by_name[rule.name].pack}"
-            )
-        by_name[rule.name] = rule
-    return RuleBook(rules)
-
-
-def load_pack(path: Path) -> list[Rule]:
-    """Load one file; raises BadRule for a rule that cannot work."""
-    try:
-        text = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadRule(f"{path}: {error}") from error
-    if unknown := text.keys() - {"pack", "defaults", "rule"}:
-        raise BadRule(f"{path}: {min(unknown)}: no such key, expected pack, defaults and rule")
-    return [_rule(path, at, {**text.get("defaults", {}), **found}) for at, found in enumerate(text.get("rule", []), 1)]
+    found: dict[str, Rule] = {}
+    for path in [*(path for path in sorted(shipped.glob("*.toml")) if path.name not in taken), *own]:
+        pack = read_toml(path, _Pack, BadRule)
+        for at, table in enumerate(pack.rule, 1):
+            rule = _rule(path, at, {**pack.defaults, **table})
+            if known := found.get(rule.name):
+                raise BadRule(f"{rule.pack}: rule {rule.name!r}: name: a second rule, the other is in {known.pack}")
+            found[rule.name] = rule
+    return found
 
 
 def _rule(path: Path, at: int, found: dict[str, Any]) -> Rule:
     place = f"{path}: rule {found.get('name') or at!r}"
-    try:
-        rule = msgspec.convert({**found, "pack": str(path.stem)}, Rule)
-    except msgspec.ValidationError as error:
-        reason, _, key = str(error).partition(" - at `$.")
-        where = f"{key.rstrip('`')}: " if key else ""
-        raise BadRule(f"{place}: {where}{reason[:1].lower()}{reason[1:]}") from error
-    for key, reason in _problems(rule):
+    rule = converted({**found, "pack": path.stem}, Rule, BadRule, place)
+    for key, reason in (*_misfits(rule), *_unreadable(rule)):
         raise BadRule(f"{place}: {key}: {reason}")
     return rule
 
 
-def _problems(rule: Rule) -> Iterator[tuple[str, str]]:
-    """Give the keys that cannot work, each with the reason."""
-    yield from _subject_problems(rule)
-    yield from _threshold_problems(rule)
-    for key in ("patience", "forget", "late_after", "retrospect"):
+def _misfits(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Give the keys whose values do not go together, each with the reason."""
+    quantities, statistics = (*QUANTITIES, *INDICES, "any"), ("value", *EVIDENCE, *PROBES)
+    level, sign = f"{rule.level!r}", 1 if rule.direction == "above" else -1
+    hourly, of_area = rule.level == "1h", rule.per == "area"
+    no_area = rule.level not in ("1h", "1d") or rule.statistic not in ("value", "coverage")
+    strange = next((code for code in rule.areas if not is_code(code)), None)
+    checks = (
+        ("quantity", rule.quantity not in quantities, f"{rule.quantity!r}, expected one of {', '.join(quantities)}"),
+        ("level", rule.quantity in INDICES and not hourly,
+         f"{level}, expected '1h': {rule.quantity} is an hourly index"),
+        ("level", (rule.statistic in PROBES) != (rule.level == "clock"),
+         f"{level} with statistic {rule.statistic!r}: {', '.join(PROBES)} are judged by the clock"),
+        ("statistic", rule.statistic not in statistics, f"{rule.statistic!r}, expected {', '.join(statistics)}"),
+        ("statistic", rule.quantity == "any" and rule.statistic == "value",
+         "'value' of any quantity, expected one of the evidence"),
+        ("per", of_area and no_area, "'area' with this level or statistic, expected the value or coverage of 1h or 1d"),
+        ("areas", strange is not None, f"{strange!r}, expected a code as GM0014, WK001400 or BU00140002"),
+        ("clear", (rule.clear - rule.raise_at) * sign > 0,
+         f"{rule.clear:g} lies beyond raise {rule.raise_at:g}, direction {rule.direction}"),
+        ("windows", rule.level == "clock" and rule.windows > 1, f"{rule.windows}, expected 1: it has no windows"),
+        ("precision", rule.precision is not None and not rule.precision_source, "without a precision_source"),
+        ("baseline", rule.baseline and (not hourly or rule.quantity not in QUANTITIES or of_area),
+         "expected level '1h', a quantity and sensors: it compares hours of the week"),
+        ("share_of", rule.share_of and (not hourly or rule.baseline or rule.quantity != "vehicle_count"),
+         "expected the vehicle_count of an hour without a baseline"),
+        ("last", rule.first and rule.last and rule.first >= rule.last, f"{rule.last} is not after first {rule.first}"),
+    )  # fmt: skip
+    return ((key, reason) for key, wrong, reason in checks if wrong)
+
+
+def _unreadable(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Give the keys whose text cannot be used, each with the reason."""
+    for key in _TIMES:
         text = getattr(rule, key) or "0s"
         try:
             if duration(text, may_be_zero=True) > LONGEST:
                 yield key, f"{text!r}, expected at most {LONGEST.days}d"
         except ValueError:
             yield key, f"{text!r}, expected a number and s, m, h, d or w, as 90m"
-    if rule.first and rule.last and rule.first >= rule.last:
-        yield "last", f"{rule.last} is not after first {rule.first}"
     for key in ("text", "text_nl"):
         try:
             getattr(rule, key).format(**_FIGURES)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             yield key, f"{error}: it cannot be filled in, expected {', '.join(_FIGURES)}, numbers without a format"
-
-
-def _subject_problems(rule: Rule) -> Iterator[tuple[str, str]]:
-    known = (*QUANTITIES, *INDICES, "any")
-    if rule.quantity not in known:
-        yield "quantity", f"{rule.quantity!r}, expected one of {', '.join(known)}"
-    if rule.quantity in INDICES and rule.level != "1h":
-        yield "level", f"{rule.level!r}, expected '1h': {rule.quantity} is an hourly index"
-    if (rule.statistic in PROBES) != (rule.level == "clock"):
-        yield "level", f"{rule.level!r} with statistic {rule.statistic!r}: {', '.join(PROBES)} are judged by the clock"
-    if rule.statistic not in ("value", *EVIDENCE, *PROBES):
-        yield "statistic", f"{rule.statistic!r}, expected value, {', '.join((*EVIDENCE, *PROBES))}"
-    if rule.quantity == "any" and rule.statistic == "value":
-        yield "statistic", "'value' of any quantity, expected one of the evidence"
-    if rule.per == "area" and (rule.level not in ("1h", "1d") or rule.statistic not in ("value", "coverage")):
-        yield "per", "'area' with this level or statistic, expected the value or coverage of 1h or 1d"
-    for code in rule.areas:
-        if not is_code(code):
-            yield "areas", f"{code!r}, expected a code as GM0014, WK001400 or BU00140002"
-
-
-def _threshold_problems(rule: Rule) -> Iterator[tuple[str, str]]:
-    if (rule.clear - rule.raise_at) * (1 if rule.direction == "above" else -1) > 0:
-        yield "clear", f"{rule.clear:g} lies beyond raise {rule.raise_at:g}, direction {rule.direction}"
-    if rule.level == "clock" and rule.windows > 1:
-        yield "windows", f"{rule.windows}, expected 1: the clock has no windows"
-    if rule.precision is not None and not rule.precision_source:
-        yield "precision", "without a precision_source"
-    if rule.baseline and (rule.level != "1h" or rule.quantity not in QUANTITIES or rule.per == "area"):
-        yield "baseline", "expected level '1h', a quantity and sensors: it compares hours of the week"
-    if rule.share_of and (rule.level != "1h" or rule.baseline or rule.quantity != "vehicle_count"):
-        yield "share_of", "expected the vehicle_count of an hour without a baseline"
     try:
         re.compile(rule.share_of)
     except re.error as error:

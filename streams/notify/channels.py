@@ -16,31 +16,28 @@ Shape of a file:
 
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ingest.vocabulary.toml import BadFile, converted, read_toml
 from ingest.vocabulary.values import duration
 
 FILE = "channels.toml"
 ALL = "operators"  # every channel that is not `named_only`; the default of a rule
-SEVERITIES = ("info", "warning", "critical")
-
 DIGEST = "digest"  # for a rule that is only in the daily summaries
-
 Severity = Literal["info", "warning", "critical"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 TransitionKind = Literal["raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated"]
-KINDS: tuple[TransitionKind, ...] = ("raised", "updated", "cleared", "cannot_judge", "acknowledged", "escalated")
-_T = TypeVar("_T")
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class BadChannels(ValueError):  # noqa: N818 - named for the reaction: the user corrects the file
+class BadChannels(BadFile):
     """A file of channels that cannot work: the file, the key, and what is wrong with it; never a secret."""
 
 
@@ -57,11 +54,11 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     url: str
     severity: Severity = "info"
     rules: tuple[str, ...] = ("*",)
-    kinds: tuple[TransitionKind, ...] = KINDS
+    kinds: tuple[TransitionKind, ...] = get_args(TransitionKind)
     named_only: bool = False
     language: Literal["en", "nl"] = "en"
-    group: Annotated[int, msgspec.Meta(ge=0)] = 5
-    burst: Annotated[int, msgspec.Meta(ge=0)] = 20
+    group: NotNegative = 5
+    burst: NotNegative = 20
     escalate_after: str | None = None
     digest: str | None = None
 
@@ -105,6 +102,9 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     channels: dict[str, Channel] = {}
 
 
+_Addressed = TypeVar("_Addressed", Channel, Heartbeat)
+
+
 class _Tables(msgspec.Struct, forbid_unknown_fields=True):
     """A file before its tables are read."""
 
@@ -113,77 +113,58 @@ class _Tables(msgspec.Struct, forbid_unknown_fields=True):
     channel: dict[str, Any] = {}
 
 
-def read_channels(path: Path, environment: Mapping[str, str] | None = None) -> Channels:
+def read_channels(path: Path, environment: Mapping[str, str] = os.environ) -> Channels:
     """Read a file; `${NAME}` in a URL is a variable of the environment. Raises BadChannels."""
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BadChannels(f"{path}: {error}") from error
-    environment = os.environ if environment is None else environment
-    tables = _converted(path, "", found, _Tables)
-    if tables.link is not None and urlsplit(tables.link).scheme not in ("http", "https"):
-        raise BadChannels(f"{path}: link: expected an http:// or https:// URL, found {tables.link!r}")
-    return Channels(
+    tables = read_toml(path, _Tables, BadChannels)
+
+    def read(table: object, kind: type[_Addressed], key: str) -> _Addressed:
+        made = converted(table, kind, BadChannels, str(path), key)
+        return msgspec.structs.replace(made, url=_filled(f"{path}: {key}.url", made.url, environment))
+
+    found = Channels(
         link=tables.link,
-        heartbeat=None if tables.heartbeat is None else _heartbeat(path, tables.heartbeat, environment),
-        channels={name: _channel(path, name, one, environment) for name, one in tables.channel.items()},
+        heartbeat=None if tables.heartbeat is None else read(tables.heartbeat, Heartbeat, "heartbeat"),
+        channels={name: read(table, Channel, f"channel.{name}") for name, table in tables.channel.items()},
     )
-
-
-def _channel(path: Path, name: str, table: object, environment: Mapping[str, str]) -> Channel:
-    where = f"channel.{name}"
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name) or name in (ALL, DIGEST):
-        raise BadChannels(f"{path}: {where}: expected a name of a-z, 0-9, - and _, not {ALL!r} or {DIGEST!r}")
-    channel = _converted(path, where, table, Channel)
-    for key, wrong in _problems(channel):
-        raise BadChannels(f"{path}: {where}.{key}: {wrong}")
-    return msgspec.structs.replace(channel, url=_filled(path, f"{where}.url", channel.url, environment))
-
-
-def _problems(channel: Channel) -> list[tuple[str, str]]:
-    """Give the keys that cannot work, with the reason."""
-    found: list[tuple[str, str]] = []
-    if not channel.kinds and not channel.digest:
-        found.append(("kinds", "expected at least one, or a digest: nothing would ever be sent"))
-    if channel.url.partition(":")[0] in ("grafana", "grafanas"):
-        found.append(("url", "no longer a channel: the dashboards show alerts as annotations by themselves"))
-    for key, read in (("escalate_after", duration), ("digest", time.fromisoformat)):
-        try:
-            if (value := getattr(channel, key)) is not None:
-                read(value)
-        except ValueError as error:
-            text = str(error) if key == "escalate_after" else f"expected a time of day as 07:30, found {value!r}"
-            found.append((key, text))
+    for key, reason in _problems(found):
+        raise BadChannels(f"{path}: {key}: {reason}")
     return found
 
 
-def _heartbeat(path: Path, table: object, environment: Mapping[str, str]) -> Heartbeat:
-    heart = _converted(path, "heartbeat", table, Heartbeat)
-    url = _filled(path, "heartbeat.url", heart.url, environment)
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise BadChannels(f"{path}: heartbeat.url: expected an http:// or https:// URL")
+def _problems(found: Channels) -> Iterator[tuple[str, str]]:
+    """Give the keys that cannot work, with the reason."""
+    web = "expected an http:// or https:// URL"
+    if found.link is not None and urlsplit(found.link).scheme not in ("http", "https"):
+        yield "link", f"{web}, found {found.link!r}"
+    for name, channel in found.channels.items():
+        where = f"channel.{name}"
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name) or name in (ALL, DIGEST):
+            yield where, f"expected a name of a-z, 0-9, - and _, not {ALL!r} or {DIGEST!r}"
+        if not channel.kinds and not channel.digest:
+            yield f"{where}.kinds", "expected at least one, or a digest: nothing would ever be sent"
+        if channel.url.partition(":")[0] in ("grafana", "grafanas"):
+            yield f"{where}.url", "no longer a channel: the dashboards show alerts as annotations by themselves"
+        yield from _unreadable(f"{where}.escalate_after", channel.escalate_after, duration)
+        yield from _unreadable(f"{where}.digest", channel.digest, time.fromisoformat, "expected a time of day as 07:30")
+    if (heart := found.heartbeat) is not None:
+        if urlsplit(heart.url).scheme not in ("http", "https") or not urlsplit(heart.url).hostname:
+            yield "heartbeat.url", web
+        yield from _unreadable("heartbeat.every", heart.every, duration)
+
+
+def _unreadable(
+    key: str, text: str | None, read: Callable[[str], object], expected: str = ""
+) -> Iterator[tuple[str, str]]:
     try:
-        duration(heart.every)
+        if text is not None:
+            read(text)
     except ValueError as error:
-        raise BadChannels(f"{path}: heartbeat.every: {error}") from None
-    return msgspec.structs.replace(heart, url=url)
+        yield key, f"{expected}, found {text!r}" if expected else str(error)
 
 
-def _converted(path: Path, where: str, table: object, kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(table, kind)
-    except msgspec.ValidationError as error:
-        text, _, key = str(error).partition(" - at `$")
-        place = f"{where}{key.rstrip('`')}".lstrip(".")
-        raise BadChannels(f"{path}: {place + ': ' if place else ''}{text[:1].lower()}{text[1:]}") from None
-
-
-def _filled(path: Path, where: str, url: str, environment: Mapping[str, str]) -> str:
+def _filled(where: str, url: str, environment: Mapping[str, str]) -> str:
     """Put the environment's variables into a URL, unchanged: special characters must be URL-encoded in the variable."""
-
-    def value(found: re.Match[str]) -> str:
-        if not environment.get(found[1]):
-            raise BadChannels(f"{path}: {where}: the environment has no variable {found[1]}")
-        return environment[found[1]]
-
-    return re.sub(r"\$\{(\w+)\}", value, url)
+    names = re.findall(r"\$\{(\w+)\}", url)
+    if lacking := [name for name in names if not environment.get(name)]:
+        raise BadChannels(f"{where}: the environment has no variable {lacking[0]}")
+    return re.sub(r"\$\{(\w+)\}", lambda found: environment[found[1]], url)

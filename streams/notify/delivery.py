@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 from uuid import uuid4
 
 import structlog
@@ -27,7 +28,7 @@ from streams.notify.apprise_door import Unsent
 from streams.notify.channels import Channel
 from streams.notify.operators import alerts, silences
 from streams.notify.silences import longest_silence
-from streams.notify.texts import Notification, OpenAlert, OutboxRow, Style, digest, notification_of
+from streams.notify.texts import Notification, OutboxRow, Style, digest, notification_of
 
 KEPT = timedelta(days=1)  # a transition is tried for so long
 GROUP_WAIT = timedelta(seconds=1)  # of a transition that is not critical, for others of the same moment
@@ -50,14 +51,15 @@ class ChannelDelivery:
         self._name, self._channel, self._send_message, self._style = name, channel, send, style
         self._sent: deque[tuple[datetime, bool]] = deque()  # when, and whether it was grouped
         self._digest_again: datetime | None = None
-        self._refused = False
 
     def turn(self, store: Store, now: datetime) -> bool:
         """Send the next notification that is due; True when one was delivered, so that another may be due."""
-        rows = [OutboxRow(*row) for row in store.rows("outbox_open", channel=self._name)]
-        begun = [list(group) for _, group in groupby(sorted(rows, key=_by_message), _by_message)]
+        rows = map(OutboxRow._make, store.rows("outbox_open", channel=self._name))
+        begun = [list(group) for _, group in groupby(rows, attrgetter("message"))]
         again = [one for one in begun if one[0].due_at <= now]
-        chosen = min(again, key=_order) if again else self._begin(store, now, begun)
+        # All transitions of an alert have its severity, so their order is kept.
+        critical_first = min(again, key=lambda rows: (not _is_critical(rows), rows[0].transition), default=None)
+        chosen = critical_first or self._begin(store, now, begun)
         if not chosen:
             return False
         if chosen[0].written_at < now - KEPT:
@@ -74,13 +76,17 @@ class ChannelDelivery:
             rows = tx.rows("outbox_due", channel=self._name, now=now, limit=MOST, only_critical=only_critical)
             alerts_failing = {row.alert for one in failing for row in one}  # what follows in an alert waits for it
             due = [row for row in map(OutboxRow._make, rows) if row.alert not in alerts_failing]
-            chosen = sorted(self._chosen(self._filtered(tx, due, now), now), key=_by_transition) if due else []
-            if not chosen:
-                return []
-            key = uuid4()
-            transitions = [row.transition for row in chosen]
-            tx.rows("outbox_begin", channel=self._name, transitions=transitions, message=key)
-        return [row._replace(message=key) for row in chosen]
+            chosen = sorted(self._chosen(self._filtered(tx, due, now), now)) if due else []
+            return self._fixed(tx, chosen) if chosen else []
+
+    def _fixed(self, tx: Transaction, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+        """Make one notification of some rows, from now on."""
+        key = uuid4()
+        self._note(tx, "outbox_begin", rows, message=key)
+        return [row._replace(message=key) for row in rows]
+
+    def _note(self, source: Store | Transaction, statement: str, rows: Sequence[OutboxRow], **what: object) -> None:
+        source.rows(statement, channel=self._name, transitions=[row.transition for row in rows], **what)
 
     def _may_overtake(self, failing: Sequence[Sequence[OutboxRow]]) -> bool:
         """Tell whether what fails lets others go: a single one as a trial, all once the channel is known to work."""
@@ -94,10 +100,9 @@ class ChannelDelivery:
         for row in due:
             sent_before = row.sent_before or any(one.alert == row.alert for one in kept)
             if (reason := self._drop_reason(row, sent_before)) is not None:
-                tx.rows("outbox_drop", channel=self._name, transitions=[row.transition], reason=reason)
+                self._note(tx, "outbox_drop", [row], reason=reason)
             elif (held := longest_silence(quiet, row.rule, row.subjects, now, self._style.zone)) is not None:
-                silence, until = held[0].silence, held[1]
-                tx.rows("outbox_hold", channel=self._name, transitions=[row.transition], silence=silence, until=until)
+                self._note(tx, "outbox_hold", [row], silence=held[0].silence, until=held[1])
             else:
                 kept.append(row)
         return kept
@@ -134,52 +139,46 @@ class ChannelDelivery:
 
     def _send(self, store: Store, rows: list[OutboxRow], now: datetime) -> bool:
         key = rows[0].message
-        reason = self._try(lambda: notification_of(rows, f"stadspuls-{key}", self._style), now)
+        reason, for_good = self._try(lambda: notification_of(rows, f"stadspuls-{key}", self._style), now)
         if reason is None:
             store.rows("outbox_delivered", message=key, now=now)
             self._sent.append((now, len(rows) > 1))
             self.delivered += len(rows)
-            return True
-        if self._refused:
-            self._part(store, rows, reason)
-            return True
-        wait = pause(rows[0].attempts + 1, _FIRST_WAIT, _LONGEST_WAIT)
-        store.rows("outbox_failed", message=key, error=reason, due=now + timedelta(seconds=wait))
-        log.warning("notification not accepted", channel=self._name, reason=reason, again_in=round(wait, 1))
-        return False
-
-    def _part(self, store: Store, rows: list[OutboxRow], reason: str) -> None:
-        """Begin the halves of a notification that is refused for good, and drop the one transition at fault."""
-        if len(rows) == 1:
+        elif for_good and len(rows) == 1:
             self._drop(store, rows, f"not delivered, refused for good: {reason}")
-            return
-        half = len(rows) // 2
-        with store.transaction() as tx:
-            for part in (rows[:half], rows[half:]):
-                transitions = [row.transition for row in part]
-                tx.rows("outbox_begin", channel=self._name, transitions=transitions, message=uuid4())
+        elif for_good:  # the one at fault is in one of the halves
+            half = len(rows) // 2
+            with store.transaction() as tx:
+                for part in (rows[:half], rows[half:]):
+                    self._fixed(tx, part)
+        else:
+            wait = pause(rows[0].attempts + 1, _FIRST_WAIT, _LONGEST_WAIT)
+            store.rows("outbox_failed", message=key, error=reason, due=now + timedelta(seconds=wait))
+            log.warning("notification not accepted", channel=self._name, reason=reason, again_in=round(wait, 1))
+        return reason is None or for_good
 
-    def _try(self, made: Callable[[], Notification], now: datetime) -> str | None:
+    def _try(self, made: Callable[[], Notification], now: datetime) -> tuple[str | None, bool]:
         """
         Make and send a notification; give the reason where that failed, whatever the service's code raises.
 
-        `_refused` then tells whether it fails for good: the service says so, or it cannot be made.
+        And whether it fails for good: the service says so, or it cannot be made.
         """
-        self._refused = True
+        for_good = True
         try:
             message = made()
-            self._refused = False
+            for_good = False
             self._send_message(message)
         except Exception as error:
             self.failed += 1
             self.failing_since = self.failing_since or now
-            self._refused = self._refused or (isinstance(error, Unsent) and error.for_good)
-            return str(error) if isinstance(error, Unsent) else f"{type(error).__name__}: {error}"
+            if isinstance(error, Unsent):
+                return str(error), error.for_good
+            return f"{type(error).__name__}: {error}", for_good
         self.failing_since = None
-        return None
+        return None, False
 
     def _drop(self, store: Store, rows: Sequence[OutboxRow], reason: str) -> None:
-        store.rows("outbox_drop", channel=self._name, transitions=[row.transition for row in rows], reason=reason)
+        self._note(store, "outbox_drop", rows, reason=reason)
         log.error("notifications given up", channel=self._name, transitions=len(rows), reason=reason)
 
     def summary(self, store: Store, now: datetime) -> bool:
@@ -190,7 +189,7 @@ class ChannelDelivery:
             return False
         if store.rows("digest_sent", channel=self._name, day=local.date())[0][0]:
             return False
-        reason = self._try(lambda: self._digest(store, now), now)
+        reason, _ = self._try(lambda: self._digest(store, now), now)
         if reason is not None:
             self._digest_again = now + timedelta(minutes=5)
             log.warning("summary not accepted", channel=self._name, reason=reason)
@@ -202,30 +201,12 @@ class ChannelDelivery:
         """Make the summary of the alerts of the channel."""
         found = store.rows("digest_counts", since=now - timedelta(days=1), channel=self._name)
         mine = [counts for rule, severity, *counts in found if self._channel.matches(rule, severity)]
-        open_alerts = [
-            OpenAlert(one["rule"], one["title"], one["name"] or one["subject"], one["state"], one["severity"],
-                     one["since"], one["acknowledged_by"])
-            for one in alerts(store, now, self._style.zone, limit=None)
-            if self._channel.matches(one["rule"], one["severity"])
-        ]  # fmt: skip
-        day = now.astimezone(self._style.zone).date()
-        key = f"stadspuls-digest-{self._name}-{day}"
         counts = {name: sum(row[at] for row in mine) for at, name in enumerate(COUNTED)}
+        is_open = alerts(store, now, self._style.zone, limit=None)
+        open_alerts = [one for one in is_open if self._channel.matches(one["rule"], one["severity"])]
+        key = f"stadspuls-digest-{self._name}-{now.astimezone(self._style.zone).date()}"
         return digest(open_alerts, counts, key, self._style)
 
 
 def _is_critical(rows: Sequence[OutboxRow]) -> bool:
     return any(row.severity == "critical" for row in rows)
-
-
-def _by_transition(row: OutboxRow) -> int:
-    return row.transition
-
-
-def _by_message(row: OutboxRow) -> str:
-    return str(row.message)
-
-
-def _order(rows: Sequence[OutboxRow]) -> tuple[bool, int]:
-    """Critical first, then the oldest; all transitions of an alert have its severity, so their order is kept."""
-    return not _is_critical(rows), rows[0].transition

@@ -5,8 +5,8 @@ Each function is one statement or one transaction. `streams.notify.delivery` not
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,7 +21,6 @@ COLUMNS = (
     "value", "worst", "threshold", "unit", "coverage", "late", "withdrawn", "raised_at", "updated_at", "cleared_at",
     "acknowledged_at", "acknowledged_by", "lon", "lat",
 )  # fmt: skip
-_TRANSITION = ("transition", "kind", "at", "about", "late", "value", "threshold", "coverage", "text", "windows")
 Row = dict[str, Any]
 
 
@@ -33,10 +32,9 @@ def alerts(
     rows = store.rows("list_operator_alerts", everything=everything, rule=rule, subject=subject, limit=limit)
     found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     silent = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
-    return [
-        {**row, "state": state_of(row["state"], quiet), "local_since": row["since"].astimezone(zone).isoformat()}
-        for row, quiet in zip(found, silent, strict=True)
-    ]
+    for row, quiet in zip(found, silent, strict=True):
+        row |= {"state": state_of(row["state"], quiet), "local_since": row["since"].astimezone(zone).isoformat()}
+    return found
 
 
 def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone: ZoneInfo) -> list[bool]:
@@ -50,11 +48,6 @@ def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone
 def state_of(state: str, quiet: bool) -> str:
     """Give the state to show: `silenced` for a raised alert that no channel gets now."""
     return "silenced" if quiet and state == "raised" else state
-
-
-def transitions(store: Store, alert: int) -> list[Row]:
-    """Give the transitions of an alert, oldest first, each with the windows that caused it."""
-    return [dict(zip(_TRANSITION, row, strict=True)) for row in store.rows("list_transitions", alert=alert)]
 
 
 def may_act(store: Store) -> bool:
@@ -96,11 +89,10 @@ def check_silence(first: datetime, last: datetime | None, windows: Sequence[str]
 
 def silences(source: Store | Transaction, now: datetime, *, everything: bool = False) -> list[Silence]:
     """Give the silences that are active or to come, or all of them."""
+    rows = source.rows("list_silences", now=now, everything=everything)
     return [
         Silence(number, rule, subject, first, last, tuple(map(weekly, windows or ())), by, reason)
-        for number, rule, subject, first, last, windows, by, reason, _ in source.rows(
-            "list_silences", now=now, everything=everything
-        )
+        for number, rule, subject, first, last, windows, by, reason, _ in rows
     ]
 
 
@@ -115,14 +107,11 @@ def end_silence(store: Store, number: int, now: datetime) -> bool:
 
 def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:
     """Give a silence as a row to show."""
-    return {
-        "silence": one.silence, "rule": one.rule, "subject": one.subject, "first": one.first, "last": one.last,
-        "weekly": "; ".join(map(str, one.weekly)), "silent_now": one.until(now, zone) is not None,
-        "made_by": one.made_by, "reason": one.reason,
-    }  # fmt: skip
+    silent_now = one.until(now, zone) is not None
+    return {**one._asdict(), "weekly": "; ".join(map(str, one.weekly)), "silent_now": silent_now}
 
 
-class ChannelBacklog(msgspec.Struct, frozen=True):
+class ChannelBacklog(NamedTuple):
     """What a channel has not delivered: the count, how many of them a silence holds, the age (s) of the oldest due."""
 
     channel: str
@@ -135,7 +124,7 @@ class ChannelBacklog(msgspec.Struct, frozen=True):
     @property
     def stuck(self) -> bool:
         """Tell whether a transition has waited for more than ten minutes."""
-        return self.oldest > timedelta(minutes=10).total_seconds()
+        return self.oldest > 600
 
 
 def outbox(store: Store, now: datetime) -> list[ChannelBacklog]:

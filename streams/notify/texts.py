@@ -7,7 +7,7 @@ transition is described in full; several are counted by rule, with the first pla
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ import msgspec
 
 from ingest.vocabulary.values import visible
 from streams.notify.channels import SEVERITIES
+from streams.notify.operators import Row
 
 PLACES = 8  # listed for each rule of a grouped notification
 
@@ -59,7 +60,6 @@ class OutboxRow(NamedTuple):
     level: str
     severity: str
     since: datetime
-    worst: float | None
     over: bool
     acknowledged_by: str | None
     title: str
@@ -100,6 +100,13 @@ class Style(NamedTuple):
             return None
         return f"{self.link.rstrip('/')}/" + ("" if alert is None else f"?alert={alert}")
 
+    def shown(self, row: OutboxRow) -> OutboxRow:
+        """Choose the language of title and text, and let no text of others begin a line or control a terminal."""
+        if self.language == "nl":
+            row = row._replace(title=row.title_nl or row.title, text=row.text_nl or row.text)
+        texts: dict[str, Any] = {key: visible(value) for key, value in row._asdict().items() if isinstance(value, str)}
+        return row._replace(**texts, places=list(map(visible, row.places)))
+
 
 _WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
     files("streams.notify").joinpath("words.toml").read_text(encoding="utf-8")
@@ -108,30 +115,22 @@ _WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
 
 def notification_of(rows: Sequence[OutboxRow], key: str, style: Style) -> Notification:
     """Make the notification of transitions that are sent together, at least one."""
-    shown = [_visible(row) for row in rows]
-    title, body = _one(shown[0], style) if len(rows) == 1 else _many(shown, style)
+    title, body = (_one if len(rows) == 1 else _many)([style.shown(row) for row in rows], style)
     return Notification(
-        key=key, title=title, body=body, severity=max((row.severity for row in rows), key=SEVERITIES.index),
+        key=key, title=title, body=body, severity=_worst(rows),
         good=all(row.kind in ("cleared", "acknowledged") for row in rows),
         data=tuple(_data(row, style) for row in rows),
     )  # fmt: skip
 
 
-def _visible(row: OutboxRow) -> OutboxRow:
-    """Let no text of others begin a line or control a terminal."""
-    texts: dict[str, Any] = {name: visible(value) for name, value in row._asdict().items() if isinstance(value, str)}
-    return row._replace(**texts, places=list(map(visible, row.places)))
+def _worst(rows: Sequence[OutboxRow]) -> str:
+    return max((row.severity for row in rows), key=list[str](SEVERITIES).index)
 
 
 def where(row: OutboxRow) -> str:
     """Give the sensor's name and id, and the areas it is in."""
     known = f"{row.name} ({row.subject})" if row.name else row.subject
     return ", ".join([known, *row.places])
-
-
-def headline(row: OutboxRow, style: Style) -> str:
-    """Give the rule's title in the channel's language."""
-    return (row.title_nl if style.language == "nl" else "") or row.title
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -146,45 +145,47 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{100 * value:.3g} %" if unit == "share" else f"{value:.6g} {unit if unit != '1' else ''}".strip()
 
 
-def _one(row: OutboxRow, style: Style) -> tuple[str, str]:
-    words = style.words
-    title = f"[{words[row.severity]}] {words[row.kind]}: {headline(row, style)}, {row.name or row.subject}"
-    text = (row.text_nl if style.language == "nl" else "") or row.text
-    lines = [text or headline(row, style), ""]
-    lines += [f"{words[key]}: {fact}" for key, fact in _facts(row, style) if fact]
-    return title, "\n".join(lines)
-
-
-def _facts(row: OutboxRow, style: Style) -> Iterable[tuple[str, str | None]]:
-    words = style.words
-    yield "what", f"{headline(row, style)} ({row.rule}, {words.get(row.level, row.level)}, {row.quantity})"
-    yield "where", where(row)
-    yield "since", style.stamp(row.since) + (f", {words['late']}" if row.late else "")
-    if row.kind == "cleared" and row.about is not None:
-        yield "until", style.stamp(row.about)
-    against = f"{number(row.value, row.unit)}, {words['threshold']} {number(row.threshold, row.unit)}"
-    yield "value", None if row.threshold is None else against
-    yield "coverage", None if row.coverage is None else f"{row.coverage:.0%}".replace("%", " %")
-    yield "acknowledged_by", row.acknowledged_by
-    yield "owner", row.owner
-    yield "runbook", row.runbook
-    yield "page", style.page(row.alert)
+def _one(rows: Sequence[OutboxRow], style: Style) -> tuple[str, str]:
+    (row,), words = rows, style.words
+    title = f"[{words[row.severity]}] {words[row.kind]}: {row.title}, {row.name or row.subject}"
+    facts = {
+        "what": f"{row.title} ({row.rule}, {words.get(row.level, row.level)}, {row.quantity})",
+        "where": where(row),
+        "since": style.stamp(row.since) + (f", {words['late']}" if row.late else ""),
+        "until": style.stamp(row.about) if row.kind == "cleared" and row.about is not None else None,
+        "value": None if row.threshold is None else
+        f"{number(row.value, row.unit)}, {words['threshold']} {number(row.threshold, row.unit)}",
+        "coverage": None if row.coverage is None else f"{100 * row.coverage:.0f} %",
+        "acknowledged_by": row.acknowledged_by,
+        "owner": row.owner,
+        "runbook": row.runbook,
+        "page": style.page(row.alert),
+    }  # fmt: skip
+    lines = [f"{words[key]}: {fact}" for key, fact in facts.items() if fact]
+    return title, "\n".join([row.text or row.title, "", *lines])
 
 
 def _many(rows: Sequence[OutboxRow], style: Style) -> tuple[str, str]:
     words = style.words
-    counted = Counter((row.kind, headline(row, style), row.rule) for row in rows)
+    counted = Counter((row.kind, row.title, row.rule) for row in rows)
     (first, title, _), most = counted.most_common(1)[0]
-    severity = max((row.severity for row in rows), key=SEVERITIES.index)
     more = f", {words['and_more'].format(count=len(rows) - most)}" if len(counted) > 1 else ""
     lines = [words["together"].format(count=len(rows), sensors=len({row.subject for row in rows})), ""]
     for (kind, name, rule), count in counted.most_common():
         of_it = [row for row in rows if (row.kind, row.rule) == (kind, rule)]
         lines += [f"{count} x {words[kind]}: {name} ({rule}, {words[of_it[0].severity]})"]
-        lines += [f"  {style.stamp(row.since)}  {where(row)}  {number(row.value, row.unit)}" for row in of_it[:PLACES]]
-        lines += [f"  {words['and_more'].format(count=count - PLACES)}"] if count > PLACES else []
-    lines += [f"{words['page']}: {page}"] if (page := style.page()) else []
-    return f"[{words[severity]}] {most} x {words[first]}: {title}{more}", "\n".join(lines)
+        facts = [f"{style.stamp(row.since)}  {where(row)}  {number(row.value, row.unit)}" for row in of_it]
+        lines += _listed(facts, PLACES, style)
+    return f"[{words[_worst(rows)]}] {most} x {words[first]}: {title}{more}", "\n".join([*lines, *_page(style)])
+
+
+def _listed(facts: Sequence[str], most: int, style: Style) -> list[str]:
+    more = [style.words["and_more"].format(count=len(facts) - most)] if len(facts) > most else []
+    return [f"  {fact}" for fact in (*facts[:most], *more)]
+
+
+def _page(style: Style) -> list[str]:
+    return [f"{style.words['page']}: {page}"] if (page := style.page()) else []
 
 
 def _data(row: OutboxRow, style: Style) -> dict[str, Any]:
@@ -211,31 +212,17 @@ def sample_notification(now: datetime, zone: ZoneInfo, link: str | None) -> Noti
     return Notification(key=f"stadspuls-test-{now:%Y%m%dT%H%M%S}", title="[test] Stadspuls", body=body, data=(one,))
 
 
-class OpenAlert(NamedTuple):
-    """An open alert, in a summary."""
-
-    rule: str
-    title: str
-    place: str
-    state: str
-    severity: str
-    since: datetime
-    acknowledged_by: str | None
-
-
-def digest(open_alerts: Sequence[OpenAlert], counts: Mapping[str, int], key: str, style: Style) -> Notification:
+def digest(open_alerts: Sequence[Row], counts: Mapping[str, int], key: str, style: Style) -> Notification:
     """Make the daily summary: what is open, and what happened in the last day by the statement `digest_counts`."""
     words = style.words
     lines = [words["day"].format(**counts)]
     lines += [words[name].format(count=counts[name]) for name in ("late_found", "silenced", "lost") if counts[name]]
-    lines += ["", words["open"].format(count=len(open_alerts))]
-    for one in open_alerts[: 5 * PLACES]:
-        by = f", {words['acknowledged_by']}: {one.acknowledged_by}" if one.acknowledged_by else ""
-        said = f"[{words[one.severity]}] {one.title}: {one.place}, {words['since']} {style.stamp(one.since)}{by}"
-        lines.append(f"  {visible(said)}")
-    if len(open_alerts) > 5 * PLACES:
-        lines.append(f"  {words['and_more'].format(count=len(open_alerts) - 5 * PLACES)}")
-    lines += [f"{words['page']}: {page}"] if (page := style.page()) else []
+    facts = []
+    for one in open_alerts:
+        by = f", {words['acknowledged_by']}: {one['acknowledged_by']}" if one["acknowledged_by"] else ""
+        place, since = one["name"] or one["subject"], style.stamp(one["since"])
+        facts.append(visible(f"[{words[one['severity']]}] {one['title']}: {place}, {words['since']} {since}{by}"))
+    lines += ["", words["open"].format(count=len(open_alerts)), *_listed(facts, 5 * PLACES, style), *_page(style)]
     return Notification(
         key=key, title=words["digest"].format(count=len(open_alerts)), body="\n".join(lines), good=not open_alerts
     )

@@ -1,6 +1,6 @@
 """Alerts as the judging core writes them: rows in one transaction; and the transitions of rules on windows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -77,7 +77,7 @@ def outbox(url: str) -> list[tuple[int, str, bool, str | None]]:
 
 
 def replay(
-    rules: Sequence[Rule], windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = False
+    rules: Iterable[Rule], windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = False
 ) -> list[Transition]:
     """Give the transitions of rules on these windows, in order of time; `effective` limits them to their dates."""
     found: list[Transition] = []

@@ -160,7 +160,7 @@ def test_new_years_fireworks_in_the_store(shared_data: Path, store: Store, datab
 def test_a_month_of_ordinary_air_is_a_handful_of_messages(shared_data: Path) -> None:
     """June 2024 at all stations of the country: what goes to operators at once, as docs/alert-rules.md has it."""
     windows = windows_of(shared_data, MONTH, ["NO2", "O3", "PM10", "PM25", "SO2"])
-    rules = [rule for rule in load_rules().rules if rule.level != "clock" and rule.channels == ("operators",)]
+    rules = [rule for rule in load_rules().values() if rule.level != "clock" and rule.channels == ("operators",)]
     told = replay(rules, windows, effective=True)
     assert [(one.rule, one.kind, one.subject.partition("/")[2]) for one in told] == [
         ("lki-bad", "raised", "NL10230"),

@@ -25,8 +25,7 @@ from streams.alerts.calendar import load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.comparison import COLUMNS
 from streams.alerts.judge import Judge
-from streams.alerts.replay import replay_stored
-from streams.alerts.rulebook import RuleBook, load_rules
+from streams.alerts.rulebook import Rule, load_rules
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import PLACES, load_cases, place
@@ -68,7 +67,7 @@ raise = 50
 
 
 @pytest.fixture(scope="module")
-def book(tmp_path_factory: pytest.TempPathFactory) -> RuleBook:
+def book(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rule]:
     """Three rules, one for each level."""
     folder = tmp_path_factory.mktemp("rules")
     (folder / "own.toml").write_text(RULES)
@@ -76,7 +75,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> RuleBook:
 
 
 @pytest.fixture
-def judge(book: RuleBook) -> Judge:
+def judge(book: dict[str, Rule]) -> Judge:
     """The rules at work."""
     return Judge(book, load_days(ZONE))
 
@@ -427,7 +426,7 @@ def test_areas_kinds_and_dates_narrow_every_kind_of_rule(database: str, store: S
     raised = [("counters", "stadspuls/in"), ("counters", "stadspuls/out"), ("in-city", "stadspuls/in"),
               ("in-city", "stadspuls/other"), ("slow-in-city", "stadspuls/in")]  # fmt: skip
     assert asked(database, "SELECT rule, subject FROM alert ORDER BY 1, 2") == raised
-    told = replay_stored(store, judge, judge.book["slow-in-city"], START, START + HOUR)
+    told = judge.replay(store, judge.rules["slow-in-city"], START, START + HOUR)
     assert {one.subject for one in told} == {"stadspuls/in"}
 
 
@@ -475,7 +474,7 @@ TRUTH = "SELECT rule, subject, since, until, worst, value, state FROM alert WHER
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_order_batching_and_redelivery_do_not_matter(emptied: str, book: RuleBook, data: st.DataObject) -> None:
+def test_order_batching_and_redelivery_do_not_matter(emptied: str, book: dict[str, Rule], data: st.DataObject) -> None:
     """The same readings in any order, in any batches, some twice, leave the alerts that all at once leave."""
     judge = Judge(book, load_days(ZONE))
     number = st.sampled_from([None, 10.0, 25.0, 25.0, 40.0, 90.0, 120.0, 15.0])
@@ -505,7 +504,7 @@ def dealt(draw: st.DrawFn, readings: Sequence[Reading]) -> list[list[Reading]]:
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0]), min_size=3, max_size=12), data=st.data())
 def test_in_order_every_batching_writes_the_same(
-    emptied: str, book: RuleBook, values: list[float | None], data: st.DataObject
+    emptied: str, book: dict[str, Rule], values: list[float | None], data: st.DataObject
 ) -> None:
     """In order of time even the transitions are the same, be it window by window or several at once."""
     judge = Judge(book, load_days(ZONE))
@@ -524,7 +523,7 @@ def test_in_order_every_batching_writes_the_same(
 
 @settings(max_examples=60, deadline=None)
 @given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0, 19.0]), max_size=40))
-def test_replay_equals_a_plain_loop(book: RuleBook, values: list[float | None]) -> None:
+def test_replay_equals_a_plain_loop(book: dict[str, Rule], values: list[float | None]) -> None:
     """`replay` against hysteresis and runs written down once more, naively."""
     windows = pd.DataFrame(
         [("vehicle_speed", "5m", "a", at * 300 * 10**6, (at + 1) * 300 * 10**6, value, 1.0, True, 1, 5, 0, 0, 0, 0)

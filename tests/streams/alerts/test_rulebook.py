@@ -11,7 +11,7 @@ from ingest.vocabulary.air_index import index_of
 from streams.alerts.baseline import usual
 from streams.alerts.calendar import BadCalendar, Days, load_days
 from streams.alerts.comparison import COLUMNS
-from streams.alerts.rulebook import BadRule, Baseline, RuleBook, load_rules
+from streams.alerts.rulebook import BadRule, Baseline, Rule, load_rules
 from tests.support.alerting import replay
 from tests.support.databases import ZONE
 
@@ -19,7 +19,7 @@ HOUR_US = 3_600_000_000
 GOOD = {"name": '"x"', "title": '"X"', "quantity": '"no2"', "level": '"1h"', "raise": "100"}
 
 
-def book(folder: Path, **keys: str) -> RuleBook:
+def book(folder: Path, **keys: str) -> dict[str, Rule]:
     """Load one rule with some keys given in TOML."""
     lines = [
         f"{key} = {value}" for key, value in {**GOOD, **{key.rstrip("_"): value for key, value in keys.items()}}.items()
@@ -78,7 +78,7 @@ def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_shipped_rules_are_whole() -> None:
     """Every shipped rule has source, owner, runbook and both languages; legal ones say that RIVM warns."""
-    for rule in load_rules().rules:
+    for rule in load_rules().values():
         assert rule.source, rule.name
         assert rule.owner, rule.name
         assert rule.runbook, rule.name
@@ -117,7 +117,7 @@ def test_three_consecutive_hours() -> None:
 )
 def test_twice_as_bad_is_an_update(tmp_path: Path, keys: dict[str, str], values: list[float]) -> None:
     """A value worse by the factor than the last reported one is an update, on either side of zero; no other is."""
-    found = replay(book(tmp_path, worse="2", quantity='"temperature"', **keys).rules, hourly(values, "temperature"))
+    found = replay(book(tmp_path, worse="2", quantity='"temperature"', **keys).values(), hourly(values, "temperature"))
     assert [(one.kind, one.about // HOUR_US) for one in found] == [("raised", 1), ("updated", 3)]
 
 

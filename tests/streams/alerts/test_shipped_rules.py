@@ -144,7 +144,7 @@ def raised(postgres: str) -> Iterator[set[tuple[str, str]]]:
         yield {(name, subject) for name, subject in found}
 
 
-@pytest.mark.parametrize("rule", [rule.name for rule in BOOK.rules])
+@pytest.mark.parametrize("rule", [rule.name for rule in BOOK.values()])
 def test_a_shipped_rule_raises_by_its_evidence(raised: set[tuple[str, str]], rule: str) -> None:
     """Of the sensors that were made for a rule it raises the one beyond its threshold for long enough, and no other."""
     own = [subject.partition("/")[2] for name, subject in raised if name == rule]

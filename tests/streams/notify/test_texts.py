@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from streams.notify.texts import OpenAlert, OutboxRow, Style, digest, notification_of
+from streams.notify.texts import OutboxRow, Style, digest, notification_of
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 STYLE = Style("en", ZoneInfo("Europe/Amsterdam"), None)
@@ -18,7 +18,7 @@ def row(alert: int) -> OutboxRow:
         transition=alert, message=None, written_at=NOON, due_at=NOON, attempts=0, held_by=None, alert=alert,
         kind="raised", at=NOON, about=NOON, late=False, value=1.0, threshold=1.0, coverage=1.0, windows=[],
         text=f"{NAME} is high", text_nl="", rule="no2", subject=f"stadspuls/{NAME}", quantity="no2", level="1h",
-        severity="critical", since=NOON, worst=1.0, over=False, acknowledged_by=None, title="NO2", title_nl="NO2",
+        severity="critical", since=NOON, over=False, acknowledged_by=None, title="NO2", title_nl="NO2",
         unit="ug/m3", owner=None, runbook=None, name=NAME, codes=[], places=[NAME], sent_before=False,
     )  # fmt: skip
 
@@ -36,6 +36,7 @@ def test_name_begins_no_line(count: int) -> None:
 
 def test_name_begins_no_line_of_a_summary() -> None:
     """The daily summary neither."""
+    alert = {"title": "NO2", "name": NAME, "severity": "critical", "since": NOON, "acknowledged_by": None}
     counts = dict.fromkeys(("raised", "cleared", "acknowledged", "late_found", "silenced", "lost"), 0)
-    made = digest([OpenAlert("no2", "NO2", NAME, "raised", "critical", NOON, None)], counts, "key", STYLE)
+    made = digest([alert], counts, "key", STYLE)
     assert not any(line.startswith("runbook") or "\x1b" in line for line in made.body.splitlines())
