@@ -3,7 +3,6 @@ Alert rules, and the alerts that they raise on the windows that changed.
 
 Read in this order. Rules: `rulebook` (the packs in `rules/*.toml`), `calendar`, `baseline` (what is usual for an hour).
 From windows to alerts, pure: `comparison`, `episodes`. With the store: `frames` (windows), `store` (alerts), `changes`
-(episodes against alerts), `unjudged` (what failed), `judge` (all together), `clock` (once a minute), `replay` (a rule
-on stored windows). Before: `streams.commit` and `streams.rollup` call the judge in their transactions. After:
-`streams.notify` sends the outbox.
+(episodes against alerts), `unjudged` (what failed or is due), `judge` (all together), `clock` (once a minute). Before:
+`streams.commit` and `streams.rollup` call the judge in their transactions. After: `streams.notify` sends the outbox.
 """
