@@ -1,12 +1,10 @@
 """
 Questions of the live page: the newest window of every sensor and area, one sensor's day, one area's.
 
-`hub.web.live` shows it. Rows for many viewers are made by the database as JSON text, so that a look at thirty thousand
-sensors costs the hub's own process next to nothing.
+`hub.web.live` passes the answers on. The database makes them as JSON text, so that a look at thirty thousand sensors
+costs the hub's own process next to nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -14,10 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import shapely
 
-from aggregates.ask.areas import VIEWS
+from aggregates.ask.series import VIEWS
 from aggregates.store.store import Store
 
 WEEKS = 8  # of the same weekday make the usual band
+LEVELS = ("gemeente", "wijk", "buurt")
 _GRID = 1e-5  # degrees, about a metre: what a boundary is rounded to on a screen
 
 
@@ -47,44 +46,25 @@ LENSES = {
 }
 
 
-class Rows(NamedTuple):
-    """JSON rows as the database wrote them, and the values below which 2 % and 95 % of the figures lie."""
-
-    rows: str
-    spread: tuple[float, float] | None
-
-
-def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> Rows:
+def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
     """
-    Return for each sensor that measures a quantity the newest window to show.
+    Return for each sensor that measures a quantity the newest window to show, and for each area of the newest vintage.
 
-    A row is `[sensor_id, state, value, coverage, start, end, flags, failed, estimate]`, stamps in seconds since 1970;
-    the states are valid, invalid, running, nothing (observed, nothing to measure), failed and missing.
+    It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`. FIGURES have `rows`, and in `spread` the values below
+    which 2 % and 95 % of them lie. A row is `[id, state, value, coverage, start, end, flags, failed, estimate]`, stamps
+    in seconds since 1970, of areas with `sensors, valid_sensors` at its end; the states are valid, invalid, running,
+    nothing (observed, nothing to measure), failed and missing.
     """
-    with store.transaction(snapshot=True) as tx:
-        ((rows, spread),) = tx.rows("live_figures", f"sensor_{lens.level}", **_asked(quantity, lens, now))
-    return _rows(rows, spread)
-
-
-def newest_areas(store: Store, quantity: str, lens: Lens, now: datetime) -> dict[str, Rows]:
-    """Do the same for the areas of the newest vintage by level, with `sensors, valid_sensors` at a row's end."""
-    if lens.level not in VIEWS:
-        return {}
-    with store.transaction(snapshot=True) as tx:
-        found = tx.rows("live_areas", VIEWS[lens.level], **_asked(quantity, lens, now))
-    return {level: _rows(rows, spread) for level, rows, spread in found}
-
-
-def _asked(quantity: str, lens: Lens, now: datetime) -> dict[str, object]:
-    return {
+    asked = {
         "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()),
         "oldest": now - lens.reach - lens.length - _HOUR, "after": now - lens.reach, "settled": now - lens.patience,
     }  # fmt: skip
-
-
-def _rows(rows: str, spread: Sequence[float | None] | None) -> Rows:
-    low, high = spread or (None, None)
-    return Rows(rows, None if low is None or high is None else (low, high))
+    areas = "{}"
+    with store.transaction(snapshot=True) as tx:
+        ((sensors,),) = tx.rows("live_figures", f"sensor_{lens.level}", **asked)
+        if lens.level in VIEWS:
+            ((areas,),) = tx.rows("live_areas", VIEWS[lens.level], **asked)
+    return f'{{"sensors":{sensors},"areas":{areas}}}'
 
 
 def pulse(store: Store) -> tuple[object, ...]:
@@ -118,109 +98,33 @@ def choices(store: Store) -> list[tuple[str, int, int]]:
 
 def levels(store: Store) -> list[str]:
     """Return the levels of area that can be drawn, the largest first."""
-    order = ("gemeente", "wijk", "buurt")
-    return sorted((level for (level,) in store.rows("live_levels")), key=order.index)
+    return sorted((level for (level,) in store.rows("live_levels")), key=LEVELS.index)
 
 
-class Hour(NamedTuple):
-    """One hour of a sensor or area with its evidence."""
+def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: str) -> str | None:
+    """
+    Return a sensor and its day of a quantity as JSON, None where no such sensor is known.
 
-    start: datetime
-    value: float | None
-    estimate: float | None
-    coverage: float | None
-    valid: bool
-    nothing: int
-    flagged: int
-    failed: int
-    warned: int
-
-
-class FlaggedHour(NamedTuple):
-    """How many readings of an hour bear these flags."""
-
-    start: datetime
-    flags: int
-    readings: int
-
-
-@dataclass(frozen=True, slots=True)
-class SensorDay:
-    """A sensor, its hours since the day before yesterday, those of the same weekday before, and its flags today."""
-
-    sensor_id: str
-    name: str | None
-    kind: str | None
-    lanes: int | None
-    source: str | None
-    source_class: str | None
-    licence: str | None
-    quantities: list[str]
-    hours: list[Hour]
-    flags: list[FlaggedHour]
-
-
-def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: str) -> SensorDay | None:
-    """Return a sensor's day of a quantity, None where no such sensor is known."""
-    known = store.rows("live_sensor", sensor=sensor)
-    if not known:
-        return None
+    `hours` are those since yesterday, `[days ago, local hour, state, value, coverage, flagged]`. `usual` has by local
+    hour the 10th, 50th and 90th percentile (linear between the two nearest values, Hyndman and Fan 1996, definition 7)
+    of the valid hours of `weeks` earlier days of this weekday. `flags` are `[local hour, readings, flags]` of today.
+    """
     today = midnight(now, zone)
+    asked = {
+        "sensor": sensor, "quantity": quantity, "now": now, "zone": zone, "today": today,
+        "yesterday": today - _DAY, "first": today - timedelta(weeks=WEEKS), "weekday": today.isoweekday(),
+    }  # fmt: skip
     with store.transaction(snapshot=True) as tx:
-        hours = tx.rows(
-            "live_hours", "sensor_1h", sensor=sensor, quantity=quantity, now=now, zone=zone,
-            first=today - timedelta(weeks=WEEKS), recent=today - timedelta(days=1),
-            weekday=now.astimezone(ZoneInfo(zone)).isoweekday(),
-        )  # fmt: skip
-        flags = tx.rows("live_flags", sensor=sensor, quantity=quantity, first=today)
-    sensor_id, name, kind, lanes, title, source_class, licence, quantities = known[0]
-    return SensorDay(
-        sensor_id, name, kind, lanes, title, source_class, licence, quantities or [],
-        [Hour(*row) for row in hours], [FlaggedHour(*row) for row in flags],
-    )  # fmt: skip
+        found = tx.rows("live_sensor", "sensor_1h", **asked)
+    return found[0][0] if found else None
 
 
-class Statistic(NamedTuple):
-    """One CBS figure of an area; a null has its reason in `attribute` or `content`."""
-
-    theme: str | None
-    title: str
-    measure: str
-    value: float | None
-    unit: str | None
-    period: str | None
-    attribute: str | None
-    content: str | None
-    source: str | None
-    licence: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AreaDay:
-    """An area, its hours of a quantity since yesterday, and its statistics."""
-
-    code: str
-    name: str
-    level: str
-    vintage: int
-    sensors: int
-    hours: list[Hour]
-    statistics: list[Statistic]
-
-
-def area_day(store: Store, code: str, quantity: str, now: datetime, zone: str) -> AreaDay | None:
-    """Return an area of the newest vintage beside its statistics, None where there is none with this code."""
-    known = store.rows("live_area", code=code)
-    if not known:
-        return None
-    code, name, level, vintage, sensors = known[0]
-    first = midnight(now, zone) - timedelta(days=1)
-    hours = store.rows("live_area_hours", code=code, vintage=vintage, quantity=quantity, first=first, now=now)
-    statistics = store.rows("live_statistics", code=code, vintage=vintage)
-    return AreaDay(
-        code, name, level, vintage, sensors,
-        [Hour(*row) for row in hours], [Statistic(*row) for row in statistics],
-    )  # fmt: skip
+def area_day(store: Store, code: str, quantity: str, now: datetime, zone: str) -> str | None:
+    """Return an area of the newest vintage as `sensor_day` does, with its statistics; None where there is none."""
+    today = midnight(now, zone)
+    asked = {"code": code, "quantity": quantity, "now": now, "zone": zone, "today": today, "yesterday": today - _DAY}
+    found = store.rows("live_area", **asked)
+    return found[0][0] if found else None
 
 
 def midnight(now: datetime, zone: str) -> datetime:

@@ -33,7 +33,8 @@ WHERE NOT EXISTS (SELECT FROM series s WHERE s.sensor_id = n.sensor_id) AND kind
     WHERE s.quantity = %(quantity)s AND s.period <= %(length)s)
 
 -- name: live_figures
--- The newest window of every sensor that measures a quantity, as one JSON text; <view> is sensor_*.
+-- The newest window of every sensor that measures a quantity, and the values below which 2 % and 95 % of them lie, as one
+-- JSON text; <view> is sensor_*.
 -- A window that ended after `settled` and is not valid waits for its last readings: a judged one goes before it.
 WITH newest AS (
     SELECT DISTINCT ON (sensor_id) sensor_id, value, estimate, coverage, valid, start, "end", readings, nothing,
@@ -51,15 +52,15 @@ WITH newest AS (
     FROM ({live_measuring}) k
     LEFT JOIN newest n USING (sensor_id)
 )
-SELECT coalesce(json_agg(json_build_array(
+SELECT json_build_object('rows', coalesce(json_agg(json_build_array(
            sensor_id, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
            date_part('epoch', "end")::bigint, flagged + warned, failed, round(estimate::numeric, 3)
-       ) ORDER BY sensor_id), '[]')::text AS rows,
-       percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value) AS spread
+       ) ORDER BY sensor_id), '[]'),
+       'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value))::text
 FROM judged
 
 -- name: live_areas
--- The newest window of every area of the newest vintage, as JSON by level; <view> is area_hour or area_day.
+-- The same of every area of the newest vintage, by level; <view> is area_hour or area_day.
 WITH newest AS (
     SELECT DISTINCT ON (code) code, value, estimate, coverage, valid, start, "end", flagged, failed, sensors, valid_sensors
     FROM <view>
@@ -73,12 +74,14 @@ WITH newest AS (
     FROM area a LEFT JOIN newest n USING (code)
     WHERE a.vintage = (SELECT max(vintage) FROM area)
 )
-SELECT level, json_agg(json_build_array(
-           code, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
-           date_part('epoch', "end")::bigint, flagged, failed, round(estimate::numeric, 3), sensors, valid_sensors
-       ) ORDER BY code)::text AS rows,
-       percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value) AS spread
-FROM judged GROUP BY level
+SELECT coalesce(json_object_agg(level, found), '{}')::text FROM (
+    SELECT level, json_build_object('rows', json_agg(json_build_array(
+               code, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
+               date_part('epoch', "end")::bigint, flagged, failed, round(estimate::numeric, 3), sensors, valid_sensors
+           ) ORDER BY code),
+           'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value)) AS found
+    FROM judged GROUP BY level
+) l
 
 -- name: live_shapes
 -- Areas of one level of the newest vintage.
@@ -86,44 +89,61 @@ SELECT code, name, geometry FROM area
 WHERE vintage = (SELECT max(vintage) FROM area) AND level = %(level)s ORDER BY code
 
 -- name: live_sensor
--- One sensor.
-SELECT n.sensor_id, n.name, n.kind, n.lanes, s.title, s.class, s.licence,
-       (SELECT array_agg(DISTINCT quantity ORDER BY quantity) FROM series WHERE sensor_id = n.sensor_id) AS quantities
+-- A sensor, its hours since yesterday, what is usual of them on this weekday (of three days at least) by local hour, and
+-- its flags of today, as one JSON text; <view> is sensor_1h.
+WITH hour AS (
+    SELECT start, value, coverage, valid, nothing, flagged, failed, warned, start AT TIME ZONE %(zone)s AS local
+    FROM <view>
+    WHERE sensor_id = %(sensor)s AND quantity = %(quantity)s AND start >= %(first)s AND start <= %(now)s
+      AND (start >= %(yesterday)s OR extract(isodow FROM start AT TIME ZONE %(zone)s) = %(weekday)s)
+), earlier AS (
+    SELECT local, value FROM hour
+    WHERE valid AND value IS NOT NULL AND start < %(today)s AND extract(isodow FROM local) = %(weekday)s
+), usual AS (
+    SELECT extract(hour FROM local) AS hour, percentile_cont(ARRAY[0.1, 0.5, 0.9]) WITHIN GROUP (ORDER BY value) AS band
+    FROM earlier GROUP BY 1 HAVING count(*) >= 3
+), flag AS (
+    SELECT to_char(date_trunc('hour', r.start AT TIME ZONE %(zone)s), 'HH24:MI') AS hour, r.flags, count(*) AS readings
+    FROM reading r JOIN series s USING (series)
+    WHERE s.sensor_id = %(sensor)s AND s.quantity = %(quantity)s AND r.start >= %(today)s AND r.flags <> 0
+    GROUP BY 1, 2
+)
+SELECT json_build_object(
+    'kind', 'sensor', 'id', n.sensor_id, 'name', n.name, 'lanes', n.lanes, 'source', s.title, 'class', s.class,
+    'licence', s.licence, 'weeks', (SELECT count(DISTINCT local::date) FROM earlier),
+    'usual', (SELECT coalesce(json_object_agg(hour, band), '{}') FROM usual),
+    'hours', (SELECT {live_hours} FROM hour WHERE start >= %(yesterday)s),
+    'flags', (SELECT coalesce(json_agg(json_build_array(hour, readings, flags) ORDER BY hour, flags), '[]') FROM flag))::text
 FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(sensor)s
 
 -- name: live_hours
--- The hours of one sensor since `recent`, and those of the same weekday since `first`; <view> is sensor_1h.
-SELECT start, value, estimate, coverage, valid, nothing, flagged, failed, warned
-FROM <view>
-WHERE sensor_id = %(sensor)s AND quantity = %(quantity)s AND start >= %(first)s AND start <= %(now)s
-  AND (start >= %(recent)s OR extract(isodow FROM start AT TIME ZONE %(zone)s) = %(weekday)s)
-ORDER BY start
-
--- name: live_flags
--- The flags of one sensor's readings since `first`, by hour.
-SELECT date_trunc('hour', r.start, 'UTC') AS hour, r.flags, count(*)
-FROM reading r JOIN series s USING (series)
-WHERE s.sensor_id = %(sensor)s AND s.quantity = %(quantity)s AND r.start >= %(first)s AND r.flags <> 0
-GROUP BY 1, 2 ORDER BY 1, 2
+-- Hours as JSON rows: days ago, local hour, state, value, coverage, flagged.
+coalesce(json_agg(json_build_array(
+    (%(today)s::timestamptz AT TIME ZONE %(zone)s)::date - local::date, extract(hour FROM local), CASE
+        WHEN value IS NULL AND nothing > 0 THEN 'nothing' WHEN value IS NULL THEN 'failed'
+        WHEN start > %(now)s::timestamptz - interval '1 hour' THEN 'running' WHEN valid THEN 'valid' ELSE 'invalid' END,
+    value, coverage, flagged + failed + warned > 0) ORDER BY start), '[]')
 
 -- name: live_area
--- One area of the newest vintage, and how many sensors stand in it.
-SELECT a.code, a.name, a.level, a.vintage, (
-    SELECT count(DISTINCT m.sensor_id) FROM sensor_area m
-    WHERE m.vintage = a.vintage AND m.code = a.code AND m.until = 'infinity') AS sensors
+-- An area of the newest vintage, its hours since yesterday, and its CBS statistics by theme (a null has its reason), as
+-- one JSON text.
+WITH hour AS (
+    SELECT start, value, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned, start AT TIME ZONE %(zone)s AS local
+    FROM area_1h
+    WHERE code = %(code)s AND vintage = (SELECT max(vintage) FROM area WHERE code = %(code)s)
+      AND quantity = %(quantity)s AND start >= %(yesterday)s AND start <= %(now)s
+)
+SELECT json_build_object(
+    'kind', 'area', 'id', a.code, 'name', a.name, 'level', a.level, 'vintage', a.vintage,
+    'sensors', (SELECT count(DISTINCT m.sensor_id) FROM sensor_area m
+                WHERE m.vintage = a.vintage AND m.code = a.code AND m.until = 'infinity'),
+    'hours', (SELECT {live_hours} FROM hour),
+    'statistics', (
+        SELECT coalesce(json_agg(row_to_json(t) ORDER BY theme, title), '[]') FROM (
+            SELECT coalesce(theme, 'general') AS theme, title, measure, value, unit, period,
+                   coalesce(attribute, content) AS reason
+            FROM area_statistics WHERE code = a.code AND vintage = a.vintage AND title IS NOT NULL) t))::text
 FROM area a WHERE a.code = %(code)s ORDER BY a.vintage DESC LIMIT 1
-
--- name: live_area_hours
--- The hours of one area since `first`.
-SELECT start, value, estimate, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned
-FROM area_1h
-WHERE code = %(code)s AND vintage = %(vintage)s AND quantity = %(quantity)s AND start >= %(first)s AND start <= %(now)s
-ORDER BY start
-
--- name: live_statistics
--- The CBS statistics of one area, by theme; a null has its reason.
-SELECT theme, title, measure, value, unit, period, attribute, content, source, licence
-FROM area_statistics WHERE code = %(code)s AND vintage = %(vintage)s AND title IS NOT NULL ORDER BY theme, title
 
 -- name: live_silent
 -- Sensors whose newest window is older than three of their periods and a quarter of an hour, the longest silent first.

@@ -25,7 +25,8 @@ from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
-from hub.web.http import HttpServer, add_live_page, application, metrics_served
+from hub.web.http import HttpServer, application, metrics_served
+from hub.web.live.mount import mount
 from hub.web.metrics import Gauges, HubCollector, ServiceCollector, histogram
 from ingest.log.topics import make_topics
 from ingest.vocabulary.batch import Batch
@@ -135,7 +136,7 @@ def serve(settings: Settings) -> Iterator[HttpServer]:
     conninfo = database(settings)
     collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
     app = application(collector, partial(_database_health, conninfo), settings, conninfo)
-    add_live_page(app, settings, dict, conninfo)
+    mount(app, settings, dict, conninfo)
     with HttpServer(app, settings.http_host, settings.http_port) as server:
         yield server
 

@@ -25,7 +25,8 @@ from hub.servers.datadir import DataDirectory
 from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, Server
 from hub.settings.settings import Settings
-from hub.web.http import HttpServer, add_live_page, application
+from hub.web.http import HttpServer, application
+from hub.web.live.mount import mount
 from hub.web.metrics import Gauges, HubCollector
 from ingest.collector import Collector
 from ingest.files.site_table import SITES_FILE, SiteTable
@@ -186,7 +187,7 @@ class EmbeddedHub:
             lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
         )
         app = application(collector, self.health, settings, self.database)
-        add_live_page(app, settings, self.health, self.database)
+        mount(app, settings, self.health, self.database)
         self.http = undo.enter_context(HttpServer(app, settings.http_host, settings.http_port))
 
     def supervise(self) -> None:

@@ -85,11 +85,6 @@ def _without_token(access: Access, scope: Scope) -> Response | None:
     return PlainTextResponse("the token of this hub is needed\n", 401, asked)
 
 
-def add_live_page(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:
-    """Put the live page at `/`, behind every other route."""
-    from hub.web.live.mount import mount  # takes a second to load, which no other command should pay
-
-    mount(app, settings, health, database)
 
 
 class HttpServer:

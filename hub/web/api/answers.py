@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -27,6 +27,7 @@ from hub.web.api.parameters import Query
 from hub.web.api.problems import Problem, wrong
 from hub.web.api.resources import Resource
 
+T = TypeVar("T")
 SMALL = 1 << 20  # bytes of an answer that stay in memory
 CHUNK = 1 << 16
 WAIT = 10.0  # s for a connection
@@ -59,6 +60,20 @@ class Stores:
             self._kept.append(store)
         finally:
             self._free.release()
+
+    def ask(self, question: Callable[[Store], T]) -> T:
+        """Answer a question; once more with a new connection, as a kept one may be from before a database's restart."""
+        try:
+            return self._answered(question)
+        except Slow:
+            raise
+        except Away:
+            self.forget()
+            return self._answered(question)
+
+    def _answered(self, question: Callable[[Store], T]) -> T:
+        with self.lend() as store:
+            return question(store)
 
     def forget(self) -> None:
         """Close those that are not lent: after a restart of the database none of them is any good."""
@@ -100,13 +115,13 @@ def answer(request: Request, resource: Resource, asked: Query, stores: Stores, z
     kinds = [COLUMNS[name][0] for name in resource.key]
     after = decoded(asked.cursor, kinds) if asked.cursor else None
 
-    def fetch() -> tuple[Body, PageRows]:
-        with stores.lend() as store, closing(resource.find(store, after, limit + 1, **arguments)) as found:
+    def fetch(store: Store) -> tuple[Body, PageRows]:
+        with closing(resource.find(store, after, limit + 1, **arguments)) as found:
             rows = PageRows(found, resource.columns, resource.key, limit)
             rows.rolling_up = _is_waiting(store, resource, arguments)
             return _written(rows, form), rows
 
-    body, rows = _twice(fetch, stores)
+    body, rows = stores.ask(fetch)
     if rows.next and asked.limit is None and form.bulk and resource.bulk:
         body.drop()
         raise wrong("limit", f"more than {limit} rows: ask for a shorter range, or for pages with limit and cursor")
@@ -117,17 +132,6 @@ def _is_waiting(store: Store, resource: Resource, asked: Mapping[str, Any]) -> b
     window = asked.get("window", resource.window)
     areas = "sensors" not in asked
     return bool(window) and is_waiting(store, asked["first"], asked["last"], window, areas=areas)
-
-
-def _twice(fetch: Callable[[], tuple[Body, PageRows]], stores: Stores) -> tuple[Body, PageRows]:
-    """Once more with a new connection: the kept ones may be from before the database was restarted."""
-    try:
-        return fetch()
-    except Slow:
-        raise
-    except Away:
-        stores.forget()
-        return fetch()
 
 
 def _form(request: Request, resource: Resource, asked: Query) -> Form:

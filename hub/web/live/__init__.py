@@ -1,10 +1,9 @@
 """
 The live page: a map, a table and the day of what is clicked, the same for every viewer, without the internet.
 
-    aggregates.ask.live --> watch --> mount (figures, packed once for all viewers) --> static/city.js
-                              `-----> page (one viewer) --> panels, details --> charts
+    aggregates.ask.live --> watch (looked up once for all) --> mount (HTTP) --> static/*.js (drawn in the browser)
 
 Read in this order: `words` (every text of the page in Dutch and English), `watch` (what is looked up once for all
-viewers), `panels` (beside the map), `charts` and `details` (a day of a sensor or area), `page` (one viewer), `mount`
-(adds it to `hub.web.http`). Nothing here is imported before a hub serves HTTP: NiceGUI takes a second to load.
+viewers), `mount` (adds the page to `hub.web.http`). The page itself is `static/index.html` and ES modules without a
+build step: `app.js` puts together what `figures.js` fetches and what stands in the address (`address.js`).
 """

@@ -1,79 +1,172 @@
 """
-The live page as part of the hub's HTTP side: the page at `/`, and what its script fetches below `/live`.
+The live page as part of the hub's HTTP side: the page at `/`, and what its scripts fetch below `/live`.
 
-`hub.web.http` calls `mount` after it added every other route: the page takes what is left. What the script fetches is
-packed once for all viewers, is no part of the API, and changes with `static/city.js`, which draws it.
+`hub.run` calls `mount`. What the scripts fetch is no part of the API, and changes with them. Who may read the page may
+acknowledge and silence alerts as through the API, unless the hub is public or its database role may only read.
 """
 
 import gzip
-from collections.abc import Callable, Mapping
-from typing import Literal, TypeVar
+import mimetypes
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import cache, partial
+from hashlib import blake2b
+from importlib.metadata import distribution
+from pathlib import Path
+from string import Template
+from typing import Literal
 
-from fastapi import APIRouter, FastAPI, HTTPException, Response
-from nicegui import app as nicegui
-from nicegui import ui
+import msgspec
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, StreamingResponse
 
-from aggregates.ask.live import LENSES, places, shapes
+from aggregates.ask.live import LENSES, area_day, choices, levels, places, sensor_day, shapes
 from aggregates.store.store import Store, StoreError
 from hub.settings.settings import Settings
-from hub.web.live.page import register
+from hub.web.api.alerts import add_actions
+from hub.web.api.answers import Stores
+from hub.web.api.problems import Problem, install
 from hub.web.live.watch import View, Watch
-from ingest.vocabulary.quantities import QUANTITIES
+from hub.web.live.words import LANGUAGES, preferred, words
+from ingest.vocabulary.quantities import QUANTITIES, Aggregation
+from ingest.vocabulary.readings import Flag
+from streams.notify.operators import may_act
 
-T = TypeVar("T")
-ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0b5c7a"/>'
-    '<path d="M4 17h6l3-9 5 16 4-11 2 4h4" fill="none" stroke="#fff" stroke-width="2.6" stroke-linejoin="round"/></svg>'
-)
+_OWN = Path(__file__).parent / "static"
+_WHEEL = distribution("nicegui")  # carries Vue, Leaflet and ECharts as files; none of its Python is imported
+_CARRIED = {
+    "vue.js": "nicegui/static/vue.esm-browser.prod.js",
+    "leaflet.js": "nicegui/elements/leaflet/dist/index.js",
+    "leaflet.css": "nicegui/elements/leaflet/dist/leaflet/leaflet.css",
+    "echarts/": "nicegui/elements/echart/dist",
+}
+_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def mount(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:
-    """Add the page and what it fetches; one to a process. `health` gives the numbers of `/healthz`."""
-    watch = Watch(lambda: Store(database, application="stadspuls live"), health, settings.timezone)
-    app.include_router(_routes(watch))
-    register(watch, settings)
-    nicegui.on_startup(watch.start)
-    nicegui.on_shutdown(watch.stop)
-    ui.run_with(app, title="Stadspuls", favicon=ICON, tailwind=False, show_welcome_message=False)
+    """Add the page and what it fetches. `health` gives the numbers of `/healthz`."""
+    open_store = partial(Store, database, application="stadspuls live")
+    watch, stores = Watch(open_store, health, settings.timezone), Stores(open_store)
+    app.include_router(_page(watch, stores, settings))
+    app.mount("/live", _fetched(watch, stores, settings))
 
 
-def _routes(watch: Watch) -> APIRouter:
-    router = APIRouter(prefix="/live", include_in_schema=False)
+def _page(watch: Watch, stores: Stores, settings: Settings) -> APIRouter:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with watch.running():
+            yield
+        stores.forget()
 
-    @router.get("/figures")
-    async def figures(quantity: str, lens: str) -> Response:
-        """The newest figures of a view."""
-        if quantity not in QUANTITIES or lens not in LENSES:
-            raise HTTPException(404, f"view {quantity!r} {lens!r}, expected a quantity and one of {', '.join(LENSES)}")
-        try:
-            packed = await watch.packed(View(quantity, lens))
-        except StoreError as error:
-            raise _unanswered(error) from error
-        return _json(packed.body)
+    router = APIRouter(include_in_schema=False, lifespan=lifespan)
+    text, stamp = Template((_OWN / "index.html").read_text("utf-8")), _stamp()
 
-    @router.get("/places")
-    async def placed(quantity: str) -> Response:
-        """Where the sensors of a quantity stand."""
-        return _json(gzip.compress((await ask(lambda store: places(store, quantity))).encode(), 3))
-
-    @router.get("/areas")
-    async def boundaries(level: Literal["gemeente", "wijk", "buurt"]) -> Response:
-        """The boundaries of a level, as GeoJSON."""
-        return _json(gzip.compress(await ask(lambda store: shapes(store, level)), 3))
-
-    async def ask(question: Callable[[Store], T]) -> T:
-        try:
-            return await watch.ask(question)
-        except StoreError as error:
-            raise _unanswered(error) from error
+    @router.get("/")
+    def page(request: Request) -> HTMLResponse:
+        """Fill in the language of the viewer, and what the scripts must know."""
+        asked = request.query_params.get("lang") or request.cookies.get("lang") or ""
+        language = asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
+        theme = {"dark": "dark", "light": "light"}.get(request.cookies.get("theme", ""), "")
+        known = msgspec.json.encode(_known(stores, settings, language)).decode().replace("<", r"\u003c")
+        filled = text.substitute(language=words(language)["locale"], theme=theme, stamp=stamp, known=known)
+        return HTMLResponse(filled, headers={"Cache-Control": "no-cache"})
 
     return router
 
 
-def _unanswered(error: StoreError) -> HTTPException:
-    return HTTPException(503, f"the database did not answer: {error}")
+def _known(stores: Stores, settings: Settings, language: str) -> dict[str, object]:
+    """Give what the scripts must know before they fetch anything."""
+    try:
+        measured, drawn, may = stores.ask(lambda store: (choices(store), levels(store), may_act(store)))
+    except StoreError:
+        measured, drawn, may = [], [], False
+    return {
+        "language": language, "words": words(language), "zone": settings.timezone, "levels": drawn,
+        "measured": [name for name, _, _ in measured], "shortest": {name: period for name, _, period in measured},
+        "quantities": {one.name: [one.unit, one.aggregation is Aggregation.SUM] for one in QUANTITIES.values()},
+        "lenses": {name: lens.length.total_seconds() for name, lens in LENSES.items()},
+        "flags": {flag.name: flag.value for flag in Flag}, "may_act": may and not settings.public,
+        "tiles": settings.map_tiles, "attribution": settings.map_attribution,
+    }  # fmt: skip
 
 
-def _json(body: bytes) -> Response:
-    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-cache"}
-    return Response(body, media_type="application/json", headers=headers)
+def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    install(app)
+
+    @app.get("/files/{stamp}/{name:path}")
+    def file(name: str) -> Response:
+        """A script or a style, own or of the wheel; the stamp is of their content."""
+        if name not in _files():
+            raise Problem(404, f"file {name!r} is no part of the page")
+        kind, _ = mimetypes.guess_type(name)
+        return _gzipped(_compressed(_files()[name]), kind or "application/octet-stream", _FOR_EVER)
+
+    @app.get("/figures")
+    async def figures(quantity: str, lens: str) -> Response:
+        """The newest figures of a view."""
+        return _gzipped(await watch.packed(_view(quantity, lens)))
+
+    @app.get("/events")
+    async def events(quantity: str, lens: str) -> StreamingResponse:
+        """News for a viewer, while it looks."""
+        found = watch.events(_view(quantity, lens))
+        return StreamingResponse(found, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/places")
+    def placed(quantity: str) -> Response:
+        """Where the sensors of a quantity stand."""
+        return _gzipped(gzip.compress(stores.ask(lambda store: places(store, quantity)).encode(), 3))
+
+    @app.get("/areas")
+    def boundaries(level: Literal["gemeente", "wijk", "buurt"]) -> Response:
+        """The boundaries of a level, as GeoJSON."""
+        return _gzipped(gzip.compress(stores.ask(lambda store: shapes(store, level)), 3))
+
+    @app.get("/{kind}")
+    def day(kind: Literal["sensor", "area"], id: str, quantity: str) -> Response:
+        """The day of a sensor or an area; null where there is none."""
+        look, now = sensor_day if kind == "sensor" else area_day, datetime.now(UTC)
+        found = stores.ask(lambda store: look(store, id, quantity, now, settings.timezone))
+        return Response(found or "null", media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    add_actions(app, stores, partial(_check, settings))
+    return app
+
+
+def _view(quantity: str, lens: str) -> View:
+    if quantity not in QUANTITIES or lens not in LENSES:
+        raise Problem(404, f"view {quantity!r} {lens!r}, expected a quantity and one of {', '.join(LENSES)}")
+    return View(quantity, lens)
+
+
+def _check(settings: Settings, _: Request) -> None:
+    if settings.public:
+        raise Problem(403, "a page that everyone may read changes nothing")
+
+
+def _gzipped(body: bytes, kind: str = "application/json", caching: Mapping[str, str] | None = None) -> Response:
+    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-cache", **(caching or {})}
+    return Response(body, media_type=kind, headers=headers)
+
+
+@cache
+def _files() -> Mapping[str, Path]:
+    """Give the files of the page by name."""
+    found = {path.name: path for path in _OWN.iterdir() if path.suffix in (".js", ".css")}
+    for name, place in _CARRIED.items():
+        path = Path(str(_WHEEL.locate_file(place)))
+        found |= {f"{name}{one.name}": one for one in path.glob("*.js")} if name.endswith("/") else {name: path}
+    return found
+
+
+def _stamp() -> str:
+    """Give a short hash of the page's own files and the wheel's version, for addresses that may be cached for ever."""
+    own = b"".join(path.read_bytes() for name, path in sorted(_files().items()) if path.parent == _OWN)
+    return blake2b(own + _WHEEL.version.encode(), digest_size=6).hexdigest()
+
+
+@cache
+def _compressed(path: Path) -> bytes:
+    return gzip.compress(path.read_bytes())

@@ -1,0 +1,150 @@
+// The page: its head, what can be chosen, map and table, and the panels beside them.
+
+import { computed, createApp } from "vue";
+import { choice, choose, fits, strange } from "./address.js";
+import { Detail } from "./detail.js";
+import { figures, follow } from "./figures.js";
+import { Legend } from "./legend.js";
+import { CityMapFrame } from "./map.js";
+import { AlertsPanel, HealthPanel, SilentPanel } from "./panels.js";
+import { FigureTable } from "./table.js";
+import { exactClock, known, say, share, span, titled, words } from "./words.js";
+
+const LANGUAGES = { nl: "Nederlands", en: "English" };
+const YEAR = 31_536_000; // s
+
+function remember(key, value) {
+  document.cookie = `${key}=${value};path=/;max-age=${YEAR};samesite=lax`;
+}
+
+const Head = {
+  template: `
+    <a class="skip" href="#show-table">{{ words.skip }}</a>
+    <header class="top">
+      <div class="brand">
+        <svg viewBox="0 0 32 32" width="30" height="30" aria-hidden="true">
+          <path d="M2 17h7l3-10 6 18 4-12 2 4h6" fill="none" stroke="currentColor" stroke-width="2.6"
+                stroke-linejoin="round" stroke-linecap="round"/>
+        </svg>
+        <h1>{{ words.title }}</h1>
+        <p class="quiet">{{ words.tagline }}</p>
+      </div>
+      <nav class="switches" :aria-label="words.language">
+        <a v-for="(name, code) in languages" :href="'?lang=' + code" :hreflang="code" :lang="code" :title="name"
+           :aria-label="code.toUpperCase() + ': ' + name" :aria-current="code === known.language ? 'true' : null"
+           @click.prevent="speak(code)">{{ code.toUpperCase() }}</a>
+      </nav>
+      <button type="button" class="theme" :aria-label="words.theme" :title="words.theme" @click="turn">
+        <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
+          <circle cx="12" cy="12" r="9" fill="none" stroke="currentColor" stroke-width="2"/>
+          <path d="M12 3a9 9 0 0 1 0 18z" fill="currentColor"/>
+        </svg>
+      </button>
+    </header>`,
+  setup() {
+    function speak(code) {
+      remember("lang", code);
+      const address = new URL(location.href);
+      address.searchParams.set("lang", code);
+      location.href = address;
+    }
+    function turn() {
+      const { dataset } = document.documentElement;
+      dataset.theme = dataset.theme === "dark" ? "light" : "dark";
+      remember("theme", dataset.theme);
+    }
+    return { known, languages: LANGUAGES, speak, turn, words };
+  },
+};
+
+const Choices = {
+  template: `
+    <form class="choices" @submit.prevent>
+      <label>{{ words.quantity }}
+        <select id="choose-quantity" :value="choice.quantity" @change="choose({ quantity: $event.target.value })">
+          <option v-for="name in quantities" :value="name">{{ words['quantity.' + name] }}</option>
+        </select></label>
+      <label>{{ words.window }}
+        <select id="choose-lens" :value="choice.lens" @change="choose({ lens: $event.target.value })">
+          <option v-for="(_, name) in known.lenses" :value="name" :disabled="!fits(name)">
+            {{ words['lens.' + name] }}
+          </option>
+        </select></label>
+      <label v-if="known.levels.length">{{ words.areas }}
+        <select id="choose-level" :value="choice.level" @change="choose({ level: $event.target.value })">
+          <option value="none">{{ words.no_areas }}</option>
+          <option v-for="level in known.levels" :value="level">{{ words['level.' + level] }}</option>
+        </select></label>
+      <div class="tabs" role="group" :aria-label="words.show_as">
+        <button v-for="one in ['map', 'table']" type="button" :id="'show-' + one"
+                :aria-pressed="String(choice.show === one)" @click="choose({ show: one })">{{ words[one] }}</button>
+      </div>
+    </form>`,
+  setup() {
+    const quantities = computed(() => [...new Set([...known.measured, choice.quantity])]);
+    return { choice, choose, fits, known, quantities, words };
+  },
+};
+
+const Stage = {
+  components: { CityMapFrame, FigureTable, Legend },
+  template: `
+    <section class="card stage">
+      <header class="summary">
+        <h2>{{ title }} <span class="quiet">{{ when }}</span></h2>
+        <p v-if="frame" class="quiet" id="summary">{{ summary }}</p>
+        <p v-if="contact.lost" class="alarm" role="status">{{ words.away }} {{ exactClock(frame?.at ?? 0) }}.</p>
+        <p v-for="text in strange" class="alarm" role="status">{{ text }}</p>
+      </header>
+      <div v-show="choice.show === 'map'">
+        <div class="map-frame">
+          <CityMapFrame/>
+          <p v-if="frame && !rows.length" class="empty">{{ words.waiting }}</p>
+        </div>
+        <Legend/>
+      </div>
+      <FigureTable v-show="choice.show === 'table'" :title="title + ' ' + when"/>
+    </section>`,
+  setup() {
+    const { frame, contact, sensors: rows } = figures;
+    const title = computed(() => titled(choice.quantity, choice.lens));
+    /** The window that most sensors have. */
+    const when = computed(() => {
+      const count = {};
+      for (const { value, start } of rows.value) if (value != null) count[start] = (count[start] ?? 0) + 1;
+      const start = Object.keys(count).sort((one, other) => count[other] - count[one])[0];
+      return start ? span(rows.value.find((row) => String(row.start) === start)) : "";
+    });
+    const summary = computed(() => {
+      const count = (state) => rows.value.filter((row) => row.state === state).length;
+      const covered = rows.value.map((row) => row.coverage).filter((one) => one != null);
+      const mean = covered.reduce((sum, one) => sum + one, 0) / covered.length;
+      const unplaced = rows.value.filter((row) => row.lat == null).length;
+      return [
+        say("with_value", { count: count("valid"), all: rows.value.length }),
+        count("running") && say("still_running", { count: count("running") }),
+        covered.length && say("mean_coverage", { share: share(mean) }),
+        unplaced && say("unplaced", { count: unplaced }),
+        `${words.updated} ${exactClock(frame.value.at)}`,
+        choice.level !== "none" && choice.lens.startsWith("5m") && words.areas_by_hour,
+      ]
+        .filter(Boolean)
+        .join(" · ");
+    });
+    return { choice, contact, exactClock, frame, rows, strange, summary, title, when, words };
+  },
+};
+
+const Page = {
+  components: { AlertsPanel, Choices, Detail, Head, HealthPanel, SilentPanel, Stage },
+  template: `
+    <Head/>
+    <main class="layout">
+      <div class="city"><Choices/><Stage/></div>
+      <aside class="side" :aria-label="words.health"><Detail/><HealthPanel/><SilentPanel/><AlertsPanel/></aside>
+    </main>`,
+  setup: () => ({ words }),
+};
+
+follow();
+createApp(Page).mount("#app");

@@ -1,0 +1,143 @@
+// A day by hour, beside what is usual on this weekday, or beside yesterday.
+// Colours are the page's CSS variables: light and dark follow by themselves where SVG is drawn.
+
+import { h, onBeforeUnmount, onMounted, ref, watch } from "vue";
+import { number, words } from "./words.js";
+
+export const LEAST_WEEKS = 3; // with fewer nothing is known about what is usual
+const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
+const MARKS = {
+  invalid: { name: "invalid_hour", symbol: "emptyCircle", colour: "--warn" },
+  running: { name: "running_hour", symbol: "emptyDiamond", colour: "--accent" },
+  flagged: { name: "flagged_hour", symbol: "triangle", colour: "--warn", offset: -12 },
+};
+
+export const hasBand = (day) => (day.weeks ?? 0) >= LEAST_WEEKS;
+
+/** The hours of the day so many days ago, each value in the one line of its state; flags are marks upon them. */
+export function lines(day, ago = 0) {
+  const found = Object.fromEntries(["valid", ...Object.keys(MARKS)].map((name) => [name, Array(24).fill(null)]));
+  for (const [past, hour, state, value, , flagged] of day.hours) {
+    if (past !== ago || value == null) continue;
+    found[state][hour] = value;
+    if (flagged) found.flagged[hour] = value;
+  }
+  return found;
+}
+
+/** The names of what is drawn, for the legend. */
+export function drawn(day) {
+  const today = lines(day);
+  const marks = Object.keys(MARKS).filter((name) => today[name].some((value) => value != null));
+  return [...(hasBand(day) ? ["usual", "median"] : ["yesterday"]), "today", ...marks.map((name) => MARKS[name].name)];
+}
+
+const coloured = (name) => ({ color: `var(${name})` });
+
+function line(name, data, colour, width, symbol = "none") {
+  const lineStyle = { ...coloured(colour), width };
+  const look = { symbol, symbolSize: 6, z: 4, emphasis: { disabled: true }, itemStyle: coloured(colour), lineStyle };
+  return { type: "line", name, data, ...look };
+}
+
+function marks({ name, symbol, colour, offset = 0 }, data, names) {
+  const itemStyle = { ...coloured(colour), borderColor: `var(${colour})`, borderWidth: 2 };
+  const look = { symbol, symbolSize: 9, symbolOffset: [0, offset], z: 5, emphasis: { disabled: true }, itemStyle };
+  return { type: "scatter", name: names[name], data, ...look };
+}
+
+/**
+ * Two lines stacked upon each other: an unseen one, and the distance to the upper edge as a filled area. By default
+ * ECharts stacks only values of one sign, which would draw the band of a frosty day above zero.
+ */
+function band(usual, names) {
+  const part = (at) => HOURS.map((hour) => usual[hour]?.[at] ?? null);
+  const width = HOURS.map((hour) => (usual[hour] ? usual[hour][2] - usual[hour][0] : null));
+  const stacked = { stack: "usual", stackStrategy: "all", tooltip: { show: false } };
+  const hidden = { type: "line", symbol: "none", silent: true, lineStyle: { opacity: 0 }, ...stacked };
+  const fill = { areaStyle: { ...coloured("--band"), opacity: 1 }, itemStyle: coloured("--band") };
+  return [
+    { ...hidden, name: "", data: part(0) },
+    { ...hidden, ...fill, name: names.usual, data: width },
+    { ...line(names.median, part(1), "--quiet", 1.5), z: 3 },
+  ];
+}
+
+/** The options of ECharts; `names` has the name of each thing that is drawn. */
+export function options(day, unit, names) {
+  const today = lines(day);
+  const beside = hasBand(day)
+    ? band(day.usual, names)
+    : [line(names.yesterday, lines(day, 1).valid, "--quiet", 1.5)];
+  const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 };
+  const rule = { lineStyle: coloured("--line") };
+  return {
+    animation: false,
+    grid: { left: 8, right: 12, top: 28, bottom: 6, containLabel: true },
+    tooltip: {
+      trigger: "axis",
+      confine: true,
+      valueFormatter: (value) => number(value),
+      backgroundColor: "var(--panel)",
+      borderColor: "var(--line)",
+      textStyle: coloured("--ink"),
+    },
+    xAxis: {
+      type: "category",
+      data: HOURS.map((hour) => `${String(hour).padStart(2, "0")}:00`),
+      boundaryGap: false,
+      axisLabel: { ...text, interval: 5 },
+      axisLine: rule,
+      axisTick: { show: false },
+    },
+    yAxis: {
+      type: "value",
+      name: unit,
+      nameTextStyle: { ...text, align: "left" },
+      nameGap: 10,
+      axisLabel: { ...text, formatter: (value) => number(value) },
+      splitLine: rule,
+    },
+    series: [
+      ...beside,
+      line(names.today, today.valid, "--accent", 2.5, "circle"),
+      ...Object.entries(MARKS).map(([name, mark]) => marks(mark, today[name], names)),
+    ],
+  };
+}
+
+/** The chart of a day; its library is fetched when the first one is shown. */
+export const DayChart = {
+  props: ["day", "unit", "names", "label"],
+  setup(props) {
+    const frame = ref(null);
+    let chart = null;
+    const draw = () => chart?.setOption(options(props.day, props.unit, props.names), { notMerge: true });
+    const resized = new ResizeObserver(() => chart?.resize());
+    onMounted(async () => {
+      const { echarts } = await import("echarts");
+      if (!frame.value) return;
+      chart = echarts.init(frame.value, null, { renderer: "svg" });
+      resized.observe(frame.value);
+      draw();
+    });
+    onBeforeUnmount(() => {
+      resized.disconnect();
+      chart?.dispose();
+    });
+    watch(() => props.day, draw);
+    return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
+  },
+};
+
+/** How each thing in the chart looks, for its legend. */
+export const KEYS = {
+  usual: '<path d="M1 4h16v6H1z" fill="var(--band)"/>',
+  median: '<path d="M1 7h16" stroke="var(--quiet)" stroke-width="1.5"/>',
+  yesterday: '<path d="M1 7h16" stroke="var(--quiet)" stroke-width="1.5"/>',
+  today:
+    '<path d="M1 7h16" stroke="var(--accent)" stroke-width="2.5"/><circle cx="9" cy="7" r="3" fill="var(--accent)"/>',
+  invalid_hour: '<circle cx="9" cy="7" r="4" fill="none" stroke="var(--warn)" stroke-width="2"/>',
+  running_hour: '<path d="M9 2l5 5-5 5-5-5z" fill="none" stroke="var(--accent)" stroke-width="2"/>',
+  flagged_hour: '<path d="M9 2l5 9H4z" fill="var(--warn)"/>',
+};

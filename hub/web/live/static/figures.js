@@ -1,0 +1,106 @@
+// The figures that map and table show: fetched when the hub says that there are newer ones, as rows with their colours.
+
+import { computed, reactive, shallowRef, watch } from "vue";
+import { choice } from "./address.js";
+import { edges } from "./scale.js";
+import { known } from "./words.js";
+
+const AGAIN = 5000; // ms after which a stream that was refused is asked for again
+
+const frame = shallowRef(null);
+const places = shallowRef({});
+const health = shallowRef(null);
+const contact = reactive({ lost: false });
+let stream = null;
+
+/** Fetch JSON from the hub; null where it does not answer. */
+export async function get(path, parameters) {
+  try {
+    const answer = await fetch(`live/${path}?${new URLSearchParams(parameters)}`);
+    contact.lost = !answer.ok;
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    contact.lost = true;
+    return null;
+  }
+}
+
+const isChosen = (found) => found.quantity === choice.quantity && found.lens === choice.lens;
+
+async function fetchPlaces() {
+  const quantity = choice.quantity;
+  const found = await get("places", { quantity });
+  if (found && quantity === choice.quantity) {
+    places.value = Object.fromEntries(found.map(([id, name, lon, lat]) => [id, { name, lon, lat }]));
+  }
+}
+
+async function fetchFigures() {
+  const found = await get("figures", { quantity: choice.quantity, lens: choice.lens });
+  if (!found || !isChosen(found)) return;
+  if (found.sensors.rows.some(([id]) => !(id in places.value))) await fetchPlaces();
+  if (isChosen(found)) frame.value = found;
+}
+
+/** Listen for news of the view while the page is seen. */
+function listen() {
+  stream?.close();
+  if (document.hidden) return;
+  stream = new EventSource(`live/events?${new URLSearchParams({ quantity: choice.quantity, lens: choice.lens })}`);
+  stream.addEventListener("figures", ({ data }) => Number(data) !== frame.value?.version && fetchFigures());
+  stream.addEventListener("health", ({ data }) => {
+    health.value = JSON.parse(data);
+    contact.lost = Boolean(health.value.away);
+  });
+  stream.addEventListener("error", ({ target }) => {
+    contact.lost = true;
+    if (target.readyState === EventSource.CLOSED) setTimeout(() => target === stream && listen(), AGAIN);
+  });
+}
+
+/** Fetch and follow the figures of what is chosen, from now on. */
+export function follow() {
+  document.addEventListener("visibilitychange", listen);
+  watch(
+    () => [choice.quantity, choice.lens],
+    () => {
+      frame.value = null;
+      fetchFigures();
+      listen();
+    },
+    { immediate: true },
+  );
+}
+
+function row(kind, [id, state, value, coverage, start, end, flags, failed, estimate], steps, place) {
+  const judged = state === "running" && estimate != null ? estimate : value;
+  const step = value == null ? null : steps.filter((edge) => judged >= edge).length;
+  const { name = id, lat = null, lon = null } = place ?? {};
+  return { kind, id, state, value, coverage, start, end, flags, step, name: name ?? id, lat, lon };
+}
+
+/** The edges of the legend: a mean has one for sensors and areas, a sum one for each. */
+const scales = computed(() => {
+  const { sensors, areas } = frame.value ?? { sensors: {}, areas: {} };
+  const own = [sensors.spread, ...Object.values(areas).map((one) => one.spread)].filter((one) => one?.[0] != null);
+  if (!own.length) return { sensors: [], areas: [] };
+  const sums = known.quantities[choice.quantity][1];
+  const together = [Math.min(...own.map(([low]) => low)), Math.max(...own.map(([, high]) => high))];
+  const of = (spread) => (spread?.[0] == null ? [] : edges(...(sums ? spread : together)));
+  return { sensors: of(sensors.spread), areas: of(areas[choice.level]?.spread) };
+});
+
+const sensors = computed(() =>
+  (frame.value?.sensors.rows ?? []).map((one) => row("sensor", one, scales.value.sensors, places.value[one[0]])),
+);
+
+const names = shallowRef({});
+
+const areas = computed(() =>
+  (frame.value?.areas[choice.level]?.rows ?? []).map((one) =>
+    row("area", one, scales.value.areas, { name: names.value[one[0]] }),
+  ),
+);
+
+/** What everybody sees of the hub; `names` are those of the areas that are drawn. */
+export const figures = { frame, health, contact, scales, sensors, areas, names };

@@ -1,0 +1,92 @@
+// The same figures as a table.
+
+import { computed, reactive } from "vue";
+import { choice, open } from "./address.js";
+import { figures } from "./figures.js";
+import { judged } from "./map.js";
+import { number, say, share, span, words } from "./words.js";
+
+const FIRST_ROWS = 150;
+const KEYS = { value: "value", time: "start", coverage: "coverage", state: "state" };
+
+/** Compare by a key; missing values come last in either direction. */
+function inOrder(key, down) {
+  const sign = down ? -1 : 1;
+  return (one, other) => {
+    if ((one[key] == null) !== (other[key] == null)) return one[key] == null ? 1 : -1;
+    if (typeof one[key] !== "string") return sign * (one[key] - other[key]);
+    return sign * one[key].localeCompare(other[key], words.locale, { numeric: true });
+  };
+}
+
+export const FigureTable = {
+  props: ["title"],
+  template: `
+    <div class="table-frame">
+      <div class="tools">
+        <label class="find">
+          <span class="only-read">{{ words.search }}</span>
+          <input type="search" v-model="table.search" :placeholder="words.search" id="search">
+        </label>
+        <div class="tabs" role="group" v-if="figures.areas.value.length">
+          <button type="button" :aria-pressed="String(!ofAreas)" @click="table.ofAreas = false">{{ words.sensors }}</button>
+          <button type="button" :aria-pressed="String(ofAreas)" @click="table.ofAreas = true">{{ words.areas }}</button>
+        </div>
+      </div>
+      <div class="scroll" tabindex="0" role="region" :aria-label="title">
+        <table class="figures" id="table">
+          <caption class="only-read">{{ title }}</caption>
+          <thead>
+            <tr>
+              <th v-for="column in columns" scope="col" :aria-sort="sorting(column)">
+                <button type="button" class="head" @click="order(column)">
+                  {{ words[column] }}<span aria-hidden="true">{{ arrow(column) }}</span>
+                </button>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            <tr v-for="row in listed" :key="row.id" :class="{ chosen: row.id === choice[row.kind] }">
+              <th scope="row">
+                <button type="button" class="link" @click="open(row.kind, row.id)">{{ row.name }}</button>
+                <span v-if="row.name !== row.id" class="quiet id">{{ row.id }}</span>
+              </th>
+              <td class="value" :class="row.state">
+                <i v-if="row.step != null" :class="'swatch k' + row.step"></i>{{ number(row.value) }}
+              </td>
+              <td>{{ span(row) }}</td>
+              <td>{{ share(row.coverage) }}</td>
+              <td>{{ judged(row) }}</td>
+            </tr>
+          </tbody>
+        </table>
+      </div>
+      <button v-if="sorted.length > listed.length" type="button" class="more" @click="table.all = true">{{ more }}</button>
+    </div>`,
+  setup() {
+    const table = reactive({ search: "", sort: "name", down: false, all: false, ofAreas: false });
+    const ofAreas = computed(() => table.ofAreas && figures.areas.value.length > 0);
+    const columns = computed(() => [ofAreas.value ? "area" : "sensor", "value", "time", "coverage", "state"]);
+    const sorted = computed(() => {
+      const wanted = table.search.toLowerCase();
+      const rows = ofAreas.value ? figures.areas.value : figures.sensors.value;
+      return rows
+        .filter((row) => `${row.name} ${row.id}`.toLowerCase().includes(wanted))
+        .sort(inOrder(table.sort, table.down));
+    });
+    const listed = computed(() => (table.all ? sorted.value : sorted.value.slice(0, FIRST_ROWS)));
+    const more = computed(() => say("more", { count: sorted.value.length }));
+    const key = (column) => KEYS[column] ?? "name";
+    const isSorted = (column) => table.sort === key(column);
+    function order(column) {
+      table.down = isSorted(column) && !table.down;
+      table.sort = key(column);
+    }
+    const arrow = (column) => (isSorted(column) ? (table.down ? " ▾" : " ▴") : "");
+    const sorting = (column) => (isSorted(column) ? (table.down ? "descending" : "ascending") : "none");
+    return {
+      arrow, choice, columns, figures, judged, listed, more, number, ofAreas, open, order, share, sorted, sorting, span,
+      table, words,
+    };
+  },
+};

@@ -1,0 +1,60 @@
+// The words of the page in the viewer's language, and numbers and times as that language writes them.
+
+export const known = JSON.parse(document.getElementById("known").textContent);
+export const words = known.words;
+
+const locale = words.locale;
+const timeZone = known.zone;
+
+/** The text of a key, with `{name}` filled in; `otherwise` stands in for a key that the catalogue lacks. */
+export function say(key, values = {}, otherwise = key) {
+  return (words[key] ?? otherwise).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+/** A number with so many significant digits; what is larger is written whole. */
+export function number(value, digits = 3) {
+  if (value == null) return words.none;
+  const whole = Math.abs(value) >= 10 ** (digits - 1);
+  const form = whole ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits };
+  return new Intl.NumberFormat(locale, form).format(value);
+}
+
+export function share(value) {
+  return value == null ? "–" : new Intl.NumberFormat(locale, { style: "percent" }).format(value);
+}
+
+/** A stamp (s since 1970) by the parts that are asked for, in the hub's own zone. */
+function written(seconds, parts) {
+  return new Intl.DateTimeFormat(locale, { timeZone, ...parts }).format(seconds * 1000);
+}
+
+export const clock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-digit" });
+
+export const exactClock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+export const date = (seconds) => written(seconds, { weekday: "short", day: "numeric", month: "short" });
+
+export const weekday = (seconds) => written(seconds, { weekday: "long" });
+
+/** Date and time of a stamp in ISO 8601. */
+export function moment(stamp) {
+  const parts = { day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit" };
+  return written(Date.parse(stamp) / 1000, parts).replace(",", "");
+}
+
+/** From when to when a window is, or the date of a day. */
+export function span({ start, end }) {
+  if (start == null) return "–";
+  return end - start > 20 * 3600 ? date(start) : `${clock(start)} – ${clock(end)}`;
+}
+
+/** The unit of a quantity as words: a count is so many an hour, or a day. */
+export function unit(quantity, lens) {
+  const [name, sums] = known.quantities[quantity];
+  return sums ? words[`per.${lens.slice(0, 2)}`] : say(`unit.${name}`, {}, name);
+}
+
+/** A quantity with its unit. */
+export function titled(quantity, lens) {
+  return [words[`quantity.${quantity}`], unit(quantity, lens)].filter(Boolean).join(", ");
+}
