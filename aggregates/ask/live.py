@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import shapely
 
-from aggregates.ask.series import VIEWS
+from aggregates.ask.areas import VIEWS
 from aggregates.store.store import Store
 
 WEEKS = 8  # of the same weekday make the usual band
@@ -105,9 +105,10 @@ def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: st
     """
     Return a sensor and its day of a quantity as JSON, None where no such sensor is known.
 
-    `hours` are those since yesterday, `[days ago, local hour, state, value, coverage, flagged]`. `usual` has by local
-    hour the 10th, 50th and 90th percentile (linear between the two nearest values, Hyndman and Fan 1996, definition 7)
-    of the valid hours of `weeks` earlier days of this weekday. `flags` are `[local hour, readings, flags]` of today.
+    `hours` are those since yesterday, `[days ago, local hour, state, value, coverage, flagged, failed]`. `usual` has by
+    local hour the 10th, 50th and 90th percentile (linear between the two nearest values, Hyndman and Fan 1996,
+    definition 7) of the valid hours of `weeks` earlier days of this weekday. `flags` of today are
+    `[local hour, readings, flags]`.
     """
     today = midnight(now, zone)
     asked = {

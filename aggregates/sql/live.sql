@@ -117,12 +117,12 @@ SELECT json_build_object(
 FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(sensor)s
 
 -- name: live_hours
--- Hours as JSON rows: days ago, local hour, state, value, coverage, flagged.
+-- Hours as JSON rows: days ago, local hour, state, value, coverage, whether readings are flagged, whether some failed.
 coalesce(json_agg(json_build_array(
     (%(today)s::timestamptz AT TIME ZONE %(zone)s)::date - local::date, extract(hour FROM local), CASE
         WHEN value IS NULL AND nothing > 0 THEN 'nothing' WHEN value IS NULL THEN 'failed'
         WHEN start > %(now)s::timestamptz - interval '1 hour' THEN 'running' WHEN valid THEN 'valid' ELSE 'invalid' END,
-    value, coverage, flagged + failed + warned > 0) ORDER BY start), '[]')
+    value, coverage, flagged + warned > 0, failed > 0) ORDER BY start), '[]')
 
 -- name: live_area
 -- An area of the newest vintage, its hours since yesterday, and its CBS statistics by theme (a null has its reason), as

@@ -39,11 +39,9 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or let the application answer."""
-        refused = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
+        refused = self._refusal(scope) if scope["type"] == "http" else None
         if refused is None:
             await self._app(scope, receive, partial(self._sent, send))
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
         else:
             await refused(scope, receive, send)
 

@@ -85,8 +85,6 @@ def _without_token(access: Access, scope: Scope) -> Response | None:
     return PlainTextResponse("the token of this hub is needed\n", 401, asked)
 
 
-
-
 class HttpServer:
     """
     One application on one port, which is open while the `with` block runs.
@@ -98,7 +96,7 @@ class HttpServer:
         self._socket = bound("http", host, port)
         self.url = f"http://{url_host(host)}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            app, log_level="warning", lifespan="on", access_log=False, timeout_graceful_shutdown=1
+            app, log_level="warning", lifespan="on", ws="none", access_log=False, timeout_graceful_shutdown=1
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)

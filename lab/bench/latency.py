@@ -39,7 +39,7 @@ def latency(
     """
     Measure `seconds` through the hub after `echo_seconds` of round trips; the default takes a minute.
 
-    So many `viewers` look at the live page meanwhile, each by a websocket of its own, and fetch what changed.
+    So many `viewers` look at the live page meanwhile, each by a stream of its own, and fetch what changed.
     """
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     count = int(rate * seconds)

@@ -1,12 +1,10 @@
 """
-Viewers of the live page: each opens the page, keeps its websocket, and fetches the figures when they change.
+Viewers of the live page: each opens the page, keeps its stream of events, and fetches the figures when they change.
 
 They run in a process of their own (`python -m lab.load.viewers URL COUNT`), so that what they cost is not the hub's;
-`looked_at` starts it, and gives what they received. The protocol is that of the page's own script: Socket.IO 5 over
-Engine.IO 4, of which a viewer needs four kinds of packet.
+`looked_at` starts it, and gives what they received.
 """
 
-import re
 import subprocess
 import sys
 import threading
@@ -15,16 +13,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
 import msgspec
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from hub.servers.process import CannotStart
 
 _OPEN_WITHIN = 60.0  # s
-_FIGURES = "/live/figures?quantity=vehicle_count&lens=5m"  # what the page shows first
+_VIEW = "quantity=vehicle_count&lens=5m"  # what the page shows first
 
 
 @dataclass
@@ -44,27 +39,14 @@ class Seen:
             self.notices += notices
 
 
-def _view(url: str, number: int, seen: Seen) -> None:
-    page = _get(url + "/").decode()
-    client = re.search(r"'client_id': '([0-9a-f-]+)'", page)
-    if client is None:
-        raise ValueError(f"no client_id in the page of {url}")
-    asked = urlencode({
-        "EIO": 4, "transport": "websocket", "client_id": client[1], "next_message_id": 0, "implicit_handshake": "true",
-        "tab_id": f"tab-{number}", "document_id": f"document-{number}",
-    })  # fmt: skip
-    seen.fetched(len(_get(url + _FIGURES)))
-    with connect(f"ws{url.removeprefix('http')}/_nicegui_ws/socket.io/?{asked}", max_size=None) as socket:
-        for packet in socket:
-            text = packet if isinstance(packet, str) else ""
-            if text.startswith("0"):
-                socket.send("40")
-            elif text.startswith("40"):
-                seen.open.release()
-            elif text == "2":
-                socket.send("3")
-            elif text.startswith("42") and '"renew' in text.replace("\\", ""):
-                seen.fetched(len(_get(url + _FIGURES)), notices=1)
+def _view(url: str, seen: Seen) -> None:
+    _get(url)
+    seen.fetched(len(_get(f"{url}/live/figures?{_VIEW}")))
+    with urllib.request.urlopen(f"{url}/live/events?{_VIEW}", timeout=30) as events:
+        seen.open.release()
+        for line in events:
+            if line.strip() == b"event: figures":
+                seen.fetched(len(_get(f"{url}/live/figures?{_VIEW}")), notices=1)
 
 
 def _get(url: str) -> bytes:
@@ -72,10 +54,10 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def _kept(url: str, number: int, seen: Seen) -> None:
+def _kept(url: str, seen: Seen) -> None:
     try:
-        _view(url, number, seen)
-    except (OSError, ValueError, ConnectionClosed):
+        _view(url, seen)
+    except OSError:
         seen.lost += 1
         seen.open.release()
 
@@ -83,8 +65,8 @@ def _kept(url: str, number: int, seen: Seen) -> None:
 def look(url: str, count: int) -> None:
     """Run so many viewers until stdin ends; print when all have opened the page, and in the end what they received."""
     seen = Seen()
-    for number in range(count):
-        threading.Thread(target=_kept, args=(url, number, seen), daemon=True).start()
+    for _ in range(count):
+        threading.Thread(target=_kept, args=(url, seen), daemon=True).start()
     for _ in range(count):
         seen.open.acquire(timeout=_OPEN_WITHIN)
     print("open", flush=True)

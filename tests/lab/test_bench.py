@@ -118,7 +118,7 @@ def test_latency(settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_latency_with_viewers(settings: Settings) -> None:
-    """Viewers with real websockets are let in and stay while it measures."""
+    """Viewers with streams of their own are let in and stay while it measures."""
     details = _well_formed(latency(settings, rate=200, seconds=3, echo_seconds=0.2, viewers=3), "latency")
     assert details["viewers"] == 3
     assert details["figures_mb"] > 0

@@ -24,7 +24,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from aggregates.ask.live import LENSES, area_day, choices, levels, places, sensor_day, shapes
 from aggregates.store.store import Store, StoreError
 from hub.settings.settings import Settings
-from hub.web.api.alerts import add_actions
+from hub.web.api.alerts import actions
 from hub.web.api.answers import Stores
 from hub.web.api.problems import Problem, install
 from hub.web.live.watch import View, Watch
@@ -79,7 +79,7 @@ def _known(stores: Stores, settings: Settings, language: str) -> dict[str, objec
     """Give what the scripts must know before they fetch anything."""
     try:
         measured, drawn, may = stores.ask(lambda store: (choices(store), levels(store), may_act(store)))
-    except StoreError:
+    except (StoreError, Problem):
         measured, drawn, may = [], [], False
     return {
         "language": language, "words": words(language), "zone": settings.timezone, "levels": drawn,
@@ -131,7 +131,8 @@ def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
         found = stores.ask(lambda store: look(store, id, quantity, now, settings.timezone))
         return Response(found or "null", media_type="application/json", headers={"Cache-Control": "no-cache"})
 
-    add_actions(app, stores, partial(_check, settings))
+    if not settings.public:
+        app.include_router(actions(stores))
     return app
 
 
@@ -139,11 +140,6 @@ def _view(quantity: str, lens: str) -> View:
     if quantity not in QUANTITIES or lens not in LENSES:
         raise Problem(404, f"view {quantity!r} {lens!r}, expected a quantity and one of {', '.join(LENSES)}")
     return View(quantity, lens)
-
-
-def _check(settings: Settings, _: Request) -> None:
-    if settings.public:
-        raise Problem(403, "a page that everyone may read changes nothing")
 
 
 def _gzipped(body: bytes, kind: str = "application/json", caching: Mapping[str, str] | None = None) -> Response:

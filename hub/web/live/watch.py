@@ -162,14 +162,12 @@ class Watch:
         (first, readings, messages), (last, more, later) = self._counted[0], self._counted[-1]
         seconds, own = last - first, "messages_received" in gauges
         now_state = state(self._store, now)
-        lists = {
-            "silent": silent(self._store, now),
-            "alerts": alerts(self._store, now, self._zone, limit=_ALERTS),
-        }
+        quiet, open_alerts = silent(self._store, now), alerts(self._store, now, self._zone, limit=_ALERTS)
         return msgspec.json.encode({
             "rate": (more - readings) / seconds if seconds else None,
             "messages": (later - messages) / seconds if own and seconds else None,
             "in_flight": gauges.get("readings_in_flight"), "lag": now_state.oldest_mark,
             "letters": now_state.dead_letters, "viewers": self._viewers.total(),
-            **{name: {"count": len(found), "first": found[:_NAMED]} for name, found in lists.items()},
+            "silent": {"count": len(quiet), "first": quiet[:_NAMED]},
+            "alerts": {"count": len(open_alerts), "first": open_alerts[:_NAMED]},
         })  # fmt: skip

@@ -2,31 +2,37 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from hub.settings.layers import load
 from hub.web.admission import LARGEST_BODY, Access
-from hub.web.http import HttpServer, add_live_page, application
+from hub.web.http import HttpServer, application
+from hub.web.live.mount import mount
 from hub.web.metrics import ServiceCollector
 from tests.support.apis import served, serving
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-SOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+
+
+@contextmanager
+def live(**more: object) -> Iterator[str]:
+    """Serve a hub with the live page, on its own machine and without a token, and give its address."""
+    settings = load({"database": NOWHERE, **more})
+    app = application(ServiceCollector({}), lambda: {"ready": True}, settings, NOWHERE)
+    mount(app, settings, lambda: {"ready": True}, NOWHERE)
+    with HttpServer(app, "127.0.0.1", 0) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[str]:
-    """The address of a hub with the live page, on its own machine and without a token."""
-    settings = load({"database": NOWHERE})
-    app = application(ServiceCollector({}), lambda: {"ready": True}, settings, NOWHERE)
-    add_live_page(app, settings, lambda: {"ready": True}, NOWHERE)
-    with HttpServer(app, "127.0.0.1", 0) as server:
-        yield server.url
+    """The address of such a hub."""
+    with live() as url:
+        yield url
 
 
 def status(url: str, **headers: str) -> int:
@@ -57,14 +63,34 @@ def test_names_are_a_setting() -> None:
     assert Access.of(settings).hosts == ("hub.example", "hub.city.example")
 
 
-def test_page_of_another_site_opens_no_websocket(page: str) -> None:
-    """The live page acts through its websocket: only pages of this hub open it."""
-    address = page.replace("http", "ws") + SOCKET
+def test_page_of_another_site_neither_acts_through_the_live_page_nor_reads_it(page: str) -> None:
+    """The live page acts without a token on the hub's own machine: only pages of this hub may do as it does."""
+    silence = {"rule": "*", "to": "2099-01-01T00:00:00Z", "by": "Eve", "reason": "none"}
     for origin in ("http://evil.example", "null", "http://127.0.0.1:1", "http://["):
-        with pytest.raises(InvalidStatus), connect(address, additional_headers={"Origin": origin}):
-            pass
-    with connect(address, additional_headers={"Origin": page}) as opened:
-        assert str(opened.recv(10)).startswith("0{")
+        said = {"Origin": origin}
+        assert httpx.post(f"{page}/live/alerts/1/ack", json={"by": "Eve"}, headers=said).status_code == 403
+        assert httpx.post(f"{page}/live/alerts/silences", json=silence, headers=said).status_code == 403
+        assert status(f"{page}/live/events?quantity=no2&lens=1h", **said) == 403
+    for said in ({"Origin": page}, {}):
+        assert httpx.post(f"{page}/live/alerts/1/ack", json={"by": "Anna"}, headers=said).status_code == 503
+
+
+def test_public_page_changes_nothing() -> None:
+    """Not even on the hub's own machine: who may read is everyone."""
+    with live(public=True) as url:
+        assert httpx.post(f"{url}/live/alerts/1/ack", json={"by": "Anna"}).status_code == 404
+
+
+def test_websocket_is_no_way_in(page: str) -> None:
+    """The hub speaks no websocket: who asks for one is answered as anybody else."""
+    asked = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "x" * 24,
+    }
+    assert status(f"{page}/live/none", **asked) == 400
+    assert status(f"{page}/live/none", **asked, Host="rebound.example") == 421
 
 
 def test_page_of_another_site_changes_nothing() -> None:
@@ -99,5 +125,5 @@ def test_body_is_bounded(page: str) -> None:
         for body, expected in ((b" " * (LARGEST_BODY + 1), 413), (iter([b" "]), 413), (b" " * 1000, 400)):
             answer = httpx.post(f"{url}/api/v1/alerts/1/ack", content=body, headers={"Authorization": "Bearer sesame"})
             assert answer.status_code == expected
-    polled = httpx.post(page + SOCKET.replace("websocket", "polling"), content=b"x" * (LARGEST_BODY + 1))
+    polled = httpx.post(f"{page}/live/alerts/1/ack", content=b"x" * (LARGEST_BODY + 1))
     assert polled.status_code == 413

@@ -17,10 +17,10 @@ export const hasBand = (day) => (day.weeks ?? 0) >= LEAST_WEEKS;
 /** The hours of the day so many days ago, each value in the one line of its state; flags are marks upon them. */
 export function lines(day, ago = 0) {
   const found = Object.fromEntries(["valid", ...Object.keys(MARKS)].map((name) => [name, Array(24).fill(null)]));
-  for (const [past, hour, state, value, , flagged] of day.hours) {
+  for (const [past, hour, state, value, , flagged, failed] of day.hours) {
     if (past !== ago || value == null) continue;
     found[state][hour] = value;
-    if (flagged) found.flagged[hour] = value;
+    if (flagged || failed) found.flagged[hour] = value;
   }
   return found;
 }

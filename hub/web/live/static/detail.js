@@ -45,7 +45,7 @@ const Course = {
           `${String(hour).padStart(2, "0")}:00`,
           number(value),
           share(coverage),
-          words[`state.${state}`] + (flagged && state !== "failed" ? `, ${words["state.flagged"]}` : ""),
+          words[`state.${state}`] + (flagged ? `, ${words["state.flagged"]}` : ""),
         ]),
     );
     const note = computed(() => {
@@ -156,6 +156,7 @@ export const Detail = {
   setup() {
     const day = shallowRef(null);
     let read = 0;
+    let due = null;
     async function look() {
       const asked = opened();
       const quantity = choice.quantity;
@@ -175,7 +176,12 @@ export const Detail = {
     }
     watch(() => [choice.sensor, choice.area].join(), async () => (await look(), day.value && focus()));
     watch(() => choice.quantity, look, { flush: "post" });
-    watch([figures.health, figures.frame], () => Date.now() - read >= FOLLOW && opened() && look());
+    watch([figures.health, figures.frame], () => {
+      due ??= setTimeout(() => {
+        due = null;
+        look();
+      }, Math.max(0, read + FOLLOW - Date.now()));
+    });
     look();
     return { choice, close, day, words };
   },

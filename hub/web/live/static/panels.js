@@ -99,7 +99,7 @@ export const AlertsPanel = {
   template: `
     <NamedList name="alerts" none="alerts_none" v-slot="{ one }">
       <li class="wrapped">
-        <span class="alarm">{{ words['severity_' + one.severity] }}: {{ title(one) }}</span>
+        <span class="alarm">{{ words['severity.' + one.severity] }}: {{ title(one) }}</span>
         <button type="button" class="link" @click="show(one)">{{ one.name ?? one.subject }}</button>
         <span class="quiet">{{ say('since', { time: moment(one.since) }) }}</span>
         <span v-if="one.state === 'silenced'" class="quiet">{{ words.silenced }}</span>

@@ -1,16 +1,13 @@
-"""The live page without a browser: newest windows and their states, bands, legends, words."""
+"""The live page without a browser: newest windows and their states, a day and what is usual, words."""
 
 import json
 import re
 import tomllib
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
@@ -20,12 +17,10 @@ from aggregates.areas.statistics import CANNOT_OCCUR, EMPTY, NOT_GIVEN
 from aggregates.ask.areas import areas
 from aggregates.ask.live import (
     LENSES,
-    Hour,
     area_day,
     choices,
     levels,
     newest,
-    newest_areas,
     places,
     sensor_day,
     shapes,
@@ -33,8 +28,6 @@ from aggregates.ask.live import (
 )
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
-from hub.web.live.charts import day, drawn, options, usual
-from hub.web.live.watch import CLASSES, edges
 from hub.web.live.words import LANGUAGES, words
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
@@ -68,7 +61,14 @@ def counts(
 
 def states(store: Store, quantity: str, lens: str, now: datetime = NOW) -> dict[str, list[Any]]:
     """The rows of a view by the sensor's own name: state, value, coverage, and so on."""
-    return {row[0].partition("/")[2]: row[1:] for row in json.loads(newest(store, quantity, LENSES[lens], now).rows)}
+    found = json.loads(newest(store, quantity, LENSES[lens], now))["sensors"]["rows"]
+    return {row[0].partition("/")[2]: row[1:] for row in found}
+
+
+def area_rows(store: Store, lens: str = "1h") -> dict[str, list[Any]]:
+    """The rows of the areas by level."""
+    found = json.loads(newest(store, "vehicle_count", LENSES[lens], NOW))["areas"]
+    return {level: figures["rows"] for level, figures in found.items()}
 
 
 class TestNewest:
@@ -159,7 +159,7 @@ class TestAreas:
     def test_no_areas(self, store: Store) -> None:
         """Without areas there is no level to choose and nothing to draw."""
         assert levels(store) == []
-        assert newest_areas(store, "vehicle_count", LENSES["1h"], NOW) == {}
+        assert area_rows(store) == {}
 
     def test_levels_and_shapes(self, known: Store) -> None:
         """Levels from large to small; an area without a boundary is there without a shape."""
@@ -171,12 +171,11 @@ class TestAreas:
     def test_statistics_beside_figures(self, known: Store) -> None:
         """An area's figures and its statistics; those it has no figure of say so by a null."""
         code = "BU99010000"
-        found = area_day(known, code, "vehicle_count", NOW, ZONE)
-        assert found is not None
-        assert {one.measure: one.value for one in found.statistics}["inhabitants"] == 600
-        assert found.hours == []
-        rows = json.loads(newest_areas(known, "vehicle_count", LENSES["1h"], NOW)["buurt"].rows)
-        assert [row[1:3] for row in rows if row[0] == code] == [["missing", None]]
+        found = json.loads(area_day(known, code, "vehicle_count", NOW, ZONE) or "")
+        assert {one["measure"]: one["value"] for one in found["statistics"]}["inhabitants"] == 600
+        assert found["hours"] == []
+        assert [row[1:3] for row in area_rows(known)["buurt"] if row[0] == code] == [["missing", None]]
+        assert area_rows(known, "5m") == {}
         assert area_day(known, "BU00000000", "vehicle_count", NOW, ZONE) is None
 
     def test_figure_of_an_area(self, known: Store) -> None:
@@ -188,104 +187,55 @@ class TestAreas:
         mark_all(known)
         while roll_areas(known):
             pass
-        found = newest_areas(known, "vehicle_count", LENSES["1h"], NOW)
-        assert {level: [row[1:3] for row in json.loads(rows.rows) if row[2]] for level, rows in found.items()} == {
-            level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")
-        }
-        shown = area_day(known, "BU99010000", "vehicle_count", NOW, ZONE)
-        assert shown is not None
-        assert (shown.sensors, [hour.value for hour in shown.hours]) == (1, [120])
+        figures = {level: [row[1:3] for row in rows if row[2]] for level, rows in area_rows(known).items()}
+        assert figures == {level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")}
+        shown = json.loads(area_day(known, "BU99010000", "vehicle_count", NOW, ZONE) or "")
+        assert (shown["sensors"], [hour[3] for hour in shown["hours"]]) == (1, [120])
+
+
+def day(store: Store, sensor: str = "a", now: datetime = NOW) -> Any:
+    """A sensor's day of vehicles."""
+    return json.loads(sensor_day(store, f"stadspuls/{sensor}", "vehicle_count", now, ZONE) or "null")
+
+
+def hour(start: datetime, value: float, sensor: str = "a") -> list[Reading]:
+    """One valid hour with this sum."""
+    return [Reading(f"stadspuls/{sensor}", "", "vehicle_count", 3600, start, value)]
 
 
 class TestDay:
     """A day by hour, and what is usual."""
 
-    def test_sensor_day(self, store: Store) -> None:
-        """The same weekday of the weeks before, yesterday and today are asked for; flags come by hour."""
+    def test_hours_and_flags(self, store: Store) -> None:
+        """Yesterday and today, each hour with its local number and its state; flags come by hour."""
         starts = [NOW.replace(minute=0) - timedelta(days=ago) - HOUR for ago in (0, 1, 2, 7, 14, 70)]
         commit(store, [one for start in starts for one in counts("a", start, 60)])
         commit(store, counts("a", NOW.replace(minute=0) - 2 * HOUR, 3, 1e6, flags=Flag.OUT_OF_RANGE))
-        found = sensor_day(store, "stadspuls/a", "vehicle_count", NOW, ZONE)
-        assert found is not None
-        assert sorted({(NOW - hour.start).days for hour in found.hours}) == [0, 1, 7, 14]
-        assert [(hour.readings, Flag(hour.flags)) for hour in found.flags] == [(3, Flag.OUT_OF_RANGE)]
-        assert sensor_day(store, "stadspuls/none", "vehicle_count", NOW, ZONE) is None
+        commit(store, counts("a", NOW.replace(minute=0), 10) + counts("a", NOW.replace(minute=0) - 3 * HOUR, 20, 0))
+        assert [one[:4] for one in day(store)["hours"]] == [
+            [1, 11, "valid", 120], [0, 9, "invalid", 0], [0, 10, "failed", None], [0, 11, "valid", 120],
+            [0, 12, "running", 20],
+        ]  # fmt: skip
+        assert [one[1] for one in day(store)["hours"] if one[5]] == [10]
+        assert day(store)["flags"] == [["10:00", 3, Flag.OUT_OF_RANGE]]
+        assert day(store, "none") is None
 
-
-def hour(start: datetime, value: float | None, valid: bool = True, flagged: int = 0) -> Hour:
-    """One hour of a day."""
-    return Hour(start, value, None, 1.0, valid, 0, flagged, 0, 0)
-
-
-class TestUsual:
-    """The band of the same weekday and the lines of a day."""
-
-    def test_band(self) -> None:
-        """Percentiles of valid hours of the same local weekday before today; fewer than three days say nothing."""
+    def test_usual(self, store: Store) -> None:
+        """Percentiles of valid hours of the same local weekday before today; an hour needs three days."""
         eight = datetime(2024, 5, 1, 8, tzinfo=ZoneInfo(ZONE))
-        weeks = [hour(eight - timedelta(weeks=n), 10.0 * n) for n in range(1, 6)]
-        others = [hour(eight - timedelta(days=1), 999), hour(eight, 999), hour(eight - timedelta(weeks=6), 999, False)]
-        band = usual([*weeks, *others, *(hour(one.start + HOUR, 5) for one in weeks[:2])], NOW, ZONE)
-        assert (band.low[8], band.median[8], band.high[8]) == pytest.approx((14, 30, 46))
-        assert (band.median[9], band.median[7], band.weeks) == (None, None, 5)
+        weeks = [one for n in range(1, 6) for one in hour(eight - timedelta(weeks=n), 10.0 * n)]
+        others = hour(eight - timedelta(days=1), 999) + hour(eight, 999) + hour(eight - timedelta(weeks=9), 999)
+        few = [one for n in (1, 2) for one in hour(eight + HOUR - timedelta(weeks=n), 5)]
+        commit(store, [*weeks, *others, *few, *counts("a", eight - timedelta(weeks=6), 30, 999)])
+        found = day(store)
+        assert found["usual"] == {"8": pytest.approx([14, 30, 46])}
+        assert found["weeks"] == 5
 
-    def test_band_over_a_change_of_the_clock(self) -> None:
+    def test_usual_over_a_change_of_the_clock(self, store: Store) -> None:
         """The hour is the local one: a rush hour stays at eight when the clock is set forward."""
         first = datetime(2024, 3, 13, 8, tzinfo=ZoneInfo(ZONE))  # the clock changes on 31 March
-        weeks = [hour((first + timedelta(weeks=n)).astimezone(UTC), 10.0) for n in range(6)]
-        band = usual(weeks, NOW, ZONE)
-        assert [number for number, value in enumerate(band.median) if value is not None] == [8]
-
-    def test_band_below_zero(self) -> None:
-        """The band of a frosty day is drawn where it is: its edges are stacked, whatever their sign."""
-        eight = datetime(2024, 5, 1, 8, tzinfo=ZoneInfo(ZONE))
-        band = usual([hour(eight - timedelta(weeks=n), -10.0 + n) for n in range(1, 6)], NOW, ZONE)
-        said = dict.fromkeys(
-            ("usual", "median", "today", "invalid_hour", "running_hour", "flagged_hour", "unit", "none", "locale"), "x"
-        )
-        today = day([], NOW, ZONE)
-        series: Any = options(today, today, band, said)["series"]
-        edge, width, median = (one["data"][8] for one in series[:3])
-        assert (edge, edge + width, median) == pytest.approx((-8.6, -5.4, -7))
-        assert [(one["stack"], one["stackStrategy"]) for one in series[:2]] == [("usual", "all")] * 2
-
-    def test_legend(self) -> None:
-        """The legend names what is drawn and nothing else; without three weeks yesterday stands in for the band."""
-        band = usual([], NOW, ZONE)
-        said = [hour(NOW - timedelta(hours=2), 7, False, 3), hour(NOW.replace(minute=0), 2)]
-        assert drawn(day([], NOW, ZONE), band) == ["yesterday", "today"]
-        found = drawn(day(said, NOW, ZONE), band._replace(weeks=3))
-        assert found == ["usual", "median", "today", "invalid_hour", "running_hour", "flagged_hour"]
-
-    def test_lines(self) -> None:
-        """Each value stands in one line: valid, not valid or running; what is missing is a gap, not a zero."""
-        start = datetime(2024, 4, 30, 22, tzinfo=UTC)  # midnight
-        said = [
-            hour(start, 5),
-            hour(start + HOUR, 0),
-            hour(start + 2 * HOUR, 7, False, 3),
-            hour(start + 3 * HOUR, None),
-        ]
-        found = day([*said, hour(NOW.replace(minute=0), 2)], NOW, ZONE)
-        assert found.valid[:5] == [5, 0, None, None, None]
-        assert found.invalid[:5] == [None, None, 7, None, None]
-        assert (found.flagged[2], found.running[12], found.valid[12]) == (7, 2, None)
-        assert day(said, NOW, ZONE, ago=1).valid == [None] * 24
-
-
-finite = st.floats(-1e6, 1e6, allow_nan=False)
-
-
-@given(finite, finite)
-def test_edges(one: float, other: float) -> None:
-    """However the figures lie: as many edges as there are steps between classes, rising evenly, up to the top."""
-    low, high = min(one, other), max(one, other)
-    found = edges(low, high)
-    steps = [later - earlier for earlier, later in pairwise(found)]
-    assert len(found) == CLASSES - 1
-    assert min(steps) > 0
-    assert max(steps) == pytest.approx(min(steps), rel=1e-6)
-    assert found[-1] + steps[0] >= high - 1e-6 * max(1, abs(high))
+        commit(store, [one for n in range(6) for one in hour((first + timedelta(weeks=n)).astimezone(UTC), 10.0)])
+        assert list(day(store)["usual"]) == ["8"]
 
 
 def test_pictures() -> None:
@@ -300,24 +250,25 @@ class TestWords:
     """The catalogue of words."""
 
     def test_complete(self) -> None:
-        """Every quantity, flag, lens, and reason why CBS has no figure, has a word in every language."""
-        for language in LANGUAGES:
-            said = words(language)
-            keys = [f"quantity.{name}" for name in QUANTITIES] + [f"flag.{flag.name}" for flag in Flag]
-            keys += [f"lens.{lens}" for lens in LENSES] + [f"day.{number}" for number in range(1, 8)]
-            keys += [f"reason.{reason}" for reason in (*SYMBOLS.values(), NOT_GIVEN, CANNOT_OCCUR, EMPTY)]
-            assert all(said(key) for key in keys)
+        """Every text is in every language; quantities, flags, lenses, and reasons of CBS have a word."""
+        table = tomllib.loads((LIVE / "words.toml").read_text())
+        assert all(texts.keys() == set(LANGUAGES) for section in table.values() for texts in section.values())
+        keys = [f"quantity.{name}" for name in QUANTITIES] + [f"flag.{flag.name}" for flag in Flag]
+        keys += [f"lens.{lens}" for lens in LENSES]
+        keys += [f"reason.{reason}" for reason in (*SYMBOLS.values(), NOT_GIVEN, CANNOT_OCCUR, EMPTY)]
+        assert set(keys) <= words("nl").keys()
 
     def test_used(self) -> None:
         """Every word that the page uses is in the catalogue, and the page uses every word of it."""
-        sources = "".join(path.read_text() for path in [*LIVE.glob("*.py"), LIVE / "static" / "city.js"])
+        sources = "".join(path.read_text() for path in (LIVE / "static").glob("*.js"))
         page = tomllib.loads((LIVE / "words.toml").read_text())["page"]
-        asked = set(re.findall(r"words\.(\w+)", sources)) | set(re.findall(r"[\"'](\w+)[\"']", sources))
-        assert page.keys() - asked == set()
-        assert set(re.findall(r"(?:words|own)\(\"(\w+)\"", sources)) - page.keys() - set(LANGUAGES) == set()
+        named = set(re.findall(r"words\.(?!js)(\w+)|say\([\"'](\w+)[\"']", sources))
+        asked = {name for pair in named for name in pair if name}
+        assert page.keys() - asked - set(re.findall(r"(\w+)[\"':]", sources)) == set()
+        assert asked - page.keys() == set()
 
     def test_same_places(self) -> None:
         """What is filled in is the same in every language."""
-        texts = [words(language).all() for language in LANGUAGES]
+        texts = [words(language) for language in LANGUAGES]
         for key in texts[0]:
             assert len({tuple(sorted(re.findall(r"\{\w+\}", text[key]))) for text in texts}) == 1, key

@@ -7,6 +7,7 @@ English, on a phone; and axe-core reads what a screen reader would.
 
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -15,7 +16,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -399,7 +401,7 @@ def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
 
 
 def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:
-    """`stadspuls serve` has the page too; with a token a browser prompts for it once, and its websocket passes too."""
+    """`stadspuls serve` has the page too; a browser prompts for the token once, and sends it with all that follows."""
     port = free_port()
     flags = ["serve", f"--database={hub.database}", f"--http-port={port}"]
     environment = {**os.environ, "STADSPULS_API_TOKEN": "a-token-of-the-test"}
@@ -433,11 +435,71 @@ def until_open(port: int) -> None:
     raise AssertionError(f"nobody listens on {port}")
 
 
+def module(page: Page, name: str, expression: str, argument: object = None) -> Any:
+    """Give what an expression over a module `m` of the page's and an argument `x` is."""
+    place = f"document.querySelector('script[src$=\"app.js\"]').src.replace('app.js', '{name}')"
+    return page.evaluate(f"async x => {{ const m = await import({place}); return {expression}; }}", argument)
+
+
+class TestPure:
+    """What the page's modules calculate."""
+
+    def test_lines(self, visit: Open) -> None:
+        """Each value stands in one line: valid, not valid or running; what is missing is a gap, not a zero."""
+        hours = [
+            [0, 0, "valid", 5, 1, False, False], [0, 1, "valid", 0, 1, False, False],
+            [0, 2, "invalid", 7, 0.5, True, False], [0, 3, "failed", None, 0, False, True],
+            [0, 12, "running", 2, 0.1, False, False], [1, 4, "valid", 9, 1, False, False],
+        ]  # fmt: skip
+        found = module(visit(), "chart.js", "[m.lines(x), m.lines(x, 1), m.drawn(x)]", {"hours": hours, "weeks": 3})
+        today, before, drawn = found
+        assert today["valid"] == [5, 0, *[None] * 22]
+        assert today["invalid"] == [None, None, 7, *[None] * 21]
+        assert (today["flagged"][2], today["running"][12]) == (7, 2)
+        assert before["valid"] == [*[None] * 4, 9, *[None] * 19]
+        assert drawn == ["usual", "median", "today", "invalid_hour", "running_hour", "flagged_hour"]
+
+    def test_yesterday_without_weeks(self, visit: Open) -> None:
+        """The legend names what is drawn and nothing else; without three weeks yesterday stands in for the band."""
+        found = module(
+            visit(), "chart.js", "[m.drawn(x), m.options(x, '', {}).series.length]", {"hours": [], "weeks": 2}
+        )
+        assert found == [["yesterday", "today"], 5]
+
+    def test_band_below_zero(self, visit: Open) -> None:
+        """The band of a frosty day is drawn where it is: its edges are stacked, whatever their sign."""
+        day = {"hours": [], "weeks": 5, "usual": {"8": [-8.6, -7, -5.4]}}
+        series = module(visit(), "chart.js", "m.options(x, '', {}).series", day)
+        edge, width, median = (one["data"][8] for one in series[:3])
+        assert (edge, edge + width, median) == pytest.approx((-8.6, -5.4, -7))
+        assert [(one["stack"], one["stackStrategy"]) for one in series[:2]] == [("usual", "all")] * 2
+
+    def test_edges(self, visit: Open) -> None:
+        """However figures lie: as many edges as there are steps between classes, rising evenly, up to the top."""
+        chance = random.Random(13)
+        pairs = [sorted(chance.uniform(-1, 1) * 10 ** chance.uniform(-3, 6) for _ in range(2)) for _ in range(500)]
+        asked = [[5.0, 22.0], [0.0, 0.0], [-3.2, 4.1], [7.0, 7.0], [0.0, 1e-9], *pairs]
+        found = module(visit(), "scale.js", "x.map(([low, high]) => m.edges(low, high))", asked)
+        assert found[:3] == [[5, 10, 15, 20, 25], [1, 2, 3, 4, 5], [-2, 0, 2, 4, 6]]
+        for (_, high), edges in zip(asked, found, strict=True):
+            steps = [later - earlier for earlier, later in pairwise(edges)]
+            assert len(edges) == 5
+            assert min(steps) > 0
+            assert max(steps) == pytest.approx(min(steps), rel=1e-6)
+            assert edges[-1] + steps[0] >= high - 1e-6 * max(1, abs(high))
+
+    def test_numbers(self, visit: Open) -> None:
+        """Three significant digits, whole from a hundred on, as the language writes them."""
+        numbers = "[12345.678, 0.1234, 12.34, null].map((one) => m.number(one))"
+        assert module(visit(), "words.js", numbers) == ["12.346", "0,123", "12,3", "geen waarde"]
+        assert module(visit(locale="en-GB"), "words.js", numbers)[:2] == ["12,346", "0.123"]
+
+
 def test_refusals(hub: UpHub) -> None:
     """What is no view is refused, and what is no page is not found."""
     with pytest.raises(OSError, match="404"):
         hub.get("/live/figures?quantity=nonsense&lens=1h")
-    with pytest.raises(OSError, match="422"):
+    with pytest.raises(OSError, match="400"):
         hub.get("/live/areas?level=province")
     with pytest.raises(OSError, match="404"):
         hub.get("/no-such-page")
