@@ -17,7 +17,7 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -27,7 +27,6 @@ from hub.settings.settings import Settings
 from hub.settings.values import url_host
 from hub.web.admission import SAFE, Access, Gate
 from hub.web.api.app import PREFIX, api
-from hub.web.metrics import exposition
 
 CLOSE_WITHIN = 2.0  # s for the answers that are running
 
@@ -72,7 +71,7 @@ def application(
     @app.get("/metrics")
     def metrics() -> Response:
         """Prometheus' text format."""
-        return Response(exposition(collector), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(collector), media_type=CONTENT_TYPE_LATEST)
 
     return app
 

@@ -8,17 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from aggregates.store.health import balances, state
 from aggregates.store.store import Store, StoreError
-from streams.notify.operators import ChannelBacklog, open_alerts, outbox
+from streams.notify.operators import open_alerts, outbox
 
 OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
-
-
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
 
 
@@ -60,57 +58,37 @@ class HubCollector(ServiceCollector):
             stored = list(self._stored())
         except StoreError:
             stored = []
-        yield GaugeMetricFamily("stadspuls_database_up", "1 while the database answers", value=bool(stored))
+        yield family("database_up", "1 while the database answers", bool(stored))
         yield from stored
 
     def _stored(self) -> Iterable[Metric]:
         clock = datetime.now(UTC)
         with closing(self._store()) as store:
             accounting, now = balances(store), state(store, clock)
-            delivery = list(_delivery(outbox(store, clock), open_alerts(store)))
-        readings = CounterMetricFamily(
-            "stadspuls_readings",
-            "readings by source and outcome; received is the sum of the others",
-            labels=["source", "outcome"],
+            alerts, waiting = open_alerts(store), outbox(store, clock)
+        by = ("source", "outcome")
+        fates = {(one.source, outcome): getattr(one, outcome) for one in accounting for outcome in OUTCOMES}
+        yield family("readings_total", "readings by source and outcome; received is the sum of the others", fates, *by)
+        yield family(
+            "alerts_open", "alerts that are open", {(one,): count for one, count in alerts.items()}, "severity"
         )
-        for balance in accounting:
-            for outcome in OUTCOMES:
-                readings.add_metric([balance.source, outcome], getattr(balance, outcome))
-        yield readings
-        yield from delivery
-        yield GaugeMetricFamily("stadspuls_dead_letters", "distinct dead letters kept", value=now.dead_letters)
-        yield GaugeMetricFamily("stadspuls_rollup_marks", "marks of closed hours not rolled up", value=now.marks)
-        yield GaugeMetricFamily(
-            "stadspuls_rollup_lag_seconds", "seconds that the first of them has waited", value=now.oldest_mark or 0
-        )
-        yield GaugeMetricFamily("stadspuls_series", "series known", value=now.series)
-        yield GaugeMetricFamily("stadspuls_sensors", "sensors known", value=now.sensors)
+        lengths = {(one.channel,): one.waiting for one in waiting}
+        yield family("outbox_waiting", "transitions not delivered yet", lengths, "channel")
+        ages = {(one.channel,): one.oldest for one in waiting}
+        yield family("outbox_oldest_seconds", "age of the oldest that no silence holds", ages, "channel")
+        yield family("dead_letters", "distinct dead letters kept", now.dead_letters)
+        yield family("rollup_marks", "marks of closed hours not rolled up", now.marks)
+        yield family("rollup_lag_seconds", "seconds that the first of them has waited", now.oldest_mark or 0)
+        yield family("series", "series known", now.series)
+        yield family("sensors", "sensors known", now.sensors)
 
 
-def family(name: str, text: str, value: float) -> Metric:
-    """Make a metric of one number; a name that ends in `_total` is a counter."""
+def family(name: str, text: str, value: float | Mapping[tuple[str, ...], float], *labels: str) -> Metric:
+    """Make a metric of one number, or of numbers by the values of labels; one that ends in `_total` is a counter."""
     kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-    return kind(f"stadspuls_{name}", text, value=value)
-
-
-def _delivery(waiting: Sequence[ChannelBacklog], open_alerts: Mapping[str, int]) -> Iterable[Metric]:
-    """Give how many alerts stand open, and what of them still has to leave."""
-    alerts = GaugeMetricFamily("stadspuls_alerts_open", "alerts that are open", labels=["severity"])
-    for severity, count in open_alerts.items():
-        alerts.add_metric([severity], count)
-    yield alerts
-    length = GaugeMetricFamily("stadspuls_outbox_waiting", "transitions not delivered yet", labels=["channel"])
-    oldest = GaugeMetricFamily(
-        "stadspuls_outbox_oldest_seconds", "age of the oldest that no silence holds", labels=["channel"]
-    )
-    for one in waiting:
-        length.add_metric([one.channel], one.waiting)
-        oldest.add_metric([one.channel], one.oldest)
-    yield from (length, oldest)
-
-
-def exposition(collector: Collector) -> bytes:
-    """Write all metrics in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(collector)
-    return generate_latest(registry)
+    if not isinstance(value, Mapping):
+        return kind(f"stadspuls_{name}", text, value=value)
+    made = kind(f"stadspuls_{name}", text, labels=labels)
+    for values, number in value.items():
+        made.add_metric(values, number)
+    return made

@@ -10,6 +10,7 @@ from unittest.mock import ANY
 import psycopg
 import pytest
 import structlog
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ from hub.cli.doctor import Finding, examine
 from hub.run.kafka_log import LogState
 from hub.servers.broker import BuiltInBroker
 from hub.settings.layers import load
-from hub.web.metrics import OUTCOMES, HubCollector, exposition
+from hub.web.metrics import OUTCOMES, HubCollector
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading
@@ -244,7 +245,7 @@ class TestDoctor:
 def metrics(store: Store) -> dict[tuple[str, ...], float]:
     """Give every sample of `/metrics` by its name and labels."""
     collector = HubCollector(lambda: Store(store.conninfo), {"messages": ("of this process", lambda: 7.0)})
-    families = text_string_to_metric_families(exposition(collector).decode())
+    families = text_string_to_metric_families(generate_latest(collector).decode())
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value for family in families for sample in family.samples
     }

@@ -7,12 +7,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 import hub.run.upkeep
 from aggregates.store.store import Store
 from hub.run.upkeep import NIGHT, ROLL_UPS, Upkeep
-from hub.web.metrics import exposition
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
@@ -57,7 +57,7 @@ class TestTurn:
         assert (hours(store), upkeep.rolled) == ([], 0)
         upkeep.turn(START + timedelta(minutes=61))
         assert (hours(store), upkeep.rolled) == ([(START, 5.0)], 1)
-        assert "stadspuls_rollup_turn_seconds_count 2.0" in exposition(upkeep.took).decode()
+        assert "stadspuls_rollup_turn_seconds_count 2.0" in generate_latest(upkeep.took).decode()
 
     def test_retention_runs_once_an_hour(self, store: Store) -> None:
         """A day that expires within the hour freezes with the next one."""
