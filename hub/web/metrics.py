@@ -7,6 +7,7 @@ Numbers for Prometheus, read when they are requested: a service's own, and those
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Any
 
 from prometheus_client import Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -54,18 +55,15 @@ class HubCollector(ServiceCollector):
     def collect(self) -> Iterable[Metric]:
         """Give every metric."""
         yield from super().collect()
-        try:
-            stored = list(self._stored())
-        except StoreError:
-            stored = []
-        yield family("database_up", "1 while the database answers", bool(stored))
-        yield from stored
-
-    def _stored(self) -> Iterable[Metric]:
         clock = datetime.now(UTC)
-        with closing(self._store()) as store:
-            accounting, now = balances(store), state(store, clock)
-            alerts, waiting = open_alerts(store), outbox(store, clock)
+        try:
+            with closing(self._store()) as store:
+                accounting, now = balances(store), state(store, clock)
+                alerts, waiting = open_alerts(store), outbox(store, clock)
+        except StoreError:
+            yield family("database_up", "1 while the database answers", 0)
+            return
+        yield family("database_up", "1 while the database answers", 1)
         by = ("source", "outcome")
         fates = {(one.source, outcome): getattr(one, outcome) for one in accounting for outcome in OUTCOMES}
         yield family("readings_total", "readings by source and outcome; received is the sum of the others", fates, *by)
@@ -83,7 +81,7 @@ class HubCollector(ServiceCollector):
         yield family("sensors", "sensors known", now.sensors)
 
 
-def family(name: str, text: str, value: float | Mapping[tuple[str, ...], float], *labels: str) -> Metric:
+def family(name: str, text: str, value: float | Mapping[Any, float], *labels: str) -> Metric:
     """Make a metric of one number, or of numbers by the values of labels; one that ends in `_total` is a counter."""
     kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
     if not isinstance(value, Mapping):

@@ -7,11 +7,11 @@ before a slow client is, an error in the middle is an error and not half an answ
 
 import hashlib
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
+from queue import Empty, LifoQueue
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
@@ -21,7 +21,7 @@ from aggregates.ask.columns import COLUMNS
 from aggregates.ask.query import is_waiting
 from aggregates.export.forms import write
 from aggregates.store.store import Away, Slow, Store
-from hub.web.api.forms import CRS84, FORMS, Form, chosen
+from hub.web.api.forms import CRS84, FORMS, PAGED, chosen
 from hub.web.api.paging import PageRows, decoded
 from hub.web.api.parameters import Query
 from hub.web.api.problems import Problem, wrong
@@ -35,50 +35,48 @@ WAIT = 10.0  # s for a connection
 
 class Stores:
     """
-    Connections of the API: at most `most`, made by `make` when they are first needed, one lent to each answer.
+    Connections of the API: at most `most`, each opened when it is first needed, one lent to each answer.
 
     However many requests come, the database has no more than these to serve; the others wait.
     """
 
     def __init__(self, make: Callable[[], Store], most: int = 8, wait: float = WAIT) -> None:
-        self._make, self._wait = make, wait
-        self._free = threading.BoundedSemaphore(most)
-        self._kept: list[Store] = []
+        self._wait = wait
+        self._free: LifoQueue[Store] = LifoQueue()
+        for _ in range(most):
+            self._free.put(make())
 
     @contextmanager
     def lend(self) -> Iterator[Store]:
-        """Lend a store; raises Problem 503 where none comes free. One whose use failed is not lent again."""
-        if not self._free.acquire(timeout=self._wait):
-            raise Problem(503, "too many requests at once, try again later", headers={"Retry-After": "5"})
+        """Lend a store; raises Problem 503 where none comes free. One whose use failed is closed."""
         try:
-            store = self._kept.pop() if self._kept else self._make()
-            try:
-                yield store
-            except BaseException:
-                store.close()
-                raise
-            self._kept.append(store)
+            store = self._free.get(timeout=self._wait)
+        except Empty:
+            again = {"Retry-After": "5"}
+            raise Problem(503, "too many requests at once, try again later", headers=again) from None
+        try:
+            yield store
+        except BaseException:
+            store.close()
+            raise
         finally:
-            self._free.release()
+            self._free.put(store)
 
     def ask(self, question: Callable[[Store], T]) -> T:
         """Answer a question; once more with a new connection, as a kept one may be from before a database's restart."""
-        try:
-            return self._answered(question)
-        except Slow:
-            raise
-        except Away:
-            self.forget()
-            return self._answered(question)
-
-    def _answered(self, question: Callable[[Store], T]) -> T:
         with self.lend() as store:
-            return question(store)
+            try:
+                return question(store)
+            except Slow:
+                raise
+            except Away:
+                store.close()
+                return question(store)
 
-    def forget(self) -> None:
-        """Close those that are not lent: after a restart of the database none of them is any good."""
-        while self._kept:
-            self._kept.pop().close()
+    def close(self) -> None:
+        """Close those that are not lent."""
+        while not self._free.empty():
+            self._free.get().close()
 
 
 class Body(tempfile.SpooledTemporaryFile[bytes]):
@@ -111,9 +109,11 @@ def answer(request: Request, resource: Resource, asked: Query, stores: Stores, z
     """Answer one request; raises Problem, or what the store raises."""
     arguments = asked.arguments(zone, resource.window, resource.days)
     form = _form(request, resource, asked)
-    limit = _limit(resource, asked, form)
-    kinds = [COLUMNS[name][0] for name in resource.key]
-    after = decoded(asked.cursor, kinds) if asked.cursor else None
+    bulk = 0 if form in PAGED else resource.bulk
+    most, limit = bulk or resource.most, asked.limit or bulk or resource.page
+    if limit > most:
+        raise wrong("limit", f"{limit}, expected at most {most} in this form")
+    after = decoded(asked.cursor, [COLUMNS[name][0] for name in resource.key]) if asked.cursor else None
 
     def fetch(store: Store) -> tuple[Body, PageRows]:
         with closing(resource.find(store, after, limit + 1, **arguments)) as found:
@@ -122,7 +122,7 @@ def answer(request: Request, resource: Resource, asked: Query, stores: Stores, z
             return _written(rows, form), rows
 
     body, rows = stores.ask(fetch)
-    if rows.next and asked.limit is None and form.bulk and resource.bulk:
+    if rows.next and asked.limit is None and bulk:
         body.drop()
         raise wrong("limit", f"more than {limit} rows: ask for a shorter range, or for pages with limit and cursor")
     return _response(request, form, body, rows)
@@ -134,45 +134,33 @@ def _is_waiting(store: Store, resource: Resource, asked: Mapping[str, Any]) -> b
     return bool(window) and is_waiting(store, asked["first"], asked["last"], window, areas=areas)
 
 
-def _form(request: Request, resource: Resource, asked: Query) -> Form:
-    offered = [form for form in FORMS if resource.geographic or not form.geographic]
-    if asked.format:
-        named = [form for form in offered if form.name == asked.format]
-        if not named:
-            raise wrong("format", f"{asked.format}, expected one of {', '.join(form.name for form in offered)}")
-        return named[0]
-    found = chosen(", ".join(request.headers.getlist("accept")), offered)
-    if found is None:
-        raise Problem(406, f"expected to accept one of {', '.join(form.media for form in offered)}")
-    if found.geographic and request.headers.get("accept-crs", CRS84).strip("<> ") != CRS84:
+def _form(request: Request, resource: Resource, asked: Query) -> str:
+    offered = [form for form in FORMS if resource.geographic or form != "geojson"]
+    if asked.format and asked.format not in offered:
+        raise wrong("format", f"{asked.format}, expected one of {', '.join(offered)}")
+    form = asked.format or chosen(", ".join(request.headers.getlist("accept")), offered)
+    if form is None:
+        raise Problem(406, f"expected to accept one of {', '.join(FORMS[form] for form in offered)}")
+    if form == "geojson" and not asked.format and request.headers.get("accept-crs", CRS84).strip("<> ") != CRS84:
         raise Problem(406, f"expected Accept-Crs: {CRS84}")
-    return found
+    return form
 
 
-def _limit(resource: Resource, asked: Query, form: Form) -> int:
-    most = resource.bulk if form.bulk and resource.bulk else resource.most
-    if asked.limit is None:
-        return most if form.bulk and resource.bulk else resource.page
-    if asked.limit > most:
-        raise wrong("limit", f"{asked.limit}, expected at most {most} in this form")
-    return asked.limit
-
-
-def _written(rows: PageRows, form: Form) -> Body:
+def _written(rows: PageRows, form: str) -> Body:
     body = Body()
     try:
         more = {"rolling_up": True} if rows.rolling_up else {}
-        write(form.name, rows, body, beside=None if form.bulk else lambda: {"next": rows.next, **more})
+        write(form, rows, body, beside=(lambda: {"next": rows.next, **more}) if form in PAGED else None)
     except BaseException:
         body.drop()
         raise
     return body
 
 
-def _response(request: Request, form: Form, body: Body, rows: PageRows) -> Response:
+def _response(request: Request, form: str, body: Body, rows: PageRows) -> Response:
     size, tag = body.tell(), body.tag()
     headers = {"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
-    if form.geographic:
+    if form == "geojson":
         headers["Content-Crs"] = f"<{CRS84}>"
     if rows.rolling_up:
         headers["Rolling-Up"] = "true"
@@ -182,7 +170,7 @@ def _response(request: Request, form: Form, body: Body, rows: PageRows) -> Respo
         body.drop()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     headers["Content-Length"] = str(size)
-    return StreamingResponse(body.chunks(), media_type=form.media, headers=headers)
+    return StreamingResponse(body.chunks(), media_type=FORMS[form], headers=headers)
 
 
 def _next(request: Request, cursor: str) -> str:

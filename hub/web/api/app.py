@@ -82,7 +82,7 @@ def api(
 
     def close() -> None:
         for stores in (readers, insiders, writers):
-            stores.forget()
+            stores.close()
 
     return answered, close
 

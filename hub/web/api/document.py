@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from aggregates.ask.columns import BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
-from hub.web.api.forms import FORMS
+from hub.web.api.forms import FORMS, PAGED
 from hub.web.api.problems import MEDIA, ProblemDetails
 from hub.web.api.resources import RESOURCES, Resource
 
@@ -86,12 +86,12 @@ def responses(resource: Resource) -> dict[int | str, dict[str, Any]]:
         **({"Content-Crs": "of GeoJSON: CRS84"} if resource.geographic else {}),
     }
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}
-    content: dict[str, Any] = {form.media: {"schema": {"type": "string", "format": "binary"}} for form in FORMS}
+    content: dict[str, Any] = {
+        media: {"schema": {"type": "string", "format": "binary"}} for form, media in FORMS.items() if form not in PAGED
+    }
     content["application/json"] = {"schema": _reference(f"JsonPage_{_name(resource)}_")}
     if resource.geographic:
         content["application/geo+json"] = {"schema": _reference(f"FeatureCollection_{_name(resource)}_")}
-    else:
-        del content["application/geo+json"]
     computed = resource.path.startswith("/indicators/")
     return {
         200: {"description": "A page.", "headers": headers, "content": content},

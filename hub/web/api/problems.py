@@ -6,7 +6,7 @@ Errors as problem details (RFC 9457): what was found, what was expected, and nev
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,11 +19,6 @@ from aggregates.ask.query import BadQuestion
 from aggregates.store.store import Away, Clash, Denied, Slow
 
 MEDIA = "application/problem+json"
-_AGAIN = {"Retry-After": "5"}
-_TEXTS = {
-    404: "nothing at {request.url.path}, see openapi.json beside it for what there is",
-    405: "{request.method}, expected GET, HEAD or OPTIONS: nothing can be changed here",
-}
 
 
 class Fault(BaseModel):
@@ -44,14 +39,14 @@ class ProblemDetails(BaseModel):
     errors: list[Fault] = []
 
 
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+class Problem(HTTPException):
     """An answer that is an error: its status, a sentence for people, and what is wrong with which parameter."""
 
     def __init__(
         self, status: int, detail: str, errors: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.errors, self.headers = status, detail, list(errors), headers
+        super().__init__(status, detail, headers)
+        self.errors = list(errors)
 
 
 def wrong(name: str, detail: str) -> Problem:
@@ -61,55 +56,53 @@ def wrong(name: str, detail: str) -> Problem:
 
 def answer(problem: Problem) -> JSONResponse:
     """Write a problem as a response."""
-    title = HTTPStatus(problem.status).phrase
-    body = ProblemDetails(title=title, status=problem.status, detail=problem.detail, errors=problem.errors)
-    left_out = None if problem.errors else {"errors"}
-    return JSONResponse(
-        body.model_dump(by_alias=True, exclude=left_out), problem.status, problem.headers, media_type=MEDIA
-    )
+    status = problem.status_code
+    body = ProblemDetails(
+        title=HTTPStatus(status).phrase, status=status, detail=problem.detail, errors=problem.errors
+    ).model_dump(by_alias=True, exclude=None if problem.errors else {"errors"})
+    return JSONResponse(body, status, problem.headers, media_type=MEDIA)
+
+
+# What an error that is no Problem means: a status, and a sentence unless the error has one for people itself.
+_MEANING: Mapping[type[Exception], tuple[int, str]] = {
+    BadQuestion: (400, ""),
+    Refused: (422, ""),
+    Denied: (403, "the database role of this server may not read that"),
+    Slow: (503, "the database took too long: ask for a shorter range or fewer sensors"),
+    Away: (503, "the database does not answer, try again later"),
+    Clash: (503, "the database does not answer, try again later"),
+    OSError: (503, "no room for the answer, try again later"),
+    Exception: (500, "a fault of the hub; its log has the details"),
+}
+_TEXTS = {
+    404: "nothing at {request.url.path}, see openapi.json beside it for what there is",
+    405: "{request.method}, expected GET, HEAD or OPTIONS: nothing can be changed here",
+}
 
 
 def install(app: FastAPI) -> None:
     """Let an application answer every error with a problem."""
-
-    def handle(request: Request, error: Exception) -> Response:
-        return answer(_problem(request, error))
-
-    for kind in (Problem, HTTPException, RequestValidationError, BadQuestion, Refused, Away, Clash, OSError, Exception):
-        app.add_exception_handler(kind, handle)
-
-
-def _problem(request: Request, error: Exception) -> Problem:
-    match error:
-        case Problem():
-            return error
-        case RequestValidationError():
-            return _invalid(error)
-        case HTTPException():
-            text = _TEXTS.get(error.status_code, str(error.detail))
-            return Problem(error.status_code, text.format(request=request), headers=error.headers)
-        case BadQuestion():
-            return Problem(400, str(error))
-        case Refused():
-            return Problem(422, str(error))
-        case Denied():
-            return Problem(403, "the database role of this server may not read that")
-        case Slow():
-            return Problem(503, "the database took too long: ask for a shorter range or fewer sensors", headers=_AGAIN)
-        case Away() | Clash():
-            return Problem(503, "the database does not answer, try again later", headers=_AGAIN)
-        case OSError():
-            return Problem(503, "no room for the answer, try again later", headers=_AGAIN)
-        case _:
-            return Problem(500, "a fault of the hub; its log has the details")
+    app.add_exception_handler(Problem, lambda _, problem: answer(cast(Problem, problem)))
+    app.add_exception_handler(HTTPException, _of_routing)
+    app.add_exception_handler(RequestValidationError, _of_parameters)
+    for kind in _MEANING:
+        app.add_exception_handler(kind, _of_failure)
 
 
-def _invalid(error: RequestValidationError) -> Problem:
-    # A repeated parameter goes by its name, not by a number; what concerns several goes by `from`.
-    errors = [
-        Fault(where=str(one["loc"][0]), name=str([*one["loc"], "from"][1]), detail=_text(one)) for one in error.errors()
-    ]
-    return Problem(400, "; ".join(f"{one.name}: {one.detail}" for one in errors), errors)
+def _of_failure(_: Request, error: Exception) -> Response:
+    status, text = next(_MEANING[kind] for kind in type(error).__mro__ if kind in _MEANING)
+    return answer(Problem(status, text or str(error), headers={"Retry-After": "5"} if status == 503 else None))
+
+
+def _of_routing(request: Request, error: Any) -> Response:
+    text = _TEXTS.get(error.status_code, str(error.detail)).format(request=request)
+    return answer(Problem(error.status_code, text, headers=error.headers))
+
+
+def _of_parameters(_: Request, error: Any) -> Response:
+    # A repeated parameter goes by its name, not by a number.
+    errors = [Fault(where=str(one["loc"][0]), name=str(one["loc"][1]), detail=_text(one)) for one in error.errors()]
+    return answer(Problem(400, "; ".join(f"{one.name}: {one.detail}" for one in errors), errors))
 
 
 def _text(error: Mapping[str, Any]) -> str:

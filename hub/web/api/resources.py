@@ -66,60 +66,49 @@ def _listed(
     return Resource(path, about, parameters, columns, listing.key, find or partial(listing.read, ever=False), **more)
 
 
-def _known(
-    path: str, about: str, columns: str, rows: Callable[..., Rows], parameters: str = "", **more: Any
-) -> Resource:  # fmt: skip
-    """Make a list whose rows are all known before the first is given; its first column is the key."""
+def _known(path: str, about: str, columns: str, rows: Callable[[Store], Rows]) -> Resource:
+    """Make a list of rows that are all known before the first is given; its first column is the key."""
     made = schema(columns)
-    return Resource(path, about, parameters, made, (made.names[0],), partial(_page, rows, made), **more)
+
+    def find(store: Store, after: Key | None, limit: int, **_: object) -> Batches:
+        yield _page(rows(store), made, after, limit)
+
+    return Resource(path, about, "", made, (made.names[0],), find)
 
 
-def _indicator(path: str, about: str, columns: str, more: str = "", window: str = "1h") -> Resource:
-    rows = partial(_computed, path.rpartition("/")[2], schema(columns))
+def _indicator(name: str, about: str, columns: str, more: str = "", window: str = "1h") -> Resource:
+    made = schema(columns)
     asked = f"from! to! quantity! area! vintage {more}"
-    return _known(path, about, columns, rows, asked, window=window, days=LONGEST["1h"])
+    find = partial(_compute, name, made)
+    return Resource(
+        f"/indicators/{name}", about, asked, made, (made.names[0],), find, window=window, days=LONGEST["1h"]
+    )
 
 
-def _page(
-    rows: Callable[..., Rows], columns: pa.Schema, store: Store, after: Key | None, limit: int, **asked: object
-) -> Batches:
-    ordered = sorted(rows(store, **asked), key=lambda row: row[0])
+def _page(rows: Rows, columns: pa.Schema, after: Key | None, limit: int) -> pa.RecordBatch:
+    ordered = sorted(rows, key=lambda row: row[0])
     page = [row for row in ordered if after is None or row[0] > after[0]][:limit]
-    yield pa.RecordBatch.from_pylist([dict(zip(columns.names, row, strict=True)) for row in page], schema=columns)
+    return pa.RecordBatch.from_pylist([dict(zip(columns.names, row, strict=True)) for row in page], schema=columns)
 
 
-def _sources(*_: object, **__: object) -> Rows:
-    return [(one.name, one.title, one.source_class, one.licence, one.commercial_use) for one in SOURCES.values()]
-
-
-def _quantities(*_: object, **__: object) -> Rows:
-    return [(one.name, one.unit, one.aggregation, one.day, one.low, one.high) for one in QUANTITIES.values()]
-
-
-def _indicators(*_: object, **__: object) -> Rows:
-    return [(one.path.rpartition("/")[2], one.about) for one in _COMPUTED]
-
-
-def _silences(store: Store, **_: object) -> Rows:
-    return [(*one[:5], [str(part) for part in one.weekly], *one[6:]) for one in silences(store, datetime.now(UTC))]
-
-
-def _computed(
-    name: str, columns: pa.Schema, store: Store, *, quantity: str, first: datetime, last: datetime, area: str,
-    vintage: int | None, base_to: datetime | None = None, threshold: float | None = None, **_: object,
-) -> Rows:  # fmt: skip
+def _compute(
+    name: str, columns: pa.Schema, store: Store, after: Key | None, limit: int, *, quantity: str, first: datetime,
+    last: datetime, area: str, vintage: int | None, zone: str, **more: Any,
+) -> Batches:  # fmt: skip
     """Compute an indicator, by the names of the API; what is no number is null."""
     try:
-        year = vintage or newest_vintage(store)
+        question = Question(quantity, first, last, "1h", area=area, vintage=vintage or newest_vintage(store))
     except BadQuestion as error:
         raise Refused(str(error)) from error
-    asked = Question(quantity, first, last, "1h", area=area, vintage=year)
-    frame = compute(store, name, asked, base_to=base_to, threshold=threshold)
-    named = frame.rename(columns={"valid": "valid_hours"})
-    if "members" in named:
-        named["members"] = named["members"].str.split()
-    kept = named[columns.names].astype(object)
-    return [tuple(row) for row in kept.where(kept.notna(), None).to_numpy()]
+    frame = compute(store, name, question, **more).rename(columns={"valid": "valid_hours"})
+    if "members" in frame:
+        frame["members"] = frame["members"].str.split()
+    kept = frame[columns.names].astype(object)
+    yield _page(kept.where(kept.notna(), None).itertuples(index=False), columns, after, limit)
+
+
+def _silences(store: Store) -> Rows:
+    return ((*one[:5], [str(part) for part in one.weekly], *one[6:]) for one in silences(store, datetime.now(UTC)))
 
 
 def _area_windows(store: Store, after: Key | None, limit: int, *, zone: str, window: str, **asked: Any) -> Batches:
@@ -143,30 +132,34 @@ def _alerts(store: Store, after: Key | None, limit: int, *, zone: str, **asked: 
 _PLACED = "source sensor* quantity* bbox area vintage"
 _LONG: Any = {"page": 1_000, "bulk": 250_000}
 
-_COMPUTED = (
+_INDICATORS = (
     _indicator(
-        "/indicators/heavy-share",
+        "heavy-share",
         "Share of heavy vehicles by sensor, over windows in which every class is valid.",
         "sensor_id heavy vehicles share? windows",
     ),
     _indicator(
-        "/indicators/hours-above",
+        "hours-above",
         "Valid hours above a threshold, by station and for the area, and how many were not measured.",
         "subject above valid_hours hours not_measured threshold", "threshold!",
     ),
     _indicator(
-        "/indicators/panel-index",
+        "panel-index",
         "Days compared with a base period by the same sensors, base = 100.",
         "start date index? panel members", "baseTo!", window="1d",
     ),
-    _indicator("/indicators/week-profile", "Mean by hour of the week.", "hour_of_week label mean? hours"),
+    _indicator("week-profile", "Mean by hour of the week.", "hour_of_week label mean? hours"),
 )  # fmt: skip
 
 RESOURCES = (
     _known(
-        "/sources", "Suppliers of readings, with their licence.", "source title class licence commercial_use", _sources
+        "/sources", "Suppliers of readings, with their licence.", "source title class licence commercial_use",
+        lambda _: ((it.name, it.title, it.source_class, it.licence, it.commercial_use) for it in SOURCES.values()),
     ),
-    _known("/quantities", "What can be measured.", "quantity unit aggregation day low high", _quantities),
+    _known(
+        "/quantities", "What can be measured.", "quantity unit aggregation day low high",
+        lambda _: ((it.name, it.unit, it.aggregation, it.day, it.low, it.high) for it in QUANTITIES.values()),
+    ),
     _listed("/sensors", "Sensors by id, also those without a place.", _PLACED, "sensors", geographic=True),
     _listed("/series", "Series of sensors: quantity, channel and period.", _PLACED, "series", geographic=True),
     _listed(
@@ -187,8 +180,11 @@ RESOURCES = (
         "from! to! window/hours! quantity* area* level vintage coverage valid",
         "area_windows", "date local_start", _area_windows, **_LONG,
     ),
-    _known("/indicators", "What can be computed of an area.", "name about", _indicators),
-    *_COMPUTED,
+    _known(
+        "/indicators", "What can be computed of an area.", "name about",
+        lambda _: ((it.path.rpartition("/")[2], it.about) for it in _INDICATORS),
+    ),
+    *_INDICATORS,
     _listed(
         "/alerts", "Alerts, the newest first.", "rule subject severity open", "alerts", "local_since", _alerts,
     ),

@@ -57,7 +57,7 @@ def _page(watch: Watch, stores: Stores, settings: Settings) -> APIRouter:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with watch.running():
             yield
-        stores.forget()
+        stores.close()
 
     router = APIRouter(include_in_schema=False, lifespan=lifespan)
     text, stamp = Template((_OWN / "index.html").read_text("utf-8")), _stamp()
