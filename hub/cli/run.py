@@ -27,7 +27,6 @@ def up(settings: Settings, demo: bool = False, city: str | None = None) -> None:
     from hub.demo.demo import Demo
     from hub.run.embedded import EmbeddedHub
     from hub.run.open_data import OpenCity
-    from hub.run.parts import running
 
     code = municipality_code("city", city) if city else None
     stop = stop_signals()
@@ -41,11 +40,10 @@ def up(settings: Settings, demo: bool = False, city: str | None = None) -> None:
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
         make_demo = partial(Demo, settings.data_dir, hub.broker, hub.database, settings.timezone)
         if demo:
-            parts.enter_context(running(make_demo()))
+            parts.enter_context(make_demo())
         if code is not None:
-            parts.enter_context(running(OpenCity(settings, hub, code, errors.print, make_demo)))
+            parts.enter_context(OpenCity(settings, hub, code, errors.print, make_demo))
         while not stop.wait(0.5):
-            hub.supervise()
             if hub.failed.is_set():
                 end(IMPOSSIBLE, "error: the pipeline failed, see the log; nothing unacknowledged is lost")
         errors.print("stopping")

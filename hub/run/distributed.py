@@ -20,7 +20,6 @@ from prometheus_client import Histogram
 from aggregates.store.health import positions
 from aggregates.store.store import Store, StoreError
 from hub.run.kafka_log import topics
-from hub.run.parts import running
 from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
 from hub.servers.process import CannotStart
@@ -114,7 +113,7 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
         "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),
     }
     health = partial(_rollup_health, upkeep, notifier)
-    with metrics_served(settings, ServiceCollector(numbers, [upkeep.took]), health), running(upkeep), running(notifier):
+    with metrics_served(settings, ServiceCollector(numbers, [upkeep.took]), health), upkeep, notifier:
         yield upkeep
 
 

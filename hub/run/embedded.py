@@ -9,6 +9,7 @@ a broker that still holds messages: the next start takes it over with its queue.
 """
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from typing import Self
 
@@ -17,13 +18,13 @@ from prometheus_client.registry import Collector as MetricsCollector
 
 from aggregates.store.migrate import Edition, migrate
 from aggregates.store.store import Away, Store
-from hub.run.parts import END_WITHIN, running
+from hub.run.parts import END_WITHIN, Background
 from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
 from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import DataDirectory
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart, Server
+from hub.servers.process import CannotStart, Server, raise_file_limit
 from hub.settings.settings import Settings
 from hub.web.http import HttpServer, application
 from hub.web.live.mount import mount
@@ -38,10 +39,25 @@ from ingest.vocabulary.sources import subscriptions
 from streams.commit.pipeline import Pipeline, Stopped
 from streams.worker.embedded import EmbeddedLog
 
+_LOOK_EVERY = 0.5  # s between two looks at the servers
 _SUBSCRIBED_WITHIN = 30.0  # s
 _DRAIN_WITHIN = 8.0  # s that a stop waits for what the broker holds
 
 log = structlog.get_logger(__name__)
+
+
+class Supervisor(Background):
+    """Looks after the hub's own servers: what died or hangs is started again, for as long as it takes."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        super().__init__("supervisor")
+        self._servers = servers
+
+    def run(self) -> None:
+        """Look at each of them, again and again."""
+        while not self.wait(_LOOK_EVERY):
+            for server in self._servers:
+                self.step(server.name, server.keep)
 
 
 class EmbeddedHub:
@@ -70,6 +86,7 @@ class EmbeddedHub:
         from hub.run.notifying import notifier_of  # brings Apprise along
 
         with ExitStack() as undo:
+            raise_file_limit()
             settings = self._settings
             directory = undo.enter_context(DataDirectory(settings.data_dir))
             # An older hub's session keeps its name, and with it what the broker holds for it.
@@ -84,8 +101,9 @@ class EmbeddedHub:
             load_formats(settings.mappings)
             self.judge = judge_of(settings, self.database)
             self._start_line(undo)
+            self.supervisor = undo.enter_context(Supervisor(self._servers))
             self._start_upkeep(undo)
-            undo.enter_context(running(self.notifier))
+            undo.enter_context(self.notifier)
             self._start_http(undo)
             directory.announce(str(self.broker), self.database, self.http.url)
             self._undo = undo.pop_all()
@@ -179,7 +197,7 @@ class EmbeddedHub:
         self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention, judge=self.judge,
                              zone=settings.timezone, queued=lambda: self.log.queued)  # fmt: skip
         self.collectors.append(self.upkeep.took)
-        undo.enter_context(running(self.upkeep))
+        undo.enter_context(self.upkeep)
 
     def _start_http(self, undo: ExitStack) -> None:
         settings = self._settings
@@ -190,23 +208,16 @@ class EmbeddedHub:
         mount(app, settings, self.health, self.database)
         self.http = undo.enter_context(HttpServer(app, settings.http_host, settings.http_port))
 
-    def supervise(self) -> None:
-        """Start the broker and the database again where they died; raises CannotStart when that fails."""
-        for server in self._servers:
-            if server.process() is None:
-                log.warning("a server died and is started again", server=server.name)
-                server.start()
-
     def health(self) -> dict[str, object]:
         """Give whether messages are taken and stored, what is wrong, and how many are on their way."""
-        trouble = [*self.pipeline.trouble, *self.upkeep.trouble, *self.notifier.trouble]
+        trouble = [*self.pipeline.trouble, *self.supervisor.trouble, *self.upkeep.trouble, *self.notifier.trouble]
         if not self.receiver.is_up:
             trouble.append(f"broker: {self.broker} does not answer")
         if self.log.failed is not None:
             trouble.append(f"pipeline: {type(self.log.failed).__name__}: {self.log.failed}")
         return {
             "ready": not trouble,
-            "trouble": trouble,
+            "trouble": list(dict.fromkeys(trouble)),
             "messages_received": self.receiver.received,
             "messages_in_flight": self.receiver.in_flight,
             "readings_in_flight": self.log.in_flight,

@@ -12,7 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from aggregates.store.store import Store
-from hub.run.parts import Turns
+from hub.run.parts import Part, Turns
 from hub.settings.settings import Settings
 from hub.web.metrics import Gauges
 from streams.notify.apprise_door import AppriseDoor
@@ -24,7 +24,7 @@ from streams.notify.texts import Style, sample_notification
 EVERY = 0.25  # s between two reads of the outbox
 
 
-class NotifierPart(Notifier):
+class NotifierPart(Notifier, Part):
     """A notifier that takes each of its turns in a thread of its own."""
 
     def __init__(self, database: str, channels: Channels, deliveries: Mapping[str, ChannelDelivery]) -> None:

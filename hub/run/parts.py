@@ -1,21 +1,21 @@
 """
 Parts of a service: how they are started and stopped, how long each may take to end, and what keeps one from its work.
 
-`running` runs a part while a `with` block does; `Background` is a part with a thread of its own, `Turns` one that does
-the same again and again. `hub.web.http` shows their `trouble` at `/readyz`.
+`Background` is a part with a thread of its own, `Turns` one that does the same again and again. `hub.web.http` shows
+their `trouble` at `/readyz`.
 """
 
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Self
 
 import structlog
 
 from aggregates.store.store import Store, StoreError
+from hub.servers.process import CannotStart
 from ingest.vocabulary.backoff import pause
 
 END_WITHIN = 6.0  # s that a part with work in hand may take; what is not done is done again after the next start
@@ -25,22 +25,32 @@ LONGEST_PAUSE = 30.0  # s before a part that fails is tried again
 log = structlog.get_logger(__name__)
 
 
-class Part(Protocol):
-    """What can be started once, and stopped within some seconds."""
+class Part(ABC):
+    """What runs while its `with` block does, or between `start` and `stop`."""
 
-    def start(self) -> object:
+    @abstractmethod
+    def start(self) -> None:
         """Begin."""
 
-    def stop(self, seconds: float) -> object:
+    @abstractmethod
+    def stop(self, seconds: float) -> None:
         """End, in at most so many seconds."""
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
-class Background(ABC):
+    def __exit__(self, *_: object) -> None:
+        self.stop(END_WITHIN)
+
+
+class Background(Part):
     """
     A part that works in a thread of its own until `stopping` is set.
 
-    No error ends the thread. A database that is away is a warning; anything else is a bug, which is logged with its
-    trace and counted in `bugs`. Both are tried again, later each time, and `trouble` names them meanwhile.
+    No error ends the thread. A database that is away and what the system refuses are warnings; anything else is a bug,
+    which is logged with its trace and counted in `bugs`. All are tried again, later each time, and `trouble` names them
+    meanwhile.
     """
 
     def __init__(self, name: str) -> None:
@@ -77,6 +87,9 @@ class Background(ABC):
             self._failing[what] = f"the database: {error}"
             if not self.stopping.is_set():
                 log.warning("waits for the database", part=self.name, step=what, error=str(error))
+        except (CannotStart, OSError) as error:
+            self._failing[what] = str(error)
+            log.warning("is tried again", part=self.name, step=what, error=str(error))
         except Exception as error:
             self.bugs += 1
             self._failing[what] = f"{type(error).__name__}: {error}"
@@ -130,16 +143,3 @@ class Turns(Background):
         silent = time.monotonic() - self._stepped
         stuck = [f"{self.name} has been at one step for {silent:.0f} s"] if silent > SILENT else []
         return stuck + super().trouble
-
-
-P = TypeVar("P", bound=Part)
-
-
-@contextmanager
-def running(part: P) -> Iterator[P]:
-    """Start a part, and stop it within END_WITHIN when the block is left, however that happens."""
-    part.start()
-    try:
-        yield part
-    finally:
-        part.stop(END_WITHIN)

@@ -21,12 +21,16 @@ import structlog
 from hub.servers.process import CannotStart, Identity, Server, bound, tail, write_private
 from hub.settings.values import is_loopback, url_host
 from ingest.mqtt.address import Address
+from ingest.mqtt.client import refusal
 
 MAX_PAYLOAD = 1 << 20
 # A site of NDW is 2.5 to 7 kB as DATEX II, by its lanes; 4 kB covers the mix of a city.
 MESSAGE = 4096
 _SEGMENTS = 64
 _PATIENCE = 20.0
+_ASK_EVERY = 3.0  # s
+_ASKED_WITHIN = 5.0  # s
+_HANGS = 15.0  # s without an answer, after which a broker is started again
 
 _log = structlog.get_logger(__name__)
 
@@ -56,6 +60,8 @@ class BuiltInBroker(Server):
         self.port = port
         self.address = Address.parse(f"mqtt://{url_host(host)}:{port}").with_credentials(credentials)
         self._host, self._queue = host, queue
+        self._ask_at = 0.0
+        self._silent_since: float | None = None
         self._pidfile, self._configfile = (self._directory / f"broker.{ending}" for ending in ("json", "toml"))
 
     def _noted(self) -> psutil.Process | None:
@@ -98,9 +104,19 @@ class BuiltInBroker(Server):
         return self._configfile.read_text("utf-8") if self._configfile.exists() else None
 
     def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection((self.address.host, self.port), timeout=1):
-            return True
-        return False
+        """Ask for a connection as a client does: a broker whose router has ended still listens."""
+        answers = refusal(self.address, _ASKED_WITHIN) is None
+        self._silent_since = None if answers else self._silent_since or time.monotonic()
+        return answers
+
+    def _hangs(self) -> bool:
+        """Ask now and then; raises CannotStart while it does not answer, which a busy one may do for a while."""
+        if (now := time.monotonic()) >= self._ask_at:
+            self._ask_at = now + _ASK_EVERY
+            self._answers()
+        if self._silent_since is not None and now < self._silent_since + _HANGS:
+            raise CannotStart(f"{self.address} does not answer")
+        return self._silent_since is not None
 
     def _config(self) -> str:
         """

@@ -88,8 +88,8 @@ class EmbeddedPostgres(Server):
 
     def _pidfile(self) -> list[str]:
         try:
-            lines = (self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        except OSError:
+            lines = (self._data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:  # whatever else it is, as too many open files, does not mean that there is none
             return []
         return lines if lines and lines[0].strip().isdigit() else []
 
@@ -109,7 +109,7 @@ class EmbeddedPostgres(Server):
             self._runner.private(self._sockets, 0o027 if self._sockets == self._data else 0o077)
             text = files("hub.servers").joinpath("postgres.conf").read_text("utf-8")
             configuration = self._data / "stadspuls.conf"
-            write_private(configuration, text.format(sockets=str(self._sockets).replace("'", "''")))
+            write_private(configuration, text.format(sockets=self._sockets))
             self._runner.own(configuration)
         except OSError as error:
             raise CannotStart(f"database in {self._data} cannot be prepared: {error}") from error

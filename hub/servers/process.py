@@ -5,6 +5,7 @@ What the broker and the database of an embedded hub have in common: processes th
 """
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,9 +18,12 @@ from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 import psutil
+import structlog
 
 _LARGE_LOG = 10 << 20
 _DRIFT = 5.0  # s: the clock may be set between two readings of when a process began
+
+_log = structlog.get_logger(__name__)
 
 
 class CannotStart(RuntimeError):  # noqa: N818 - the reaction is the name: a message, exit 3
@@ -76,6 +80,15 @@ class Server(ABC):
             self._child.poll()
         return self._noted()
 
+    def keep(self) -> None:
+        """Start it again where it died or hangs; raises CannotStart or OSError while something is wrong with it."""
+        if self.process() is None or self._hangs():
+            _log.warning("a server died or hangs, and is started again", server=self.name)
+            self.start()
+
+    def _hangs(self) -> bool:
+        return False
+
     def stop(self) -> None:
         """End the server as gently as it lets us; harmless when it does not run."""
         process = self.process()
@@ -120,14 +133,10 @@ def end(process: psutil.Process, endings: Sequence[tuple[signal.Signals, float]]
             return
 
 
-def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
-    """Send a process of ours a signal and wait for its end; kill it when `seconds` were not enough."""
-    child.send_signal(number)
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+def raise_file_limit() -> None:
+    """Let this process and its servers open as many files as the system allows: strangers' connections are files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def bound(what: str, host: str, port: int) -> socket.socket:

@@ -22,11 +22,12 @@ from prometheus_client.registry import Collector
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from hub.servers.process import bound
+from hub.servers.process import bound, raise_file_limit
 from hub.settings.settings import Settings
 from hub.settings.values import url_host
 from hub.web.admission import SAFE, Access, Gate
 from hub.web.api.app import PREFIX, api
+from hub.web.connections import BoundedHttp
 
 CLOSE_WITHIN = 2.0  # s for the answers that are running
 
@@ -92,10 +93,12 @@ class HttpServer:
     """
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        raise_file_limit()
         self._socket = bound("http", host, port)
         self.url = f"http://{url_host(host)}:{self._socket.getsockname()[1]}"
         config = uvicorn.Config(
-            app, log_level="warning", lifespan="on", ws="none", access_log=False, timeout_graceful_shutdown=1
+            app, http=BoundedHttp, log_level="warning", lifespan="on", ws="none", access_log=False,
+            timeout_graceful_shutdown=1,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)

@@ -70,7 +70,8 @@ class Address:
         return replace(self, user=credentials[0], password=credentials[1]) if credentials else self
 
     def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
     def context(self) -> ssl.SSLContext:
         """Make the TLS context: the given CA, else those of the system; the client's certificate where there is one."""

@@ -22,10 +22,10 @@ from aggregates.store.store import Store
 from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart, end_child
+from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
-from lab.rig.broker import free_port
+from lab.rig.broker import end_child, free_port
 from lab.rig.database import KillablePostgres, running_database
 from lab.rig.service import Service
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hub.servers.broker import BuiltInBroker
-from hub.servers.process import CannotStart, end_child
+from hub.servers.process import CannotStart
 from ingest.mqtt.address import Address
 
 PROGRAM = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -39,6 +39,16 @@ def free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
+
+
+def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a process of ours a signal and wait for its end; kill it when `seconds` were not enough."""
+    child.send_signal(number)
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 class Broker:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart, end_child, tail
+from hub.servers.process import CannotStart, tail
+from lab.rig.broker import end_child
 
 ROOT = "STADSPULS_TIMESCALE_ROOT"
 _READY_WITHIN = 300.0  # s, with crash recovery

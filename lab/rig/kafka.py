@@ -19,9 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from hub.servers.process import CannotStart, end_child, open_log, tail
+from hub.servers.process import CannotStart, open_log, tail
 from ingest.log.kafka_login import Access
 from ingest.log.topics import NoAnswer, Topics, ends
+from lab.rig.broker import end_child
 
 VERSION = "4.1.0"
 CACHE = "STADSPULS_KAFKA_JARS"

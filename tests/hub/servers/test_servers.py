@@ -1,5 +1,6 @@
 """The embedded servers: started, re-adopted after a kill -9 of the hub, mended after their own, stopped for good."""
 
+import errno
 import os
 import signal
 import socket
@@ -16,7 +17,9 @@ from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import DataDirectory, find_hub
 from hub.servers.pgaccess import allow_traversal, may_traverse
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart, Identity, living, open_log, tail
+from hub.servers.process import CannotStart, Identity, Server, living, open_log, tail
+from ingest.mqtt.address import Address
+from ingest.mqtt.client import refusal
 
 # A hub in miniature: lock, both servers, addresses; then it stands still until it is killed.
 _HUB = """
@@ -80,6 +83,44 @@ def test_broker_starts_and_stops(broker: BuiltInBroker) -> None:
     assert not process.is_running()
     assert not answers(broker)
     broker.stop()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_broker_on_ipv6(tmp_path: Path) -> None:
+    """It answers there, and others can read its address."""
+    broker = BuiltInBroker(tmp_path, "::1", free_port(), 1000)
+    try:
+        broker.start()
+        assert Address.parse(str(broker.address)) == broker.address
+        assert refusal(broker.address, 5) is None
+    finally:
+        broker.stop()
+
+
+def test_broker_that_hangs_is_not_adopted(broker: BuiltInBroker) -> None:
+    """One that listens and answers no client is ended, and another one started."""
+    broker.start()
+    old = broker.process()
+    assert old is not None
+    old.suspend()
+    assert not broker.start()
+    assert not old.is_running()
+    assert refusal(broker.address, 5) is None
+
+
+@pytest.mark.parametrize("kind", [BuiltInBroker, EmbeddedPostgres])
+def test_only_what_is_not_found_is_gone(kind: type[Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that cannot be looked at, as with too many open files, is not taken for dead and started twice."""
+
+    def refuses(*_: object, **__: object) -> str:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    server = kind(tmp_path)
+    assert server.process() is None
+    for name in ("read_text", "read_bytes"):
+        monkeypatch.setattr(Path, name, refuses)
+    with pytest.raises(OSError, match="too many"):
+        server.keep()
 
 
 def test_broker_in_its_own_session(broker: BuiltInBroker) -> None:

@@ -1,9 +1,12 @@
 """The HTTP side as a whole: how it says how the hub is, whatever else is asked of it."""
 
 import json
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -48,3 +51,44 @@ def test_trouble_is_named() -> None:
             urlopen(f"{server.url}/readyz", timeout=5)
         with caught.value as refused:
             assert (refused.code, json.load(refused)) == (503, said)
+
+
+def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many that send half a request some are refused and the others ended; whoever asks then is answered."""
+    monkeypatch.setattr("hub.web.connections.MOST", 20)
+    monkeypatch.setattr("hub.web.connections.WHOLE_WITHIN", 1.0)
+    with (
+        HttpServer(application(ServiceCollector({}), lambda: {"ready": True}), "127.0.0.1", 0) as server,
+        ExitStack() as clients,
+    ):
+        host, port = server.url.removeprefix("http://").split(":")
+        idle = [clients.enter_context(socket.create_connection((host, int(port)), timeout=20)) for _ in range(30)]
+        began = time.monotonic()
+        for connection in idle:
+            with suppress(OSError):  # it is refused already
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        for connection in idle:
+            with suppress(OSError):  # reset
+                while connection.recv(1000):
+                    pass
+        assert time.monotonic() - began < 15
+        with urlopen(f"{server.url}/readyz", timeout=5) as answer:
+            assert json.load(answer) == {"ready": True}
+
+
+def test_slow_but_whole_requests_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer may take longer than a request, and a connection may be used again."""
+    monkeypatch.setattr("hub.web.connections.WHOLE_WITHIN", 0.3)
+    app = application(ServiceCollector({}), lambda: {"ready": True})
+
+    @app.get("/slow")
+    def slow() -> str:
+        time.sleep(1)
+        return "done"
+
+    with HttpServer(app, "127.0.0.1", 0) as server:
+        connection = HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+        for _ in range(2):
+            connection.request("GET", "/slow")
+            assert connection.getresponse().read() == b'"done"'
+        connection.close()

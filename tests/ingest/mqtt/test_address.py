@@ -31,3 +31,8 @@ def test_password_stays_hidden() -> None:
     address = Address.parse("mqtt://hub:s%20cret@broker:1884?version=5")
     assert (address.password, address.version, address.port) == ("s cret", 5, 1884)
     assert "cret" not in f"{address!r} {address}"
+
+
+def test_ipv6_in_brackets() -> None:
+    """The text of an address can be read again."""
+    assert str(Address.parse("mqtt://[::1]:1884")) == "mqtt://[::1]:1884"
