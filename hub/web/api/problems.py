@@ -100,8 +100,10 @@ def _of_routing(request: Request, error: Any) -> Response:
 
 
 def _of_parameters(_: Request, error: Any) -> Response:
-    # A repeated parameter goes by its name, not by a number.
-    errors = [Fault(where=str(one["loc"][0]), name=str(one["loc"][1]), detail=_text(one)) for one in error.errors()]
+    # A repeated parameter goes by its name, not by a number; a body that is no JSON has no name.
+    errors = [
+        Fault(where=str(one["loc"][0]), name=str([*one["loc"], "body"][1]), detail=_text(one)) for one in error.errors()
+    ]
     return answer(Problem(400, "; ".join(f"{one.name}: {one.detail}" for one in errors), errors))
 
 
