@@ -2,7 +2,7 @@
 From the broker to the log: decodes what a receiver delivers, and acknowledges it once the log has it.
 
 `ingest.mqtt.receiver` delivers, `ingest.formats.decode` reads, and the log is Kafka (`ingest.log.kafka`) or the one
-in this process (`streams.worker.embedded`).
+in this process (`ingest.log.queue`).
 """
 
 import os

@@ -23,7 +23,7 @@ from ingest.formats.registry import load_formats
 from ingest.log.kafka import KafkaLog
 from ingest.mqtt.address import Address
 from ingest.mqtt.leave_group import LeavingReceiver
-from ingest.mqtt.slots import Slot, SlotTaken, free_slot, lost_slots, take_slot
+from ingest.mqtt.slots import Slot, SlotTaken, lost_slots, take_slot
 from ingest.vocabulary.sources import subscriptions
 
 GROUP = "stadspuls"  # of the collectors, at the broker
@@ -99,7 +99,7 @@ class Collect:
 
     def _take_slot(self) -> Slot:
         try:
-            return free_slot(self._slots) if self._wanted is None else take_slot(self._slots, self._wanted)
+            return take_slot(self._slots, self._wanted)
         except SlotTaken as error:
             raise CannotStart(str(error)) from error
 

@@ -32,12 +32,12 @@ from hub.web.metrics import Gauges, HubCollector
 from ingest.collector import Collector
 from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
+from ingest.log.queue import EmbeddedLog
 from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.slots import client_id
 from ingest.vocabulary.sources import subscriptions
 from streams.commit.pipeline import Pipeline, Stopped
-from streams.worker.embedded import EmbeddedLog
 
 _LOOK_EVERY = 0.5  # s between two looks at the servers
 _SUBSCRIBED_WITHIN = 30.0  # s

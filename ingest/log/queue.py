@@ -1,7 +1,7 @@
 """
 Batches queued in memory for the one thread of a log: bounded, taken many at a time, committed in order.
 
-What `ingest.log.kafka` and `streams.worker.embedded` have in common. Nothing here is durable: the broker keeps each
+`EmbeddedLog` has them stored, `ingest.log.kafka` puts them onto Kafka. Nothing here is durable: the broker keeps each
 message until its batch is committed.
 """
 
@@ -88,11 +88,6 @@ class QueuedLog:
                 self._closed = True
                 self._changed.notify_all()
 
-    def _wait(self) -> None:
-        """Wait until there is something to take, or nothing will come any more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._queue)
-
     def _take(self) -> list[QueuedBatch]:
         with self._changed:
             taken = [self._queue.popleft()] if self._queue else []
@@ -109,3 +104,24 @@ class QueuedLog:
         with self._changed:
             self.in_flight -= sum(len(batch) for batch, _ in taken)
             self._changed.notify_all()
+
+
+class EmbeddedLog(QueuedLog):
+    """The log of the embedded hub: `store` stores what waits, several batches at once; it retries by itself."""
+
+    def __init__(self, store: Callable[[Batch], None], together: int = 20_000, waiting: int = 100_000) -> None:
+        super().__init__("embedded-log", together, waiting)
+        self._store = store
+        self._thread.start()
+
+    def _work(self) -> None:
+        self._wait()
+        while taken := self._take():
+            self._store(Batch.concat([batch for batch, _ in taken]))
+            self._commit(taken)
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait until there is something to take, or nothing will come any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._queue)

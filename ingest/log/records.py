@@ -6,7 +6,6 @@ one partition, and all of one sensor and start into one record, for rules of qua
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
@@ -24,7 +23,6 @@ LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead
 MOST = (4 << 20) - _FRAME  # bytes of any record, unless Kafka takes fewer
 UNKNOWN = "quantity not in the registry of the worker"
 _NONE = columns((), ())
-_TEXTS = ("sensor_id", "channel", "quantity")
 
 
 class BadRecord(ValueError):  # noqa: N818 - the reaction is the name: this record goes to the dead letters
@@ -128,11 +126,6 @@ def _halves(batch: Batch, *, by_force: bool) -> tuple[Batch, Batch] | None:
 
 def _compact(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Leave the texts out of the dictionaries that no row of these uses."""
-    fields: list[pa.Array[Any]] = list(rows.columns)
-    for at, name in enumerate(rows.schema.names):
-        if name in _TEXTS:
-            column = cast("pa.DictionaryArray[Any, Any]", rows.column(at))
-            used, codes = np.unique(column.indices.to_numpy(zero_copy_only=False), return_inverse=True)
-            texts = column.dictionary.take(pa.array(used, pa.int32()))
-            fields[at] = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), texts)
+    fields = [column.dictionary_decode().dictionary_encode() if isinstance(column, pa.DictionaryArray) else column
+              for column in rows.columns]  # fmt: skip
     return pa.RecordBatch.from_arrays(fields, schema=rows.schema)

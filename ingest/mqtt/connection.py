@@ -26,7 +26,6 @@ from ingest.vocabulary.backoff import pause
 KEEPALIVE = 30
 PATIENCE = 10.0  # s for a CONNACK and the SUBACK after it
 FOREVER = 0xFFFFFFFF  # MQTT 5: the session never expires
-MOST_IN_FLIGHT = 65_535
 LONGEST_WAIT = 15.0  # s between two attempts to connect
 LONGEST_ABSENCE = 0.5  # s for one that subscribes: what a broker that came back takes before is lost (docs/traps.md)
 _LOGGED = 10  # failures that are logged one by one; of those that follow one in so many
@@ -38,21 +37,18 @@ class Connection:
     """
     One client id at one broker: comes up by itself, and again after every failure.
 
-    With `filters` it subscribes, and its session is persistent; `receive_maximum` is what the broker may have in flight
-    to it. A kind of connection overrides what it does on events; everything happens in the thread of the loop.
+    With `filters` it subscribes, and its session is persistent. A kind of connection overrides what it does on events;
+    everything happens in the thread of the loop.
     """
 
-    def __init__(
-        self, address: Address, client_id: str, filters: Sequence[str] = (), receive_maximum: int = MOST_IN_FLIGHT
-    ) -> None:
+    def __init__(self, address: Address, client_id: str, filters: Sequence[str] = ()) -> None:
         self.address = address
         self.client_id = client_id
         self.connects = 0
         self.is_up = False
         self.greeted = False  # the broker answered CONNECT: until then it is read even when nothing else may be
-        self._taken_by_broker = MOST_IN_FLIGHT  # what it takes in flight from us
+        self._taken_by_broker = 0  # messages that it takes in flight from us
         self._filters = filters
-        self._receive_maximum = receive_maximum
         self._failures = 0
         self._due = self._read_at = self._written_at = 0.0
         self._leaving = False
@@ -98,7 +94,6 @@ class Connection:
         five: dict[str, Any] = {}
         if self.address.version == 5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.ReceiveMaximum = self._receive_maximum
             properties.SessionExpiryInterval = FOREVER if self._filters else 0
             five = {"clean_start": not self._filters, "properties": properties}
         try:
@@ -160,7 +155,7 @@ class Connection:
         if self._filters and self.connects and not flags.session_present:
             _log.warning("the broker forgot the session, and what it kept for it", broker=str(self.address))
         self.greeted = True
-        self._taken_by_broker = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT)
+        self._taken_by_broker = getattr(properties, "ReceiveMaximum", 65_535)
         if self._filters:
             at_least_once: Any = SubscribeOptions(qos=1) if self.address.version == 5 else 1
             self._client.subscribe([(name, at_least_once) for name in self._filters])

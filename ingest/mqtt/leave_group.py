@@ -62,11 +62,11 @@ class LeavingReceiver(Receiver):
 
     def _end(self, until: float) -> bool:
         """Connect once more under the same name with a clean session, which makes the broker forget the old one."""
-        while (why := refusal(self.address, max(1.0, until - time.monotonic()), self.client_id)) is not None:
+        while refusal(self.address, max(1.0, until - time.monotonic()), self.client_id) is not None:
             if time.monotonic() > until:
-                break
+                return False
             time.sleep(_PAUSE)
-        return why is None
+        return True
 
     # In the thread of the loop.
 

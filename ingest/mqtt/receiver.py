@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.connection import MOST_IN_FLIGHT, Connection
+from ingest.mqtt.connection import Connection
 from ingest.mqtt.loop import Loop
 
 ROUND_MESSAGES, ROUND_BYTES = 5_000, 1_000_000  # of what waits, given at once: about so much at most
@@ -58,9 +58,9 @@ class Receiver(Connection):
     ) -> None:
         shared = [f"$share/{group}/{name}" for name in filters] if group else filters
         # Sessions at the brokers of running hubs end in this number.
-        super().__init__(address, f"{client_id}-0", shared, min(MOST_IN_FLIGHT, in_flight_messages))
+        super().__init__(address, f"{client_id}-0", shared)
         self.ready = threading.Event()  # set once subscribed
-        self.received = self.bytes = self.in_flight = self.in_flight_bytes = 0
+        self.received = self.in_flight = self.in_flight_bytes = 0
         self._most, self._most_bytes = in_flight_messages, in_flight_bytes
         self._unacknowledged: deque[Token] = deque()  # in the order in which the broker sent them
         self._acknowledged: deque[Iterable[Token]] = deque()
@@ -188,8 +188,6 @@ class Receiver(Connection):
             if mid:
                 self._unacknowledged.append(token)
             self._new.append(Delivery(topic.decode(errors="replace"), payload, now, token))
-        total = sum(len(payload) for _, payload, _ in received)
         self.received += len(received)
-        self.bytes += total
         self.in_flight += len(received)
-        self.in_flight_bytes += total
+        self.in_flight_bytes += sum(len(payload) for _, payload, _ in received)

@@ -71,18 +71,18 @@ class Slot:
         os.pwrite(self._lock, what, 0)
 
 
-def free_slot(directory: Path) -> Slot:
-    """Take a slot that nobody holds; raises SlotTaken, or OSError where the directory cannot be used."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for number in (*lost_slots(directory), *range(MOST)):
-        with suppress(SlotTaken):
-            return take_slot(directory, number)
-    raise SlotTaken(f"all {MOST} slots in {directory} belong to running collectors")
+def take_slot(directory: Path, number: int | None = None) -> Slot:
+    """
+    Take one slot, by default the first that nobody holds.
 
-
-def take_slot(directory: Path, number: int) -> Slot:
-    """Take one slot; raises SlotTaken when a collector that runs has it."""
+    Raises SlotTaken when a collector that runs has it, or OSError where the directory cannot be used.
+    """
     directory.mkdir(parents=True, exist_ok=True)
+    if number is None:
+        for free in (*lost_slots(directory), *range(MOST)):
+            with suppress(SlotTaken):
+                return take_slot(directory, free)
+        raise SlotTaken(f"all {MOST} slots in {directory} belong to running collectors")
     lock = os.open(directory / f"slot-{number}", os.O_RDWR | os.O_CREAT, 0o660)
     with _alone(directory):
         if not _lockable(lock):

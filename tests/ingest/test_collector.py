@@ -9,11 +9,11 @@ from types import MappingProxyType
 import pytest
 
 from ingest.collector import Collector
+from ingest.log.queue import EmbeddedLog
 from ingest.mqtt.receiver import Delivery, Token
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Message, Reading, SensorFact, Site
-from streams.worker.embedded import EmbeddedLog
 
 NOW = datetime(2024, 5, 1, 8, tzinfo=UTC)
 SITES = MappingProxyType({"A": Site("1", "Hereweg", 6.57, 53.2, 2, {})})

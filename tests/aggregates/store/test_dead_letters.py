@@ -13,13 +13,13 @@ from aggregates.store.dead_letters import StoredLetter, delete_dead_letters, lis
 from aggregates.store.store import Store
 from ingest.collector import Collector
 from ingest.formats.decode import decode
+from ingest.log.queue import EmbeddedLog
 from ingest.mqtt.receiver import Receiver
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import KEPT_BYTES, DeadLetter
 from ingest.vocabulary.readings import Message
 from streams.commit.accounting import dead_letter_columns
 from streams.commit.pipeline import Pipeline
-from streams.worker.embedded import EmbeddedLog
 from tests.support.brokers import built_in
 from tests.support.commands import app
 from tests.support.lines import FILTER, until

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.leave_group import LeavingReceiver
-from ingest.mqtt.slots import SlotTaken, client_id, free_slot, lost_slots, take_slot
+from ingest.mqtt.slots import SlotTaken, client_id, lost_slots, take_slot
 from lab.rig.broker import free_port
 from lab.rig.relay import Relay
 from tests.support.brokers import MOSQUITTO, Broker, mosquitto
@@ -22,16 +22,16 @@ class TestSlots:
 
     def test_lowest_free(self, tmp_path: Path) -> None:
         """The lowest free slot is given; a released one is given again; a held one is refused."""
-        with free_slot(tmp_path) as first, free_slot(tmp_path) as second:
+        with take_slot(tmp_path) as first, take_slot(tmp_path) as second:
             assert (first.number, second.number) == (0, 1)
             with pytest.raises(SlotTaken, match="slot 1"):
                 take_slot(tmp_path, 1)
-        with free_slot(tmp_path) as again:
+        with take_slot(tmp_path) as again:
             assert again.number == 0
 
     def test_killed_collector_leaves_its_slot(self, tmp_path: Path) -> None:
         """The slot of a process that is gone is lost as long as its session is there, and given first."""
-        with free_slot(tmp_path) as first:
+        with take_slot(tmp_path) as first:
             first.joined()
             child = multiprocessing.get_context("spawn").Process(target=hold_for_ever, args=(tmp_path,))
             child.start()
@@ -40,16 +40,16 @@ class TestSlots:
             child.kill()
             child.join()
             assert lost_slots(tmp_path) == [1]
-            with free_slot(tmp_path) as third:
+            with take_slot(tmp_path) as third:
                 assert third.number == 1
 
     def test_client_id_is_kept_and_cannot_be_guessed(self, tmp_path: Path) -> None:
         """A client id is the same after a restart and random between slots and hubs; an old session keeps its own."""
         other = tmp_path / "other"
         other.mkdir()
-        with free_slot(tmp_path) as slot:
+        with take_slot(tmp_path) as slot:
             first = slot.client_id
-        with free_slot(tmp_path) as again:
+        with take_slot(tmp_path) as again:
             assert again.client_id == first
         assert len({first, client_id(tmp_path, 1), client_id(other)}) == 3
         assert len(first) >= 30
@@ -60,7 +60,7 @@ class TestSlots:
 
     def test_last_one_stays(self, tmp_path: Path) -> None:
         """Of two one may leave, and not both; one that has not subscribed yet does not count as staying."""
-        with free_slot(tmp_path) as first, free_slot(tmp_path) as second:
+        with take_slot(tmp_path) as first, take_slot(tmp_path) as second:
             first.joined()
             assert not first.may_leave()
             second.joined()
@@ -70,7 +70,7 @@ class TestSlots:
     def test_emptied_slot_is_forgotten(self, tmp_path: Path) -> None:
         """A slot that was emptied is not lost; one that could not be emptied is."""
         for empty, lost in ((True, []), (False, [0])):
-            with free_slot(tmp_path) as slot:
+            with take_slot(tmp_path) as slot:
                 slot.joined()
                 slot.left(empty)
             assert lost_slots(tmp_path) == lost
@@ -78,7 +78,7 @@ class TestSlots:
 
 def hold_for_ever(directory: Path) -> None:
     """Be a collector that never ends by itself."""
-    with free_slot(directory) as slot:
+    with take_slot(directory) as slot:
         slot.joined()
         multiprocessing.Event().wait()
 

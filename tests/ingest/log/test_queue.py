@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.log.queue import LogClosed
+from ingest.log.queue import EmbeddedLog, LogClosed
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
-from streams.worker.embedded import EmbeddedLog
 
 NOW = datetime(2024, 5, 1, 8, tzinfo=UTC)
 
