@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 
 import structlog
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from aggregates.areas.cbs_door import CBS, PDOK, Cbs, Unreachable
@@ -20,6 +20,7 @@ from aggregates.areas.measures import TABLES
 from aggregates.areas.statistics import BadStatistics
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
+from hub.web.metrics import family
 from ingest.files.site_table import SITES_FILE
 from ingest.gateways.counts import Counts
 from ingest.gateways.region import Region
@@ -59,18 +60,16 @@ class GatewayCollector(Collector):
         """Give every metric."""
         counts = list(self._counts())
         for name, (label, text) in EVENTS.items():
-            labels = ["gateway", label] if label else ["gateway"]
-            counter = CounterMetricFamily(f"stadspuls_gateway_{name}", text, labels=labels)
-            for one in counts:
-                for (event, kind), number in sorted(one.events.items()):
-                    if event == name:
-                        counter.add_metric([one.job, kind][: len(labels)], number)
-            yield counter
+            labels = ("gateway", label) if label else ("gateway",)
+            numbers = {
+                (one.job, kind)[: len(labels)]: number
+                for one in counts
+                for (event, kind), number in sorted(one.events.items())
+                if event == name
+            }
+            yield family(f"gateway_{name}_total", text, numbers, *labels)
         for name, (text, read) in GAUGES.items():
-            gauge = GaugeMetricFamily(f"stadspuls_gateway_{name}", text, labels=["gateway"])
-            for one in counts:
-                gauge.add_metric([one.job], read(one))
-            yield gauge
+            yield family(f"gateway_{name}", text, {(one.job,): read(one) for one in counts}, "gateway")
 
 
 def plan(settings: Settings, sources: Sequence[str], broker: Address, region: Region | None) -> Plan:

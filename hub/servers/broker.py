@@ -77,7 +77,7 @@ class BuiltInBroker(Server):
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         config, running = self._config(), self.process()
-        if running is not None and self._configured() == config and self._answers():
+        if running is not None and self._configured(config) and self._answers():
             return True
         if running is not None:
             _log.warning("broker has other settings or does not answer, ends with what it queued", pid=running.pid)
@@ -100,8 +100,8 @@ class BuiltInBroker(Server):
         super().stop()
         self._pidfile.unlink(missing_ok=True)
 
-    def _configured(self) -> str | None:
-        return self._configfile.read_text("utf-8") if self._configfile.exists() else None
+    def _configured(self, config: str) -> bool:
+        return self._configfile.exists() and self._configfile.read_bytes() == config.encode()
 
     def _answers(self) -> bool:
         """Ask for a connection as a client does: a broker whose router has ended still listens."""

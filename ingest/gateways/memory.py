@@ -58,9 +58,9 @@ class Memory:
                 raise Taken(f"{path.stem} is polled by another process with this data directory") from None
             raise OSError(f"{path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            log.warning("a gateway's memory cannot be read, it begins anew", file=str(path), error=str(error))
+            log.warning("a gateway's memory is damaged, put aside and made anew", file=str(path), error=str(error))
             for part in path.parent.glob(f"{path.name}*"):
-                part.unlink()
+                part.replace(part.with_name(f"damaged-{part.name}"))
             self._database = _opened(path)
         self._learned: dict[str, bytes] = {}
         self._written: dict[str, bytes] = {}

@@ -13,14 +13,19 @@ is granted, `session` then, `leaving` while it is emptied, nothing when it is go
 
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
+import structlog
+
 MOST = 1000
 _JOINING, _SESSION, _LEAVING = b"joining\n", b"session\n", b"leaving\n"
+
+log = structlog.get_logger("ingest.mqtt.slots")
 
 
 class SlotTaken(Exception):  # noqa: N818 - what happened is the name
@@ -99,6 +104,12 @@ def client_id(directory: Path, number: int = 0, known: str = "") -> str:
     """
     path = directory / f"client-id-{number}"
     with _alone(directory):
+        found = path.read_bytes() if path.exists() else b""
+        if path.exists() and not re.fullmatch(rb"[\w-]{1,100}", found):
+            log.warning(
+                "a client id cannot be read, is put aside, and what the broker kept for it stays", file=str(path)
+            )
+            path.replace(path.with_suffix(".damaged"))
         if not path.exists():
             draft = path.with_suffix(".new")
             draft.write_text(known or f"stadspuls-{secrets.token_hex(12)}", "ascii")
@@ -121,7 +132,8 @@ def held_slots(directory: Path) -> list[int]:
 
 def _slots(directory: Path) -> Iterator[tuple[int, bool, bytes]]:
     """Give number and state of each slot, and whether a collector holds it."""
-    for number in sorted(int(path.name.removeprefix("slot-")) for path in directory.glob("slot-[0-9]*")):
+    names = (path.name.removeprefix("slot-") for path in directory.glob("slot-*"))
+    for number in sorted(int(name) for name in names if name.isdecimal()):
         with (directory / f"slot-{number}").open("rb") as file:
             yield number, not _lockable(file.fileno()), file.read()
 

@@ -159,6 +159,7 @@ def test_memory_that_cannot_be_read_is_begun_anew(line: Line, sources: Country) 
     (line.directory / "gateways/sensor_community.sqlite").write_bytes(b'{"published": ')
     line.one("sensor_community").turn()
     assert len(line.arrived()) == 2
+    assert (line.directory / "gateways/damaged-sensor_community.sqlite").read_bytes() == b'{"published": '
 
 
 def test_second_process_is_refused(line: Line) -> None:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.leave_group import LeavingReceiver
@@ -42,6 +43,20 @@ class TestSlots:
             assert lost_slots(tmp_path) == [1]
             with take_slot(tmp_path) as third:
                 assert third.number == 1
+
+    @pytest.mark.parametrize("damage", [b"", b"\xff\x00", b"a b/c", bytes(5000)])
+    def test_damaged_file_is_put_aside(self, tmp_path: Path, damage: bytes) -> None:
+        """What cannot be a client id costs the session, is kept for who looks, and stops no collector."""
+        with free_slot(tmp_path) as slot:
+            first = slot.client_id
+        (tmp_path / "client-id-0").write_bytes(damage)
+        (tmp_path / "slot-0").write_bytes(damage)
+        (tmp_path / "slot-1.old").write_bytes(damage)
+        with capture_logs() as said, free_slot(tmp_path) as again:
+            assert again.number == 0
+            assert again.client_id not in ("", first)
+        assert [one["log_level"] for one in said] == ["warning"]
+        assert (tmp_path / "client-id-0.damaged").read_bytes() == damage
 
     def test_client_id_is_kept_and_cannot_be_guessed(self, tmp_path: Path) -> None:
         """A client id is the same after a restart and random between slots and hubs; an old session keeps its own."""
