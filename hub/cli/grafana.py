@@ -31,10 +31,10 @@ def grafana_push(settings: Settings, dry_run: bool = False) -> None:
         changes = push(settings.grafana_url, token, dashboards(), folders, source, dry=dry_run)
     except ValueError as error:
         raise BadQuestion(str(error)) from error
-    for change in changes:
-        errors.print(f"{change.what} {change.name}")
+    for changed, difference in changes:
+        errors.print(changed)
         if dry_run:
-            print("\n".join(change.difference))
+            print("\n".join(difference))
     errors.print(f"{len(changes)} {'to change' if dry_run else 'changed'}")
 
 

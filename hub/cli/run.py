@@ -31,7 +31,7 @@ def up(settings: Settings, demo: bool = False, city: str | None = None) -> None:
     code = municipality_code("city", city) if city else None
     stop = stop_signals()
     with EmbeddedHub(settings) as hub, ExitStack() as parts:
-        errors.print(f"ready  mqtt {hub.broker}  http {hub.http.url}  database {hub.edition} at {settings.data_dir}")
+        errors.print(f"ready  mqtt {hub.broker}  http {hub.http}  database {hub.edition} at {settings.data_dir}")
         now = datetime.now(ZoneInfo(settings.timezone))
         errors.print(
             "try    stadspuls query --quantity vehicle_count --window 1h --from "
@@ -113,6 +113,6 @@ def serve(settings: Settings) -> None:
     from hub.run import distributed
 
     stop = stop_signals()
-    with distributed.serve(settings) as server:
-        errors.print(f"ready  http {server.url}")
+    with distributed.serve(settings) as address:
+        errors.print(f"ready  http {address}")
         stop.wait()

@@ -9,7 +9,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from grafana_api.grafana_api import GrafanaClientError, GrafanaException  # type: ignore[import-untyped]
@@ -28,21 +28,14 @@ class GrafanaRefused(Exception):  # noqa: N818 - the event is the name
     """Grafana could not be reached, or refused something; the text has the reason."""
 
 
-class Change(NamedTuple):
-    """One thing that is not as it should be: what, by which name, and the lines that differ."""
-
-    what: str
-    name: str
-    difference: list[str]
-
-
 def push(
     address: str, token: str, dashboards: Mapping[str, Plain], folders: Mapping[str, str], source: Plain | None,
     dry: bool,
-) -> list[Change]:  # fmt: skip
+) -> list[tuple[str, list[str]]]:  # fmt: skip
     """
-    Bring data source, folders with their permissions, and dashboards up to date; give what was or would be changed.
+    Bring data source, folders with their permissions, and dashboards up to date.
 
+    Gives what was or would be changed, each with the lines that differ.
     `token` is a service account's, or `user:password`. `folders` says in which folder each dashboard is, by its uid.
     Viewers may look, editors may edit; what single users and teams may do stays. Raises GrafanaRefused, and ValueError
     for an address that is none.
@@ -59,7 +52,7 @@ def push(
     try:
         for what, name, before, after, change in _things(grafana, dashboards, folders, source):
             if lines := _difference(before, after):
-                changes.append(Change(what, name, lines))
+                changes.append((f"{what} {name}", lines))
                 if not dry:
                     change()
     except (GrafanaException, RequestException) as error:

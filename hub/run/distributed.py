@@ -24,7 +24,7 @@ from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
-from hub.web.http import HttpServer, application, metrics_served
+from hub.web.http import application, listening, metrics_served
 from hub.web.live.mount import mount
 from hub.web.metrics import Gauges, HubCollector, ServiceCollector, histogram
 from ingest.log.topics import make_topics
@@ -130,14 +130,14 @@ def _rollup_health(upkeep: Upkeep, notifier: "NotifierPart") -> dict[str, object
 
 
 @contextmanager
-def serve(settings: Settings) -> Iterator[HttpServer]:
+def serve(settings: Settings) -> Iterator[str]:
     """`stadspuls serve`: the HTTP side over the database."""
     conninfo = database(settings)
     collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
     app = application(collector, partial(_database_health, conninfo), settings, conninfo)
     mount(app, settings, dict, conninfo)
-    with HttpServer(app, settings.http_host, settings.http_port) as server:
-        yield server
+    with listening(app, settings.http_host, settings.http_port) as address:
+        yield address
 
 
 def _database_health(conninfo: str) -> dict[str, object]:

@@ -26,7 +26,7 @@ from hub.servers.datadir import DataDirectory
 from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, Server, raise_file_limit
 from hub.settings.settings import Settings
-from hub.web.http import HttpServer, application
+from hub.web.http import application, listening
 from hub.web.live.mount import mount
 from hub.web.metrics import Gauges, HubCollector
 from ingest.collector import Collector
@@ -71,7 +71,7 @@ class EmbeddedHub:
     edition: Edition
     database: str
     broker: Address
-    http: HttpServer
+    http: str
 
     def __init__(self, settings: Settings) -> None:
         self.failed = threading.Event()
@@ -105,7 +105,7 @@ class EmbeddedHub:
             self._start_upkeep(undo)
             undo.enter_context(self.notifier)
             self._start_http(undo)
-            directory.announce(str(self.broker), self.database, self.http.url)
+            directory.announce(str(self.broker), self.database, self.http)
             self._undo = undo.pop_all()
         return self
 
@@ -206,7 +206,7 @@ class EmbeddedHub:
         )
         app = application(collector, self.health, settings, self.database)
         mount(app, settings, self.health, self.database)
-        self.http = undo.enter_context(HttpServer(app, settings.http_host, settings.http_port))
+        self.http = undo.enter_context(listening(app, settings.http_host, settings.http_port))
 
     def health(self) -> dict[str, object]:
         """Give whether messages are taken and stored, what is wrong, and how many are on their way."""

@@ -8,11 +8,10 @@ everything else too, but for `/healthz` and `/readyz`.
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
-from typing import Self
 
 import uvicorn
 from fastapi import FastAPI, Response
@@ -85,36 +84,30 @@ def _without_token(access: Access, scope: Scope) -> Response | None:
     return PlainTextResponse("the token of this hub is needed\n", 401, asked)
 
 
-class HttpServer:
+@contextmanager
+def listening(app: FastAPI, host: str, port: int) -> Iterator[str]:
     """
-    One application on one port, which is open while the `with` block runs.
+    Serve an application while the block runs, and give its address; the port is open when the block begins.
 
-    Raises CannotStart at birth when the port is taken.
+    Running answers are finished within `CLOSE_WITHIN` at the end. Raises CannotStart where the port is taken.
     """
-
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        raise_file_limit()
-        self._socket = bound("http", host, port)
-        self.url = f"http://{url_host(host)}:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(
-            app, http=BoundedHttp, log_level="warning", lifespan="on", ws="none", access_log=False,
-            timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Start the thread, and wait until the port is open."""
-        self._thread.start()
-        while self._thread.is_alive() and not self._server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Finish the running answers within `CLOSE_WITHIN`, then close the port."""
-        self._server.should_exit = True
-        self._thread.join(CLOSE_WITHIN)
-        self._socket.close()
+    raise_file_limit()
+    opened = bound("http", host, port)
+    config = uvicorn.Config(
+        app, http=BoundedHttp, log_level="warning", lifespan="on", ws="none", access_log=False,
+        timeout_graceful_shutdown=1,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([opened],), name="http", daemon=True)
+    thread.start()
+    while thread.is_alive() and not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://{url_host(host)}:{opened.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(CLOSE_WITHIN)
+        opened.close()
 
 
 def metrics_served(
@@ -123,4 +116,4 @@ def metrics_served(
     """Give the HTTP server of a service's own metrics, or nothing where no port is set for it."""
     if not settings.metrics_port:
         return nullcontext()
-    return HttpServer(application(collector, health), settings.metrics_host, settings.metrics_port)
+    return listening(application(collector, health), settings.metrics_host, settings.metrics_port)

@@ -15,7 +15,7 @@ from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.settings import layers
 from hub.settings.settings import Settings
-from hub.web.http import HttpServer, application
+from hub.web.http import application, listening
 from hub.web.metrics import HubCollector
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
@@ -95,8 +95,8 @@ def served(what: Settings) -> Iterator[str]:
     """Serve the whole HTTP side of a hub that is ready, and give its address."""
     database = str(what.database)
     app = application(HubCollector(lambda: Store(database), {}), lambda: {"ready": True}, what, database)
-    with HttpServer(app, "127.0.0.1", 0) as server:
-        yield server.url
+    with listening(app, "127.0.0.1", 0) as address:
+        yield address
 
 
 @contextmanager

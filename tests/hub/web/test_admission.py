@@ -10,7 +10,7 @@ import pytest
 
 from hub.settings.layers import load
 from hub.web.admission import LARGEST_BODY, Access
-from hub.web.http import HttpServer, application
+from hub.web.http import application, listening
 from hub.web.live.mount import mount
 from hub.web.metrics import ServiceCollector
 from tests.support.apis import served, serving
@@ -24,8 +24,8 @@ def live(**more: object) -> Iterator[str]:
     settings = load({"database": NOWHERE, **more})
     app = application(ServiceCollector({}), lambda: {"ready": True}, settings, NOWHERE)
     mount(app, settings, lambda: {"ready": True}, NOWHERE)
-    with HttpServer(app, "127.0.0.1", 0) as server:
-        yield server.url
+    with listening(app, "127.0.0.1", 0) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

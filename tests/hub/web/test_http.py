@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from hub.web.http import HttpServer, application
+from hub.web.http import application, listening
 from hub.web.metrics import ServiceCollector
 
 
@@ -26,15 +26,15 @@ def test_health_does_not_wait_for_slow_answers() -> None:
         begun.release()
         done.wait(30)
 
-    with HttpServer(app, "127.0.0.1", 0) as server, ThreadPoolExecutor(60) as clients:
+    with listening(app, "127.0.0.1", 0) as address, ThreadPoolExecutor(60) as clients:
         try:
             for _ in range(60):
-                clients.submit(urlopen, f"{server.url}/slow", None, 40)
+                clients.submit(urlopen, f"{address}/slow", None, 40)
             for _ in range(40):  # as many threads as there are
                 assert begun.acquire(timeout=20)
             began = time.monotonic()
             for path in ("healthz", "readyz"):
-                with urlopen(f"{server.url}/{path}", timeout=5) as answer:
+                with urlopen(f"{address}/{path}", timeout=5) as answer:
                     assert json.load(answer) == {"ready": True}
             assert time.monotonic() - began < 5
         finally:
@@ -44,11 +44,11 @@ def test_health_does_not_wait_for_slow_answers() -> None:
 def test_trouble_is_named() -> None:
     """A hub that is not ready says why, with status 503; `/healthz` says the same with 200."""
     said = {"ready": False, "trouble": ["roll-ups: KeyError: 'x'"]}
-    with HttpServer(application(ServiceCollector({}), lambda: said), "127.0.0.1", 0) as server:
-        with urlopen(f"{server.url}/healthz", timeout=5) as answer:
+    with listening(application(ServiceCollector({}), lambda: said), "127.0.0.1", 0) as address:
+        with urlopen(f"{address}/healthz", timeout=5) as answer:
             assert json.load(answer) == said
         with pytest.raises(HTTPError) as caught:
-            urlopen(f"{server.url}/readyz", timeout=5)
+            urlopen(f"{address}/readyz", timeout=5)
         with caught.value as refused:
             assert (refused.code, json.load(refused)) == (503, said)
 
@@ -58,10 +58,10 @@ def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.web.connections.MOST", 20)
     monkeypatch.setattr("hub.web.connections.WHOLE_WITHIN", 1.0)
     with (
-        HttpServer(application(ServiceCollector({}), lambda: {"ready": True}), "127.0.0.1", 0) as server,
+        listening(application(ServiceCollector({}), lambda: {"ready": True}), "127.0.0.1", 0) as address,
         ExitStack() as clients,
     ):
-        host, port = server.url.removeprefix("http://").split(":")
+        host, port = address.removeprefix("http://").split(":")
         idle = [clients.enter_context(socket.create_connection((host, int(port)), timeout=20)) for _ in range(30)]
         began = time.monotonic()
         for connection in idle:
@@ -72,7 +72,7 @@ def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
                 while connection.recv(1000):
                     pass
         assert time.monotonic() - began < 15
-        with urlopen(f"{server.url}/readyz", timeout=5) as answer:
+        with urlopen(f"{address}/readyz", timeout=5) as answer:
             assert json.load(answer) == {"ready": True}
 
 
@@ -86,8 +86,8 @@ def test_slow_but_whole_requests_are_answered(monkeypatch: pytest.MonkeyPatch) -
         time.sleep(1)
         return "done"
 
-    with HttpServer(app, "127.0.0.1", 0) as server:
-        connection = HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    with listening(app, "127.0.0.1", 0) as address:
+        connection = HTTPConnection(address.removeprefix("http://"), timeout=10)
         for _ in range(2):
             connection.request("GET", "/slow")
             assert connection.getresponse().read() == b'"done"'
