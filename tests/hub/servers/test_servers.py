@@ -123,6 +123,21 @@ def test_only_what_is_not_found_is_gone(kind: type[Server], tmp_path: Path, monk
         server.keep()
 
 
+def test_broker_is_not_ended_for_our_own_files(broker: BuiltInBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this process has too many files open it cannot ask, and the broker keeps its queue."""
+    broker.start()
+    process = broker.process()
+
+    def refuses() -> socket.socket:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("hub.servers.broker._HANGS", 0.0)
+    monkeypatch.setattr("hub.servers.broker.socket", SimpleNamespace(socket=refuses))
+    with pytest.raises(OSError, match="too many"):
+        broker.keep()
+    assert broker.process() == process
+
+
 def test_broker_in_its_own_session(broker: BuiltInBroker) -> None:
     """Ctrl-C in the hub's terminal does not reach the broker."""
     broker.start()

@@ -47,12 +47,12 @@ class TestSlots:
     @pytest.mark.parametrize("damage", [b"", b"\xff\x00", b"a b/c", bytes(5000)])
     def test_damaged_file_is_put_aside(self, tmp_path: Path, damage: bytes) -> None:
         """What cannot be a client id costs the session, is kept for who looks, and stops no collector."""
-        with free_slot(tmp_path) as slot:
+        with take_slot(tmp_path) as slot:
             first = slot.client_id
         (tmp_path / "client-id-0").write_bytes(damage)
         (tmp_path / "slot-0").write_bytes(damage)
         (tmp_path / "slot-1.old").write_bytes(damage)
-        with capture_logs() as said, free_slot(tmp_path) as again:
+        with capture_logs() as said, take_slot(tmp_path) as again:
             assert again.number == 0
             assert again.client_id not in ("", first)
         assert [one["log_level"] for one in said] == ["warning"]
