@@ -2,7 +2,8 @@
 # Writes accounts, access rules and certificate from the environment into memory, then becomes mosquitto.
 #
 #   MQTT_HUB_PASSWORD      account `hub`: reads everything under stadspuls/, and publishes there (replay, gateways)
-#   MQTT_SENSORS_PASSWORD  account `sensors`: publishes under stadspuls/, reads nothing
+#   MQTT_SENSORS_PASSWORD  account `sensors`: publishes under stadspuls/, reads nothing, and speaks neither for the hub
+#                          nor for the sources that only gateways and the hub's operator send
 #   MQTT_ACCOUNTS          more accounts, "ttn:password telraam:password": each publishes under stadspuls/<its name>/
 #   MQTT_CERTIFICATE       PEM in base64: the certificate, then its intermediates; MQTT_KEY likewise
 set -eu
@@ -31,6 +32,11 @@ topic read $SYS/#
 
 user sensors
 topic write stadspuls/#
+topic deny stadspuls/hub/#
+topic deny stadspuls/ndw/#
+topic deny stadspuls/dexter/#
+topic deny stadspuls/luchtmeetnet/#
+topic deny stadspuls/samenmeten/#
 
 pattern write stadspuls/%u/#
 ACL

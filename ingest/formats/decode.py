@@ -198,6 +198,9 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
     late = numbers(rows, "received_at") + FUTURE // timedelta(microseconds=1)
     yield f"start before {earliest:%Y-%m-%d}, the earliest this hub takes", start < microseconds(earliest)
     yield f"start more than {FUTURE.seconds // 60} minutes after receipt", start > late
+    version = numbers(rows, "version")
+    wrong = (version < 0) | (version > late)
+    yield f"version is not a stamp from 1970 to {FUTURE.seconds // 60} minutes after receipt", wrong
     yield "quantity not in the registry", _in_texts(rows, "quantity", lambda text: text not in QUANTITIES)
     yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", _in_texts(rows, "sensor_id", _bad_id)
     yield "channel is longer than 500 characters or has a NUL", _in_texts(rows, "channel", _bad_text)

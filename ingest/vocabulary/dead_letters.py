@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from ingest.vocabulary.readings import Status
-from ingest.vocabulary.sources import OWN, source_of_sensor
+from ingest.vocabulary.sources import HUB, source_of_sensor
 
 KEPT_BYTES = 1 << 20  # of a payload: what is longer is cut before it goes on the log
 
@@ -48,7 +48,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 def refused(row: Mapping[str, Any], reason: str) -> DeadLetter:
     """Make a dead letter of one row of a batch that is refused after decoding."""
     source = source_of_sensor(row["sensor_id"])
-    return DeadLetter(source, f"{OWN}/{OWN}/refused", own_json(row), reason, row["received_at"])
+    return DeadLetter(source, f"{HUB}refused", own_json(row), reason, row["received_at"])
 
 
 def own_json(row: Mapping[str, Any]) -> bytes:

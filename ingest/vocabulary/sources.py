@@ -49,6 +49,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 OWN = "stadspuls"
+HUB = f"{OWN}/hub/"  # topics of the hub's own account, which alone sends own JSON for sensors of every source
 
 _read = tomllib.loads(files("ingest.vocabulary").joinpath("sources.toml").read_text("utf-8"))
 _sources = {name: msgspec.convert({"name": name, **line}, Source) for name, line in _read.items()}
@@ -57,7 +58,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(_sources)
 
 def add_source(source: Source) -> None:
     """Add the source that a user's mapping file brings along; raises ValueError for a name that is taken."""
-    if source.name in _sources:
+    if source.name in _sources or f"{OWN}/{source.name}/" == HUB:
         raise ValueError(f"a second source {source.name!r}")
     _sources[source.name] = source
 
@@ -84,7 +85,7 @@ def source_of_topic(topic: str) -> str | None:
     head, _, rest = topic.partition("/")
     if head == OWN:
         name = rest.partition("/")[0].partition("?")[0]
-        return name if name in SOURCES else None
+        return name if name in SOURCES else OWN if topic.startswith(HUB) else None
     levels = topic.partition("?")[0].split("/")
     return next((name for name, source in SOURCES.items() if _matches(source.topic, levels)), None)
 

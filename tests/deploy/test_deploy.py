@@ -296,16 +296,21 @@ class TestBroker:
             assert _gets_in(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@127.0.0.1:{broker.port}")
 
     def test_publishers(self, made: dict[str, str], tmp_path: Path) -> None:
-        """`sensors` publishes for every source, a further account for its own, none elsewhere; none hears a thing."""
+        """
+        `sensors` publishes for every source of devices, a further account for its own, none elsewhere; none hears.
+
+        Nobody but the hub's account speaks for the hub, or for a reference station.
+        """
         with shipped_broker(tmp_path, made, "ttn:secret1 telraam:secret2") as (broker, _):
             url = f"127.0.0.1:{broker.port}"
             hub = Address.parse(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@{url}")
             taker = Taker(Receiver(hub, ["#"], "test", "stadspuls"))
             accounts = (f"sensors:{made['MQTT_SENSORS_PASSWORD']}", "ttn:secret1", "telraam:secret2")
+            denied = [f"stadspuls/{one}/a" for one in ("hub", "ndw", "dexter", "luchtmeetnet", "samenmeten")]
             deaf = [Taker(Receiver(Address.parse(f"mqtt://{who}@{url}"), ["#"], who[:3])) for who in accounts]
             for account in accounts:
                 with Sender(Address.parse(f"mqtt://{account}@{url}")) as sender:
-                    for topic in ("stadspuls/ttn/a", "stadspuls/telraam/a", "elsewhere"):
+                    for topic in (*denied, "stadspuls/ttn/a", "stadspuls/telraam/a", "elsewhere"):
                         sender.publish(topic, f"{account.split(':')[0]} {topic}".encode())
                     sender.flush(30)
             with Sender(Address.parse(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@{url}")) as sender:

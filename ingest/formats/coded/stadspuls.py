@@ -14,7 +14,7 @@ import msgspec
 from ingest.formats.decode import payload_format, status_of, version_of
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status
-from ingest.vocabulary.sources import OWN, SOURCES, SourceClass, rounded
+from ingest.vocabulary.sources import HUB, OWN, SOURCES, SourceClass, rounded, source_of_topic
 from ingest.vocabulary.values import number, stamp
 
 ANY_FLAG = sum(Flag)
@@ -61,35 +61,35 @@ def stadspuls(message: Message) -> Iterator[Reading | SensorFact]:
     payload = message.payload
     try:
         if payload.lstrip()[:1] == b"[":
-            yield from _readings(_many.decode(payload), Document([]))
+            yield from _readings(_many.decode(payload), Document([]), message.topic)
         elif b'"readings"' in payload:
             document = _document.decode(payload)
-            yield from _facts(document)
-            yield from _readings(document.readings, document)
+            yield from _facts(document, message.topic)
+            yield from _readings(document.readings, document, message.topic)
         else:
-            yield _reading(_one.decode(payload), None, None)
+            yield _reading(_one.decode(payload), Document([]), message.topic)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadPayload(f"not the hub's own JSON: {error}") from error
 
 
-def _readings(sent: list[Sent], document: Document) -> Iterator[Reading]:
+def _readings(sent: list[Sent], document: Document, topic: str) -> Iterator[Reading]:
     for index, one in enumerate(sent):
         try:
-            yield _reading(one, document.sensor_id, document.interval)
+            yield _reading(one, document, topic)
         except BadPayload as error:
             raise BadPayload(f"{error}, at readings[{index}]") from error
 
 
-def _reading(sent: Sent, sensor_id: str | None, interval: float | None) -> Reading:
+def _reading(sent: Sent, document: Document, topic: str) -> Reading:
     value, covers = sent.value, sent.covers
     if isinstance(value, str):
         value = number(value, "value")
     if value is not None and sent.unit is not None:
         value = _converted(value, sent.unit, sent.quantity)
-    if covers is None and interval is not None and not sent.period:
-        covers = interval
+    if covers is None and not sent.period:
+        covers = document.interval
     return Reading(
-        full_id(sent.sensor_id or sensor_id),
+        full_id(sent.sensor_id or document.sensor_id, topic),
         sent.channel,
         sent.quantity,
         sent.period,
@@ -103,17 +103,22 @@ def _reading(sent: Sent, sensor_id: str | None, interval: float | None) -> Readi
     )
 
 
-def full_id(sensor_id: str | None) -> str:
+def full_id(sensor_id: str | None, topic: str) -> str:
     """
-    Name a sensor in full: an id that begins with a known source stays, any other is one of the hub's own.
+    Name a sensor in full: its source is the topic's, and only the hub itself sends for sensors of any source.
 
-    >>> full_id("ndw/PGR08_Hereweg_N_HTN2228"), full_id("meter 4")
-    ('ndw/PGR08_Hereweg_N_HTN2228', 'stadspuls/meter 4')
+    >>> full_id("meter 4", "stadspuls/stadspuls/x"), full_id("ndw/PGR08", "stadspuls/hub/refused")
+    ('stadspuls/meter 4', 'ndw/PGR08')
     """
     if not sensor_id:
         raise BadPayload("no sensor_id, expected one in the reading or beside its readings")
     source, _, rest = sensor_id.partition("/")
-    return sensor_id if rest and source in SOURCES else f"{OWN}/{sensor_id}"
+    expected = source_of_topic(topic) or OWN
+    if not rest or source not in SOURCES:
+        return f"{expected}/{sensor_id}"
+    if source != expected and not topic.startswith(HUB):
+        raise BadPayload(f"sensor {sensor_id[:100]!r} of source {source}, expected one of {expected} on this topic")
+    return sensor_id
 
 
 def _weight(weight: float | str | None, value: float | None) -> float:
@@ -145,14 +150,14 @@ def _flags(flags: int | list[str]) -> int:
     return int(total)
 
 
-def _facts(document: Document) -> Iterator[SensorFact]:
+def _facts(document: Document, topic: str) -> Iterator[SensorFact]:
     facts = (document.name, document.lon, document.lat, document.lanes, document.interval)
     if all(fact is None for fact in facts):
         return
     named = {one.sensor_id for one in document.readings} if document.sensor_id is None else {document.sensor_id}
     if len(named) != 1:
         raise BadPayload(f"facts beside readings of {len(named)} sensors, expected a sensor_id beside them")
-    sensor_id = full_id(named.pop())
+    sensor_id = full_id(named.pop(), topic)
     citizen = SOURCES[sensor_id.partition("/")[0]].source_class is SourceClass.CITIZEN
     lon, lat = rounded(document.lon, document.lat) if citizen else (document.lon, document.lat)
     yield SensorFact(sensor_id, document.name, lon, lat, document.lanes, interval=document.interval)

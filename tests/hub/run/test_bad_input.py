@@ -21,7 +21,7 @@ from tests.support.hubs import UpHub
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 OWN = "stadspuls/stadspuls/meter"
-REFUSED_TOPIC = "stadspuls/stadspuls/refused"  # of readings that were refused after decoding
+REFUSED_TOPIC = "stadspuls/hub/refused"  # of readings that were refused after decoding
 GOOD = {"sensor_id": "meter", "quantity": "vehicle_count", "period": 60, "value": 1}
 
 
@@ -63,6 +63,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "negative period": (OWN, said(period=-60), "period is not within"),
     "endless period": (OWN, said(period=10**12), "Arrow|int32|integer"),
     "endless version": (OWN, said(version=10**30), "Arrow|large|own JSON|range"),
+    "forged station": (OWN, said(sensor_id="luchtmeetnet/NL10937", status="validated"), "expected one of stadspuls"),
+    "version of the future": (OWN, said(version=2**63 - 1), "version is not a stamp"),
     "negative weight": (OWN, said(weight=-1), "weight is below 0"),
     "negative covers": (OWN, said(covers=-1), "covers is below 0"),
     "NUL in an id": (OWN, said(sensor_id="a\x00b"), "without NUL"),

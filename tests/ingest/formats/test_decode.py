@@ -12,7 +12,7 @@ from ingest.formats import decode as decoding
 from ingest.formats.decode import EARLIEST, FUTURE, decode
 from ingest.vocabulary.dead_letters import own_json
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import Message, Status
+from ingest.vocabulary.readings import Message, Status, microseconds
 from ingest.vocabulary.sources import SOURCES
 
 NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
@@ -61,7 +61,7 @@ rows = st.fixed_dictionaries(
         "covers": st.none() | finite.map(abs),
         "flags": st.integers(0, 511),
         "status": st.sampled_from(list(Status)),
-        "version": st.integers(0, 2**62),
+        "version": st.integers(0, microseconds(NOW)),
     }
 )
 
@@ -71,17 +71,36 @@ def test_own_json_goes_round(given_row: dict[str, Any]) -> None:
     """A refused reading, written as own JSON, decodes to itself, an instant of unknown length included."""
     if given_row["period"] and given_row["covers"] is None:
         given_row["covers"] = float(given_row["period"])  # a batch never has a period without its length
-    batch = decode([Message("stadspuls/stadspuls/refused", own_json(given_row), NOW)])
+    batch = decode([Message("stadspuls/hub/refused", own_json(given_row), NOW)])
     assert batch.dead_letters == ()
     (again,) = batch.readings.to_pylist()
     assert {key: value for key, value in again.items() if key != "received_at"} == given_row
 
 
 def test_bare_id_is_the_hubs_own() -> None:
-    """An id without a source in front gets the hub's; one of a known source stays as it is."""
-    assert [row(sensor_id=name)["sensor_id"] for name in ("a", "nobody/a", "ndw/a", "stadspuls/a")] == [
-        "stadspuls/a", "stadspuls/nobody/a", "ndw/a", "stadspuls/a",
+    """An id without a source in front gets the topic's."""
+    assert [row(sensor_id=name)["sensor_id"] for name in ("a", "nobody/a", "stadspuls/a")] == [
+        "stadspuls/a", "stadspuls/nobody/a", "stadspuls/a",
     ]  # fmt: skip
+
+
+def test_sensor_is_of_the_topics_source() -> None:
+    """Own JSON cannot speak for a station of another source, but on the topics that only the hub's account may use."""
+    forged = READING | {"sensor_id": "luchtmeetnet/NL10937", "status": "validated"}
+    for payload in (forged, [forged], {"sensor_id": "ndw/x", "lon": 6.5, "lat": 53.2, "readings": []}):
+        (reason,) = reasons(payload)
+        assert "expected one of stadspuls on this topic" in reason
+        assert reasons(payload, "stadspuls/hub/x") in ([], ["no reading in the message, expected at least one"])
+
+
+@pytest.mark.parametrize("version", [2**63 - 1, 2**62, -1, microseconds(NOW + FUTURE) + 1, "9999-12-31T00:00:00Z"])
+def test_version_that_cannot_be_is_refused(version: object) -> None:
+    """A version of the future would stand against every correction to come; receipt and ten minutes is the limit."""
+    (reason,) = reasons(READING | {"version": version})
+    assert "version" in reason
+    (reason,) = reasons(READING, f"{TOPIC}?version=2099-01-01T00:00:00Z")
+    assert "version" in reason
+    assert row(version=microseconds(NOW + FUTURE))["version"] == microseconds(NOW + FUTURE)
 
 
 def test_numbers_as_strings() -> None:
@@ -244,7 +263,7 @@ def test_topic_with_odd_characters() -> None:
 def test_facts_about_a_sensor() -> None:
     """Facts beside readings are the sensor's; the place of a citizen's sensor is rounded before it goes anywhere."""
     document = {"sensor_id": "telraam/9", "name": "window", "lon": 6.56651, "lat": 53.21938, "lanes": 2, "readings": []}
-    (fact,) = decode([Message(TOPIC, json.dumps(document).encode(), NOW)]).sensors
+    (fact,) = decode([Message("stadspuls/hub/x", json.dumps(document).encode(), NOW)]).sensors
     assert (fact.name, fact.lon, fact.lat, fact.lanes) == ("window", 6.567, 53.219, 2)
     assert len(reasons(document | {"lat": 91})) == 1
     assert len(reasons(document | {"lanes": 0})) == 1
