@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,25 +40,14 @@ def _paths(value: object, info: ValidationInfo) -> object:
     return [_path(part, info) for part in parts if part] if isinstance(parts, list | tuple) else parts
 
 
-def _zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError):
-        raise ValueError("expected a tz name such as Europe/Amsterdam") from None
-
-
-def _broker(url: str) -> str:
-    Address.parse(url)
-    return url
-
-
-def _checked(good: Callable[[Any], object], otherwise: str) -> AfterValidator:
-    """Refuse a value that is not good, with a text in which `{}` is the value."""
+def _checked(good: Callable[[Any], object], otherwise: str = "") -> AfterValidator:
+    """Refuse a value for which `good` says no or fails, with a text in which `{}` is the value."""
 
     def check(value: Any) -> Any:
-        if not good(value):
-            raise ValueError(otherwise.format(value))
-        return value
+        with suppress(KeyError, OSError):
+            if good(value):
+                return value
+        raise ValueError(otherwise.format(value))
 
     return AfterValidator(check)
 
@@ -70,8 +60,8 @@ Files = Annotated[tuple[Path, ...], BeforeValidator(_paths)]
 Directories = Annotated[
     tuple[Annotated[Path, _checked(Path.is_dir, "no directory '{}'")], ...], BeforeValidator(_paths)
 ]
-Zone = Annotated[str, AfterValidator(_zone)]
-Broker = Annotated[str, AfterValidator(_broker)]
+Zone = Annotated[str, _checked(ZoneInfo, "expected a tz name such as Europe/Amsterdam")]
+Broker = Annotated[str, _checked(Address.parse)]
 Database = Annotated[
     str, _checked(re.compile(r"postgres(ql)?://|\s*\w+\s*=").match, "expected postgresql://... or key=value pairs")
 ]
