@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from ingest.formats.decode import formats
-from ingest.vocabulary.readings import Message, Reading
+from ingest.vocabulary.batch import Table
+from ingest.vocabulary.readings import Message, Reading, utc
 from ingest.vocabulary.sources import OWN
 
 PIECE = 256_000  # bytes of payload
@@ -80,4 +81,6 @@ def _newest(message: Recorded, source: str) -> datetime:
         found = list(read(Message(message.topic, message.payload, _NEVER)))
     except ValueError:
         return _NEVER
-    return max((one.start for one in found if isinstance(one, Reading)), default=_NEVER)
+    stamps = [one.start for one in found if isinstance(one, Reading)]
+    stamps += [utc(one.start.max()) for one in found if isinstance(one, Table) and one]
+    return max(stamps, default=_NEVER)

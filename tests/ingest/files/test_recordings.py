@@ -18,6 +18,9 @@ from ingest.vocabulary.sources import source_of_topic
 from tests.conftest import CASES
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+WITH_READINGS = sorted(path.parent for path in CASES.glob("*/readings.json") if "-bad-" not in path.parent.name)
 READING = {"sensor_id": "a", "quantity": "vehicle_count", "start": "2026-05-04T08:00:00Z", "period": 60, "value": 1}
 
 
@@ -66,6 +69,21 @@ def test_ndw_of_version_3_has_its_minute(tmp_path: Path) -> None:
     (one,) = messages(put(tmp_path, "v3.xml", payload), "ndw", in_time=True)
     assert one.when == datetime(2026, 5, 4, 8, tzinfo=UTC)
     assert rows([one]) == 4
+
+
+@pytest.mark.parametrize("folder", WITH_READINGS, ids=lambda folder: folder.name)
+def test_every_message_in_time_has_its_newest_stamp(tmp_path: Path, folder: Path) -> None:
+    """Whatever the source, a message in time knows when it came, unless its readings are stamped on receipt."""
+    payload = (folder / "payload").read_bytes()
+    kind = {b"<": "xml", b"{": "json", b"[": "json"}.get(payload.lstrip()[:1], "csv")
+    source = source_of_topic((folder / "topic").read_text().strip())
+    if source == "aireas":  # its files have sections, of which a message has one
+        payload = b"MEASUREMENTS\n" + payload
+    recorded = list(messages(put(tmp_path, f"recorded.{kind}", payload), source, in_time=True))
+    for one in recorded:
+        stamps = decode([Message(one.topic, one.payload, LATER)]).readings["start"].to_pylist()
+        assert one.when == max((stamp for stamp in stamps if stamp != LATER), default=None)
+    assert [one.when or LONG_AGO for one in recorded] == sorted(one.when or LONG_AGO for one in recorded)
 
 
 @pytest.mark.parametrize("name", ["ndw-bad-other-country", "ndw-bad-other-publication", "ndw-bad-xml-bomb"])
