@@ -12,10 +12,15 @@ SELECT name FROM migration
 -- This database has a numbered file from now on.
 INSERT INTO migration (name) VALUES (%(name)s)
 
--- name: read_timescale_licence
--- The licence of TimescaleDB; null where this database does not have it.
-SELECT CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')
-            THEN current_setting('timescaledb.license', true) END
+-- name: read_edition
+-- The major version of the server, and version and licence of TimescaleDB, null where this database does not have it.
+SELECT current_setting('server_version_num')::integer / 10000, extversion,
+       CASE WHEN extversion IS NOT NULL THEN current_setting('timescaledb.license', true) END
+FROM (VALUES (1)) one LEFT JOIN pg_extension ON extname = 'timescaledb'
+
+-- name: may_migrate
+-- Whether this role may change the schema, and whether there is one.
+SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), to_regclass('migration') IS NOT NULL
 
 -- name: upsert_quantity
 -- A quantity as `ingest.vocabulary.quantities` defines it.

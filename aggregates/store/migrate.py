@@ -19,6 +19,7 @@ from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
 
 LEVELS = ("5m", "1h", "1d")
+OLDEST_POSTGRES, OLDEST_TIMESCALE = 15, (2, 18)  # docs/operations.md names those that it was tested with
 
 
 class Edition(StrEnum):
@@ -33,18 +34,21 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
     """
     Bring the schema up to date and return the edition.
 
-    `zone` is where civil days begin, `chunk` the length of TimescaleDB's chunks. Only one migration runs at a time.
-    Raises `aggregates.store.store.StoreError`, also where a view that must change has views of others built on it.
+    `zone` is where civil days begin, `chunk` the length of TimescaleDB's chunks. Only one migration runs at a time. A
+    role that may not change the schema finds it up to date. Raises `aggregates.store.store.StoreError`, also where it
+    is not, where the server is too old, and where a view that must change has views of others built on it.
     """
     with store.transaction() as tx:
         tx.rows("lock_migration")
+        ((may, is_there),) = tx.rows("may_migrate")
+        if not may:
+            _check_current(tx, is_there=is_there)
+            return edition(tx)
         tx.script(_schema("bootstrap"))
-        done = {name for (name,) in tx.rows("list_migrations")}
-        for name, text in _numbered():
-            if name not in done:
-                tx.script(text)
-                tx.rows("note_migration", name=name)
         found = edition(tx)
+        for name, text in _lacking(tx):
+            tx.script(text)
+            tx.rows("note_migration", name=name)
         tx.script(_schema("postgres" if found is Edition.POSTGRES else "timescale"), chunk=chunk)
         _mirror(tx, zone)
         _make_views(tx)
@@ -54,11 +58,25 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
 
 
 def edition(tx: Transaction) -> Edition:
-    """Find the edition by the licence of TimescaleDB, where the database has it."""
-    ((licence,),) = tx.rows("read_timescale_licence")
+    """Find the edition by the licence of TimescaleDB, where the database has it; raises StoreError for too old ones."""
+    ((server, timescale, licence),) = tx.rows("read_edition")
+    if server < OLDEST_POSTGRES:
+        raise StoreError(f"PostgreSQL {server}, expected {OLDEST_POSTGRES} or newer")
+    if timescale is not None and tuple(map(int, timescale.split(".")[:2])) < OLDEST_TIMESCALE:
+        raise StoreError(f"TimescaleDB {timescale}, expected {'.'.join(map(str, OLDEST_TIMESCALE))} or newer")
     if licence is None:
         return Edition.POSTGRES
     return Edition.TIMESCALE if licence == "timescale" else Edition.TIMESCALE_APACHE
+
+
+def _check_current(tx: Transaction, *, is_there: bool) -> None:
+    lacking = ["all of it"]
+    if is_there:
+        _, changed, _ = _view_changes(tx)
+        lacking = [name for name, _ in _lacking(tx)] + changed
+    if lacking:
+        what = f"the schema lacks {', '.join(lacking)}, and this role may not change it"
+        raise StoreError(f"{what}: run `stadspuls migrate` as its owner")
 
 
 def _mirror(tx: Transaction, zone: str) -> None:
@@ -80,11 +98,7 @@ def _mirror(tx: Transaction, zone: str) -> None:
 
 def _make_views(tx: Transaction) -> None:
     """Make anew the views whose text changed since they were made, and those after them, which stand on them."""
-    texts = dict(_views())
-    known = dict(tx.rows("list_views"))
-    digests = {view: sha256(text.encode()).hexdigest() for view, text in texts.items()}
-    changed = list(dropwhile(lambda view: known.get(view) == digests[view], texts))
-    dropped = changed + [view for view in known if view not in texts]
+    texts, changed, dropped = _view_changes(tx)
     if built := tx.rows("list_built_on", views=dropped):
         raise StoreError(
             f"{', '.join(name for (name,) in built)} built on views that this version changes, expected none:"
@@ -94,7 +108,18 @@ def _make_views(tx: Transaction) -> None:
         tx.script(f"DROP VIEW IF EXISTS {', '.join(dropped)}")
     for view in changed:
         tx.script(texts[view])
-        tx.script(f"COMMENT ON VIEW {view} IS 'made by stadspuls of {digests[view]}'")
+        tx.script(f"COMMENT ON VIEW {view} IS 'made by stadspuls of {_digest(texts[view])}'")
+
+
+def _view_changes(tx: Transaction) -> tuple[dict[str, str], list[str], list[str]]:
+    """Give the texts of all views, the views to make anew, and those to drop before."""
+    texts, known = dict(_views()), dict(tx.rows("list_views"))
+    changed = list(dropwhile(lambda view: known.get(view) == _digest(texts[view]), texts))
+    return texts, changed, changed + [view for view in known if view not in texts]
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 def _views() -> Iterator[tuple[str, str]]:
@@ -105,9 +130,11 @@ def _views() -> Iterator[tuple[str, str]]:
         yield text.split()[0], f"CREATE VIEW {text.strip()}"
 
 
-def _numbered() -> list[tuple[str, str]]:
+def _lacking(tx: Transaction) -> list[tuple[str, str]]:
+    """Give name and text of the numbered files that this database does not have."""
+    done = {name for (name,) in tx.rows("list_migrations")}
     found = [entry for entry in files("aggregates").joinpath("schema").iterdir() if entry.name[:4].isdigit()]
-    return sorted((entry.name, entry.read_text("utf-8")) for entry in found)
+    return sorted((entry.name, entry.read_text("utf-8")) for entry in found if entry.name not in done)
 
 
 def _schema(name: str) -> str:

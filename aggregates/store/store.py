@@ -224,6 +224,17 @@ def _translated() -> Iterator[None]:
         raise (Refused if refused else Away)(f"{type(error).__name__}: {error}") from error
 
 
+def without_password(conninfo: str) -> str:
+    """
+    Give a URL or conninfo without its password, for a place where others may read it.
+
+    >>> without_password("postgresql://me:secret@host/db")
+    'user=me dbname=db host=host'
+    """
+    parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(conninfo)
+    return psycopg.conninfo.make_conninfo(**{key: value for key, value in parts.items() if "password" not in key})
+
+
 def unnested(rows: Sequence[object], names: Sequence[str]) -> dict[str, list[Any]]:
     """Return the attributes of `rows` as the arrays that a statement unnests."""
     return {name: [getattr(row, name) for row in rows] for name in names}

@@ -5,7 +5,8 @@ Running a hub: `up` as one program; `migrate`, `collect`, `work`, `rollup` and `
 would make every other command slow to start.
 """
 
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from aggregates.store.store import Away, Store, without_password
 from hub.cli.common import IMPOSSIBLE, app, command, end, municipality_code, open_store, stop_signals
 from hub.cli.output import errors
 from hub.settings.settings import Settings
@@ -22,7 +24,7 @@ from hub.settings.settings import Settings
     app, "up", "mqtt_host", "mqtt_port", "http_host", "http_port", "api_token", "public", "broker", "database",
     "retention", service=True,
 )  # fmt: skip
-def up(settings: Settings, demo: bool = False, city: str | None = None) -> None:
+def up(settings: Settings, demo: bool = False, city: str | None = None, wait_for_database: bool = False) -> None:
     """Run the whole hub as one program: broker, database, collector, pipeline, roll-ups."""
     from hub.demo.demo import Demo
     from hub.run.embedded import EmbeddedHub
@@ -30,8 +32,11 @@ def up(settings: Settings, demo: bool = False, city: str | None = None) -> None:
 
     code = municipality_code("city", city) if city else None
     stop = stop_signals()
+    if wait_for_database and settings.database:
+        _wait_for(settings.database, stop)
     with EmbeddedHub(settings) as hub, ExitStack() as parts:
-        errors.print(f"ready  mqtt {hub.broker}  http {hub.http}  database {hub.edition} at {settings.data_dir}")
+        where = without_password(settings.database) if settings.database else settings.data_dir
+        errors.print(f"ready  mqtt {hub.broker}  http {hub.http}  database {hub.edition} at {where}")
         now = datetime.now(ZoneInfo(settings.timezone))
         errors.print(
             "try    stadspuls query --quantity vehicle_count --window 1h --from "
@@ -47,6 +52,21 @@ def up(settings: Settings, demo: bool = False, city: str | None = None) -> None:
             if hub.failed.is_set():
                 end(IMPOSSIBLE, "error: the pipeline failed, see the log; nothing unacknowledged is lost")
         errors.print("stopping")
+
+
+def _wait_for(database: str, stop: threading.Event) -> None:
+    """Return when a database answers, or at the signal to stop; say why it does not."""
+    said = ""
+    with closing(Store(database, application="stadspuls up")) as store:
+        while not stop.is_set():
+            try:
+                store.rows("read_edition")
+                return
+            except Away as error:
+                if said != (said := str(error)):
+                    errors.print(f"waiting for the database: {error}")
+                stop.wait(1.0)
+    raise typer.Exit
 
 
 @command(app, "migrate", "database")

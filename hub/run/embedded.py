@@ -17,7 +17,7 @@ import structlog
 from prometheus_client.registry import Collector as MetricsCollector
 
 from aggregates.store.migrate import Edition, migrate
-from aggregates.store.store import Away, Store
+from aggregates.store.store import Away, Store, without_password
 from hub.run.parts import END_WITHIN, Background
 from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
@@ -105,7 +105,7 @@ class EmbeddedHub:
             self._start_upkeep(undo)
             undo.enter_context(self.notifier)
             self._start_http(undo)
-            directory.announce(str(self.broker), self.database, self.http)
+            directory.announce(str(self.broker), without_password(self.database), self.http)
             self._undo = undo.pop_all()
         return self
 

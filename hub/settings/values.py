@@ -92,11 +92,13 @@ def url_host(host: str) -> str:
 
 
 def masked(value: object) -> str:
-    """Give a value as text, with the password of a URL or conninfo hidden."""
+    """
+    Give a value as text, with the password of a URL or conninfo hidden.
+
+    >>> masked("mqtt://me:p@ss@host"), masked(r"host=x password='my \\' secret' user=me")
+    ('mqtt://me:***@host', 'host=x password=*** user=me')
+    """
     if isinstance(value, tuple):
         return os.pathsep.join(map(str, value))
-    return re.sub(r"(://[^:@/\s]*:)[^@/\s]*@|(password\s*=\s*)\S+", _stars, "" if value is None else str(value))
-
-
-def _stars(found: re.Match[str]) -> str:
-    return f"{found[1]}***@" if found[1] else f"{found[2]}***"
+    text = re.sub(r"(://[^:@/\s]*:)\S*@", r"\1***@", "" if value is None else str(value))
+    return re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'?|(?:[^\s\\]|\\.)+)", r"\1***", text)

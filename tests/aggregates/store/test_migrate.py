@@ -1,8 +1,8 @@
 """The schema: brought forward once, by one at a time, on whatever edition it finds."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -190,3 +190,39 @@ def test_view_that_stands_on_no_changed_one_is_left_alone(
     assert asked(database, oids)[0] == kept
     assert asked(database, oids)[1] != replaced
     assert asked(database, "SELECT to_regclass('old')") == [(None,)]
+
+
+def test_server_that_is_too_old_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start says which version it found and which it needs, and changes nothing."""
+    monkeypatch.setattr(migrate_module, "OLDEST_POSTGRES", 99)
+    with pytest.raises(StoreError, match=r"PostgreSQL \d+, expected 99 or newer"):
+        migrate(store, ZONE)
+
+
+class TestWriter:
+    """The role of the guide that may write rows and not change the schema."""
+
+    @pytest.fixture
+    def writer(self, postgres: str) -> Iterator[tuple[str, Store]]:
+        """A migrated database, and a store of `stadspuls_writer` in it."""
+        with psycopg.connect(postgres, autocommit=True) as admin:
+            with suppress(psycopg.errors.DuplicateObject):
+                admin.execute("CREATE ROLE stadspuls_writer")
+            admin.execute("ALTER ROLE stadspuls_writer LOGIN")
+        with fresh_database(postgres) as url:
+            migrating(url)()  # which grants
+            with closing(Store(psycopg.conninfo.make_conninfo(url, user="stadspuls_writer"))) as store:
+                yield url, store
+
+    @pytest.mark.parametrize(
+        ("damage", "lacks"),
+        [("DELETE FROM migration WHERE name = '0011_unjudged.sql'", "0011_unjudged.sql"),
+         ("COMMENT ON VIEW sensor_1d IS 'made by stadspuls of another'", "sensor_1d"),
+         ("DROP TABLE migration", "all of it")],
+    )  # fmt: skip
+    def test_is_told_what_the_owner_must_do(self, writer: tuple[str, Store], damage: str, lacks: str) -> None:
+        """A schema of another version is named, with the command that mends it."""
+        with psycopg.connect(writer[0]) as connection:
+            connection.execute(damage.encode())
+        with pytest.raises(StoreError, match=rf"lacks .*{lacks}.*run `stadspuls migrate` as its owner"):
+            migrate(writer[1], ZONE)

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import pandas as pd
 import psutil
@@ -132,6 +134,26 @@ class TestOneProgram:
         """Not those of the settings, which may be others by now."""
         ports = dict(line.split()[:2] for line in hub.run("doctor").splitlines() if "_port " in line)
         assert (ports["mqtt_port"], ports["http_port"]) == (str(hub.mqtt_port), str(hub.http_port))
+
+    def test_database_of_ones_own(self, postgres: str, new_hub: Callable[..., UpHub]) -> None:
+        """It is waited for, named, and used by other commands; its password is kept nowhere."""
+        name = f"later_{secrets.token_hex(6)}"
+        conninfo = psycopg.conninfo.make_conninfo(postgres, dbname=name, password="hush hush")
+        hub = new_hub(f"--database={conninfo}", "--wait-for-database")
+        hub.directory.mkdir()
+        (hub.directory / "up.log").touch()
+        with psycopg.connect(postgres, autocommit=True) as admin:
+            starting = Thread(target=hub.start)
+            starting.start()
+            until(lambda: "waiting for the database: OperationalError" in hub.log())
+            admin.execute(f"CREATE DATABASE {name}".encode())
+            starting.join(60)
+            assert f"dbname={name}" in next(line for line in hub.log().splitlines() if line.startswith("ready"))
+            assert str(hub.directory) not in hub.log()
+            hub.run("sensors", "list")
+            assert "hush" not in hub.log() + (hub.directory / "hub.json").read_text()
+            hub.stop()
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
     def test_stops_cleanly_and_starts_again(self, hub: UpHub) -> None:
         """After Ctrl-C no process is left and the next start has everything."""

@@ -151,7 +151,15 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
     assert settings.broker_password.get_secret_value() == "hush2"
     assert "hush" not in repr(settings) + str(settings) + repr(shown(settings))
     assert shown(settings)["database"] == "postgresql://me:***@host/db"
-    assert "hush" not in shown(load({"database": "host=x password=hush4"}, tmp_path))["database"]
+    for text in (
+        "password=hush4",
+        "password = 'my hush4'",
+        r"password=my\ hush4",
+        r"password='it\'s hush4",
+        "password='hush4",
+    ):
+        assert "hush" not in shown(load({"database": f"host=x {text}"}, tmp_path))["database"]
+    assert "hush" not in shown(load({"broker": "mqtt://me:my@hush6@host"}, tmp_path))["broker"]
     for key in ("broker", "database"):
         with pytest.raises(BadSettings) as refused:
             load({key: "http://me:hush5@host"}, tmp_path)
