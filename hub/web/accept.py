@@ -1,5 +1,5 @@
 """
-What the headers Accept and Accept-Language ask for: `hub.web.api.forms` chooses a form by it, the live page a language.
+What the headers Accept and Accept-Language ask for: the API chooses a form by it, the live page a language.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,26 @@ def accepted(header: str) -> Mapping[str, float]:
         if name:
             found[name] = max(found.get(name, 0.0), _quality(wanted))
     return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def chosen(header: str, offered: Mapping[str, str]) -> str | None:
+    """
+    Choose by the header Accept from names with their media type, the first of equals; without a header the first.
+
+    The most specific range of a media type decides (RFC 9110, 12.5.1).
+
+    >>> offered = {"json": "application/json", "csv": "text/csv"}
+    >>> chosen("text/html, text/csv;q=0.9, */*;q=0.1", offered), chosen("image/png", offered)
+    ('csv', None)
+    """
+    ranges = accepted(header or "*/*")
+
+    def quality(name: str) -> float:
+        kinds = (offered[name], offered[name].partition("/")[0] + "/*", "*/*")
+        return next((ranges[kind] for kind in kinds if kind in ranges), 0.0)
+
+    best = max(offered, key=quality)
+    return best if quality(best) > 0 else None
 
 
 def _quality(text: str) -> float:

@@ -21,13 +21,14 @@ from aggregates.ask.columns import COLUMNS
 from aggregates.ask.query import is_waiting
 from aggregates.export.forms import write
 from aggregates.store.store import Away, Slow, Store
-from hub.web.api.forms import CRS84, FORMS, PAGED, chosen
+from hub.web.accept import chosen
 from hub.web.api.paging import PageRows, decoded
 from hub.web.api.parameters import Query
 from hub.web.api.problems import Problem, wrong
-from hub.web.api.resources import Resource
+from hub.web.api.resources import FORMS, PAGED, Resource
 
 T = TypeVar("T")
+CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 SMALL = 1 << 20  # bytes of an answer that stay in memory
 CHUNK = 1 << 16
 WAIT = 10.0  # s for a connection
@@ -135,12 +136,12 @@ def _is_waiting(store: Store, resource: Resource, asked: Mapping[str, Any]) -> b
 
 
 def _form(request: Request, resource: Resource, asked: Query) -> str:
-    offered = [form for form in FORMS if resource.geographic or form != "geojson"]
+    offered = resource.forms
     if asked.format and asked.format not in offered:
         raise wrong("format", f"{asked.format}, expected one of {', '.join(offered)}")
     form = asked.format or chosen(", ".join(request.headers.getlist("accept")), offered)
     if form is None:
-        raise Problem(406, f"expected to accept one of {', '.join(FORMS[form] for form in offered)}")
+        raise Problem(406, f"expected to accept one of {', '.join(offered.values())}")
     if form == "geojson" and not asked.format and request.headers.get("accept-crs", CRS84).strip("<> ") != CRS84:
         raise Problem(406, f"expected Accept-Crs: {CRS84}")
     return form

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from aggregates.ask.columns import BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
-from hub.web.api.forms import FORMS, PAGED
 from hub.web.api.problems import MEDIA, ProblemDetails
 from hub.web.api.resources import RESOURCES, Resource
 
@@ -28,6 +27,7 @@ _ABOUT = """What the sensors of a city measure: figures with their evidence, bes
 Stamps in answers are UTC, with local time or the date beside them; a date in a question is a local date. Windows are
 half open and labelled with their start, missing is not zero. An unknown sensor or an empty
 range is an empty list. `docs/api.md` has more."""
+_FILE = {"type": "string", "format": "binary"}
 _ROLLING_UP = "true: hours of the range still wait for the roll-up, the figures will change"
 _WRONG = {
     400: "A parameter cannot be right; `errors` has all of them.",
@@ -86,12 +86,9 @@ def responses(resource: Resource) -> dict[int | str, dict[str, Any]]:
         **({"Content-Crs": "of GeoJSON: CRS84"} if resource.geographic else {}),
     }
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}
-    content: dict[str, Any] = {
-        media: {"schema": {"type": "string", "format": "binary"}} for form, media in FORMS.items() if form not in PAGED
-    }
-    content["application/json"] = {"schema": _reference(f"JsonPage_{_name(resource)}_")}
-    if resource.geographic:
-        content["application/geo+json"] = {"schema": _reference(f"FeatureCollection_{_name(resource)}_")}
+    schemas = {"json": _reference(f"JsonPage_{_name(resource)}_")}
+    schemas["geojson"] = _reference(f"FeatureCollection_{_name(resource)}_")
+    content = {media: {"schema": schemas.get(form, _FILE)} for form, media in resource.forms.items()}
     computed = resource.path.startswith("/indicators/")
     return {
         200: {"description": "A page.", "headers": headers, "content": content},

@@ -6,7 +6,7 @@ Arrow batches. Forms, pages, ETag and the OpenAPI document follow from it (`answ
 entry here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,11 @@ from ingest.vocabulary.sources import SOURCES
 from streams.notify.operators import silenced, silences, state_of
 
 Rows = Iterable[tuple[Any, ...]]
+FORMS = {
+    "json": "application/json", "geojson": "application/geo+json", "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet", "arrow": "application/vnd.apache.arrow.stream",
+}  # fmt: skip
+PAGED = ("json", "geojson")  # the other forms are for machines, which want all rows at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,11 @@ class Resource:
     secret: bool = False
     window: str = ""
     days: int = 31
+
+    @property
+    def forms(self) -> Mapping[str, str]:
+        """The media types of its forms, which `aggregates.export.forms` writes, by name."""
+        return {name: media for name, media in FORMS.items() if self.geographic or name != "geojson"}
 
 
 def _listed(

@@ -23,10 +23,9 @@ from hypothesis import strategies as st
 from aggregates.export.forms import write
 from aggregates.store.store import Store
 from hub.web.api.answers import SMALL, Body
-from hub.web.api.forms import FORMS
 from hub.web.api.paging import PageRows, decoded, encoded
 from hub.web.api.problems import MEDIA, Problem
-from hub.web.api.resources import RESOURCES
+from hub.web.api.resources import FORMS, RESOURCES
 from tests.support.apis import HOURS, TRAFFIC, client_of, filled, serving
 from tests.support.databases import fresh_database, timescale_url
 
