@@ -31,7 +31,7 @@ def place_sensors(store: Store) -> int:
         found = tx.rows("list_unplaced")
         for vintage, group in groupby(found, itemgetter(0)):
             _place(tx, vintage, list(group))
-        tx.rows("mark_sensor_hours", sensor_id=sorted({row[1] for row in found}))
+        tx.rows("note_changed_validity", sensor_id=sorted({row[1] for row in found}))
     return len(found)
 
 
@@ -56,6 +56,7 @@ def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = No
     Raises `aggregates.store.store.StoreError`; what was committed by then stays.
     """
     place_sensors(store)
+    store.rows("mark_changed_validity")
     done = 0
     while (most is None or done < most) and _roll_some(store, rolled):
         done += 1
@@ -63,8 +64,8 @@ def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = No
 
 
 def mark_all(store: Store) -> None:
-    """Mark every hour, for the next `roll_areas`."""
-    store.rows("mark_sensor_hours", sensor_id=None)
+    """Let the next `roll_areas` make every hour again."""
+    store.rows("note_changed_validity", sensor_id=[None])
 
 
 def _roll_some(store: Store, rolled: Rolled | None) -> bool:

@@ -21,16 +21,41 @@ SELECT %(vintage)s, * FROM unnest(%(sensor_id)s::text[], %(since)s::timestamptz[
 ON CONFLICT (vintage, sensor_id, since) DO UPDATE SET lon = excluded.lon, lat = excluded.lat, status = excluded.status,
     code = excluded.code, nearest = excluded.nearest, distance = excluded.distance
 
--- name: mark_sensor_hours
--- Every hour of these sensors (null: of all) must be made anew.
+-- name: note_changed_validity
+-- The area figures of these sensors (null: of all) must be made anew.
+INSERT INTO changed_validity (sensor_id) SELECT unnest(%(sensor_id)s::text[])
+
+-- name: mark_changed_validity
+-- Mark the hours in which those sensors are expected, from each hour that they have until their next one.
+WITH taken AS (DELETE FROM changed_validity RETURNING sensor_id, quantity), chosen AS (
+    SELECT DISTINCT s.series, s.quantity FROM taken t JOIN series s
+    ON s.sensor_id = coalesce(t.sensor_id, s.sensor_id) AND s.quantity = coalesce(t.quantity, s.quantity)
+)
 INSERT INTO area_mark (hour, quantity)
-SELECT DISTINCT w.start, s.quantity FROM series s JOIN window_1h w USING (series)
-WHERE (%(sensor_id)s::text[] IS NULL OR s.sensor_id = ANY(%(sensor_id)s))
+SELECT DISTINCT g.hour, w.quantity
+FROM (SELECT c.quantity, w.start, w.next FROM chosen c CROSS JOIN LATERAL (
+          SELECT start, lead(start) OVER (ORDER BY start) AS next FROM window_1h WHERE series = c.series) w) w
+CROSS JOIN LATERAL (SELECT {expected_until} AS until FROM rollup) e
+CROSS JOIN LATERAL generate_series(w.start, greatest(w.start, e.until - interval '1 hour'), '1 hour') g (hour)
 
 -- name: mark_rolled_hours
--- The hours that this roll-up wrote, for the areas, where there are any.
+-- The hours that this roll-up wrote, for the areas, where there are any; and of late ones those until the sensor's next
+-- hour, in which it is expected from now on.
 INSERT INTO area_mark (hour, quantity)
-SELECT DISTINCT d.start, s.quantity FROM dirty d JOIN series s USING (series) WHERE EXISTS (SELECT FROM area_load)
+SELECT d.start, s.quantity FROM dirty d JOIN series s USING (series) WHERE EXISTS (SELECT FROM area_load)
+UNION
+SELECT g.hour, l.quantity
+FROM (
+    SELECT DISTINCT s.quantity, w.start, {expected_until} AS until
+    FROM dirty w JOIN series s USING (series) JOIN rollup ON w.start < closed_until - interval '1 hour'
+    CROSS JOIN LATERAL (SELECT min(n.start) AS next FROM window_1h n WHERE n.series = w.series AND n.start > w.start) n
+    WHERE EXISTS (SELECT FROM area_load)
+) l
+CROSS JOIN LATERAL generate_series(l.start, l.until - interval '1 hour', '1 hour') g (hour)
+
+-- name: expected_until
+-- Until when a sensor with an hour at w.start, and then none before `next`, is expected, at most: see `expected_sensors`.
+least(next, closed_until, w.start + interval '29 days')
 
 -- name: plan_for_areas
 -- For statements over whole hours of all sensors, whose rows the planner cannot estimate through the views.
@@ -50,17 +75,34 @@ SELECT t.quantity, min(t.hour), max(t.hour), date_trunc('day', min(t.hour), min(
 FROM taken t JOIN quantity q USING (quantity) GROUP BY t.quantity
 
 -- name: roll_areas
--- The windows of areas of a level, <level> being 1h or 1d, out of those of their sensors.
-WITH m AS MATERIALIZED ({area_members})
+-- The windows of areas of a level, <level> being 1h or 1d, out of those of the sensors that are expected in them.
+WITH m AS MATERIALIZED ({area_members}), f AS MATERIALIZED (
+    SELECT * FROM sensor_<level> WHERE quantity = %(quantity)s AND start >= %(first)s AND start <= %(last)s
+), t AS MATERIALIZED (
+    SELECT DISTINCT start, "end", CASE '<level>' WHEN '1h' THEN date_trunc('day', start, 'UTC') ELSE start END AS day FROM f
+), e AS MATERIALIZED ({expected_sensors})
 INSERT INTO area_<level> AS a ({area_columns})
 SELECT {area_figures}
-FROM sensor_<level> f JOIN quantity q USING (quantity)
-JOIN m ON m.sensor_id = f.sensor_id AND f.start >= m.since AND f.start < m.until
-WHERE f.quantity = %(quantity)s AND f.start >= %(first)s AND f.start <= %(last)s
-GROUP BY m.area, f.start
+FROM t JOIN e ON e.day = t.day AND e.since < t."end"
+JOIN m ON m.sensor_id = e.sensor_id AND t.start >= m.since AND t.start < m.until
+JOIN quantity q ON q.quantity = %(quantity)s
+LEFT JOIN f ON f.sensor_id = m.sensor_id AND f.start = t.start
+GROUP BY m.area, t.start HAVING count(f.sensor_id) > 0
 ON CONFLICT (vintage, code, quantity, start) DO UPDATE SET {replace_area_figures};
 -- Rows that this transaction did not make: their sensors are gone.
 DELETE FROM area_<level> WHERE quantity = %(quantity)s AND start >= %(first)s AND start <= %(last)s AND computed_at < now()
+
+-- name: expected_sensors
+-- The sensors that measure a quantity in a window t: they had an hour in it, or before it in the four weeks until the
+-- beginning of its day. One that was silent for longer is taken for removed.
+SELECT s.sensor_id, d.day, min(w.start) AS since
+FROM (SELECT day, max("end") AS until FROM t GROUP BY day) d
+CROSS JOIN series s
+CROSS JOIN LATERAL (SELECT w.start FROM window_1h w
+                    WHERE w.series = s.series AND w.start >= d.day - interval '28 days' AND w.start < d.until
+                    ORDER BY w.start LIMIT 1) w
+WHERE s.quantity = %(quantity)s AND s.head IS NOT NULL AND (s.period <= 3600 OR '<level>' = '1d')
+GROUP BY s.sensor_id, d.day
 
 -- name: area_members
 -- Which sensor belongs to which area, with numbers for both: sorting a million rows by text takes twice as long.
@@ -74,15 +116,15 @@ vintage, code, quantity, start, sensors, valid_sensors, value, estimate, minimum
 coverage, valid, status, members
 
 -- name: area_figures
--- The figures of an area in a window f of its sensors m: over the valid ones, which are named.
-min(m.vintage), min(m.code), min(f.quantity), f.start, count(*)::integer AS sensors,
+-- The figures of an area in a window t, f of those of its sensors m that have one: over the valid ones, which are named.
+min(m.vintage), min(m.code), min(q.quantity), t.start, count(*)::integer AS sensors,
 (count(*) FILTER (WHERE f.valid))::integer AS valid_sensors,
 CASE min(q.aggregation) WHEN 'sum' THEN sum(f.value) FILTER (WHERE f.valid) ELSE avg(f.value) FILTER (WHERE f.valid) END AS value,
 CASE min(q.aggregation) WHEN 'sum' THEN sum(f.estimate) FILTER (WHERE f.valid) END AS estimate,
 min(f.minimum) FILTER (WHERE f.valid) AS minimum, max(f.maximum) FILTER (WHERE f.valid) AS maximum,
 sum(f.readings)::bigint AS readings, sum(f.flagged)::bigint AS flagged, sum(f.failed)::bigint AS failed,
-CASE WHEN bool_and(f.coverage IS NOT NULL) THEN avg(f.coverage) END AS coverage,
-CASE min(q.aggregation) WHEN 'sum' THEN bool_and(f.valid) ELSE bool_or(f.valid) END AS valid, min(f.status) AS status,
+CASE WHEN bool_and(f.sensor_id IS NULL OR f.coverage IS NOT NULL) THEN avg(coalesce(f.coverage, 0)) END AS coverage,
+CASE min(q.aggregation) WHEN 'sum' THEN bool_and(coalesce(f.valid, false)) ELSE bool_or(coalesce(f.valid, false)) END AS valid, min(f.status) AS status,
 coalesce(array_agg(f.sensor_id ORDER BY m.place) FILTER (WHERE f.valid), '{}') AS members
 
 -- name: replace_area_figures

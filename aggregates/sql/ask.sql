@@ -54,7 +54,8 @@ SELECT zone FROM quantity WHERE quantity = 'vehicle_count'
 -- since `closed_until` are served from the 5-minute rows, days never are.
 SELECT EXISTS (SELECT FROM mark WHERE hour >= %(first)s AND hour < r.last AND hour < CASE WHEN %(days)s
                THEN date_trunc('hour', now(), 'UTC') ELSE (SELECT closed_until FROM rollup) END)
-    OR %(areas)s AND EXISTS (SELECT FROM area_mark WHERE hour >= %(first)s AND hour < r.last)
+    OR %(areas)s AND (EXISTS (SELECT FROM area_mark WHERE hour >= %(first)s AND hour < r.last)
+                      OR EXISTS (SELECT FROM changed_validity))
 FROM (SELECT %(last)s::timestamptz + CASE WHEN %(days)s THEN interval '25 hours' ELSE interval '0' END AS last) r
 
 -- name: list_sensor_places

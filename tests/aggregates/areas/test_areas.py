@@ -17,7 +17,7 @@ from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
 from aggregates.ask.area_figures import joined
 from aggregates.ask.areas import areas, state_lines
 from aggregates.ask.indicators import Refused
-from aggregates.ask.query import BadQuestion, Question, ask
+from aggregates.ask.query import BadQuestion, Question, ask, is_waiting
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store, StoreError
@@ -49,10 +49,13 @@ def place(store: Store, **places: tuple[float, float]) -> None:
     import_sensors(store, [Entry(f"stadspuls/{name}", lon=lon, lat=lat) for name, (lon, lat) in places.items()])
 
 
-def hours(store: Store, name: str, values: list[float | None], quantity: str = "no2", **more: Any) -> None:
-    """Store an hour for each value, from BEGIN on."""
+def hours(
+    store: Store, name: str, values: list[float | None], quantity: str = "no2", begin: datetime = BEGIN,
+    channel: str = "", **more: Any,
+) -> None:  # fmt: skip
+    """Store an hour for each value, from `begin` on."""
     said = [
-        Reading(f"stadspuls/{name}", "", quantity, 3600, BEGIN + timedelta(hours=at), value, **more)
+        Reading(f"stadspuls/{name}", channel, quantity, 3600, begin + timedelta(hours=at), value, **more)
         for at, value in enumerate(values)
         if value is not None
     ]
@@ -158,10 +161,10 @@ class TestFigures:
         refresh(loaded)
         buurt = figures(loaded, "BU99010000")
         assert buurt["value"].tolist() == [10, 20, 30]
-        assert buurt["sensors"].tolist() == [2, 2, 1]
+        assert buurt["sensors"].tolist() == [2, 2, 2]
         assert buurt["valid_sensors"].tolist() == [1, 1, 1]
         assert buurt["members"].tolist() == ["stadspuls/a"] * 3
-        assert buurt["coverage"].tolist() == [0.625, 0.625, 1]
+        assert buurt["coverage"].tolist() == [0.625, 0.625, 0.5]
         assert figures(loaded, "GM9901")["value"].tolist() == [30, 20, 30]
 
     def test_sum_is_valid_when_all_are(self, loaded: Store) -> None:
@@ -249,6 +252,108 @@ class TestFigures:
         lines = {what: found for what, found, _ in state_lines(loaded)}
         assert lines["sensors 2024 inside"].startswith("3, as stadspuls/a")
         assert "m from BU99010" in lines["sensors 2024 outside"]
+
+
+def shown(store: Store, first: datetime = BEGIN, last: datetime = LATER, window: str = "1h") -> list[Any]:
+    """What the gemeente's bicycles are: value, sensors, valid ones, coverage, validity."""
+    found = ask(store, Question("bicycle_count", first, last, window, area=GM))
+    return list(found[["value", "sensors", "valid_sensors", "coverage", "valid"]].itertuples(index=False, name=None))
+
+
+class TestExpected:
+    """A sum is of the sensors that stand there and measure, not of those that happen to have said something."""
+
+    @pytest.fixture
+    def counters(self, loaded: Store) -> Store:
+        """Three counters of 600 an hour, for two hours; `c` is silent in the second."""
+        for name in "abc":
+            hours(loaded, name, [600, None if name == "c" else 600], "bicycle_count")
+        refresh(loaded)
+        return loaded
+
+    def test_silent_counter_makes_the_sum_invalid(self, counters: Store) -> None:
+        """Two of three counters are not the sum of three, whatever they cover."""
+        assert shown(counters) == [(1800, 3, 3, 1, True), (1200, 3, 2, pytest.approx(2 / 3), False)]
+
+    def test_silent_day(self, counters: Store) -> None:
+        """The same with days: a counter that is silent for all of a day is missing in it."""
+        for name in "ab":
+            hours(counters, name, [600] * 24, "bicycle_count", BEGIN + timedelta(days=2, hours=-2))
+        refresh(counters)
+        assert shown(counters, BEGIN + timedelta(days=1), window="1d") == [(28800, 3, 2, pytest.approx(2 / 3), False)]
+
+    def test_counter_is_expected_from_its_first_hour_for_four_weeks(self, counters: Store) -> None:
+        """Before it began it is not missed, and what was silent for four weeks is taken for removed."""
+        before, soon, late = (BEGIN + timedelta(days=days) for days in (-1, 28, 29))
+        for begin in (before, soon, late):
+            hours(counters, "a", [600], "bicycle_count", begin)
+        refresh(counters)
+        assert shown(counters, before, BEGIN) == [(600, 1, 1, 1, True)]
+        assert [row[1] for row in shown(counters, soon)] == [3, 1]
+
+    def test_late_hour_makes_the_next_ones_incomplete(self, counters: Store) -> None:
+        """A counter whose history comes late is missed in the hours after it, which were valid without it."""
+        place(counters, d=(6.003, 53.003))
+        refresh(counters)
+        hours(counters, "d", [600], "bicycle_count", BEGIN - timedelta(hours=3))
+        refresh(counters)
+        assert [row[1:3] for row in shown(counters)] == [(4, 3), (4, 2)]
+
+    def test_place_that_comes_late(self, counters: Store) -> None:
+        """A dead counter is missed from its death on, also where its place is known only afterwards."""
+        hours(counters, "e", [600], "bicycle_count")
+        refresh(counters)
+        place(counters, e=(6.003, 53.003))
+        refresh(counters)
+        assert [row[1:3] for row in shown(counters)] == [(4, 4), (4, 2)]
+
+
+class TestValidityChanges:
+    """What changes whether a sensor's figures are valid also changes the areas, for all of its history."""
+
+    @pytest.fixture
+    def lane(self, loaded: Store) -> Store:
+        """One counter with one lane, known to the catalogue."""
+        import_sensors(loaded, [Entry("stadspuls/a", lanes=1)])
+        hours(loaded, "a", [600], "bicycle_count", channel="lane1")
+        refresh(loaded)
+        assert [row[4] for row in shown(loaded)] == [True]
+        return loaded
+
+    def test_lanes_of_the_catalogue(self, lane: Store) -> None:
+        """A second lane, of which nothing is known, makes sensor and area invalid alike."""
+        import_sensors(lane, [Entry("stadspuls/a", lanes=2)])
+        refresh(lane)
+        assert fetched(lane, "SELECT valid FROM sensor_1h") == [(False,)]
+        assert [row[4] for row in shown(lane)] == [False]
+
+    def test_answer_says_that_it_waits(self, lane: Store) -> None:
+        """Until the areas are made again, who asks is told."""
+        asked = BEGIN, BEGIN + timedelta(hours=1), "1h"
+        assert not is_waiting(lane, *asked, areas=True)
+        import_sensors(lane, [Entry("stadspuls/a", lanes=2)])
+        assert is_waiting(lane, *asked, areas=True)
+        refresh(lane)
+        assert not is_waiting(lane, *asked, areas=True)
+
+    def test_new_channel(self, loaded: Store) -> None:
+        """A second channel of a sensor without known lanes makes its history invalid."""
+        hours(loaded, "a", [600], "bicycle_count", channel="lane1")
+        refresh(loaded)
+        assert [row[4] for row in shown(loaded)] == [True]
+        hours(loaded, "a", [600], "bicycle_count", BEGIN + timedelta(hours=5), "lane2")
+        refresh(loaded)
+        assert [row[4] for row in shown(loaded)] == [False, False]
+
+    def test_rule_of_a_quantity(self, loaded: Store) -> None:
+        """A new version that demands more coverage."""
+        hours(loaded, "a", [600], "bicycle_count", covers=3400.0)
+        refresh(loaded)
+        assert [row[4] for row in shown(loaded)] == [True]
+        with psycopg.connect(loaded.conninfo, autocommit=True) as connection:
+            connection.execute("UPDATE quantity SET coverage = 0.99 WHERE quantity = 'bicycle_count'")
+        refresh(loaded)
+        assert [row[4] for row in shown(loaded)] == [False]
 
 
 class TestOutput:
