@@ -10,7 +10,7 @@ from aggregates.store.statements import _all, parsed
 from tests.conftest import ROOT
 
 # What takes the name of a statement as its first argument.
-METHODS, FUNCTIONS = ("rows", "frame", "numbers"), ("statement_text", "Listing")
+METHODS, FUNCTIONS = ("rows", "numbers"), ("statement_text", "Listing")
 INCLUDED = re.compile(r"\{(\w+)\}")
 
 
