@@ -143,7 +143,8 @@ def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:
 
 def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
     """Report the log between collectors and workers: what waits on it, and whether the database knows this log."""
-    from hub.run.kafka_log import NoAnswer, log_state, topics
+    from hub.run.kafka_log import log_state, topics
+    from ingest.log.topics import NoAnswer
 
     with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
         stored = positions(store)

@@ -68,7 +68,12 @@ class Collect:
             sites = SiteTable(settings.data_dir / SITES_FILE)
             taken = self.receiver
             self.collector = Collector(
-                taken.rounds, taken.acknowledge, self.log.put, sites.current, settings.earliest, self._fail
+                taken.rounds,
+                taken.acknowledge,
+                self.log.put,
+                sites.current,
+                settings.earliest,
+                lambda _: self.failed.set(),
             )
             undo.callback(self._stop)
             self.collector.start()
@@ -115,9 +120,6 @@ class Collect:
             log.info("no other collector, the broker keeps what comes for this one", slot=self.slot)
         self.log.close(END_WITHIN)
         self.collector.join(END_WITHIN)
-
-    def _fail(self, error: BaseException) -> None:
-        self.failed.set()
 
     def _health(self) -> dict[str, object]:
         return {

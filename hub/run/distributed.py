@@ -9,13 +9,11 @@ Between broker and log, and between log and database, this is the code of the em
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import Histogram
 
 from aggregates.store.health import positions
 from aggregates.store.store import Store, StoreError
@@ -31,9 +29,6 @@ from ingest.log.topics import make_topics
 from ingest.vocabulary.batch import Batch
 from streams.commit.pipeline import Pipeline, Position
 from streams.worker.worker import Worker
-
-if TYPE_CHECKING:
-    from hub.run.notifying import NotifierPart
 
 log = structlog.get_logger(__name__)
 
@@ -53,34 +48,23 @@ def work(settings: Settings) -> None:
         if not make_topics(log_of, stop):
             return
         pipeline = Pipeline(store, stop, judge_of(settings).batch)
-        store_measured, histograms = _measured(pipeline)
+        seconds = histogram("work_batch_seconds", "seconds until a batch was stored, retries included", 0.01)
+        readings = histogram("work_batch_readings", "readings in a batch", 1)
+
+        def store_measured(batch: Batch, position: Position) -> None:
+            readings.observe(len(batch))
+            with seconds.time():
+                pipeline.store(batch, position)
+
+        def health() -> dict[str, object]:
+            trouble, done = list(pipeline.trouble), worker.metrics
+            ready = worker.ready and not trouble
+            return {"ready": ready, "trouble": trouble, "lag": done.lag, "partitions": len(done.ends)}
+
         worker = Worker(log_of, settings.kafka_group, store_measured, lambda: positions(store), stop)
-        collector = ServiceCollector(_worker_numbers(worker, pipeline), histograms)
-        with metrics_served(settings, collector, partial(_worker_health, worker, pipeline)):
+        collector = ServiceCollector(_worker_numbers(worker, pipeline), [seconds, readings])
+        with metrics_served(settings, collector, health):
             worker.run()
-
-
-def _measured(pipeline: Pipeline) -> tuple[Callable[[Batch, Position], None], list[Histogram]]:
-    """Give what stores a batch, and what it measures of time and size."""
-    seconds = histogram("work_batch_seconds", "seconds until a batch was stored, retries included", 0.01)
-    readings = histogram("work_batch_readings", "readings in a batch", 1)
-
-    def store(batch: Batch, position: Position) -> None:
-        readings.observe(len(batch))
-        with seconds.time():
-            pipeline.store(batch, position)
-
-    return store, [seconds, readings]
-
-
-def _worker_health(worker: Worker, pipeline: Pipeline) -> dict[str, object]:
-    trouble = list(pipeline.trouble)
-    return {
-        "ready": worker.ready and not trouble,
-        "trouble": trouble,
-        "lag": worker.metrics.lag,
-        "partitions": len(worker.metrics.ends),
-    }
 
 
 def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:
@@ -112,21 +96,19 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
         "rollup_leads": ("1 while this is the one that rolls up", lambda: upkeep.leads),
         "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),
     }
-    health = partial(_rollup_health, upkeep, notifier)
+
+    def health() -> dict[str, object]:
+        trouble = upkeep.trouble + notifier.trouble
+        return {
+            "ready": upkeep.turns > 0 and notifier.turns > 0 and not trouble,
+            "trouble": trouble,
+            "leads": upkeep.leads,
+            "notifies": notifier.leads,
+            "alerts_leave": notifier.healthy,
+        }
+
     with metrics_served(settings, ServiceCollector(numbers, [upkeep.took]), health), upkeep, notifier:
         yield upkeep
-
-
-def _rollup_health(upkeep: Upkeep, notifier: "NotifierPart") -> dict[str, object]:
-    trouble = upkeep.trouble + notifier.trouble
-    ready = upkeep.turns > 0 and notifier.turns > 0 and not trouble
-    return {
-        "ready": ready,
-        "trouble": trouble,
-        "leads": upkeep.leads,
-        "notifies": notifier.leads,
-        "alerts_leave": notifier.healthy,
-    }
 
 
 @contextmanager

@@ -102,7 +102,11 @@ class EmbeddedHub:
             self.judge = judge_of(settings, self.database)
             self._start_line(undo)
             self.supervisor = undo.enter_context(Supervisor(self._servers))
-            self._start_upkeep(undo)
+            self.upkeep = undo.enter_context(Upkeep(
+                Store(self.database, application="stadspuls upkeep"), settings.rollup_every, settings.grace,
+                settings.retention, judge=self.judge, zone=settings.timezone, queued=lambda: self.log.queued,
+            ))  # fmt: skip
+            self.collectors.append(self.upkeep.took)
             undo.enter_context(self.notifier)
             self._start_http(undo)
             directory.announce(str(self.broker), without_password(self.database), self.http)
@@ -190,14 +194,6 @@ class EmbeddedHub:
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, Stopped) and not self._stop.is_set():
             self.failed.set()
-
-    def _start_upkeep(self, undo: ExitStack) -> None:
-        settings = self._settings
-        store = Store(self.database, application="stadspuls upkeep")
-        self.upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention, judge=self.judge,
-                             zone=settings.timezone, queued=lambda: self.log.queued)  # fmt: skip
-        self.collectors.append(self.upkeep.took)
-        undo.enter_context(self.upkeep)
 
     def _start_http(self, undo: ExitStack) -> None:
         settings = self._settings

@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
-from ingest.log.topics import NoAnswer, Topics, ends, workers
-
-__all__ = ["LogState", "NoAnswer", "log_state", "topics"]
+from ingest.log.topics import Topics, ends, workers
 
 Home = tuple[str, int]
 
