@@ -1,9 +1,11 @@
 """Every form that maps and statistics come in gives the same cells; wrong ones are refused; nulls say why."""
 
+import gzip
 import io
 import json
 import math
 import tomllib
+import zipfile
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +17,7 @@ import pyproj
 import pytest
 import shapely
 
+from aggregates.areas import inputs
 from aggregates.areas.geometry import assign
 from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.maps import BadMap
@@ -161,6 +164,33 @@ class TestRefused:
         """Each says what it found and what was expected."""
         with pytest.raises(BadStatistics, match=words):
             gather([Document("84799NED x", data)], 2020, MADE_UP)
+
+    @pytest.mark.parametrize("suffix", [".zip", ".gz"])
+    def test_what_unpacks_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+        """A small file that would fill the memory is refused before it does."""
+        monkeypatch.setattr(inputs, "LARGEST", 1000, raising=False)
+        path = tmp_path / f"table{suffix}"
+        if suffix == ".zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for part in range(2):
+                    archive.writestr(f"{part}.csv", b"0" * 600)
+        else:
+            path.write_bytes(gzip.compress(b"0" * 1200))
+        with pytest.raises(BadStatistics, match=f"table{suffix}: .* expected at most 1,000"):
+            gather([Document.read(path)], 2024, MADE_UP)
+
+    def test_zip_in_a_zip(self) -> None:
+        """One inside another is refused, so that nothing recurses; as is one that is damaged."""
+        inner, outer = io.BytesIO(), io.BytesIO()
+        with zipfile.ZipFile(inner, "w") as archive:
+            archive.write(AREAS / "statline.csv", "statline.csv")
+        with zipfile.ZipFile(outer, "w") as archive:
+            archive.writestr("inner.zip", inner.getvalue())
+        assert values(gather([Document("table", inner.getvalue())], 2024, MADE_UP), "wealth")
+        with pytest.raises(BadStatistics, match=r"outer: inner.zip is a zip in a zip"):
+            gather([Document("outer", outer.getvalue())], 2024, MADE_UP)
+        with pytest.raises(BadStatistics, match=r"half: "):
+            gather([Document("half", outer.getvalue()[:60])], 2024, MADE_UP)
 
     def test_area_twice(self) -> None:
         """An area that comes twice in one table is refused: nothing says which row is right."""
