@@ -74,7 +74,7 @@ SELECT o.transition, o.message, o.written_at, o.due_at, o.attempts, o.held_by, t
        EXISTS (
            SELECT FROM outbox other JOIN alert_transition u USING (transition)
            WHERE u.alert = t.alert AND other.channel = o.channel AND other.delivered_at IS NOT NULL
-       ) AS told
+       ) AS sent_before
 FROM outbox o
 JOIN alert_transition t USING (transition)
 JOIN alert a USING (alert)

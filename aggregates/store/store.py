@@ -23,6 +23,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from psycopg import errors, sql
+from psycopg.rows import namedtuple_row
 
 from aggregates.store.binary import Packed, unpacked
 from aggregates.store.statements import planned_each_time, statement_text
@@ -140,6 +141,12 @@ class Transaction:
         prepare = False if view or planned_each_time(statement) else None
         cursor = self._execute(_over(view, statement), parameters, prepare)
         return cursor.fetchall() if cursor.description else []
+
+    def records(self, statement: str, **parameters: object) -> list[Any]:
+        """Run a statement and return its rows as named tuples, with the names of its columns."""
+        cursor = self._execute(_over("", statement), parameters, None)
+        cursor.row_factory = namedtuple_row
+        return cursor.fetchall()
 
     def numbers(
         self, statement: str, layout: np.dtype[Any], *, view: str = "", by: str = "", **parameters: object

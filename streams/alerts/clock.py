@@ -8,14 +8,17 @@ when `streams.commit.pipeline` and `streams.rollup.rollup` have judged almost al
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.readings import microseconds
-from streams.alerts.comparison import in_force
-from streams.alerts.episodes import Episode, Window, fold
+from streams.alerts.comparison import beyond, by_subject, compare, in_force
+from streams.alerts.episodes import fold
 from streams.alerts.frames import subjects_of_rule
 from streams.alerts.judge import FOREVER, Judge
 from streams.alerts.rulebook import Rule
@@ -32,7 +35,7 @@ SLICE = {"5m": timedelta(hours=1), "1h": timedelta(days=1), "1d": timedelta(days
 MOST_SLICES = 100  # of one rule and level in one minute
 HOURS_TODAY = 6  # that must be over before the day's coverage is judged
 
-CurrentValues = Sequence[tuple[str, int, float]]  # subject, since when (us) it is so, value
+CurrentValues = Sequence[tuple[Any, ...]]  # subject, since when (us) it is so, value
 
 
 class AlertClock:
@@ -98,42 +101,33 @@ class AlertClock:
 
     def _judge_sensors(self, store: Store, judged: Mapping[str, datetime], closed: datetime, now: datetime) -> None:
         """Judge silence, clock drift and today's coverage of every sensor."""
-        rules = self._judge.of("clock")
-        clock = microseconds(now)
+        rules, clock = self._judge.of("clock"), microseconds(now)
         with store.transaction() as tx, self._failures.noted(tx, "clock", clock, clock), tx.savepoint():
             values: dict[str, CurrentValues] = {}
             if {"silence", "drift"} & {rule.statistic for rule in rules} and now - (self._began or now) >= WARM:
-                last = tx.rows("list_newest_readings", now=now, reach=REACH)
-                values["silence"] = [(sensor, since, missed) for sensor, since, missed, _ in last]
-                values["drift"] = [(sensor, since, ahead) for sensor, since, _, ahead in last]
+                newest = tx.rows("list_newest_readings", now=now, reach=REACH)
+                values["silence"] = [(sensor, since, missed) for sensor, since, missed, _ in newest]
+                values["drift"] = [(sensor, since, ahead) for sensor, since, _, ahead in newest]
             if closed > judged.get("coverage_today", closed - EVERY):
-                values["coverage_today"] = self._coverage_today(tx, closed)
+                first = closed.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
+                if closed - first >= timedelta(hours=HOURS_TODAY):
+                    values["coverage_today"] = tx.rows("read_coverage_today", first=first, until=closed)
                 tx.rows("advance_alert_clock", level="coverage_today", judged=closed)
             for rule in rules:
                 if rule.statistic in values:
                     with self._failures.noted(tx, "clock", clock, clock, rule.name), tx.savepoint():
                         judge_values(tx, rule, values[rule.statistic], now)
 
-    def _coverage_today(self, tx: Transaction, closed: datetime) -> CurrentValues:
-        first = closed.astimezone(self._zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        if closed - first < timedelta(hours=HOURS_TODAY):
-            return []
-        rows = tx.rows("read_coverage_today", first=first, until=closed)
-        return [(sensor, since, covered) for sensor, since, covered in rows]
-
 
 def judge_values(tx: Transaction, rule: Rule, current: CurrentValues, now: datetime) -> None:
-    """Judge the values that subjects have now, and write what changes."""
+    """Judge the values that subjects have now as windows from when it is so until now, and write what changes."""
     clock = microseconds(now)
-    force = in_force(rule, np.array([clock]), np.array([clock]))[0]
-    values = np.array([value if force else np.nan for *_, value in current])
-    high = rule.beyond(values, rule.raise_at)
-    chosen = subjects_of_rule(tx, rule, {one[0] for one, is_high in zip(current, high, strict=True) if is_high})
+    valid = in_force(rule, np.array([clock]), np.array([clock]))[0]
+    windows = pd.DataFrame(current, columns=["subject", "start", "value"])
+    windows = windows.assign(end=clock, coverage=np.nan, valid=valid, revision=0)
+    compared = compare(rule, windows, effective=False)
     tx.rows("lock_alerts")
     stored = {one.subject: one for one in load_alerts(tx, [rule], clock, FOREVER) if one.until is None}
-    changes: list[Episode] = []
-    for (subject, since, _), value in zip(current, values.tolist(), strict=True):
-        if subject in chosen or subject in stored:
-            window = Window(since, clock, value, value, rule.raise_at, np.nan, not np.isnan(value), 0, np.nan)
-            changes += fold(rule, subject, [window], stored.get(subject))
-    write_changes(tx, changes, now)
+    chosen = subjects_of_rule(tx, rule, beyond(rule, compared)) | stored.keys()
+    found = (fold(rule, one, some, stored.get(one)) for one, some in by_subject(compared, chosen).items())
+    write_changes(tx, list(chain.from_iterable(found)), now)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ingest.vocabulary.air_index import INDICES, index_of
-from streams.alerts.baseline import Usual
+from streams.alerts.calendar import Usual
 from streams.alerts.episodes import Window
 from streams.alerts.rulebook import EVIDENCE, Rule
 from streams.commit.windows import DAY_US, HOUR_US
@@ -30,7 +30,7 @@ def compare(
     rule: Rule, windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = True
 ) -> pd.DataFrame:
     """
-    Add the columns `compared`, `threshold`, `sure` and `usual` to the windows of a rule's quantity and level.
+    Add the columns of a `Window` that are not there yet to the windows of a rule's quantity and level.
 
     A value is sure where its window is valid and covered as the rule demands; `value` becomes the share where the rule
     is about evidence, which needs no valid window. `effective` limits the rule to the days it is in force.
@@ -52,7 +52,10 @@ def compare(
         sure &= ~np.isnan(compared) & ~(known.median < (rule.least or -np.inf))
     if effective:
         sure &= in_force(rule, *(windows[edge].to_numpy(np.int64) for edge in ("start", "end")))
-    return windows.assign(value=value, compared=compared, threshold=threshold, sure=sure, usual=usual)
+    raises, holds = rule.beyond(compared, rule.raise_at), rule.beyond(compared, rule.clear)
+    return windows.assign(
+        value=value, compared=compared, threshold=threshold, sure=sure, raises=raises, holds=holds, usual=usual
+    )
 
 
 def by_subject(compared: pd.DataFrame, subjects: Collection[str] | None = None) -> dict[str, list[Window]]:
@@ -67,8 +70,7 @@ def by_subject(compared: pd.DataFrame, subjects: Collection[str] | None = None) 
 
 def beyond(rule: Rule, compared: pd.DataFrame) -> set[str]:
     """Give the subjects with a window beyond the threshold that raises."""
-    raises = compared["sure"].to_numpy(bool) & rule.beyond(compared["compared"].to_numpy(), rule.raise_at)
-    return set(compared["subject"].to_numpy()[raises])
+    return set(compared["subject"][compared["sure"] & compared["raises"]])
 
 
 def may_raise(rule: Rule, windows: pd.DataFrame) -> bool:

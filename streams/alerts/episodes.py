@@ -2,7 +2,7 @@
 Episodes of an alert, computed from windows: pure, no clock, no store.
 
 An *episode* is the time from the first window that raised an alert to the one that cleared it. It depends on the
-windows alone, not on the order in which they arrived; `streams.alerts.changes` makes the stored alerts equal to the
+windows alone, not on the order in which they arrived; `streams.alerts.store` makes the stored alerts equal to the
 episodes. `streams.alerts.comparison` makes the windows.
 
     windows of one subject, in order ──▶ fold ──▶ episodes with their transitions
@@ -18,7 +18,11 @@ from streams.alerts.rulebook import Rule
 
 
 class Window(NamedTuple):
-    """One window of a rule: `compared` is compared with the thresholds; `sure` is whether it can be judged at all."""
+    """
+    One window of a rule: `compared` is compared with the thresholds; `sure` is whether it can be judged at all.
+
+    `raises` and `holds`: it is beyond the threshold that raises, and not back within the one that clears.
+    """
 
     start: int
     end: int
@@ -27,6 +31,8 @@ class Window(NamedTuple):
     threshold: float
     coverage: float
     sure: bool
+    raises: bool
+    holds: bool
     revision: int
     usual: float
 
@@ -98,8 +104,7 @@ class Episode:
         self.sure, self.value, self.threshold = window.end, window.value, window.threshold
         more = max if self.rule.direction == "above" else min
         self.worst = more(self.worst, window.value)
-        beyond = bool(self.rule.beyond(np.array([window.compared]), self.rule.clear)[0])
-        self.calm = 0 if beyond else self.calm + 1
+        self.calm = 0 if window.holds else self.calm + 1
         if self.calm >= self.rule.clear_windows:
             self.until = window.end
             self._record("cleared", window.end, window)
@@ -144,20 +149,14 @@ def fold(
             opened.take(window)
             run = []
             continue
-        run = _run(rule, run, window)
+        adjacent = bool(run) and run[-1].end == window.start
+        run = [*(run if adjacent else []), window] if window.sure and window.raises else []
         if len(run) >= rule.windows:
             opened = _raised(rule, subject, run)
             episodes.append(opened)
     if opened and now is not None:
         opened.age(now)
     return episodes
-
-
-def _run(rule: Rule, run: list[Window], window: Window) -> list[Window]:
-    if not window.sure or not rule.beyond(np.array([window.compared]), rule.raise_at)[0]:
-        return []
-    adjacent = bool(run) and run[-1].end == window.start
-    return [*run, window] if adjacent else [window]
 
 
 def _worse(rule: Rule, compared: float, told: float) -> bool:

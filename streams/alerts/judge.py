@@ -23,14 +23,12 @@ from aggregates.store.store import Away, Store, Transaction
 from ingest.vocabulary.batch import coded, numbers
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import microseconds, utc
-from streams.alerts.baseline import Usual, comparison_hours, usual
-from streams.alerts.calendar import Days
-from streams.alerts.changes import Change, lookback, only_new, task_of
+from streams.alerts.calendar import Days, Usual, comparison_hours, usual
 from streams.alerts.comparison import beyond, by_subject, compare, may_raise, of_rule
 from streams.alerts.episodes import Episode, Transition, Window, fold
 from streams.alerts.frames import ChangedWindows, Span, completed, load_windows, quantities_of, subjects_of_rule
 from streams.alerts.rulebook import BadRule, Rule
-from streams.alerts.store import load_alerts, write_changes
+from streams.alerts.store import Change, load_alerts, lookback, only_new, task_of, write_changes
 from streams.alerts.unjudged import ALL, Failures
 from streams.commit.windows import HOUR_US, WINDOW_US
 

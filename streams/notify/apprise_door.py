@@ -116,8 +116,9 @@ def _plugin(url: str) -> NotifyBase:
 
 def _secrets(url: str, shown: str) -> list[str]:
     """Give the parts of a URL that are not in the masked one: no error message may contain them."""
-    parts = {unquote(part) for part in re.split(r"[/:@?&=,]+", url)} | set(re.split(r"[/:@?&=,]+", url))
-    return sorted((part for part in parts if len(part) > 3 and part not in shown), key=len, reverse=True)
+    parts = re.split(r"[/:@?&=,]+", url)
+    secret = {part for part in (*parts, *map(unquote, parts)) if len(part) > 3 and part not in shown}
+    return sorted(secret, key=len, reverse=True)
 
 
 def _hidden(text: str, secrets: list[str]) -> str:

@@ -54,7 +54,8 @@ class ChannelDelivery:
 
     def turn(self, store: Store, now: datetime) -> bool:
         """Send the next notification that is due; True when one was delivered, so that another may be due."""
-        rows = map(OutboxRow._make, store.rows("outbox_open", channel=self._name))
+        with store.transaction() as tx:
+            rows = tx.records("outbox_open", channel=self._name)
         begun = [list(group) for _, group in groupby(rows, attrgetter("message"))]
         again = [one for one in begun if one[0].due_at <= now]
         # All transitions of an alert have its severity, so their order is kept.
@@ -73,9 +74,9 @@ class ChannelDelivery:
         if only_critical and any(_is_critical(one) for one in failing):
             return []
         with store.transaction() as tx:
-            rows = tx.rows("outbox_due", channel=self._name, now=now, limit=MOST, only_critical=only_critical)
+            rows = tx.records("outbox_due", channel=self._name, now=now, limit=MOST, only_critical=only_critical)
             alerts_failing = {row.alert for one in failing for row in one}  # what follows in an alert waits for it
-            due = [row for row in map(OutboxRow._make, rows) if row.alert not in alerts_failing]
+            due = [row for row in rows if row.alert not in alerts_failing]
             chosen = sorted(self._chosen(self._filtered(tx, due, now), now)) if due else []
             return self._fixed(tx, chosen) if chosen else []
 
@@ -99,9 +100,9 @@ class ChannelDelivery:
         kept: list[OutboxRow] = []
         for row in due:
             sent_before = row.sent_before or any(one.alert == row.alert for one in kept)
-            if (reason := self._drop_reason(row, sent_before)) is not None:
+            if reason := self._drop_reason(row, sent_before):
                 self._note(tx, "outbox_drop", [row], reason=reason)
-            elif (held := longest_silence(quiet, row.rule, row.subjects, now, self._style.zone)) is not None:
+            elif held := longest_silence(quiet, row.rule, (row.subject, *row.codes), now, self._style.zone):
                 self._note(tx, "outbox_hold", [row], silence=held[0].silence, until=held[1])
             else:
                 kept.append(row)

@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import Store
 from streams.notify.apprise_door import ping
 from streams.notify.channels import ALL, DIGEST, Channels, Heartbeat
 from streams.notify.delivery import KEPT, ChannelDelivery
@@ -74,12 +74,8 @@ class Notifier:
 
     def lead(self, store: Store) -> None:
         """Be active, where this session has or gets the lock; the lock ends with the session."""
-        try:
-            ((leads,),) = store.rows("take_session_lock", name=_LOCK)
-        except StoreError:
-            self.leads = False
-            raise
-        self.leads = bool(leads)
+        self.leads = False  # the lock is gone with the session
+        self.leads = store.rows("take_session_lock", name=_LOCK) == [(True,)]
         self.turns += 1
         if self.leads:
             self.direct(store, self._clock())
@@ -108,12 +104,11 @@ class Notifier:
 
     def _escalate(self, store: Store, now: datetime) -> None:
         for name, channel in self._channels.channels.items():
-            if (delay := channel.escalation_delay) is None:
-                continue
-            waiting = store.rows("list_unanswered_alerts", before=now - delay, channel=name)
-            chosen = [alert for alert, rule, severity in waiting if channel.accepts(rule, severity, "escalated")]
-            if chosen:
-                store.rows("escalate_alerts", alerts=chosen, channel=name, now=now)
+            if (delay := channel.escalation_delay) is not None:
+                waiting = store.rows("list_unanswered_alerts", before=now - delay, channel=name)
+                chosen = [alert for alert, rule, severity in waiting if channel.accepts(rule, severity, "escalated")]
+                if chosen:
+                    store.rows("escalate_alerts", alerts=chosen, channel=name, now=now)
 
     def _ping(self, heart: Heartbeat) -> None:
         """Request the heartbeat's URL, where it is time and alerts are sent; sooner again where it is not accepted."""

@@ -7,8 +7,8 @@ A silence has patterns of rule and subject, a span of time, and optionally weekl
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -32,17 +32,11 @@ class Weekly(NamedTuple):
     def end_of(self, moment: datetime) -> datetime | None:
         """Give the end of the window that a local moment lies in."""
         for day in (moment.date() - _DAY, moment.date()):
-            begin, end = self._span(day, moment)
-            if day.weekday() in self.days and begin <= moment < end:
+            last = day if self.end > self.begin else day + _DAY
+            end = datetime.combine(last, self.end, moment.tzinfo)
+            if day.weekday() in self.days and datetime.combine(day, self.begin, moment.tzinfo) <= moment < end:
                 return end
         return None
-
-    def _span(self, day: date, moment: datetime) -> tuple[datetime, datetime]:
-        last = day if self.end > self.begin else day + _DAY
-        return (
-            datetime.combine(day, self.begin, moment.tzinfo),
-            datetime.combine(last, self.end, moment.tzinfo),
-        )
 
 
 class Silence(NamedTuple):
@@ -68,10 +62,8 @@ class Silence(NamedTuple):
         if not self.weekly:
             return self.last or now + _CHECK_AGAIN
         local = now.astimezone(zone)
-        ends = [end for one in self.weekly if (end := one.end_of(local)) is not None]
-        if not ends:
-            return None
-        return max(ends) if self.last is None else min(max(ends), self.last)
+        end = max((end for one in self.weekly if (end := one.end_of(local))), default=None)
+        return end if end is None or self.last is None else min(end, self.last)
 
 
 def longest_silence(
@@ -95,21 +87,16 @@ def weekly(text: str) -> Weekly:
     """
     found = re.fullmatch(r"\s*([a-z,-]+)\s+(\d\d:\d\d)-(\d\d:\d\d)\s*", text.lower())
     if not found:
-        raise ValueError(
-            f"weekly window {text!r}, expected days and times as 'mon-fri 22:00-07:00' or 'daily 01:00-02:00'"
-        )
+        expected = "expected days and times as 'mon-fri 22:00-07:00' or 'daily 01:00-02:00'"
+        raise ValueError(f"weekly window {text!r}, {expected}")
     begin, end = (time.fromisoformat("00:00" if part == "24:00" else part) for part in found.groups()[1:])
     return Weekly(frozenset(_days(found[1])), begin, end)
 
 
-def _days(text: str) -> Iterable[int]:
-    if text == "daily":
-        return range(7)
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if first not in DAYS or (last or first) not in DAYS:
+def _days(text: str) -> Iterator[int]:
+    for part in ("mon-sun" if text == "daily" else text).split(","):
+        first, dash, last = part.partition("-")
+        if first not in DAYS or (dash and last not in DAYS):
             raise ValueError(f"day {part!r}, expected one of {', '.join(DAYS)}, two of them with a dash, or daily")
         length = (DAYS.index(last or first) - DAYS.index(first)) % 7
-        found |= {(DAYS.index(first) + step) % 7 for step in range(length + 1)}
-    return found
+        yield from ((DAYS.index(first) + step) % 7 for step in range(length + 1))

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -34,48 +33,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     data: tuple[dict[str, Any], ...] = ()
 
 
-class OutboxRow(NamedTuple):
-    """A row of the statement `outbox_row`: a transition due for a channel, with its alert, rule and place."""
-
-    transition: int
-    message: UUID | None
-    written_at: datetime
-    due_at: datetime
-    attempts: int
-    held_by: int | None
-    alert: int
-    kind: str
-    at: datetime
-    about: datetime | None
-    late: bool
-    value: float | None
-    threshold: float | None
-    coverage: float | None
-    windows: list[dict[str, Any]]
-    text: str
-    text_nl: str
-    rule: str
-    subject: str
-    quantity: str
-    level: str
-    severity: str
-    since: datetime
-    over: bool
-    acknowledged_by: str | None
-    title: str
-    title_nl: str
-    unit: str
-    owner: str | None
-    runbook: str | None
-    name: str | None
-    codes: list[str]
-    places: list[str]
-    sent_before: bool
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """What a silence may be about: the subject and the areas it is in."""
-        return (self.subject, *self.codes)
+OutboxRow = Any  # a row of the statement `outbox_row`: a transition due for a channel, with its alert, rule and place
 
 
 class Style(NamedTuple):
@@ -124,12 +82,13 @@ def notification_of(rows: Sequence[OutboxRow], key: str, style: Style) -> Notifi
 
 
 def _worst(rows: Sequence[OutboxRow]) -> str:
-    return max((row.severity for row in rows), key=list[str](SEVERITIES).index)
+    severities: Sequence[str] = [row.severity for row in rows]
+    return max(severities, key=list[str](SEVERITIES).index)
 
 
 def where(row: OutboxRow) -> str:
     """Give the sensor's name and id, and the areas it is in."""
-    known = f"{row.name} ({row.subject})" if row.name else row.subject
+    known: str = f"{row.name} ({row.subject})" if row.name else row.subject
     return ", ".join([known, *row.places])
 
 

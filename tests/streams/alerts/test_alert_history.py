@@ -16,8 +16,7 @@ from ingest.formats.coded.luchtmeetnet import PREAMBLE
 from ingest.formats.decode import FUTURE, decode
 from ingest.vocabulary.batch import Batch
 from ingest.vocabulary.readings import Message
-from streams.alerts.baseline import usual
-from streams.alerts.calendar import load_days
+from streams.alerts.calendar import load_days, usual
 from streams.alerts.comparison import COLUMNS
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import Baseline, load_rules

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from ingest.vocabulary.air_index import index_of
-from streams.alerts.baseline import usual
-from streams.alerts.calendar import BadCalendar, Days, load_days
+from streams.alerts.calendar import BadCalendar, Days, load_days, usual
 from streams.alerts.comparison import COLUMNS
 from streams.alerts.rulebook import BadRule, Baseline, Rule, load_rules
 from tests.support.alerting import replay

@@ -1,5 +1,6 @@
 """Texts of notifications: what others sent stays text."""
 
+from collections import namedtuple
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -14,13 +15,14 @@ NAME = "Brug\x1b[2J\nrunbook: https://evil.example"
 
 def row(alert: int) -> OutboxRow:
     """Make a row of a sensor whose name begins a line."""
-    return OutboxRow(
-        transition=alert, message=None, written_at=NOON, due_at=NOON, attempts=0, held_by=None, alert=alert,
-        kind="raised", at=NOON, about=NOON, late=False, value=1.0, threshold=1.0, coverage=1.0, windows=[],
-        text=f"{NAME} is high", text_nl="", rule="no2", subject=f"stadspuls/{NAME}", quantity="no2", level="1h",
-        severity="critical", since=NOON, over=False, acknowledged_by=None, title="NO2", title_nl="NO2",
-        unit="ug/m3", owner=None, runbook=None, name=NAME, codes=[], places=[NAME], sent_before=False,
-    )  # fmt: skip
+    columns = {
+        "transition": alert, "alert": alert, "kind": "raised", "at": NOON, "about": NOON, "late": False, "value": 1.0,
+        "threshold": 1.0, "coverage": 1.0, "windows": [], "text": f"{NAME} is high", "text_nl": "", "rule": "no2",
+        "subject": f"stadspuls/{NAME}", "quantity": "no2", "level": "1h", "severity": "critical", "since": NOON,
+        "acknowledged_by": None, "title": "NO2", "title_nl": "NO2", "unit": "ug/m3", "owner": None, "runbook": None,
+        "name": NAME, "codes": [], "places": [NAME],
+    }  # fmt: skip
+    return namedtuple("Row", columns)(**columns)
 
 
 @pytest.mark.parametrize("count", [1, 2])
