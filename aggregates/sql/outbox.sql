@@ -66,15 +66,23 @@ LIMIT %(limit)s
 
 -- name: outbox_row
 -- A row of the outbox with all that a message contains. Where a sensor stands is by the newest areas loaded.
-SELECT o.transition, o.message, o.written_at, o.due_at, o.attempts, o.held_by, t.alert, t.kind, t.at, t.about, t.late,
-       t.value, t.threshold, t.coverage, t.windows, t.text, t.text_nl, a.rule, a.subject, a.quantity, a.level, a.severity,
+SELECT o.transition, o.message, o.written_at, o.due_at, o.attempts, o.held_by, t.alert, t.kind, t.about, t.late,
+       t.value, t.threshold, t.coverage, t.text, t.text_nl, a.rule, a.subject, a.quantity, a.level, a.severity,
        a.since, a.cleared_at IS NOT NULL AS over, a.acknowledged_by, coalesce(r.title, a.rule) AS title,
        coalesce(r.title_nl, '') AS title_nl, coalesce(r.unit, '') AS unit, r.owner, r.runbook,
        coalesce(n.name, own.name) AS name, coalesce(areas.codes, '{}') AS codes, coalesce(areas.names, '{}') AS places,
        EXISTS (
            SELECT FROM outbox other JOIN alert_transition u USING (transition)
            WHERE u.alert = t.alert AND other.channel = o.channel AND other.delivered_at IS NOT NULL
-       ) AS sent_before
+       ) AS sent_before,
+       jsonb_build_object(
+           'transition', t.transition, 'alert', t.alert, 'kind', t.kind, 'rule', a.rule, 'title', coalesce(r.title, a.rule),
+           'subject', a.subject, 'name', coalesce(n.name, own.name), 'codes', coalesce(areas.codes, '{}'),
+           'places', coalesce(areas.names, '{}'), 'quantity', a.quantity, 'unit', coalesce(r.unit, ''), 'level', a.level,
+           'severity', a.severity, 'late', t.late, 'value', t.value, 'threshold', t.threshold, 'coverage', t.coverage,
+           'text', t.text, 'windows', t.windows, 'at', to_char(t.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+           'about', to_char(t.about AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+           'since', to_char(a.since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) AS data
 FROM outbox o
 JOIN alert_transition t USING (transition)
 JOIN alert a USING (alert)

@@ -28,6 +28,8 @@ from streams.commit.windows import HOUR_US
 
 SHIPPED = Path(__file__).with_name("calendars") / "nl-noord.toml"
 SUNDAY = 6
+HOURS, REACH = 6, 182  # earlier hours of a kind that an hour is compared with, from at most so many days back
+LEAST = 4  # of them, else nothing is usual
 NORMAL = 1.4826  # MAD of a normal distribution to its standard deviation
 
 
@@ -81,12 +83,12 @@ class Days:
         return weekday, any(one.first <= day <= one.last for one in self.school)
 
     @lru_cache(maxsize=10_000)  # noqa: B019 - one object lives as long as the process
-    def comparable_hours(self, start: int, most: int, reach: int) -> tuple[int, ...]:
-        """Give the starts (us) of the last `most` hours of the kind of `start`, from at most `reach` weeks back."""
+    def comparable_hours(self, start: int) -> tuple[int, ...]:
+        """Give the starts (us) of the last `HOURS` hours of the kind of `start`, from at most `REACH` days back."""
         local = utc(start).astimezone(self.zone)
-        days = (local.date() - timedelta(days=back) for back in range(1, reach * 7 + 1))
+        days = (local.date() - timedelta(days=back) for back in range(1, REACH + 1))
         same = [day for day in days if self.kind(day) == self.kind(local.date())]
-        return tuple(microseconds(datetime.combine(day, time(local.hour), self.zone)) for day in same[:most])
+        return tuple(microseconds(datetime.combine(day, time(local.hour), self.zone)) for day in same[:HOURS])
 
     def in_event(self, subjects: NDArray[np.object_], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which hours (subject, start in us) lie in a planned event of their subject."""
@@ -101,7 +103,7 @@ class Days:
         return inside
 
 
-def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years: range = range(2010, 2041)) -> Days:
+def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL") -> Days:
     """
     Load the calendar: the shipped one, or in its place the files that are named.
 
@@ -111,7 +113,7 @@ def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years:
     working = {name for calendar in calendars for name in calendar.working}
     if country not in holidays.list_supported_countries():
         raise BadCalendar(f"country {country!r}, expected a code of ISO 3166 as NL")
-    public = holidays.country_holidays(country, years=years, language="en_US")
+    public = holidays.country_holidays(country, years=range(2010, 2041), language="en_US")
     return Days(
         ZoneInfo(zone), frozenset(day for day, name in public.items() if not working & set(name.split("; "))),
         tuple(one for calendar in calendars for one in calendar.school),
@@ -135,9 +137,9 @@ class Usual(NamedTuple):
     spread: NDArray[np.float64]
 
 
-def comparison_hours(starts: NDArray[np.int64], days: Days, asked: Baseline) -> NDArray[np.int64]:
+def comparison_hours(starts: NDArray[np.int64], days: Days) -> NDArray[np.int64]:
     """Give the starts (us) of the earlier hours that hours are compared with."""
-    found = {one for start in np.unique(starts) for one in days.comparable_hours(int(start), asked.weeks, asked.reach)}
+    found = {one for start in np.unique(starts) for one in days.comparable_hours(int(start))}
     return np.array(sorted(found), dtype=np.int64)
 
 
@@ -153,7 +155,7 @@ def usual(windows: pd.DataFrame, history: pd.DataFrame, days: Days, asked: Basel
     by_start = dict(iter(past.groupby("start")))
     median, spread = (np.full(len(windows), np.nan) for _ in range(2))
     for one in np.unique(start):
-        same = [by_start[at] for at in days.comparable_hours(int(one), asked.weeks, asked.reach) if at in by_start]
+        same = [by_start[at] for at in days.comparable_hours(int(one)) if at in by_start]
         if same:
             here = np.flatnonzero(start == one)
             known = _usual_of(pd.concat(same), asked).reindex(subject[here])
@@ -170,5 +172,5 @@ def _usual_of(same: pd.DataFrame, asked: Baseline) -> pd.DataFrame:
     spread = NORMAL * distance.groupby(same["subject"]).median()
     least = (asked.share * median.abs()).clip(lower=asked.floor)
     return pd.DataFrame({"median": median, "spread": spread.where(spread > least, least)}).where(
-        values.count() >= asked.samples
+        values.count() >= LEAST
     )

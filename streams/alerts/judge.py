@@ -203,7 +203,7 @@ class Judge:
     def _usual(self, tx: Transaction, rule: Rule, windows: pd.DataFrame) -> Usual:
         """Load the earlier hours that these hours are compared with, and give what is usual."""
         assert rule.baseline is not None
-        starts = comparison_hours(windows["start"].to_numpy(np.int64), self._days, rule.baseline)
+        starts = comparison_hours(windows["start"].to_numpy(np.int64), self._days)
         if not len(starts):
             return Usual(*(np.full(len(windows), np.nan) for _ in range(2)))
         sensors = windows["subject"].unique().tolist()

@@ -59,16 +59,12 @@ class _Pack(msgspec.Struct, forbid_unknown_fields=True):
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    What is usual for an hour: the median of the last `weeks` hours of its kind, from at most `reach` weeks back.
+    An hour is compared with what is usual for it (`streams.alerts.calendar`).
 
     The statistic becomes (value - median) / spread, the spread being 1.4826 x MAD (the standard deviation of a normal
-    distribution; Rousseeuw & Croux 1993), but at least `floor` and at least `share` of the median. Fewer than `samples`
-    valid hours: cannot judge.
+    distribution; Rousseeuw & Croux 1993), but at least `floor` and at least `share` of the median.
     """
 
-    weeks: int = 6
-    reach: int = 26
-    samples: int = 4
     floor: float = 1.0
     share: float = 0.1
 

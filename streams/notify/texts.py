@@ -77,7 +77,7 @@ def notification_of(rows: Sequence[OutboxRow], key: str, style: Style) -> Notifi
     return Notification(
         key=key, title=title, body=body, severity=_worst(rows),
         good=all(row.kind in ("cleared", "acknowledged") for row in rows),
-        data=tuple(_data(row, style) for row in rows),
+        data=tuple({**row.data, "page": style.page(row.alert)} for row in rows),
     )  # fmt: skip
 
 
@@ -147,27 +147,11 @@ def _page(style: Style) -> list[str]:
     return [f"{style.words['page']}: {page}"] if (page := style.page()) else []
 
 
-def _data(row: OutboxRow, style: Style) -> dict[str, Any]:
-    kept = ("transition", "alert", "kind", "rule", "title", "subject", "name", "codes", "places", "quantity", "unit",
-            "level", "severity", "late", "value", "threshold", "coverage", "text", "windows")  # fmt: skip
-    stamps = {"at": row.at, "about": row.about, "since": row.since}
-    return {
-        **{name: getattr(row, name) for name in kept},
-        **{name: None if moment is None else zulu(moment) for name, moment in stamps.items()},
-        "page": style.page(row.alert),
-    }
-
-
-def zulu(moment: datetime) -> str:
-    """Write a stamp in UTC with a Z, to the second."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def sample_notification(now: datetime, zone: ZoneInfo, link: str | None) -> Notification:
     """Make a notification of a made-up rule, marked as a test."""
     body = f"This is a test of Stadspuls, sent {now.astimezone(zone):%Y-%m-%d %H:%M %Z}. Nothing is wrong."
     one = {"transition": 0, "alert": 0, "kind": "test", "rule": "test", "subject": "stadspuls/test", "severity": "info",
-           "since": zulu(now), "text": body, "page": link}  # fmt: skip
+           "since": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", "text": body, "page": link}  # fmt: skip
     return Notification(key=f"stadspuls-test-{now:%Y%m%dT%H%M%S}", title="[test] Stadspuls", body=body, data=(one,))
 
 

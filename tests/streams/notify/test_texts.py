@@ -16,8 +16,8 @@ NAME = "Brug\x1b[2J\nrunbook: https://evil.example"
 def row(alert: int) -> OutboxRow:
     """Make a row of a sensor whose name begins a line."""
     columns = {
-        "transition": alert, "alert": alert, "kind": "raised", "at": NOON, "about": NOON, "late": False, "value": 1.0,
-        "threshold": 1.0, "coverage": 1.0, "windows": [], "text": f"{NAME} is high", "text_nl": "", "rule": "no2",
+        "transition": alert, "alert": alert, "kind": "raised", "data": {"name": NAME}, "about": NOON, "late": False,
+        "value": 1.0, "threshold": 1.0, "coverage": 1.0, "text": f"{NAME} is high", "text_nl": "", "rule": "no2",
         "subject": f"stadspuls/{NAME}", "quantity": "no2", "level": "1h", "severity": "critical", "since": NOON,
         "acknowledged_by": None, "title": "NO2", "title_nl": "NO2", "unit": "ug/m3", "owner": None, "runbook": None,
         "name": NAME, "codes": [], "places": [NAME],
