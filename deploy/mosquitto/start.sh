@@ -25,6 +25,9 @@ run=${MQTT_RUN:-/run/stadspuls} data=${MQTT_DATA:-/mosquitto/data}
 } > "$run/passwords"
 mosquitto_passwd -U "$run/passwords"   # hashes them in place; on a command line they could be seen
 
+# What mosquitto_sub reads with XDG_CONFIG_HOME=$run, here and in the health check.
+printf '%s\n' '-u hub' "-P $MQTT_HUB_PASSWORD" > "$run/mosquitto_sub"
+
 cat > "$run/acl" <<'ACL'
 user hub
 topic readwrite stadspuls/#
@@ -50,7 +53,7 @@ sed -e "s|@RUN@|$run|" -e "s|@DATA@|$data|" -e "s|@PORT@|${MQTT_PORT:-1883}|" -e
 cp "$run/passwords" "$run/everyone"
 grep '^hub:' "$run/everyone" > "$run/passwords"
 admit() {
-    until [ "$(mosquitto_sub -p "${MQTT_PORT:-1883}" -u hub -P "$MQTT_HUB_PASSWORD" -C 1 -W 5 \
+    until [ "$(XDG_CONFIG_HOME=$run mosquitto_sub -p "${MQTT_PORT:-1883}" -C 1 -W 5 \
         -t '$SYS/broker/shared_subscriptions/count' 2> /dev/null || echo 0)" -gt 0 ]; do
         sleep 0.3
         kill -0 "$1" || exit
@@ -60,5 +63,5 @@ admit() {
 }
 admit $$ &
 
-unset MQTT_SENSORS_PASSWORD MQTT_ACCOUNTS MQTT_KEY
+unset MQTT_HUB_PASSWORD MQTT_SENSORS_PASSWORD MQTT_ACCOUNTS MQTT_KEY
 exec mosquitto -c "$run/mosquitto.conf"

@@ -20,6 +20,7 @@ from shutil import copy, copytree, ignore_patterns
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import psutil
 import psycopg
 import pytest
 import typer.main
@@ -116,6 +117,13 @@ class TestService:
         given = [key for key in service["environment"] if key.startswith("STADSPULS_")]
         assert given
         assert not {key.removeprefix("STADSPULS_").lower() for key in given} - set(Settings.model_fields)
+
+
+def test_no_password_on_a_command_line() -> None:
+    """What a service runs to start or to check itself shows no password to who lists the processes."""
+    commands = [f"{one.get('command')} {one.get('healthcheck')}" for one in SERVICES.values()]
+    scripts = [path.read_text("utf-8") for path in (ROOT / "deploy").rglob("*.sh")]
+    assert not [text for text in commands + scripts if re.search(r"\s(-P|--pw|--password)[ =]\S*\$.*PASSWORD", text)]
 
 
 class TestNetwork:
@@ -295,6 +303,19 @@ class TestBroker:
             assert not _gets_in(f"mqtt://hub:wrong@127.0.0.1:{broker.port}")
             assert _gets_in(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@127.0.0.1:{broker.port}")
 
+    def test_health_check(self, made: dict[str, str], tmp_path: Path) -> None:
+        """The health check of Compose is let in, and names no password where others see it."""
+        (_, check) = SERVICES["mosquitto"]["healthcheck"]["test"]
+        with shipped_broker(tmp_path, made) as (broker, _):
+            words = check.replace("$$", "$").replace("/run/stadspuls", str(tmp_path / "run"))
+            assert "mosquitto_sub " in words
+            words = words.replace("mosquitto_sub ", f"mosquitto_sub -p {broker.port} ")
+            bare = {"PATH": os.environ["PATH"]}
+            assert subprocess.run(["sh", "-c", words], env=bare, check=False, timeout=30).returncode == 0
+            seen = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
+        assert any("mosquitto_sub" in words for words in seen)  # which waits for a collector
+        assert not [words for words in seen if made["MQTT_HUB_PASSWORD"] in words and "mosquitto_sub" in words]
+
     def test_publishers(self, made: dict[str, str], tmp_path: Path) -> None:
         """
         `sensors` publishes for every source of devices, a further account for its own, none elsewhere; none hears.
@@ -368,13 +389,13 @@ class TestBroker:
             assert not _gets_in(sensors)
             first = Taker(Receiver(collector, [FILTER], "test", "stadspuls"))
             with Sender(Address.parse(sensors)) as sender:
-                sender.publish("stadspuls/ndw/a", b"before")
+                sender.publish("stadspuls/ttn/a", b"before")
                 sender.flush(30)
                 until(lambda: first.payloads() == [b"before"])
                 assert first.stop()
                 broker.kill()
                 broker.start()
-                sender.publish("stadspuls/ndw/a", b"while nobody was there")
+                sender.publish("stadspuls/ttn/a", b"while nobody was there")
                 with pytest.raises(TimeoutError):
                     sender.flush(3)
                 second = Taker(Receiver(collector, [FILTER], "test", "stadspuls"))

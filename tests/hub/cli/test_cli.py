@@ -5,8 +5,10 @@ import gzip
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -285,6 +287,19 @@ class TestFiles:
         assert [(one["sensor_id"], one["name"], one["lanes"], one["lon"]) for one in listed] == [
             ("ndw/a", "Hereweg", 2, None), ("ndw/b", None, None, None),
         ]  # fmt: skip
+
+
+def test_areas_are_fetched_from_the_hosts_of_the_settings(run: Run, database: str, tmp_path: Path) -> None:
+    """`areas load` asks the hosts that the settings name, and waits no longer than they say."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # which never answers
+        host = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        words = ("areas", "load", "--vintage=2024", "--municipality=GM0014", f"--data-dir={tmp_path}")
+        began = time.monotonic()
+        done = run(*words, f"--database={database}", STADSPULS_CBS_URL=host, STADSPULS_PDOK_URL=host,
+                   STADSPULS_GATEWAY_TIMEOUT="0.2")  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "")
+    assert host in done.stderr
+    assert time.monotonic() - began < 10
 
 
 class TestTextOfOthers:
