@@ -53,6 +53,12 @@ class Supervisor(Background):
         super().__init__("supervisor")
         self._servers = servers
 
+    def stop(self, seconds: float) -> None:
+        """End, and let none be started any more: a recovery may take longer than a stop."""
+        for server in self._servers:
+            server.closed = True
+        super().stop(seconds)
+
     def run(self) -> None:
         """Look at each of them, again and again."""
         while not self.wait(_LOOK_EVERY):

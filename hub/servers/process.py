@@ -61,6 +61,7 @@ class Server(ABC):
         self._directory = directory.resolve()
         self._logfile = self._directory / f"{self.name}.log"
         self._child: subprocess.Popen[bytes] | None = None
+        self.closed = False  # whether it must not be started any more
 
     @abstractmethod
     def start(self) -> bool:
@@ -102,6 +103,8 @@ class Server(ABC):
 
     def _spawn(self, *command: Path | str, **more: Any) -> subprocess.Popen[bytes]:
         """Start a process in a session of its own: Ctrl-C in the terminal is for the hub, which then stops it."""
+        if self.closed:
+            raise CannotStart(f"{self.name} is not started any more, the hub stops")
         with open_log(self._logfile) as log:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **more

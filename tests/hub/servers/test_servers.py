@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -336,6 +336,16 @@ def test_stop_right_after_start(tmp_path: Path) -> None:
     assert child is not None
     assert child.returncode is not None
     assert living(child.pid) is None
+
+
+@pytest.mark.parametrize("make", [lambda path: BuiltInBroker(path, port=free_port()), EmbeddedPostgres])
+def test_closed_server_is_not_started(make: Callable[[Path], Server], tmp_path: Path) -> None:
+    """Whoever still tries to start it while the hub stops leaves no process behind."""
+    server = make(tmp_path)
+    server.closed = True
+    with pytest.raises(CannotStart, match="the hub stops"):
+        server.start()
+    assert server.process() is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes user for the database")
