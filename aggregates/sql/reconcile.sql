@@ -4,6 +4,10 @@
 -- When windows were compared last.
 SELECT reconciled FROM rollup
 
+-- name: read_clock
+-- The time by the clock that writes `computed_at`.
+SELECT now()
+
 -- name: list_changed_days
 -- The UTC days with hours that were written since the last comparison: by the time of the roll-up, not of receipt, for a
 -- batch may wait long for its commit.
@@ -109,5 +113,5 @@ WHERE t.series = n.series AND t.start = date_trunc('day', n.start, q.zone)
                   AND w.start < ((t.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone)
 
 -- name: set_reconciled
--- Windows were compared now.
+-- Windows were compared that were written before.
 UPDATE rollup SET reconciled = %(at)s

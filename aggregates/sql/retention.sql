@@ -13,27 +13,38 @@ WHERE newest < %(limit)s AND day < (SELECT (closed_until AT TIME ZONE 'UTC')::da
 ORDER BY day
 
 -- name: take_freeze_lock
--- No batch and no repair runs while a day is frozen or unfrozen.
+-- No batch and no repair runs while a day becomes frozen or unfrozen, which takes a moment.
 SELECT pg_advisory_xact_lock(hashtext('stadspuls freeze'))
 
 -- name: is_day_expired
--- Whether a day may be frozen still, now that no batch is on its way.
-SELECT coalesce(max(received_at) < %(limit)s, false)
-       AND NOT EXISTS (SELECT FROM mark WHERE hour >= %(first)s AND hour < %(last)s)
-FROM reading WHERE start >= %(first)s AND start < %(last)s
+-- Whether a day may be frozen still. What comes for it from now on leaves a mark, for no roll-up runs.
+SELECT coalesce(max(received_at) < %(limit)s, false) FROM reading WHERE start >= %(first)s AND start < %(last)s
 
 -- name: freeze_day
--- A day whose readings are deleted from now on.
-INSERT INTO frozen (day) VALUES (%(day)s) ON CONFLICT (day) DO NOTHING
+-- A day whose readings are deleted from now on, unless something came for it a moment ago.
+INSERT INTO frozen (day)
+SELECT %(day)s WHERE NOT EXISTS (SELECT FROM mark WHERE (hour AT TIME ZONE 'UTC')::date = %(day)s)
+ON CONFLICT (day) DO NOTHING RETURNING day
+
+-- name: take_frozen_hour
+-- The next hour of a frozen day whose readings are to be deleted: no row where all are.
+UPDATE frozen f SET deleted_hours = deleted_hours + 1
+WHERE day = (SELECT min(day) FROM frozen WHERE deleted_hours < 24) AND deleted_hours < 24
+RETURNING f.day::timestamp AT TIME ZONE 'UTC' + (deleted_hours - 1) * interval '1 hour'
+
+-- name: drop_frozen_chunks
+-- Drop the chunks of a range of time whose days are all frozen.
+SELECT drop_frozen_chunks(%(first)s, %(last)s)
 
 -- name: delete_readings
--- Delete the readings of a day.
+-- Delete the readings of an hour.
 DELETE FROM reading WHERE start >= %(first)s AND start < %(last)s
 
 -- name: thaw_days
--- Unfreeze the days of a range and delete their aggregates; days of quantities that only touch it are made anew.
+-- Unfreeze the days of a range whose readings are deleted, and delete their aggregates; days of quantities that only touch
+-- it are made anew.
 WITH thawed AS (
-    DELETE FROM frozen WHERE day >= %(first)s AND day < %(last)s RETURNING day
+    DELETE FROM frozen WHERE day >= %(first)s AND day < %(last)s AND deleted_hours = 24 RETURNING day
 ), short AS (
     DELETE FROM window_5m WHERE (start AT TIME ZONE 'UTC')::date IN (SELECT day FROM thawed)
     AND start >= %(first)s::timestamp AT TIME ZONE 'UTC' AND start < %(last)s::timestamp AT TIME ZONE 'UTC'

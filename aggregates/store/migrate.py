@@ -53,6 +53,7 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
         _mirror(tx, zone)
         _make_views(tx)
         tx.script(_schema("locks"))
+        tx.script(_schema("frozen"))
         tx.script(_schema("grants"))
     return found
 

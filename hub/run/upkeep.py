@@ -18,8 +18,8 @@ from hub.run.parts import Turns
 from hub.web.metrics import Gauges, histogram
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
-from streams.rollup.reconcile import changed_days, last_proof, note_reconciled, reconcile
-from streams.rollup.retention import maintain
+from streams.rollup.reconcile import changed_days, database_time, last_proof, note_reconciled, reconcile
+from streams.rollup.retention import delete_frozen, freeze
 from streams.rollup.rollup import roll_up
 
 NIGHT = 2  # o'clock UTC, when the proof is made
@@ -27,6 +27,7 @@ DAY = timedelta(days=1)
 READINGS_FIRST = 60.0  # s that a turn waits at most while readings queue up
 ROLL_UPS = 5  # transactions of a turn, of `streams.rollup.rollup.MOST_HOURS` each: a backfill takes many turns
 BEAT = timedelta(seconds=10)  # between two signs of life in the database
+FROZEN_HOURS = 2  # whose readings a turn deletes at most
 AREA_DAYS = 5  # of a quantity that one turn makes area figures of, so that the roll-ups never wait long
 
 log = structlog.get_logger(__name__)
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 class Upkeep(Turns):
     """
-    Rolls up every `every` seconds, maintains hourly, reconciles nightly; `differences` is of the last reconciliation.
+    Rolls up every `every` seconds, freezes hourly, reconciles nightly; `differences` is of the last reconciliation.
 
     A proof compares a day in each turn. While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history
     goes in sooner when its roll-ups do not use the same database and the same two cores. Of several that are `shared`,
@@ -66,7 +67,8 @@ class Upkeep(Turns):
         self._hour: datetime | None = None
         self._beaten: datetime | None = None
         self._proven: datetime | None = None
-        self._proof: tuple[datetime, list[date]] | None = None  # one that is under way: when it began, days to compare
+        # A proof that is under way: when it began by our clock and by the database's, and the days to compare.
+        self._proof: tuple[datetime, datetime, list[date]] | None = None
         self._found = 0
         self._turned = time.monotonic()
 
@@ -111,8 +113,9 @@ class Upkeep(Turns):
     def _retain(self, now: datetime) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self._hour:
-            maintain(self._store, now, self._retention)
+            freeze(self._store, now, self._retention)
             self._hour = hour
+        delete_frozen(self._store, FROZEN_HOURS)
 
     def _beat(self, now: datetime) -> None:
         """Note for `stadspuls doctor` that it works, and what does not; so the database is known to take writes."""
@@ -124,15 +127,15 @@ class Upkeep(Turns):
         """Prove once after every `NIGHT` o'clock, be it late: a hub that sleeps at night is proven when it wakes."""
         night = (now - timedelta(hours=NIGHT)).replace(hour=NIGHT, minute=0, second=0, microsecond=0)
         self._proven = self._proven or last_proof(self._store)
-        if self._proven is None:  # nothing to prove yet: the first night proves what is written from now on
-            note_reconciled(self._store, now)
+        if self._proven is None:  # the first night proves what is written from about now on
+            note_reconciled(self._store, database_time(self._store) - DAY)
             self._proven = now
         if self._proven < night and self._proof is None:
-            self._proof, self._found = (now, changed_days(self._store)), 0
+            self._proof, self._found = (now, database_time(self._store), changed_days(self._store)), 0
         if self._proof is not None:
             self._prove_some(*self._proof)
 
-    def _prove_some(self, began: datetime, days: list[date]) -> None:
+    def _prove_some(self, began: datetime, at: datetime, days: list[date]) -> None:
         """Compare one of the days that changed since the last proof, and repair what differs."""
         if days:
             for difference in reconcile(self._store, days[0], days[0] + DAY, repair=True):
@@ -140,6 +143,6 @@ class Upkeep(Turns):
             del days[0]
         if not days:
             self.differences, self._proof = self._found, None
-            note_reconciled(self._store, began)
+            note_reconciled(self._store, at)
             self._proven = began
             log.info("reconciled", differences=self._found)

@@ -69,8 +69,15 @@ def last_proof(store: Store) -> datetime | None:
     return found
 
 
+def database_time(store: Store) -> datetime:
+    """Give the time of the database, whose clock says when windows were written: a proof begins by it."""
+    ((now,),) = store.rows("read_clock")
+    found: datetime = now
+    return found
+
+
 def note_reconciled(store: Store, at: datetime) -> None:
-    """Remember that everything written before `at` is proven."""
+    """Remember that everything written before `at`, by the clock of the database, is proven."""
     store.rows("set_reconciled", at=at)
 
 

@@ -16,10 +16,10 @@ from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import FROZEN, Pipeline
 from streams.rollup.reconcile import reconcile
-from streams.rollup.retention import PAYLOADS_KEPT, maintain, thaw
+from streams.rollup.retention import PAYLOADS_KEPT, delete_frozen, freeze, maintain, thaw
 from streams.rollup.rollup import roll_up
 from tests.streams.rollup.test_reconcile import assert_same
-from tests.support.databases import tables
+from tests.support.databases import fresh_database, tables, timescale_url
 
 FIRST = datetime(2024, 5, 1, tzinfo=UTC)
 CAME = datetime(2024, 6, 1, tzinfo=UTC)
@@ -89,6 +89,67 @@ class TestFreezing:
         assert maintain(store, LATER, MONTH) == []
 
 
+class TestDeleting:
+    """The readings of a frozen day go hour by hour, and nobody waits for it."""
+
+    def test_batches_go_on_meanwhile(self, store: Store, database: str) -> None:
+        """While the readings of a day cannot be deleted, batches are stored; then they are deleted."""
+        hear(store, readings())
+        with closing(Store(database)) as keeper, psycopg.connect(database) as other:
+            other.execute("SELECT FROM reading FOR UPDATE")
+            upkeep = threading.Thread(target=maintain, args=(keeper, LATER, MONTH))
+            upkeep.start()
+            wait_for_lock(database, "transactionid", "tuple", "relation")
+            batch = threading.Thread(target=hear, args=(store, readings(LATER, 1), LATER), daemon=True)
+            batch.start()
+            batch.join(20)
+            stored = not batch.is_alive()
+            other.rollback()
+            upkeep.join()
+        assert stored
+        assert asked(store, "SELECT count(*), min(start) FROM reading") == [(2, LATER)]
+
+    def test_goes_on_where_it_was_stopped(self, store: Store) -> None:
+        """Killed in the middle, it goes on with the hour that is next; a day is thawed only once it has no readings."""
+        hear(store, readings())
+        before = asked(store, "SELECT count(*) FROM reading")
+        assert freeze(store, LATER, MONTH) == DAYS
+        assert asked(store, "SELECT count(*) FROM reading") == before
+        assert delete_frozen(store, 5)
+        assert asked(store, "SELECT count(*), min(start) FROM reading") == [(2 * 67, FIRST + timedelta(hours=5))]
+        assert thaw(store, DAYS[0], DAYS[1]) == DAYS[:1]
+        assert asked(store, "SELECT count(*) FROM reading") == [(0,)]
+        assert not delete_frozen(store)
+
+    def test_late_reading_keeps_a_day_from_freezing(self, store: Store, database: str) -> None:
+        """What comes after a day was found expired leaves a mark, and the day waits."""
+        hear(store, readings())
+        found: list[date] = []
+        with closing(Store(database)) as other, other.transaction() as tx:
+            tx.rows("share_freeze_lock")
+            upkeep = threading.Thread(target=lambda: found.extend(freeze(store, LATER, MONTH)))
+            upkeep.start()
+            wait_for_lock(database)
+            tx.rows("insert_marks", hour=[FIRST], members=["{1}"])
+        upkeep.join()
+        assert found == DAYS[1:]
+
+    @pytest.mark.timescale
+    def test_chunks_are_dropped(self) -> None:
+        """On TimescaleDB a chunk whose days are all frozen goes at once, also for the role that only writes."""
+        with fresh_database(timescale_url()) as url, closing(Store(url)) as store:
+            hear(store, readings())
+            chunks = "SELECT count(*) FROM show_chunks('reading')"
+            assert asked(store, chunks) == [(3,)]
+            freeze(store, LATER, MONTH)
+            with psycopg.connect(url) as writer:
+                writer.execute("SET ROLE stadspuls_writer")
+                writer.execute("SELECT drop_frozen_chunks(%s, %s)", (FIRST, FIRST + timedelta(days=2)))
+            assert asked(store, chunks) == [(1,)]
+            assert not delete_frozen(store, 99)
+            assert asked(store, chunks) == [(0,)]
+
+
 class TestFrozen:
     """What a frozen day refuses."""
 
@@ -130,11 +191,14 @@ class TestFrozen:
         assert asked(store, days.format(23) + "AND quantity = 'no2'") == [(71 + sum(range(23)), 24)]
 
 
-def wait_for_lock(database: str) -> None:
-    """Wait until a session waits for an advisory lock."""
+def wait_for_lock(database: str, *kinds: str) -> None:
+    """Wait until a session waits for a lock, by default an advisory one."""
     with psycopg.connect(database, autocommit=True) as connection:
         for _ in range(500):
-            waiting = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            waiting = connection.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = ANY (%s) AND NOT granted",
+                (list(kinds) or ["advisory"],),
+            )
             if waiting.fetchall() != [(0,)]:
                 return
             threading.Event().wait(0.02)
