@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from ingest.formats.decode import PayloadFormat
+from ingest.formats.local_time import Interval, in_order, interval, is_twice
 from ingest.formats.mapping_schema import MappingFile, MessageRule, ReadingRule, TableEntry
 from ingest.formats.pointers import Pointers, Where
 from ingest.vocabulary.quantities import QUANTITIES, convert
@@ -24,7 +25,7 @@ from ingest.vocabulary.values import number, stamp
 
 def mapped(source: str, spec: MappingFile) -> PayloadFormat:
     """Make the payload format that a mapping file describes."""
-    return lambda message: _mapped(source, spec, message)
+    return lambda message: in_order(_mapped(source, spec, message), message.received_at)
 
 
 def _mapped(source: str, spec: MappingFile, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
@@ -96,27 +97,27 @@ def _items(part: _Part) -> Iterator[Reading | SensorFact]:
     sensor = rule.sensor.fill(where)
     if sensor is None:
         raise BadPayload(f"nothing to name the sensor, expected one of {rule.sensor.texts}")
-    start, period = _interval(part)
+    when = _interval(part)
     yield from _facts(part, f"{part.source}/{sensor}")
     for one in rule.reading:
-        yield from _readings(part, one, sensor, start, period)
+        yield from _readings(part, one, sensor, when)
 
 
-def _interval(part: _Part) -> tuple[datetime, int]:
-    """Give start and period (s)."""
+def _interval(part: _Part) -> Interval:
     rule, means = part.rule, part.rule.means or SOURCES[part.source].stamp
     found = _stamp(rule, rule.stamp.first(part.where))
     if found is None:
         if means is Stamp.RECEIVED:
-            return part.received_at, rule.period
+            return Interval(part.received_at, rule.period, 0)
         raise BadPayload(f"no stamp in the message, expected one at {rule.stamp}")
     begin, _, end = found.partition("/")
-    start, until = stamp(begin, "stamp", rule.zone), end or rule.until.first(part.where)
+    until = end or rule.until.first(part.where)
     if isinstance(until, str) and until:
-        return start, int((stamp(until, "end", rule.zone, end=True) - start).total_seconds())
-    if means is Stamp.END:
-        return start - timedelta(seconds=rule.period), rule.period
-    return start, 0 if means is Stamp.INSTANT else rule.period
+        return interval(begin, until, rule.zone, ("stamp", "end"))
+    length = timedelta(seconds=rule.period) if means is Stamp.END else timedelta()
+    start = stamp(begin, "stamp", rule.zone, end=length) - length
+    flags = Flag.AMBIGUOUS.value if is_twice(begin, rule.zone) else 0
+    return Interval(start, 0 if means is Stamp.INSTANT else rule.period, flags)
 
 
 def _stamp(rule: MessageRule, found: Any) -> str | None:
@@ -150,8 +151,8 @@ def _degrees(part: _Part, pointers: Pointers) -> float | None:
     return None
 
 
-def _readings(part: _Part, rule: ReadingRule, sensor: str, start: datetime, period: int) -> Iterator[Reading]:
-    covers = None if period else SOURCES[part.source].interval
+def _readings(part: _Part, rule: ReadingRule, sensor: str, when: Interval) -> Iterator[Reading]:
+    covers = None if when.period else SOURCES[part.source].interval
     for star, raw in rule.value.find(part.where):
         if part.spec.format == "csv" and raw == "":
             continue
@@ -160,8 +161,11 @@ def _readings(part: _Part, rule: ReadingRule, sensor: str, start: datetime, peri
             continue
         channel = entry.channel or rule.channel.fill(part.where, star) or ""
         sensor_id = f"{part.source}/{entry.sensor or sensor}"
-        state = _state(part.where, rule, entry, raw)
-        yield Reading(sensor_id, channel, entry.quantity, period, start, *state[:2], covers, state[2], 0, entry.version)
+        value, weight, flags = _state(part.where, rule, entry, raw)
+        yield Reading(
+            sensor_id, channel, entry.quantity, when.period, when.start, value, weight, covers, flags | when.flags,
+            version=entry.version,
+        )  # fmt: skip
 
 
 def _state(where: Where, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[float | None, float, int]:

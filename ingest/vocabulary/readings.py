@@ -30,7 +30,7 @@ class Flag(IntFlag):
 
 EXCLUDES = Flag.SOURCE_ERROR | Flag.OUT_OF_RANGE | Flag.CALIBRATION | Flag.SPIKE | Flag.STUCK
 # Made by the hub from other readings: never sent by a supplier.
-DERIVED = Flag.SPIKE | Flag.STUCK | Flag.SUSPECT_SPIKE | Flag.SUSPECT_STUCK | Flag.AMBIGUOUS
+DERIVED = Flag.SPIKE | Flag.STUCK | Flag.SUSPECT_SPIKE | Flag.SUSPECT_STUCK
 
 
 class Status(IntEnum):

@@ -32,12 +32,13 @@ def number(text: str, name: str) -> float:
     raise BadPayload(f"{name} {text[:50]!r}, expected a finite number")
 
 
-def stamp(text: str, name: str, zone: tzinfo | None = None, *, end: bool = False) -> datetime:
+def stamp(text: str, name: str, zone: tzinfo | None = None, *, end: timedelta | None = None) -> datetime:
     """
     Read an ISO 8601 stamp as UTC; one without a zone is in `zone`.
 
     Raises BadPayload for anything else, and for a stamp without a zone where `zone` is None; NoSuchHour for one in the
-    hour that spring skips, but for the `end` of an interval: from one to two o'clock is an hour in that night too.
+    hour that spring skips, but for the end of an interval of the length `end` that begins before: from one to two
+    o'clock is an hour in that night too.
 
     >>> stamp("2026-05-01T10:00+02:00", "start")
     datetime.datetime(2026, 5, 1, 8, 0, tzinfo=datetime.timezone.utc)
@@ -49,7 +50,7 @@ def stamp(text: str, name: str, zone: tzinfo | None = None, *, end: bool = False
         if read.tzinfo is not None:
             return read.astimezone(UTC)
         if zone is not None:
-            return _local(read, name, zone, end)
+            return _local(read, name, zone, end or timedelta())
     except BadPayload:
         raise
     except (ValueError, OverflowError):
@@ -57,9 +58,11 @@ def stamp(text: str, name: str, zone: tzinfo | None = None, *, end: bool = False
     raise BadPayload(f"{name} {text[:50]!r} without a zone, expected one with Z or an offset")
 
 
-def _local(read: datetime, name: str, zone: tzinfo, end: bool) -> datetime:
-    moment = read.replace(tzinfo=zone).astimezone(UTC)
-    if not end and moment.astimezone(zone).replace(tzinfo=None) != read:
+def _local(read: datetime, name: str, zone: tzinfo, length: timedelta) -> datetime:
+    local = read.replace(tzinfo=zone)
+    moment = local.astimezone(UTC)
+    is_skipped = moment.astimezone(zone).replace(tzinfo=None) != read
+    if is_skipped and (moment - length).astimezone(zone).utcoffset() != local.utcoffset():
         raise NoSuchHour(f"{name} {read.isoformat()} is in an hour that clocks skip in {zone}, expected one they show")
     return moment
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import DERIVED, Flag, Status, utc
+from ingest.vocabulary.readings import DERIVED, Status, utc
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 from streams.alerts.frames import ChangedWindows
 from streams.alerts.judge import Judge
@@ -129,4 +129,4 @@ def _is_reference(sensor_id: str) -> bool:
     return source is not None and source.source_class is SourceClass.REFERENCE
 
 
-_NEIGHBOUR_FLAGS = int(DERIVED & ~Flag.AMBIGUOUS)
+_NEIGHBOUR_FLAGS = int(DERIVED)
