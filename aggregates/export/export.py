@@ -6,9 +6,10 @@ The whole hub as files that DuckDB, pandas and polars read: readings, aggregates
 areas themselves.
 """
 
-from collections.abc import Iterator, Sequence
+import fcntl
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -17,6 +18,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from aggregates.ask.area_figures import joined
 from aggregates.ask.areas import areas
@@ -24,12 +26,12 @@ from aggregates.ask.query import READINGS, WINDOWS, Question, tables
 from aggregates.ask.series import BadQuestion
 from aggregates.export.areas import export_areas, note_of, origins, supplier, write_sources
 from aggregates.export.forms import table_of, write_file
-from aggregates.export.plan import LONG_AGO, Change, ExportFile, Journal, Scope
+from aggregates.export.plan import LAYOUTS, LONG_AGO, Change, ExportFile, Journal, Scope
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import source_of_sensor
 
-SUFFIXES = {"parquet": "parquet", "csv": "csv", "csv-nl": "csv"}  # of the files, by form
+CSV = ("csv", "csv-nl")
 DATASETS = ("readings", "aggregates", "channels", "area_aggregates", "areas")
 EVER = (LONG_AGO, datetime(2200, 1, 1, tzinfo=UTC))
 
@@ -53,11 +55,16 @@ class Wanted:
 
     def __post_init__(self) -> None:
         for what, asked, known in (
-            ("dataset", self.datasets, DATASETS), ("window", self.windows, WINDOWS), ("format", (self.form,), SUFFIXES),
+            ("dataset", self.datasets, DATASETS), ("window", self.windows, WINDOWS), ("format", (self.form,), LAYOUTS),
             ("quantity", (self.quantity,) if self.quantity else (), QUANTITIES),
         ):  # fmt: skip
             if strange := [name for name in asked if name not in known]:
                 raise BadQuestion(f"{what} {strange[0]!r}, expected one of {', '.join(known)}")
+
+    def has(self, part: ExportFile) -> bool:
+        """Whether a file may hold what is asked for."""
+        first, last = part.span
+        return self.quantity in (None, part.quantity) and first < self.last and last > self.first
 
     @property
     def whole(self) -> bool:
@@ -72,31 +79,45 @@ class Written(NamedTuple):
     rows: int
 
 
-def export(store: Store, out: Path, wanted: Wanted) -> Iterator[Written]:
+def export(store: Store, out: Path, wanted: Wanted) -> Generator[Written, None, None]:
     """
     Write what changed since the last export into `out`, file by file; running hours are left out until they close.
 
     An export that was killed goes on where it was. Raises ValueError where `out` holds another's journal,
-    `aggregates.store.store.StoreError`, and OSError.
+    `aggregates.store.store.StoreError`, and OSError, also where another export works in it (BlockingIOError).
     """
-    journal = Journal.read(out / f"_EXPORT_{wanted.form}.json")
-    write_sources(out, origins(store))
-    for dataset in wanted.datasets:
-        if dataset == "areas":
-            yield from _areas(store, out)
-            continue
-        for scope in _scopes(store, dataset, wanted.windows):
-            yield from _scope(store, out, journal, scope, wanted)
+    with _alone(out):
+        journal = Journal.read(out / f"_EXPORT_{wanted.form}.json", LAYOUTS[wanted.form])
+        write_sources(out, origins(store))
+        for dataset in wanted.datasets:
+            if dataset == "areas":
+                yield from _areas(store, out)
+                continue
+            for scope in _scopes(store, dataset, wanted.windows):
+                yield from _scope(store, out, journal, scope, wanted)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the lock of a directory; the system lets go of it when a process ends, however it does."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "_EXPORT.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(error.errno, "another export works here, expected one at a time", str(out)) from None
+        yield
 
 
 def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Wanted) -> Iterator[Written]:
     ((at, closed),) = store.rows("export_clock")
     path = out / f"_EXPORT_{wanted.form}.json"
     changed = scope.parts(_changed(store, scope, None if wanted.anew else journal.since(scope.name), wanted))
+    changed |= dict.fromkeys(filter(wanted.has, journal.unfinished(scope, closed)), at)
     parts = sorted(changed) if wanted.anew else journal.missing(changed)
     for part, written in zip(parts, _side_by_side(store, out, parts, wanted, closed), strict=True):
         yield written
-        journal.note(part, at)
+        journal.note(part, at, closed)
         journal.write(path)
     if wanted.whole:
         journal.finish(scope.name, at)
@@ -123,15 +144,17 @@ def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted)
 
 
 def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Table]:
+    """Fetch readings of closed hours, or windows that have ended."""
     first, last = part.span
     dataset, window, vintage = part.scope
     if dataset == "readings":
         return tables(store, Question(part.quantity, first, min(last, closed), READINGS))
     if vintage:
-        frame = joined(store, Question(part.quantity, first, last, window, vintage=vintage))
-        return iter([table_of(frame.drop(columns="vintage"))])
-    end = last if window == "1d" else min(last, closed)
-    return tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
+        found = iter([table_of(joined(store, Question(part.quantity, first, last, window, vintage=vintage)))])
+    else:
+        end = last if window == "1d" else min(last, closed)
+        found = tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
+    return (table.filter(pc.less_equal(table["end"], pa.scalar(closed))) for table in found)
 
 
 def _side_by_side(
@@ -160,7 +183,7 @@ def _side_by_side(
 
 def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: datetime) -> Written:
     """Write one file; without rows there is none, but readings that were dropped since stay in the export."""
-    path = out / part.folder / f"part.{SUFFIXES[wanted.form]}"
+    path = out / part.folder / part.name(wanted.form)
     vintage, rows, sources = part.scope.vintage, 0, set[str]()
     suppliers = origins(store, vintage, part.quantity) if vintage else []
 
@@ -169,8 +192,11 @@ def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: 
         rows += table.num_rows
         if "sensor_id" in table.column_names:
             sources.update(source_of_sensor(str(name)) for name in table["sensor_id"].unique().to_pylist())
-        return table.drop_columns([name for name in ("quantity", "series") if name in table.column_names])
+        left_out = {"series"} if wanted.form in CSV else {"series", "quantity", "vintage"}  # the folders have them
+        return table.select([name for name in table.column_names if name not in left_out])
 
+    if wanted.form in CSV:
+        path.with_name("part.csv").unlink(missing_ok=True)  # its name before
     full = filter(len, _ahead(_content(store, part, closed)))
     if first := next(full, None):
         write_file(

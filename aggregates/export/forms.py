@@ -10,6 +10,7 @@ words with blanks between them, bytes are base64, null is an empty cell, and sta
 spreadsheet would read as a formula has an apostrophe before it. CSV has no geometry.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import RawIOBase
@@ -72,10 +73,13 @@ def write_file(path: Path, form: str, tables: Tables, beside: Beside, zone: str 
 def replaced(path: Path) -> Iterator[IO[bytes]]:
     """Write a file beside its place, and move it there when it is whole, so that a reader never sees half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.tmp")
-    with draft.open("wb") as file:
-        yield file
-    draft.replace(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            yield file
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def table_of(frame: pd.DataFrame) -> pa.Table:
@@ -148,7 +152,8 @@ def _cells(table: pa.Table, zone: str | None) -> Iterator[tuple[str, Any]]:
     """
     Yield the cells of each column, by the name in its header.
 
-    With a zone as a Dutch spreadsheet wants them: numbers with a decimal comma, each stamp in UTC and in local time.
+    With a zone as a Dutch spreadsheet wants them: numbers with a decimal comma and at most 6 decimals, WAAR and ONWAAR,
+    each stamp in UTC and in local time.
     """
     for name, column in zip(table.column_names, table.columns, strict=True):
         if zone and pa.types.is_timestamp(column.type):
@@ -156,7 +161,9 @@ def _cells(table: pa.Table, zone: str | None) -> Iterator[tuple[str, Any]]:
             for place in ("UTC", zone):
                 yield f"{name} ({place})", pa.array(stamps.dt.tz_convert(place).dt.strftime(SHEET_FORMAT), pa.string())
         elif zone and pa.types.is_floating(column.type):
-            yield name, pc.replace_substring(_text(column), ".", ",")
+            yield name, pc.replace_substring(_text(pc.round(column, 6)), ".", ",")
+        elif zone and pa.types.is_boolean(column.type):
+            yield name, pc.if_else(column, "WAAR", "ONWAAR")
         else:
             yield name, _cell(column)
 

@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 # A row carries the time at which its transaction began: one that took up to this long is still seen.
 LONGEST_TRANSACTION = timedelta(hours=1)
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
-LAYOUT = 2  # of the columns of the files
+LAYOUTS = {"parquet": 2, "csv": 3, "csv-nl": 3}  # of the names and columns of the files, by form
 
 Change = tuple[str, date, datetime]  # quantity, UTC day, when it was last written
 
@@ -70,6 +70,23 @@ class ExportFile(NamedTuple):
         period = f"month={self.day:%Y-%m}" if window else f"date={self.day}"
         return "/".join([dataset, *(f"{key}={value}" for key, value in keys.items() if value), period])
 
+    @classmethod
+    def read(cls, scope: Scope, folder: str) -> "ExportFile":
+        """Give the file of a month that stands in a folder."""
+        keys = dict(word.split("=") for word in folder.split("/")[1:])
+        return cls(scope, keys["quantity"], date.fromisoformat(f"{keys['month']}-01"))
+
+    def name(self, form: str) -> str:
+        """
+        Give its name; of CSV, which is opened by itself, with what the folders say.
+
+        >>> ExportFile(Scope("aggregates", "1h"), "no2", date(2024, 6, 1)).name("csv")
+        'aggregates_1h_no2_2024-06.csv'
+        """
+        if form == "parquet":
+            return "part.parquet"
+        return "_".join(word.rpartition("=")[2] for word in self.folder.split("/")) + ".csv"
+
     @property
     def span(self) -> tuple[datetime, datetime]:
         """What it holds: starts from the first, without the last."""
@@ -88,17 +105,20 @@ class Journal(msgspec.Struct):
     complete: dict[str, datetime]  # by scope
     done: dict[str, dict[str, datetime]]  # by scope and folder
     layout: int = 0
+    running: dict[
+        str, dict[str, datetime]
+    ] = {}  # the same: until when hours were closed, of a month that had not ended
 
     @classmethod
-    def read(cls, path: Path) -> "Journal":
+    def read(cls, path: Path, layout: int) -> "Journal":
         """Read a journal, or begin one; raises ValueError for a file that is no journal."""
         try:
             found = msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
-            return cls({}, {}, LAYOUT)
+            return cls({}, {}, layout)
         except msgspec.DecodeError as error:
             raise ValueError(f"{path} is no journal of an export: {error}") from error
-        return found if found.layout == LAYOUT else cls({}, {}, LAYOUT)
+        return found if found.layout == layout else cls({}, {}, layout)
 
     def write(self, path: Path) -> None:
         """Write it in the place of the one before."""
@@ -115,9 +135,18 @@ class Journal(msgspec.Struct):
         """Give the files that must be written, of those that hold something changed."""
         return [part for part, at in sorted(changed.items()) if at >= self._as_of(part) - LONGEST_TRANSACTION]
 
-    def note(self, part: ExportFile, at: datetime) -> None:
-        """Remember that a file has everything as of a moment."""
+    def unfinished(self, scope: Scope, closed: datetime) -> list[ExportFile]:
+        """Give the files without a day that ran when they were written, and may have ended since."""
+        known = self.running.get(scope.name, {})
+        return [ExportFile.read(scope, folder) for folder, before in known.items() if before < closed]
+
+    def note(self, part: ExportFile, at: datetime, closed: datetime) -> None:
+        """Remember that a file has everything as of a moment, when hours were closed until another."""
         self.done.setdefault(part.scope.name, {})[part.folder] = at
+        running = self.running.setdefault(part.scope.name, {})
+        running.pop(part.folder, None)
+        if part.scope.window == "1d" and closed < part.span[1] + 2 * DAY:
+            running[part.folder] = closed
 
     def finish(self, scope: str, at: datetime) -> None:
         """Remember that a dataset has everything as of a moment."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from aggregates.ask.query import READINGS, Question, ask, tables
 from aggregates.ask.series import BadQuestion
 from aggregates.export import plan as partitions
 from aggregates.export.export import Wanted, export
+from aggregates.export.forms import replaced
 from aggregates.export.forms import write as write_form
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
@@ -149,6 +151,38 @@ class TestFiles:
         roll_up(city, LATER + timedelta(hours=1))
         assert [path for path in written(city, tmp_path) if "2024-07" in path]
 
+    @pytest.mark.usefixtures("at_once")
+    def test_running_days_wait(self, city: Store, tmp_path: Path) -> None:
+        """A day that has not ended is in no file; it follows when it has, also where nothing more is said of it."""
+        wanted = Wanted(("aggregates",), ("1d",), "vehicle_count")
+        commit(city, Reading("ndw/a", "lane1", "vehicle_count", 3600, LATER.replace(hour=8, minute=0), 7.0))
+        assert [path.split("/")[-2] for path in written(city, tmp_path, wanted)] == ["month=2024-05"]
+        assert written(city, tmp_path, wanted) == []
+        roll_up(city, LATER + timedelta(days=1))
+        assert [path.split("/")[-2] for path in written(city, tmp_path, wanted)] == ["month=2024-06"]
+        days = pd.read_parquet(tmp_path / "aggregates" / "window=1d")
+        assert days["date"].astype(str).tolist() == ["2024-05-31", "2024-06-01", "2024-07-01"]
+        assert written(city, tmp_path, wanted) == []
+
+    def test_two_at_once(self, city: Store, tmp_path: Path) -> None:
+        """A second export into a directory is refused while one works there, and may begin when it has ended."""
+        one = export(city, tmp_path, Wanted())
+        next(one)
+        with pytest.raises(BlockingIOError, match="another export"):
+            written(city, tmp_path)
+        one.close()
+        assert written(city, tmp_path)
+
+    def test_nobody_sees_half_a_file(self, tmp_path: Path) -> None:
+        """Whatever is written, also areas and sources: an error leaves the file that was there, and no other."""
+        path = tmp_path / "areas.parquet"
+        with replaced(path) as file:
+            file.write(b"whole")
+        with suppress(ZeroDivisionError), replaced(path) as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+        assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("areas.parquet", b"whole")]
+
 
 @pytest.mark.usefixtures("at_once")
 class TestIncremental:
@@ -231,13 +265,16 @@ def test_killed_in_the_middle_and_run_again(store: Store, tmp_path: Path) -> Non
 
 
 def test_sheet_for_a_dutch_spreadsheet(city: Store, tmp_path: Path) -> None:
-    """Byte order mark, semicolon, decimal comma, and local time beside UTC."""
+    """Byte order mark, semicolon, decimal comma, local time beside UTC; a file by its name, and numbers to be read."""
+    commit(city, Reading("ndw/a", "lane1", "vehicle_count", 3600, BEGIN, 10 + 1 / 3, version=1))
     wanted = Wanted(("aggregates",), ("1h",), "vehicle_count", form="csv-nl")
     (path, *_) = written(city, tmp_path, wanted)
+    assert path.endswith("/month=2024-05/aggregates_1h_vehicle_count_2024-05.csv")
     header, first, *_ = (tmp_path / path).read_bytes().decode("utf-8").splitlines()
-    assert header.startswith("\ufeffsensor_id;channel;unit;start (UTC);start (Europe/Amsterdam);end (UTC)")
-    assert first.startswith("ndw/a;;1;2024-05-31 20:00:00;2024-05-31 22:00:00;2024-05-31 21:00:00")
-    assert ";31,5;" in first
+    assert header.startswith("\ufeffsensor_id;channel;quantity;unit;start (UTC);start (Europe/Amsterdam);end (UTC)")
+    assert first.startswith("ndw/a;;vehicle_count;1;2024-05-31 20:00:00;2024-05-31 22:00:00;2024-05-31 21:00:00")
+    assert ";31,333333;" in first
+    assert ";ONWAAR;" in first
 
 
 def test_query_for_a_dutch_spreadsheet(city: Store) -> None:
