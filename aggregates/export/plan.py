@@ -105,9 +105,7 @@ class Journal(msgspec.Struct):
     complete: dict[str, datetime]  # by scope
     done: dict[str, dict[str, datetime]]  # by scope and folder
     layout: int = 0
-    running: dict[
-        str, dict[str, datetime]
-    ] = {}  # the same: until when hours were closed, of a month that had not ended
+    running: dict[str, dict[str, datetime]] = {}  # the same, of files without a running day: when hours were closed
 
     @classmethod
     def read(cls, path: Path, layout: int) -> "Journal":
