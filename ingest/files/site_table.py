@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+import structlog
 from lxml import etree
 
 from ingest.formats.xml import opened, records
@@ -38,6 +40,8 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("layout", pa.dictionary(pa.int32(), pa.string()), nullable=False),  # JSON: index: [channel, ...]
 ]
 _SCHEMA = pa.schema(_FIELDS)
+
+log = structlog.get_logger("ingest.files")
 
 
 def import_table(source: Path, target: Path) -> int:
@@ -140,9 +144,21 @@ def read(path: Path) -> dict[str, Site]:
 
 
 def places(path: Path) -> Iterator[tuple[str, float | None, float | None]]:
-    """Give id, longitude and latitude of every site in what `write` wrote."""
-    table = pq.read_table(path, columns=["id", "lon", "lat"])
-    yield from zip(*(table[name].to_pylist() for name in ("id", "lon", "lat")), strict=True)
+    """Give id, longitude and latitude of every site in what `write` wrote; none where the file is damaged."""
+    for site_id, site in sound(path).items():
+        yield site_id, site.lon, site.lat
+
+
+def sound(path: Path) -> dict[str, Site]:
+    """Read a file that may be damaged: then it is put aside, so that it is made anew, and there are no sites."""
+    try:
+        return read(path)
+    except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError, pa.ArrowException) as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        log.error("the site table cannot be read and is put aside, import it again", aside=str(aside), error=str(error))
+        with suppress(OSError):
+            path.replace(aside)
+        return {}
 
 
 class SiteTable:
@@ -162,5 +178,5 @@ class SiteTable:
             return self._sites
         seen = (status.st_mtime_ns, status.st_ino)
         if seen != self._seen:
-            self._sites, self._seen = MappingProxyType(read(self._path)), seen
+            self._sites, self._seen = MappingProxyType(sound(self._path)), seen
         return self._sites

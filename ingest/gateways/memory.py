@@ -51,6 +51,9 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._learned: dict[str, bytes] = {}
+        self._written: dict[str, bytes] = {}
         try:
             self._database = _opened(path)
         except sqlite3.OperationalError as error:
@@ -58,12 +61,13 @@ class Memory:
                 raise Taken(f"{path.stem} is polled by another process with this data directory") from None
             raise OSError(f"{path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            log.warning("a gateway's memory is damaged, put aside and made anew", file=str(path), error=str(error))
-            for part in path.parent.glob(f"{path.name}*"):
-                part.replace(part.with_name(f"damaged-{part.name}"))
-            self._database = _opened(path)
-        self._learned: dict[str, bytes] = {}
-        self._written: dict[str, bytes] = {}
+            self._begin_anew(error)
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        log.warning("a gateway's memory cannot be read, it begins anew", file=str(self._path), error=str(error))
+        for part in self._path.parent.glob(f"{self._path.name}*"):
+            part.replace(part.with_name(f"damaged-{part.name}"))
+        self._database = _opened(self._path)
 
     def close(self) -> None:
         """Keep what was learnt, and let another process have the file."""
@@ -112,10 +116,17 @@ class Memory:
         self._commit()
 
     def forget(self) -> None:
-        """Forget what the turn wrote."""
-        self._database.rollback()
-        self._begin()
+        """Forget what the turn wrote; a file that was damaged meanwhile is put aside."""
         self._written = {}
+        try:
+            self._database.rollback()
+            self._begin()
+            self._database.execute("SELECT count(*) FROM published, note")
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            self._begin_anew(error)
 
     def _begin(self) -> None:
         if not self._database.in_transaction:  # the last attempt may have failed

@@ -87,6 +87,8 @@ def _publish(turn: Turn, path: Path) -> None:
         turn.counts.add("gaps", number=round((head.published - last) / MINUTE) - 1)
         log.warning("minutes were missed", gateway=SOURCE, between=str(last), and_=str(head.published))
     topics = None if turn.region is None else _topics(turn.sites, turn.region)
+    if topics is not None and not turn.sites.exists():
+        raise SourceUnreachable("the site table was damaged, it is fetched again")
     sample: list[bytes] = []
     for topic, payload, when in turn.readable(messages(path, SOURCE), _stamped):
         if topics is None or topic in topics:

@@ -110,3 +110,25 @@ def test_recorded_records(shared_data: Path, tmp_path: Path) -> None:
         SiteIndex(f"lane1/{name}", quantity) for quantity in ("vehicle_count", "vehicle_speed") for name in classes
     ]
     assert [site.layout[str(at)] for at in range(1, 9)] == expected
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 and then nothing", b"\x00" * 5000])
+def test_damaged_file_is_put_aside(tmp_path: Path, damage: bytes) -> None:
+    """A file that cannot be read stops no collector: it is put aside, and an import makes it anew."""
+    path = tmp_path / "sites.parquet"
+    path.write_bytes(damage)
+    sites = SiteTable(path)
+    assert sites.current() == {}
+    assert [one.name for one in tmp_path.iterdir()] == ["sites.parquet.damaged"]
+    write(path, [("S1", SITE)])
+    assert sites.current() == {"S1": SITE}
+
+
+def test_damage_behind_the_footer_is_put_aside(tmp_path: Path) -> None:
+    """Also where the schema can be read and the sites cannot."""
+    path = tmp_path / "sites.parquet"
+    write(path, [(f"S{n}", SITE) for n in range(100)])
+    raw = path.read_bytes()
+    path.write_bytes(raw[:4] + b"\xff" * 200 + raw[204:])
+    assert SiteTable(path).current() == {}
+    assert not path.exists()

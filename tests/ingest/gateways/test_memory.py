@@ -1,8 +1,10 @@
 """A gateway's memory under every order of good turns, failures, restarts and kills: nothing lost, nothing doubled."""
 
+import sqlite3
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,3 +60,22 @@ def test_what_was_not_met_for_long_is_forgotten(tmp_path: Path) -> None:
     assert not memory.is_new("met", "1", 200)
     memory.keep(before=150)
     assert (memory.is_new("old", "1", 300), memory.is_new("met", "1", 300)) == (True, False)
+
+
+def test_memory_that_is_damaged_while_it_runs_begins_anew(tmp_path: Path) -> None:
+    """A file damaged under a running gateway is put aside at the end of the turn that failed by it."""
+    path = tmp_path / "x.sqlite"
+    memory = Memory(path)
+    keys = [f"{n:0200}" for n in range(40_000)]  # more than SQLite keeps in memory
+    memory.publish(dict.fromkeys(keys, "1"), 100)
+    memory.keep(before=0)
+    memory.close()
+    memory = Memory(path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:4096] + b"\xff" * (len(raw) - 4096))
+    with pytest.raises(sqlite3.DatabaseError):
+        assert not any(memory.is_new(key, "1", 200) for key in keys)
+    memory.forget()
+    assert memory.is_new(keys[0], "1", 300)
+    memory.close()
+    assert (tmp_path / "damaged-x.sqlite").exists()
