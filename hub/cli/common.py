@@ -170,11 +170,7 @@ def _url(settings: Settings, server: str) -> str:
 
 
 def stamp(name: str, text: str, zone: str, window: str = "", quantity: str = "") -> datetime:
-    """
-    Read a flag as `aggregates.ask.dates` describes: dates and local time are those of `zone`.
-
-    `-24h` is a length of time before now. Raises BadQuestion.
-    """
+    """Read a date or stamp of a flag as `aggregates.ask.dates` does, or a time before now; raises BadQuestion."""
     try:
         asked = datetime.now(UTC) - duration(text[1:]) if text.startswith("-") else read(text)
     except ValueError:

@@ -54,11 +54,10 @@ def doctor(settings: Settings) -> None:
     findings = list(examine(settings, running))
     marks = {True: "good", False: "BAD", None: ""}
     print_table(pd.DataFrame([(marks[f.good], f.what, f.found) for f in findings], columns=["", "what", "found"]))
-    origins = sources_of(settings)
-    rows = [(key, value, origins[key]) for key, value in shown(settings).items()]
-    if running and running.alive:
-        ports = {"http_port": urlsplit(running.http).port, "mqtt_port": urlsplit(running.broker).port}
-        rows = [(row[0], str(ports[row[0]]), "the running hub") if row[0] in ports else row for row in rows]
+    values, origins = shown(settings), sources_of(settings)
+    for key, url in (("http_port", running.http), ("mqtt_port", running.broker)) if running and running.alive else ():
+        values[key], origins[key] = str(urlsplit(url).port), "the running hub"
+    rows = [(key, value, origins[key]) for key, value in values.items()]
     print_table(pd.DataFrame(rows, columns=["setting", "value", "from"]))
     if any(finding.good is False for finding in findings):
         raise typer.Exit(NO)
