@@ -76,13 +76,11 @@ def read_areas(
         yield pa.RecordBatch.from_pylist(rows, schema=LISTS["areas"].columns)
 
 
-Places = Mapping[str, tuple[float | None, float | None]]
-
-
 def read_series(
     store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, window: str,
-    quantities: Sequence[str] | None, channels: bool = False, coverage: float | None = None,
-    valid: bool | None = None, **scope: Any,
+    quantities: Sequence[str] | None, source: str | None, sensors: Sequence[str] | None, area: str | None,
+    vintage: int | None, channels: bool = False, coverage: float | None = None, valid: bool | None = None,
+    **sides: Any,
 ) -> Batches:  # fmt: skip
     """
     Yield the rows of `windows`, or of `readings` where the window is empty.
@@ -90,26 +88,19 @@ def read_series(
     A quantity after the other, by sensor, channel and start. Each row has the place of its sensor. Raises `StoreError`.
     """
     columns = LISTS["windows" if window else "readings"].columns
-    places, sensors = _places(store, scope)
-    if first >= last or not places:
-        return
-    area = {"area": scope["area"], "vintage": scope["vintage"], "members": scope["area"] is not None} if window else {}
+    box = tuple(sides[side] for side in ("west", "south", "east", "north"))
+    scope: dict[str, Any] = {"area": area, "vintage": vintage, "members": area is not None, "source": source}
+    scope |= {"sensor": None if sensors is None else tuple(sensors), "box": None if None in box else box}
     for quantity, behind in _by_quantity(quantities or (list(QUANTITIES) if window else [None]), after):
-        asked = Question(quantity, first, last, window, sensors, channels, coverage=coverage or 0.0, **area)
-        for table in tables(store, asked, after=behind, limit=limit if valid is None else None):
+        if first >= last or limit <= 0:
+            return
+        asked = Question(quantity, first, last, window, channels=channels, coverage=coverage or 0.0, **scope)
+        most = limit if valid is None else None
+        for table in tables(store, asked, after=behind, limit=most, places=True):
             kept = table if valid is None else table.filter(pc.equal(table["valid"], pa.scalar(valid)))
-            for batch in _batches(kept, columns, places):
+            for batch in _batches(kept, columns):
                 limit -= batch.num_rows
                 yield batch
-        if limit <= 0:
-            return
-
-
-def _places(store: Store, scope: Mapping[str, Any]) -> tuple[Places, tuple[str, ...] | None]:
-    """Find the sensors that are asked for, with their places; as None where all are."""
-    places = {sensor: (lon, lat) for sensor, lon, lat in store.rows("list_sensor_places", **scope)}
-    chosen = any(scope[name] is not None for name in ("source", "sensors", "west", "area"))
-    return places, tuple(places) if chosen else None
 
 
 def _by_quantity(quantities: Sequence[str | None], after: Key | None) -> Iterator[tuple[str | None, Cursor | None]]:
@@ -121,19 +112,17 @@ def _by_quantity(quantities: Sequence[str | None], after: Key | None) -> Iterato
             yield quantity, Cursor(after[1], microseconds(after[2]))
 
 
-def _batches(table: pa.Table, columns: pa.Schema, places: Places) -> Iterator[pa.RecordBatch]:
+def _batches(table: pa.Table, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Cut a table in batches of these columns, and of the number of the series."""
     wanted = columns.append(pa.field("series", COLUMNS["series"][0]))
     for at in range(0, table.num_rows, SIZE):
         part = table.slice(at, SIZE)
-        made = {name: _column(part, name, places) for name in wanted.names}
-        yield pa.table(made).cast(wanted).combine_chunks().to_batches()[0]
+        yield (
+            pa.table({name: _column(part, name) for name in wanted.names}).cast(wanted).combine_chunks().to_batches()[0]
+        )
 
 
-def _column(table: pa.Table, name: str, places: Places) -> Any:
-    if name in ("lon", "lat"):
-        sensors = table["sensor_id"].to_pylist()
-        return pa.array([places[str(sensor)][name == "lat"] for sensor in sensors], pa.float64())
+def _column(table: pa.Table, name: str) -> Any:
     if name == "period":
         return pc.divide(pc.subtract(table["end"], table["start"]).cast(pa.int64()), 1_000_000)
     if name == "flags":

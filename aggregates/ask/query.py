@@ -50,7 +50,8 @@ class Question:
     """
     Windows of one quantity, or READINGS of one or all (None), whose start lies in `[first, last)`.
 
-    `sensor` is one, several, or None for all; `box` chooses those that stand in it (west, south, east, north, degrees).
+    `sensor` is one, several, or None for all; `source` chooses those of a supplier, `box` those that stand in it (west,
+    south, east, north, degrees).
     `channels` asks for every series instead of what each sensor counted. `area` asks for the windows of an area itself,
     or with `sensor`, `box`, `members` or `channels` for those of what stood in it; `vintage` is the year of its
     boundaries, None the newest. `coverage` is the least that a window must have, 0 takes those where it is unknown
@@ -68,6 +69,7 @@ class Question:
     members: bool = False
     box: Box | None = None
     coverage: float = 0.0
+    source: str | None = None
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES and (self.quantity is not None or self.window):
@@ -95,7 +97,7 @@ class Question:
 
 
 def tables(
-    store: Store, question: Question, *, after: Cursor | None = None, limit: int | None = None
+    store: Store, question: Question, *, after: Cursor | None = None, limit: int | None = None, places: bool = False
 ) -> Iterator[pa.Table]:
     """
     Answer in tables of about 100,000 rows, at least one, all of one state of the database.
@@ -108,7 +110,7 @@ def tables(
     failed), weight, covers (s), flags (names with a blank between them, empty for none), status, version (the
     supplier's publication stamp or null), received_at; an instant ends when it starts.
 
-    Sorted by sensor_id, channel, quantity, period and start. Raises BadQuestion for a cursor of another question, and
+    With `places` also lon and lat of the sensor. Sorted by sensor_id, channel, quantity, period and start. Raises BadQuestion for a cursor of another question, and
     `aggregates.store.store.StoreError`.
     """
     with store.transaction(snapshot=True) as tx:
@@ -118,17 +120,21 @@ def tables(
             return
         chosen, area = _chosen(tx, question)
         step = LENGTHS.get(question.window, USUAL)
-        for rows, places in pieces(
+        for rows, at in pieces(
             chosen, _fetch(tx, question, area, chosen), (question.last - question.first) / step, after, limit
         ):
-            columns = {**chosen.words(places), "start": stamps(rows["start"])}
+            columns = {**chosen.words(at), "start": stamps(rows["start"])}
             if question.window:
                 columns |= _windows(rows, question.window, chosen.zones)
                 columns |= {name: pa.array([said] * len(rows), _AREA[name]) for name, said in area.items()}
                 table = with_dates(pa.table(columns), zone, question.window)
             else:
-                columns |= _readings(rows, places, chosen)
+                columns |= _readings(rows, at, chosen)
                 table = pa.table(columns | {"local_start": local(columns["start"], zone)})
+            if places:
+                table = table.append_column("lon", nullable(chosen.lon[at])).append_column(
+                    "lat", nullable(chosen.lat[at])
+                )
             yield table.append_column("series", pa.array(rows["series"]))
 
 
@@ -171,7 +177,8 @@ def _chosen(tx: Transaction, question: Question) -> tuple[ChosenSeries, dict[str
     box = dict(zip(("west", "south", "east", "north"), question.box or (None,) * 4, strict=True))
     rows = tx.rows(
         "choose_series", quantity=question.quantity, sensors=None if sensors is None else list(sensors),
-        channels=question.channels or not question.window, **{"area": None, "vintage": None, **area, **box},
+        channels=question.channels or not question.window, source=question.source, ever=True,
+        **{"area": None, "vintage": None, **area, **box},
     )  # fmt: skip
     return ChosenSeries(rows), area
 

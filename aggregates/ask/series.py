@@ -37,11 +37,12 @@ class ChosenSeries:
     """The series of an answer, in its order, as the statement `choose_series` gives them."""
 
     def __init__(self, rows: list[tuple[Any, ...]]) -> None:
-        columns = list(zip(*rows, strict=True)) or [()] * 8
+        columns = list(zip(*rows, strict=True)) or [()] * 10
         self.series = np.array(columns[0], np.int32)
         self.periods = np.array(columns[5], np.int32)
         self.zones = set(columns[6])
         self.alone = np.array(columns[7], bool)  # whether it is its sensor's only one of a quantity
+        self.lon, self.lat = np.array(columns[8:], np.float64)
         names = ("sensor_id", "channel", "quantity", "unit")
         self._words = {name: pa.array(said, pa.string()) for name, said in zip(names, columns[1:5], strict=True)}
         self._order = np.argsort(self.series)

@@ -3,14 +3,9 @@
 -- name: choose_series
 -- The series that a question is about, in the order of its answer; of sensor figures the series that stands for each.
 SELECT s.series, s.sensor_id, CASE WHEN %(channels)s THEN s.channel ELSE '' END, s.quantity, q.unit, s.period, q.zone,
-       s.alone
+       s.alone, n.lon, n.lat
 FROM series s JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
-WHERE (%(channels)s OR s.series = s.head)
-  AND (%(quantity)s::text IS NULL OR s.quantity = %(quantity)s)
-  AND (%(sensors)s::text[] IS NULL OR s.sensor_id = ANY (%(sensors)s))
-  AND (%(west)s::float8 IS NULL OR n.lon BETWEEN %(west)s AND %(east)s AND n.lat BETWEEN %(south)s AND %(north)s)
-  AND (%(area)s::text IS NULL OR s.sensor_id IN (
-      SELECT m.sensor_id FROM sensor_area m WHERE m.code = %(area)s AND m.vintage = %(vintage)s))
+WHERE (%(channels)s OR s.series = s.head) AND (%(quantity)s::text IS NULL OR s.quantity = %(quantity)s) AND {in_scope}
 ORDER BY s.sensor_id COLLATE "C", s.channel COLLATE "C", s.quantity COLLATE "C", s.period
 
 -- name: ask_windows
@@ -57,7 +52,3 @@ SELECT EXISTS (SELECT FROM mark WHERE hour >= %(first)s AND hour < r.last AND ho
     OR %(areas)s AND (EXISTS (SELECT FROM area_mark WHERE hour >= %(first)s AND hour < r.last)
                       OR EXISTS (SELECT FROM changed_validity))
 FROM (SELECT %(last)s::timestamptz + CASE WHEN %(days)s THEN interval '25 hours' ELSE interval '0' END AS last) r
-
--- name: list_sensor_places
--- The sensors asked for, and where they stand.
-SELECT n.sensor_id, n.lon, n.lat FROM sensor n WHERE {in_scope}
