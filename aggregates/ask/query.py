@@ -110,8 +110,8 @@ def tables(
     failed), weight, covers (s), flags (names with a blank between them, empty for none), status, version (the
     supplier's publication stamp or null), received_at; an instant ends when it starts.
 
-    With `places` also lon and lat of the sensor. Sorted by sensor_id, channel, quantity, period and start. Raises BadQuestion for a cursor of another question, and
-    `aggregates.store.store.StoreError`.
+    With `places` also lon and lat of the sensor. Sorted by sensor_id, channel, quantity, period and start. Raises
+    BadQuestion for a cursor of another question, and `aggregates.store.store.StoreError`.
     """
     with store.transaction(snapshot=True) as tx:
         zone = zone_of(tx)
