@@ -131,10 +131,8 @@ def tables(
             else:
                 columns |= _readings(rows, at, chosen)
                 table = pa.table(columns | {"local_start": local(columns["start"], zone)})
-            if places:
-                table = table.append_column("lon", nullable(chosen.lon[at])).append_column(
-                    "lat", nullable(chosen.lat[at])
-                )
+            for name, degrees in (("lon", chosen.lon), ("lat", chosen.lat)) if places else ():
+                table = table.append_column(name, nullable(degrees[at]))
             yield table.append_column("series", pa.array(rows["series"]))
 
 
