@@ -49,6 +49,10 @@ SELECT what, found, good FROM (
     SELECT 7, 'accounting ' || source, format('%%s received = %%s stored + %%s duplicate + %%s corrected + %%s rejected', received,
            stored, duplicate, corrected, rejected), received = stored + duplicate + corrected + rejected
     FROM ({sum_accounting}) a (source, received, stored, duplicate, corrected, rejected)
+    UNION ALL
+    SELECT 8, 'places', format('%%s sensors stand outside the Netherlands, %%s at longitude %%s, latitude %%s', count(*),
+           min(sensor_id), (array_agg(lon ORDER BY sensor_id))[1], (array_agg(lat ORDER BY sensor_id))[1]), false
+    FROM sensor WHERE NOT (lon BETWEEN 3.0 AND 7.5 AND lat BETWEEN 50.5 AND 54.0) HAVING count(*) > 0
 ) lines ORDER BY place, what
 
 -- name: list_positions

@@ -146,11 +146,13 @@ SELECT json_build_object(
 FROM area a WHERE a.code = %(code)s ORDER BY a.vintage DESC LIMIT 1
 
 -- name: live_silent
--- Sensors whose newest window is older than three of their periods and a quarter of an hour, the longest silent first.
+-- Sensors whose newest window is older than three of their periods and a quarter of an hour, the longest silent first; of
+-- those without any the catalogue's. One that ended more than eight days ago, as in an old file, is not expected any more.
 SELECT n.sensor_id, n.name, max(last.start) AS last
 FROM sensor n LEFT JOIN series s USING (sensor_id)
 LEFT JOIN LATERAL (SELECT start FROM window_5m w WHERE w.series = s.series ORDER BY start DESC LIMIT 1) last ON true
-GROUP BY n.sensor_id, n.name
-HAVING coalesce(max(last.start), '-infinity')
-       < %(now)s - make_interval(secs => greatest(900, 3 * coalesce(min(greatest(s.period, n.interval)), 0)))
+GROUP BY n.sensor_id, n.name, n.catalogued
+HAVING CASE WHEN max(last.start) IS NULL THEN n.catalogued ELSE
+           max(last.start) > %(now)s - interval '8 days' AND max(last.start)
+               < %(now)s - make_interval(secs => greatest(900, 3 * coalesce(min(greatest(s.period, n.interval)), 0))) END
 ORDER BY last NULLS FIRST, n.sensor_id

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.sources import SOURCES, SourceClass, rounded, source_of_sensor
+from ingest.vocabulary.sources import SOURCES, SourceClass, doubtful, rounded, source_of_sensor
 
 
 class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
@@ -69,6 +69,8 @@ def read_catalogue(path: Path) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for where, row in rows:
         entry = _entry(where, row)
+        if wrong := doubtful(entry.lon, entry.lat):
+            raise BadCatalogue(f"{where}: place ({entry.lon}, {entry.lat}) of {entry.sensor_id!r}: {wrong}")
         if entries.setdefault(entry.sensor_id, entry) is not entry:
             raise BadCatalogue(f"{where}: sensor {entry.sensor_id!r} for a second time")
     return list(entries.values())

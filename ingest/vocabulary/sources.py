@@ -63,6 +63,22 @@ def add_source(source: Source) -> None:
     _sources[source.name] = source
 
 
+COUNTRY = (3.0, 50.5, 7.5, 54.0)  # a box around the Netherlands: west, south, east, north
+
+
+def doubtful(lon: float | None, lat: float | None) -> str | None:
+    """
+    Say what is wrong with a place in degrees, None where nothing is.
+
+    >>> doubtful(6.57, 53.22), doubtful(53.22, 6.57), doubtful(0.0, 0.0)
+    (None, 'lon and lat are swapped', 'not in the Netherlands')
+    """
+    west, south, east, north = COUNTRY
+    if lon is None or lat is None or (west <= lon <= east and south <= lat <= north):
+        return None
+    return "lon and lat are swapped" if west <= lat <= east and south <= lon <= north else "not in the Netherlands"
+
+
 def rounded(lon: float | None, lat: float | None) -> tuple[float | None, float | None]:
     """
     Round a citizen's place to 3 decimals, about 100 m, so that it does not point at a home.

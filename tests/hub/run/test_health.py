@@ -23,7 +23,7 @@ from hub.settings.layers import load
 from hub.web.metrics import OUTCOMES, HubCollector
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
-from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.readings import Reading, SensorFact
 from streams.commit.pipeline import Pipeline
 from streams.rollup.retention import maintain
 from streams.rollup.rollup import roll_up
@@ -157,6 +157,15 @@ class TestDoctor:
         assert found(timedelta(seconds=61), "").good is False
         bad = found(timedelta(seconds=5), "proof: KeyError: 'x'")
         assert (bad.good, "proof: KeyError: 'x'" in bad.found) == (False, True)
+
+    def test_names_sensors_that_stand_elsewhere(self, store: Store, tmp_path: Path) -> None:
+        """A place that a message gave, and that is not in the country, is kept and said."""
+        facts = [SensorFact("ttn/zero", lon=0.0, lat=0.0), SensorFact("ttn/here", lon=6.5, lat=53.2)]
+        Pipeline(store).store(Batch(columns([], []), facts))
+        found = findings(store.conninfo, NOBODY, tmp_path)["places"]
+        assert found == Finding(
+            "places", "1 sensors stand outside the Netherlands, ttn/zero at longitude 0, latitude 0", False
+        )
 
     def test_alerts_and_their_notifications(self, store: Store, tmp_path: Path) -> None:
         """Open alerts, what could not be judged, the notifier, and what channels did not take, each in a line."""

@@ -32,7 +32,7 @@ from hub.web.live.words import LANGUAGES, words
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import Flag, Reading
+from ingest.vocabulary.readings import Flag, Reading, SensorFact
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.conftest import ROOT
@@ -141,6 +141,12 @@ class TestNewest:
         commit(store, counts("old", NOW - HOUR, 5) + counts("new", NOW - timedelta(minutes=5), 5))
         commit(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW - 2 * HOUR, 9.0)])
         assert [sensor.sensor_id for sensor in silent(store, NOW)] == ["stadspuls/never", "stadspuls/old"]
+
+    def test_sensors_of_old_files_are_not_silent(self, store: Store) -> None:
+        """Last year's file makes no silent sensors of its stations, nor does one that only told where it stands."""
+        commit(store, counts("archive", NOW - timedelta(days=300), 5) + counts("week", NOW - timedelta(days=7), 5))
+        Pipeline(store).store(Batch(columns([], []), [SensorFact("luchtmeetnet/NL1", lon=6.5, lat=53.2)]))
+        assert [sensor.sensor_id for sensor in silent(store, NOW)] == ["stadspuls/week"]
 
 
 class TestAreas:
