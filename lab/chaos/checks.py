@@ -62,10 +62,10 @@ def _stored(store: Store, numbered: NumberedReadings, published: int) -> Iterato
     )
     missing, foreign = both[both["_merge"] == "left_only"], both[both["_merge"] == "right_only"]
     wrong = both[(both["_merge"] == "both") & (both["value"] != both["value_stored"])]
-    yield _count("readings stored", published, len(found))
-    yield _count("published and not stored", 0, len(missing), _numbers(missing, numbered))
-    yield _count("stored and not published", 0, len(foreign) + int(found.duplicated(["sensor", "start"]).sum()))
-    yield _count("stored with another value", 0, len(wrong), _numbers(wrong, numbered))
+    yield counted("readings stored", published, len(found))
+    yield counted("published and not stored", 0, len(missing), _numbers(missing, numbered))
+    yield counted("stored and not published", 0, len(foreign) + int(found.duplicated(["sensor", "start"]).sum()))
+    yield counted("stored with another value", 0, len(wrong), _numbers(wrong, numbered))
 
 
 def _numbers(rows: pd.DataFrame, numbered: NumberedReadings) -> str:
@@ -83,11 +83,11 @@ def _windows(store: Store, numbered: NumberedReadings, published: int, level: st
     found = found.sort_values(["sensor", "start"], ignore_index=True)[expected.columns]
     promise = f"windows of {level} as recomputed"
     if len(found) != len(expected):
-        return _count(promise, len(expected), len(found))
+        return counted(promise, len(expected), len(found))
     same = np.ones(len(found), dtype=bool)
     for name in expected.columns:
         same &= (found[name] == expected[name]).to_numpy()
-    return _count(promise, len(expected), int(same.sum()))
+    return counted(promise, len(expected), int(same.sum()))
 
 
 def _accounts(store: Store, numbered: NumberedReadings, published: int, bad: int) -> Iterator[Check]:
@@ -97,11 +97,11 @@ def _accounts(store: Store, numbered: NumberedReadings, published: int, bad: int
         f"{balance.rejected:,}"
     )
     yield Check("received = stored + duplicate + corrected + rejected", "equal", sums, balance.holds)
-    yield _count("readings accounted for as stored", published, balance.stored)
+    yield counted("readings accounted for as stored", published, balance.stored)
     letters = {letter.payload for letter in list_dead_letters(store, SOURCE, limit=10 * bad + 10)}
     wanted = [message[1] for number in range(published) if (message := numbered.bad(number))]
     lost = "".join(f"; {payload.decode()}" for payload in wanted if payload not in letters)
-    yield _count("unreadable messages in the dead letters", bad, len(letters), lost[:200])
+    yield counted("unreadable messages in the dead letters", bad, len(letters), lost[:200])
 
 
 def _reconciled(stadspuls: Command, numbered: NumberedReadings, published: int) -> Check:
@@ -114,5 +114,6 @@ def _end(numbered: NumberedReadings, published: int) -> datetime:
     return BEGIN + timedelta(minutes=published // numbered.sensors)
 
 
-def _count(promise: str, expected: int, found: int, more: str = "") -> Check:
+def counted(promise: str, expected: int, found: int, more: str = "") -> Check:
+    """Make the check of a number."""
     return Check(promise, f"{expected:,}", f"{found:,}{more}", expected == found)

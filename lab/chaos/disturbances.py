@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from random import Random
 
 import structlog
 
+from aggregates.store.store import Store, StoreError
 from hub.servers.process import CannotStart
+from ingest.mqtt.client import refusal
 from lab.chaos.plan import POSSIBLE, Action, Event, Part
 from lab.rig.broker import Broker
 from lab.rig.chain import Chain
@@ -28,6 +30,15 @@ from lab.rig.service import Service
 
 _BACK_WITHIN = 120.0  # s
 _LEAVES_WITHIN = 60.0
+
+# Statement triggers: the same error for COPY and INSERT, on any edition, and no root is needed.
+REFUSE = """
+CREATE OR REPLACE FUNCTION chaos_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'chaos refuses %', TG_TABLE_NAME USING ERRCODE = TG_ARGV[0]; END $$;
+DROP TRIGGER IF EXISTS chaos ON {table};
+CREATE TRIGGER chaos BEFORE INSERT OR UPDATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION chaos_refuses('{code}');
+"""
+ACCEPT = "DROP TRIGGER IF EXISTS chaos ON {table}"
 
 log = structlog.get_logger(__name__)
 
@@ -86,7 +97,8 @@ class Disturbances:
         event = outcome.event
         action = {
             Action.KILL: self._kill, Action.JOIN: self._join, Action.LEAVE: self._leave, Action.CUT: self._cut,
-            Action.FREEZE: self._freeze,
+            Action.FREEZE: self._freeze, Action.STOP: self._stop, Action.FILL: self._refuse,
+            Action.BREAK: self._refuse, Action.TAKE: self._take,
         }[event.action]  # fmt: skip
         due = time.monotonic()
         try:
@@ -166,15 +178,63 @@ class Disturbances:
         outcome.note = "hung connections were reset" if reset else "hung connections went on"
 
     def _freeze(self, event: Event, outcome: Outcome, service: Service | None) -> None:
-        assert service is not None
-        service.send(signal.SIGSTOP)
+        frozen = service or self._chain.broker
+        frozen.send(signal.SIGSTOP)
         time.sleep(event.seconds)
-        service.send(signal.SIGCONT)
+        frozen.send(signal.SIGCONT)
+        for one in [service] if service else list(self._chain.collectors):
+            _wait_ready(one)
+
+    def _stop(self, event: Event, outcome: Outcome, service: Service | None) -> None:
+        """Stop a service as a user does; the supervisor starts it again."""
+        assert service is not None
+        if code := service.stop(_LEAVES_WITHIN):
+            outcome.note = f"ended with {code}"
+        _wait_ready(service)
+
+    def _refuse(self, event: Event, outcome: Outcome, service: Service | None) -> None:
+        """Let the database refuse readings as with a full disk, or let judging raise by what it writes."""
+        table, code = {Action.FILL: ("reading", "53100"), Action.BREAK: ("alert", "P0001")}[event.action]
+        self._script(REFUSE.format(table=table, code=code))
+        time.sleep(event.seconds)
+        outcome.note = f"{self._waiting():,} readings waited, {unjudged(self._chain.database)} rules were not judged"
+        self._script(ACCEPT.format(table=table))
+        for one in list(self._chain.workers):
+            _wait_ready(one)
+
+    def _script(self, text: str) -> None:
+        """Change the database, waiting for it where it is away itself."""
+        deadline = time.monotonic() + _BACK_WITHIN
+        with closing(Store(self._chain.database, application="stadspuls chaos")) as store:
+            while True:
+                try:
+                    with store.transaction() as tx:
+                        return tx.script(text)
+                except StoreError as error:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(f"the database does not take {text[:40]!r}: {error}") from error
+                    time.sleep(0.5)
+
+    def _take(self, event: Event, outcome: Outcome, service: Service | None) -> None:
+        """Connect as the hub's sessions might be called; who guessed one would end it, and with it what waits there."""
+        assert service is not None
+        for number in range(len(self._chain.collectors) + 1):
+            for name in (f"stadspuls-{number}", service.name, f"slot-{number}"):
+                refusal(self._chain.broker.address(), 5.0, name)
         _wait_ready(service)
 
     def _members(self, part: Part) -> list[Service]:
         chain = self._chain
         return {Part.COLLECTOR: chain.collectors, Part.WORKER: chain.workers}.get(part, [chain.rollup])
+
+
+def unjudged(database: str) -> int:
+    """Count the rules with windows that could not be judged, and are to be judged again; -1 without the database."""
+    with closing(Store(database, application="stadspuls chaos")) as store:
+        try:
+            return sum(row[-1] != "" for row in store.rows("list_unjudged"))
+        except StoreError:
+            return -1
 
 
 def _wait_ready(service: Service) -> None:

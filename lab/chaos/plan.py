@@ -17,6 +17,10 @@ class Action(StrEnum):
     LEAVE = "leave"
     CUT = "cut off"
     FREEZE = "freeze"
+    STOP = "stop and start"
+    FILL = "fill the disk of"
+    BREAK = "break the rules in"
+    TAKE = "take the client id of"
 
 
 class Part(StrEnum):
@@ -33,13 +37,17 @@ class Part(StrEnum):
 CUT_FOR = 20.0  # s without network
 FROZEN_FOR = 15.0  # s: longer than Kafka waits for a worker, so that another one takes its partitions
 DOWN_FOR = (1.0, 5.0)  # s between the death of a server and its start
-ROUND = 80.0  # s that everything takes once without getting in each other's way too much
+BROKEN_FOR = 10.0  # s in which the database refuses readings, or judging
+ROUND = 110.0  # s that everything takes once without getting in each other's way too much
 
 USUAL = (
     *((Action.KILL, part) for part in Part if part is not Part.BROKER),
     *((action, part) for action in (Action.JOIN, Action.LEAVE) for part in (Part.COLLECTOR, Part.WORKER)),
     *((Action.CUT, part) for part in (Part.BROKER, Part.KAFKA, Part.DATABASE)),
-    (Action.FREEZE, Part.WORKER),
+    *((Action.FREEZE, part) for part in (Part.BROKER, Part.WORKER)),
+    *((Action.STOP, part) for part in (Part.COLLECTOR, Part.WORKER, Part.ROLLUP)),
+    *((action, Part.DATABASE) for action in (Action.FILL, Action.BREAK)),
+    (Action.TAKE, Part.COLLECTOR),
 )
 POSSIBLE = (*USUAL, (Action.KILL, Part.BROKER))  # that one alone may cost readings: see docs/operations.md
 
@@ -77,4 +85,5 @@ def plan(seconds: float, seed: int, disturbances: tuple[tuple[Action, Part], ...
 
 
 def _lasts(action: Action, chance: Random) -> float:
-    return {Action.CUT: CUT_FOR, Action.FREEZE: FROZEN_FOR}.get(action, chance.uniform(*DOWN_FOR))
+    lasts = {Action.CUT: CUT_FOR, Action.FREEZE: FROZEN_FOR, Action.FILL: BROKEN_FOR, Action.BREAK: BROKEN_FOR}
+    return lasts.get(action, chance.uniform(*DOWN_FOR))

@@ -25,11 +25,11 @@ from aggregates.store.store import Store, StoreError
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.mqtt.slots import lost_slots
-from lab.chaos.checks import SOURCE, Check, check_promises
-from lab.chaos.disturbances import Disturbances, Outcome
+from lab.chaos.checks import SOURCE, Check, check_promises, counted
+from lab.chaos.disturbances import Disturbances, Outcome, unjudged
 from lab.chaos.plan import USUAL, Action, Part, plan
 from lab.chaos.publisher import Publisher
-from lab.chaos.readings import NumberedReadings
+from lab.chaos.readings import QUANTITY, NumberedReadings, sensor_id
 from lab.load.servers import emptied
 from lab.rig.broker import free_port, mosquitto
 from lab.rig.chain import Addresses, Chain, missing, supervised
@@ -41,6 +41,21 @@ _AUTOSAVE = "autosave_interval 10"  # as deploy/mosquitto/mosquitto.conf
 _CONFIRMED_WITHIN = 180.0  # s
 _PROGRESS_WITHIN = 90.0  # s without a reading stored, after which no more are expected
 _SETTLED_WITHIN = 300.0
+_JUDGED_WITHIN = 240.0  # s in which what could not be judged is
+
+# A rule that has something to write for every batch, for when judging is made to raise.
+_RULES = f"""
+[[rule]]
+name = "chaos-many"
+title = "Many"
+quantity = "{QUANTITY}"
+level = "5m"
+raise = 240
+sensors = ["{sensor_id(0)[:-1]}*"]
+severity = "info"
+clear = 240
+retrospect = "0s"
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -154,10 +169,18 @@ class _Run:
             if now < least:
                 least, since = now, time.monotonic()
             time.sleep(0.5)
+        self._report.checks.append(counted("rules whose windows were not judged again", 0, self._unjudged()))
         try:
             self._chain.settle(_SETTLED_WITHIN)
         except TimeoutError as error:
             self._report.checks.append(Check("everything settles", f"{_SETTLED_WITHIN:.0f} s", str(error), False))
+
+    def _unjudged(self) -> int:
+        """How many rules have windows that are still to be judged, once the roll-up has had its time for it."""
+        until = time.monotonic() + _JUDGED_WITHIN
+        while (left := unjudged(self._chain.database)) and time.monotonic() < until:
+            time.sleep(1)
+        return left
 
     def compare(self) -> None:
         """Compare what was published with what is stored."""
@@ -190,7 +213,10 @@ def _chain(
     for relay in relays.values():
         stack.enter_context(relay)
     addresses = Addresses(f"mqtt://127.0.0.1:{ports[Part.BROKER]}", kafka.servers, _through(url, sockets))
-    chain = Chain(directory, broker, kafka, url, addresses, scale.collectors, scale.workers)
+    (directory / "rules").mkdir()
+    (directory / "rules/chaos.toml").write_text(_RULES, "utf-8")
+    rules = {"rules": str(directory / "rules")}
+    chain = Chain(directory, broker, kafka, url, addresses, scale.collectors, scale.workers, settings=rules)
     stack.callback(chain.clean_up)
     return chain, MappingProxyType(relays)
 

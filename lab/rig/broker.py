@@ -83,8 +83,12 @@ class Broker:
 
     def save(self) -> None:
         """Let Mosquitto write its queues to disk, which it else does at every `autosave_interval`."""
+        self.send(signal.SIGUSR1)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; harmless when it does not run."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGUSR1)
+            self._process.send_signal(number)
 
     def kill(self) -> None:
         """Stop it with kill -9; harmless when it does not run."""

@@ -10,11 +10,12 @@ servers: not the direct ones where a relay stands between them.
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from aggregates.store.health import positions, state
@@ -28,6 +29,7 @@ from lab.rig.service import COMMAND, Service, environment, repeated
 _READY_WITHIN = 90.0  # s
 _QUIET = 4  # looks without a change after which nothing is on its way any more
 _LOOK = 0.3  # s
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def missing() -> list[str]:
@@ -48,17 +50,18 @@ class Chain:
     """
     Servers and services; `start` starts what does not run, and any of it may be killed.
 
-    `topics` are given where others use the same Kafka, which then outlives the chain.
+    `topics` are given where others use the same Kafka, which then outlives the chain; `settings` are more of the
+    services' own.
     """
 
     def __init__(
         self, directory: Path, broker: Broker, kafka: KafkaServer, database: str, addresses: Addresses | None = None,
-        collectors: int = 1, workers: int = 1, topics: Topics | None = None,
+        collectors: int = 1, workers: int = 1, topics: Topics | None = None, settings: Mapping[str, str] = _NONE,
     ) -> None:  # fmt: skip
         self.directory = directory
         self.broker, self.kafka, self.database = broker, kafka, database
         self.topics = topics or Topics(kafka.servers)
-        self._shares_kafka = topics is not None
+        self._shares_kafka, self._more = topics is not None, settings
         self.services: list[Service] = []
         self._addresses = addresses or Addresses(f"mqtt://127.0.0.1:{broker.port}", kafka.servers, database)
         self._broker_runs = False
@@ -91,7 +94,7 @@ class Chain:
         return {
             "broker": self._addresses.broker, "kafka": self._addresses.kafka, "database": self._addresses.database,
             "kafka_topic": self.topics.readings, "kafka_dead_letters": self.topics.dead_letters,
-            "kafka_group": self.topics.readings,
+            "kafka_group": self.topics.readings, **self._more,
         }  # fmt: skip
 
     def start(self, seconds: float = _READY_WITHIN) -> None:

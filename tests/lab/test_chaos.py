@@ -15,12 +15,13 @@ import psycopg
 import pytest
 from rich.console import Console
 
+from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from ingest.formats.decode import decode
 from ingest.vocabulary.readings import Message
 from lab.chaos.checks import Check, check_promises
-from lab.chaos.disturbances import Disturbances, Outcome
+from lab.chaos.disturbances import ACCEPT, REFUSE, Disturbances, Outcome
 from lab.chaos.plan import CUT_FOR, POSSIBLE, USUAL, Action, Event, Part, plan
 from lab.chaos.readings import NumberedReadings
 from lab.chaos.report import show
@@ -45,14 +46,22 @@ class TestPlan:
 
     def test_rounds_hold_everything(self) -> None:
         """Each round has every action once, in an order of its own, and all of it within the time."""
-        events = plan(240, 3)
+        events = plan(330, 3)
         assert len(events) == 3 * len(USUAL)
         rounds = [events[number * len(USUAL) : (number + 1) * len(USUAL)] for number in range(3)]
         assert all({(one.action, one.part) for one in some} == set(USUAL) for some in rounds)
         assert len({tuple(str(one) for one in some) for some in rounds}) == 3
         assert [one.at for one in events] == sorted(one.at for one in events)
-        assert events[-1].at < 240
+        assert events[-1].at < 330
         assert {one.seconds for one in events if one.action is Action.CUT} == {CUT_FOR}
+
+    def test_what_a_day_of_use_found_happens_too(self) -> None:
+        """Ordinary stops, a broker that hangs, a full disk, rules that raise, strangers with the hub's client ids."""
+        names = {f"{action} {part}" for action, part in USUAL}
+        assert {
+            "stop and start collector", "stop and start worker", "stop and start roll-up", "freeze broker",
+            "fill the disk of database", "break the rules in database", "take the client id of collector",
+        } <= names  # fmt: skip
 
     def test_broker_is_killed_only_when_asked_for(self) -> None:
         """Mosquitto may lose what it confirmed in its last seconds, so a usual run leaves it alone."""
@@ -156,6 +165,25 @@ def received(client: socket.socket, size: int) -> bytes:
     while len(data) < size and (more := client.recv(1 << 16)):
         data += more
     return data
+
+
+def test_full_disk_holds_a_batch_up_and_costs_no_reading(database: str) -> None:
+    """While the database refuses readings a worker tries again; then all are stored, and none is condemned."""
+    now = datetime.now(UTC)
+    batch = decode([Message(*NUMBERED.message(number), now) for number in range(40)])
+    with closing(Store(database)) as store, closing(Store(database)) as other:
+        with other.transaction() as tx:
+            tx.script(REFUSE.format(table="reading", code="53100"))
+        worker = threading.Thread(target=Pipeline(store).store, args=(batch,), daemon=True)
+        worker.start()
+        worker.join(2)
+        assert worker.is_alive()
+        with other.transaction() as tx:
+            tx.script(ACCEPT.format(table="reading"))
+        worker.join(60)
+        assert not worker.is_alive()
+        assert len(other.rows("list_source_readings", source="stadspuls")) == 40
+        assert list_dead_letters(other, "stadspuls", limit=10) == []
 
 
 @pytest.fixture
