@@ -6,7 +6,6 @@ Alerts on the command line: `alerts list`, `ack`, `silence`, `send-test`, `rules
 """
 
 import getpass
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -15,6 +14,7 @@ import pandas as pd
 import typer
 
 from aggregates.ask.query import BadQuestion
+from aggregates.store.store import Store
 from hub.cli.common import IMPOSSIBLE, NO, command, end, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, write
 from hub.run.rules import judge_of
@@ -69,43 +69,36 @@ def alerts_silence(
     When a silence ends, messages of the alerts that are still open are sent.
     """
     now, zone = datetime.now(UTC), ZoneInfo(settings.timezone)
-    asked = not listed and ended is None
-    made = _asked(now, zone, rule, subject, length, first, last, weekly or [], reason) if asked else None
+    number = None
     with open_store(settings) as store:
-        if ended is not None and not operators.end_silence(store, ended, now):
+        if ended is None and not listed:
+            number = _silence(store, now, zone.key, rule, subject, length, first, last, weekly or [], reason, by)
+        elif ended is not None and not operators.end_silence(store, ended, now):
             end(NO, f"silence {ended} does not exist or is over")
-        if made is not None:
-            number = operators.silence(store, by=by or getpass.getuser(), now=now, **made)
-        found = operators.silences(store, now)
-    shown = [one for one in found if made is None or one.silence == number]
+        found = [one for one in operators.silences(store, now) if number in (None, one.silence)]
     columns = ["silence", "rule", "subject", "first", "last", "weekly", "silent_now", "made_by", "reason"]
-    rows = [operators.described(one, now, zone) for one in shown]
+    rows = [operators.described(one, now, zone) for one in found]
     write(pd.DataFrame(rows, columns=columns), form, None, settings.timezone)
 
 
-def _asked(
-    now: datetime, zone: ZoneInfo, rule: str | None, subject: str | None, length: str | None, first: str | None,
-    last: str | None, weekly: Sequence[str], reason: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Give the silence that the flags describe; raises BadQuestion where one is missing or cannot be."""
-    wrong = {
-        "--rule or --subject, expected at least one ('*' is all)": rule is None and subject is None,
-        "--reason, expected why": not reason,
-        "--for and --to, expected one of them": length is not None and last is not None,
-        "--for, --to or --weekly, expected one of them: a silence without an end is forgotten": not (
-            length or last or weekly
-        ),
-    }
-    for text in (text for text, found in wrong.items() if found):
-        raise BadQuestion(text)
-    begin = stamp("from", first, zone.key) if first else now
+def _silence(
+    store: Store, now: datetime, zone: str, rule: str | None, subject: str | None, length: str | None,
+    first: str | None, last: str | None, weekly: list[str], reason: str | None, by: str | None,
+) -> int:  # fmt: skip
+    """Make the silence that the flags describe; raises BadQuestion where one is missing or cannot be."""
+    if rule is None and subject is None:
+        raise BadQuestion("--rule or --subject, expected at least one ('*' is all)")
+    if not reason:
+        raise BadQuestion("--reason, expected why")
+    if length is not None and last is not None:
+        raise BadQuestion("--for and --to, expected one of them")
     try:
-        until = stamp("to", last, zone.key) if last else (begin + duration(length) if length else None)
-        operators.check_silence(begin, until, list(weekly))
+        begin = stamp("from", first, zone) if first else now
+        until = stamp("to", last, zone) if last else (begin + duration(length) if length else None)
+        return operators.silence(store, rule=rule or "*", subject=subject or "*", first=begin, last=until,
+                                 windows=weekly, by=by or getpass.getuser(), reason=reason, now=now)  # fmt: skip
     except (ValueError, OverflowError) as error:
         raise BadQuestion(str(error)) from None
-    return {"rule": rule or "*", "subject": subject or "*", "first": begin, "last": until, "windows": list(weekly),
-            "reason": reason}  # fmt: skip
 
 
 @command(alerts_app, "send-test", "alert_channels")

@@ -67,24 +67,25 @@ def silence(
     store: Store, *, rule: str, subject: str, first: datetime, last: datetime | None, windows: list[str], by: str,
     reason: str, now: datetime,
 ) -> int:  # fmt: skip
-    """Make a silence and give its number; raises ValueError as `check_silence` does."""
-    check_silence(first, last, windows)
-    ((number,),) = store.rows(
-        "insert_silence", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
-        recurrence=msgspec.json.encode(windows).decode() if windows else None,
-    )  # fmt: skip
-    return int(number)
+    """
+    Make a silence and give its number.
 
-
-def check_silence(first: datetime, last: datetime | None, windows: Sequence[str]) -> None:
-    """Raise ValueError for weekly windows that cannot be read, a span without a length, or far away."""
+    Raises ValueError for weekly windows that cannot be read, and a span without an end, without a length or far away.
+    """
     for text in windows:
         weekly(text)
+    if last is None and not windows:
+        raise ValueError("neither an end nor weekly windows: a silence without an end is forgotten")
     for moment in (first, last):
         if moment is not None and moment.year not in YEARS:
             raise ValueError(f"{moment.isoformat()}, expected a stamp of the years {YEARS[0]} to {YEARS[-1]}")
     if last is not None and last <= first:
         raise ValueError(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
+    ((number,),) = store.rows(
+        "insert_silence", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
+        recurrence=msgspec.json.encode(windows).decode() if windows else None,
+    )  # fmt: skip
+    return int(number)
 
 
 def silences(source: Store | Transaction, now: datetime, *, everything: bool = False) -> list[Silence]:

@@ -51,8 +51,6 @@ def actions(stores: Stores) -> APIRouter:
 
     @actions.post("/silences", status_code=201)
     def silence(wanted: NewSilence) -> Mapping[str, int]:
-        if wanted.last is None and not wanted.weekly:
-            raise Problem(400, "to or weekly, expected one of them: a silence without an end is forgotten")
         now = datetime.now(UTC)
         try:
             with stores.lend() as store:
