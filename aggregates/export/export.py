@@ -139,6 +139,7 @@ def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted)
     rows = store.rows(
         "export_changed_areas" if scope.vintage else "export_span" if nothing_yet else "export_changed",
         since=since or LONG_AGO, first=wanted.first, last=wanted.last, vintage=scope.vintage,
+        window=scope.window,
     )  # fmt: skip
     return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
 

@@ -23,13 +23,12 @@ ON CONFLICT (vintage, sensor_id, since) DO UPDATE SET lon = excluded.lon, lat = 
 
 -- name: note_changed_validity
 -- The area figures of these sensors (null: of all) must be made anew.
-INSERT INTO changed_validity (sensor_id) SELECT unnest(%(sensor_id)s::text[])
+INSERT INTO changed_validity (sensor_id, areas) SELECT unnest(%(sensor_id)s::text[]), true
 
 -- name: mark_changed_validity
 -- Mark the hours in which those sensors are expected, from each hour that they have until their next one.
-WITH taken AS (DELETE FROM changed_validity RETURNING sensor_id, quantity), chosen AS (
-    SELECT DISTINCT s.series, s.quantity FROM taken t JOIN series s
-    ON s.sensor_id = coalesce(t.sensor_id, s.sensor_id) AND s.quantity = coalesce(t.quantity, s.quantity)
+WITH taken AS (UPDATE changed_validity SET marked = true WHERE NOT marked RETURNING sensor_id, quantity), chosen AS (
+    SELECT DISTINCT s.series, s.quantity FROM taken c JOIN series s ON {of_changed} WHERE EXISTS (SELECT FROM area_load)
 )
 INSERT INTO area_mark (hour, quantity)
 SELECT DISTINCT g.hour, w.quantity
@@ -37,6 +36,10 @@ FROM (SELECT c.quantity, w.start, w.next FROM chosen c CROSS JOIN LATERAL (
           SELECT start, lead(start) OVER (ORDER BY start) AS next FROM window_1h WHERE series = c.series) w) w
 CROSS JOIN LATERAL (SELECT {expected_until} AS until FROM rollup) e
 CROSS JOIN LATERAL generate_series(w.start, greatest(w.start, e.until - interval '1 hour'), '1 hour') g (hour)
+
+-- name: of_changed
+-- Whether a series s is one of those that a change c of validity is about.
+s.sensor_id = coalesce(c.sensor_id, s.sensor_id) AND s.quantity = coalesce(c.quantity, s.quantity)
 
 -- name: mark_rolled_hours
 -- The hours that this roll-up wrote, for the areas, where there are any; and of late ones those until the sensor's next

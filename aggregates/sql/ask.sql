@@ -50,5 +50,5 @@ SELECT zone FROM quantity WHERE quantity = 'vehicle_count'
 SELECT EXISTS (SELECT FROM mark WHERE hour >= %(first)s AND hour < r.last AND hour < CASE WHEN %(days)s
                THEN date_trunc('hour', now(), 'UTC') ELSE (SELECT closed_until FROM rollup) END)
     OR %(areas)s AND (EXISTS (SELECT FROM area_mark WHERE hour >= %(first)s AND hour < r.last)
-                      OR EXISTS (SELECT FROM changed_validity))
+                      OR EXISTS (SELECT FROM changed_validity WHERE NOT marked))
 FROM (SELECT %(last)s::timestamptz + CASE WHEN %(days)s THEN interval '25 hours' ELSE interval '0' END AS last) r

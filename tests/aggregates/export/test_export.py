@@ -27,7 +27,9 @@ from aggregates.export import plan as partitions
 from aggregates.export.export import Wanted, export
 from aggregates.export.forms import replaced
 from aggregates.export.forms import write as write_form
+from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
+from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
@@ -215,6 +217,17 @@ class TestIncremental:
         commit(city, Reading("luchtmeetnet/b", "", "no2", 3600, BEGIN, 33.0, status=1))
         assert "readings/quantity=no2/date=2024-05-31/part.parquet" in written(city, tmp_path)
         assert 33.0 in pd.read_parquet(tmp_path / "aggregates")["value"].to_list()
+
+    def test_catalogue_writes_windows_again(self, city: Store, tmp_path: Path) -> None:
+        """Lanes that the catalogue gives make all of a sensor's windows valid: its readings are as they were."""
+        written(city, tmp_path)
+        import_sensors(city, [Entry("ndw/a", lanes=2)])
+        found = written(city, tmp_path)
+        assert {path.rpartition("/month")[0] for path in found} == {
+            f"aggregates/window={window}/quantity=vehicle_count" for window in ("1h", "1d")
+        }
+        assert pd.read_parquet(tmp_path / "aggregates/window=1h/quantity=vehicle_count")["valid"].all()
+        assert written(city, tmp_path) == []
 
     def test_other_windows_later(self, city: Store, tmp_path: Path) -> None:
         """What an earlier run was not asked for is not taken for done."""
