@@ -53,6 +53,10 @@ SELECT what, found, good FROM (
     SELECT 8, 'places', format('%%s sensors stand outside the Netherlands, %%s at longitude %%s, latitude %%s', count(*),
            min(sensor_id), (array_agg(lon ORDER BY sensor_id))[1], (array_agg(lat ORDER BY sensor_id))[1]), false
     FROM sensor WHERE NOT (lon BETWEEN 3.0 AND 7.5 AND lat BETWEEN 50.5 AND 54.0) HAVING count(*) > 0
+    UNION ALL
+    SELECT 9, 'new sensors of ' || source, format('%%s readings refused in 24 hours, more sensors than new_sensors allows'
+           ' in an hour: look who sends them, then raise it and replay', sum(count)), false
+    FROM dead_letter WHERE reason LIKE 'new sensor:%%' AND last_at > %(now)s - interval '1 day' GROUP BY source
 ) lines ORDER BY place, what
 
 -- name: list_positions

@@ -20,6 +20,19 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     lanes    = CASE WHEN excluded.lanes IS NULL OR s.catalogued AND s.lanes IS NOT NULL
                       OR excluded.inferred AND s.lanes IS NOT NULL AND NOT s.inferred THEN s.lanes ELSE excluded.lanes END
 
+-- name: refuse_sensors, planned each time
+-- Which of these sensors are new and beyond what their source may register within an hour, by hand aside.
+WITH new AS (
+    SELECT sensor_id, split_part(sensor_id, '/', 1) AS source,
+           row_number() OVER (PARTITION BY split_part(sensor_id, '/', 1) ORDER BY nr) AS nr
+    FROM unnest(%(sensor_id)s::text[]) WITH ORDINALITY AS w (sensor_id, nr)
+    WHERE NOT EXISTS (SELECT FROM sensor s WHERE s.sensor_id = w.sensor_id)
+), recent AS (
+    SELECT source, count(*) AS sensors FROM sensor
+    WHERE NOT catalogued AND registered_at > now() - interval '1 hour' GROUP BY source
+)
+SELECT sensor_id FROM new LEFT JOIN recent USING (source) WHERE nr + coalesce(sensors, 0) > %(most)s
+
 -- name: use_indexes
 -- For this transaction: the planner knows of neither the new series nor the rows before them, and would compare each with
 -- each, or read all series for every batch.

@@ -47,7 +47,7 @@ def work(settings: Settings) -> None:
     with closing(Store(database(settings), application="stadspuls work")) as store:
         if not make_topics(log_of, stop):
             return
-        pipeline = Pipeline(store, stop, judge_of(settings).batch)
+        pipeline = Pipeline(store, stop, judge_of(settings).batch, settings.new_sensors)
         seconds = histogram("work_batch_seconds", "seconds until a batch was stored, retries included", 0.01)
         readings = histogram("work_batch_readings", "readings in a batch", 1)
 

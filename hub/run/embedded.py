@@ -165,7 +165,7 @@ class EmbeddedHub:
         """Start the path of a message, from its end to its beginning; it is stopped in the other order."""
         settings = self._settings
         store = Store(self.database, application="stadspuls pipeline")
-        self.pipeline = Pipeline(store, self._stop, self.judge.batch)
+        self.pipeline = Pipeline(store, self._stop, self.judge.batch, settings.new_sensors)
         self.log = EmbeddedLog(self.pipeline.store, together=settings.batch_readings * 2)
         self.receiver = Receiver(
             self.broker, subscriptions(), self._client_id,

@@ -31,10 +31,11 @@ from ingest.vocabulary.readings import DERIVED, Flag, utc
 from streams.commit.accounting import STORED, Account, accounts, dead_letter_columns
 from streams.commit.quality import impossible, inconsistent, out_of_range
 from streams.commit.recompute import frozen_days, recompute
-from streams.commit.series import SeriesCache
+from streams.commit.series import SeriesCache, TooManySensors
 from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
 
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
+TOO_MANY = "new sensor: its source has registered as many within an hour as the setting new_sensors allows"
 COLUMNS = list(READING.names or ())
 LONGEST_WAIT = 10.0  # s between two attempts while the database is away
 
@@ -82,10 +83,12 @@ def wait_for_database(stop: Event, seconds: float, error: StoreError) -> None:
 class Pipeline:
     """Stores batches through one connection; not to be shared by threads."""
 
-    def __init__(self, store: Store, stop: Event | None = None, judge: JudgeBatch | None = None) -> None:
+    def __init__(
+        self, store: Store, stop: Event | None = None, judge: JudgeBatch | None = None, new_sensors: int | None = None
+    ) -> None:
         self._store = store
         self._judge = judge
-        self._series = SeriesCache(store)
+        self._series = SeriesCache(store, new_sensors)
         self._latest = LatestWindows()
         self._stop = stop or Event()
         self.retries = 0
@@ -96,7 +99,8 @@ class Pipeline:
         """
         Commit a batch, however long it takes.
 
-        A reading that the database refuses becomes a dead letter; while the database is away, or at a limit that no
+        A reading that the database refuses becomes a dead letter, and so does one of a sensor beyond `new_sensors` that
+        are new within an hour of one source; while the database is away, or at a limit that no
         smaller batch keeps, the batch is tried again. Raises `Stopped` when the hub stops meanwhile.
         """
         waits = pauses(0.1, LONGEST_WAIT)
@@ -107,6 +111,9 @@ class Pipeline:
                 return None
             except Condemned as error:
                 return self._split(batch, position, error)
+            except TooManySensors as error:
+                log.warning("more new sensors than new_sensors allows", sensors=len(error.sensors))
+                batch = _without(batch, error.sensors)
             except Clash as error:
                 self.retries += 1
                 log.info("another session was in the way, trying again", error=str(error))
@@ -151,7 +158,7 @@ class Pipeline:
                 outcome = self._insert(tx, rows)
             counted = accounts(readings, frozen, rows, outcome, batch.dead_letters)
             tx.rows("add_to_accounting", **unnested(counted, Account._fields))
-            if letters := [*batch.dead_letters, *_refusals(batch, frozen)]:
+            if letters := [*batch.dead_letters, *_refusals(batch, frozen, FROZEN)]:
                 tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):
                 self._judge(tx, batch.readings)
@@ -225,5 +232,13 @@ class Pipeline:
         return np.array([outcome for (outcome,) in tx.rows("list_outcomes")], dtype=np.int8)
 
 
-def _refusals(batch: Batch, frozen: NDArray[np.bool_]) -> list[DeadLetter]:
-    return [refused(row, FROZEN) for row in batch.readings.filter(pa.array(frozen)).to_pylist()] if frozen.any() else []
+def _without(batch: Batch, sensors: frozenset[str]) -> Batch:
+    """Give a batch in which the readings of these sensors are dead letters."""
+    chosen = coded(batch.readings, "sensor_id").each(lambda word: word in sensors, bool)
+    facts = [fact for fact in batch.sensors if fact.sensor_id not in sensors]
+    letters = [*batch.dead_letters, *_refusals(batch, chosen, TOO_MANY)]
+    return Batch(batch.readings.filter(pa.array(~chosen)), facts, letters)
+
+
+def _refusals(batch: Batch, chosen: NDArray[np.bool_], why: str) -> list[DeadLetter]:
+    return [refused(row, why) for row in batch.readings.filter(pa.array(chosen)).to_pylist()] if chosen.any() else []

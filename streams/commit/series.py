@@ -41,16 +41,25 @@ def source_names() -> list[str]:
     return list(_source_codes)
 
 
+class TooManySensors(Exception):  # noqa: N818 - what happened is the name
+    """These sensors are new, and their source has registered as many as it may within an hour: nothing was written."""
+
+    def __init__(self, sensors: frozenset[str]) -> None:
+        super().__init__(f"{len(sensors)} new sensors")
+        self.sensors = sensors
+
+
 class SeriesCache:
     """
-    The series of all batches so far.
+    The series of all batches so far; of a source `most` sensors may be new within an hour (None: any number).
 
     A series is a sensor and a kind (quantity, channel and period). Both get a number in the order of their first
     appearance; the two together are one key for each series, by which numpy finds the lines of a batch.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, most: int | None = None) -> None:
+        self._store, self._most = store, most
+        self._held: dict[str, SensorFact] = {}  # what was said of sensors that were refused, for when they are not
         self._sensors: dict[str, int] = {}
         self._kinds: dict[SeriesKind, int] = {}
         self._version: int | None = None
@@ -60,7 +69,7 @@ class SeriesCache:
         """
         Give a line of `SERIES` for each reading of a batch, registering sensors and series that are new.
 
-        Raises `aggregates.store.store.StoreError`.
+        Raises `TooManySensors`, and `aggregates.store.store.StoreError`.
         """
         keys = self._numbered(batch.readings)
         at = np.searchsorted(self._keys, keys)
@@ -87,15 +96,27 @@ class SeriesCache:
     def _load(self, batch: Batch, keys: NDArray[np.int64]) -> None:
         with self._store.transaction() as tx:
             self._outdated(tx)
-            if batch.sensors:
-                tx.rows("upsert_sensors", **unnested(_merged(batch.sensors), SensorFact.__struct_fields__))
             missing, rows = np.unique(keys, return_index=True)
             new = self._keys[np.searchsorted(self._keys, missing)] != missing
-            lines = _registered(tx, batch.readings.take(pa.array(rows[new])))
+            unknown = batch.readings.take(pa.array(rows[new]))
+            if facts := self._admitted(tx, batch.sensors, unknown):
+                tx.rows("upsert_sensors", **unnested(facts, SensorFact.__struct_fields__))
+            lines = _registered(tx, unknown)
         # Only after the commit: a transaction that was rolled back registered nothing.
         at = np.searchsorted(self._keys, missing[new])
         self._lines = np.insert(self._lines, at, lines)
         self._keys = np.insert(self._keys, at, missing[new])
+
+    def _admitted(self, tx: Transaction, given: Sequence[SensorFact], unknown: pa.RecordBatch) -> list[SensorFact]:
+        """Give the last fact about each sensor (a statement may touch a row once); raises TooManySensors."""
+        facts = {fact.sensor_id: fact for fact in given}
+        if self._most is None:
+            return list(facts.values())
+        named = list(dict.fromkeys([*facts, *unknown.column("sensor_id").to_pylist()]))
+        if refused := frozenset(one for (one,) in tx.rows("refuse_sensors", sensor_id=named, most=self._most)):
+            self._held |= {name: fact for name, fact in facts.items() if name in refused}
+            raise TooManySensors(refused)
+        return list(({name: self._held.pop(name) for name in named if name in self._held} | facts).values())
 
     def _outdated(self, tx: Transaction) -> bool:
         """Drop all lines where the catalogue was imported since; True if so."""
@@ -142,8 +163,3 @@ def _line(
     source = SOURCES.get(name)
     covers = interval if interval is not None else source.interval if source else None
     return series, source_code(name), limits.low, limits.high, np.nan if covers is None else covers
-
-
-def _merged(facts: Sequence[SensorFact]) -> list[SensorFact]:
-    """The last fact about each sensor: one statement may touch a row once."""
-    return list({fact.sensor_id: fact for fact in facts}.values())

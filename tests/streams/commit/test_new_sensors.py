@@ -1,0 +1,79 @@
+"""A flood of new sensors from one client: it costs nobody else a reading, and can be replayed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from aggregates.store.dead_letters import list_dead_letters
+from aggregates.store.health import balances
+from aggregates.store.store import Store
+from ingest.formats.decode import decode
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import Message, Reading, SensorFact
+from streams.commit.pipeline import TOO_MANY, Pipeline
+
+NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def said(*sensors: str, minute: int = 0) -> Batch:
+    """Make a batch of a reading and a name of each sensor."""
+    readings = [Reading(one, "", "no2", 60, NOW + timedelta(minutes=minute), 5.0) for one in sensors]
+    return Batch(columns(readings, [NOW] * len(readings)), [SensorFact(one, f"name of {one}") for one in sensors])
+
+
+def asked(store: Store, question: str) -> list[tuple[Any, ...]]:
+    """Ask the database directly."""
+    with psycopg.connect(store.conninfo, autocommit=True) as connection:
+        cursor = connection.execute(question.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+FLOOD = [f"stadspuls/{number:03}" for number in range(100)]
+STORED = "SELECT sensor_id FROM reading JOIN series USING (series) ORDER BY reading.start, sensor_id"
+
+
+def test_flood_stops_nobody_else(store: Store) -> None:
+    """Beyond the limit readings become dead letters, those of known sensors and of other sources are stored."""
+    pipeline = Pipeline(store, new_sensors=3)
+    pipeline.store(said("stadspuls/known"))
+    pipeline.store(said(*FLOOD, "stadspuls/known", "ndw/other", minute=1))
+    known = ["ndw/other", *FLOOD[:2], "stadspuls/known"]
+    assert asked(store, STORED) == [(one,) for one in ["stadspuls/known", *known]]
+    assert asked(store, "SELECT count(*), min(reason), max(reason) FROM dead_letter") == [(98, TOO_MANY, TOO_MANY)]
+    Pipeline(store, new_sensors=3).store(said(*FLOOD, "stadspuls/known", minute=2))
+    assert len(asked(store, STORED)) == 5 + 3
+    assert all(one.holds for one in balances(store))
+    (finding,) = asked(
+        store, "SELECT count(*) FROM sensor WHERE sensor_id LIKE 'stadspuls/0%' OR sensor_id LIKE 'stadspuls/1%'"
+    )
+    assert finding == (2,)
+
+
+def test_later_they_come_with_their_names(store: Store) -> None:
+    """In a later hour the next ones are taken, with what was said of them when they were refused."""
+    pipeline = Pipeline(store, new_sensors=3)
+    pipeline.store(said(*FLOOD[:6]))
+    asked(store, "UPDATE sensor SET registered_at = now() - interval '61 minutes'")
+    pipeline.store(Batch(said(*FLOOD[:6], minute=1).readings))
+    names = asked(store, "SELECT sensor_id, name FROM sensor ORDER BY 1")
+    assert names == [(one, f"name of {one}") for one in FLOOD[:6]]
+
+
+def test_replay_stores_them(store: Store) -> None:
+    """Published again under a higher limit, the refused readings are stored as they were."""
+    Pipeline(store, new_sensors=3).store(said(*FLOOD))
+    letters = list_dead_letters(store)
+    assert len(letters) == 97
+    again = [Message(one.topic, one.payload or b"", NOW) for one in letters]
+    Pipeline(store, new_sensors=100).store(decode(again))
+    assert asked(store, STORED) == [(one,) for one in FLOOD]
+
+
+def test_doctor_names_the_source(store: Store) -> None:
+    """Doctor says whose sensors were refused, and that it is not good."""
+    Pipeline(store, new_sensors=3).store(said(*FLOOD))
+    found = store.rows("list_findings", now=NOW, since=None)
+    ((text, good),) = [(text, good) for what, text, good in found if what == "new sensors of stadspuls"]
+    assert text.startswith("97 readings refused")
+    assert good is False
