@@ -20,7 +20,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from aggregates.areas.codes import LEVELS, level_of, municipality_of, wijk_of
+from aggregates.areas.codes import level_of, municipality_of, wijk_of
 
 NEAR = 250.0  # m; simplified maps leave gaps of a few pixels of 34 m
 METRES = 111_195.0  # of a degree of latitude
@@ -61,11 +61,11 @@ def completed(areas: Iterable[Area]) -> list[Area]:
 def finest(areas: Sequence[Area]) -> list[Area]:
     """Keep, of each municipality, the areas of its finest level that has shapes."""
     drawn = [area for area in areas if area.shape is not None]
-    best: dict[str, int] = {}
+    longest: dict[str, int] = {}  # the finer an area the longer its code
     for area in drawn:
-        key, level = municipality_of(area.code), LEVELS.index(level_of(area.code))
-        best[key] = max(best.get(key, 0), level)
-    return [area for area in drawn if LEVELS.index(level_of(area.code)) == best[municipality_of(area.code)]]
+        key = municipality_of(area.code)
+        longest[key] = max(longest.get(key, 0), len(area.code))
+    return [area for area in drawn if len(area.code) == longest[municipality_of(area.code)]]
 
 
 def assign(areas: Sequence[Area], lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[Placed]:

@@ -63,19 +63,15 @@ def _layer(data: bytes | str, layer: str, name: str) -> Map | None:
     except BadStatistics:
         return None
     shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], f"{name}, layer {layer}")
-    title = next((plain_name for plain_name in _NAMES if plain_name in _plain(frame)), None)
-    names = frame[_plain(frame)[title]] if title else frame[column]
-    years = {int(year) for key in _YEARS if key in _plain(frame) for year in frame[_plain(frame)[key]].unique()}
+    columns_by_name = {plain(str(column)): str(column) for column in frame.columns}
+    names = frame[next((columns_by_name[name] for name in _NAMES if name in columns_by_name), column)]
+    years = {int(year) for key in _YEARS if key in columns_by_name for year in frame[columns_by_name[key]].unique()}
     parts = [
         Area(str(code).strip(), str(label).strip(), shape)
         for code, label, shape in zip(frame[column], names, shapes, strict=True)
         if is_code(str(code).strip()) and shape is not None and not shape.is_empty
     ]
     return Map(layer, _merged(parts), frame, frozenset(years | {int(year) for year in re.findall(r"20\d\d", layer)}))
-
-
-def _plain(frame: pd.DataFrame) -> dict[str, str]:
-    return {plain(str(column)): str(column) for column in frame.columns}
 
 
 def _merged(parts: Iterable[Area]) -> tuple[Area, ...]:

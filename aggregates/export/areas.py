@@ -6,7 +6,6 @@ everything in a file stand in its metadata and in `_SOURCES.json` beside it.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,7 @@ from aggregates.export import forms
 from aggregates.store.store import Store
 from ingest.vocabulary.sources import SOURCES
 
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """One supplier of something in an export."""
-
-    source: str
-    title: str
-    licence: str
-    vintage: int | None = None
-    commercial_use: bool = True
+Origin = dict[str, Any]  # a supplier of something: source, title, licence, vintage, commercial_use
 
 
 def origins(store: Store, vintage: int | None = None, quantity: str | None = None) -> list[Origin]:
@@ -41,7 +31,7 @@ def origins(store: Store, vintage: int | None = None, quantity: str | None = Non
     named = store.rows("list_sources", vintage=vintage, quantity=quantity) if quantity or vintage is None else []
     loads = {(row[0], row[3], row[5]) for row in store.rows("list_area_loads", vintage=vintage)}
     return [supplier(name) for (name,) in named] + [
-        Origin("cbs", title, licence, year) for year, title, licence in sorted(loads)
+        _origin("cbs", title, licence, True, year) for year, title, licence in sorted(loads)
     ]
 
 
@@ -49,18 +39,24 @@ def supplier(name: str) -> Origin:
     """Name the supplier of a source's readings; the licence of a source in no registry is unknown."""
     source = SOURCES.get(name)
     if source is None:
-        return Origin(name, name, "unknown", None, False)
-    return Origin(name, source.title, source.licence, None, source.commercial_use)
+        return _origin(name, name, "unknown", False)
+    return _origin(name, source.title, source.licence, source.commercial_use)
+
+
+def _origin(source: str, title: str, licence: str, commercial_use: bool, vintage: int | None = None) -> Origin:
+    return {
+        "source": source, "title": title, "licence": licence, "vintage": vintage, "commercial_use": commercial_use,
+    }  # fmt: skip
 
 
 def check_open(found: Iterable[Origin]) -> None:
     """Raise Refused where something may not be used commercially, and so is no open data."""
-    closed = [f"{one.title} ({one.licence})" for one in found if not one.commercial_use]
+    closed = [f"{one['title']} ({one['licence']})" for one in found if not one["commercial_use"]]
     if closed:
         raise Refused(f"open data without restrictions cannot hold {'; '.join(closed)}")
 
 
-def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) -> int:
+def export_figures(figures: pd.DataFrame, found: list[Origin], out: Path) -> int:
     """Write figures as Parquet below `out`/vintage=/quantity=/level=/; give the number of files."""
     note = write_sources(out, found)
     keys = ["vintage", "quantity", "level"]
@@ -71,7 +67,7 @@ def export_figures(figures: pd.DataFrame, found: Iterable[Origin], out: Path) ->
     return len(parts)
 
 
-def export_areas(areas: list[dict[str, Any]], found: Iterable[Origin], out: Path, form: str) -> Path:
+def export_areas(areas: list[dict[str, Any]], found: list[Origin], out: Path, form: str) -> Path:
     """Write areas with their statistics as `areas.geojson` or, GeoParquet, `areas.parquet`; give the path."""
     rows = [{name: one[name] for name in _AREA} | (one["statistics"] or {}) for one in areas]
     wkb = [None if one["geometry"] is None else shapely.to_wkb(one["geometry"]) for one in areas]
@@ -84,14 +80,8 @@ def export_areas(areas: list[dict[str, Any]], found: Iterable[Origin], out: Path
 _AREA = ("vintage", "code", "level", "name", "municipality", "derived", "sensors")
 
 
-def write_sources(out: Path, found: Iterable[Origin]) -> forms.Beside:
+def write_sources(out: Path, found: list[Origin]) -> forms.Beside:
     """Write `_SOURCES.json`, and return what stands beside the rows of a file."""
-    note = note_of(found)
     with forms.replaced(out / "_SOURCES.json") as file:
-        file.write(msgspec.json.encode(note["sources"]))
-    return lambda: note
-
-
-def note_of(found: Iterable[Origin]) -> dict[str, object]:
-    """Give suppliers as they stand beside the rows of a file."""
-    return {"sources": [asdict(one) for one in found]}
+        file.write(msgspec.json.encode(found))
+    return lambda: {"sources": found}

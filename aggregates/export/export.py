@@ -24,7 +24,7 @@ from aggregates.ask.area_figures import joined
 from aggregates.ask.areas import areas
 from aggregates.ask.query import READINGS, WINDOWS, Question, tables
 from aggregates.ask.series import BadQuestion
-from aggregates.export.areas import export_areas, note_of, origins, supplier, write_sources
+from aggregates.export.areas import export_areas, origins, supplier, write_sources
 from aggregates.export.forms import table_of, write_file
 from aggregates.export.plan import LAYOUTS, LONG_AGO, Change, ExportFile, Journal, Scope
 from aggregates.store.store import Store
@@ -202,7 +202,7 @@ def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: 
     if first := next(full, None):
         write_file(
             path, wanted.form, map(counted, chain([first], full)),
-            lambda: note_of([*suppliers, *map(supplier, sorted(sources))]), wanted.zone,
+            lambda: {"sources": [*suppliers, *map(supplier, sorted(sources))]}, wanted.zone,
         )  # fmt: skip
         return Written(path, rows)
     if part.scope.dataset != "readings":
