@@ -51,12 +51,13 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
     Return for each sensor that measures a quantity the newest window to show, and for each area of the newest vintage.
 
     It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`. FIGURES have `rows`, and in `spread` the values below
-    which 2 % and 95 % of them lie. A row is `[id, state, value, coverage, start, end, flags, failed, estimate]`, stamps
-    in seconds since 1970, of areas with `sensors, valid_sensors` at its end; the states are valid, invalid, running,
-    nothing (observed, nothing to measure), failed and missing.
+    which 2 % and 95 % of them lie. A row is `[id, state, value, coverage, start, end, flags, failed, estimate, seen,
+    expected]`, stamps in seconds since 1970; seen and expected are lanes of a sensor, or valid sensors and sensors of
+    an area. The states are valid, invalid, running (without figures where windows that ended are asked for), nothing
+    (observed, nothing to measure), failed and missing.
     """
     asked = {
-        "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()),
+        "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()), "running": lens.running,
         "oldest": now - lens.reach - lens.length - _HOUR, "after": now - lens.reach, "settled": now - lens.patience,
     }  # fmt: skip
     areas = "{}"
@@ -105,9 +106,9 @@ def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: st
     """
     Return a sensor and its day of a quantity as JSON, None where no such sensor is known.
 
-    `hours` are those since yesterday, `[days ago, local hour, state, value, coverage, flagged, failed]`. `usual` has by
-    local hour the 10th, 50th and 90th percentile (linear between the two nearest values, Hyndman and Fan 1996,
-    definition 7) of the valid hours of `weeks` earlier days of this weekday. `flags` of today are
+    `hours` are those since yesterday, `[days ago, local hour, state, value, coverage, flagged, failed, seen,
+    expected]`. `usual` has by local hour the 10th, 50th and 90th percentile (linear between the two nearest values,
+    Hyndman and Fan 1996, definition 7) of the valid hours of `weeks` earlier days of this weekday. `flags` of today are
     `[local hour, readings, flags]`.
     """
     today = midnight(now, zone)

@@ -35,16 +35,20 @@ WHERE NOT EXISTS (SELECT FROM series s WHERE s.sensor_id = n.sensor_id) AND kind
 -- name: live_figures
 -- The newest window of every sensor that measures a quantity, and the values below which 2 % and 95 % of them lie, as one
 -- JSON text; <view> is sensor_*.
--- A window that ended after `settled` and is not valid waits for its last readings: a judged one goes before it.
+-- A window that ended after `settled` and is not valid waits for its last readings: a judged one goes before it. Where
+-- windows that have ended are asked for, one that still runs has no figures.
 WITH newest AS (
-    SELECT DISTINCT ON (sensor_id) sensor_id, value, estimate, coverage, valid, start, "end", readings, nothing,
-           flagged, failed, warned
+    SELECT DISTINCT ON (sensor_id) sensor_id, valid, start, "end", nothing, flagged, failed, warned, lanes, lanes_expected,
+           CASE WHEN {live_shown} THEN value END AS value, CASE WHEN {live_shown} THEN estimate END AS estimate,
+           CASE WHEN {live_shown} THEN coverage END AS coverage
     FROM <view>
     WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start <= %(now)s AND "end" > %(after)s
     ORDER BY sensor_id, ("end" <= %(now)s AND (valid OR "end" <= %(settled)s)) DESC, start DESC
 ), judged AS (
-    SELECT sensor_id, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.warned, n.failed, CASE
+    SELECT sensor_id, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.warned, n.failed, n.lanes,
+           n.lanes_expected, CASE
         WHEN n.start IS NULL THEN 'missing'
+        WHEN n."end" > %(now)s AND NOT %(running)s THEN 'running'
         WHEN n.value IS NULL AND n.nothing > 0 THEN 'nothing'
         WHEN n.value IS NULL THEN 'failed'
         WHEN n."end" > %(now)s THEN 'running'
@@ -54,22 +58,28 @@ WITH newest AS (
 )
 SELECT json_build_object('rows', coalesce(json_agg(json_build_array(
            sensor_id, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
-           date_part('epoch', "end")::bigint, flagged + warned, failed, round(estimate::numeric, 3)
+           date_part('epoch', "end")::bigint, flagged + warned, failed, round(estimate::numeric, 3), lanes, lanes_expected
        ) ORDER BY sensor_id), '[]'),
        'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value))::text
 FROM judged
 
+-- name: live_shown
+-- Whether a window has figures to show.
+(%(running)s OR "end" <= %(now)s)
+
 -- name: live_areas
 -- The same of every area of the newest vintage, by level; <view> is area_hour or area_day.
 WITH newest AS (
-    SELECT DISTINCT ON (code) code, value, estimate, coverage, valid, start, "end", flagged, failed, sensors, valid_sensors
+    SELECT DISTINCT ON (code) code, valid, start, "end", flagged, failed, sensors, valid_sensors,
+           CASE WHEN {live_shown} THEN value END AS value, CASE WHEN {live_shown} THEN estimate END AS estimate,
+           CASE WHEN {live_shown} THEN coverage END AS coverage
     FROM <view>
     WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start <= %(now)s AND "end" > %(after)s
       AND vintage = (SELECT max(vintage) FROM area)
     ORDER BY code, ("end" <= %(now)s AND (valid OR "end" <= %(settled)s)) DESC, start DESC
 ), judged AS (
     SELECT a.code, a.level, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.failed, n.sensors, n.valid_sensors,
-        CASE WHEN n.value IS NULL THEN 'missing' WHEN n."end" > %(now)s THEN 'running'
+        CASE WHEN n."end" > %(now)s THEN 'running' WHEN n.value IS NULL THEN 'missing'
              WHEN n.valid THEN 'valid' ELSE 'invalid' END AS state
     FROM area a LEFT JOIN newest n USING (code)
     WHERE a.vintage = (SELECT max(vintage) FROM area)
@@ -77,7 +87,7 @@ WITH newest AS (
 SELECT coalesce(json_object_agg(level, found), '{}')::text FROM (
     SELECT level, json_build_object('rows', json_agg(json_build_array(
                code, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
-               date_part('epoch', "end")::bigint, flagged, failed, round(estimate::numeric, 3), sensors, valid_sensors
+               date_part('epoch', "end")::bigint, flagged, failed, round(estimate::numeric, 3), valid_sensors, sensors
            ) ORDER BY code),
            'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value)) AS found
     FROM judged GROUP BY level
@@ -92,7 +102,8 @@ WHERE vintage = (SELECT max(vintage) FROM area) AND level = %(level)s ORDER BY c
 -- A sensor, its hours since yesterday, what is usual of them on this weekday (of three days at least) by local hour, and
 -- its flags of today, as one JSON text; <view> is sensor_1h.
 WITH hour AS (
-    SELECT start, value, coverage, valid, nothing, flagged, failed, warned, start AT TIME ZONE %(zone)s AS local
+    SELECT start, value, coverage, valid, nothing, flagged, failed, warned, start AT TIME ZONE %(zone)s AS local,
+           lanes AS seen, lanes_expected AS expected
     FROM <view>
     WHERE sensor_id = %(sensor)s AND quantity = %(quantity)s AND start >= %(first)s AND start <= %(now)s
       AND (start >= %(yesterday)s OR extract(isodow FROM start AT TIME ZONE %(zone)s) = %(weekday)s)
@@ -109,26 +120,32 @@ WITH hour AS (
     GROUP BY 1, 2
 )
 SELECT json_build_object(
-    'kind', 'sensor', 'id', n.sensor_id, 'name', n.name, 'lanes', n.lanes, 'source', s.title, 'class', s.class,
-    'licence', s.licence, 'weeks', (SELECT count(DISTINCT local::date) FROM earlier),
+    'kind', 'sensor', 'id', n.sensor_id, 'name', n.name, 'source', s.title, 'class', s.class, 'licence', s.licence,
+    'lanes', n.lanes, 'parts', (
+        SELECT CASE WHEN bool_or(channel ~ '^(lft|rgt)') THEN 'directions'
+                    WHEN bool_or(channel ~ '^(lane|hardshoulder)') OR n.lanes > 1 THEN 'lanes' END
+        FROM series WHERE sensor_id = n.sensor_id),
+    'weeks', (SELECT count(DISTINCT local::date) FROM earlier),
     'usual', (SELECT coalesce(json_object_agg(hour, band), '{}') FROM usual),
     'hours', (SELECT {live_hours} FROM hour WHERE start >= %(yesterday)s),
     'flags', (SELECT coalesce(json_agg(json_build_array(hour, readings, flags) ORDER BY hour, flags), '[]') FROM flag))::text
 FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(sensor)s
 
 -- name: live_hours
--- Hours as JSON rows: days ago, local hour, state, value, coverage, whether readings are flagged, whether some failed.
+-- Hours as JSON rows: days ago, local hour, state, value, coverage, whether readings are flagged, whether some failed,
+-- and how many lanes or sensors it is of how many.
 coalesce(json_agg(json_build_array(
     (%(today)s::timestamptz AT TIME ZONE %(zone)s)::date - local::date, extract(hour FROM local), CASE
         WHEN value IS NULL AND nothing > 0 THEN 'nothing' WHEN value IS NULL THEN 'failed'
         WHEN start > %(now)s::timestamptz - interval '1 hour' THEN 'running' WHEN valid THEN 'valid' ELSE 'invalid' END,
-    value, coverage, flagged + warned > 0, failed > 0) ORDER BY start), '[]')
+    value, coverage, flagged + warned > 0, failed > 0, seen, expected) ORDER BY start), '[]')
 
 -- name: live_area
 -- An area of the newest vintage, its hours since yesterday, and its CBS statistics by theme (a null has its reason), as
 -- one JSON text.
 WITH hour AS (
-    SELECT start, value, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned, start AT TIME ZONE %(zone)s AS local
+    SELECT start, value, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned, start AT TIME ZONE %(zone)s AS local,
+           valid_sensors AS seen, sensors AS expected
     FROM area_1h
     WHERE code = %(code)s AND vintage = (SELECT max(vintage) FROM area WHERE code = %(code)s)
       AND quantity = %(quantity)s AND start >= %(yesterday)s AND start <= %(now)s

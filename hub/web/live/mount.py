@@ -29,7 +29,7 @@ from hub.web.api.answers import Stores
 from hub.web.api.problems import Problem, install
 from hub.web.live.watch import View, Watch
 from hub.web.live.words import LANGUAGES, preferred, words
-from ingest.vocabulary.quantities import QUANTITIES, Aggregation
+from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Flag
 from streams.notify.operators import may_act
 
@@ -84,8 +84,7 @@ def _known(stores: Stores, settings: Settings, language: str) -> dict[str, objec
     return {
         "language": language, "words": words(language), "zone": settings.timezone, "levels": drawn,
         "measured": [name for name, _, _ in measured], "shortest": {name: period for name, _, period in measured},
-        "quantities": {one.name: [one.unit, one.aggregation is Aggregation.SUM] for one in QUANTITIES.values()},
-        "lenses": {name: lens.length.total_seconds() for name, lens in LENSES.items()},
+        "quantities": dict(QUANTITIES), "lenses": {name: lens.length.total_seconds() for name, lens in LENSES.items()},
         "flags": {flag.name: flag.value for flag in Flag}, "may_act": may and not settings.public,
         "tiles": settings.map_tiles, "attribution": settings.map_attribution,
     }  # fmt: skip

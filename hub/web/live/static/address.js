@@ -46,6 +46,7 @@ function read() {
     .filter((name) => !PARAMETERS.includes(name))
     .map((name) => say("strange_name", { name, expected: PARAMETERS.join(", ") }));
   const quantity = taken(asked, "quantity", Object.keys(known.quantities), firstQuantity());
+  taken(asked, "lang", ["nl", "en"], "");
   const lenses = Object.keys(known.lenses).filter((lens) => fits(lens, quantity));
   const first = defaults(quantity);
   Object.assign(choice, {

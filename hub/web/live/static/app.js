@@ -108,21 +108,20 @@ const Stage = {
   setup() {
     const { frame, contact, sensors: rows } = figures;
     const title = computed(() => titled(choice.quantity, choice.lens));
-    /** The window that most sensors have. */
     const when = computed(() => {
-      const count = {};
-      for (const { value, start } of rows.value) if (value != null) count[start] = (count[start] ?? 0) + 1;
-      const start = Object.keys(count).sort((one, other) => count[other] - count[one])[0];
-      return start ? span(rows.value.find((row) => String(row.start) === start)) : "";
+      const first = rows.value.find((row) => row.start != null && row.start === figures.start.value);
+      return first ? span(first) : "";
     });
     const summary = computed(() => {
       const count = (state) => rows.value.filter((row) => row.state === state).length;
       const covered = rows.value.map((row) => row.coverage).filter((one) => one != null);
       const mean = covered.reduce((sum, one) => sum + one, 0) / covered.length;
+      const others = rows.value.filter(({ value, start }) => value != null && start !== figures.start.value).length;
       const unplaced = rows.value.filter((row) => row.lat == null).length;
       return [
         say("with_value", { count: count("valid"), all: rows.value.length }),
         count("running") && say("still_running", { count: count("running") }),
+        others && say("of_other_times", { count: others }),
         covered.length && say("mean_coverage", { share: share(mean) }),
         unplaced && say("unplaced", { count: unplaced }),
         `${words.updated} ${exactClock(frame.value.at)}`,

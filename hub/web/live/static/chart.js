@@ -66,9 +66,7 @@ function band(usual, names) {
 /** The options of ECharts; `names` has the name of each thing that is drawn. */
 export function options(day, unit, names) {
   const today = lines(day);
-  const beside = hasBand(day)
-    ? band(day.usual, names)
-    : [line(names.yesterday, lines(day, 1).valid, "--quiet", 1.5)];
+  const beside = hasBand(day) ? band(day.usual, names) : [line(names.yesterday, lines(day, 1).valid, "--quiet", 1.5)];
   const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 };
   const rule = { lineStyle: coloured("--line") };
   return {

@@ -4,6 +4,7 @@ import { computed, nextTick, shallowRef, watch } from "vue";
 import { choice, close, opened, unknown } from "./address.js";
 import { DayChart, KEYS, drawn, hasBand } from "./chart.js";
 import { figures, get } from "./figures.js";
+import { judged } from "./judged.js";
 import { known, number, say, share, titled, unit, weekday, words } from "./words.js";
 
 const FOLLOW = 10_000; // ms between two readings of the day of what is open
@@ -41,11 +42,11 @@ const Course = {
     const hours = computed(() =>
       props.day.hours
         .filter(([ago]) => ago === 0)
-        .map(([, hour, state, value, coverage, flagged]) => [
+        .map(([, hour, state, value, coverage, flags, , seen, expected]) => [
           `${String(hour).padStart(2, "0")}:00`,
           number(value),
           share(coverage),
-          words[`state.${state}`] + (flagged ? `, ${words["state.flagged"]}` : ""),
+          judged({ kind: props.day.kind, state, coverage, flags, seen, expected, start: 0, end: 3600 }),
         ]),
     );
     const note = computed(() => {
@@ -53,7 +54,12 @@ const Course = {
       return say(hasBand(props.day) ? "band_of" : "no_band", { weeks: props.day.weeks });
     });
     return {
-      KEYS, drawn, hours, names, note, words,
+      KEYS,
+      drawn,
+      hours,
+      names,
+      note,
+      words,
       title: computed(() => titled(choice.quantity, "1h")),
       unit: computed(() => unit(choice.quantity, "1h")),
     };
@@ -75,9 +81,9 @@ const SensorDay = {
     <p v-if="day.licence" class="quiet small">{{ words.licence }}: {{ day.licence }}</p>`,
   setup(props) {
     const about = computed(() => {
-      const { id, source, lanes } = props.day;
+      const { id, source, parts, lanes } = props.day;
       const kind = words[`class.${props.day.class}`];
-      return [id, source, kind, lanes && say("lanes", { count: lanes })].filter(Boolean).join(" · ");
+      return [id, source, kind, parts && lanes && say(`parts.${parts}`, { count: lanes })].filter(Boolean).join(" · ");
     });
     const named = (flags) =>
       Object.entries(known.flags)
@@ -100,9 +106,10 @@ function reason(text) {
 /** A statistic as what it is, its value or the reason why there is none, and its period. */
 function statistic(one) {
   const title = say(`measure.${one.measure}`, {}, one.title);
-  const value = one.value == null
-    ? `${words.none} (${reason(one.reason)})`
-    : `${number(one.value, 4)} ${say(`unit.${one.unit}`, {}, one.unit ?? "")}`.trim();
+  const value =
+    one.value == null
+      ? `${words.none} (${reason(one.reason)})`
+      : `${number(one.value, 4)} ${say(`unit.${one.unit}`, {}, one.unit ?? "")}`.trim();
   const period = (one.period ?? "").replace("1 January", words.first_of_january).replace("year", words.in_year);
   return [title, value, period];
 }
@@ -174,13 +181,19 @@ export const Detail = {
       title?.focus({ preventScroll: true });
       if (matchMedia("(max-width: 900px)").matches) title?.closest("section").scrollIntoView();
     }
-    watch(() => [choice.sensor, choice.area].join(), async () => (await look(), day.value && focus()));
+    watch(
+      () => [choice.sensor, choice.area].join(),
+      async () => (await look(), day.value && focus()),
+    );
     watch(() => choice.quantity, look, { flush: "post" });
     watch([figures.health, figures.frame], () => {
-      due ??= setTimeout(() => {
-        due = null;
-        look();
-      }, Math.max(0, read + FOLLOW - Date.now()));
+      due ??= setTimeout(
+        () => {
+          due = null;
+          look();
+        },
+        Math.max(0, read + FOLLOW - Date.now()),
+      );
     });
     look();
     return { choice, close, day, words };

@@ -72,11 +72,11 @@ export function follow() {
   );
 }
 
-function row(kind, [id, state, value, coverage, start, end, flags, failed, estimate], steps, place) {
+function row(kind, [id, state, value, coverage, start, end, flags, , estimate, seen, expected], steps, place) {
   const judged = state === "running" && estimate != null ? estimate : value;
   const step = value == null ? null : steps.filter((edge) => judged >= edge).length;
-  const { name = id, lat = null, lon = null } = place ?? {};
-  return { kind, id, state, value, coverage, start, end, flags, step, name: name ?? id, lat, lon };
+  const { name, lat = null, lon = null } = place ?? {};
+  return { kind, id, state, value, coverage, start, end, flags, seen, expected, step, name: name ?? id, lat, lon };
 }
 
 /** The edges of the legend: a mean has one for sensors and areas, a sum one for each. */
@@ -84,7 +84,7 @@ const scales = computed(() => {
   const { sensors, areas } = frame.value ?? { sensors: {}, areas: {} };
   const own = [sensors.spread, ...Object.values(areas).map((one) => one.spread)].filter((one) => one?.[0] != null);
   if (!own.length) return { sensors: [], areas: [] };
-  const sums = known.quantities[choice.quantity][1];
+  const sums = known.quantities[choice.quantity].aggregation === "sum";
   const together = [Math.min(...own.map(([low]) => low)), Math.max(...own.map(([, high]) => high))];
   const of = (spread) => (spread?.[0] == null ? [] : edges(...(sums ? spread : together)));
   return { sensors: of(sensors.spread), areas: of(areas[choice.level]?.spread) };
@@ -102,5 +102,12 @@ const areas = computed(() =>
   ),
 );
 
+/** The start of the window that most sensors have. */
+const start = computed(() => {
+  const count = new Map();
+  for (const { value, start } of sensors.value) if (value != null) count.set(start, (count.get(start) ?? 0) + 1);
+  return [...count].sort(([, one], [, other]) => other - one)[0]?.[0];
+});
+
 /** What everybody sees of the hub; `names` are those of the areas that are drawn. */
-export const figures = { frame, health, contact, scales, sensors, areas, names };
+export const figures = { frame, health, contact, scales, sensors, areas, names, start };

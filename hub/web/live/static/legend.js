@@ -46,7 +46,11 @@ export const Legend = {
       const own = unit(choice.quantity, choice.lens);
       const one = areas.length && String(areas) === String(sensors);
       return [
-        { kind: "of-sensors", name: one ? titled(choice.quantity, choice.lens) : `${words.sensors}, ${own}`, edges: sensors },
+        {
+          kind: "of-sensors",
+          name: one ? titled(choice.quantity, choice.lens) : `${words.sensors}, ${own}`,
+          edges: sensors,
+        },
         { kind: "of-areas", name: `${words.areas}, ${own}`, edges: one ? [] : areas },
       ]
         .filter((scale) => scale.edges.length)

@@ -4,15 +4,11 @@ import { leaflet as L } from "leaflet";
 import { h, nextTick, onMounted, ref, watch } from "vue";
 import { choice, open, opened } from "./address.js";
 import { figures, get } from "./figures.js";
+import { judged } from "./judged.js";
 import { known, number, share, span, unit, words } from "./words.js";
 
 const MANY = 1500; // marks: more than this are drawn on a canvas, where only what is near the mouse is an element
 const WITHOUT_VALUE = ["missing", "failed", "nothing"];
-
-/** The line that says how good a figure is. */
-export function judged(row) {
-  return words[`state.${row.state}`] + (row.flags ? `, ${words["state.flagged"]}` : "");
-}
 
 function hint(row) {
   const box = document.createElement("div");
@@ -53,7 +49,8 @@ function paint(layer, row, kind, id) {
 
 /** Move a tooltip that is cut off by an edge of the map. */
 function keepInside(tooltip, frame) {
-  const element = tooltip.getElement();
+  const element = tooltip?.getElement();
+  if (!element) return;
   element.style.marginLeft = "";
   const own = element.getBoundingClientRect();
   const within = frame.getBoundingClientRect();
@@ -73,7 +70,8 @@ class CityMap {
       L.tileLayer(known.tiles, { attribution: known.attribution, className: "tiles" }).addTo(this.map);
     }
     this.map.createPane("sensors").style.zIndex = 450; // above the areas
-    this.map.on("tooltipopen", ({ tooltip }) => keepInside(tooltip, frame));
+    this.map.on("tooltipopen", ({ tooltip }) => (this.tooltip = tooltip));
+    this.map.on("tooltipopen mousemove", () => keepInside(this.tooltip, frame));
     this.areas = { kind: "area", layers: new Map(), row: new Map() };
     this.sensors = { kind: "sensor", layers: new Map(), row: new Map() };
     this.features = [];
@@ -164,16 +162,21 @@ export const CityMapFrame = {
         city.shape(found.features);
         city.draw();
       }
-      watch(() => choice.quantity, () => (city.fitted = false));
+      watch(
+        () => choice.quantity,
+        () => (city.fitted = false),
+      );
       watch([figures.sensors, figures.areas, () => opened()?.id], () => {
         city.draw();
         if (!city.fitted) city.fit();
       });
-      watch(() => choice.show, () => nextTick(() => (city.fitted ? city.map.invalidateSize() : city.fit())));
+      watch(
+        () => choice.show,
+        () => nextTick(() => (city.fitted ? city.map.invalidateSize() : city.fit())),
+      );
       watch(() => choice.level, fetchAreas, { immediate: true });
       new MutationObserver(() => city.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     });
-    return () =>
-      h("div", { ref: frame, class: "map", tabindex: 0, role: "region", "aria-label": words.map_label });
+    return () => h("div", { ref: frame, class: "map", tabindex: 0, role: "region", "aria-label": words.map_label });
   },
 };

@@ -3,7 +3,7 @@
 import { computed, reactive } from "vue";
 import { choice, open } from "./address.js";
 import { figures } from "./figures.js";
-import { judged } from "./map.js";
+import { judged } from "./judged.js";
 import { number, say, share, span, words } from "./words.js";
 
 const FIRST_ROWS = 150;
@@ -51,10 +51,10 @@ export const FigureTable = {
                 <button type="button" class="link" @click="open(row.kind, row.id)">{{ row.name }}</button>
                 <span v-if="row.name !== row.id" class="quiet id">{{ row.id }}</span>
               </th>
-              <td class="value" :class="row.state">
+              <td class="value" :class="[row.state, { none: row.value == null }]">
                 <i v-if="row.step != null" :class="'swatch k' + row.step"></i>{{ number(row.value) }}
               </td>
-              <td>{{ span(row) }}</td>
+              <td :class="{ other: row.start != null && row.start !== figures.start.value }">{{ span(row) }}</td>
               <td>{{ share(row.coverage) }}</td>
               <td>{{ judged(row) }}</td>
             </tr>
@@ -85,8 +85,23 @@ export const FigureTable = {
     const arrow = (column) => (isSorted(column) ? (table.down ? " ▾" : " ▴") : "");
     const sorting = (column) => (isSorted(column) ? (table.down ? "descending" : "ascending") : "none");
     return {
-      arrow, choice, columns, figures, judged, listed, more, number, ofAreas, open, order, share, sorted, sorting, span,
-      table, words,
+      arrow,
+      choice,
+      columns,
+      figures,
+      judged,
+      listed,
+      more,
+      number,
+      ofAreas,
+      open,
+      order,
+      share,
+      sorted,
+      sorting,
+      span,
+      table,
+      words,
     };
   },
 };

@@ -19,8 +19,10 @@ export function number(value, digits = 3) {
   return new Intl.NumberFormat(locale, form).format(value);
 }
 
+/** A share in whole percents, rounded down: only what is complete is 100 %. */
 export function share(value) {
-  return value == null ? "–" : new Intl.NumberFormat(locale, { style: "percent" }).format(value);
+  if (value == null) return "–";
+  return new Intl.NumberFormat(locale, { style: "percent" }).format(Math.floor(value * 100 + 1e-6) / 100);
 }
 
 /** A stamp (s since 1970) by the parts that are asked for, in the hub's own zone. */
@@ -50,8 +52,8 @@ export function span({ start, end }) {
 
 /** The unit of a quantity as words: a count is so many an hour, or a day. */
 export function unit(quantity, lens) {
-  const [name, sums] = known.quantities[quantity];
-  return sums ? words[`per.${lens.slice(0, 2)}`] : say(`unit.${name}`, {}, name);
+  const { unit: name, aggregation } = known.quantities[quantity];
+  return aggregation === "sum" ? words[`per.${lens.slice(0, 2)}`] : say(`unit.${name}`, {}, name);
 }
 
 /** A quantity with its unit. */

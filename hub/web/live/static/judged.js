@@ -1,0 +1,24 @@
+// How good a figure is, in words.
+
+import { choice } from "./address.js";
+import { known, say, share, words } from "./words.js";
+
+const DAY = 20 * 3600; // s: what is longer is a day
+
+/** Why a figure is not valid; `seen` of `expected` are lanes or directions, of an area its sensors. */
+function why({ kind, seen, expected, coverage, start, end }) {
+  if (kind === "area" && seen < expected) return say("why.sensors", { seen, expected });
+  if (kind === "sensor" && expected == null) return words["why.unknown_parts"];
+  if (kind === "sensor" && seen < expected) return say("why.parts", { seen, expected });
+  if (coverage == null) return words["why.unknown_coverage"];
+  const { coverage: least, hours } = known.quantities[choice.quantity];
+  if (end - start > DAY && hours) return say("why.hours", { hours });
+  if (coverage >= least) return words["why.a_part"];
+  return say("why.coverage", { share: share(coverage), least: share(least) });
+}
+
+/** The state of a figure, why it is not valid, and whether readings of it are flagged. */
+export function judged(row) {
+  const reason = row.state === "invalid" ? `: ${why(row)}` : "";
+  return words[`state.${row.state}`] + reason + (row.flags ? `, ${words["state.flagged"]}` : "");
+}
