@@ -88,7 +88,8 @@ export function opened() {
 
 /** Say that what the address opens is not known. */
 export function unknown(kind, id) {
-  strange.value.push(say("strange_subject", { kind: words[kind], id }));
+  const text = say("strange_subject", { kind: words[kind], id });
+  if (!strange.value.includes(text)) strange.value.push(text);
 }
 
 addEventListener("popstate", read);

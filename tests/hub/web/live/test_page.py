@@ -444,7 +444,7 @@ class TestAddress:
         page = visit("?lens=1h")
         page.locator("#choose-lens").select_option("1h-now")
         page.locator("#show-table").click()
-        page.get_by_role("button", name="Havenkade").click()
+        page.locator("#table").get_by_role("button", name="Havenkade").click()
         expect(page.locator("#detail-title")).to_have_text("Havenkade")
         page.go_back()
         expect(page.locator(".detail")).to_be_hidden()
