@@ -13,6 +13,7 @@ import structlog
 
 from hub.run.kafka_log import topics
 from hub.run.parts import END_WITHIN
+from hub.run.retained import RetainedLimit
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import metrics_served
@@ -78,6 +79,7 @@ class Collect:
             undo.callback(self._stop)
             self.collector.start()
             self.receiver.start()
+            undo.enter_context(RetainedLimit(address, settings.retained_bytes))
             undo.enter_context(metrics_served(settings, ServiceCollector(self._numbers()), self._health))
             self._undo = undo.pop_all()
         return self

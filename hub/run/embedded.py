@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector as MetricsCollector
 from aggregates.store.migrate import Edition, migrate
 from aggregates.store.store import Away, Store, without_password
 from hub.run.parts import END_WITHIN, Background
+from hub.run.retained import RetainedLimit
 from hub.run.rules import judge_of
 from hub.run.upkeep import Upkeep
 from hub.servers.broker import BuiltInBroker
@@ -179,6 +180,8 @@ class EmbeddedHub:
         undo.callback(self._stop_line, store)
         self.collector.start()
         self.receiver.start()
+        if settings.broker:
+            undo.enter_context(RetainedLimit(self.broker, settings.retained_bytes))
         if not self.receiver.ready.wait(_SUBSCRIBED_WITHIN):
             raise CannotStart(f"broker {self.broker} did not take the subscription within {_SUBSCRIBED_WITHIN:.0f} s")
 

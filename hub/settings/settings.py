@@ -61,6 +61,7 @@ class Settings(BaseModel):
     alert_channels: File | None = Field(None, description="channels of alerts; empty: data_dir/channels.toml, if any")
     in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
     in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
+    retained_bytes: PositiveInt = Field(4 << 20, description="retained messages that a broker may keep for sensors")
     new_sensors: PositiveInt = Field(50_000, description="sensors of a source that may be new within an hour")
     batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
     rollup_every: PositiveFloat = Field(1.0, description="seconds between two roll-ups")

@@ -12,6 +12,7 @@ The way of a packet, from the network to a delivery and back as an acknowledgeme
 - `leave_group`: a receiver of a shared subscription that can leave for good
 - `slots`: which collector has which session at the broker
 - `sender`: publishes, and knows when the broker has everything
+- `retained`: deletes what a broker would keep for ever
 
 `ingest.collector` takes the rounds; the gateways and `stadspuls publish` send.
 """

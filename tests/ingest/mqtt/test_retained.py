@@ -1,0 +1,72 @@
+"""Retained messages, which no broker limits: those beyond the limit are deleted, the hub's own stay."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from ingest.mqtt.retained import clear_retained
+from ingest.vocabulary.sources import is_news, subscriptions
+from tests.support.brokers import MOSQUITTO, Broker, mosquitto
+from tests.support.lines import until
+
+COUNT, SIZE, MOST = 2_000, 4_000, 400_000
+ALERT = "stadspuls/alerts/no2/luchtmeetnet/NL10938"
+
+
+pytestmark = [
+    pytest.mark.mosquitto,
+    pytest.mark.skipif(MOSQUITTO is None, reason="the mosquitto program is not installed"),
+]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A Mosquitto that runs."""
+    made = mosquitto(tmp_path).start()
+    yield made
+    made.stop()
+
+
+def client(broker: Broker) -> Client:
+    """Connect a client that is not the hub."""
+    made = Client(CallbackAPIVersion.VERSION2, "stranger")
+    made.connect("127.0.0.1", broker.port)
+    made.loop_start()
+    return made
+
+
+def retained(broker: Broker, least: int) -> dict[str, int]:
+    """Give the size of each retained message, once there are so many."""
+    found: dict[str, int] = {}
+
+    def note(_client: Client, _user: object, message: MQTTMessage) -> None:
+        if message.retain:
+            found[message.topic] = len(message.payload)
+
+    made = client(broker)
+    made.on_message = note
+    made.subscribe("stadspuls/#")
+    until(lambda: len(found) >= least)
+    made.disconnect()
+    made.loop_stop()
+    return found
+
+
+def test_beyond_the_limit_they_are_deleted(broker: Broker) -> None:
+    """A flood of retained messages shrinks to the limit, and the hub's alerts stay whatever they take."""
+    flood = client(broker)
+    sent = [flood.publish(ALERT, b"open", 1, retain=True)]
+    sent += [flood.publish(f"stadspuls/stadspuls/{n}", bytes(SIZE), 1, retain=True) for n in range(COUNT)]
+    until(lambda: all(one.is_published() for one in sent))
+    flood.disconnect()
+    flood.loop_stop()
+    deleted = clear_retained(broker.address(), subscriptions(), MOST, is_news)
+    assert deleted >= COUNT - MOST // SIZE
+    left = retained(broker, COUNT + 1 - deleted)
+    assert len(left) == COUNT + 1 - deleted
+    assert sum(left.values()) <= MOST + len(b"open")
+    assert ALERT in left
+    assert clear_retained(broker.address(), subscriptions(), MOST, is_news) == 0
