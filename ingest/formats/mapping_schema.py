@@ -67,6 +67,7 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     channel: Template = Template("")
     factor: float = 1
     weight: Pointers = Pointers([])
+    valid: Conditions = Conditions({})
     failed: list[float] = []
     nothing: list[float] = []
 
@@ -87,6 +88,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     skip: Conditions = Conditions({})
     require: list[Pointers] = []
     stamp: Pointers = Pointers([])
+    stamp_text: Template | None = None
     until: Pointers = Pointers([])
     period: int = 0
     means: Stamp | None = None
@@ -106,6 +108,8 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
     source: SourceTable | None = None
     format: Literal["json", "csv"] = "json"
     delimiter: str = ","
+    encoding: str = "utf-8-sig"
+    decimal: Literal[".", ","] = "."
     unwrap: str | None = None
     table: dict[str, TableEntry] = {}
 

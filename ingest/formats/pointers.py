@@ -79,6 +79,11 @@ class Pointers:
         """Give what is there, UNSET where nothing is; null is something."""
         return next((value for pointer in self.each for _, value in pointer.find(where)), UNSET)
 
+    def given(self, where: Where) -> Any:
+        """Give the first that is there and neither null nor empty, None without one."""
+        found = (value for pointer in self.each for _, value in pointer.find(where))
+        return next((value for value in found if value is not None and value != ""), None)
+
     def __str__(self) -> str:
         return " or ".join(pointer.text for pointer in self.each)
 

@@ -133,4 +133,6 @@ def subscriptions() -> list[str]:
 
 def _matches(topic: str | None, levels: list[str]) -> bool:
     parts = topic.split("/") if topic else []
+    if parts[-1:] == ["#"]:
+        parts, levels = parts[:-1], levels[: len(parts) - 1]
     return len(parts) == len(levels) and all(part in ("+", level) for part, level in zip(parts, levels, strict=True))

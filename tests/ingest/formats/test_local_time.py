@@ -10,7 +10,7 @@ import pytest
 from ingest.formats.decode import decode
 from ingest.formats.mapping_reader import mapped
 from ingest.formats.mapping_schema import load
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Unreadable
+from ingest.vocabulary.readings import BadPayload, Flag, Message
 
 AUTUMN = datetime(2026, 10, 24, 22, tzinfo=UTC)  # 25 October in Amsterdam begins
 SPRING = datetime(2026, 3, 28, 23, tzinfo=UTC)  # and 29 March
@@ -91,7 +91,8 @@ def test_clock_of_a_mapped_source(tmp_path: Path, means: str, minutes: int, midn
 def test_end_at_the_first_moment_that_spring_skips(tmp_path: Path) -> None:
     """An hour that ends at two o'clock is the one before; a quarter that ends later is in no hour."""
     assert read(tmp_path, ["2026-03-29T02:00:00"], "end")[0].start == SPRING + HOUR
-    assert isinstance(read(tmp_path, ["2026-03-29T02:15:00"], "end", 900)[0], Unreadable)
+    with pytest.raises(BadPayload, match="clocks skip"):
+        read(tmp_path, ["2026-03-29T02:15:00"], "end", 900)
 
 
 @pytest.mark.parametrize(("minutes", "hours"), [(1, 2), (59, 2), (61, 3), (119, 3)])

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from ingest.formats import decode as decoding
 from ingest.formats import registry
 from ingest.formats.decode import decode
 from ingest.formats.mapping_reader import mapped
-from ingest.formats.mapping_schema import MappingFile, load
+from ingest.formats.mapping_schema import MappingFile, _made, load
 from ingest.formats.pointers import Pointer, Pointers, Template, Where
 from ingest.formats.registry import SHIPPED, load_formats
 from ingest.vocabulary import sources
@@ -162,14 +163,9 @@ def test_stamp_without_zone_needs_one_in_the_file(tmp_path: Path) -> None:
 def test_hour_that_spring_skips(tmp_path: Path) -> None:
     """Two o'clock in the night of the change is no other name for three: it is refused, and three o'clock is read."""
     spec = made(tmp_path, SMALL.replace('stamp = "/at"', 'stamp = "/at"\nzone = "Europe/Amsterdam"'))
-    by_hour = {
-        hour: read(spec, {"id": "a", "at": f"2026-03-29T{hour}:00", "t": 1}) for hour in ("01:59", "02:00", "03:00")
-    }
-    (lost,) = by_hour["02:00"]
-    assert isinstance(lost, Unreadable)
-    assert lost.reason.startswith(
-        "stamp 2026-03-29T02:00:00 is in an hour that clocks skip in Europe/Amsterdam, expected"
-    )
+    with pytest.raises(BadPayload, match="stamp 2026-03-29T02:00:00 is in an hour that clocks skip in Europe"):
+        read(spec, {"id": "a", "at": "2026-03-29T02:00:00", "t": 1})
+    by_hour = {hour: read(spec, {"id": "a", "at": f"2026-03-29T{hour}:00", "t": 1}) for hour in ("01:59", "03:00")}
     assert [by_hour[hour][0].start.hour for hour in ("01:59", "03:00")] == [0, 1]
     (twice,) = read(spec, {"id": "a", "at": "2026-10-25T02:30:00", "t": 1})
     assert (twice.start.hour, twice.start.minute) == (0, 30)
@@ -383,3 +379,47 @@ def test_reading_is_a_reading(tmp_path: Path) -> None:
         made(tmp_path, SMALL), {"id": "a", "at": "2026-05-04T08:00:00Z", "t": 1, "owner": "me", "mac": "aa:bb"}
     )
     assert one == Reading("fiware/a", "", "temperature", 0, datetime(2026, 5, 4, 8, tzinfo=UTC), 1.0)
+
+
+def test_columns_say_when_and_whether(tmp_path: Path) -> None:
+    """Date and hour in two columns, another encoding, a decimal comma, and a column that says what is valid."""
+    text = """
+format = "csv"
+delimiter = ";"
+encoding = "latin-1"
+decimal = ","
+[[message]]
+sensor = "{/Z\u00e4hlstelle}"
+stamp_text = "{/Tag} {/Stunde}"
+written = "%d/%m/%Y %H"
+zone = "Europe/Amsterdam"
+means = "start"
+period = 3600
+reading = [
+    { value = "/Anzahl", quantity = "bicycle_count", valid = { "/G\u00fcltig" = ["1", "2"] } },
+    { value = "/v", quantity = "bicycle_speed" },
+]
+"""
+    spec = made(tmp_path, text)
+    rows = "Z\u00e4hlstelle;Tag;Stunde;Anzahl;v;G\u00fcltig\nS;04/05/2026;9;1.024;18,5;1\nS;04/05/2026;10;7;;-1\n"
+    found = list(mapped("fiware", spec)(Message("stadspuls/fiware/x", rows.encode("latin-1"), NOW)))
+    assert [(one.start.hour, one.value, one.flags) for one in found if isinstance(one, Reading)] == [
+        (7, 1024, 0), (7, 18.5, 0), (8, None, 1),
+    ]  # fmt: skip
+
+
+@given(st.sampled_from(["t", "u", "v"]), json_values)
+def test_broken_value_costs_no_other(name: str, value: Any) -> None:
+    """One value broken in any way gives the same readings for the others, and at most one dead letter."""
+    rules = ", ".join(f'{{ value = "/{one}", quantity = "temperature", channel = "{one}" }}' for one in "tuv")
+    spec = msgspec.toml.decode(
+        f'[[message]]\nsensor = "{{/id}}"\nstamp = "/at"\nreading = [{rules}]', type=MappingFile, dec_hook=_made
+    )
+    document = {"id": "a", "at": "2026-05-04T08:00:00Z", "t": 1, "u": 2, "v": 3}
+    message = Message("stadspuls/fiware/x", json.dumps(document | {name: value}).encode(), NOW)
+    items = list(mapped("fiware", spec)(message))
+    kept = {one.channel: one.value for one in items if isinstance(one, Reading)}
+    assert {channel: kept[channel] for channel in "tuv" if channel != name} == {
+        channel: document[channel] for channel in "tuv" if channel != name
+    }
+    assert len([one for one in items if isinstance(one, Unreadable)]) <= 1
