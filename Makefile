@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENV ?= .env
 
-.PHONY: run install install-test test test-all lint clean secrets constraints pictures chaos
+.PHONY: run install install-test test test-all lint clean secrets constraints digests sbom pictures chaos
 
 run: install
 	$(BIN)/stadspuls up --demo
@@ -11,10 +11,18 @@ run: install
 install: .venv/installed
 install-test: .venv/installed-test
 
-.venv/installed: pyproject.toml
+# Every package by the hash of its files. `make run LOCKED=` takes the newest that fit instead.
+LOCKED ?= --require-hashes --requirement deploy/constraints.txt --requirement deploy/build.txt
+
+.venv/installed: pyproject.toml deploy/constraints.txt deploy/build.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python %d.%d found, 3.11 or newer needed" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
+ifdef LOCKED
+	$(BIN)/python -m pip install --quiet $(LOCKED)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/python -m pip install --quiet --editable .
+endif
 	touch $@
 
 .venv/installed-test: .venv/installed
@@ -54,11 +62,24 @@ clean:
 secrets:
 	deploy/secrets.sh $(ENV)
 
-# The versions of the image, from those that the tests ran with.
+# What is installed, with the hash of every file: the versions that the tests ran with, for every system and Python.
+UV := build/tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 constraints: install-test
 	mkdir -p build && $(BIN)/python -m pip freeze --exclude-editable > build/tested.txt
-	$(PYTHON) -m venv --clear build/constraints
-	build/constraints/bin/pip install --quiet --constraint build/tested.txt .
-	sed -n '/^#/p' deploy/constraints.txt > build/constraints.txt
-	build/constraints/bin/pip freeze --exclude stadspuls >> build/constraints.txt
-	mv build/constraints.txt deploy/constraints.txt
+	$(PYTHON) -m venv --clear build/tools && build/tools/bin/pip install --quiet uv==0.13.8
+	echo 'hatchling editables' | tr ' ' '\n' > build/build.in
+	echo 'cyclonedx-bom pip-licenses' | tr ' ' '\n' > build/sbom.in
+	$(UV) --constraint build/tested.txt pyproject.toml --output-file build/constraints.txt
+	for file in build sbom; do $(UV) --constraint build/constraints.txt build/$$file.in --output-file build/$$file.txt; done
+	for file in constraints build sbom; do \
+	    sed -n '/^#/p' deploy/$$file.txt | cat - build/$$file.txt > build/whole.txt && mv build/whole.txt deploy/$$file.txt; \
+	done
+
+# The images of others by the digest of what their tags are now, in deploy/Dockerfile and docker-compose.yml.
+digests:
+	deploy/digests.sh
+
+# What is in .venv: build/sbom.cdx.json and build/NOTICES.txt. The image has its own in share/doc/stadspuls.
+sbom: install
+	$(PYTHON) -m venv build/sbom && build/sbom/bin/pip install --quiet --require-hashes --requirement deploy/sbom.txt
+	deploy/sbom.sh build/sbom/bin $(BIN)/python build

@@ -52,6 +52,7 @@ from tests.support.lines import FILTER, Taker, until
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 HUB = sorted(name for name, service in SERVICES.items() if service["image"].startswith("stadspuls:"))
+DIGEST = r"(@sha256:[0-9a-f]{64})?"
 ONE_SHOT = {"migrate"}
 PUBLISHED = {"mosquitto": "8883", "serve": "8080", "grafana": "3000"}
 _VARIABLE = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
@@ -216,8 +217,8 @@ class TestImage:
         lines = (ROOT / "deploy" / "Dockerfile").read_text("utf-8").splitlines()
         stages = {name: image for image, name in (line[5:].split(" AS ") for line in lines if line.startswith("FROM "))}
         assert stages["hub"] == stages["build"]
-        assert re.match(r"python:\d+\.\d+\.\d+-slim-\w+$", stages["hub"])
-        assert re.match(r"grafana/grafana:\d+\.\d+\.\d+$", stages["grafana"])
+        assert re.match(rf"python:\d+\.\d+\.\d+-slim-\w+{DIGEST}$", stages["hub"])
+        assert re.match(rf"grafana/grafana:\d+\.\d+\.\d+{DIGEST}$", stages["grafana"])
         assert {service["build"]["target"] for service in SERVICES.values() if "build" in service} <= set(stages)
         assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
         assert all(SERVICES[name]["user"] == "10001:10001" for name in HUB)
@@ -228,6 +229,46 @@ class TestImage:
         wanted = {_plain(re.split(r"[\[<>=~! ]", line)[0]) for line in project["dependencies"]}
         pins = (ROOT / "deploy" / "constraints.txt").read_text("utf-8").splitlines()
         assert wanted <= {_plain(line.split("==")[0]) for line in pins if "==" in line}
+
+    @pytest.mark.parametrize("name", ["constraints", "build", "sbom"])
+    def test_every_file_is_known_by_its_hash(self, name: str) -> None:
+        """Each pin of `make run` and of the image has hashes, and both demand them."""
+        lines = (ROOT / "deploy" / f"{name}.txt").read_text("utf-8").splitlines()[1:]
+        pins = re.split(r"(?<!\\)\n", "\n".join(lines))
+        assert pins
+        assert [
+            pin for pin in pins if not re.match(r"[\w.-]+==\S+( ; [^\\]+)? \\\n +--hash=sha256:[0-9a-f]{64}", pin)
+        ] == []
+        demanded = r"--require-hashes.*--requirement (deploy/|image|build|sbom)"
+        said = [(ROOT / file).read_text("utf-8") for file in ("Makefile", "deploy/Dockerfile")]
+        assert all(re.search(demanded, text) for text in said)
+
+    def test_image_has_a_bill_of_materials_and_the_licences(self) -> None:
+        """Both are made of what the image holds, in its build."""
+        image = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
+        assert "./sbom.sh notes/bin /opt/stadspuls/bin/python /opt/stadspuls/share/doc/stadspuls\n" in image
+        script = (ROOT / "deploy" / "sbom.sh").read_text("utf-8")
+        assert "sbom.cdx.json" in script
+        assert "NOTICES.txt" in script
+
+    def test_digests_are_filled_in(self, tmp_path: Path) -> None:
+        """`make digests` fixes every image of others by its digest, and renews it the next time."""
+        for file in ("deploy/Dockerfile", "docker-compose.yml", "deploy/digests.sh"):
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            copy(ROOT / file, tmp_path / file)
+        for digit in "ab":
+            docker = tmp_path / "docker"
+            docker.write_text(f"#!/bin/sh\necho sha256:{digit * 64}\n", "utf-8")
+            docker.chmod(0o755)
+            path = f"{tmp_path}:{os.environ['PATH']}"
+            subprocess.run([tmp_path / "deploy/digests.sh"], env={"PATH": path}, check=True, capture_output=True)
+            fixed = "".join(
+                (tmp_path / file).read_text("utf-8") for file in ("deploy/Dockerfile", "docker-compose.yml")
+            )
+            images = re.findall(r"(?:FROM|^ +image:) +(\S+:\S+)", fixed, re.MULTILINE)
+            others = [image for image in images if not image.startswith("stadspuls")]
+            assert len(others) == 6
+            assert [image for image in others if not image.endswith(f"@sha256:{digit * 64}")] == []
 
     def test_wheel_has_its_data(self, wheel: Path) -> None:
         """SQL, TOML and JSON files are in the wheel; tests, deploy and the laboratory are not."""

@@ -14,9 +14,11 @@ from http import HTTPStatus
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
 
+import pyarrow as pa
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from aggregates.ask.areas import NO_AREAS
 from aggregates.ask.columns import COLUMNS
 from aggregates.ask.query import is_waiting
 from aggregates.export.forms import write
@@ -119,8 +121,9 @@ def answer(request: Request, resource: Resource, asked: Query, stores: Stores, z
     def fetch(store: Store) -> tuple[Body, PageRows]:
         with closing(resource.find(store, after, limit + 1, **arguments)) as found:
             rows = PageRows(found, resource.columns, resource.key, limit)
-            rows.rolling_up = _is_waiting(store, resource, arguments)
-            return _written(rows, form), rows
+            if _is_waiting(store, resource, arguments):
+                rows.notes["rolling_up"] = True
+            return _written(rows, form, partial(_lacks_areas, store, resource, arguments)), rows
 
     body, rows = stores.ask(fetch)
     if rows.next and asked.limit is None and bulk:
@@ -135,6 +138,11 @@ def _is_waiting(store: Store, resource: Resource, asked: Mapping[str, Any]) -> b
     return bool(window) and is_waiting(store, asked["first"], asked["last"], window, areas=areas)
 
 
+def _lacks_areas(store: Store, resource: Resource, asked: Mapping[str, Any]) -> bool:
+    about = "area" in resource.path or asked.get("area") is not None
+    return about and store.rows("read_newest_vintage") == [(None,)]
+
+
 def _form(request: Request, resource: Resource, asked: Query) -> str:
     offered = resource.forms
     if asked.format and asked.format not in offered:
@@ -147,11 +155,15 @@ def _form(request: Request, resource: Resource, asked: Query) -> str:
     return form
 
 
-def _written(rows: PageRows, form: str) -> Body:
+def _written(rows: PageRows, form: str, lacks_areas: Callable[[], bool]) -> Body:
+    def tables() -> Iterator[pa.Table]:
+        yield from rows
+        if rows.empty and lacks_areas():
+            rows.notes["note"] = NO_AREAS
+
     body = Body()
     try:
-        more = {"rolling_up": True} if rows.rolling_up else {}
-        write(form, rows, body, beside=(lambda: {"next": rows.next, **more}) if form in PAGED else None)
+        write(form, tables(), body, beside=(lambda: {"next": rows.next, **rows.notes}) if form in PAGED else None)
     except BaseException:
         body.drop()
         raise
@@ -163,8 +175,10 @@ def _response(request: Request, form: str, body: Body, rows: PageRows) -> Respon
     headers = {"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
     if form == "geojson":
         headers["Content-Crs"] = f"<{CRS84}>"
-    if rows.rolling_up:
+    if "rolling_up" in rows.notes:
         headers["Rolling-Up"] = "true"
+    if "note" in rows.notes:
+        headers["Note"] = rows.notes["note"]
     if rows.next:
         headers["Link"] = f'<{_next(request, rows.next)}>; rel="next"'
     if _known(request.headers.get("if-none-match", ""), tag):

@@ -72,7 +72,7 @@ def api(
     if not access.trusting:
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],
-            expose_headers=["ETag", "Link", "API-Version", "Content-Crs", "Rolling-Up"],
+            expose_headers=["ETag", "Link", "API-Version", "Content-Crs", "Rolling-Up", "Note"],
         )  # fmt: skip
     gate = Gate(app, refusal=lambda _: None, headers={"API-Version": VERSION})
 

@@ -29,6 +29,7 @@ half open and labelled with their start, missing is not zero. An unknown sensor 
 range is an empty list. `docs/api.md` has more."""
 _FILE = {"type": "string", "format": "binary"}
 _ROLLING_UP = "true: hours of the range still wait for the roll-up, the figures will change"
+_NOTE = "why there are no rows, where no areas are loaded"
 _WRONG = {
     400: "A parameter cannot be right; `errors` has all of them.",
     401: "The token is missing or wrong.",
@@ -48,6 +49,7 @@ Row = TypeVar("Row", bound=BaseModel)
 class _Page(BaseModel):
     next: str | None = Field(description="cursor of the next page; null: this is the last")
     rolling_up: bool = Field(False, description=_ROLLING_UP)
+    note: str = Field("", description=_NOTE)
 
 
 class JsonPage(_Page, Generic[Row]):
@@ -83,6 +85,7 @@ def responses(resource: Resource) -> dict[int | str, dict[str, Any]]:
         "ETag": "of the content, for If-None-Match",
         "Link": "the next page, where there is one (rel=next)",
         **({"Rolling-Up": _ROLLING_UP} if "from!" in resource.parameters else {}),
+        **({"Note": _NOTE} if "area" in resource.path + resource.parameters else {}),
         **({"Content-Crs": "of GeoJSON: CRS84"} if resource.geographic else {}),
     }
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}

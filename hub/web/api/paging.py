@@ -29,12 +29,13 @@ class PageRows:
     The rows of one page as tables, at least one.
 
     It reads one row more than `limit`; after the last table `next` is the cursor of the next page, where there is one.
-    `rolling_up` tells that figures of the range still wait for the roll-up.
+    `notes` are what an answer says beside its rows.
     """
 
     def __init__(self, batches: Iterable[pa.RecordBatch], columns: pa.Schema, key: tuple[str, ...], limit: int) -> None:
         self.next: str | None = None
-        self.rolling_up = False
+        self.empty = False
+        self.notes: dict[str, Any] = {}
         self._batches, self._columns, self._key, self._limit = batches, columns, key, limit
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -50,6 +51,7 @@ class PageRows:
                 self.next = encoded([last.column(name)[last.num_rows - 1].as_py() for name in self._key])
                 return
         if last is None:
+            self.empty = True
             yield self._columns.empty_table()
 
 

@@ -153,6 +153,23 @@ def test_question_about_an_area_where_none_is_loaded_says_so(week: str, tmp_path
         command(week, "areas", "list")
 
 
+@pytest.mark.parametrize(
+    ("path", "more", "status"),
+    [("/areas", {}, 200), ("/area-aggregates", {"window": "1d"}, 200), ("/sensors", {"area": "GM0014"}, 200),
+     ("/aggregates", {"window": "1h", "area": "GM0014"}, 200),
+     ("/indicators/week-profile", {"quantity": "no2", "area": "GM0014"}, 422)],
+)  # fmt: skip
+def test_api_says_so_in_the_same_sentence(api: httpx.Client, path: str, more: dict[str, str], status: int) -> None:
+    """An empty list says beside its rows why it is empty, in each form; what cannot be computed is refused with it."""
+    span = {} if path in ("/areas", "/sensors") else {"from": "2024-06-01", "to": "2024-06-02"}
+    answer = api.get(path, params={**span, **more})
+    assert (answer.status_code, answer.json().get("note") or answer.json()["detail"]) == (status, NO_AREAS)
+    if status == 200:
+        assert answer.json()["items"] == []
+        assert api.get(path, params={**span, **more, "format": "csv"}).headers["note"] == NO_AREAS
+        assert "note" not in api.get("/sensors").json()
+
+
 class TestStillRolledUp:
     """An answer whose range still waits for the roll-up."""
 
