@@ -1,10 +1,9 @@
 """
-Areas: their list, their windows as a pandas frame, and how sensors lie in them.
+Areas: their list, and their windows as a pandas frame.
 
-`stadspuls areas`, the API, `doctor` and the exports call it, and `aggregates.ask.query` for the windows of one area.
+`stadspuls areas`, the API and the exports call it, and `aggregates.ask.query` for the windows of one area.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from aggregates.areas.geometry import NEAR
 from aggregates.ask.series import BadQuestion
 from aggregates.store.store import Store, Transaction
 
@@ -85,25 +83,3 @@ def _area(found: dict[str, Any]) -> dict[str, Any]:
     point = shapely.point_on_surface(shape) if shape is not None else None
     place = {"lon": None, "lat": None} if point is None else {"lon": round(point.x, 6), "lat": round(point.y, 6)}
     return {**found, **place, "geometry": shape}
-
-
-def state_lines(store: Store) -> Iterator[tuple[str, str, bool | None]]:
-    """Yield lines for `doctor`: what is loaded, what waits, and how the sensors of each vintage lie."""
-    ((marks, loads),) = store.rows("count_area_marks")
-    if not loads:
-        yield "areas", NO_AREAS, None
-        return
-    for vintage, municipality, part, title, *_ in store.rows("list_area_loads", vintage=None):
-        yield f"areas {vintage} {municipality}", f"{part}: {title}", None
-    yield "area hours waiting", f"{marks} marks", marks < 100_000
-    for vintage, status, count, example in store.rows("count_placements"):
-        yield f"sensors {vintage} {status}", f"{count}, as {example}: {_ANSWERS[status]}", None
-
-
-_ANSWERS = {
-    "inside": "in one area",
-    "border": "on a border, in the first of its areas by code",
-    "overlap": "where areas overlap, in the one it lies deepest in",
-    "gap": f"in no area, within {NEAR:g} m of one: a gap of the map, not snapped",
-    "outside": "in no area that is loaded",
-}

@@ -42,13 +42,22 @@ GROUP BY code, name, level, unit, members
 SELECT code, measure, value, attribute, vintage FROM area_statistics
 WHERE vintage = %(vintage)s AND measure = ANY(%(measures)s) AND (%(level)s::text IS NULL OR level = %(level)s)
 
--- name: count_placements
--- For each vintage: how many sensors lie in, between and outside its areas.
-SELECT p.vintage, p.status, count(*), min(p.sensor_id || coalesce(' (' || round(p.distance) || ' m from ' || p.nearest || ')', ''))
+-- name: list_area_findings
+-- What `doctor` says of areas, as `list_findings`: what is loaded, what waits, and how the sensors of each vintage lie.
+SELECT 10 AS place, 'areas' AS what, %(no_areas)s AS found, null::boolean AS good WHERE NOT EXISTS (SELECT FROM area_load)
+UNION ALL
+SELECT 11, format('areas %%s %%s', vintage, municipality), format('%%s: %%s', part, title), null FROM area_load
+UNION ALL
+SELECT 12, 'area hours waiting', format('%%s marks', count(*)), count(*) < 100000 FROM area_mark
+HAVING EXISTS (SELECT FROM area_load)
+UNION ALL
+SELECT 13, format('sensors %%s %%s', p.vintage, p.status), format('%%s, as %%s: %%s', count(*),
+       min(p.sensor_id || coalesce(' (' || round(p.distance) || ' m from ' || p.nearest || ')', '')), min(CASE p.status
+           WHEN 'inside' THEN 'in one area'
+           WHEN 'border' THEN 'on a border, in the first of its areas by code'
+           WHEN 'overlap' THEN 'where areas overlap, in the one it lies deepest in'
+           WHEN 'gap' THEN 'in no area, within 250 m of one: a gap of the map, not snapped'
+           ELSE 'in no area that is loaded' END)), null
 FROM placement p
 WHERE p.since = (SELECT max(since) FROM placement l WHERE (l.vintage, l.sensor_id) = (p.vintage, p.sensor_id))
-GROUP BY p.vintage, p.status ORDER BY p.vintage, p.status
-
--- name: count_area_marks
--- How many hours wait for the area figures, and how many parts are loaded.
-SELECT count(*), (SELECT count(*) FROM area_load) FROM area_mark
+GROUP BY p.vintage, p.status

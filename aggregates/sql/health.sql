@@ -57,6 +57,8 @@ SELECT what, found, good FROM (
     SELECT 9, 'new sensors of ' || source, format('%%s readings refused in 24 hours, more sensors than new_sensors allows'
            ' in an hour: look who sends them, then raise it and replay', sum(count)), false
     FROM dead_letter WHERE reason LIKE 'new sensor:%%' AND last_at > %(now)s - interval '1 day' GROUP BY source
+    UNION ALL
+    {list_area_findings}
 ) lines ORDER BY place, what
 
 -- name: list_positions

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import typer
 
-from aggregates.ask.areas import state_lines
+from aggregates.ask.areas import NO_AREAS
 from aggregates.store.health import positions, state
 from aggregates.store.migrate import edition
 from aggregates.store.store import Store, StoreError
@@ -121,9 +121,8 @@ def _database(conninfo: str | None, zone: ZoneInfo) -> Iterator[Finding]:
         yield Finding("proven", proven or "not yet, runs nightly")
         yield Finding("sensors", f"{found.sensors} with {found.series} series, {found.unplaced} without a place")
         yield Finding("frozen days", str(found.frozen_days))
-        yield from (Finding(*line) for line in state_lines(store))
         yield Finding("dead letters", str(found.dead_letters))
-        yield from (Finding(*line) for line in store.rows("list_findings", now=now, since=None))
+        yield from (Finding(*line) for line in store.rows("list_findings", now=now, since=None, no_areas=NO_AREAS))
 
 
 def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
 from aggregates.ask.area_figures import joined
-from aggregates.ask.areas import areas, state_lines
+from aggregates.ask.areas import areas
 from aggregates.ask.indicators import Refused
 from aggregates.ask.query import BadQuestion, Question, ask, is_waiting
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
@@ -249,7 +249,7 @@ class TestFigures:
     def test_doctor_lists_how_sensors_lie(self, loaded: Store) -> None:
         """The one far away is there with its distance, and nothing waits."""
         refresh(loaded)
-        lines = {what: found for what, found, _ in state_lines(loaded)}
+        lines = {what: found for what, found, _ in loaded.rows("list_findings", now=LATER, since=None, no_areas="")}
         assert lines["sensors 2024 inside"].startswith("3, as stadspuls/a")
         assert "m from BU99010" in lines["sensors 2024 outside"]
 

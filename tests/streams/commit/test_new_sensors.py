@@ -73,7 +73,7 @@ def test_replay_stores_them(store: Store) -> None:
 def test_doctor_names_the_source(store: Store) -> None:
     """Doctor says whose sensors were refused, and that it is not good."""
     Pipeline(store, new_sensors=3).store(said(*FLOOD))
-    found = store.rows("list_findings", now=NOW, since=None)
+    found = store.rows("list_findings", now=NOW, since=None, no_areas="")
     ((text, good),) = [(text, good) for what, text, good in found if what == "new sensors of stadspuls"]
     assert text.startswith("97 readings refused")
     assert good is False
