@@ -77,11 +77,11 @@ FROM <view>
 WHERE vintage = (SELECT max(vintage) FROM area) AND quantity = ANY(%(quantities)s) AND start >= %(first)s AND start < %(last)s
   AND (%(subjects)s::text[] IS NULL OR code = ANY(%(subjects)s))
 
--- name: count_stuck_readings
--- How many readings of an hour do not move, of sensors that have a flag; 272 are the two flags for it.
+-- name: count_flagged_readings
+-- How many readings of an hour have one of some flags, of sensors that have a flag.
 SELECT s.sensor_id, s.quantity, (extract(epoch FROM date_trunc('hour', r.start, 'UTC')) * 1000000)::bigint, count(*)
 FROM series s JOIN reading r USING (series)
-WHERE s.sensor_id = ANY(%(sensors)s) AND r.start >= %(first)s AND r.start < %(last)s AND r.flags & 272 <> 0
+WHERE s.sensor_id = ANY(%(sensors)s) AND r.start >= %(first)s AND r.start < %(last)s AND r.flags & %(flags)s <> 0
 GROUP BY 1, 2, 3
 
 -- name: read_class_shares

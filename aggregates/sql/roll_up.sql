@@ -42,10 +42,61 @@ JOIN sensor n USING (sensor_id)
 WHERE r.value IS NOT NULL AND r.flags & 7 = 0 AND r.start >= %(first)s AND r.start < %(last)s
 ORDER BY p.series, p.span, r.start
 
+-- name: list_count_hours, planned each time
+-- The hours, of series of counts, that say whether dirty ones are dead, in order: is it zero, does it have the flags of dead
+-- readings, does it have readings without a flag. Candidates are hours among eight of zeros in a row which counted something
+-- in one of the six weeks before, and neighbours of hours with flags: so counters that live, and nights, cost little. The
+-- six weeks before the last day that counted, within half a year, are the profile.
+WITH candidate AS (
+    SELECT d.series, min(d.start) AS first, max(d.start) AS last
+    FROM dirty d JOIN series s USING (series) CROSS JOIN LATERAL (
+        SELECT bool_or(p.start = d.start AND coalesce(p.maximum, 0) = 0) AS zero,
+               bool_or(p.start BETWEEN d.start - interval '1 hour' AND d.start + interval '1 hour'
+                       AND coalesce(p.maximum, 0) = 0 AND p.flagged + p.warned > 0) AS flagged,
+               coalesce(min(p.start) FILTER (WHERE p.start > d.start AND p.maximum > 0), max(p.start) + interval '1 hour')
+               - coalesce(max(p.start) FILTER (WHERE p.start < d.start AND p.maximum > 0) + interval '1 hour',
+                          d.start - interval '7 hours') AS zeros
+        FROM window_1h p
+        WHERE p.series = d.series AND p.start > d.start - interval '8 hours' AND p.start < d.start + interval '8 hours'
+          AND p.start > %(first)s - interval '8 hours' AND p.start < %(last)s + interval '8 hours'
+    ) near
+    WHERE s.quantity = ANY(%(quantities)s) AND (flagged OR zero AND zeros >= interval '8 hours' AND EXISTS (
+        SELECT FROM generate_series(1, 6) AS w (weeks)
+        JOIN window_1h p ON p.series = d.series AND p.start = d.start - w.weeks * interval '7 days' WHERE p.maximum > 0))
+    GROUP BY d.series
+)
+SELECT c.series, s.sensor_id, s.quantity, n.overrides -> s.quantity, (extract(epoch FROM w.start) * 1000000)::bigint,
+       coalesce(w.maximum, 0) = 0, coalesce(f.dead, false), w.readings > w.warned
+FROM candidate c JOIN series s USING (series) JOIN sensor n USING (sensor_id)
+LEFT JOIN LATERAL (
+    SELECT start FROM window_1d d WHERE d.series = c.series AND d.maximum > 0
+    AND d.start > c.first - interval '26 weeks' AND d.start <= c.first ORDER BY start DESC LIMIT 1
+) counted ON true
+JOIN window_1h w ON w.series = c.series
+    AND w.start >= coalesce(counted.start - interval '6 weeks', c.first - interval '1 day')
+    AND w.start <= c.last + interval '26 weeks'
+LEFT JOIN LATERAL (
+    SELECT true AS dead FROM reading r WHERE w.flagged + w.warned > 0 AND r.series = w.series AND r.start >= w.start
+    AND r.start < w.start + interval '1 hour' AND r.flags & 1536 <> 0 LIMIT 1
+) f ON true
+WHERE w.readings > 0 OR f.dead
+ORDER BY c.series, w.start
+
+-- name: list_zero_readings
+-- The readings of zero in hours of series: number of the hour, start, flags, whether they are validated.
+SELECT h.at::integer, (extract(epoch FROM r.start) * 1000000)::bigint, r.flags, r.status = 1
+FROM unnest(%(series)s::int[], %(hours)s::timestamptz[]) WITH ORDINALITY AS h (series, hour, at)
+JOIN reading r ON r.series = h.series AND r.start >= h.hour AND r.start < h.hour + interval '1 hour'
+WHERE r.value = 0 AND r.flags & 7 = 0
+
+-- name: clear_staged
+-- What was staged is written; other readings can be.
+TRUNCATE stage, judged, touched
+
 -- name: set_neighbour_flags, planned each time
--- Write the derived flags of the staged readings; 408 are the flags that neighbour rules give.
+-- Write the derived flags of the staged readings; 1944 are the flags that are derived from other readings.
 WITH changed AS (
-    UPDATE reading r SET flags = r.flags & ~408 | s.flags
+    UPDATE reading r SET flags = r.flags & ~1944 | s.flags
     FROM stage s
     WHERE r.series = s.series AND r.start = s.start AND r.start BETWEEN %(first)s AND %(last)s
       AND (%(members)s::int[] IS NULL OR r.series = ANY (%(members)s::int[]))

@@ -24,7 +24,7 @@ class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the us
     """A catalogue that cannot be read: the text names the line, what was found and what was expected."""
 
 
-Limit = Literal["low", "high", "spike", "stuck"]
+Limit = Literal["low", "high", "spike", "stuck", "dead"]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,7 +148,7 @@ def _check_overrides(name: str, own: Mapping[Limit, float]) -> None:
     if quantity is None:
         raise ValueError(f"overrides name quantity {name!r}, which is not in the registry")
     for limit, value in own.items():
-        least = 0 if limit in ("spike", "stuck") else -inf
+        least = 0 if limit in ("spike", "stuck", "dead") else -inf
         if not least < value < inf:
             raise ValueError(f"{limit} {value} of {name!r}, expected a number above {least}")
     low, high = own.get("low", quantity.low), own.get("high", quantity.high)

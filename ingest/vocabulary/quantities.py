@@ -35,7 +35,8 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     of a window that must be covered for it to be valid (5 minutes, hour, and day unless `hours` is given); `hours` is
     the number of valid hours that a day must have instead. `day` is the kind of day: `civil` in the hub's own time zone
     (23, 24 or 25 hours), `cet` fixed at UTC+1. `spike` is the distance from the neighbours' median above which a
-    reading is marked, `stuck` the seconds an unchanging value may last.
+    reading is marked, `stuck` the seconds an unchanging value may last, `dead` the probability below which a run of
+    zeros is marked.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     day: Literal["civil", "cet"] = "civil"
     spike: float | None = None
     stuck: int | None = None
+    dead: float | None = None
 
     @property
     def memory(self) -> float:

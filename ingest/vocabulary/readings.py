@@ -23,14 +23,17 @@ class Flag(IntFlag):
     STUCK = 16
     INCONSISTENT = 32
     AMBIGUOUS = 64
-    # On reference sources and validated readings the neighbour rules only warn.
+    # On reference sources and validated readings the neighbour rules and `dead` only warn.
     SUSPECT_SPIKE = 128
     SUSPECT_STUCK = 256
+    DEAD = 512
+    SUSPECT_DEAD = 1024
 
 
-EXCLUDES = Flag.SOURCE_ERROR | Flag.OUT_OF_RANGE | Flag.CALIBRATION | Flag.SPIKE | Flag.STUCK
+EXCLUDES = Flag.SOURCE_ERROR | Flag.OUT_OF_RANGE | Flag.CALIBRATION | Flag.SPIKE | Flag.STUCK | Flag.DEAD
 # Made by the hub from other readings: never sent by a supplier.
-DERIVED = Flag.SPIKE | Flag.STUCK | Flag.SUSPECT_SPIKE | Flag.SUSPECT_STUCK
+DEATHS = Flag.DEAD | Flag.SUSPECT_DEAD
+DERIVED = Flag.SPIKE | Flag.STUCK | Flag.SUSPECT_SPIKE | Flag.SUSPECT_STUCK | DEATHS
 
 
 class Status(IntEnum):

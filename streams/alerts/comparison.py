@@ -20,7 +20,7 @@ from streams.commit.windows import DAY_US, HOUR_US
 
 # A frame of windows: `start` and `end` in microseconds since 1970, NaN is null.
 COLUMNS = ["quantity", "level", "subject", "start", "end", "value", "coverage", "valid", "revision", "readings",
-           "flagged", "failed", "warned", "stuck"]  # fmt: skip
+           "flagged", "failed", "warned"]  # fmt: skip
 _WINDOW = list(Window._fields)
 Floats = NDArray[np.float64]
 UsualOf = Callable[[Rule, pd.DataFrame], Usual]
@@ -127,6 +127,6 @@ def index_windows(name: str, windows: pd.DataFrame) -> pd.DataFrame:
     made = hours.agg(end=("end", "first"), coverage=("coverage", "min"), revision=("revision", "max"))
     values = parts.pivot(index=["subject", "start"], columns="quantity", values="value").reindex(columns=substances)
     index = index_of(name, {one: values[one].to_numpy(np.float64) for one in substances})
-    evidence = dict.fromkeys(("readings", "flagged", "failed", "warned", "stuck"), 0)
+    evidence = dict.fromkeys(("readings", "flagged", "failed", "warned"), 0)
     frame: pd.DataFrame = made.assign(value=index, quantity=name, level="1h", valid=True, **evidence)[COLUMNS]
     return frame

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from aggregates.store.store import Transaction
 from ingest.vocabulary.readings import utc
 from streams.alerts.comparison import COLUMNS
-from streams.alerts.rulebook import Rule
+from streams.alerts.rulebook import MARKED, Rule
 
 VIEWS = {"sensor": {"5m": "sensor_5m", "1h": "sensor_1h", "1d": "sensor_1d"},
          "area": {"1h": "area_hour", "1d": "area_day"}}  # fmt: skip
 MOST_SPARSE = 4  # a rectangle of sensors and starts that is emptier than this is read window by window
 MOST_EXACT = 200  # windows that are read one by one
 _TYPES = {"value": "f8", "coverage": "f8", "valid": "?"}  # the others are objects
-_SELECTED = [name for name in COLUMNS if name not in ("level", "stuck")]
+_SELECTED = [name for name in COLUMNS if name != "level"]
 
 
 class Span(NamedTuple):
@@ -60,47 +60,47 @@ def load_windows(tx: Transaction, rules: Sequence[Rule], span: Span) -> pd.DataF
     """
     Read the windows that rules of one level, all about sensors or all about areas, look at.
 
-    The frame has the columns of `streams.alerts.comparison.COLUMNS`; `stuck` is 0.
+    The frame has the columns of `streams.alerts.comparison.COLUMNS`.
     """
     level, per = rules[0].level, rules[0].per
     asked: dict[str, Any] = {"quantities": quantities_of(rules), "first": utc(span.first), "last": utc(span.last)}
-    statement = "list_judged_windows" if per == "sensor" else "list_judged_area_windows"
     if span.exact is not None:
         sensors, starts = np.array(span.exact[0], np.object_), span.exact[1]
         if len(starts) > MOST_EXACT:  # all of one start together
             parts = [(int(start), sorted(set(sensors[starts == start]))) for start in np.unique(starts)]
             spans = [Span(start, start + 1, some) for start, some in parts]
             return pd.concat([load_windows(tx, rules, one) for one in spans], ignore_index=True)
-        statement = "list_judged_windows_at"
         asked |= {"sensors": sensors.tolist(), "starts": [utc(start) for start in starts.tolist()]}
+        rows = tx.rows("list_judged_windows_at", VIEWS[per][level], **asked)
     else:
         asked["subjects"] = None if span.subjects is None else list(span.subjects)
-    rows = tx.rows(statement, VIEWS[per][level], **asked)
+        view = VIEWS[per][level]
+        rows = tx.rows("list_judged_windows" if per == "sensor" else "list_judged_area_windows", view, **asked)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(_SELECTED)
     made: dict[str, NDArray[Any]] = {
         name: np.array(column, _TYPES.get(name, "O")) for name, column in zip(_SELECTED, columns, strict=True)
     }
-    return pd.DataFrame(made).assign(level=level, stuck=0)[COLUMNS]
+    return pd.DataFrame(made).assign(level=level)[COLUMNS]
 
 
 def completed(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
     """
-    Add what only this rule looks at: the number of stuck readings, or as `value` the share of its classes.
+    Add what only this rule looks at: the number of readings with its flags, or as `value` the share of its classes.
 
     A share is known of hours with at least `least` vehicles, the others are left out.
     """
     if rule.share_of:
         enough = windows[windows["value"].to_numpy(np.float64) >= (rule.least or 1)]
-        return enough.assign(value=_looked_up(tx, "read_class_shares", enough, np.nan, classes=rule.share_of))
-    if rule.statistic == "stuck":
+        return enough.assign(value=_looked_up("read_class_shares", tx, enough, np.nan, classes=rule.share_of))
+    if (flags := MARKED.get(rule.statistic)) is not None:
         suspect = windows[windows["flagged"] + windows["warned"] > 0]
-        counts = pd.Series(_looked_up(tx, "count_stuck_readings", suspect, 0.0), suspect.index)
-        return windows.assign(stuck=counts.reindex(windows.index, fill_value=0.0))
+        counts = pd.Series(_looked_up("count_flagged_readings", tx, suspect, 0.0, flags=int(flags)), suspect.index)
+        return windows.assign(**{rule.statistic: counts.reindex(windows.index, fill_value=0.0)})
     return windows
 
 
 def _looked_up(
-    tx: Transaction, statement: str, windows: pd.DataFrame, otherwise: float, **parameters: object
+    statement: str, tx: Transaction, windows: pd.DataFrame, otherwise: float, **parameters: object
 ) -> NDArray[np.float64]:
     """Run a statement that gives sensor, quantity, start (us) and a number, and give the number of each window."""
     if not len(windows):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from aggregates.areas.codes import is_code
 from ingest.vocabulary.air_index import INDICES
 from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import DEATHS, Flag
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 from ingest.vocabulary.toml import BadFile, converted, read_toml
 from ingest.vocabulary.values import duration
@@ -37,7 +38,8 @@ _TIMES = {
     "late_after": {"5m": "1h", "1h": "1d", "1d": "3d", "clock": "1h"},
     "retrospect": {"5m": "1d", "1h": "0s", "1d": "0s", "clock": "0s"},
 }
-EVIDENCE = ("coverage", "flagged", "warned", "failed", "stuck")  # statistics that need no valid window
+MARKED = {"stuck": Flag.STUCK | Flag.SUSPECT_STUCK, "dead": DEATHS}  # statistics that count flags
+EVIDENCE = ("coverage", "flagged", "warned", "failed", *MARKED)  # statistics that need no valid window
 PROBES = ("silence", "drift", "coverage_today")  # statistics of now, judged by the clock
 # What a text is filled with, as `streams.alerts.episodes.Transition.text` does: numbers come as texts, written already.
 _FIGURES = {"value": "-", "threshold": "-", "usual": "-", "unit": "", "windows": 1, "coverage": "-"}

@@ -3,7 +3,8 @@ The quality rules: each marks readings with a flag; none deletes a reading.
 
 `out_of_range`, `impossible` and `inconsistent` work on the readings of one batch and are called by
 `streams.commit.pipeline`; readings of one sensor and start are always in one batch. `NEIGHBOUR_RULES` need the readings
-before and after: pure functions of stored readings, called by `streams.rollup.rollup`. A new rule is one function here.
+before and after, `dead` the hours of weeks: pure functions of what is stored, called by `streams.rollup.rollup`. A new
+rule is one function here.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from ingest.vocabulary.batch import Coded
 from ingest.vocabulary.quantities import QUANTITIES, SPIKE_MEMORY, Aggregation, Quantity
 from ingest.vocabulary.readings import EXCLUDES, Flag
-from streams.commit.windows import first_of
+from streams.commit.windows import HOUR_US, first_of
 
 Column = NDArray[Any]
+WEEK = 168  # h
+PROFILE = 6  # weeks
 
 
 def limits_of(quantity: str, overrides: Mapping[str, Any] | None = None) -> Quantity:
@@ -131,6 +134,32 @@ def stuck(start: Column, value: Column, limits: Quantity) -> Column:
     at, group = np.flatnonzero(first), np.cumsum(first) - 1
     lasted = np.maximum.reduceat(start, at) - start[at]
     marks: Column = (lasted > longest)[group] & (value != 0)
+    return marks
+
+
+def dead(start: Column, zero: Column, known: Column, limits: Quantity) -> Column:
+    """
+    Mark hours of zeros in a row that have together a probability below `limits.dead` by the series' own profile.
+
+    `start` (us) are the observed hours of one series in order, `zero` those that counted nothing, `known` those that
+    are marked already. The profile is the share of zeros in each hour of the week of the `PROFILE` weeks before the run
+    (of n hours with z zeros, (z + 0.5) / (n + 1)), so that a bicycle path which is empty at night may be; dead hours
+    are not in it, and an hour of the week with fewer than three says nothing. Where none says anything, what was dead
+    stays it.
+    """
+    marks = np.zeros(len(start), dtype=bool)
+    if limits.dead is None:
+        return marks
+    hour = start // HOUR_US
+    edges = np.flatnonzero(np.diff(zero.astype(int), prepend=0, append=0))
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        past = np.arange(np.searchsorted(hour, hour[first] - PROFILE * WEEK), first)
+        past = past[~(known[past] | marks[past])]
+        of_week, run = hour[past] % WEEK, hour[first:last] % WEEK
+        hours, zeros = (np.bincount(some, minlength=WEEK)[run] for some in (of_week, of_week[zero[past]]))
+        says = hours >= 3
+        improbable = np.log((zeros + 0.5) / (hours + 1))[says].sum() < np.log(limits.dead)
+        marks[first:last] = improbable or (not says.any() and known[first:last].any())
     return marks
 
 

@@ -83,10 +83,10 @@ class ChannelDelivery:
     def _fixed(self, tx: Transaction, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
         """Make one notification of some rows, from now on."""
         key = uuid4()
-        self._note(tx, "outbox_begin", rows, message=key)
+        self._note("outbox_begin", tx, rows, message=key)
         return [row._replace(message=key) for row in rows]
 
-    def _note(self, source: Store | Transaction, statement: str, rows: Sequence[OutboxRow], **what: object) -> None:
+    def _note(self, statement: str, source: Store | Transaction, rows: Sequence[OutboxRow], **what: object) -> None:
         source.rows(statement, channel=self._name, transitions=[row.transition for row in rows], **what)
 
     def _may_overtake(self, failing: Sequence[Sequence[OutboxRow]]) -> bool:
@@ -101,9 +101,9 @@ class ChannelDelivery:
         for row in due:
             sent_before = row.sent_before or any(one.alert == row.alert for one in kept)
             if reason := self._drop_reason(row, sent_before):
-                self._note(tx, "outbox_drop", [row], reason=reason)
+                self._note("outbox_drop", tx, [row], reason=reason)
             elif held := longest_silence(quiet, row.rule, (row.subject, *row.codes), now, self._style.zone):
-                self._note(tx, "outbox_hold", [row], silence=held[0].silence, until=held[1])
+                self._note("outbox_hold", tx, [row], silence=held[0].silence, until=held[1])
             else:
                 kept.append(row)
         return kept
@@ -179,7 +179,7 @@ class ChannelDelivery:
         return None, False
 
     def _drop(self, store: Store, rows: Sequence[OutboxRow], reason: str) -> None:
-        self._note(store, "outbox_drop", rows, reason=reason)
+        self._note("outbox_drop", store, rows, reason=reason)
         log.error("notifications given up", channel=self._name, transitions=len(rows), reason=reason)
 
     def summary(self, store: Store, now: datetime) -> bool:

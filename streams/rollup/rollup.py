@@ -1,12 +1,15 @@
 """
 Hours and days out of 5-minute rows, once an hour has closed and again when late data touch it.
 
-The pipeline marks dirty hours. The roll-up takes the marks, applies the neighbour rules around these hours, and writes
-`window_1h` and `window_1d`. `stadspuls rollup` and the embedded hub call `roll_up` about once a second.
+The pipeline marks dirty hours. The roll-up takes the marks, applies the neighbour rules around these hours, writes
+`window_1h` and `window_1d`, and flags what they show to be dead. `stadspuls rollup` and the embedded hub call `roll_up`
+about once a second.
 """
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import repeat
+from itertools import groupby, repeat
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +17,11 @@ from numpy.typing import NDArray
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import DERIVED, Status, utc
+from ingest.vocabulary.readings import DEATHS, DERIVED, Flag, Status, utc
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
 from streams.alerts.frames import ChangedWindows
 from streams.alerts.judge import Judge
-from streams.commit.quality import NEIGHBOUR_RULES, limits_of
+from streams.commit.quality import NEIGHBOUR_RULES, dead, limits_of
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.windows import DAY_US, WINDOW_US
 
@@ -62,36 +65,74 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
         if count:
             tx.rows("analyze_dirty")
             reflagged = _flag_neighbours(tx, first, last)
-            ((_, first, last),) = tx.rows("read_dirty_span")
-            tx.rows("roll_hours", first=first, last=last)
-            tx.rows("roll_days")
+            flagged = _flag_dead(tx, _write_hours_and_days(tx))
+            if len(flagged.starts):
+                _write_hours_and_days(tx)
             tx.rows("mark_rolled_hours")
             if judge is not None:
-                judge.changed(tx, "5m", reflagged, now)
+                for windows in (reflagged, flagged):
+                    judge.changed(tx, "5m", windows, now)
                 judge.rolled(tx, until, now)
         return int(count)
 
 
+def _write_hours_and_days(tx: Transaction) -> Mapping[str, datetime]:
+    ((_, first, last),) = tx.rows("read_dirty_span")
+    tx.rows("roll_hours", first=first, last=last)
+    tx.rows("roll_days")
+    return {"first": first, "last": last}
+
+
 def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> ChangedWindows:
+    """Flag spikes and stuck values around the dirty hours; give the 5-minute windows that changed."""
+    found = tx.rows("list_neighbour_readings", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
+    rows = _reflagged(found, frozen_days(tx)) if found else np.zeros(0, FLAGGED)
+    return _set_flags(tx, rows, {series: sensor_id for series, *_, sensor_id, _, _ in found})
+
+
+def _flag_dead(tx: Transaction, span: Mapping[str, datetime]) -> ChangedWindows:
+    """Flag the zeros of counters that are dead by their hours; give the 5-minute windows that changed."""
+    wrong = list(_wrong_hours(tx, span))
+    if not wrong:
+        return ChangedWindows([], np.array([], np.int64))
+    found = tx.rows("list_zero_readings", series=[one[0] for one in wrong], hours=[utc(hour) for _, hour, *_ in wrong])
+    rows = []
+    for number, start, flags, validated in found:
+        series, _, sensor_id, is_dead = wrong[number - 1]
+        flag = Flag.SUSPECT_DEAD if validated or _is_reference(sensor_id) else Flag.DEAD
+        if flags & DEATHS != (flag if is_dead else 0):
+            rows.append((series, start, flag if is_dead else 0, 0, 0, 0, 0))
+    tx.rows("clear_staged")
+    return _set_flags(tx, np.array(sorted(rows), FLAGGED), {series: sensor_id for series, _, sensor_id, _ in wrong})
+
+
+def _wrong_hours(tx: Transaction, span: Mapping[str, datetime]) -> Iterator[tuple[int, int, str, bool]]:
+    """Give the hours whose flags are wrong about their being dead: series, start in us, sensor, are they."""
+    counts = [name for name, quantity in QUANTITIES.items() if quantity.dead is not None]
+    hours = tx.rows("list_count_hours", quantities=counts, **span)
+    for (series, sensor_id, quantity), rows in groupby(hours, itemgetter(0, 1, 2)):
+        overrides, *columns = list(zip(*rows, strict=True))[3:]
+        start, zero, known, unmarked = map(np.array, columns)
+        marks = dead(start, zero, known, limits_of(quantity, overrides[0]))
+        for at in np.flatnonzero((marks & unmarked) | (~marks & known)).tolist():
+            yield series, int(start[at]), sensor_id, bool(marks[at])
+
+
+def _set_flags(tx: Transaction, rows: NDArray[Any], sensors: Mapping[int, str]) -> ChangedWindows:
     """
-    Flag spikes and stuck values around the dirty hours; hours whose readings got other flags become dirty too.
+    Write derived flags (`FLAGGED`); hours whose readings got other flags become dirty too.
 
     Gives the 5-minute windows that changed.
     """
-    found = tx.rows("list_neighbour_readings", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
-    if not found or not len(rows := _reflagged(found, frozen_days(tx))):
-        return ChangedWindows([], np.array([], np.int64))
-    tx.copy("stage", rows)
-    span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
-    ((members,),) = tx.rows("lock_stored_readings", **span)
-    tx.rows("set_neighbour_flags", **span, members=members)
-    tx.rows("touch_changed_windows")
-    recompute(tx, rows["start"], members)
-    tx.rows("add_changed_hours")
-    sensors = {series: sensor_id for series, *_, sensor_id, _, _ in found}
-    return ChangedWindows(
-        [sensors[series] for series in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US
-    )
+    if len(rows):
+        tx.copy("stage", rows)
+        span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
+        ((members,),) = tx.rows("lock_stored_readings", **span)
+        tx.rows("set_neighbour_flags", **span, members=members)
+        tx.rows("touch_changed_windows")
+        recompute(tx, rows["start"], members)
+        tx.rows("add_changed_hours")
+    return ChangedWindows([sensors[one] for one in rows["series"].tolist()], rows["start"] - rows["start"] % WINDOW_US)
 
 
 def _reflagged(readings: list[tuple[Any, ...]], frozen: NDArray[np.int64]) -> NDArray[Any]:
@@ -129,4 +170,4 @@ def _is_reference(sensor_id: str) -> bool:
     return source is not None and source.source_class is SourceClass.REFERENCE
 
 
-_NEIGHBOUR_FLAGS = int(DERIVED)
+_NEIGHBOUR_FLAGS = int(DERIVED & ~DEATHS)

@@ -79,7 +79,7 @@ def windows_of(folder: Path, year: str, components: Sequence[str]) -> pd.DataFra
             frames.append(one.assign(subject=f"luchtmeetnet/{station}", quantity=component.lower()))
     found = pd.concat(frames, ignore_index=True)
     found["end"] = found["start"] + found["length"] * HOUR_US
-    evidence = dict.fromkeys(("revision", "readings"), 1) | dict.fromkeys(("flagged", "failed", "warned", "stuck"), 0)
+    evidence = dict.fromkeys(("revision", "readings"), 1) | dict.fromkeys(("flagged", "failed", "warned"), 0)
     chosen: pd.DataFrame = found.assign(coverage=1.0, **evidence)[COLUMNS]
     return chosen
 
@@ -178,7 +178,7 @@ def motorway(folder: Path, years: Sequence[str]) -> pd.DataFrame:
     made["start"] = [round(stamp.timestamp()) * 1_000_000 for stamp in made["start"]]
     made = made.assign(end=made["start"] + HOUR_US, subject="stadspuls/i94", quantity="vehicle_count", level="1h")
     evidence = {"coverage": 1.0, "valid": True, "revision": 1, "readings": 60, "flagged": 0, "failed": 0, "warned": 0}
-    chosen: pd.DataFrame = made.assign(stuck=0, **evidence).sort_values("start")[COLUMNS]
+    chosen: pd.DataFrame = made.assign(**evidence).sort_values("start")[COLUMNS]
     return chosen
 
 

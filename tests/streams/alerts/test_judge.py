@@ -526,7 +526,7 @@ def test_in_order_every_batching_writes_the_same(
 def test_replay_equals_a_plain_loop(book: dict[str, Rule], values: list[float | None]) -> None:
     """`replay` against hysteresis and runs written down once more, naively."""
     windows = pd.DataFrame(
-        [("vehicle_speed", "5m", "a", at * 300 * 10**6, (at + 1) * 300 * 10**6, value, 1.0, True, 1, 5, 0, 0, 0, 0)
+        [("vehicle_speed", "5m", "a", at * 300 * 10**6, (at + 1) * 300 * 10**6, value, 1.0, True, 1, 5, 0, 0, 0)
          for at, value in enumerate(values) if value is not None], columns=COLUMNS,
     )  # fmt: skip
     said = [(one.kind, one.about // (300 * 10**6)) for one in replay([book["jam"]], windows)]

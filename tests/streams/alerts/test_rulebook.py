@@ -91,7 +91,7 @@ def test_shipped_rules_are_whole() -> None:
 def hourly(values: list[float], quantity: str = "no2", subject: str = "luchtmeetnet/a") -> pd.DataFrame:
     """Valid hours with these values, from 1970 on."""
     return pd.DataFrame(
-        [(quantity, "1h", subject, at * HOUR_US, (at + 1) * HOUR_US, value, 1.0, True, 1, 1, 0, 0, 0, 0)
+        [(quantity, "1h", subject, at * HOUR_US, (at + 1) * HOUR_US, value, 1.0, True, 1, 1, 0, 0, 0)
          for at, value in enumerate(values)], columns=COLUMNS,
     )  # fmt: skip
 

@@ -100,6 +100,13 @@ def still() -> Iterator[Reading]:
     yield from hourly("stadspuls/sensor-stuck.no", "no2", [40.0] * 7 + [41.0, 42.0], MONDAY)
 
 
+def silent() -> Iterator[Reading]:
+    """Six weeks of two counters, and then eight zeros, and seven."""
+    for which, hours in (("yes", 8), ("no", 7)):
+        start = MONDAY - timedelta(weeks=6)
+        yield from hourly(f"stadspuls/sensor-dead.{which}", "bicycle_count", [9.0] * 1008 + [0.0] * hours, start)
+
+
 def health() -> Iterator[tuple[Reading, datetime]]:
     """What came when: 5 and 6 of today's 8 hours; last reading 11 and 10 minutes ago; clocks 61 and 60 s ahead."""
     for which, count in (("yes", 5), ("no", 6)):
@@ -121,7 +128,7 @@ def raised(postgres: str) -> Iterator[set[tuple[str, str]]]:
     """Rule and subject of every alert, after all evidence was stored, rolled up and looked at by the clock."""
     legal = [one for rule in AIR if rule.startswith("eu2024") for one in air(rule)]
     monday = [one for rule in AIR if not rule.startswith("eu2024") for one in air(rule)]
-    monday += [*(one for rule in TRAFFIC for one in traffic(rule)), *classes(), *still()]
+    monday += [*(one for rule in TRAFFIC for one in traffic(rule)), *classes(), *still(), *silent()]
     clock = list(health())
     judge = Judge(BOOK, load_days(ZONE))
     with fresh_database(postgres) as url, closing(Store(url)) as store, psycopg.connect(url, autocommit=True) as direct:
