@@ -1,17 +1,14 @@
 """A fault at every call of judging, one after the other: no reading is lost, each is reported and made good later."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any
+from types import CodeType
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-import streams.alerts.judge
+import streams.alerts.unjudged
 from aggregates.store.store import Store
 from streams.alerts.calendar import load_days
 from streams.alerts.clock import AlertClock
@@ -22,8 +19,8 @@ from streams.rollup.rollup import roll_up
 from tests.streams.alerts.test_judge import HOUR, MINUTE, RULES, START, asked, empty, hours, speeds
 from tests.streams.commit.test_pipeline import batch
 from tests.support.databases import ZONE
+from tests.support.faults import Faults, Site
 
-FOLDER = str(Path(streams.alerts.judge.__file__).parent)
 TRUTH = "SELECT rule, subject, since, until, state, value FROM alert WHERE NOT withdrawn ORDER BY 1, 2, 3"
 TOLD = """SELECT a.rule, a.subject, t.kind, t.about, o.channel FROM alert_transition t JOIN alert a USING (alert)
 LEFT JOIN outbox o USING (transition) ORDER BY 1, 2, 4, 3, 5"""
@@ -33,51 +30,9 @@ GUARDS: set[CodeType] = {
 }  # fmt: skip
 
 
-class Fault(Exception):  # noqa: N818 - what it is
-    """What is raised at a call."""
-
-
-Site = tuple[CodeType, int, CodeType]  # who calls, from which line, whom
-
-
-class Faults:
-    """Notes from where judging calls what, and raises at one of these places, every time."""
-
-    def __init__(self, at: Site | None = None) -> None:
-        self.sites: dict[Site, None] = {}
-        self._at = at
-
-    def __call__(self, frame: FrameType, event: str, _: object) -> None:
-        """Take one event of the interpreter."""
-        caller, own = frame.f_back, frame.f_code.co_filename.startswith(FOLDER)
-        if event != "call" or caller is None or not caller.f_code.co_filename.startswith(FOLDER):
-            return
-        if (caller.f_code in GUARDS and not own) or "unjudged" in caller.f_code.co_filename + frame.f_code.co_filename:
-            return  # what keeps the faults apart from the line is not at fault
-        site = (caller.f_code, caller.f_lineno, frame.f_code)
-        self.sites[site] = None
-        if site == self._at:
-            raise Fault(f"in {frame.f_code.co_qualname}, called by {caller.f_code.co_qualname}")
-
-
-@contextmanager
-def injected(monkeypatch: pytest.MonkeyPatch, faults: Faults) -> Iterator[None]:
-    """Let judging raise, and nothing else."""
-
-    def wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
-        def judged(*arguments: Any, **named: Any) -> Any:
-            sys.setprofile(faults)
-            try:
-                return method(*arguments, **named)
-            finally:
-                sys.setprofile(None)
-
-        return judged
-
-    with monkeypatch.context() as patch:
-        for name in ("batch", "rolled"):
-            patch.setattr(Judge, name, wrapped(getattr(Judge, name)))
-        yield
+def faults(at: Site | None = None) -> Faults:
+    """Let judging raise, but for what notes its failures."""
+    return Faults([streams.alerts], GUARDS, [streams.alerts.unjudged], at)
 
 
 @pytest.fixture
@@ -110,8 +65,8 @@ def test_a_fault_at_any_call_loses_nothing(
     database: str, store: Store, judge: Callable[[], Judge], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every reading is stored and rolled up, the fault is listed, and a minute later the alerts are as they must be."""
-    calls = Faults()
-    with injected(monkeypatch, calls):
+    calls = faults()
+    with calls.inside(monkeypatch, Judge, "batch", "rolled"):
         fed(store, judge())
     truth, told = asked(database, TRUTH), asked(database, TOLD)
     assert len(truth) == 2
@@ -120,7 +75,7 @@ def test_a_fault_at_any_call_loses_nothing(
     for site in calls.sites:
         forget(database)
         one = judge()
-        with injected(monkeypatch, Faults(site)), capture_logs() as logs:
+        with faults(site).inside(monkeypatch, Judge, "batch", "rolled"), capture_logs() as logs:
             fed(store, one)
         assert asked(database, "SELECT (SELECT count(*) FROM reading), (SELECT count(*) FROM window_1h)") == [(22, 3)]
         assert one.failures.count, site
