@@ -360,7 +360,7 @@ class TestSilences:
     def test_ended_early(self, desk: Callable[..., Desk]) -> None:
         """A silence that somebody ends tells what it held."""
         at = desk(a=mail())
-        number = silent(at, first=NOON - HOUR, last=None)
+        number = silent(at, first=NOON - HOUR, last=NOON + 24 * HOUR)
         raised(at.url)
         at.turn(NOON + MINUTE)
         assert state(at.store, NOON + MINUTE)[0].held == 1
