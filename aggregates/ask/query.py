@@ -19,25 +19,26 @@ from aggregates.areas.codes import is_code
 from aggregates.ask.areas import area_frame
 from aggregates.ask.dates import local, with_dates, zone_of
 from aggregates.ask.series import (
-    STAMP,
+    FIGURES,
+    LENGTHS,
+    READING,
+    WINDOW,
     BadQuestion,
     ChosenSeries,
     Cursor,
     Fetch,
-    Places,
     Rows,
     nullable,
     pieces,
+    reading_columns,
     stamps,
-    statuses,
+    window_columns,
 )
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import Flag
 
-__all__ = ["LENGTHS", "READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
+__all__ = ["READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
 
-LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 WINDOWS = tuple(LENGTHS)
 READINGS = ""  # in place of a window: the readings themselves
 USUAL = timedelta(minutes=1)  # between readings of a series, where nothing is known
@@ -125,11 +126,11 @@ def tables(
         ):
             columns = {**chosen.words(at), "start": stamps(rows["start"])}
             if question.window:
-                columns |= _windows(rows, question.window, chosen.zones)
+                columns |= window_columns(rows, question.window, chosen.zones)
                 columns |= {name: pa.array([said] * len(rows), _AREA[name]) for name, said in area.items()}
                 table = with_dates(pa.table(columns), zone, question.window)
             else:
-                columns |= _readings(rows, at, chosen)
+                columns |= reading_columns(rows, chosen.periods[at])
                 table = pa.table(columns | {"local_start": local(columns["start"], zone)})
             for name, degrees in (("lon", chosen.lon), ("lat", chosen.lat)) if places else ():
                 table = table.append_column(name, nullable(degrees[at]))
@@ -154,17 +155,6 @@ def ask(store: Store, question: Question) -> pd.DataFrame:
 
 
 _AREA = {"area": pa.string(), "vintage": pa.int32()}
-# Rows of the statements `ask_windows` (`state` is twice the status, plus one where it is valid) and `ask_readings`.
-_FIGURES = ("value", "estimate", "minimum", "maximum")
-_COUNTS = ("readings", "nothing", "flagged", "failed", "warned")
-WINDOW = np.dtype([
-    ("series", "i4"), ("start", "i8"),
-    *((name, "f8") for name in (*_FIGURES, "coverage", *_COUNTS, "revision", "state")),
-])  # fmt: skip
-READING = np.dtype([
-    ("series", "i4"), ("start", "i8"), ("value", "f8"), ("weight", "f8"), ("covers", "f8"), ("flags", "i4"),
-    ("status", "i2"), ("version", "i8"), ("received_at", "i8"),
-])  # fmt: skip
 MONTH = "date_bin('28 days', v.start, 'epoch')"  # what one value holds: it has at most 1 GB
 
 
@@ -209,42 +199,8 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], chosen: Ch
     return fetch
 
 
-def _windows(rows: Rows, window: str, zones: set[str]) -> dict[str, "pa.Array[Any]"]:
-    status, valid = np.divmod(rows["state"].astype(np.int32), 2)
-    return {
-        "end": _ends(rows["start"], window, zones),
-        **{name: nullable(rows[name]) for name in _FIGURES},
-        **{name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS},
-        "coverage": nullable(rows["coverage"]),
-        "valid": pa.array(valid.astype(bool)),
-        "revision": pa.array(rows["revision"].astype(np.int32)),
-        "status": statuses(status),
-    }
-
-
-def _ends(starts: NDArray[np.int64], window: str, zones: set[str]) -> "pa.Array[Any]":
-    if window != "1d":
-        return stamps(starts + int(LENGTHS[window].total_seconds() * 1_000_000))
-    # A civil day has 23, 24 or 25 hours.
-    days = pd.DatetimeIndex(stamps(starts).to_pandas()).tz_convert(next(iter(zones), "UTC"))
-    return pa.array(days + pd.DateOffset(days=1)).cast(STAMP)
-
-
-def _readings(rows: Rows, places: Places, chosen: ChosenSeries) -> dict[str, "pa.Array[Any]"]:
-    known, codes = np.unique(rows["flags"], return_inverse=True)
-    flags = [" ".join(str(flag.name).lower() for flag in Flag if flag & number) for number in known.tolist()]
-    return {
-        "end": stamps(rows["start"] + chosen.periods[places].astype(np.int64) * 1_000_000),
-        **{name: nullable(rows[name]) for name in ("value", "weight", "covers")},
-        "flags": pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(flags, pa.string())),
-        "status": statuses(rows["status"]),
-        "version": stamps(np.ma.masked_equal(rows["version"], 0)),
-        "received_at": stamps(rows["received_at"]),
-    }
-
-
 _OF_AREA = [
-    "sensor_id", "channel", "quantity", "unit", "start", "end", *_FIGURES, "readings", "flagged", "failed", "coverage",
+    "sensor_id", "channel", "quantity", "unit", "start", "end", *FIGURES, "readings", "flagged", "failed", "coverage",
     "valid", "revision", "area", "name", "vintage", "sensors", "valid_sensors", "members", "series",
 ]  # fmt: skip
 

@@ -6,14 +6,17 @@ are put beside them here. `aggregates.ask.query` asks for windows and readings w
 """
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.vocabulary.readings import Status
+from ingest.vocabulary.readings import Flag, Status
 
+LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 PIECE = 100_000  # rows that a piece is meant to have
 STAMP = pa.timestamp("us", tz="UTC")
 
@@ -115,6 +118,55 @@ def _sorted(rows: Rows, chosen: ChosenSeries) -> tuple[Rows, Places]:
     return rows[order], places[order]
 
 
+# Rows of the statements `ask_windows` (`state` is twice the status, plus one where it is valid) and `ask_readings`.
+FIGURES = ("value", "estimate", "minimum", "maximum")
+_COUNTS = ("readings", "nothing", "flagged", "failed", "warned")
+WINDOW = np.dtype([
+    ("series", "i4"), ("start", "i8"),
+    *((name, "f8") for name in (*FIGURES, "coverage", *_COUNTS, "revision", "state")),
+])  # fmt: skip
+READING = np.dtype([
+    ("series", "i4"), ("start", "i8"), ("value", "f8"), ("weight", "f8"), ("covers", "f8"), ("flags", "i4"),
+    ("status", "i2"), ("version", "i8"), ("received_at", "i8"),
+])  # fmt: skip
+
+
+def window_columns(rows: Rows, window: str, zones: set[str]) -> dict[str, "pa.Array[Any]"]:
+    """Make the columns of windows of a length, days in a time zone: end and figures."""
+    status, valid = np.divmod(rows["state"].astype(np.int32), 2)
+    return {
+        "end": _ends(rows["start"], window, zones),
+        **{name: nullable(rows[name]) for name in FIGURES},
+        **{name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS},
+        "coverage": nullable(rows["coverage"]),
+        "valid": pa.array(valid.astype(bool)),
+        "revision": pa.array(rows["revision"].astype(np.int32)),
+        "status": _statuses(status),
+    }
+
+
+def _ends(starts: NDArray[np.int64], window: str, zones: set[str]) -> "pa.Array[Any]":
+    if window != "1d":
+        return stamps(starts + int(LENGTHS[window].total_seconds() * 1_000_000))
+    # A civil day has 23, 24 or 25 hours.
+    days = pd.DatetimeIndex(stamps(starts).to_pandas()).tz_convert(next(iter(zones), "UTC"))
+    return pa.array(days + pd.DateOffset(days=1)).cast(STAMP)
+
+
+def reading_columns(rows: Rows, periods: NDArray[np.int32]) -> dict[str, "pa.Array[Any]"]:
+    """Make the columns of readings with their periods (s): end, value and what is known of it."""
+    known, codes = np.unique(rows["flags"], return_inverse=True)
+    flags = [" ".join(str(flag.name).lower() for flag in Flag if flag & number) for number in known.tolist()]
+    return {
+        "end": stamps(rows["start"] + periods.astype(np.int64) * 1_000_000),
+        **{name: nullable(rows[name]) for name in ("value", "weight", "covers")},
+        "flags": pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(flags, pa.string())),
+        "status": _statuses(rows["status"]),
+        "version": stamps(np.ma.masked_equal(rows["version"], 0)),
+        "received_at": stamps(rows["received_at"]),
+    }
+
+
 def nullable(numbers: NDArray[Any]) -> "pa.Array[Any]":
     """Make a column of numbers, in which NaN is null."""
     column: pa.Array[Any] = pa.array(numbers, from_pandas=True)
@@ -126,8 +178,7 @@ def stamps(microseconds: NDArray[np.int64]) -> "pa.Array[Any]":
     return pa.array(microseconds, pa.int64()).cast(STAMP)
 
 
-def statuses(codes: NDArray[Any]) -> "pa.Array[Any]":
-    """Make a column of what `ingest.vocabulary.readings.Status` calls these."""
+def _statuses(codes: NDArray[Any]) -> "pa.Array[Any]":
     return pa.DictionaryArray.from_arrays(codes.astype(np.int32), _STATUSES)
 
 

@@ -23,7 +23,7 @@ WHERE v.series = ANY (%(series)s::integer[]) AND v.start >= %(first)s AND v.star
                 AND v.start >= m.since AND v.start < m.until)
 
 -- name: window_bytes
--- A window v as the bytes of `aggregates.ask.query.WINDOW`, NaN for null. Four numbers go as one segment of a line, because
+-- A window v as the bytes of `aggregates.ask.series.WINDOW`, NaN for null. Four numbers go as one segment of a line, because
 -- PostgreSQL sends one in less time than four. The last is twice the status, plus one where it is valid.
 int4send(v.series) || timestamptz_send(v.start)
 || lseg_send(lseg(point(coalesce(v.value, 'NaN'), coalesce(v.estimate, 'NaN')),
@@ -32,7 +32,7 @@ int4send(v.series) || timestamptz_send(v.start)
 || lseg_send(lseg(point(v.failed, v.warned), point(v.revision, 2 * v.status + v.valid::integer))) AS bytes
 
 -- name: ask_readings, planned each time
--- The readings of some series as the bytes of `aggregates.ask.query.READING`, NaN for null. A plan for any time would
+-- The readings of some series as the bytes of `aggregates.ask.series.READING`, NaN for null. A plan for any time would
 -- look at all of it.
 SELECT start, int4send(series) || timestamptz_send(start) || float8send(coalesce(value, 'NaN')) || float8send(weight)
        || float8send(coalesce(covers, 'NaN')) || int4send(flags) || int2send(status) || int8send(version)
