@@ -22,8 +22,8 @@ from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from hub.web.metrics import family
 from ingest.files.site_table import SITES_FILE
-from ingest.gateways.counts import Counts
 from ingest.gateways.region import Region
+from ingest.gateways.registry import Counts
 from ingest.gateways.schedule import Plan
 from ingest.mqtt.address import Address
 
@@ -31,7 +31,7 @@ VINTAGES = 2  # of boundaries are tried, the newest first: a year's map may come
 
 log = structlog.get_logger(__name__)
 
-# Events of `ingest.gateways.counts.Counts`, the label of their kind where they have one, and what they are.
+# Events of `ingest.gateways.registry.Counts`, the label of their kind where they have one, and what they are.
 EVENTS = {
     "requests": ("outcome", "requests to a source by outcome"),
     "turns": ("outcome", "turns of a gateway by outcome"),

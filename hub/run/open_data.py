@@ -19,9 +19,8 @@ from hub.run.embedded import EmbeddedHub
 from hub.run.gateways import GatewayCollector, fetched, plan, region_of
 from hub.run.parts import Background, Part
 from hub.settings.settings import Settings
-from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Taken, anything_published
-from ingest.gateways.registry import load_gateways
+from ingest.gateways.registry import Counts, load_gateways
 from ingest.gateways.schedule import Gateways
 from ingest.vocabulary.backoff import pauses
 

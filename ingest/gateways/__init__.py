@@ -2,10 +2,9 @@
 Open sources of the country, polled and published as MQTT messages; one module for each source.
 
 - `region`: the municipality or box that gateways are cut to
-- `counts`: what a job did, for metrics
 - `memory`: what a job remembers over a restart
 - `web`: the HTTP door, within the pace that a source allows
-- `registry`: what a gateway is, and how it publishes what is new
+- `registry`: what a gateway is, how it publishes what is new, and what it counts
 - `schedule`: runs the jobs, again and again
 - `ndw`: traffic minutes and the site table
 - `luchtmeetnet`: hourly figures of the official air stations

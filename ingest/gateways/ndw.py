@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 from lxml import etree
@@ -43,13 +42,6 @@ _STAMP = re.compile(rb"measurementTimeDefault\b.*?>\s*(\d{4}-[^<\s]+)", re.DOTAL
 log = structlog.get_logger("ingest.gateways")
 
 
-class Head(NamedTuple):
-    """What a publication has before its first site."""
-
-    published: datetime
-    table: str
-
-
 @gateway(SOURCE, HOST, every=60, job="sites")
 def sites(turn: Turn) -> None:
     """Fetch the table where there is none, or where a minute names a version that is not here."""
@@ -78,14 +70,13 @@ def minutes(turn: Turn) -> None:
 
 
 def _publish(turn: Turn, path: Path) -> None:
-    head = _head(path)
-    turn.board["table"] = head.table
+    published, turn.board["table"] = _head(path)
     last = turn.memory.note("published", datetime, None)
-    if last is not None and head.published <= last:
+    if last is not None and published <= last:
         return
-    if last is not None and head.published - last > 1.5 * MINUTE:
-        turn.counts.add("gaps", number=round((head.published - last) / MINUTE) - 1)
-        log.warning("minutes were missed", gateway=SOURCE, between=str(last), and_=str(head.published))
+    if last is not None and published - last > 1.5 * MINUTE:
+        turn.counts.add("gaps", number=round((published - last) / MINUTE) - 1)
+        log.warning("minutes were missed", gateway=SOURCE, between=str(last), and_=str(published))
     topics = None if turn.region is None else _topics(turn.sites, turn.region)
     if topics is not None and not turn.sites.exists():
         raise SourceUnreachable("the site table was damaged, it is fetched again")
@@ -97,7 +88,7 @@ def _publish(turn: Turn, path: Path) -> None:
                 sample.append(payload)
     if sample and not any(_is_read(payload, turn.now) for payload in sample):
         turn.form_changed(f"no flow and no speed can be read of {len(sample)} sites: {sample[0][:200]!r}")
-    turn.memory.write("published", head.published)
+    turn.memory.write("published", published)
 
 
 def _stamped(one: Recorded) -> tuple[str, bytes, datetime]:
@@ -116,7 +107,8 @@ def _topics(sites: Path, region: Region) -> set[str]:
     return {topic_of(SOURCE, site) for site, lon, lat in places(sites) if region.contains(lon, lat)}
 
 
-def _head(path: Path) -> Head:
+def _head(path: Path) -> tuple[datetime, str]:
+    """Give when a publication was made, and the version of the table that it names."""
     published = table = ""
     with opened(path) as stream:
         for element in records(stream, "publicationTime", "measurementSiteTableReference", "siteMeasurements"):
@@ -126,7 +118,7 @@ def _head(path: Path) -> Head:
                 table = element.get("version", "")
             else:
                 break
-    return Head(stamp(published, "publicationTime"), table)
+    return stamp(published, "publicationTime"), table
 
 
 def _table_version(path: Path) -> str:

@@ -13,7 +13,6 @@ class Region:
     def __init__(self, name: str, shape: shapely.Geometry) -> None:
         self.name = name
         self._shape = shape
-        self._west, self._south, self._east, self._north = shapely.bounds(shape)
         shapely.prepare(shape)
 
     @classmethod
@@ -34,8 +33,4 @@ class Region:
 
     def contains(self, lon: float | None, lat: float | None) -> bool:
         """Tell whether a place lies in the region; a place that is not known does not."""
-        if lon is None or lat is None:
-            return False
-        if not (self._west <= lon <= self._east and self._south <= lat <= self._north):
-            return False
-        return bool(shapely.intersects_xy(self._shape, lon, lat))
+        return lon is not None and lat is not None and bool(shapely.intersects_xy(self._shape, lon, lat))

@@ -7,6 +7,7 @@ them. Most sources are one job; NDW has a second one for its site table.
 
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,6 @@ import msgspec
 import structlog
 
 import ingest.gateways
-from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
 from ingest.gateways.region import Region
 from ingest.gateways.web import FormChanged, Web
@@ -29,6 +29,32 @@ T = TypeVar("T")
 log = structlog.get_logger("ingest.gateways")
 
 Send = Callable[[str, bytes], None]
+
+
+class Counts:
+    """
+    What a job did since the process began: events by name and kind, and when things came last (s since 1970, 0: never).
+
+    The job's thread writes, `hub.run.gateways` reads: single additions to a dict, which Python does not tear.
+
+    Names: `requests` (kind: outcome), `turns` (good, failed), `messages`, `known`, `odd`, `form_changes`, `gaps`, and
+    what a gateway adds.
+    """
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.events: Counter[tuple[str, str]] = Counter()
+        self.succeeded = 0.0
+        self.newest = 0.0
+        self.failures = 0  # turns in a row
+
+    def add(self, name: str, kind: str = "", number: int = 1) -> None:
+        """Count something."""
+        self.events[name, kind] += number
+
+    def total(self, name: str) -> int:
+        """Give how often something happened, of any kind."""
+        return sum(number for (known, _), number in list(self.events.items()) if known == name)
 
 
 class Measurement(NamedTuple):

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import structlog
 
-from ingest.gateways.counts import Counts
 from ingest.gateways.memory import SUFFIX, Memory
 from ingest.gateways.region import Region
-from ingest.gateways.registry import Job, Turn, jobs
+from ingest.gateways.registry import Counts, Job, Turn, jobs
 from ingest.gateways.web import FIRST_WAIT, LONGEST_WAIT, FormChanged, GatewayStopped, SourceUnreachable, Web
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import BrokerRefused, Sender
@@ -50,7 +49,7 @@ class Runner:
         self._clock, self._stop = plan.clock, stop
         self._memory = Memory(plan.directory / f"{job.name}{SUFFIX}")
         host, clock = plan.hosts.get(job.gateway, job.host), lambda: plan.clock().timestamp()
-        self.web = Web(host, job.pace, clock, self.counts, self._memory, stop, plan.timeout)
+        self.web = Web(host, job.pace, clock, self.counts.add, self._memory, stop, plan.timeout)
         self._sender = Sender(plan.broker)
         self._turn = Turn(
             plan.clock(), plan.region, self.web, self._memory, self.counts, plan.sites, board, self._sender.publish

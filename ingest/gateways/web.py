@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import httpx
 import msgspec
 
-from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory
 from ingest.vocabulary.backoff import pause
 
@@ -73,13 +72,13 @@ class Web:
     """
 
     def __init__(
-        self, base: str, pace: tuple[int, float], clock: Callable[[], float], counts: Counts, memory: Memory,
-        stop: threading.Event, timeout: float,
+        self, base: str, pace: tuple[int, float], clock: Callable[[], float], count: Callable[[str, str], None],
+        memory: Memory, stop: threading.Event, timeout: float,
     ) -> None:  # fmt: skip
         self.base = base.rstrip("/")
-        self._counts, self._memory, self._clock, self._stop = counts, memory, clock, stop
-        (count, self._seconds), self._patience = pace, SLOWEST * timeout
-        self.asked = deque((at for at in memory.note(ASKED, list[float], []) if at <= clock()), count)
+        self._count, self._memory, self._clock, self._stop = count, memory, clock, stop
+        (most, self._seconds), self._patience = pace, SLOWEST * timeout
+        self.asked = deque((at for at in memory.note(ASKED, list[float], []) if at <= clock()), most)
         agent = {"User-Agent": "stadspuls (open data gateway)"}
         self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers=agent)
 
@@ -116,7 +115,7 @@ class Web:
             try:
                 return self._once(request)
             except _Again as again:
-                self._counts.add("requests", again.kind)
+                self._count("requests", again.kind)
                 wait = again.asked + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
                 if attempt == request.tries or wait > WITHIN_A_TURN:
                     raise SourceUnreachable(
@@ -133,7 +132,7 @@ class Web:
         try:
             with self._client.stream("GET", url, params=request.params, headers=headers) as response:
                 if request.conditional and response.status_code == httpx.codes.NOT_MODIFIED:
-                    self._counts.add("requests", "not_modified")
+                    self._count("requests", "not_modified")
                     return None
                 _check(response)
                 self._take(response, request)
@@ -145,7 +144,7 @@ class Web:
             raise SourceUnreachable(f"{url}: {error}") from error
         request.into.seek(0)
         found = request.read(request.into)
-        self._counts.add("requests", "good")
+        self._count("requests", "good")
         if request.conditional:
             validators = [response.headers.get(name, "") for name in ("ETag", "Last-Modified")]
             self._memory.write(f"{VALIDATORS} {request.path}", validators)

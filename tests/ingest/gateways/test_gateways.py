@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 import shapely
 
-from ingest.gateways.counts import Counts
 from ingest.gateways.memory import Memory, Taken, anything_published
 from ingest.gateways.region import Region
-from ingest.gateways.registry import gateway, jobs, load_gateways
+from ingest.gateways.registry import Counts, gateway, jobs, load_gateways
 from ingest.gateways.web import GatewayStopped, Web
 from tests.support.brokers import Broker, built_in
 from tests.support.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
@@ -290,7 +289,7 @@ def test_memory_that_cannot_be_put_right_ends_no_gateway(
 def test_pace_is_kept(tmp_path: Path) -> None:
     """The third request of two in two seconds is made two seconds after the first; a stop ends the wait."""
     stop, memory = threading.Event(), Memory(tmp_path / "x.sqlite")
-    web = Web("http://localhost", (2, 2.0), time.monotonic, Counts("x"), memory, stop, 1.0)
+    web = Web("http://localhost", (2, 2.0), time.monotonic, Counts("x").add, memory, stop, 1.0)
     for _ in range(3):
         web.wait()
     assert web.asked[1] - web.asked[0] >= 1.9
