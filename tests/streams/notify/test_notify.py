@@ -1,6 +1,7 @@
 """The Apprise door: what is sent arrives at real servers, and a failure names its reason."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from email.header import decode_header, make_header
@@ -76,6 +77,20 @@ class TestWebhook:
         with Hook(failing=1.0, refusal=status) as hook, pytest.raises(Unsent) as caught:
             AppriseDoor(hook.url).send(MESSAGE)
         assert caught.value.for_good is for_good
+
+
+class TestChat:
+    """Through a chat that reads markup, which Mattermost does."""
+
+    def test_text_of_others_stays_text(self) -> None:
+        """A sensor whose name is a mention, a tag or a masked link calls nobody, and hides no address."""
+        name = "@everyone <!channel> [your bank](https://evil.example)"
+        with Hook() as hook:
+            door = AppriseDoor(f"mmost://127.0.0.1:{hook.port}/{'a' * 24}")
+            door.send(Notification(key="k", title=name, body=f"where: {name}"))
+        (post,) = hook.posts
+        assert "@everyone" in post["text"].replace("\u2060", "")
+        assert not re.search(r"@everyone|<!|\]\(", post["text"])
 
 
 class TestBirth:
