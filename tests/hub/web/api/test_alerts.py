@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from aggregates.store.store import Store
+from hub.web.http import application, listening
+from hub.web.live.mount import mount
+from hub.web.metrics import ServiceCollector
 from streams.notify.operators import may_act
 from tests.support.alerting import NOON, RULE, cleared, raised, rule
 from tests.support.apis import client_of, serving
@@ -87,6 +90,16 @@ def test_hub_without_a_token_lets_nobody_act(database_url: str) -> None:
     with client_of(serving(database_url)) as client:
         answer = client.post("/alerts/2/ack", json={"by": "Anna"})
         assert (answer.status_code, "api_token" in answer.json()["detail"]) == (403, True)
+
+
+@pytest.mark.parametrize(("role", "shown"), [("", "true"), ("&options=-crole%3Dstadspuls_reader", "false")])
+def test_page_has_buttons_only_where_they_work(database_url: str, role: str, shown: str) -> None:
+    """Where the server's role only reads (`serve` in Compose), the live page shows none that would fail."""
+    settings = serving(database_url + role)
+    app = application(ServiceCollector({}), dict, settings, database_url + role)
+    mount(app, settings, dict, database_url + role)
+    with listening(app, "127.0.0.1", 0) as address:
+        assert f'"may_act":{shown}' in httpx.get(address, timeout=30).text
 
 
 def test_reader_may_not_act(database_url: str) -> None:
