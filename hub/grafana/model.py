@@ -9,9 +9,10 @@ Alerts are annotations: a query over the alert tables, which Grafana runs for th
 import json
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Self
 
-from grafana_foundation_sdk.builders import barchart, common, geomap, stat, table, timeseries, xychart
+from grafana_foundation_sdk.builders import common, timeseries
 from grafana_foundation_sdk.builders import dashboard as make
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -23,12 +24,6 @@ from hub.grafana.pages import PAGES, Page, Panel, Variable, pages, variables
 
 SOURCE = typed.DataSourceRef(type_val="grafana-postgresql-datasource", uid="stadspuls")
 Plain = dict[str, Any]
-AnyPanel = barchart.Panel | geomap.Panel | stat.Panel | table.Panel | timeseries.Panel | xychart.Panel
-
-_KINDS: Mapping[str, type[AnyPanel]] = {
-    "barchart": barchart.Panel, "geomap": geomap.Panel, "stat": stat.Panel, "table": table.Panel,
-    "timeseries": timeseries.Panel, "xychart": xychart.Panel,
-}  # fmt: skip
 
 
 class SqlQuery(Dataquery, typed.AnnotationTarget, Builder[Any]):
@@ -81,11 +76,11 @@ def _variable(name: str, spec: Variable) -> make.QueryVariable | make.CustomVari
     return query.include_all(True).all_value(spec.all) if spec.all else query
 
 
-def _panel(spec: Panel) -> AnyPanel:
-    panel = _KINDS[spec.kind]()
-    if isinstance(panel, timeseries.Panel):
+def _panel(spec: Panel) -> Any:
+    panel = import_module(f"grafana_foundation_sdk.builders.{spec.kind}").Panel()
+    if spec.kind == "timeseries":
         _drawn(panel, spec)
-    elif isinstance(panel, geomap.Panel):
+    elif spec.kind == "geomap":
         panel.basemap(common.MapLayerOptions().type("default").name("Base")).layers([_markers()])
     panel.title(spec.title).description(spec.description).datasource(SOURCE).span(spec.width).height(spec.height)
     panel.no_value("no value")

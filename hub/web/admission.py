@@ -30,7 +30,7 @@ SAFE = {
 
 
 class Gate:
-    """Gives what `refusal` returns, or lets the application answer and adds headers."""
+    """Gives what `refusal` returns, or lets the application answer; adds headers to either."""
 
     def __init__(
         self, app: ASGIApp, *, refusal: Callable[[Scope], Response | None], headers: Mapping[str, str] | None = None
@@ -40,10 +40,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or let the application answer."""
         refused = self._refusal(scope) if scope["type"] == "http" else None
-        if refused is None:
-            await self._app(scope, receive, partial(self._sent, send))
-        else:
-            await refused(scope, receive, send)
+        await (refused or self._app)(scope, receive, partial(self._sent, send))
 
     async def _sent(self, send: Send, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -49,9 +49,19 @@ def application(
         access = Access.of(settings)
         made, close = api(settings, database, access, health)
         app.mount(PREFIX, made)
-        app.add_middleware(Gate, refusal=partial(_without_token, access))
-        app.add_middleware(Gate, refusal=partial(access.strange, readable=PREFIX), headers=SAFE)
+        app.add_middleware(Gate, refusal=partial(_refusal, access), headers=SAFE)
 
+    _add_health(app, health)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(generate_latest(collector), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _add_health(app: FastAPI, health: Callable[[], Mapping[str, object]]) -> None:
     examiner = ThreadPoolExecutor(2, "health")  # not the threads of the API: its answers may be slow
 
     async def examined() -> dict[str, object]:
@@ -68,15 +78,10 @@ def application(
         found = await examined()
         return JSONResponse(found, 200 if found["ready"] else 503)
 
-    @app.get("/metrics")
-    def metrics() -> Response:
-        """Prometheus' text format."""
-        return Response(generate_latest(collector), media_type=CONTENT_TYPE_LATEST)
 
-    return app
-
-
-def _without_token(access: Access, scope: Scope) -> Response | None:
+def _refusal(access: Access, scope: Scope) -> Response | None:
+    if strange := access.strange(scope, readable=PREFIX):
+        return strange
     free = scope["path"] in ("/healthz", "/readyz") or scope["path"].startswith(f"{PREFIX}/")
     if free or not access.guarded or access.has_token(Headers(scope=scope)):
         return None
