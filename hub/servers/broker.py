@@ -30,7 +30,7 @@ _SEGMENTS = 64
 _PATIENCE = 20.0
 _ASK_EVERY = 3.0  # s
 _ASKED_WITHIN = 5.0  # s
-_HANGS = 15.0  # s without an answer, after which a broker is started again
+_HANGS = 30.0  # s without an answer, after which a broker is started again
 
 _log = structlog.get_logger(__name__)
 

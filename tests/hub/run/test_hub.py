@@ -288,7 +288,7 @@ class TestKilled:
             assert member.stdout.readline() == b"received\n"
             member.kill()
         until(lambda: not hub.health()["ready"], 60)
-        until(lambda: bool(hub.health()["ready"]), 90)
+        until(lambda: bool(hub.health()["ready"]), 150)
         with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
             sender.publish("stadspuls/stadspuls/bridge", counts(0, 7))
             sender.flush(30)
@@ -308,7 +308,7 @@ class TestKilled:
         broker.suspend()
         until(lambda: trouble("broker"), 60)
         assert "does not answer" in hub.run("doctor", code=1)
-        until(lambda: bool(hub.health()["ready"]), 60)
+        until(lambda: bool(hub.health()["ready"]), 150)
         assert not broker.is_running()
         with psycopg.connect(hub.database, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
