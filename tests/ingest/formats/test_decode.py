@@ -59,7 +59,7 @@ rows = st.fixed_dictionaries(
         "value": st.none() | finite,
         "weight": finite.map(abs),
         "covers": st.none() | finite.map(abs),
-        "flags": st.integers(0, 511),
+        "flags": st.integers(0, 2047),
         "status": st.sampled_from(list(Status)),
         "version": st.integers(0, microseconds(NOW)),
     }
@@ -149,7 +149,7 @@ def test_stamps_with_a_zone(start: str, utc: str) -> None:
         ({"period": 1.5}, "at `$.period`"),
         ({"period": 10**12}, ""),
         ({"version": 10**30}, ""),
-        ({"flags": 512}, "flags 512, expected bits within 511"),
+        ({"flags": 2048}, "flags 2048, expected bits within 2047"),
         ({"flags": -1}, "flags -1"),
         ({"flags": ["odd"]}, "flag 'odd', expected one of source_error"),
         ({"status": "final"}, "status 'final'"),

@@ -56,6 +56,9 @@ RIGHT: dict[tuple[str, str, str], Found] = {
     ("fiware-vehicle-types", "", "fiware~types.json"): [
         ("urn:A", "lane1", "bicycle_count", TRAFFIC, 31), ("urn:A", "lane1/car", "vehicle_count", TRAFFIC, 112),
         ("urn:A", "lane1/lorry", "vehicle_count", TRAFFIC, 17)],
+    ("ozone-in-ppm", "", "v3~air@city~devices~am319-1~up.json"): [
+        ("air/am319-1", "", what, "2026-03-02 08:12", value)
+        for what, value in (("temperature", 23.4), ("humidity", 69), ("pressure", 1010.7), ("pm25", 13), ("pm10", 13))],
     ("hour-24", "mapping", "hours.csv"): [
         ("S1", "", "pm25", "2026-02-02 21:00", 10), ("S1", "", "pm25", "2026-02-02 22:00", 20),
         ("S1", "", "pm25", "2026-02-02 23:00", 30)],
@@ -91,7 +94,7 @@ def sent(folder: Path, name: str, source: str) -> Iterator[Message]:
         yield from (Message(one.topic, one.payload, NOW) for one in messages(path, source))
     else:
         topic = path.stem.replace("~", "/")
-        topic = topic if topic.startswith(("stadspuls/", "tele/")) or source else f"stadspuls/{topic}"
+        topic = topic if topic.startswith(("stadspuls/", "tele/", "v3/")) or source else f"stadspuls/{topic}"
         for payload in path.read_bytes().splitlines() if path.suffix == ".jsonl" else [path.read_bytes()]:
             yield Message(topic, payload, NOW)
 
