@@ -69,16 +69,11 @@ def _things(
         # Grafana does not give passwords back: where everything else is as it should be, so is the password.
         shown = {key: value for key, value in source.items() if key != "secureJsonData"}
         found = known and {key: known.get(key) for key in shown}
+        create = partial(grafana.datasource.create_datasource, source)
         renew = known and partial(grafana.datasource.update_datasource, known["id"], source)
-        yield (
-            "data source",
-            source["name"],
-            found,
-            shown,
-            renew or partial(grafana.datasource.create_datasource, source),
-        )
+        yield "data source", source["name"], found, shown, renew or create
     for title in dict.fromkeys(folders.values()):
-        uid = folder_uid(title)
+        uid = _uid(title)
         known = _or_none(partial(grafana.folder.get_folder, uid))
         if known is None:
             yield "folder", title, None, {"title": title}, partial(grafana.folder.create_folder, title, uid)
@@ -87,7 +82,7 @@ def _things(
         renew = partial(grafana.folder.update_folder_permissions, uid, {"items": wanted})
         yield "permissions", title, {"items": sorted(given, key=str)}, {"items": sorted(wanted, key=str)}, renew
     for uid, dashboard in dashboards.items():
-        folder = folder_uid(folders[uid])
+        folder = _uid(folders[uid])
         known = _or_none(partial(grafana.dashboard.get_dashboard, uid))
         found = known and _own(known["dashboard"]) | {"folder": known["meta"].get("folderUid")}
         sent = {"dashboard": {**dashboard, "uid": uid, "id": None}, "folderUid": folder, "overwrite": True}
@@ -95,14 +90,8 @@ def _things(
         yield "dashboard", dashboard["title"], found, _own(dashboard) | {"folder": folder}, renew
 
 
-def folder_uid(title: str) -> str:
-    """
-    Name a folder, the same in every Grafana.
-
-    >>> folder_uid("Stadspuls hub")
-    'stadspuls-hub'
-    """
-    return "-".join("".join(sign if sign.isalnum() else " " for sign in title.lower()).split())
+def _uid(folder: str) -> str:
+    return folder.lower().replace(" ", "-")
 
 
 def _grant(given: Plain) -> Plain:

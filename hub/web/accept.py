@@ -2,6 +2,7 @@
 What the headers Accept and Accept-Language ask for: the API chooses a form by it, the live page a language.
 """
 
+import re
 from collections.abc import Mapping
 
 
@@ -18,8 +19,9 @@ def accepted(header: str) -> Mapping[str, float]:
     for part in header.lower().split(","):
         name, *parameters = (word.strip() for word in part.split(";"))
         wanted = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+        quality = min(float(wanted), 1.0) if re.fullmatch(r"[0-9]+(\.[0-9]*)?", wanted) else 0.0
         if name:
-            found[name] = max(found.get(name, 0.0), _quality(wanted))
+            found[name] = max(found.get(name, 0.0), quality)
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
@@ -41,10 +43,3 @@ def chosen(header: str, offered: Mapping[str, str]) -> str | None:
 
     best = max(offered, key=quality)
     return best if quality(best) > 0 else None
-
-
-def _quality(text: str) -> float:
-    try:
-        return min(max(0.0, float(text)), 1.0)
-    except ValueError:
-        return 0.0
