@@ -226,17 +226,12 @@ def _add_csv(name: str, data: bytes, found: Found) -> None:
 def _tables(found: Found, vintage: int, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
     for name, frame, how in found.wide:
         about = _about_of(name, found, vintage)
-        yield name, _named(read_wide(frame, about, municipalities, units=found.units, **how), found)
+        read = read_wide(frame, about, municipalities, units=found.units, **how)
+        yield name, replace(read, names={**read.names, **found.names})
     for name, pages in found.observations.values():
         about = _about_of(name, found, vintage)
-        yield name, _named(read_observations(pd.concat(pages), about, municipalities, found.units), found)
-
-
-def _named(statistics: Statistics, found: Found) -> Statistics:
-    codes = set(statistics.cells["code"])
-    return replace(
-        statistics, names={**statistics.names, **{code: name for code, name in found.names.items() if code in codes}}
-    )
+        read = read_observations(pd.concat(pages), about, municipalities, found.units)
+        yield name, replace(read, names=found.names)
 
 
 def _about_of(name: str, found: Found, vintage: int) -> About:
