@@ -54,12 +54,17 @@ def delete_frozen(store: Store, hours: int = 24) -> bool:
 
 
 def thaw(store: Store, first: date, last: date) -> list[date]:
-    """Delete the aggregates of the frozen days from `first` up to and without `last`, and unfreeze them."""
+    """Delete the aggregates of the frozen days from `first` up to and without `last`, and unfreeze them, day by day."""
     while delete_frozen(store):
         pass
+    days = sorted(day for (day,) in store.rows("list_frozen_days") if first <= day < last)
+    return [day for day in days if _thaw(store, day)]
+
+
+def _thaw(store: Store, day: date) -> bool:
     with store.transaction() as tx:
         tx.rows("take_freeze_lock")
-        return [day for (day,) in tx.rows("thaw_days", first=first, last=last)]
+        return bool(tx.rows("thaw_days", first=day, last=day + timedelta(days=1)))
 
 
 def _freeze(store: Store, day: date, limit: datetime) -> bool:
