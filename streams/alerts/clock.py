@@ -93,7 +93,7 @@ class AlertClock:
                         break
                     end = min(last, first + SLICE[level], until)
                     with self._failures.noted(tx, level, microseconds(first), microseconds(end), rule), tx.savepoint():
-                        self._judge.span(tx, rule, level, first, end, now, until)
+                        self._judge.between(tx, rule, level, first, end, now, until)
                     if end == last:
                         break
                     ((left,),) = tx.rows("note_unjudged", rule=rule, level=level, first=end, last=last, error=error)
@@ -101,7 +101,7 @@ class AlertClock:
 
     def _judge_sensors(self, store: Store, judged: Mapping[str, datetime], closed: datetime, now: datetime) -> None:
         """Judge silence, clock drift and today's coverage of every sensor."""
-        rules, clock = self._judge.of("clock"), microseconds(now)
+        rules, clock = self._judge.rules_of("clock"), microseconds(now)
         with store.transaction() as tx, self._failures.noted(tx, "clock", clock, clock), tx.savepoint():
             values: dict[str, CurrentValues] = {}
             if {"silence", "drift"} & {rule.statistic for rule in rules} and now - (self._began or now) >= WARM:

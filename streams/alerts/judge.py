@@ -44,9 +44,9 @@ class Judge:
         self.rules = rules
         self.failures = Failures()
         self._days = days
-        self._watched = {level: quantities_of(self.of(level)) for level in ("5m", "1h", "1d")}
+        self._watched = {level: quantities_of(self.rules_of(level)) for level in ("5m", "1h", "1d")}
 
-    def of(self, level: str, per: str | None = None, name: str = ALL) -> list[Rule]:
+    def rules_of(self, level: str, per: str | None = None, name: str = ALL) -> list[Rule]:
         """Give the rules of a level, about sensors or areas or (None) both, of this name or all."""
         of_level = [rule for rule in self.rules.values() if rule.level == level]
         return [rule for rule in of_level if per in (None, rule.per) and name in (ALL, rule.name)]
@@ -91,21 +91,21 @@ class Judge:
         """
         if len(windows.starts):
             with self.failures.noted(tx, level, windows.starts.min(), windows.starts.max()):
-                self._judge(tx, self.of(level, "sensor"), windows.span(), now, until or now)
+                self._judge(tx, self.rules_of(level, "sensor"), windows.span(), now, until or now)
 
-    def span(
+    def between(
         self, tx: Transaction, rule: str, level: str, first: datetime, last: datetime, now: datetime, until: datetime
     ) -> None:
         """Judge the windows that start in `[first, last]` and ended by `until`, by one rule or all."""
         span = Span(microseconds(first), microseconds(last) + 1)
         for per in ("sensor", "area"):
-            self._judge(tx, self.of(level, per, rule), span, now, until)
+            self._judge(tx, self.rules_of(level, per, rule), span, now, until)
 
     def areas(self, tx: Transaction, level: str, quantity: str, first: datetime, last: datetime, now: datetime) -> None:
         """Judge the windows of areas of a quantity that start in `[first, last]`."""
         span = Span(microseconds(first), microseconds(last) + 1)
         with self.failures.noted(tx, level, span.first, span.last):
-            rules = [rule for rule in self.of(level, "area") if quantity in rule.needs]
+            rules = [rule for rule in self.rules_of(level, "area") if quantity in rule.needs]
             self._judge(tx, rules, span, now, now)
 
     def stale(self, tx: Transaction, now: datetime) -> None:
@@ -119,9 +119,8 @@ class Judge:
         if found:
             tx.rows("lock_alerts")
             tx.rows("clear_orphaned_alerts", rules=list(rules), now=now)
-        subjects = {name: [one for rule, one in found if rule == name] for name, _ in found if name in rules}
-        for name, some in subjects.items():
-            self._update(tx, rules[name], some, until, until, now, now)
+        for name in sorted({name for name, _ in found} & rules.keys()):
+            self._update(tx, rules[name], [one for rule, one in found if rule == name], until, until, now, now)
 
     def replay(self, store: Store, rule: Rule, first: datetime, last: datetime) -> list[Transition]:
         """
