@@ -9,7 +9,7 @@ import structlog
 
 from hub.run.parts import Background
 from ingest.mqtt.address import Address
-from ingest.mqtt.retained import clear_retained
+from ingest.mqtt.client import clear_retained
 from ingest.vocabulary.sources import is_news, subscriptions
 
 EVERY = 60.0  # s

@@ -5,14 +5,13 @@ The way of a packet, from the network to a delivery and back as an acknowledgeme
 
 - `address`: where the broker is, and the credentials
 - `socket`: one system call for many packets; cuts messages at QoS 1 out of the stream
-- `client`: paho's client with that socket; connects once to see whether the broker lets us in
+- `client`: paho's client with that socket; connects once to see whether the broker lets us in, or what it retains
 - `connection`: connects, subscribes, publishes, and comes up again after every failure
 - `loop`: the thread that drives a connection
 - `receiver`: gives rounds of deliveries, and acknowledges them
 - `leave_group`: a receiver of a shared subscription that can leave for good
 - `slots`: which collector has which session at the broker
 - `sender`: publishes, and knows when the broker has everything
-- `retained`: deletes what a broker would keep for ever
 
 `ingest.collector` takes the rounds; the gateways and `stadspuls publish` send.
 """

@@ -1,21 +1,25 @@
 """
 Paho's clients as the hub makes them: of an address, with a socket that buffers.
 
-`ingest.mqtt.connection` keeps one connected; `refusal` connects once, for `stadspuls doctor` and to end a session.
+`ingest.mqtt.connection` keeps one connected; `refusal` connects once, for `stadspuls doctor` and to end a session, and
+so does `clear_retained`, for `hub.run.retained`.
 """
 
 import secrets
 import socket
 import time
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from paho.mqtt.client import Client
+from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.socket import BufferedSocket
 
+_QUIET = 1.0  # s without a retained message, after which the broker has sent all
+_LOOK = 30.0  # s at most for looking through them
 _Kind = TypeVar("_Kind", bound=Client)
 
 
@@ -57,3 +61,39 @@ def refusal(address: Address, seconds: float, client_id: str | None = None) -> s
     if answers:
         return str(answers[0]) if answers[0].is_failure else None
     return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "closed on CONNECT"
+
+
+def clear_retained(address: Address, filters: Sequence[str], most: int, kept: Callable[[str], bool]) -> int:
+    """
+    Delete the retained messages of these filters beyond `most` bytes in all, and give how many.
+
+    A broker keeps the last one of each topic for ever, and none limits them. Those of topics that are `kept` stay, and
+    do not count. A deletion is an empty message, of which the collector makes a dead letter like of any other. Raises
+    OSError where the broker is away.
+    """
+    size = deleted = 0
+    last = began = time.monotonic()
+
+    def look(client: Client, _user: object, message: MQTTMessage) -> None:
+        nonlocal size, deleted, last
+        if message.retain and not kept(message.topic):
+            last = time.monotonic()
+            size += len(message.topic) + len(message.payload)
+            if size > most:
+                client.publish(message.topic, b"", retain=True)
+                deleted += 1
+
+    def subscribe(client: Client, *_: Any) -> None:
+        for name in filters:
+            client.subscribe(name)
+
+    client = make_client(Client, address, f"stadspuls-look-{secrets.token_hex(6)}")
+    client.on_message, client.on_connect = look, subscribe
+    client.connect(address.host, address.port)
+    going = MQTTErrorCode.MQTT_ERR_SUCCESS
+    while going == MQTTErrorCode.MQTT_ERR_SUCCESS and (now := time.monotonic()) < began + _LOOK:
+        if now > last + _QUIET and not client.want_write():
+            break
+        going = client.loop(0.1)
+    client.disconnect()
+    return deleted

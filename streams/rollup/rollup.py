@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import groupby, repeat
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +146,8 @@ def _reflagged(readings: list[tuple[Any, ...]], frozen: NDArray[np.int64]) -> ND
     series, start, value, flags, status = map(np.array, numbers)
     known = flags & _NEIGHBOUR_FLAGS
     reach = np.array([int(QUANTITIES[name].memory * 1_000_000) for name in quantity])
-    cut_off = _place(frozen, start - reach, "left") < _place(frozen, start + reach, "right")
+    first, last = ((start + shift) // DAY_US for shift in (-reach, reach))
+    cut_off = np.searchsorted(frozen, first) < np.searchsorted(frozen, last, "right")
     trusted = (status == Status.VALIDATED) | np.array([_is_reference(one) for one in sensor_id])
     derived = np.where(cut_off, known, 0)
     borders = np.flatnonzero(np.diff(series)) + 1
@@ -159,10 +160,6 @@ def _reflagged(readings: list[tuple[Any, ...]], frozen: NDArray[np.int64]) -> ND
     made = np.zeros(len(changed), FLAGGED)
     made["series"], made["start"], made["flags"] = series[changed], start[changed], derived[changed]
     return np.unique(made)
-
-
-def _place(days: NDArray[np.int64], stamp: NDArray[np.int64], side: Literal["left", "right"]) -> NDArray[np.intp]:
-    return np.searchsorted(days, stamp // DAY_US, side)
 
 
 def _is_reference(sensor_id: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest.mqtt.retained import clear_retained
+from ingest.mqtt.client import clear_retained
 from ingest.vocabulary.sources import is_news, subscriptions
 from tests.support.brokers import MOSQUITTO, Broker, mosquitto
 from tests.support.lines import until
