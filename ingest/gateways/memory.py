@@ -121,7 +121,7 @@ class Memory:
         try:
             self._database.rollback()
             self._begin()
-            self._database.execute("SELECT count(*) FROM published, note")
+            self._database.execute("SELECT count(*) FROM published")
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
