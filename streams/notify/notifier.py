@@ -11,7 +11,7 @@ from functools import partial
 
 import structlog
 
-from aggregates.store.store import Store
+from aggregates.store.store import Store, StoreError
 from streams.notify.apprise_door import ping
 from streams.notify.channels import ALL, DIGEST, Channels, Heartbeat
 from streams.notify.delivery import KEPT, ChannelDelivery
@@ -74,8 +74,11 @@ class Notifier:
 
     def lead(self, store: Store) -> None:
         """Be active, where this session has or gets the lock; the lock ends with the session."""
-        self.leads = False  # the lock is gone with the session
-        self.leads = store.rows("take_session_lock", name=_LOCK) == [(True,)]
+        try:
+            self.leads = store.rows("take_session_lock", name=_LOCK) == [(True,)]
+        except StoreError:  # the lock is gone with the session
+            self.leads = False
+            raise
         self.turns += 1
         if self.leads:
             self.direct(store, self._clock())

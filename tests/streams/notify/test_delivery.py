@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -585,6 +586,21 @@ class TestNotifier:
         raised(database, "ndw/2", datetime.now(UTC))
         until(lambda: transitions(hook.posts) == [1, 2])
         second.stop(5)
+
+    def test_goes_on_leading_while_it_asks(self, database: str, hook: Hook, tmp_path: Path) -> None:
+        """While the database takes its time to say that the lock is still held, the channels go on."""
+        notifier, seen = self._notifier(database, hook, tmp_path), list[bool]()
+
+        class Slow(Store):
+            def rows(self, statement: str, *view: str, **parameters: object) -> list[tuple[Any, ...]]:
+                seen.append(notifier.leads)
+                return super().rows(statement, *view, **parameters)
+
+        with closing(Slow(database)) as store:
+            notifier.lead(store)
+            seen.clear()
+            notifier.lead(store)
+        assert all(seen)
 
     def test_database_away(self, database: str, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Sessions that the server ends are opened again, and delivery goes on."""
