@@ -184,7 +184,7 @@ class Pipeline:
         total = coded(rows, "channel").each(lambda word: word.endswith("/any"), bool)
         if total.all() or not total.any():
             return rows, len(total) // 2
-        with suppress(StoreError):  # the database was asked for these series a moment ago
+        with suppress(StoreError, TooManySensors):  # the database was asked for these series a moment ago
             flags = numbers(rows, "flags") | self._readings(Batch(rows))["flags"] & int(Flag.INCONSISTENT)
             at = rows.schema.get_field_index("flags")
             rows = rows.set_column(at, rows.schema.field(at), pa.array(flags, pa.int32()))

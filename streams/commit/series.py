@@ -18,6 +18,7 @@ from ingest.vocabulary.readings import SensorFact
 from ingest.vocabulary.sources import SOURCES, source_of_sensor
 from streams.commit.quality import limits_of
 
+HELD = 10_000  # sensors that were refused, whose last fact is kept
 _KEY = ("sensor_id", "quantity", "channel", "period")
 SeriesKind = tuple[str, str, int]
 
@@ -103,6 +104,8 @@ class SeriesCache:
                 tx.rows("upsert_sensors", **unnested(facts, SensorFact.__struct_fields__))
             lines = _registered(tx, unknown)
         # Only after the commit: a transaction that was rolled back registered nothing.
+        for fact in facts:
+            self._held.pop(fact.sensor_id, None)
         at = np.searchsorted(self._keys, missing[new])
         self._lines = np.insert(self._lines, at, lines)
         self._keys = np.insert(self._keys, at, missing[new])
@@ -115,8 +118,10 @@ class SeriesCache:
         named = list(dict.fromkeys([*facts, *unknown.column("sensor_id").to_pylist()]))
         if refused := frozenset(one for (one,) in tx.rows("refuse_sensors", sensor_id=named, most=self._most)):
             self._held |= {name: fact for name, fact in facts.items() if name in refused}
+            for oldest in list(self._held)[:-HELD]:
+                del self._held[oldest]
             raise TooManySensors(refused)
-        return list(({name: self._held.pop(name) for name in named if name in self._held} | facts).values())
+        return list(({name: self._held[name] for name in named if name in self._held} | facts).values())
 
     def _outdated(self, tx: Transaction) -> bool:
         """Drop all lines where the catalogue was imported since; True if so."""

@@ -4,13 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
 
 from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.health import balances
-from aggregates.store.store import Store
+from aggregates.store.store import Away, Store, Transaction
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Message, Reading, SensorFact
+from streams.commit import series
 from streams.commit.pipeline import TOO_MANY, Pipeline
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -58,6 +62,44 @@ def test_later_they_come_with_their_names(store: Store) -> None:
     pipeline.store(Batch(said(*FLOOD[:6], minute=1).readings))
     names = asked(store, "SELECT sensor_id, name FROM sensor ORDER BY 1")
     assert names == [(one, f"name of {one}") for one in FLOOD[:6]]
+
+
+def test_names_outlast_a_commit_that_fails(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database is away just as a sensor is taken, its name is there at the next attempt."""
+    pipeline = Pipeline(store, new_sensors=1)
+    pipeline.store(said(*FLOOD[:2]))
+    asked(store, "UPDATE sensor SET registered_at = now() - interval '61 minutes'")
+    registered, calls = series._registered, list[int]()
+
+    def away_at_first(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
+        calls.append(1)
+        if len(calls) == 1:
+            raise Away("gone for a moment")
+        return registered(tx, readings)
+
+    monkeypatch.setattr(series, "_registered", away_at_first)
+    pipeline.store(Batch(said(FLOOD[1], minute=1).readings))
+    assert asked(store, f"SELECT name FROM sensor WHERE sensor_id = '{FLOOD[1]}'") == [(f"name of {FLOOD[1]}",)]
+
+
+def test_what_was_said_of_a_flood_does_not_fill_the_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only of the last refused sensors it is remembered what was said of them."""
+    monkeypatch.setattr(series, "HELD", 5)
+    pipeline = Pipeline(store, new_sensors=1)
+    pipeline.store(said(*FLOOD))
+    asked(store, "UPDATE sensor SET registered_at = now() - interval '61 minutes'")
+    for one in FLOOD[90:]:
+        pipeline.store(Batch(said(one, minute=1).readings))
+        asked(store, "UPDATE sensor SET registered_at = now() - interval '61 minutes'")
+    named = asked(store, "SELECT sensor_id FROM sensor WHERE name IS NOT NULL ORDER BY 1")
+    assert [one for (one,) in named] == [FLOOD[0], *FLOOD[-5:]]
+
+
+def test_a_part_of_a_refused_batch_may_be_too_many(store: Store) -> None:
+    """Where others took the last places since the whole was asked for, that stops no split of a batch."""
+    rows = [Reading("stadspuls/a", channel, "vehicle_count", 60, NOW, 5.0) for channel in ("lane1/any", "lane1/car")]
+    parted, cut = Pipeline(store, new_sensors=0)._totals_first(columns(rows, [NOW] * 2))
+    assert (parted.num_rows, cut) == (2, 1)
 
 
 def test_replay_stores_them(store: Store) -> None:
