@@ -5,6 +5,7 @@ Paho's clients as the hub makes them: of an address, with a socket that buffers.
 so does `clear_retained`, for `hub.run.retained`.
 """
 
+import math
 import secrets
 import socket
 import time
@@ -72,7 +73,8 @@ def clear_retained(address: Address, filters: Sequence[str], most: int, kept: Ca
     OSError where the broker is away.
     """
     size = deleted = 0
-    last = began = time.monotonic()
+    began = time.monotonic()
+    last = math.inf  # until it is subscribed: a busy broker may take long to let it in
 
     def look(client: Client, _user: object, message: MQTTMessage) -> None:
         nonlocal size, deleted, last
@@ -84,16 +86,20 @@ def clear_retained(address: Address, filters: Sequence[str], most: int, kept: Ca
                 deleted += 1
 
     def subscribe(client: Client, *_: Any) -> None:
+        nonlocal last
+        last = time.monotonic()
         for name in filters:
             client.subscribe(name)
 
     client = make_client(Client, address, f"stadspuls-look-{secrets.token_hex(6)}")
     client.on_message, client.on_connect = look, subscribe
     client.connect(address.host, address.port)
-    going = MQTTErrorCode.MQTT_ERR_SUCCESS
-    while going == MQTTErrorCode.MQTT_ERR_SUCCESS and (now := time.monotonic()) < began + _LOOK:
-        if now > last + _QUIET and not client.want_write():
-            break
-        going = client.loop(0.1)
-    client.disconnect()
+    try:
+        going = MQTTErrorCode.MQTT_ERR_SUCCESS
+        while going == MQTTErrorCode.MQTT_ERR_SUCCESS and (now := time.monotonic()) < began + _LOOK:
+            if now > last + _QUIET and not client.want_write():
+                break
+            going = client.loop(0.1)
+    finally:
+        client.disconnect()
     return deleted

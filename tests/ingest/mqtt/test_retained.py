@@ -1,5 +1,9 @@
 """Retained messages, which no broker limits: those beyond the limit are deleted, the hub's own stay."""
 
+import select
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +11,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest.mqtt.address import Address
 from ingest.mqtt.client import clear_retained
 from ingest.vocabulary.sources import is_news, subscriptions
 from tests.support.brokers import MOSQUITTO, Broker, mosquitto
@@ -70,3 +75,27 @@ def test_beyond_the_limit_they_are_deleted(broker: Broker) -> None:
     assert sum(left.values()) <= MOST + len(b"open")
     assert ALERT in left
     assert clear_retained(broker.address(), subscriptions(), MOST, is_news) == 0
+
+
+def test_broker_that_lets_in_late_is_looked_at(broker: Broker) -> None:
+    """However long the broker takes to answer, what it retains is seen before the look ends."""
+    flood = client(broker)
+    sent = [flood.publish(f"stadspuls/stadspuls/{n}", bytes(SIZE), 1, retain=True) for n in range(10)]
+    until(lambda: all(one.is_published() for one in sent))
+    flood.disconnect()
+    flood.loop_stop()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=_slowly, args=(door, broker.port), daemon=True).start()
+        late = Address("127.0.0.1", door.getsockname()[1])
+        assert clear_retained(late, subscriptions(), 0, is_news) == 10
+
+
+def _slowly(door: socket.socket, port: int) -> None:
+    ours, _ = door.accept()
+    time.sleep(1.5)
+    with ours, socket.create_connection(("127.0.0.1", port)) as theirs:
+        while ready := select.select([ours, theirs], [], [])[0]:
+            for one in ready:
+                if not (data := one.recv(65_536)):
+                    return
+                (theirs if one is ours else ours).sendall(data)
