@@ -13,6 +13,7 @@ from ingest.mqtt.connection import Connection
 from ingest.mqtt.socket import BufferedSocket
 
 _LONGEST = 1.0  # s without a look at what is due
+_ENDS_WITHIN = 15.0  # s; a look-up of a name may take longer, and is left behind
 
 _log = structlog.get_logger("ingest.mqtt.loop")
 
@@ -43,7 +44,9 @@ class Loop:
         self._ending = True
         self.wake()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_ENDS_WITHIN)
+        if self._thread.is_alive():
+            return
         self._connection.disconnect()
         self._wake_in.close()
         self._wake_out.close()

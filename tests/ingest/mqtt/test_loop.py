@@ -1,6 +1,8 @@
 """Receiver and sender without a working broker: what is refused, what is tried again, what is reported."""
 
 import socket
+import threading
+import time
 
 import pytest
 
@@ -74,3 +76,23 @@ def test_silent_broker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         assert waiting.stop(0)
         for connection in accepted:
             connection.close()
+
+
+def test_stop_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up of the broker's name that hangs keeps nobody from stopping."""
+    hanging, over = threading.Event(), threading.Event()
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        hanging.set()
+        over.wait(20)
+        raise OSError("no answer")
+
+    monkeypatch.setattr("ingest.mqtt.loop._ENDS_WITHIN", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    waiting = Receiver(Address("broker", 1), [FILTER], "test")
+    waiting.start()
+    assert hanging.wait(10)
+    begun = time.monotonic()
+    assert waiting.stop(0)
+    assert time.monotonic() < begun + 5
+    over.set()
