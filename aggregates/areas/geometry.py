@@ -12,8 +12,7 @@ The geometry of areas: which sensor lies in which, and wijken and gemeenten as u
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from aggregates.areas.codes import level_of, municipality_of, wijk_of
 
 NEAR = 250.0  # m; simplified maps leave gaps of a few pixels of 34 m
 METRES = 111_195.0  # of a degree of latitude
+EXACT = 9  # digits of a degree, 0.1 mm: what lies so near to a border is on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +79,19 @@ def assign(areas: Sequence[Area], lon: NDArray[np.float64], lat: NDArray[np.floa
     placed = [Placed("outside")] * len(points)
     if not leaves:
         return placed
-    tree = shapely.STRtree([area.shape for area in leaves])
-    within = set(zip(*tree.query(points, predicate="within").tolist(), strict=True))
-    hits = sorted(zip(*tree.query(points, predicate="intersects").tolist(), strict=True))
-    for at, group in groupby(hits, itemgetter(0)):
-        placed[at] = _chosen(points[at], [(leaf, (at, leaf) in within) for _, leaf in group], leaves)
+    shapes = np.array([area.shape for area in leaves], dtype=object)
+    tree = shapely.STRtree(shapes)
+    at, leaf = tree.query(points, predicate="intersects")
+    depth = shapely.distance(points[at], shapely.boundary(shapes)[leaf]).round(EXACT)
+    order = np.lexsort((leaf, -depth, at))
+    hit, first = np.unique(at[order], return_index=True)
+    inside = np.bincount(at[depth > 0], minlength=len(points))
+    for place, found in zip(hit, leaf[order][first], strict=True):
+        placed[place] = Placed(("border", "inside", "overlap")[min(inside[place], 2)], leaves[found].code)
     lost = np.array([one.code is None for one in placed])
-    for at, one in zip(np.flatnonzero(lost), _nearest(tree, leaves, points[lost]), strict=True):
-        placed[at] = one
+    for place, one in zip(np.flatnonzero(lost), _nearest(tree, leaves, points[lost]), strict=True):
+        placed[place] = one
     return placed
-
-
-def _chosen(point: Any, hits: list[tuple[int, bool]], leaves: Sequence[Area]) -> Placed:
-    inside = [leaf for leaf, within in hits if within]
-    if not inside:
-        return Placed("border", leaves[hits[0][0]].code)
-    if len(inside) == 1:
-        return Placed("inside", leaves[inside[0]].code)
-    depth = shapely.distance(point, shapely.boundary([leaves[leaf].shape for leaf in inside]))
-    return Placed("overlap", leaves[inside[int(np.argmax(depth))]].code)
 
 
 def _nearest(tree: shapely.STRtree, leaves: Sequence[Area], points: NDArray[Any]) -> list[Placed]:

@@ -5,12 +5,10 @@ Documents with boundaries and statistics, recognised by their content, as the ar
 stores what `gather` returns.
 """
 
-import gzip
 import io
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +30,7 @@ from aggregates.areas.statistics import (
     read_wide,
 )
 
-LARGEST = 500_000_000  # bytes that a file may unpack to: the country's map has half of them
+LARGEST = 500_000_000  # bytes that a map may unpack to: the country's has half of them
 TABLE_ID = re.compile(r"\d{5}(?:NED|ned|ENG|eng)")
 
 
@@ -46,13 +44,8 @@ class Document:
 
     @classmethod
     def read(cls, path: Path) -> "Document":
-        """Read a file, unpacked where it is gzipped; raises BadStatistics where that is too large, and OSError."""
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            with gzip.open(path) as file:
-                data = file.read(LARGEST + 1)
-            _check_size(path.name, len(data))
-        return cls(path.name, data, path)
+        """Read a file; raises OSError."""
+        return cls(path.name, path.read_bytes(), path)
 
 
 @dataclass
@@ -121,31 +114,21 @@ def _add(document: Document, found: Found) -> None:
     elif data[:4] == b"\x00\x00\x27\x0a" or data[:15] == b"SQLite format 3":
         found.maps += [(name, one) for one in read_map(str(document.path), name)]
     elif data[:2] == b"PK":
-        _add_zip(name, data, found)
+        _check_size(name, data)
+        found.maps += [(name, one) for one in read_map(data, name)]
     elif data.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"["):
         _add_json(name, data, found)
     else:
         _add_csv(name, data, found)
 
 
-def _add_zip(name: str, data: bytes, found: Found) -> None:
-    """Add a map, which GDAL unpacks, or the tables in an archive."""
+def _check_size(name: str, data: bytes) -> None:
+    """Refuse a damaged zip, and one whose map is too large to be unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _check_size(name, sum(member.file_size for member in archive.infolist()))
-            is_map = any(one.casefold().endswith((".shp", ".gpkg", ".geojson")) for one in archive.namelist())
-            tables = {} if is_map else {member: archive.read(member) for member in archive.namelist()}
-    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:  # damaged, or encrypted
+            size = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile as error:
         raise BadStatistics(f"{name}: {error}") from error
-    if is_map:
-        found.maps += [(name, one) for one in read_map(data, name)]
-    for member, table in tables.items():
-        if table[:2] == b"PK":
-            raise BadStatistics(f"{name}: {member} is a zip in a zip, expected a table or a map")
-        _add(Document(member, table), found)
-
-
-def _check_size(name: str, size: int) -> None:
     if size > LARGEST:
         raise BadStatistics(f"{name}: unpacks to more than its limit, expected at most {LARGEST:,} bytes")
 

@@ -41,14 +41,12 @@ class Part:
     @property
     def digest(self) -> str:
         """A hash of the content, without title and origin."""
-        found = hashlib.sha256()
-        for area in sorted(self.areas, key=lambda area: area.code):
-            found.update(f"{area.code}\0{area.name}\0{area.derived}\0".encode() + shapely.to_wkb(area.shape))
-        if self.statistics is not None:
-            cells = self.statistics.cells.sort_values(["code", "measure"])
-            names, changes = (sorted(known.items()) for known in (self.statistics.names, self.statistics.changes))
-            found.update(repr((self.statistics.about, names, changes)).encode() + cells.to_csv(index=False).encode())
-        return found.hexdigest()
+        shapes = [(area.code, area.name, area.derived, shapely.to_wkb(area.shape)) for area in self.areas]
+        cells: object = None
+        if found := self.statistics:
+            rows = found.cells.sort_values(["code", "measure"]).to_csv(index=False)
+            cells = found.about, sorted(found.names.items()), rows
+        return hashlib.sha256(repr((shapes, cells)).encode()).hexdigest()
 
 
 def load(store: Store, vintage: int, municipalities: Sequence[str], found: Gathered) -> list[Part]:
@@ -87,8 +85,7 @@ def _of_municipality(statistics: Sequence[Statistics], municipality: str) -> Sta
     cells = cells[cells["code"].map(municipality_of) == municipality].drop_duplicates(["code", "measure"])
     own = set(cells["code"])
     names = {code: name for one in reversed(statistics) for code, name in one.names.items() if code in own}
-    changes = {code: change for one in reversed(statistics) for code, change in one.changes.items() if code in own}
-    return Statistics(statistics[0].about, cells, names, changes) if len(cells) else None
+    return Statistics(statistics[0].about, cells, names) if len(cells) else None
 
 
 def _load_part(tx: Transaction, vintage: int, part: Part) -> None:
@@ -126,7 +123,6 @@ def _load_statistics(tx: Transaction, own: dict[str, Any], statistics: Statistic
     tx.rows(
         "upsert_areas_with_statistics", **own, code=codes, level=[level_of(code) for code in codes],
         name=[statistics.names.get(code, code) for code in codes],
-        change=[statistics.changes.get(code) for code in codes],
     )  # fmt: skip
 
 

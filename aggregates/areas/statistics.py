@@ -14,8 +14,10 @@ from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.measures import MEASURES, SYMBOLS, TABLES, measure_of, plain
 
 COLUMNS = ["code", "measure", "value", "content", "attribute", "unit", "key"]
-_NOT_CELLS = {"id", "codering", "soortregio", "gemeentenaam", "regioaanduiding", "wijkenenbuurten"}
-_CHANGE = {"indelingswijzigingwijkenenbuurten", "indelingswijziging", "indwbi", "indwbl"}
+_NOT_CELLS = {
+    "id", "codering", "soortregio", "gemeentenaam", "regioaanduiding", "wijkenenbuurten",
+    "indelingswijzigingwijkenenbuurten", "indelingswijziging", "indwbi", "indwbl",
+}  # fmt: skip
 _NUMBER = re.compile(r"(-?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?)\s*(\*{0,2})")
 _STARS = {"*": "provisional", "**": "revised provisional"}
 NOT_GIVEN = "not given: unknown, not reliable or secret"
@@ -40,7 +42,7 @@ class About:
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """
-    Cells of some areas: `cells` has COLUMNS; `names` and `changes` go by area code.
+    Cells of some areas: `cells` has COLUMNS; `names` go by area code.
 
     `value` is NaN where a cell holds no number: then `attribute` has the reason, or `content` its text.
     """
@@ -48,7 +50,6 @@ class Statistics:
     about: About
     cells: pd.DataFrame
     names: Mapping[str, str] = field(default_factory=dict)
-    changes: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_vintage(about: About, vintage: int, where: str) -> None:
@@ -118,13 +119,11 @@ def read_wide(
     keys = [
         key
         for key in frame.columns.drop(["code", column], errors="ignore")
-        if plain(key) not in _NOT_CELLS | _CHANGE and (key in measures or not known_only)
+        if plain(key) not in _NOT_CELLS and (key in measures or not known_only)
     ]
     long = frame.melt("code", keys, "key", "found")
     long["measure"] = long["key"].map(lambda key: measures.get(key, key))
-    change = next((key for key in frame.columns if plain(key) in _CHANGE), None)
-    changes = dict(zip(frame["code"], frame[change].map(_stripped), strict=True)) if change else {}
-    return Statistics(about, _withheld(_cells(long, blank, units)), _names(frame), changes)
+    return Statistics(about, _withheld(_cells(long, blank, units)), _names(frame))
 
 
 def read_observations(

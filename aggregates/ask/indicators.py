@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import shapely
-from numpy.typing import NDArray
 
 from aggregates.areas.geometry import Area
 
@@ -127,25 +126,18 @@ def exposure(
             "exposure needs a model layer (--layer FILE): from sensors alone nobody knows what people breathe who do "
             "not live beside one"
         )
-    shapes = np.array([shape for shape, _ in layer], dtype=object)
-    values = np.array([value for _, value in layer])
-    tree = shapely.STRtree(shapes)
-    rows = [_exposed(area, inhabitants.get(area.code), tree, shapes, values, limit) for area in buurten]
-    columns = ["code", "name", "concentration", "covered", "inhabitants", "above", "reason"]
-    return pd.DataFrame(rows, columns=columns).astype({"inhabitants": "float64", "above": "float64"})
-
-
-def _exposed(
-    area: Area, people: float | None, tree: shapely.STRtree, shapes: NDArray[Any], values: NDArray[Any], limit: float
-) -> tuple[Any, ...]:
-    near = tree.query(area.shape, predicate="intersects")
-    parts = shapely.area(shapely.intersection(shapes[near], area.shape))
-    covered = float(parts.sum() / area.shape.area)
-    mean = float((parts * values[near]).sum() / parts.sum()) if parts.sum() else None
-    reason = None
-    if mean is None or covered < 0.95:
-        reason = f"the layer covers {covered:.0%}"
-    elif people is None or people != people:
-        reason = "inhabitants not known"
-    above = None if reason or people is None or mean is None else (people if mean > limit else 0.0)
-    return area.code, area.name, mean, min(covered, 1.0), people, above, reason
+    shapes, drawn = (np.array(one, dtype=object) for one in ([it for it, _ in layer], [it.shape for it in buurten]))
+    at, cell = shapely.STRtree(shapes).query(drawn, predicate="intersects")
+    parts = shapely.area(shapely.intersection(shapes[cell], drawn[at]))
+    values = np.array([value for _, value in layer])[cell]
+    total, weighted = (np.bincount(at, weights, len(drawn)) for weights in (parts, parts * values))
+    people = pd.Series([inhabitants.get(area.code) for area in buurten], dtype="float64")
+    mean, covered = pd.Series(weighted).div(total).where(total > 0), pd.Series(total / shapely.area(drawn))
+    reasons = covered.map("the layer covers {:.0%}".format).where(covered < 0.95)
+    reasons = reasons.where(reasons.notna() | people.notna(), "inhabitants not known")
+    return pd.DataFrame({
+        "code": [area.code for area in buurten], "name": [area.name for area in buurten], "concentration": mean,
+        "covered": covered.clip(upper=1.0), "inhabitants": people,
+        "above": people.where(mean > limit, 0.0).where(reasons.isna()),
+        "reason": reasons.astype(object).where(reasons.notna(), None),
+    })  # fmt: skip

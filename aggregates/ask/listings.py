@@ -1,9 +1,10 @@
 """
 Lists as Arrow batches for the API, in the order of their keys, each from behind a key on.
 
-`listings.toml` names columns (of `aggregates.ask.columns`) and key of each list. Rows come from the database a
-batch at a time, so that no answer is ever whole in memory. Windows and readings of sensors are those of
-`aggregates.ask.query`, a quantity at a time, with the places of their sensors.
+`listings.toml` names columns and key of each list, `columns.toml` has type and meaning of every column, once; the API's
+document, its JSON, Parquet and Arrow follow from these. Rows come from the database a batch at a time, so that no
+answer is ever whole in memory. Windows and readings of sensors are those of `aggregates.ask.query`, a quantity at a
+time, with the places of their sensors.
 """
 
 import tomllib
@@ -11,15 +12,14 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
-from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from aggregates.areas.measures import MEASURES
 from aggregates.ask.areas import areas, newest_vintage
-from aggregates.ask.columns import COLUMNS, schema
 from aggregates.ask.query import BadQuestion, Question, tables
 from aggregates.ask.series import Cursor
 from aggregates.store.store import Store
@@ -29,6 +29,40 @@ from ingest.vocabulary.readings import microseconds
 SIZE = 5_000  # rows of a batch
 Key = tuple[Any, ...]
 Batches = Generator[pa.RecordBatch, None, None]
+
+TEXT, NUMBER, COUNT, YES_OR_NO, BYTES = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.binary()
+STAMP, DATE = pa.timestamp("us", "UTC"), pa.date32()
+MANY = pa.list_(pa.field("item", TEXT, nullable=False))
+STATISTICS = pa.struct([pa.field(name, NUMBER) for name in MEASURES])
+_TYPES: Mapping[str, pa.DataType] = {
+    "text": TEXT, "number": NUMBER, "count": COUNT, "yes_or_no": YES_OR_NO, "bytes": BYTES, "stamp": STAMP,
+    "date": DATE, "many": MANY, "statistics": STATISTICS,
+}  # fmt: skip
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("aggregates.ask").joinpath(name).read_text("utf-8"))
+
+
+COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
+    name: (_TYPES[kind], meaning) for kind, known in _read("columns.toml").items() for name, meaning in known.items()
+}
+
+
+def schema(names: str) -> pa.Schema:
+    """
+    Make a schema of named columns; a name that ends in `?` may be null.
+
+    >>> [(field.name, field.nullable) for field in schema("code name?")]
+    [('code', False), ('name', True)]
+    """
+    return pa.schema([_field(name) for name in names.split()])
+
+
+def _field(word: str) -> "pa.Field[Any]":
+    name = word.rstrip("?")
+    kind, meaning = COLUMNS[name]
+    return pa.field(name, kind, nullable=word.endswith("?"), metadata={"description": meaning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +87,10 @@ class Listing:
         return pa.RecordBatch.from_arrays(arrays, schema=self.columns)
 
 
-_known = tomllib.loads(files("aggregates.ask").joinpath("listings.toml").read_text("utf-8"))
-LISTS: Mapping[str, Listing] = MappingProxyType(
-    {name: Listing(f"list_{name}", schema(one["columns"]), tuple(one["key"].split())) for name, one in _known.items()}
-)
+LISTS: Mapping[str, Listing] = {
+    name: Listing(f"list_{name}", schema(one["columns"]), tuple(one["key"].split()))
+    for name, one in _read("listings.toml").items()
+}
 
 
 def read_areas(

@@ -16,7 +16,6 @@ from aggregates.ask.areas import VIEWS
 from aggregates.store.store import Store
 
 WEEKS = 8  # of the same weekday make the usual band
-LEVELS = ("gemeente", "wijk", "buurt")
 _GRID = 1e-5  # degrees, about a metre: what a boundary is rounded to on a screen
 
 
@@ -68,12 +67,6 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
     return f'{{"sensors":{sensors},"areas":{areas}}}'
 
 
-def pulse(store: Store) -> tuple[object, ...]:
-    """Return a row that differs when something was committed that the page shows; readings received come first."""
-    (row,) = store.rows("live_pulse")
-    return row
-
-
 def places(store: Store, quantity: str) -> str:
     """Return `[sensor_id, name, lon, lat]` of every sensor that measures a quantity, as JSON."""
     ((text,),) = store.rows("live_places", quantity=quantity, length=int(_DAY.total_seconds()))
@@ -90,16 +83,6 @@ def shapes(store: Store, level: str) -> bytes:
             "geometry": None if shape is None else msgspec.Raw(shapely.to_geojson(shape).encode()),
         })  # fmt: skip
     return msgspec.json.encode({"type": "FeatureCollection", "features": features})
-
-
-def choices(store: Store) -> list[tuple[str, int, int]]:
-    """Return the quantities measured: name, sensors and shortest period in seconds, those of most sensors first."""
-    return [(name, sensors, period) for name, sensors, period in store.rows("live_choices")]
-
-
-def levels(store: Store) -> list[str]:
-    """Return the levels of area that can be drawn, the largest first."""
-    return sorted((level for (level,) in store.rows("live_levels")), key=LEVELS.index)
 
 
 def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: str) -> str | None:
@@ -132,16 +115,3 @@ def area_day(store: Store, code: str, quantity: str, now: datetime, zone: str) -
 def midnight(now: datetime, zone: str) -> datetime:
     """Return the beginning of the local day."""
     return now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-class Silent(NamedTuple):
-    """A sensor without new readings, and the start of its last window (None: it has none)."""
-
-    sensor_id: str
-    name: str | None
-    last: datetime | None
-
-
-def silent(store: Store, now: datetime) -> list[Silent]:
-    """Return the sensors that were silent for three of their periods and a quarter of an hour, the longest first."""
-    return [Silent(*row) for row in store.rows("live_silent", now=now)]

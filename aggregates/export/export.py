@@ -174,12 +174,7 @@ def _side_by_side(
             finally:
                 free.put(mine)
 
-        coming = [pool.submit(write, part) for part in parts]
-        try:
-            for one in coming:
-                yield one.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from pool.map(write, parts)
 
 
 def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: datetime) -> Written:
@@ -196,8 +191,6 @@ def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: 
         left_out = {"series"} if wanted.form in CSV else {"series", "quantity", "vintage"}  # the folders have them
         return table.select([name for name in table.column_names if name not in left_out])
 
-    if wanted.form in CSV:
-        path.with_name("part.csv").unlink(missing_ok=True)  # its name before
     full = filter(len, _ahead(_content(store, part, closed)))
     if first := next(full, None):
         write_file(

@@ -36,10 +36,10 @@ FROM unnest(%(code)s::text[], %(measure)s::text[], %(value)s::float8[], %(conten
 
 -- name: upsert_areas_with_statistics
 -- The areas that a table of statistics has; the name on a map is kept.
-INSERT INTO area AS a (vintage, code, level, name, municipality, change)
-SELECT %(vintage)s, code, level, name, %(municipality)s, change
-FROM unnest(%(code)s::text[], %(level)s::text[], %(name)s::text[], %(change)s::text[]) AS n (code, level, name, change)
-ON CONFLICT (vintage, code) DO UPDATE SET change = excluded.change,
+INSERT INTO area AS a (vintage, code, level, name, municipality)
+SELECT %(vintage)s, code, level, name, %(municipality)s
+FROM unnest(%(code)s::text[], %(level)s::text[], %(name)s::text[]) AS n (code, level, name)
+ON CONFLICT (vintage, code) DO UPDATE SET
     name = CASE WHEN a.geometry IS NULL OR a.name = a.code THEN excluded.name ELSE a.name END
 
 -- name: delete_areas_without_content

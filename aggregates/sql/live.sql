@@ -14,8 +14,9 @@ SELECT quantity, count(DISTINCT sensor_id) AS sensors, min(period) AS shortest
 FROM series WHERE channel !~ '^index' GROUP BY quantity ORDER BY 2 DESC, 1
 
 -- name: live_levels
--- The levels of the newest vintage's areas that have a boundary.
-SELECT DISTINCT level FROM area WHERE geometry IS NOT NULL AND vintage = (SELECT max(vintage) FROM area)
+-- The levels of the newest vintage's areas that have a boundary, the largest first.
+SELECT level FROM area WHERE geometry IS NOT NULL AND vintage = (SELECT max(vintage) FROM area)
+GROUP BY level ORDER BY array_position(ARRAY['gemeente', 'wijk', 'buurt'], level)
 
 -- name: live_places
 -- Every sensor that measures a quantity, and where it stands, as one JSON text.

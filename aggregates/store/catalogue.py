@@ -1,11 +1,10 @@
 """
-The catalogue of sensors in the store.
+The catalogue of sensors in the store: its import.
 
 `stadspuls sensors import` and the simulated city import it; `streams.commit.series` adds what messages contain.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -20,10 +19,3 @@ def import_sensors(store: Store, entries: Sequence[Entry]) -> None:
     with store.transaction() as tx:
         tx.rows("import_sensors", **columns)
         tx.rows("advance_catalogue_version")
-
-
-def sensors(store: Store, source: str | None = None, after: str = "", limit: int = 10_000) -> list[dict[str, Any]]:
-    """List sensors by id, those behind `after`, also those without a place."""
-    names = ("sensor_id", "name", "kind", "lon", "lat", "lanes", "inferred", "catalogued", "series")
-    rows = store.rows("list_catalogue", source=source, after=after, limit=limit)
-    return [dict(zip(names, row, strict=True)) for row in rows]

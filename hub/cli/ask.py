@@ -14,7 +14,6 @@ from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.export.export import EVER, Wanted, Written
 from aggregates.export.export import export as export_store
 from aggregates.store.catalogue import import_sensors
-from aggregates.store.catalogue import sensors as list_sensors
 from hub.cli.common import app, command, group, note_waiting, open_store, range_of, stamp
 from hub.cli.output import Format, errors, write
 from hub.settings.settings import Settings
@@ -91,5 +90,6 @@ def sensors_import(settings: Settings, file: Path, /) -> None:
 def sensors_list(settings: Settings, source: str | None = None, form: Format = "table") -> None:
     """List the sensors."""
     with open_store(settings) as store:
-        frame = pd.DataFrame(list_sensors(store, source, limit=1_000_000))
-    write(frame.astype({"lanes": "Int64"}) if "lanes" in frame else frame, form, None, settings.timezone)
+        rows = store.rows("list_catalogue", source=source)
+    columns = ["sensor_id", "name", "kind", "lon", "lat", "lanes", "inferred", "catalogued", "series"]
+    write(pd.DataFrame(rows, columns=columns).astype({"lanes": "Int64"}), form, None, settings.timezone)

@@ -19,7 +19,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from aggregates.ask.areas import NO_AREAS
-from aggregates.ask.columns import COLUMNS
+from aggregates.ask.listings import COLUMNS
 from aggregates.ask.query import is_waiting
 from aggregates.export.forms import write
 from aggregates.store.store import Away, Slow, Store

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import models_json_schema
 
-from aggregates.ask.columns import BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
+from aggregates.ask.listings import BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
 from hub.web.api.problems import MEDIA, ProblemDetails
 from hub.web.api.resources import RESOURCES, Resource
 

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 from msgspec import Meta
 
-from aggregates.ask.columns import COUNT, STAMP, TEXT
+from aggregates.ask.listings import COUNT, STAMP, TEXT
 from hub.web.api.problems import wrong
 
 _KINDS: dict[pa.DataType, Any] = {

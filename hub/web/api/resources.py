@@ -17,10 +17,9 @@ import pyarrow as pa
 
 from aggregates.ask.area_figures import compute
 from aggregates.ask.areas import VIEWS, newest_vintage
-from aggregates.ask.columns import schema
 from aggregates.ask.dates import local, with_dates
 from aggregates.ask.indicators import Refused
-from aggregates.ask.listings import LISTS, Batches, Key, read_areas, read_series
+from aggregates.ask.listings import LISTS, Batches, Key, read_areas, read_series, schema
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
 from hub.web.api.parameters import LONGEST

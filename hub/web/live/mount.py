@@ -21,7 +21,7 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from aggregates.ask.live import LENSES, area_day, choices, levels, places, sensor_day, shapes
+from aggregates.ask.live import LENSES, area_day, places, sensor_day, shapes
 from aggregates.store.store import Store, StoreError
 from hub.settings.settings import Settings
 from hub.web.api.alerts import actions
@@ -78,11 +78,14 @@ def _page(watch: Watch, stores: Stores, settings: Settings) -> APIRouter:
 def _known(stores: Stores, settings: Settings, language: str) -> dict[str, object]:
     """Give what the scripts must know before they fetch anything."""
     try:
-        measured, drawn, may = stores.ask(lambda store: (choices(store), levels(store), may_act(store)))
+        measured, drawn, may = stores.ask(
+            lambda store: (store.rows("live_choices"), store.rows("live_levels"), may_act(store))
+        )
     except (StoreError, Problem):
         measured, drawn, may = [], [], False
     return {
-        "language": language, "words": words(language), "zone": settings.timezone, "levels": drawn,
+        "language": language, "words": words(language), "zone": settings.timezone,
+        "levels": [level for (level,) in drawn],
         "measured": [name for name, _, _ in measured], "shortest": {name: period for name, _, period in measured},
         "quantities": dict(QUANTITIES), "lenses": {name: lens.length.total_seconds() for name, lens in LENSES.items()},
         "flags": {flag.name: flag.value for flag in Flag}, "may_act": may and not settings.public,

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 
-from aggregates.ask.live import LENSES, newest, pulse, silent
+from aggregates.ask.live import LENSES, newest
 from aggregates.store.health import state
 from aggregates.store.store import Store, StoreError
 from streams.notify.operators import alerts
@@ -126,7 +126,7 @@ class Watch:
 
     def _look_up(self, views: set[View], now: datetime) -> None:
         """Make the views anew whose figures may have changed, and every few seconds the health."""
-        found = pulse(self._store)
+        (found,) = self._store.rows("live_pulse")
         gauges = self._gauges()
         self._counted.append((now.timestamp(), int(str(found[0])), int(str(gauges.get("messages_received", 0)))))
         if len(self._counted) == 2 or now.timestamp() - self._examined >= _HEALTH_EVERY:
@@ -162,7 +162,8 @@ class Watch:
         (first, readings, messages), (last, more, later) = self._counted[0], self._counted[-1]
         seconds, own = last - first, "messages_received" in gauges
         now_state = state(self._store, now)
-        quiet, open_alerts = silent(self._store, now), alerts(self._store, now, self._zone, limit=_ALERTS)
+        quiet = self._store.rows("live_silent", now=now)
+        open_alerts = alerts(self._store, now, self._zone, limit=_ALERTS)
         return msgspec.json.encode({
             "rate": (more - readings) / seconds if seconds else None,
             "messages": (later - messages) / seconds if own and seconds else None,

@@ -18,13 +18,10 @@ from aggregates.ask.areas import areas
 from aggregates.ask.live import (
     LENSES,
     area_day,
-    choices,
-    levels,
     newest,
     places,
     sensor_day,
     shapes,
-    silent,
 )
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
@@ -130,7 +127,7 @@ class TestNewest:
             store,
             counts("a", NOW - HOUR, 5) + counts("b", NOW - HOUR, 5) + counts("b", NOW - HOUR, 5, 3, "bicycle_count"),
         )
-        assert choices(store) == [("vehicle_count", 2, 60), ("bicycle_count", 1, 60)]
+        assert store.rows("live_choices") == [("vehicle_count", 2, 60), ("bicycle_count", 1, 60)]
         assert json.loads(places(store, "vehicle_count")) == [
             ["stadspuls/a", "Bridge", 6.5, 53.2], ["stadspuls/b", None, None, None],
         ]  # fmt: skip
@@ -140,13 +137,13 @@ class TestNewest:
         import_sensors(store, [Entry("stadspuls/never")])
         commit(store, counts("old", NOW - HOUR, 5) + counts("new", NOW - timedelta(minutes=5), 5))
         commit(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW - 2 * HOUR, 9.0)])
-        assert [sensor.sensor_id for sensor in silent(store, NOW)] == ["stadspuls/never", "stadspuls/old"]
+        assert [row[0] for row in store.rows("live_silent", now=NOW)] == ["stadspuls/never", "stadspuls/old"]
 
     def test_sensors_of_old_files_are_not_silent(self, store: Store) -> None:
         """Last year's file makes no silent sensors of its stations, nor does one that only told where it stands."""
         commit(store, counts("archive", NOW - timedelta(days=300), 5) + counts("week", NOW - timedelta(days=7), 5))
         Pipeline(store).store(Batch(columns([], []), [SensorFact("luchtmeetnet/NL1", lon=6.5, lat=53.2)]))
-        assert [sensor.sensor_id for sensor in silent(store, NOW)] == ["stadspuls/week"]
+        assert [row[0] for row in store.rows("live_silent", now=NOW)] == ["stadspuls/week"]
 
 
 class TestAreas:
@@ -164,12 +161,12 @@ class TestAreas:
 
     def test_no_areas(self, store: Store) -> None:
         """Without areas there is no level to choose and nothing to draw."""
-        assert levels(store) == []
+        assert store.rows("live_levels") == []
         assert area_rows(store) == {}
 
     def test_levels_and_shapes(self, known: Store) -> None:
         """Levels from large to small; an area without a boundary is there without a shape."""
-        assert levels(known) == ["gemeente", "wijk", "buurt"]
+        assert known.rows("live_levels") == [("gemeente",), ("wijk",), ("buurt",)]
         drawn = {one["id"]: one["geometry"] for one in json.loads(shapes(known, "wijk"))["features"]}
         assert drawn["WK9901TB"] is None
         assert drawn["WK990100"]["type"] in ("Polygon", "MultiPolygon")
