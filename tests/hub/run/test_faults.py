@@ -79,18 +79,19 @@ def test_a_fault_at_any_call_of_the_upkeep_loses_nothing(database: str, store: S
 
     def day(faults: Faults, upkeep: Upkeep) -> None:
         for first, now in ((0, START + 20 * MINUTE), (60, START + 2 * HOUR), (120, NIGHT - HOUR), (180, NIGHT)):
-            heard(upkeep._store, first, 60)
+            heard(line, first, 60)
             with faults.injected():
                 step(upkeep, lambda now=now: upkeep.turn(now))  # type: ignore[misc]
 
     def faults(at: Site | None = None) -> Faults:
         places = [hub.run.upkeep, streams.rollup, aggregates.areas.roll_up, streams.alerts.clock]
-        return Faults(places, {Upkeep._turn.__code__, Upkeep.turn.__code__}, at=at)
+        return Faults(places, {Upkeep._turn.__code__, Upkeep.turn.__code__}, [contextlib], at)
 
     def made() -> tuple[Judge, Upkeep]:
         judge = Judge(load_rules(), load_days(ZONE))
         return judge, Upkeep(store, judge=judge, retention=timedelta(days=90))
 
+    line = Store(database)
     calls = faults()
     day(calls, made()[1])
     truth = [asked(database, TRUTH.format(name)) for name in ("window_1h", "window_1d")]
@@ -107,6 +108,7 @@ def test_a_fault_at_any_call_of_the_upkeep_loses_nothing(database: str, store: S
         step(upkeep, lambda upkeep=upkeep: upkeep.turn(NIGHT + 4 * MINUTE))  # type: ignore[misc]
         assert upkeep._failing == {}, site
         assert [asked(database, TRUTH.format(name)) for name in ("window_1h", "window_1d")] == truth, site
+    line.close()
 
 
 class Recorder:
@@ -139,7 +141,7 @@ def test_a_fault_at_any_call_of_the_notifier_loses_nothing(database: str, store:
             step(line, partial(line._take, line._store))
 
     def faults(at: Site | None = None) -> Faults:
-        return Faults([streams.notify], at=at)
+        return Faults([streams.notify], spared=[contextlib], at=at)
 
     def fed(injected: Faults, door: Recorder) -> int:
         rule(database)
