@@ -1,7 +1,7 @@
 """
 Boundaries and statistics of a vintage into the store, by municipality, in one transaction.
 
-`stadspuls areas load` and `hub.run.open_data` load what `aggregates.areas.inputs` read; `aggregates.areas.roll_up`
+`stadspuls areas load` and `hub.run.gateways` load what `aggregates.areas.inputs` read; `aggregates.areas.roll_up`
 places the sensors in it.
 """
 

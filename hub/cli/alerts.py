@@ -17,7 +17,7 @@ from aggregates.ask.query import BadQuestion
 from aggregates.store.store import Store
 from hub.cli.common import IMPOSSIBLE, NO, command, end, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, write
-from hub.run.rules import judge_of
+from hub.run.upkeep import judge_of
 from hub.settings.settings import Settings
 from ingest.vocabulary.readings import utc
 from ingest.vocabulary.values import duration

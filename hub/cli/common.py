@@ -28,8 +28,7 @@ from aggregates.areas.codes import is_code
 from aggregates.ask.dates import moment, read
 from aggregates.ask.query import BadQuestion, is_waiting
 from aggregates.store.store import Store
-from hub.cli.output import errors
-from hub.run.logging import set_up_logging
+from hub.cli.output import errors, set_up_logging
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.process import CannotStart
 from hub.settings.layers import load, sources_of

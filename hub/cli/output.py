@@ -1,16 +1,17 @@
 """
-Answers of the command line in the form a user asked for: a table to read, or a form of `aggregates.export.forms`.
-
-`hub.cli.main` writes data to stdout with it, and everything else to stderr.
+What the command line writes: answers to stdout, as a table to read or a form of `aggregates.export.forms`; all else to
+stderr, also the log, which every module writes with structlog, for people or as a JSON object a line.
 """
 
 import io
+import logging
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import structlog
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -77,3 +78,27 @@ def _cell(value: Any) -> str:
     if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
         return "-"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """Log from `level` on, as `console` or `json`."""
+    plain = structlog.dev.plain_traceback
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _visible,
+            structlog.processors.JSONRenderer() if form == "json" else renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # what stderr is then, not now
+        cache_logger_on_first_use=False,
+    )
+
+
+def _visible(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape control characters, but for the ends of lines of a traceback."""
+    texts = {key: value for key, value in event.items() if isinstance(value, str)}
+    return {**event, **{key: (visible_lines if key == "exception" else visible)(text) for key, text in texts.items()}}

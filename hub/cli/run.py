@@ -28,7 +28,7 @@ def up(settings: Settings, demo: bool = False, city: str | None = None, wait_for
     """Run the whole hub as one program: broker, database, collector, pipeline, roll-ups."""
     from hub.demo.demo import Demo
     from hub.run.embedded import EmbeddedHub
-    from hub.run.open_data import OpenCity
+    from hub.run.gateways import OpenCity
 
     code = municipality_code("city", city) if city else None
     stop = stop_signals()

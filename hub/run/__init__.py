@@ -2,7 +2,6 @@
 What runs: the hub as one program, and each service of the distributed one. `hub.cli` starts them.
 
 Read `embedded` first: all of a hub in one program. `collect` and `distributed` are the same parts as services, with
-`kafka_log` between them. `parts` is how a part starts and stops; `upkeep` is what is due again and again, `retained`
-keeps a broker from filling up, `rules` and `notifying` make judge and notifier out of the settings. `gateways` and
-`open_data` bring open data, and `logging` sets up log lines. Servers are in `hub.servers`, HTTP in `hub.web`.
+`kafka_log` between them. `parts` is how a part starts and stops; `upkeep` is what is due again and again, `notifying`
+makes a notifier out of the settings. `gateways` brings open data. Servers are in `hub.servers`, HTTP in `hub.web`.
 """

@@ -7,13 +7,13 @@ of the embedded hub; `ingest.mqtt.slots` assigns the sessions at the broker.
 
 import threading
 from contextlib import ExitStack
+from functools import partial
 from typing import Self
 
 import structlog
 
 from hub.run.kafka_log import topics
-from hub.run.parts import END_WITHIN
-from hub.run.retained import RetainedLimit
+from hub.run.parts import END_WITHIN, Turns
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import metrics_served
@@ -23,6 +23,7 @@ from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
 from ingest.log.kafka import KafkaLog
 from ingest.mqtt.address import Address
+from ingest.mqtt.client import LOOK_EVERY, clear_retained
 from ingest.mqtt.leave_group import LeavingReceiver
 from ingest.mqtt.slots import Slot, SlotTaken, lost_slots, take_slot
 from ingest.vocabulary.sources import subscriptions
@@ -69,17 +70,14 @@ class Collect:
             sites = SiteTable(settings.data_dir / SITES_FILE)
             taken = self.receiver
             self.collector = Collector(
-                taken.rounds,
-                taken.acknowledge,
-                self.log.put,
-                sites.current,
-                settings.earliest,
+                taken.rounds, taken.acknowledge, self.log.put, sites.current, settings.earliest,
                 lambda _: self.failed.set(),
-            )
+            )  # fmt: skip
             undo.callback(self._stop)
             self.collector.start()
             self.receiver.start()
-            undo.enter_context(RetainedLimit(address, settings.retained_bytes))
+            look = partial(clear_retained, address, settings.retained_bytes)
+            undo.enter_context(Turns("retained messages", LOOK_EVERY, look))
             undo.enter_context(metrics_served(settings, ServiceCollector(self._numbers()), self._health))
             self._undo = undo.pop_all()
         return self

@@ -18,8 +18,7 @@ import structlog
 from aggregates.store.health import positions
 from aggregates.store.store import Store, StoreError
 from hub.run.kafka_log import topics
-from hub.run.rules import judge_of
-from hub.run.upkeep import Upkeep
+from hub.run.upkeep import Upkeep, judge_of
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import application, listening, metrics_served

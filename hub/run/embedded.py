@@ -11,6 +11,7 @@ a broker that still holds messages: the next start takes it over with its queue.
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Self
 
 import structlog
@@ -18,10 +19,8 @@ from prometheus_client.registry import Collector as MetricsCollector
 
 from aggregates.store.migrate import Edition, migrate
 from aggregates.store.store import Away, Store, without_password
-from hub.run.parts import END_WITHIN, Background
-from hub.run.retained import RetainedLimit
-from hub.run.rules import judge_of
-from hub.run.upkeep import Upkeep
+from hub.run.parts import END_WITHIN, Background, Turns
+from hub.run.upkeep import Upkeep, judge_of
 from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import DataDirectory
 from hub.servers.postgres import EmbeddedPostgres
@@ -35,6 +34,7 @@ from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
 from ingest.log.queue import EmbeddedLog
 from ingest.mqtt.address import Address
+from ingest.mqtt.client import LOOK_EVERY, clear_retained
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.slots import client_id
 from ingest.vocabulary.sources import subscriptions
@@ -181,7 +181,8 @@ class EmbeddedHub:
         self.collector.start()
         self.receiver.start()
         if settings.broker:
-            undo.enter_context(RetainedLimit(self.broker, settings.retained_bytes))
+            look = partial(clear_retained, self.broker, settings.retained_bytes)
+            undo.enter_context(Turns("retained messages", LOOK_EVERY, look))
         if not self.receiver.ready.wait(_SUBSCRIBED_WITHIN):
             raise CannotStart(f"broker {self.broker} did not take the subscription within {_SUBSCRIBED_WITHIN:.0f} s")
 

@@ -8,6 +8,7 @@ Apprise along, so it is loaded by those who need it only.
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -29,9 +30,10 @@ class NotifierPart(Notifier, Part):
 
     def __init__(self, database: str, channels: Channels, deliveries: Mapping[str, ChannelDelivery]) -> None:
         super().__init__(channels, deliveries)
-        self._lines = [
-            Turns(name, Store(database, application="stadspuls notify"), EVERY, turn) for name, turn in self.turns_of()
-        ]
+        self._lines = []
+        for name, turn in self.turns_of():
+            store = Store(database, application="stadspuls notify")
+            self._lines.append(Turns(name, EVERY, partial(turn, store), store.close))
 
     def start(self) -> None:
         """Begin."""

@@ -9,12 +9,11 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
 from typing import Self
 
 import structlog
 
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import StoreError
 from hub.servers.process import CannotStart
 from ingest.vocabulary.backoff import pause
 
@@ -110,11 +109,13 @@ class Background(Part):
 
 
 class Turns(Background):
-    """A part that takes a turn every so many seconds, on a session of its own; stuck when a step takes too long."""
+    """A part that takes a turn every so many seconds, and `close`s its session; stuck when a step takes too long."""
 
-    def __init__(self, name: str, store: Store, every: float, turn: Callable[[Store], object]) -> None:
+    def __init__(
+        self, name: str, every: float, turn: Callable[[], object], close: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__(name)
-        self._store, self._every, self._take = store, every, turn
+        self._every, self._take, self._close = every, turn, close
         self._stepped = time.monotonic()
 
     def run(self) -> None:
@@ -122,10 +123,10 @@ class Turns(Background):
         while not self.wait(self._every):
             self._stepped = time.monotonic()
             bugs = self.bugs
-            self.step(f"turn of {self.name}", partial(self._take, self._store))
+            self.step(f"turn of {self.name}", self._take)
             if self.bugs > bugs:
-                self._store.close()
-        self._store.close()
+                self._close()
+        self._close()
 
     def step(self, what: str, do: Callable[[], object]) -> bool:
         """Do a part of the work, and note when it ended."""

@@ -1,12 +1,14 @@
 """
 Upkeep: what is due again and again: roll-ups, area figures, rules of the clock, retention, the nightly reconciliation.
 
-`hub.run.embedded` and `hub.run.distributed` run it. Each is a step of its own: what fails in one (`hub.run.parts`) is
-tried again and keeps no other away, and what has much to do does some of it in each turn.
+`hub.run.embedded` and `hub.run.distributed` run it, with the judge that the settings describe. Each is a step of its
+own: what fails in one (`hub.run.parts`) is tried again and keeps no other away, and what has much to do does some of it
+in each turn.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
@@ -15,9 +17,14 @@ import structlog
 from aggregates.areas.roll_up import roll_areas
 from aggregates.store.store import Store
 from hub.run.parts import Turns
+from hub.servers.process import CannotStart
+from hub.settings.settings import Settings
 from hub.web.metrics import Gauges, histogram
+from streams.alerts.calendar import BadCalendar, load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
+from streams.alerts.rulebook import BadRule, load_rules
+from streams.alerts.store import mirror_rules
 from streams.rollup.reconcile import changed_days, database_time, last_proof, note_reconciled, reconcile
 from streams.rollup.retention import delete_frozen, freeze
 from streams.rollup.rollup import roll_up
@@ -54,7 +61,8 @@ class Upkeep(Turns):
         queued: Callable[[], bool] = lambda: False,
         shared: bool = False,
     ) -> None:
-        super().__init__("upkeep", store, every, lambda _: self.turn())
+        super().__init__("upkeep", every, self.turn, store.close)
+        self._store = store
         self.differences: int | None = None
         self.rolled = self.turns = 0
         self.leads = not shared
@@ -146,3 +154,19 @@ class Upkeep(Turns):
             note_reconciled(self._store, at)
             self._proven = began
             log.info("reconciled", differences=self._found)
+
+
+def judge_of(settings: Settings, database: str | None = None) -> Judge:
+    """
+    Load rules and calendar, and name the rules in the database where one is given.
+
+    Raises CannotStart for a rule or a calendar that cannot work.
+    """
+    try:
+        judge = Judge(load_rules(settings.rules), load_days(settings.timezone, settings.calendars, settings.country))
+    except (BadRule, BadCalendar) as error:
+        raise CannotStart(str(error)) from error
+    if database is not None:
+        with closing(Store(database, application="stadspuls rules")) as store:
+            mirror_rules(store, judge.rules)
+    return judge

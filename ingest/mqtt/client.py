@@ -2,26 +2,30 @@
 Paho's clients as the hub makes them: of an address, with a socket that buffers.
 
 `ingest.mqtt.connection` keeps one connected; `refusal` connects once, for `stadspuls doctor` and to end a session, and
-so does `clear_retained`, for `hub.run.retained`.
+so does `clear_retained`, which `hub.run.embedded` and `hub.run.collect` call once a minute.
 """
 
 import math
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
+import structlog
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.socket import BufferedSocket
+from ingest.vocabulary.sources import is_news, subscriptions
 
+LOOK_EVERY = 60.0  # s between two looks at retained messages
 _QUIET = 1.0  # s without a retained message, after which the broker has sent all
 _LOOK = 30.0  # s at most for looking through them
 _Kind = TypeVar("_Kind", bound=Client)
+
+log = structlog.get_logger(__name__)
 
 
 class BufferedClient(Client):
@@ -64,12 +68,12 @@ def refusal(address: Address, seconds: float, client_id: str | None = None) -> s
     return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "closed on CONNECT"
 
 
-def clear_retained(address: Address, filters: Sequence[str], most: int, kept: Callable[[str], bool]) -> int:
+def clear_retained(address: Address, most: int) -> int:
     """
-    Delete the retained messages of these filters beyond `most` bytes in all, and give how many.
+    Delete the retained messages beyond `most` bytes in all, and give how many; not for the built-in broker.
 
-    A broker keeps the last one of each topic for ever, and none limits them. Those of topics that are `kept` stay, and
-    do not count. A deletion is an empty message, of which the collector makes a dead letter like of any other. Raises
+    A broker keeps the last one of each topic for ever, and none limits them (docs/traps.md). The hub's own stay, and do
+    not count. A deletion is an empty message, of which the collector makes a dead letter like of any other. Raises
     OSError where the broker is away.
     """
     size = deleted = 0
@@ -78,7 +82,7 @@ def clear_retained(address: Address, filters: Sequence[str], most: int, kept: Ca
 
     def look(client: Client, _user: object, message: MQTTMessage) -> None:
         nonlocal size, deleted, last
-        if message.retain and not kept(message.topic):
+        if message.retain and not is_news(message.topic):
             last = time.monotonic()
             size += len(message.topic) + len(message.payload)
             if size > most:
@@ -88,7 +92,7 @@ def clear_retained(address: Address, filters: Sequence[str], most: int, kept: Ca
     def subscribe(client: Client, *_: Any) -> None:
         nonlocal last
         last = time.monotonic()
-        for name in filters:
+        for name in subscriptions():
             client.subscribe(name)
 
     client = make_client(Client, address, f"stadspuls-look-{secrets.token_hex(6)}")
@@ -102,4 +106,6 @@ def clear_retained(address: Address, filters: Sequence[str], most: int, kept: Ca
             going = client.loop(0.1)
     finally:
         client.disconnect()
+    if deleted:
+        log.warning("retained messages beyond retained_bytes deleted", messages=deleted, bytes=most)
     return deleted

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import httpx
@@ -70,7 +69,7 @@ def step(turns: Turns, take: Callable[[], object]) -> None:
     bugs = turns.bugs
     turns.step("turn", take)
     if turns.bugs > bugs:
-        turns._store.close()
+        turns._close()
 
 
 @pytest.mark.slow
@@ -138,7 +137,7 @@ def test_a_fault_at_any_call_of_the_notifier_loses_nothing(database: str, store:
 
     def turns(made: NotifierPart) -> None:
         for line in made._lines * 2:
-            step(line, partial(line._take, line._store))
+            step(line, line._take)
 
     def faults(at: Site | None = None) -> Faults:
         return Faults([streams.notify], spared=[contextlib], at=at)
@@ -155,7 +154,7 @@ def test_a_fault_at_any_call_of_the_notifier_loses_nothing(database: str, store:
         heard(store, 30, 30)
         reported = sum(line.bugs for line in made._lines) + made.deliveries["a"].failed
         for line in made._lines:
-            line._store.close()
+            line._close()
         return reported
 
     calls, door = faults(), Recorder()
@@ -173,7 +172,7 @@ def test_a_fault_at_any_call_of_the_notifier_loses_nothing(database: str, store:
         again._clock = lambda: NOON + 2 * HOUR
         turns(again)
         for line in again._lines:
-            line._store.close()
+            line._close()
         lost = {one for (one,) in asked(database, "SELECT transition FROM outbox WHERE dropped LIKE 'not delivered%'")}
         keys = [(one["transition"], message.key) for message in door.messages for one in message.data]
         assert len({transition for transition, _ in keys} | lost) == 3, site

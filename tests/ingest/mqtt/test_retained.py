@@ -13,7 +13,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import clear_retained
-from ingest.vocabulary.sources import is_news, subscriptions
 from tests.support.brokers import MOSQUITTO, Broker, mosquitto
 from tests.support.lines import until
 
@@ -68,13 +67,13 @@ def test_beyond_the_limit_they_are_deleted(broker: Broker) -> None:
     until(lambda: all(one.is_published() for one in sent))
     flood.disconnect()
     flood.loop_stop()
-    deleted = clear_retained(broker.address(), subscriptions(), MOST, is_news)
+    deleted = clear_retained(broker.address(), MOST)
     assert deleted >= COUNT - MOST // SIZE
     left = retained(broker, COUNT + 1 - deleted)
     assert len(left) == COUNT + 1 - deleted
     assert sum(left.values()) <= MOST + len(b"open")
     assert ALERT in left
-    assert clear_retained(broker.address(), subscriptions(), MOST, is_news) == 0
+    assert clear_retained(broker.address(), MOST) == 0
 
 
 def test_broker_that_lets_in_late_is_looked_at(broker: Broker) -> None:
@@ -87,7 +86,7 @@ def test_broker_that_lets_in_late_is_looked_at(broker: Broker) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         threading.Thread(target=_slowly, args=(door, broker.port), daemon=True).start()
         late = Address("127.0.0.1", door.getsockname()[1])
-        assert clear_retained(late, subscriptions(), 0, is_news) == 10
+        assert clear_retained(late, 0) == 10
 
 
 def _slowly(door: socket.socket, port: int) -> None:

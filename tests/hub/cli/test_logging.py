@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from hub.run.logging import set_up_logging
+from hub.cli.output import set_up_logging
 
 
 @pytest.fixture(autouse=True)
