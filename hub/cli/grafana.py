@@ -17,8 +17,7 @@ grafana_app = group("grafana", "Dashboards for Grafana.")
 @command(grafana_app, "push", "grafana_url", "grafana_token", "grafana_database")
 def grafana_push(settings: Settings, dry_run: bool = False) -> None:
     """Bring dashboards, folders and data source of an existing Grafana up to date; a second time changes nothing."""
-    from hub.grafana.model import dashboards
-    from hub.grafana.pages import pages
+    from hub.grafana.model import dashboards, pages
     from hub.grafana.push import push
 
     if settings.grafana_url is None or settings.grafana_token is None:
@@ -41,8 +40,7 @@ def grafana_push(settings: Settings, dry_run: bool = False) -> None:
 @command(grafana_app, "write")
 def grafana_write(_settings: Settings, out: Path) -> None:
     """Write the dashboards as files, for a Grafana that reads them from a directory."""
-    from hub.grafana.model import dashboards
-    from hub.grafana.pages import pages
+    from hub.grafana.model import dashboards, pages
 
     folders = {uid: page.folder for uid, page in pages().items()}
     for uid, dashboard in dashboards().items():

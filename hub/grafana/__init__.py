@@ -1,6 +1,6 @@
 """
 Grafana's dashboards. They are data: a TOML file each in the folder `pages/`.
 
-`pages` reads them, `model` makes Grafana's typed dashboards of them, `push` brings these into a running Grafana.
+`model` reads them and makes Grafana's typed dashboards of them, `push` brings these into a running Grafana.
 `hub.cli.grafana` calls them, also when the image of Grafana is built.
 """

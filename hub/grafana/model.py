@@ -1,17 +1,23 @@
 """
-The dashboards in Grafana's own typed model, made of `hub.grafana.pages`.
+The dashboards as data, `pages/*.toml` and `variables.toml`, and in Grafana's own typed model, which is made of it.
 
-`hub.grafana.push` sends them, `stadspuls grafana write` writes them as files when Grafana's image is built. A time
-series gets a row without a value where windows are missing, so that Grafana draws no line over what was not measured.
-Alerts are annotations: a query over the alert tables, which Grafana runs for the range that is shown.
+`hub.grafana.push` sends them, `stadspuls grafana write` writes them as files when Grafana's image is built. A page that
+cannot work is refused with its file and key. Every panel has one SQL statement over the views of docs/analysts.md, run
+as the role that may only read; other SQL (`pages/*.sql`) is put around some.
+
+The statement of a time series gives `time`, `end`, `metric` and `value`, a row a window: where windows are missing
+between two it gets a row without a value, so that Grafana draws no line over what was not measured. `$level` in it
+stands for 5m, 1h or 1d, by the length of the range that is looked at.
 """
 
 import json
 import re
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
 
+import msgspec
 from grafana_foundation_sdk.builders import common, timeseries
 from grafana_foundation_sdk.builders import dashboard as make
 from grafana_foundation_sdk.cog.builder import Builder
@@ -20,10 +26,76 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models import dashboard as typed
 
-from hub.grafana.pages import PAGES, Page, Panel, Variable, pages, variables
-
+PAGES = Path(__file__).with_name("pages")
 SOURCE = typed.DataSourceRef(type_val="grafana-postgresql-datasource", uid="stadspuls")
 Plain = dict[str, Any]
+T = TypeVar("T")
+
+
+class Panel(msgspec.Struct, forbid_unknown_fields=True):
+    """`[[panel]]`: `width` of 24 columns, `height` in rows of 30 pixels, `unit` by Grafana's name for it."""
+
+    title: str
+    kind: Literal["timeseries", "stat", "table", "barchart", "geomap", "xychart"]
+    sql: str
+    description: str = ""
+    unit: str = ""
+    width: int = 12
+    height: int = 8
+    limits: list[tuple[float, str]] = []  # from which value on in which colour
+    decimals: int | None = None
+    stacked: bool = False
+    links: dict[str, str] = {}  # column: address, with ${__value.text} for the cell
+    row: str = ""  # a heading above the panel
+
+
+class Page(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    A dashboard; its uid is the name of its file. `since` is the range it shows at first, as now-24h.
+
+    `alerts` is an SQL condition on the table `alert` (as `a`): which alerts are annotations in the graphs; empty: none.
+    """
+
+    title: str
+    description: str
+    folder: str
+    variables: list[str]
+    panel: list[Panel]
+    alerts: str = ""
+    since: str = "now-24h"
+    refresh: str = "30s"
+
+
+class Variable(msgspec.Struct, forbid_unknown_fields=True):
+    """A choice at the top of a dashboard: the rows of a query, or a list of words."""
+
+    label: str
+    query: str = ""
+    words: list[str] = []
+    all: str = ""  # what stands for "all of them", where that may be chosen
+    by_range: bool = False  # asked again when another time is looked at
+
+
+def variables() -> dict[str, Variable]:
+    """Read the variables by name; raises ValueError, naming file and key."""
+    return _read(PAGES / "variables.toml", dict[str, Variable])
+
+
+def pages() -> dict[str, Page]:
+    """Read the dashboards by uid; raises ValueError, naming file and key."""
+    found = {path.stem: _read(path, Page) for path in sorted(PAGES.glob("*.toml")) if path.stem != "variables"}
+    known = variables()
+    for uid, page in found.items():
+        if strange := [name for name in page.variables if name not in known]:
+            raise ValueError(f"{uid}.toml: variables {', '.join(strange)}, expected some of {', '.join(known)}")
+    return found
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 class SqlQuery(Dataquery, typed.AnnotationTarget, Builder[Any]):

@@ -19,8 +19,7 @@ from aggregates.areas.measures import MEASURES
 from aggregates.areas.roll_up import roll_areas
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
-from hub.grafana.model import alerts_statement, dashboards, statement
-from hub.grafana.pages import Page, Panel, Variable, pages, variables
+from hub.grafana.model import Page, Panel, Variable, alerts_statement, dashboards, pages, statement, variables
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.quantities import QUANTITIES

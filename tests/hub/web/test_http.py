@@ -55,8 +55,8 @@ def test_trouble_is_named() -> None:
 
 def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many that send half a request some are refused and the others ended; whoever asks then is answered."""
-    monkeypatch.setattr("hub.web.connections.MOST", 20)
-    monkeypatch.setattr("hub.web.connections.WHOLE_WITHIN", 1.0)
+    monkeypatch.setattr("hub.web.http.MOST", 20)
+    monkeypatch.setattr("hub.web.http.WHOLE_WITHIN", 1.0)
     with (
         listening(application(ServiceCollector({}), lambda: {"ready": True}), "127.0.0.1", 0) as address,
         ExitStack() as clients,
@@ -78,7 +78,7 @@ def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_slow_but_whole_requests_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer may take longer than a request, and a connection may be used again."""
-    monkeypatch.setattr("hub.web.connections.WHOLE_WITHIN", 0.3)
+    monkeypatch.setattr("hub.web.http.WHOLE_WITHIN", 0.3)
     app = application(ServiceCollector({}), lambda: {"ready": True})
 
     @app.get("/slow")
