@@ -85,31 +85,31 @@ def shapes(store: Store, level: str) -> bytes:
     return msgspec.json.encode({"type": "FeatureCollection", "features": features})
 
 
-def sensor_day(store: Store, sensor: str, quantity: str, now: datetime, zone: str) -> str | None:
+def sensor_day(store: Store, sensor: str, quantity: str, day: datetime, now: datetime) -> str | None:
     """
-    Return a sensor and its day of a quantity as JSON, None where no such sensor is known.
+    Return a sensor and its day of a quantity as JSON, None where no such sensor is known; `day` is its `midnight`.
 
-    `hours` are those since yesterday, `[days ago, local hour, state, value, coverage, flagged, failed, seen,
+    `hours` are those since the day before, `[days ago, local hour, state, value, coverage, flagged, failed, seen,
     expected]`. `usual` has by local hour the 10th, 50th and 90th percentile (linear between the two nearest values,
-    Hyndman and Fan 1996, definition 7) of the valid hours of `weeks` earlier days of this weekday. `flags` of today are
-    `[local hour, readings, flags]`.
+    Hyndman and Fan 1996, definition 7) of the valid hours of `weeks` earlier days of this weekday. `flags` of the day
+    are `[local hour, readings, flags]`.
     """
-    today = midnight(now, zone)
-    asked = {
-        "sensor": sensor, "quantity": quantity, "now": now, "zone": zone, "today": today,
-        "yesterday": today - _DAY, "first": today - timedelta(weeks=WEEKS), "weekday": today.isoweekday(),
-    }  # fmt: skip
+    first = day - timedelta(weeks=WEEKS)
+    asked = {"sensor": sensor, "first": first, "weekday": day.isoweekday(), **_of_day(quantity, day, now)}
     with store.transaction(snapshot=True) as tx:
         found = tx.rows("live_sensor", "sensor_1h", **asked)
     return found[0][0] if found else None
 
 
-def area_day(store: Store, code: str, quantity: str, now: datetime, zone: str) -> str | None:
+def area_day(store: Store, code: str, quantity: str, day: datetime, now: datetime) -> str | None:
     """Return an area of the newest vintage as `sensor_day` does, with its statistics; None where there is none."""
-    today = midnight(now, zone)
-    asked = {"code": code, "quantity": quantity, "now": now, "zone": zone, "today": today, "yesterday": today - _DAY}
-    found = store.rows("live_area", **asked)
+    found = store.rows("live_area", code=code, **_of_day(quantity, day, now))
     return found[0][0] if found else None
+
+
+def _of_day(quantity: str, day: datetime, now: datetime) -> dict[str, object]:
+    around = {"yesterday": day - _DAY, "today": day, "tomorrow": day + _DAY, "now": now}
+    return {"quantity": quantity, "zone": str(day.tzinfo), **around}
 
 
 def midnight(now: datetime, zone: str) -> datetime:

@@ -100,13 +100,14 @@ SELECT code, name, geometry FROM area
 WHERE vintage = (SELECT max(vintage) FROM area) AND level = %(level)s ORDER BY code
 
 -- name: live_sensor
--- A sensor, its hours since yesterday, what is usual of them on this weekday (of three days at least) by local hour, and
--- its flags of today, as one JSON text; <view> is sensor_1h.
+-- A sensor, its hours since the day before, what is usual of them on this weekday (of three days at least) by local hour, and
+-- its flags of the day, as one JSON text; <view> is sensor_1h.
 WITH hour AS (
     SELECT start, value, coverage, valid, nothing, flagged, failed, warned, start AT TIME ZONE %(zone)s AS local,
            lanes AS seen, lanes_expected AS expected
     FROM <view>
-    WHERE sensor_id = %(sensor)s AND quantity = %(quantity)s AND start >= %(first)s AND start <= %(now)s
+    WHERE sensor_id = %(sensor)s AND quantity = %(quantity)s AND start >= %(first)s AND start < %(tomorrow)s
+      AND start <= %(now)s
       AND (start >= %(yesterday)s OR extract(isodow FROM start AT TIME ZONE %(zone)s) = %(weekday)s)
 ), earlier AS (
     SELECT local, value FROM hour
@@ -117,7 +118,7 @@ WITH hour AS (
 ), flag AS (
     SELECT to_char(date_trunc('hour', r.start AT TIME ZONE %(zone)s), 'HH24:MI') AS hour, r.flags, count(*) AS readings
     FROM reading r JOIN series s USING (series)
-    WHERE s.sensor_id = %(sensor)s AND s.quantity = %(quantity)s AND r.start >= %(today)s AND r.flags <> 0
+    WHERE s.sensor_id = %(sensor)s AND s.quantity = %(quantity)s AND r.start >= %(today)s AND r.start < %(tomorrow)s AND r.flags <> 0
     GROUP BY 1, 2
 )
 SELECT json_build_object(
@@ -142,14 +143,15 @@ coalesce(json_agg(json_build_array(
     value, coverage, flagged + warned > 0, failed > 0, seen, expected) ORDER BY start), '[]')
 
 -- name: live_area
--- An area of the newest vintage, its hours since yesterday, and its CBS statistics by theme (a null has its reason), as
+-- An area of the newest vintage, its hours since the day before, and its CBS statistics by theme (a null has its reason), as
 -- one JSON text.
 WITH hour AS (
     SELECT start, value, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned, start AT TIME ZONE %(zone)s AS local,
            valid_sensors AS seen, sensors AS expected
     FROM area_1h
     WHERE code = %(code)s AND vintage = (SELECT max(vintage) FROM area WHERE code = %(code)s)
-      AND quantity = %(quantity)s AND start >= %(yesterday)s AND start <= %(now)s
+      AND quantity = %(quantity)s AND start >= %(yesterday)s AND start < %(tomorrow)s
+      AND start <= %(now)s
 )
 SELECT json_build_object(
     'kind', 'area', 'id', a.code, 'name', a.name, 'level', a.level, 'vintage', a.vintage,

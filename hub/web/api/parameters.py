@@ -53,7 +53,7 @@ def _box(value: object) -> list[float]:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-_Stamp = Annotated[
+Stamp = Annotated[
     date, PlainValidator(_stamp),
     WithJsonSchema({"type": "string", "pattern": _STAMP, "examples": ["2024-06-01", "2024-06-01T12:00Z"]}),
 ]  # fmt: skip
@@ -75,9 +75,9 @@ _PARAMETERS: Mapping[str, tuple[Any, str, *tuple[Any, ...]]] = {
     "area*": (Annotated[list[_Code], Field(max_length=100)], "only these areas; may be repeated"),
     "vintage": (Annotated[int, Field(ge=1990, le=2100)], "year of the boundaries (default: the newest)"),
     "level": (Literal["gemeente", "wijk", "buurt"], "only areas of this level"),
-    "from": (_Stamp, "begin, inclusive; without a zone: a local date, local time"),
-    "to": (_Stamp, "end, exclusive"),
-    "baseTo": (_Stamp, "end of the base period, which begins with `from`"),
+    "from": (Stamp, "begin, inclusive; without a zone: a local date, local time"),
+    "to": (Stamp, "end, exclusive"),
+    "baseTo": (Stamp, "end of the base period, which begins with `from`"),
     "window": (Literal["5m", "1h", "1d"], "length of the windows"),
     "window/hours": (Literal["1h", "1d"], "length of the windows"),
     "channels": (bool, "every channel instead of what each sensor counted (default: no)"),

@@ -9,7 +9,7 @@ import gzip
 import mimetypes
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from hashlib import blake2b
 from importlib.metadata import distribution
@@ -21,13 +21,15 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from aggregates.ask.live import LENSES, area_day, places, sensor_day, shapes
+from aggregates.ask import dates
+from aggregates.ask.live import LENSES, area_day, midnight, newest, places, sensor_day, shapes
 from aggregates.store.store import Store, StoreError
 from hub.settings.settings import Settings
 from hub.web.api.alerts import actions
 from hub.web.api.answers import Stores
+from hub.web.api.parameters import Stamp
 from hub.web.api.problems import Problem, install
-from hub.web.live.watch import View, Watch
+from hub.web.live.watch import View, Watch, packed
 from hub.web.live.words import LANGUAGES, preferred, words
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Flag
@@ -110,6 +112,13 @@ def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
         """The newest figures of a view."""
         return _gzipped(await watch.packed(_view(quantity, lens)))
 
+    @app.get("/past")
+    def past(quantity: str, lens: str, at: Stamp) -> Response:
+        """The figures of a view as they are at a moment, which without a zone is local time."""
+        view, moment = _view(quantity, lens), dates.moment(at, settings.timezone)
+        settled = LENSES[view.lens]._replace(patience=timedelta())
+        return _gzipped(packed(stores.ask(lambda store: newest(store, view.quantity, settled, moment)), moment, 0))
+
     @app.get("/events")
     async def events(quantity: str, lens: str) -> StreamingResponse:
         """News for a viewer, while it looks."""
@@ -127,10 +136,11 @@ def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
         return _gzipped(gzip.compress(stores.ask(lambda store: shapes(store, level)), 3))
 
     @app.get("/{kind}")
-    def day(kind: Literal["sensor", "area"], id: str, quantity: str) -> Response:
-        """The day of a sensor or an area; null where there is none."""
-        look, now = sensor_day if kind == "sensor" else area_day, datetime.now(UTC)
-        found = stores.ask(lambda store: look(store, id, quantity, now, settings.timezone))
+    def day(kind: Literal["sensor", "area"], id: str, quantity: str, at: Stamp | None = None) -> Response:
+        """The day of a sensor or an area, today or the one that a moment ends or is in; null where there is none."""
+        look, zone, now = sensor_day if kind == "sensor" else area_day, settings.timezone, datetime.now(UTC)
+        within = dates.moment(at, zone) - timedelta(seconds=1) if at else now
+        found = stores.ask(lambda store: look(store, id, quantity, midnight(within, zone), now))
         return Response(found or "null", media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     if not settings.public:

@@ -52,6 +52,12 @@ class PackedView(NamedTuple):
     body: bytes
 
 
+def packed(content: str, now: datetime, version: int) -> bytes:
+    """Give figures as gzipped JSON, with their moment and version."""
+    head = msgspec.json.encode({"version": version, "at": now.timestamp()})
+    return gzip.compress(head[:-1] + b"," + content[1:].encode(), 3)
+
+
 class Watch:
     """
     What all pages share. `gauges` gives the numbers of `/healthz`, `zone` is that of the hub's days.
@@ -151,9 +157,7 @@ class Watch:
         kept = self._packed.get(view)
         if kept is None or kept.content != content:
             self._version += 1
-            head = msgspec.json.encode({"version": self._version, "at": now.timestamp(), **view._asdict()})
-            body = head[:-1] + b"," + content[1:].encode()
-            kept = PackedView(self._version, 0, content, gzip.compress(body, 3))
+            kept = PackedView(self._version, 0, content, packed(content, now, self._version))
         self._packed[view] = kept = kept._replace(made=now.timestamp())
         return kept
 

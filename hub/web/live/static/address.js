@@ -1,10 +1,11 @@
 // What the viewer has chosen: it stands in the address, each choice is an entry of the history, and Back restores it.
 
 import { reactive, ref } from "vue";
-import { known, say, words } from "./words.js";
+import { known, onTheWall, say, words } from "./words.js";
 
-const PARAMETERS = ["quantity", "lens", "level", "show", "sensor", "area", "lang"];
+const PARAMETERS = ["quantity", "lens", "level", "show", "sensor", "area", "at", "lang"];
 const SHOWN = ["map", "table"];
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/;
 
 export const choice = reactive({});
 /** What the address asks for and the page does not know, as sentences. */
@@ -29,6 +30,7 @@ const defaults = (quantity) => ({
   show: "map",
   sensor: "",
   area: "",
+  at: "",
 });
 
 /** Give the known value of a parameter, or what stands in for it, which is then said. */
@@ -54,6 +56,7 @@ function read() {
     lens: taken(asked, "lens", lenses, first.lens),
     level: taken(asked, "level", [...known.levels, "none"], first.level),
     show: taken(asked, "show", SHOWN, first.show),
+    at: taken(asked, "at", [MOMENT.test(asked.get("at")) ? asked.get("at") : "2026-11-28T09:00"], ""),
     sensor: asked.get("sensor") ?? "",
     area: asked.get("sensor") ? "" : (asked.get("area") ?? ""),
   });
@@ -62,6 +65,8 @@ function read() {
 /** Choose something else, and put it into the address. */
 export function choose(values) {
   Object.assign(choice, values);
+  if (values.lens?.endsWith("-now")) choice.at = "";
+  if (choice.at) choice.lens = choice.lens.slice(0, 2); // what has passed does not run
   if (!fits(choice.lens)) choice.lens = firstLens(choice.quantity);
   const address = new URL(location.href);
   const first = defaults(choice.quantity);
@@ -71,6 +76,13 @@ export function choose(values) {
   }
   strange.value = [];
   if (address.href !== location.href) history.pushState(null, "", address);
+}
+
+/** Go on by some windows from a moment, or from `start` (on the wall) of the window that is shown now. */
+export function step(windows, start) {
+  const shifted = Date.parse(`${choice.at}Z`) + windows * known.lenses[choice.lens] * 1000;
+  const at = choice.at ? new Date(shifted).toISOString().slice(0, 16) : start;
+  choose({ at: at > onTheWall(Date.now() / 1000) ? "" : at });
 }
 
 /** Open a sensor or an area, of the quantity that an alert is about where it is one. */

@@ -1,14 +1,14 @@
 // The page: its head, what can be chosen, map and table, and the panels beside them.
 
 import { computed, createApp } from "vue";
-import { choice, choose, fits, strange } from "./address.js";
+import { choice, choose, fits, step, strange } from "./address.js";
 import { Detail } from "./detail.js";
-import { figures, follow } from "./figures.js";
+import { figures, follow, isOther } from "./figures.js";
 import { Legend } from "./legend.js";
 import { CityMapFrame } from "./map.js";
 import { AlertsPanel, HealthPanel, SilentPanel } from "./panels.js";
 import { FigureTable } from "./table.js";
-import { exactClock, known, say, share, span, titled, words } from "./words.js";
+import { exactClock, known, onTheWall, say, share, span, titled, words } from "./words.js";
 
 const LANGUAGES = { nl: "Nederlands", en: "English" };
 const YEAR = 31_536_000; // s
@@ -70,6 +70,16 @@ const Choices = {
             {{ words['lens.' + name] }}
           </option>
         </select></label>
+      <div class="moment" role="group" :aria-label="words.moment">
+        <button type="button" :aria-label="words.earlier" :title="words.earlier" @click="go(-1)">‹</button>
+        <label>{{ words.moment }}
+          <input type="datetime-local" id="choose-moment" :value="choice.at"
+                 @change="choose({ at: $event.target.value.slice(0, 16) })"></label>
+        <button type="button" :aria-label="words.later" :title="words.later" :disabled="!choice.at"
+                @click="go(1)">›</button>
+        <button type="button" id="choose-now" :aria-pressed="String(!choice.at)"
+                @click="choose({ at: '' })">{{ words.now }}</button>
+      </div>
       <label v-if="known.levels.length">{{ words.areas }}
         <select id="choose-level" :value="choice.level" @change="choose({ level: $event.target.value })">
           <option value="none">{{ words.no_areas }}</option>
@@ -82,7 +92,8 @@ const Choices = {
     </form>`,
   setup() {
     const quantities = computed(() => [...new Set([...known.measured, choice.quantity])]);
-    return { choice, choose, fits, known, quantities, words };
+    const go = (windows) => step(windows, onTheWall(figures.start.value ?? Date.now() / 1000));
+    return { choice, choose, fits, go, known, quantities, words };
   },
 };
 
@@ -116,7 +127,7 @@ const Stage = {
       const count = (state) => rows.value.filter((row) => row.state === state).length;
       const covered = rows.value.map((row) => row.coverage).filter((one) => one != null);
       const mean = covered.reduce((sum, one) => sum + one, 0) / covered.length;
-      const others = rows.value.filter(({ value, start }) => value != null && start !== figures.start.value).length;
+      const others = rows.value.filter(isOther).length;
       const unplaced = rows.value.filter((row) => row.lat == null).length;
       return [
         say("with_value", { count: count("valid"), all: rows.value.length }),
@@ -124,7 +135,7 @@ const Stage = {
         others && say("of_other_times", { count: others }),
         covered.length && say("mean_coverage", { share: share(mean) }),
         unplaced && say("unplaced", { count: unplaced }),
-        `${words.updated} ${exactClock(frame.value.at)}`,
+        choice.at ? words.not_live : `${words.updated} ${exactClock(frame.value.at)}`,
         choice.level !== "none" && choice.lens.startsWith("5m") && words.areas_by_hour,
       ]
         .filter(Boolean)

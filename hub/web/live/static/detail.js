@@ -5,9 +5,12 @@ import { choice, close, opened, unknown } from "./address.js";
 import { DayChart, KEYS, drawn, hasBand } from "./chart.js";
 import { figures, get } from "./figures.js";
 import { judged } from "./judged.js";
-import { known, number, say, share, titled, unit, weekday, words } from "./words.js";
+import { civilDate, known, number, say, share, titled, unit, weekday, words } from "./words.js";
 
 const FOLLOW = 10_000; // ms between two readings of the day of what is open
+
+/** The day that is shown, in a sentence. */
+const shownDay = (at) => (at ? civilDate(at) : words.today.toLowerCase());
 
 /** The hours of a day: a chart with its legend, and a table. */
 const Course = {
@@ -15,7 +18,7 @@ const Course = {
   props: ["day"],
   template: `
     <h3>{{ title }}</h3>
-    <DayChart :day="day" :unit="unit" :names="names" :label="title + ': ' + words.hours_today"/>
+    <DayChart :day="day" :unit="unit" :names="names" :label="title + ': ' + table"/>
     <ul class="keys">
       <li v-for="key in drawn(day)">
         <svg viewBox="0 0 18 14" aria-hidden="true" v-html="KEYS[key]"></svg><span>{{ names[key] }}</span>
@@ -23,9 +26,9 @@ const Course = {
     </ul>
     <p class="quiet small">{{ note }}</p>
     <details>
-      <summary>{{ words.hours_today }}</summary>
+      <summary>{{ table }}</summary>
       <table class="figures narrow">
-        <caption class="only-read">{{ words.hours_today }}</caption>
+        <caption class="only-read">{{ table }}</caption>
         <thead>
           <tr><th v-for="name in ['hour', 'value', 'coverage', 'state']" scope="col">{{ words[name] }}</th></tr>
         </thead>
@@ -37,8 +40,10 @@ const Course = {
       </table>
     </details>`,
   setup(props) {
-    const day = weekday(Date.now() / 1000);
-    const names = Object.fromEntries(Object.keys(KEYS).map((key) => [key, say(key, { day })]));
+    const at = choice.at;
+    const names = Object.fromEntries(Object.keys(KEYS).map((key) => [key, say(key, { day: weekday(at) })]));
+    if (at) Object.assign(names, { today: civilDate(at), yesterday: words.day_before });
+    const table = say("hours_of", { day: shownDay(at) });
     const hours = computed(() =>
       props.day.hours
         .filter(([ago]) => ago === 0)
@@ -59,6 +64,7 @@ const Course = {
       hours,
       names,
       note,
+      table,
       words,
       title: computed(() => titled(choice.quantity, "1h")),
       unit: computed(() => unit(choice.quantity, "1h")),
@@ -73,7 +79,7 @@ const SensorDay = {
     <h2 tabindex="-1" id="detail-title">{{ day.name ?? day.id }}</h2>
     <p class="quiet">{{ about }}</p>
     <Course :day="day"/>
-    <h3>{{ words.flags }}</h3>
+    <h3>{{ say('flags', { day: shownDay(choice.at) }) }}</h3>
     <p v-if="!day.flags.length" class="quiet">{{ words.no_flags }}</p>
     <ul v-else class="plain flags">
       <li v-for="[hour, count, flags] in day.flags">{{ say('flag_line', { hour, count, flag: named(flags) }) }}</li>
@@ -90,7 +96,7 @@ const SensorDay = {
         .filter(([, bit]) => flags & bit)
         .map(([name]) => words[`flag.${name}`])
         .join(", ");
-    return { about, named, say, words };
+    return { about, choice, named, say, shownDay, words };
   },
 };
 
@@ -157,20 +163,23 @@ export const Detail = {
       <button type="button" class="close" :aria-label="words.close" @click="close">
         <span aria-hidden="true">×</span>
       </button>
-      <SensorDay v-if="day?.kind === 'sensor'" :key="day.id + choice.quantity" :day="day"/>
-      <AreaDay v-else-if="day" :key="day.id + choice.quantity" :day="day"/>
+      <SensorDay v-if="day?.kind === 'sensor'" :key="key" :day="day"/>
+      <AreaDay v-else-if="day" :key="key" :day="day"/>
     </section>`,
   setup() {
     const day = shallowRef(null);
+    const key = shallowRef("");
     let read = 0;
     let due = null;
     async function look() {
       const asked = opened();
-      const quantity = choice.quantity;
+      const { quantity, at } = choice;
       if (!asked) return (day.value = null);
-      const found = await get(asked.kind, { id: asked.id, quantity });
-      if (quantity !== choice.quantity || opened()?.id !== asked.id || figures.contact.lost) return;
+      const found = await get(asked.kind, { id: asked.id, quantity, at });
+      const is = [opened()?.id, choice.quantity, choice.at].join();
+      if (is !== [asked.id, quantity, at].join() || figures.contact.lost) return;
       read = Date.now();
+      key.value = is;
       day.value = found;
       if (!found) unknown(asked.kind, asked.id);
     }
@@ -185,7 +194,7 @@ export const Detail = {
       () => [choice.sensor, choice.area].join(),
       async () => (await look(), day.value && focus()),
     );
-    watch(() => choice.quantity, look, { flush: "post" });
+    watch(() => [choice.quantity, choice.at], look, { flush: "post" });
     watch([figures.health, figures.frame], () => {
       due ??= setTimeout(
         () => {
@@ -196,6 +205,6 @@ export const Detail = {
       );
     });
     look();
-    return { choice, close, day, words };
+    return { close, day, key, words };
   },
 };

@@ -13,10 +13,11 @@ const health = shallowRef(null);
 const contact = reactive({ lost: false });
 let stream = null;
 
-/** Fetch JSON from the hub; null where it does not answer. */
+/** Fetch JSON from the hub, with those parameters that are not empty; null where it does not answer. */
 export async function get(path, parameters) {
+  const asked = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
   try {
-    const answer = await fetch(`live/${path}?${new URLSearchParams(parameters)}`);
+    const answer = await fetch(`live/${path}?${asked}`);
     contact.lost = !answer.ok;
     return answer.ok ? await answer.json() : null;
   } catch {
@@ -25,7 +26,7 @@ export async function get(path, parameters) {
   }
 }
 
-const isChosen = (found) => found.quantity === choice.quantity && found.lens === choice.lens;
+let asked = 0;
 
 async function fetchPlaces() {
   const quantity = choice.quantity;
@@ -36,10 +37,12 @@ async function fetchPlaces() {
 }
 
 async function fetchFigures() {
-  const found = await get("figures", { quantity: choice.quantity, lens: choice.lens });
-  if (!found || !isChosen(found)) return;
+  const mine = ++asked;
+  const { quantity, lens, at } = choice;
+  const found = await (at ? get("past", { quantity, lens, at }) : get("figures", { quantity, lens }));
+  if (!found || mine !== asked) return;
   if (found.sensors.rows.some(([id]) => !(id in places.value))) await fetchPlaces();
-  if (isChosen(found)) frame.value = found;
+  if (mine === asked) frame.value = found;
 }
 
 /** Listen for news of the view while the page is seen. */
@@ -47,7 +50,9 @@ function listen() {
   stream?.close();
   if (document.hidden) return;
   stream = new EventSource(`live/events?${new URLSearchParams({ quantity: choice.quantity, lens: choice.lens })}`);
-  stream.addEventListener("figures", ({ data }) => Number(data) !== frame.value?.version && fetchFigures());
+  stream.addEventListener("figures", ({ data }) => {
+    if (!choice.at && Number(data) !== frame.value?.version) fetchFigures();
+  });
   stream.addEventListener("health", ({ data }) => {
     health.value = JSON.parse(data);
     contact.lost = Boolean(health.value.away);
@@ -70,6 +75,7 @@ export function follow() {
     },
     { immediate: true },
   );
+  watch(() => choice.at, fetchFigures);
 }
 
 function row(kind, [id, state, value, coverage, start, end, flags, , estimate, seen, expected], steps, place) {
@@ -108,6 +114,9 @@ const start = computed(() => {
   for (const { value, start } of sensors.value) if (value != null) count.set(start, (count.get(start) ?? 0) + 1);
   return [...count].sort(([, one], [, other]) => other - one)[0]?.[0];
 });
+
+/** Whether a figure is of another window than most. */
+export const isOther = (row) => row.value != null && row.kind === "sensor" && row.start !== start.value;
 
 /** What everybody sees of the hub; `names` are those of the areas that are drawn. */
 export const figures = { frame, health, contact, scales, sensors, areas, names, start };

@@ -2,10 +2,10 @@
 
 import { computed } from "vue";
 import { choice } from "./address.js";
-import { figures } from "./figures.js";
+import { figures, isOther } from "./figures.js";
 import { number, say, titled, unit, words } from "./words.js";
 
-const STATES = ["valid", "invalid", "running", "nothing", "failed", "missing"];
+const STATES = ["valid", "invalid", "running", "nothing", "failed", "missing", "other"];
 
 function steps(edges) {
   const text = edges.map((edge) => number(edge));
@@ -58,6 +58,7 @@ export const Legend = {
     });
     const states = computed(() => {
       const seen = new Set(["valid", "missing", ...figures.sensors.value.map((row) => row.state)]);
+      if (figures.sensors.value.some(isOther)) seen.add("other");
       return STATES.filter((state) => seen.has(state));
     });
     return { scales, states, words };

@@ -3,7 +3,7 @@
 import { leaflet as L } from "leaflet";
 import { h, nextTick, onMounted, ref, watch } from "vue";
 import { choice, open, opened } from "./address.js";
-import { figures, get } from "./figures.js";
+import { figures, get, isOther } from "./figures.js";
 import { judged } from "./judged.js";
 import { known, number, share, span, unit, words } from "./words.js";
 
@@ -42,7 +42,8 @@ function paint(layer, row, kind, id) {
   const { none, ...style } = look(row, kind, chosen);
   layer.setStyle(style);
   const shape = kind === "area" ? "shape" : "spot";
-  const classes = [shape, row.state, none ? "none" : `k${row.step}`, chosen ? "chosen" : ""];
+  const other = isOther(row) ? "other" : "";
+  const classes = [shape, row.state, none ? "none" : `k${row.step}`, other, chosen ? "chosen" : ""];
   layer._path?.setAttribute("class", `leaflet-interactive ${classes.join(" ")}`);
   layer._path?.setAttribute(`data-${kind}`, id);
 }

@@ -2,7 +2,7 @@
 
 import { computed, reactive } from "vue";
 import { choice, open } from "./address.js";
-import { figures } from "./figures.js";
+import { figures, isOther } from "./figures.js";
 import { judged } from "./judged.js";
 import { number, say, share, span, words } from "./words.js";
 
@@ -54,7 +54,7 @@ export const FigureTable = {
               <td class="value" :class="[row.state, { none: row.value == null }]">
                 <i v-if="row.step != null" :class="'swatch k' + row.step"></i>{{ number(row.value) }}
               </td>
-              <td :class="{ other: row.start != null && row.start !== figures.start.value }">{{ span(row) }}</td>
+              <td :class="{ other: isOther(row) }">{{ span(row) }}</td>
               <td>{{ share(row.coverage) }}</td>
               <td>{{ judged(row) }}</td>
             </tr>
@@ -89,6 +89,7 @@ export const FigureTable = {
       choice,
       columns,
       figures,
+      isOther,
       judged,
       listed,
       more,

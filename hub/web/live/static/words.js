@@ -25,6 +25,24 @@ export function share(value) {
   return new Intl.NumberFormat(locale, { style: "percent" }).format(Math.floor(value * 100 + 1e-6) / 100);
 }
 
+/** A moment by the hub's clock on the wall (`2026-11-28T09:00`), or now, by the parts that are asked for. */
+function civil(at, parts) {
+  const zone = at ? "UTC" : timeZone;
+  return new Intl.DateTimeFormat(locale, { timeZone: zone, ...parts }).format(
+    at ? Date.parse(`${at}Z`) - 1000 : Date.now(),
+  );
+}
+
+export const weekday = (at) => civil(at, { weekday: "long" });
+
+export const civilDate = (at) => civil(at, { weekday: "short", day: "numeric", month: "short" });
+
+/** A stamp (s since 1970) by the hub's clock on the wall, as an address writes it. */
+export function onTheWall(seconds) {
+  const parts = { dateStyle: "short", timeStyle: "short", timeZone };
+  return new Intl.DateTimeFormat("sv-SE", parts).format(seconds * 1000).replace(" ", "T");
+}
+
 /** A stamp (s since 1970) by the parts that are asked for, in the hub's own zone. */
 function written(seconds, parts) {
   return new Intl.DateTimeFormat(locale, { timeZone, ...parts }).format(seconds * 1000);
@@ -36,8 +54,6 @@ export const exactClock = (seconds) => written(seconds, { hour: "2-digit", minut
 
 export const date = (seconds) => written(seconds, { weekday: "short", day: "numeric", month: "short" });
 
-export const weekday = (seconds) => written(seconds, { weekday: "long" });
-
 /** Date and time of a stamp in ISO 8601. */
 export function moment(stamp) {
   const parts = { day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit" };
@@ -47,7 +63,9 @@ export function moment(stamp) {
 /** From when to when a window is, or the date of a day. */
 export function span({ start, end }) {
   if (start == null) return "–";
-  return end - start > 20 * 3600 ? date(start) : `${clock(start)} – ${clock(end)}`;
+  if (end - start > 20 * 3600) return date(start);
+  const day = date(start) === civilDate("") ? "" : `${date(start)} `;
+  return `${day}${clock(start)} – ${clock(end)}`;
 }
 
 /** The unit of a quantity as words: a count is so many an hour, or a day. */

@@ -18,6 +18,7 @@ from aggregates.ask.areas import areas
 from aggregates.ask.live import (
     LENSES,
     area_day,
+    midnight,
     newest,
     places,
     sensor_day,
@@ -174,12 +175,12 @@ class TestAreas:
     def test_statistics_beside_figures(self, known: Store) -> None:
         """An area's figures and its statistics; those it has no figure of say so by a null."""
         code = "BU99010000"
-        found = json.loads(area_day(known, code, "vehicle_count", NOW, ZONE) or "")
+        found = json.loads(area_day(known, code, "vehicle_count", midnight(NOW, ZONE), NOW) or "")
         assert {one["measure"]: one["value"] for one in found["statistics"]}["inhabitants"] == 600
         assert found["hours"] == []
         assert [row[1:3] for row in area_rows(known)["buurt"] if row[0] == code] == [["missing", None]]
         assert area_rows(known, "5m") == {}
-        assert area_day(known, "BU00000000", "vehicle_count", NOW, ZONE) is None
+        assert area_day(known, "BU00000000", "vehicle_count", midnight(NOW, ZONE), NOW) is None
 
     def test_figure_of_an_area(self, known: Store) -> None:
         """An hour of a sensor in it is the area's, at every level, with how many sensors it is of."""
@@ -192,13 +193,13 @@ class TestAreas:
             pass
         figures = {level: [row[1:3] for row in rows if row[2]] for level, rows in area_rows(known).items()}
         assert figures == {level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")}
-        shown = json.loads(area_day(known, "BU99010000", "vehicle_count", NOW, ZONE) or "")
+        shown = json.loads(area_day(known, "BU99010000", "vehicle_count", midnight(NOW, ZONE), NOW) or "")
         assert (shown["sensors"], [hour[3] for hour in shown["hours"]]) == (1, [120])
 
 
 def day(store: Store, sensor: str = "a", now: datetime = NOW) -> Any:
     """A sensor's day of vehicles."""
-    return json.loads(sensor_day(store, f"stadspuls/{sensor}", "vehicle_count", now, ZONE) or "null")
+    return json.loads(sensor_day(store, f"stadspuls/{sensor}", "vehicle_count", midnight(now, ZONE), NOW) or "null")
 
 
 def hour(start: datetime, value: float, sensor: str = "a") -> list[Reading]:
@@ -222,6 +223,9 @@ class TestDay:
         assert [one[1] for one in day(store)["hours"] if one[5]] == [10]
         assert day(store)["flags"] == [["10:00", 3, Flag.OUT_OF_RANGE]]
         assert day(store, "none") is None
+        before = day(store, now=NOW - timedelta(days=1))
+        assert [one[:4] for one in before["hours"]] == [[1, 11, "valid", 120], [0, 11, "valid", 120]]
+        assert before["flags"] == []
 
     def test_usual(self, store: Store) -> None:
         """Percentiles of valid hours of the same local weekday before today; an hour needs three days."""

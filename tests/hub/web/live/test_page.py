@@ -20,6 +20,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
@@ -513,6 +514,8 @@ class TestHonest:
         expect(page.locator(spot("runs"))).to_have_class(has_class("none"))
         expect(page.locator("#summary")).to_contain_text("1 van een ander tijdvak")
         expect(row.filter(has_text="earlier").locator("td.other")).to_have_count(1)
+        expect(page.locator(spot("earlier"))).to_have_class(has_class("other"))
+        expect(page.locator(".legend .states")).to_contain_text("van een ander tijdvak")
         expect(row.filter(has_text="closed").locator("td.other")).to_have_count(0)
 
     def test_alert_opens_its_own_quantity(self, hub: UpHub, visit: Open) -> None:
@@ -535,6 +538,51 @@ def tooltip_at(page: Page, x: float, y: float, wanted: str) -> str:
         if wanted in found:
             break
     return found
+
+
+class TestMoment:
+    """Any moment that has passed."""
+
+    def test_step_and_back_to_now(self, hub: UpHub, visit: Open) -> None:
+        """One hour earlier map, table and header follow, the address has the moment, and Now leads back."""
+        names = {"then": last_hour() - HOUR, "since": last_hour()}
+        publish(hub, [hourly(name, "humidity", at, name=f"Vocht {name}") for name, at in names.items()])
+        hub.settle()
+        page = visit("?lens=1h&show=table&quantity=humidity")
+        row = page.locator("#table tbody tr")
+        expect(row.filter(has_text="since").locator(".value")).to_have_text("12")
+        expect(page.get_by_role("button", name="Later")).to_be_disabled()
+        page.get_by_role("button", name="Eerder").click()
+        expect(row.filter(has_text="since").locator(".value")).to_have_text("geen waarde")
+        expect(row.filter(has_text="then").locator(".value")).to_have_text("12")
+        expect(page.locator("#summary")).to_contain_text("niet live")
+        assert "at=20" in page.url
+        page.reload()
+        expect(page.locator("#summary")).to_contain_text("niet live")
+        page.locator("#choose-now").click()
+        expect(row.filter(has_text="since").locator(".value")).to_have_text("12")
+        assert "at=20" not in page.url
+
+    def test_day_of_a_moment(self, hub: UpHub, visit: Open) -> None:
+        """What is opened shows the day of the moment, and says which day it is."""
+        noon = datetime.now(ZoneInfo("Europe/Amsterdam")).replace(hour=12, minute=0, second=0, microsecond=0)
+        noon -= timedelta(days=2)
+        publish(hub, [hourly("before", "pm25", noon.astimezone(UTC))])
+        hub.settle()
+        page = visit(f"?lens=1h&quantity=pm25&sensor=stadspuls/before&at={noon:%Y-%m-%d}T13:00")
+        expect(page.locator(".summary h2")).to_contain_text("12:00 – 13:00")
+        expect(page.locator(".detail summary")).to_contain_text(f" {noon.day} ")
+        page.locator(".detail summary").click()
+        row = page.locator(".detail table tbody tr")
+        expect(row).to_have_count(1)
+        expect(row).to_contain_text("12:00")
+        expect(page.locator(".detail .keys")).not_to_contain_text("Vandaag")
+
+    def test_what_is_no_moment(self, hub: UpHub, visit: Open) -> None:
+        """It is said on the page, and refused by the hub."""
+        expect(visit("?at=gisteren").locator(".summary .alarm")).to_contain_text("at=gisteren")
+        with pytest.raises(OSError, match="400"):
+            hub.get("/live/past?quantity=no2&lens=1h&at=gisteren")
 
 
 class TestSeen:
