@@ -589,8 +589,10 @@ class TestSeen:
     """What is drawn can be seen."""
 
     def test_sensors_lie_above_areas(self, visit: Open) -> None:
-        """A sensor in an area is what the mouse meets."""
-        page = visit("?lens=1h&level=buurt")
+        """A sensor in an area is what the mouse meets, also where areas are chosen when sensors are drawn already."""
+        page = visit("?lens=1h&level=none")
+        expect(page.locator(spot("full"))).to_be_attached()
+        page.locator("#choose-level").select_option("buurt")
         expect(page.locator('path[data-area="BU99010000"]')).to_be_attached()
         top = "e => { const r = e.getBoundingClientRect();"
         top += " return document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2) === e }"
