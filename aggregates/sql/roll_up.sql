@@ -83,11 +83,12 @@ WHERE w.readings > 0 OR f.dead
 ORDER BY c.series, w.start
 
 -- name: list_zero_readings
--- The readings of zero in hours of series: number of the hour, start, flags, whether they are validated.
+-- The readings of zero in hours of series that are not frozen: number of the hour, start, flags, whether they are validated.
 SELECT h.at::integer, (extract(epoch FROM r.start) * 1000000)::bigint, r.flags, r.status = 1
 FROM unnest(%(series)s::int[], %(hours)s::timestamptz[]) WITH ORDINALITY AS h (series, hour, at)
 JOIN reading r ON r.series = h.series AND r.start >= h.hour AND r.start < h.hour + interval '1 hour'
 WHERE r.value = 0 AND r.flags & 7 = 0
+  AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = (h.hour AT TIME ZONE 'UTC')::date)
 
 -- name: clear_staged
 -- What was staged is written; other readings can be.
@@ -111,14 +112,19 @@ SELECT DISTINCT series, date_trunc('hour', start, 'UTC') FROM judged
 EXCEPT SELECT series, start FROM dirty
 
 -- name: roll_hours
--- The dirty hours from their 5-minute rows.
+-- The dirty hours from their 5-minute rows; `again` only those of readings that got other flags after they were written.
 INSERT INTO window_1h AS h (series, start, {evidence_columns})
 SELECT d.series, d.start, {sum_windows}
 FROM dirty d JOIN window_5m w ON w.series = d.series AND w.start >= d.start AND w.start < d.start + interval '1 hour'
 WHERE w.start >= %(first)s AND w.start < %(last)s + interval '1 hour'
-  AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date)
+  AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date) AND {is_due}
 GROUP BY d.series, d.start
-ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, revision = h.revision + 1, computed_at = now()
+ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, computed_at = now(),
+    revision = h.revision + (h.computed_at <> now())::integer
+
+-- name: is_due
+-- Whether a dirty hour d is to be written.
+(NOT %(again)s OR (d.series, d.start) IN (SELECT series, date_trunc('hour', start, 'UTC') FROM judged))
 
 -- name: sum_windows
 -- A longer window's evidence from its shorter windows w.
@@ -149,12 +155,12 @@ covered = excluded.covered, status = excluded.status
 WITH days AS MATERIALIZED (
     SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage,
            (date_trunc('day', d.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end"
-    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity)
+    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) WHERE {is_due}
 )
 INSERT INTO window_1d AS t (series, start, {evidence_columns}, valid_hours)
 {sum_days}
-ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, valid_hours = excluded.valid_hours,
-    revision = t.revision + 1, computed_at = now()
+ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, valid_hours = excluded.valid_hours, computed_at = now(),
+    revision = t.revision + (t.computed_at <> now())::integer
 
 -- name: sum_days
 -- The days d (series, start, "end") of a quantity from their hours w, with the hours that are valid by themselves.

@@ -67,7 +67,7 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
             reflagged = _flag_neighbours(tx, first, last)
             flagged = _flag_dead(tx, _write_hours_and_days(tx))
             if len(flagged.starts):
-                _write_hours_and_days(tx)
+                _write_hours_and_days(tx, again=True)
             tx.rows("mark_rolled_hours")
             if judge is not None:
                 for windows in (reflagged, flagged):
@@ -76,10 +76,11 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
         return int(count)
 
 
-def _write_hours_and_days(tx: Transaction) -> Mapping[str, datetime]:
+def _write_hours_and_days(tx: Transaction, *, again: bool = False) -> Mapping[str, datetime]:
+    """Write the dirty hours and their days, `again` only those of `judged`; give their span."""
     ((_, first, last),) = tx.rows("read_dirty_span")
-    tx.rows("roll_hours", first=first, last=last)
-    tx.rows("roll_days")
+    tx.rows("roll_hours", first=first, last=last, again=again)
+    tx.rows("roll_days", again=again)
     return {"first": first, "last": last}
 
 

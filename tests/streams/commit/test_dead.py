@@ -212,3 +212,24 @@ class TestStored:
         hub.deliver([zeros[4]._replace(value=5.0, version=1)])
         assert hub.flags() == [0] * 9
         assert hub.asked("SELECT sum(flagged) FROM window_1h") == [(0,)]
+
+    def test_only_what_changed_is_written_again(self, hub: Hub) -> None:
+        """Hours and days that are new are at their first revision, though flags were found after they were written."""
+        hub.deliver(minutes([count for _, count in counted(DEATH)], MONDAY))
+        hub.deliver(minutes([0] * 9, MONDAY + DEATH * HOUR) + minutes([5] * 9, MONDAY + DEATH * HOUR, "ndw/well"))
+        assert hub.flags().count(Flag.DEAD) == 9
+        since = (MONDAY + DEATH * HOUR).isoformat()
+        assert hub.asked(f"SELECT max(revision), sum(flagged) FROM window_1h WHERE start >= '{since}'") == [(1, 9)]
+        well = "SELECT max(revision) FROM window_1d JOIN series USING (series) WHERE sensor_id = 'ndw/well'"
+        assert hub.asked(well) == [(1,)]
+
+    def test_frozen_days_stay_as_they_are(self, hub: Hub) -> None:
+        """Of zeros on both sides of a midnight those of a day that froze meanwhile get no flag."""
+        hub.deliver(minutes([count for _, count in counted(DEATH)], MONDAY))
+        hub.deliver(minutes([0] * 7, MONDAY + DEATH * HOUR))
+        monday = MONDAY + timedelta(weeks=6)
+        with psycopg.connect(hub.store.conninfo) as connection:
+            connection.execute("INSERT INTO frozen (day) VALUES (%s)", [monday.date()])
+        hub.deliver(minutes([0] * 12, monday + 24 * HOUR))
+        assert hub.flags() == [0] * 7 + [Flag.DEAD] * 12
+        assert hub.asked("SELECT sum(flagged) FROM window_5m") == hub.asked("SELECT sum(flagged) FROM window_1h")
