@@ -10,12 +10,15 @@ import psycopg
 import pytest
 
 from aggregates.store import migrate as migrate_module
+from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.migrate import Edition, edition, migrate
 from aggregates.store.store import Store, StoreError
+from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import Reading
-from ingest.vocabulary.sources import SOURCES
+from ingest.vocabulary.readings import Message, Reading
+from ingest.vocabulary.sources import OWN, SOURCES
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.support.databases import ZONE, fresh_database, tables
@@ -226,3 +229,15 @@ class TestWriter:
             connection.execute(damage.encode())
         with pytest.raises(StoreError, match=rf"lacks .*{lacks}.*run `stadspuls migrate` as its owner"):
             migrate(writer[1], ZONE)
+
+
+def test_refused_readings_of_an_older_version_can_be_published_again(store: Store, database: str) -> None:
+    """They go to the hub's own topic, which takes every source; what a stranger sent in their place does not."""
+    old, fields = "stadspuls/stadspuls/refused", '"quantity": "no2", "start": "2024-05-01T08:00:00Z", "value": 5.0'
+    payloads = [b'{"sensor_id": "%s", %s}' % (sensor, fields.encode()) for sensor in (b"ndw/a", b"ndw/b")]
+    letters = [DeadLetter(one, old, text, "why", LATER) for one, text in zip(("ndw", OWN), payloads, strict=True)]
+    Pipeline(store).store(Batch(columns([], []), (), letters))
+    asked(database, "WITH done AS (DELETE FROM migration WHERE name LIKE '0015%' RETURNING name) SELECT * FROM done")
+    migrating(database)()
+    found = {one.source: decode([Message(one.topic, one.payload or b"", LATER)]) for one in list_dead_letters(store)}
+    assert [len(found[one]) for one in ("ndw", OWN)] == [1, 0]
