@@ -58,23 +58,16 @@ def completed(areas: Iterable[Area]) -> list[Area]:
     return sorted(found.values(), key=attrgetter("code"))
 
 
-def finest(areas: Sequence[Area]) -> list[Area]:
-    """Keep, of each municipality, the areas of its finest level that has shapes."""
-    drawn = [area for area in areas if area.shape is not None]
-    longest: dict[str, int] = {}  # the finer an area the longer its code
-    for area in drawn:
-        key = municipality_of(area.code)
-        longest[key] = max(longest.get(key, 0), len(area.code))
-    return [area for area in drawn if len(area.code) == longest[municipality_of(area.code)]]
-
-
 def assign(areas: Sequence[Area], lon: NDArray[np.float64], lat: NDArray[np.float64]) -> list[Placed]:
     """
     Find the area of each place (degrees), by the rules above.
 
     `areas` are of one vintage; only the finest level of each municipality is looked at, the others follow by code.
     """
-    leaves = sorted(finest(areas), key=attrgetter("code"))
+    drawn = sorted((area for area in areas if area.shape is not None), key=attrgetter("code"))
+    # The finer an area the longer its code.
+    longest = {municipality_of(code): len(code) for code in sorted((area.code for area in drawn), key=len)}
+    leaves = [area for area in drawn if len(area.code) == longest[municipality_of(area.code)]]
     points: NDArray[Any] = np.atleast_1d(np.asarray(shapely.points(lon, lat)))
     placed = [Placed("outside")] * len(points)
     if not leaves:

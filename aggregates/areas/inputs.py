@@ -18,12 +18,12 @@ import pandas as pd
 
 from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.geometry import Area, completed
-from aggregates.areas.maps import BadMap, Map, read_map
+from aggregates.areas.maps import Map, read_map
 from aggregates.areas.statistics import (
     CANNOT_OCCUR,
     NOT_GIVEN,
     About,
-    BadStatistics,
+    BadDocument,
     Statistics,
     check_vintage,
     read_observations,
@@ -76,7 +76,7 @@ def gather(documents: Iterable[Document], vintage: int, municipalities: Sequence
     """
     Read documents of any kind, in any order.
 
-    A map's attributes are statistics only where no document is a table. Raises BadStatistics or BadMap, naming the
+    A map's attributes are statistics only where no document is a table. Raises BadDocument, naming the
     document, for one of another vintage or of an unknown kind.
     """
     found = Found()
@@ -84,9 +84,12 @@ def gather(documents: Iterable[Document], vintage: int, municipalities: Sequence
         _add(document, found)
     for name, one in found.maps:
         if one.years and vintage not in one.years:
-            raise BadMap(f"{name}: a map of {sorted(one.years)}, not of vintage {vintage}")
+            raise BadDocument(f"{name}: a map of {sorted(one.years)}, not of vintage {vintage}")
     areas = [area for _, one in found.maps for area in one.areas if municipality_of(area.code) in municipalities]
-    tables = list(_tables(found, vintage, municipalities)) or list(_of_maps(found, municipalities))
+    tables = list(_tables(found, vintage, municipalities))
+    for name, one in () if tables else found.maps:
+        about = About(f"{one.title} (attributes of the map)")
+        tables.append((name, read_wide(one.attributes.astype(object), about, municipalities, known_only=True)))
     statistics = [(name, one) for name, one in tables if len(one.cells)]
     return Gathered(
         tuple(completed(_distinct(areas))), tuple(one for _, one in statistics),
@@ -100,7 +103,7 @@ def _distinct(areas: Iterable[Area]) -> list[Area]:
     for area in areas:
         known = found.setdefault(area.code, area)
         if known is not area and not known.shape.equals(area.shape):
-            raise BadMap(f"area {area.code}: two maps give it different boundaries")
+            raise BadDocument(f"area {area.code}: two maps give it different boundaries")
     return list(found.values())
 
 
@@ -123,21 +126,17 @@ def _add(document: Document, found: Found) -> None:
 
 
 def _check_size(name: str, data: bytes) -> None:
-    """Refuse a damaged zip, and one whose map is too large to be unpacked."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise BadStatistics(f"{name}: {error}") from error
-    if size > LARGEST:
-        raise BadStatistics(f"{name}: unpacks to more than its limit, expected at most {LARGEST:,} bytes")
+    """Refuse a zip whose map is too large to be unpacked; of a damaged one GDAL says so."""
+    file = io.BytesIO(data)
+    if zipfile.is_zipfile(file) and sum(member.file_size for member in zipfile.ZipFile(file).infolist()) > LARGEST:
+        raise BadDocument(f"{name}: unpacks to more than its limit, expected at most {LARGEST:,} bytes")
 
 
 def _add_json(name: str, data: bytes, found: Found) -> None:
     try:
         answer = json.loads(data.decode("utf-8-sig"))
     except ValueError as error:
-        raise BadStatistics(f"{name}: begins like JSON, and is not ({error})") from error
+        raise BadDocument(f"{name}: begins like JSON, and is not ({error})") from error
     if isinstance(answer, list):
         answer = {"value": answer}
     rows = answer.get("value")
@@ -155,9 +154,7 @@ def _add_json(name: str, data: bytes, found: Found) -> None:
     elif {"Identifier", "Title"} <= answer.keys():
         _add_rows(name, pd.DataFrame([answer], dtype=object), found)
     else:
-        raise BadStatistics(
-            f"{name}: JSON with {list(answer)[:8]}, expected OData, GeoJSON or a municipality's figures"
-        )
+        raise BadDocument(f"{name}: JSON with {list(answer)[:8]}, expected OData, GeoJSON or a municipality's figures")
 
 
 def _add_rows(name: str, frame: pd.DataFrame, found: Found) -> None:
@@ -197,7 +194,7 @@ def _add_csv(name: str, data: bytes, found: Found) -> None:
     mark = ";" if any(line.count(";") > line.count(",") for line in lines[:5]) else ","
     head = next((at for at, line in enumerate(lines) if line.count(mark) >= 2), None)
     if head is None:
-        raise BadStatistics(f"{name}: neither JSON, CSV, parquet nor a map")
+        raise BadDocument(f"{name}: neither JSON, CSV, parquet nor a map")
     body = "\n".join(lines[head:])
     frame = pd.read_csv(io.StringIO(body), sep=mark, dtype=str, keep_default_na=False, on_bad_lines="skip")
     title = next((line.strip(' ";,') for line in lines[:head] if "wijken en buurten" in line.casefold()), None)
@@ -231,9 +228,3 @@ def _municipal(answer: dict[str, Any]) -> pd.DataFrame:
     areas = [answer, *answer.get("wijken", ()), *answer.get("buurten", ())]
     rows = [{"code": area["code"], "naam": area.get("name"), **(area.get("demografie") or {})} for area in areas]
     return pd.DataFrame(rows, dtype=object)
-
-
-def _of_maps(found: Found, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
-    for name, one in found.maps:
-        about = About(f"{one.title} (attributes of the map)")
-        yield name, read_wide(one.attributes.astype(object), about, municipalities, known_only=True)

@@ -21,15 +21,11 @@ from numpy.typing import NDArray
 from aggregates.areas.codes import is_code
 from aggregates.areas.geometry import Area
 from aggregates.areas.measures import plain
-from aggregates.areas.statistics import BadStatistics, code_column
+from aggregates.areas.statistics import BadDocument, code_column
 
 _NAMES = ("buurtnaam", "bunaam", "wijknaam", "wknaam", "gemeentenaam", "gmnaam", "naam", "name", "statnaam")
 _YEARS = ("jaar", "year")
 RD = "EPSG:28992"
-
-
-class BadMap(ValueError):  # noqa: N818 - the reaction is the name: the user gives another file
-    """A map that cannot be loaded: the text has what was found, what was expected, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +39,15 @@ class Map:
 
 
 def read_map(data: bytes | str, name: str) -> list[Map]:
-    """Read every layer that holds area codes; a shapefile that is not zipped goes by its path. Raises BadMap."""
+    """Read every layer that holds area codes; a shapefile that is not zipped goes by its path. Raises BadDocument."""
     try:
         layers = [str(layer) for layer, geometry in pyogrio.list_layers(data) if geometry is not None]
         found = [_layer(data, layer, name) for layer in layers]
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise BadMap(f"{name}: {error}") from error
+        raise BadDocument(f"{name}: {error}") from error
     maps = [one for one in found if one is not None]
     if not maps:
-        raise BadMap(f"{name}: layers {layers} without area codes, expected BU, WK or GM codes in a column")
+        raise BadDocument(f"{name}: layers {layers} without area codes, expected BU, WK or GM codes in a column")
     return maps
 
 
@@ -60,7 +56,7 @@ def _layer(data: bytes | str, layer: str, name: str) -> Map | None:
     frame = pd.DataFrame(dict(zip(meta["fields"], columns, strict=True)))
     try:
         column = code_column(frame)
-    except BadStatistics:
+    except BadDocument:
         return None
     shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], f"{name}, layer {layer}")
     columns_by_name = {plain(str(column)): str(column) for column in frame.columns}
@@ -89,7 +85,7 @@ def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any
     Return shapes in degrees lon, lat.
 
     The range of the coordinates decides before the CRS in the file, because files are wrong about it: metres of RD
-    in a GeoJSON, no .prj at all, lat before lon. Raises BadMap for coordinates that are neither.
+    in a GeoJSON, no .prj at all, lat before lon. Raises BadDocument for coordinates that are neither.
     """
     west, south, east, north = shapely.total_bounds(shapes)
     if -180 <= west <= east <= 180 and -90 <= south <= north <= 90:
@@ -99,7 +95,8 @@ def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any
     if crs in (None, "EPSG:4326", RD) and -7000 <= west <= east <= 300_000 and 289_000 <= south <= north <= 629_000:
         crs = RD
     if crs is None:
-        raise BadMap(f"{where}: coordinates {west:g}..{east:g}, {south:g}..{north:g}, expected degrees or RD metres")
+        found = f"coordinates {west:g}..{east:g}, {south:g}..{north:g}"
+        raise BadDocument(f"{where}: {found}, expected degrees or RD metres")
     transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
     move = transformer.transform
     return np.asarray(shapely.transform(shapes, lambda points: np.column_stack(move(points[:, 0], points[:, 1]))))

@@ -7,7 +7,6 @@ The registry of CBS measures: `measures.toml` as values, and the measure of a co
 import re
 from collections.abc import Mapping
 from importlib.resources import files
-from types import MappingProxyType
 
 import msgspec
 
@@ -64,10 +63,10 @@ class _Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _known = msgspec.toml.decode(files("aggregates.areas").joinpath("measures.toml").read_bytes(), type=_Registry)
 
-MEASURES: Mapping[str, Measure] = MappingProxyType({measure.name: measure for measure in _known.measure})
-SYMBOLS: Mapping[str, str] = MappingProxyType(_known.symbols)
-TABLES: Mapping[int, str] = MappingProxyType(_known.tables)  # of "Kerncijfers wijken en buurten", by vintage
-THEMES: Mapping[str, tuple[str, ...]] = MappingProxyType(_known.themes)  # and the indicators they have
+MEASURES: Mapping[str, Measure] = {measure.name: measure for measure in _known.measure}
+SYMBOLS: Mapping[str, str] = _known.symbols
+TABLES: Mapping[int, str] = _known.tables  # of "Kerncijfers wijken en buurten", by vintage
+THEMES: Mapping[str, tuple[str, ...]] = _known.themes  # and the indicators they have
 
 _by_column = {plain(column): one.name for one in _known.measure for column in one.columns}
 _by_code = {code: one.name for one in _known.measure for code in (one.code, *one.codes)}

@@ -63,11 +63,6 @@ def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = No
     return done
 
 
-def mark_all(store: Store) -> None:
-    """Let the next `roll_areas` make every hour again."""
-    store.rows("note_changed_validity", sensor_id=[None])
-
-
 def _roll_some(store: Store, rolled: Rolled | None) -> bool:
     with store.transaction() as tx:
         tx.rows("lock_areas")

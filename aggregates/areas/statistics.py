@@ -26,8 +26,8 @@ EMPTY = "not in the answer: empty at the source"
 _UNSPECIFIC = (NOT_GIVEN, EMPTY, SYMBOLS["."])  # reasons that a known threshold replaces
 
 
-class BadStatistics(ValueError):  # noqa: N818 - the reaction is the name: the user gives another file
-    """Statistics that cannot be loaded: the text has what was found, what was expected, and where."""
+class BadDocument(ValueError):  # noqa: N818 - the reaction is the name: the user gives another file
+    """A map or a table that cannot be loaded: the text has what was found, what was expected, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +54,24 @@ class Statistics:
 
 def check_vintage(about: About, vintage: int, where: str) -> None:
     """
-    Compare the year in a title with the vintage asked for; raises BadStatistics where they differ or there is none.
+    Compare the year in a title with the vintage asked for; raises BadDocument where they differ or there is none.
 
     >>> check_vintage(About("Kerncijfers wijken en buurten 2023"), 2024, "a.json")
     Traceback (most recent call last):
-    aggregates.areas.statistics.BadStatistics: a.json: 'Kerncijfers wijken en buurten 2023' is not of vintage 2024
+    aggregates.areas.statistics.BadDocument: a.json: 'Kerncijfers wijken en buurten 2023' is not of vintage 2024
     """
     year = next((year for year, table in TABLES.items() if table == about.table_id), None)
     if about.title is not None:
         found = re.search(r"wijken en buurten\D*(20\d\d)", about.title, re.IGNORECASE)
         if found is None or int(found[1]) != vintage:
-            raise BadStatistics(f"{where}: {about.title!r} is not of vintage {vintage}")
+            raise BadDocument(f"{where}: {about.title!r} is not of vintage {vintage}")
     elif year is None:
-        raise BadStatistics(
+        raise BadDocument(
             f"{where}: neither a title nor a table that is known ({about.table_id}), expected one of them: give the "
             "table's TableInfos or Properties as another file"
         )
     if year not in (None, vintage):
-        raise BadStatistics(f"{where}: table {about.table_id} is of vintage {year}, not {vintage}")
+        raise BadDocument(f"{where}: table {about.table_id} is of vintage {year}, not {vintage}")
 
 
 def cell(found: object, blank: str = NOT_GIVEN) -> tuple[float | None, str | None, str | None]:
@@ -110,12 +110,14 @@ def read_wide(
     Read a table with a row an area and a column a measure.
 
     The column with the codes is found by its content. Columns that the registry does not know keep their own name, or
-    are left out with `known_only`. Raises BadStatistics where no column holds codes, or an area comes twice.
+    are left out with `known_only`. Raises BadDocument where no column holds codes, or an area comes twice.
     """
     frame, column = _own(frame.rename(columns=str), municipalities)
     if (twice := frame["code"].duplicated()).any():
-        raise BadStatistics(f"column {column}: area {frame['code'][twice].iloc[0]} for a second time")
-    measures = _measures_of(frame.columns)
+        raise BadDocument(f"column {column}: area {frame['code'][twice].iloc[0]} for a second time")
+    # Of two columns for one measure the first counts.
+    known = {name: key for key in reversed(frame.columns) if (name := measure_of(key))}
+    measures = {key: name for name, key in known.items()}
     keys = [
         key
         for key in frame.columns.drop(["code", column], errors="ignore")
@@ -132,7 +134,7 @@ def read_observations(
     """
     Read the long form of OData v4; cells it leaves out, because they are empty, come back as nulls with that reason.
 
-    An observation without an area is left out. Raises BadStatistics where one comes twice.
+    An observation without an area is left out. Raises BadDocument where one comes twice.
     """
     long, _ = _own(rows, municipalities)
     text = long.get("StringValue")
@@ -157,7 +159,7 @@ def _own(frame: pd.DataFrame, municipalities: Iterable[str]) -> tuple[pd.DataFra
 
 
 def code_column(frame: pd.DataFrame) -> str:
-    """Find the column whose values are area codes, the finest where there are several; raises BadStatistics."""
+    """Find the column whose values are area codes, the finest where there are several; raises BadDocument."""
     counts: dict[str, int] = {}
     for column in frame.columns:
         values = {_stripped(found) for found in frame[column].dropna().unique()} - {""}
@@ -165,25 +167,15 @@ def code_column(frame: pd.DataFrame) -> str:
             counts[str(column)] = sum(map(is_code, values))
     if not counts or not max(counts.values()):
         shown = ", ".join(map(str, frame.columns[:8]))
-        raise BadStatistics(f"columns {shown}: none holds area codes, expected one with BU, WK or GM codes")
+        raise BadDocument(f"columns {shown}: none holds area codes, expected one with BU, WK or GM codes")
     return max(counts, key=lambda column: counts[column])
-
-
-def _measures_of(columns: Iterable[str]) -> dict[str, str]:
-    """Map columns to the measures of the registry; of two columns for one measure the first counts."""
-    found: dict[str, str] = {}
-    for column in columns:
-        name = measure_of(str(column))
-        if name and name not in found.values():
-            found[str(column)] = name
-    return found
 
 
 def _cells(long: pd.DataFrame, blank: str, units: Mapping[str, str] | None) -> pd.DataFrame:
     """Read the cells `found` of rows with code, measure and key."""
     if long.duplicated(["code", "measure"]).any():
         twice = long[long.duplicated(["code", "measure"])].iloc[0]
-        raise BadStatistics(f"measure {twice['measure']} of {twice['code']} for a second time")
+        raise BadDocument(f"measure {twice['measure']} of {twice['code']} for a second time")
     read = [cell(found, blank) for found in long["found"]]
     own = [
         MEASURES[name].unit if name in MEASURES else (units or {}).get(key)

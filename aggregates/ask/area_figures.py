@@ -16,18 +16,11 @@ import pyogrio  # type: ignore[import-untyped]
 import shapely
 
 from aggregates.areas.geometry import Area
-from aggregates.areas.maps import BadMap, in_degrees
+from aggregates.areas.maps import in_degrees
+from aggregates.areas.statistics import BadDocument
+from aggregates.ask import indicators
 from aggregates.ask.areas import area_frame, areas, newest_vintage
 from aggregates.ask.dates import dated, zone_of
-from aggregates.ask.indicators import (
-    INDICATORS,
-    Refused,
-    exposure,
-    heavy_share,
-    hours_above,
-    panel_index,
-    week_profile,
-)
 from aggregates.ask.query import BadQuestion, Question, ask
 from aggregates.store.store import Store
 
@@ -67,7 +60,7 @@ def beside(figures: pd.DataFrame, statistics: pd.DataFrame, measures: Sequence[s
     """
     vintages = sorted({int(year) for frame in (figures, statistics) for year in frame["vintage"].unique()})
     if len(vintages) > 1:
-        raise Refused(f"vintages {vintages} in one join, expected one")
+        raise indicators.Refused(f"vintages {vintages} in one join, expected one")
     joined, codes = figures.copy(deep=False), figures["code"].astype("category").cat
     for measure in measures:
         own = statistics[statistics["measure"] == measure].set_index("code").reindex(codes.categories)
@@ -91,14 +84,14 @@ def compute(
     if name == "panel-index":
         if base_to is None:
             raise BadQuestion("panel-index without --base-to, expected the end of the base period")
-        found = panel_index(ask(store, replace(asked, window="1d", members=True)), (asked.first, base_to))
+        found = indicators.panel_index(ask(store, replace(asked, window="1d", members=True)), (asked.first, base_to))
         return dated(found.assign(quantity=asked.quantity), zone, "1d").drop(columns="quantity")
     if name == "heavy-share":
-        return heavy_share(ask(store, replace(hours, channels=True)), heavy)
+        return indicators.heavy_share(ask(store, replace(hours, channels=True)), heavy)
     if name == "week-profile":
-        return week_profile(ask(store, hours), zone)
-    if name not in INDICATORS:
-        raise BadQuestion(f"indicator {name!r}, expected one of {', '.join(INDICATORS)}")
+        return indicators.week_profile(ask(store, hours), zone)
+    if name not in indicators.INDICATORS:
+        raise BadQuestion(f"indicator {name!r}, expected one of {', '.join(indicators.INDICATORS)}")
     if threshold is None:
         raise BadQuestion(f"{name} without --threshold, expected the limit in the quantity's unit")
     if name == "hours-above":
@@ -110,24 +103,26 @@ def _hours_above(store: Store, hours: Question, threshold: float) -> pd.DataFram
     """Each station by itself, and the area's mean of its valid stations."""
     subjects = ask(store, replace(hours, members=True)), ask(store, hours).assign(sensor_id=hours.area)
     rows = pd.concat([one[["sensor_id", "start", "value", "valid"]] for one in subjects])
-    return hours_above(rows.rename(columns={"sensor_id": "subject"}), threshold, hours.first, hours.last)
+    return indicators.hours_above(rows.rename(columns={"sensor_id": "subject"}), threshold, hours.first, hours.last)
 
 
 def _exposure(store: Store, asked: Question, limit: float, layer: Sequence[tuple[Any, float]] | None) -> pd.DataFrame:
     vintage = asked.vintage or newest_vintage(store)
     inside = [one for one in areas(store, vintage, "buurt", limit=1_000_000, area=asked.area) if one["geometry"]]
     people = {one["code"]: (one["statistics"] or {}).get("inhabitants") for one in inside}
-    return exposure([Area(one["code"], one["name"], one["geometry"]) for one in inside], people, layer, limit)
+    buurten = [Area(one["code"], one["name"], one["geometry"]) for one in inside]
+    return indicators.exposure(buurten, people, layer, limit)
 
 
 def read_layer(path: Path, column: str) -> list[tuple[Any, float]]:
-    """Read a modelled map: polygons or grid cells with a value each; raises BadMap."""
+    """Read a modelled map: polygons or grid cells with a value each; raises BadDocument."""
     try:
         meta, _, wkb, fields = pyogrio.raw.read(path)
     except pyogrio.errors.DataSourceError as error:
-        raise BadMap(f"{path.name}: {error}") from error
+        raise BadDocument(f"{path.name}: {error}") from error
     if column not in meta["fields"]:
-        raise BadMap(f"{path.name}: columns {', '.join(meta['fields'])}, expected {column} with the modelled values")
+        columns = ", ".join(meta["fields"])
+        raise BadDocument(f"{path.name}: columns {columns}, expected {column} with the modelled values")
     shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], path.name)
     values = fields[list(meta["fields"]).index(column)]
     return [(shape, float(value)) for shape, value in zip(shapes, values, strict=True) if value == value]

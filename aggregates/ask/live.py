@@ -6,7 +6,7 @@ costs the hub's own process next to nothing.
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -85,31 +85,24 @@ def shapes(store: Store, level: str) -> bytes:
     return msgspec.json.encode({"type": "FeatureCollection", "features": features})
 
 
-def sensor_day(store: Store, sensor: str, quantity: str, day: datetime, now: datetime) -> str | None:
+def day_of(
+    store: Store, kind: Literal["sensor", "area"], id: str, quantity: str, day: datetime, now: datetime
+) -> str | None:
     """
-    Return a sensor and its day of a quantity as JSON, None where no such sensor is known; `day` is its `midnight`.
+    Return a sensor, or an area of the newest vintage, and its day of a quantity as JSON; None where there is none such.
 
-    `hours` are those since the day before, `[days ago, local hour, state, value, coverage, flagged, failed, seen,
-    expected]`. `usual` has by local hour the 10th, 50th and 90th percentile (linear between the two nearest values,
-    Hyndman and Fan 1996, definition 7) of the valid hours of `weeks` earlier days of this weekday. `flags` of the day
-    are `[local hour, readings, flags]`.
+    `day` is its `midnight`. `hours` are those since the day before, `[days ago, local hour, state, value, coverage,
+    flagged, failed, seen, expected]`. An area has its statistics. Of a sensor `usual` has by local hour the 10th, 50th
+    and 90th percentile (linear between the two nearest values, Hyndman and Fan 1996, definition 7) of the valid hours
+    of `weeks` earlier days of this weekday, and `flags` of the day are `[local hour, readings, flags]`.
     """
-    first = day - timedelta(weeks=WEEKS)
-    asked = {"sensor": sensor, "first": first, "weekday": day.isoweekday(), **_of_day(quantity, day, now)}
+    asked = {
+        "id": id, "quantity": quantity, "now": now, "zone": str(day.tzinfo), "yesterday": day - _DAY, "today": day,
+        "tomorrow": day + _DAY, "first": day - timedelta(weeks=WEEKS), "weekday": day.isoweekday(),
+    }  # fmt: skip
     with store.transaction(snapshot=True) as tx:
-        found = tx.rows("live_sensor", "sensor_1h", **asked)
+        found = tx.rows(f"live_{kind}", "sensor_1h", **asked)
     return found[0][0] if found else None
-
-
-def area_day(store: Store, code: str, quantity: str, day: datetime, now: datetime) -> str | None:
-    """Return an area of the newest vintage as `sensor_day` does, with its statistics; None where there is none."""
-    found = store.rows("live_area", code=code, **_of_day(quantity, day, now))
-    return found[0][0] if found else None
-
-
-def _of_day(quantity: str, day: datetime, now: datetime) -> dict[str, object]:
-    around = {"yesterday": day - _DAY, "today": day, "tomorrow": day + _DAY, "now": now}
-    return {"quantity": quantity, "zone": str(day.tzinfo), **around}
 
 
 def midnight(now: datetime, zone: str) -> datetime:

@@ -37,10 +37,9 @@ def origins(store: Store, vintage: int | None = None, quantity: str | None = Non
 
 def supplier(name: str) -> Origin:
     """Name the supplier of a source's readings; the licence of a source in no registry is unknown."""
-    source = SOURCES.get(name)
-    if source is None:
-        return _origin(name, name, "unknown", False)
-    return _origin(name, source.title, source.licence, source.commercial_use)
+    if source := SOURCES.get(name):
+        return _origin(name, source.title, source.licence, source.commercial_use)
+    return _origin(name, name, "unknown", False)
 
 
 def _origin(source: str, title: str, licence: str, commercial_use: bool, vintage: int | None = None) -> Origin:

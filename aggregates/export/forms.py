@@ -164,17 +164,12 @@ def _cells(table: pa.Table, zone: str | None) -> Iterator[tuple[str, Any]]:
             yield name, pc.replace_substring(_text(pc.round(column, 6)), ".", ",")
         elif zone and pa.types.is_boolean(column.type):
             yield name, pc.if_else(column, "WAAR", "ONWAAR")
+        elif pa.types.is_primitive(column.type):
+            yield name, _text(column)
         else:
-            yield name, _cell(column)
-
-
-def _cell(column: Any) -> Any:
-    """Write values as text, with an apostrophe before what a spreadsheet would read as a formula."""
-    text = _text(column)
-    if pa.types.is_primitive(column.type):
-        return text
-    formula = pc.and_not(pc.match_substring_regex(text, _FORMULA), pc.match_substring_regex(text, _NUMBER))
-    return pc.if_else(formula, pc.binary_join_element_wise("'", text, ""), text)
+            text = _text(column)
+            formula = pc.and_not(pc.match_substring_regex(text, _FORMULA), pc.match_substring_regex(text, _NUMBER))
+            yield name, pc.if_else(formula, pc.binary_join_element_wise("'", text, ""), text)
 
 
 def _text(column: Any) -> Any:
@@ -196,9 +191,11 @@ def _parquet(tables: Tables, out: IO[bytes], beside: Beside | None) -> None:
     rows = _groups(map(_flat, tables))
     first = next(rows)
     columns = _geographic(first.schema)
+    # Numbers seldom repeat, and to look for it takes long.
+    repeated = [one.name for one in columns if pa.types.is_dictionary(one.type) or pa.types.is_string(one.type)]
     with pq.ParquetWriter(
         out, columns, compression="zstd",
-        use_dictionary=_words(columns),  # type: ignore[arg-type]  # the stubs know yes and no alone
+        use_dictionary=repeated,  # type: ignore[arg-type]  # the stubs know yes and no alone
     ) as writer:  # fmt: skip
         for table in chain([first], rows):
             writer.write_table(table)
@@ -216,11 +213,6 @@ def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             kept = []
     if kept:
         yield pa.concat_tables(kept)
-
-
-def _words(columns: pa.Schema) -> list[str]:
-    """Name the columns whose values repeat; numbers seldom do, and to look for it takes long."""
-    return [field.name for field in columns if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type)]
 
 
 def _geographic(columns: pa.Schema) -> pa.Schema:

@@ -106,7 +106,7 @@ WITH hour AS (
     SELECT start, value, coverage, valid, nothing, flagged, failed, warned, start AT TIME ZONE %(zone)s AS local,
            lanes AS seen, lanes_expected AS expected
     FROM <view>
-    WHERE sensor_id = %(sensor)s AND quantity = %(quantity)s AND start >= %(first)s AND start < %(tomorrow)s
+    WHERE sensor_id = %(id)s AND quantity = %(quantity)s AND start >= %(first)s AND start < %(tomorrow)s
       AND start <= %(now)s
       AND (start >= %(yesterday)s OR extract(isodow FROM start AT TIME ZONE %(zone)s) = %(weekday)s)
 ), earlier AS (
@@ -118,7 +118,7 @@ WITH hour AS (
 ), flag AS (
     SELECT to_char(date_trunc('hour', r.start AT TIME ZONE %(zone)s), 'HH24:MI') AS hour, r.flags, count(*) AS readings
     FROM reading r JOIN series s USING (series)
-    WHERE s.sensor_id = %(sensor)s AND s.quantity = %(quantity)s AND r.start >= %(today)s AND r.start < %(tomorrow)s AND r.flags <> 0
+    WHERE s.sensor_id = %(id)s AND s.quantity = %(quantity)s AND r.start >= %(today)s AND r.start < %(tomorrow)s AND r.flags <> 0
     GROUP BY 1, 2
 )
 SELECT json_build_object(
@@ -131,7 +131,7 @@ SELECT json_build_object(
     'usual', (SELECT coalesce(json_object_agg(hour, band), '{}') FROM usual),
     'hours', (SELECT {live_hours} FROM hour WHERE start >= %(yesterday)s),
     'flags', (SELECT coalesce(json_agg(json_build_array(hour, readings, flags) ORDER BY hour, flags), '[]') FROM flag))::text
-FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(sensor)s
+FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(id)s
 
 -- name: live_hours
 -- Hours as JSON rows: days ago, local hour, state, value, coverage, whether readings are flagged, whether some failed,
@@ -149,7 +149,7 @@ WITH hour AS (
     SELECT start, value, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned, start AT TIME ZONE %(zone)s AS local,
            valid_sensors AS seen, sensors AS expected
     FROM area_1h
-    WHERE code = %(code)s AND vintage = (SELECT max(vintage) FROM area WHERE code = %(code)s)
+    WHERE code = %(id)s AND vintage = (SELECT max(vintage) FROM area WHERE code = %(id)s)
       AND quantity = %(quantity)s AND start >= %(yesterday)s AND start < %(tomorrow)s
       AND start <= %(now)s
 )
@@ -163,7 +163,7 @@ SELECT json_build_object(
             SELECT coalesce(theme, 'general') AS theme, title, measure, value, unit, period,
                    coalesce(attribute, content) AS reason
             FROM area_statistics WHERE code = a.code AND vintage = a.vintage AND title IS NOT NULL) t))::text
-FROM area a WHERE a.code = %(code)s ORDER BY a.vintage DESC LIMIT 1
+FROM area a WHERE a.code = %(id)s ORDER BY a.vintage DESC LIMIT 1
 
 -- name: live_silent
 -- Sensors whose newest window is older than three of their periods and a quarter of an hour, the longest silent first; of

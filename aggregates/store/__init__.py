@@ -3,6 +3,6 @@ The database door: the only folder that knows psycopg.
 
 Read `store` first (transactions, statements, COPY, errors), then `statements` (the files of `aggregates/sql/`),
 `binary` (arrays as PostgreSQL's rows) and `migrate` (the schema). Small questions stand beside them: `catalogue`
-(sensors), `dead_letters` and `health`. Before: `ingest.vocabulary` defines quantities and sources. After:
+(sensors) and `health`. Before: `ingest.vocabulary` defines quantities and sources. After:
 `streams.commit` writes through this door, `aggregates.ask` reads through it.
 """

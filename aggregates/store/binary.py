@@ -36,7 +36,9 @@ def binary_rows(rows: NDArray[Any]) -> bytes | bytearray:
     '00010000000400000007ffff'
     """
     names = rows.dtype.names or ()
-    layout = np.dtype([("fields", ">i2"), *(part for name in names for part in _wire_field(rows.dtype, name))])
+    kinds = {name: rows.dtype[name].newbyteorder(">") for name in names}
+    fields = [part for name in names for part in ((f"{name} size", ">i4"), (name, kinds[name]))]
+    layout = np.dtype([("fields", ">i2"), *fields])
     empty = np.zeros(1, layout)
     empty["fields"] = len(names)
     for name in names:
@@ -56,11 +58,6 @@ def binary_rows(rows: NDArray[Any]) -> bytes | bytearray:
         return data
     body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
     return _HEADER + body[kept].tobytes() + _END
-
-
-def _wire_field(dtype: np.dtype[Any], name: str) -> list[tuple[str, str]]:
-    kind = dtype[name]
-    return [(f"{name} size", ">i4"), (name, f">{kind.kind}{kind.itemsize}")]
 
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

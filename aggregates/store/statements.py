@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import LiteralString
 
-_NAME_LINE = re.compile(r"^-- name:(?: (\w+)(, planned each time)?)?(.*)$", re.MULTILINE)
+_NAME_LINE = re.compile(r"^-- name: (\w+)(, planned each time)?$", re.MULTILINE)
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -42,29 +43,17 @@ def expanded(text: str) -> LiteralString:
 
 @cache
 def _all() -> dict[str, Statement]:
-    found: dict[str, Statement] = {}
-    for entry in files("aggregates").joinpath("sql").iterdir():
-        for name, each in parsed(entry.name, entry.read_text("utf-8")):
-            if name in found:
-                raise ValueError(f"{entry.name}: a second statement {name!r}")
-            found[name] = each
-    return found
+    texts = [entry.read_text("utf-8") for entry in files("aggregates").joinpath("sql").iterdir()]
+    return dict(chain.from_iterable(map(parsed, texts)))
 
 
-def parsed(file: str, text: str) -> Iterator[tuple[str, Statement]]:
+def parsed(text: str) -> Iterator[tuple[str, Statement]]:
     """
     Yield the statements of a file by name.
 
-    Raises ValueError for a name that is none, a statement without a name, and a name without a statement.
-
-    >>> [name for name, _ in parsed("roll_up.sql", "-- name: analyze_dirty\\nANALYZE dirty")]
+    >>> [name for name, _ in parsed("-- name: analyze_dirty\\nANALYZE dirty")]
     ['analyze_dirty']
     """
-    head, *parts = _NAME_LINE.split(text)
-    if _COMMENT.sub("", head).strip():
-        raise ValueError(f"{file}: a statement before the first line `-- name: ...`")
-    for name, planned, more, body in zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True):
-        sql = _COMMENT.sub("", body).strip()
-        if not name or more or not sql:
-            raise ValueError(f"{file}: `-- name: {name}{more}`, expected one word and a statement below it")
-        yield name, Statement(sql, planned is not None)
+    _, *parts = _NAME_LINE.split(text)
+    for name, planned, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        yield name, Statement(_COMMENT.sub("", body).strip(), planned is not None)

@@ -15,7 +15,7 @@ from aggregates.areas.cbs_door import Cbs, Unreachable
 from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.load import load
 from aggregates.areas.measures import MEASURES, THEMES
-from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
+from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.ask.area_figures import HEAVY, compute, joined, read_layer
 from aggregates.ask.areas import areas, newest_vintage
 from aggregates.ask.indicators import INDICATORS
@@ -96,7 +96,7 @@ def areas_join(
     """Make the area figures that are due, and show them beside the area's statistics."""
     with open_store(settings) as store:
         if anew:
-            mark_all(store)
+            store.rows("note_changed_validity", sensor_id=[None])  # of every sensor
         errors.print(f"{roll_areas(store)} days of quantities made")
         if quantity is None:
             return

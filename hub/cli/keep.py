@@ -3,11 +3,12 @@ Keeping the figures right: `dead-letters`, `reconcile`, `maintain`.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
 from aggregates.ask.query import BadQuestion
-from aggregates.store.dead_letters import delete_dead_letters, list_dead_letters
+from aggregates.store.store import Store, unnested
 from hub.cli.common import NO, app, broker_of, command, end, group, open_store, range_of, stamp
 from hub.cli.output import Format, errors, print_table, write
 from hub.settings.settings import Settings
@@ -28,7 +29,7 @@ def letters_list(
 ) -> None:  # fmt: skip
     """List what could not be read, the newest first."""
     with open_store(settings) as store:
-        found = list_dead_letters(store, source, reason, limit)
+        found = _letters(store, source, reason, limit)
     columns = ["last_at", "source", "count", "size", "reason", "topic", "payload"]
     rows = [[getattr(letter, name) for name in columns] for letter in found]
     frame = pd.DataFrame(rows, columns=columns)
@@ -42,13 +43,21 @@ def letters_replay(
 ) -> None:
     """Publish dead letters again, after what was wrong is repaired; those that fail again are stored again."""
     with open_store(settings) as store, Sender(broker_of(settings)) as sender:
-        fits = (letter for letter in list_dead_letters(store, source, reason, limit) if letter.size < LARGEST_REPLAY)
-        whole = [letter for letter in fits if letter.whole]
+        fits = [letter for letter in _letters(store, source, reason, limit) if letter.size < LARGEST_REPLAY]
+        whole = [letter for letter in fits if letter.payload is not None and len(letter.payload) == letter.size]
         for letter in whole:
-            sender.publish(letter.topic, letter.payload or b"")
+            sender.publish(letter.topic, letter.payload)
         sender.flush()
-        delete_dead_letters(store, whole)
+        # One that came back meanwhile has another count, and is kept.
+        store.rows("delete_dead_letters", **unnested(whole, ("key", "count")))
     errors.print(f"{len(whole)} dead letters published again")
+
+
+def _letters(store: Store, source: str | None, reason: str | None, limit: int) -> list[Any]:
+    """List dead letters, the newest first, as the statement gives them; `reason` is text that the reason contains."""
+    asked = {"source": source, "reason": reason, "limit": limit, "after_last_at": None, "after_key": None}
+    with store.transaction() as tx:
+        return tx.records("list_dead_letters", **asked)
 
 
 @command(app, "reconcile", "database")

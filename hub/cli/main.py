@@ -32,8 +32,8 @@ MODULES = {
 }
 # The exit codes of failures, by module and name: to import the classes would make every command slow to start.
 CODES = {
-    WRONG: "layers.BadSettings series.BadQuestion catalogue.BadCatalogue readings.BadPayload statistics.BadStatistics "
-    "maps.BadMap channels.BadChannels",
+    WRONG: "layers.BadSettings series.BadQuestion catalogue.BadCatalogue readings.BadPayload statistics.BadDocument "
+    "channels.BadChannels",
     NO: "indicators.Refused",
     IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable "
     "memory.Taken push.GrafanaRefused builtins.OSError",

@@ -18,10 +18,9 @@ from aggregates.areas.cbs_door import CBS, PDOK, Cbs, Unreachable
 from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.load import boundary, load
-from aggregates.areas.maps import BadMap
 from aggregates.areas.measures import TABLES
 from aggregates.areas.roll_up import place_sensors
-from aggregates.areas.statistics import BadStatistics
+from aggregates.areas.statistics import BadDocument
 from aggregates.store.store import Store, StoreError
 from hub.run.parts import Background, Part
 from hub.settings.settings import Settings
@@ -125,7 +124,7 @@ def fetched(
                 try:
                     documents += fetch(vintage, [code])
                     found = gather(documents, vintage, [code])
-                except (Unreachable, BadMap, BadStatistics) as error:
+                except (Unreachable, BadDocument) as error:
                     why = "could not be reached" if isinstance(error, Unreachable) else f"of {vintage} cannot be read"
                     note(part, f"{why}: {error}")
                     break

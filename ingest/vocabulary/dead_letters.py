@@ -2,7 +2,7 @@
 Dead letters: messages, and single readings, that could not be taken, with the reason.
 
 `ingest.formats.decode` makes them of what it cannot read, `ingest.log.records` and `streams.commit.pipeline` of
-readings that are refused later; `aggregates.store.dead_letters` lists and replays them.
+readings that are refused later; `hub.cli.keep` lists and replays them.
 """
 
 import hashlib

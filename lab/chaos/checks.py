@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from aggregates.ask.query import WINDOWS, Question, ask
-from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.health import Balance, balances
 from aggregates.store.store import Store
 from lab.chaos.readings import BEGIN, QUANTITY, NumberedReadings
@@ -98,7 +97,9 @@ def _accounts(store: Store, numbered: NumberedReadings, published: int, bad: int
     )
     yield Check("received = stored + duplicate + corrected + rejected", "equal", sums, balance.holds)
     yield counted("readings accounted for as stored", published, balance.stored)
-    letters = {letter.payload for letter in list_dead_letters(store, SOURCE, limit=10 * bad + 10)}
+    asked = {"source": SOURCE, "reason": None, "limit": 10 * bad + 10, "after_last_at": None, "after_key": None}
+    with store.transaction() as tx:
+        letters = {letter.payload for letter in tx.records("list_dead_letters", **asked)}
     wanted = [message[1] for number in range(published) if (message := numbered.bad(number))]
     lost = "".join(f"; {payload.decode()}" for payload in wanted if payload not in letters)
     yield counted("unreadable messages in the dead letters", bad, len(letters), lost[:200])

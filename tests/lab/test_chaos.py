@@ -15,7 +15,6 @@ import psycopg
 import pytest
 from rich.console import Console
 
-from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from ingest.formats.decode import decode
@@ -35,6 +34,7 @@ from lab.rig.service import COMMAND
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.conftest import ROOT
+from tests.support.databases import list_dead_letters
 from tests.support.distributed import programs_or_skip
 
 NUMBERED = NumberedReadings(20, "Europe/Amsterdam")

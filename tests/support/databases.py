@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -128,3 +129,12 @@ def truncate(url: str) -> None:
             "TRUNCATE reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, frozen;"
             "UPDATE rollup SET closed_until = '2000-01-01 00:00+00', reconciled = NULL"
         )
+
+
+def list_dead_letters(
+    store: Store, source: str | None = None, reason: str | None = None, limit: int = 1000
+) -> list[Any]:
+    """List dead letters, the newest first, as `stadspuls dead-letters` asks for them."""
+    asked = {"source": source, "reason": reason, "limit": limit, "after_last_at": None, "after_key": None}
+    with store.transaction() as tx:
+        return tx.records("list_dead_letters", **asked)

@@ -22,7 +22,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from aggregates.ask import dates
-from aggregates.ask.live import LENSES, area_day, midnight, newest, places, sensor_day, shapes
+from aggregates.ask.live import LENSES, day_of, midnight, newest, places, shapes
 from aggregates.store.store import Store, StoreError
 from hub.settings.settings import Settings
 from hub.web.api.alerts import actions
@@ -138,9 +138,9 @@ def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
     @app.get("/{kind}")
     def day(kind: Literal["sensor", "area"], id: str, quantity: str, at: Stamp | None = None) -> Response:
         """The day of a sensor or an area, today or the one that a moment ends or is in; null where there is none."""
-        look, zone, now = sensor_day if kind == "sensor" else area_day, settings.timezone, datetime.now(UTC)
+        zone, now = settings.timezone, datetime.now(UTC)
         within = dates.moment(at, zone) - timedelta(seconds=1) if at else now
-        found = stores.ask(lambda store: look(store, id, quantity, midnight(within, zone), now))
+        found = stores.ask(lambda store: day_of(store, kind, id, quantity, midnight(within, zone), now))
         return Response(found or "null", media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     if not settings.public:

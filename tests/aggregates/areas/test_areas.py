@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
-from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
+from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.ask.area_figures import joined
 from aggregates.ask.areas import areas
 from aggregates.ask.indicators import Refused
@@ -212,7 +212,7 @@ class TestFigures:
         place(loaded, a=(6.015, 53.015))
         place(loaded, b=(6.00401, 53.00401))
         assert place_sensors(loaded) == 1
-        mark_all(loaded)
+        loaded.rows("note_changed_validity", sensor_id=[None])
         refresh(loaded)
         assert figures(loaded, "BU99010000")["value"].tolist() == [10, 20]
         now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)

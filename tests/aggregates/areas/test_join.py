@@ -19,9 +19,8 @@ import shapely
 from aggregates.areas import inputs
 from aggregates.areas.geometry import assign
 from aggregates.areas.inputs import Document, Gathered, gather
-from aggregates.areas.maps import BadMap
 from aggregates.areas.measures import MEASURES, TABLES, THEMES, plain
-from aggregates.areas.statistics import About, BadStatistics, Statistics, check_vintage, read_wide
+from aggregates.areas.statistics import About, BadDocument, Statistics, check_vintage, read_wide
 from aggregates.ask.area_figures import beside
 from aggregates.ask.indicators import Refused
 from tests.conftest import CASES
@@ -137,16 +136,16 @@ class TestRefused:
             ("municipal.json",),
             ("statline.csv",),
         ):
-            with pytest.raises(BadStatistics, match=r"2023|2024"):
+            with pytest.raises(BadDocument, match=r"2023|2024"):
                 gathered(*names, vintage=2023)
-        with pytest.raises(BadMap, match=r"map_2024.geojson: a map of \[2024\]"):
+        with pytest.raises(BadDocument, match=r"map_2024.geojson: a map of \[2024\]"):
             gathered("map_2024.geojson", vintage=2023)
 
     def test_title_of_another_table(self) -> None:
         """A table about something else is not "Kerncijfers wijken en buurten", whatever its year."""
-        with pytest.raises(BadStatistics, match="Bevolking 2024"):
+        with pytest.raises(BadDocument, match="Bevolking 2024"):
             check_vintage(About("Bevolking 2024", "12345NED"), 2024, "x")
-        with pytest.raises(BadStatistics, match="neither a title nor a table"):
+        with pytest.raises(BadDocument, match="neither a title nor a table"):
             check_vintage(About(), 2024, "x")
 
     @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ class TestRefused:
     )
     def test_unknown_document_is_refused(self, data: bytes, words: str) -> None:
         """Each says what it found and what was expected."""
-        with pytest.raises(BadStatistics, match=words):
+        with pytest.raises(BadDocument, match=words):
             gather([Document("84799NED x", data)], 2020, MADE_UP)
 
     def test_map_that_unpacks_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,9 +169,9 @@ class TestRefused:
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
             for part in range(2):
                 archive.writestr(f"{part}.shp", b"0" * 600)
-        with pytest.raises(BadStatistics, match=r"map.zip: .* expected at most 1,000"):
+        with pytest.raises(BadDocument, match=r"map.zip: .* expected at most 1,000"):
             gather([Document("map.zip", made.getvalue())], 2024, MADE_UP)
-        with pytest.raises(BadStatistics, match=r"half: "):
+        with pytest.raises(BadDocument, match=r"half: "):
             gather([Document("half", made.getvalue()[:60])], 2024, MADE_UP)
 
     def test_zip_without_a_map(self) -> None:
@@ -180,13 +179,13 @@ class TestRefused:
         made = io.BytesIO()
         with zipfile.ZipFile(made, "w") as archive:
             archive.write(AREAS / "statline.csv", "statline.csv")
-        with pytest.raises(BadMap, match=r"table.zip: "):
+        with pytest.raises(BadDocument, match=r"table.zip: "):
             gather([Document("table.zip", made.getvalue())], 2024, MADE_UP)
 
     def test_area_twice(self) -> None:
         """An area that comes twice in one table is refused: nothing says which row is right."""
         frame = pd.DataFrame({"c": ["GM9901", "GM9901    "], "AantalInwoners_5": [1, 2]})
-        with pytest.raises(BadStatistics, match="GM9901 for a second time"):
+        with pytest.raises(BadDocument, match="GM9901 for a second time"):
             read_wide(frame, About(), MADE_UP)
 
 
@@ -368,5 +367,5 @@ class TestRecorded:
         zipped, geojson = (gather([Document.read(shared_data / name)], 2017, ["GM0014"]) for name in forms)
         assert [area.code for area in zipped.areas] == [area.code for area in geojson.areas]
         assert values(zipped, "density") == values(geojson, "density")
-        with pytest.raises(BadMap, match="2017"):
+        with pytest.raises(BadDocument, match="2017"):
             gather([Document.read(shared_data / forms[1])], 2024, ["GM0014"])

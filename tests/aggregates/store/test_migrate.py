@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from aggregates.store import migrate as migrate_module
-from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.migrate import Edition, edition, migrate
 from aggregates.store.store import Store, StoreError
 from ingest.formats.decode import decode
@@ -21,7 +20,7 @@ from ingest.vocabulary.readings import Message, Reading
 from ingest.vocabulary.sources import OWN, SOURCES
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
-from tests.support.databases import ZONE, fresh_database, tables
+from tests.support.databases import ZONE, fresh_database, list_dead_letters, tables
 
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)

@@ -4,8 +4,6 @@ import ast
 import re
 from collections.abc import Iterator
 
-import pytest
-
 from aggregates.store.statements import _all, parsed
 from tests.conftest import ROOT
 
@@ -52,26 +50,18 @@ def test_every_statement_is_there_and_used() -> None:
     assert _all().keys() - set().union(handed_on, *found.values()) == set()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "SELECT 1",
-        "-- what the file holds\nSELECT 1\n-- name: later\nSELECT 2",
-        "-- name: two words\nSELECT 1",
-        "-- name:\nSELECT 1",
-        "-- name: empty\n-- only a comment\n\n-- name: other\nSELECT 1",
-        "-- name: select_one, planned never\nSELECT 1",
-    ],
-)
-def test_wrong_file_is_refused(text: str) -> None:
-    """A statement without a name, a name without a statement, and a name that is none are errors that name the file."""
-    with pytest.raises(ValueError, match=r"^wrong\.sql: "):
-        list(parsed("wrong.sql", text))
+def test_files_are_well_formed() -> None:
+    """Nothing stands before the first name; each name is one word, comes once, and has a statement."""
+    texts = [path.read_text() for path in (ROOT / "aggregates" / "sql").glob("*.sql")]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("-- name:")]
+    assert {line for line in lines if not re.fullmatch(r"-- name: \w+(, planned each time)?", line)} == set()
+    assert len(lines) == len(_all())
+    assert {name for name, statement in _all().items() if not statement.text} == set()
+    heads = [line for text in texts for line in text.partition("-- name:")[0].splitlines()]
+    assert {line for line in heads if line and not line.startswith("--")} == set()
 
 
 def test_comments_are_left_out() -> None:
     """Comments do not reach the database; `planned each time` is read from the line that names the statement."""
-    ((name, statement),) = parsed(
-        "job.sql", "-- The job.\n\n-- name: one, planned each time\n-- Why.\nSELECT 1  -- one\n"
-    )
+    ((name, statement),) = parsed("-- The job.\n\n-- name: one, planned each time\n-- Why.\nSELECT 1  -- one\n")
     assert (name, statement.text, statement.planned_each_time) == ("one", "SELECT 1", True)

@@ -11,12 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.health import balances
 from aggregates.store.store import Store
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
 from tests.conftest import CASES
+from tests.support.databases import list_dead_letters
 from tests.support.hubs import UpHub
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from aggregates.store.dead_letters import list_dead_letters
 from aggregates.store.health import balances
 from aggregates.store.store import Away, Store, Transaction
 from ingest.formats.decode import decode
@@ -16,6 +15,7 @@ from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Message, Reading, SensorFact
 from streams.commit import series
 from streams.commit.pipeline import TOO_MANY, Pipeline
+from tests.support.databases import list_dead_letters
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

@@ -12,16 +12,15 @@ import pytest
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.measures import SYMBOLS
-from aggregates.areas.roll_up import mark_all, place_sensors, roll_areas
+from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.areas.statistics import CANNOT_OCCUR, EMPTY, NOT_GIVEN
 from aggregates.ask.areas import areas
 from aggregates.ask.live import (
     LENSES,
-    area_day,
+    day_of,
     midnight,
     newest,
     places,
-    sensor_day,
     shapes,
 )
 from aggregates.store.catalogue import import_sensors
@@ -175,12 +174,12 @@ class TestAreas:
     def test_statistics_beside_figures(self, known: Store) -> None:
         """An area's figures and its statistics; those it has no figure of say so by a null."""
         code = "BU99010000"
-        found = json.loads(area_day(known, code, "vehicle_count", midnight(NOW, ZONE), NOW) or "")
+        found = json.loads(day_of(known, "area", code, "vehicle_count", midnight(NOW, ZONE), NOW) or "")
         assert {one["measure"]: one["value"] for one in found["statistics"]}["inhabitants"] == 600
         assert found["hours"] == []
         assert [row[1:3] for row in area_rows(known)["buurt"] if row[0] == code] == [["missing", None]]
         assert area_rows(known, "5m") == {}
-        assert area_day(known, "BU00000000", "vehicle_count", midnight(NOW, ZONE), NOW) is None
+        assert day_of(known, "area", "BU00000000", "vehicle_count", midnight(NOW, ZONE), NOW) is None
 
     def test_figure_of_an_area(self, known: Store) -> None:
         """An hour of a sensor in it is the area's, at every level, with how many sensors it is of."""
@@ -188,18 +187,20 @@ class TestAreas:
         import_sensors(known, [Entry("stadspuls/in", lon=inside["lon"], lat=inside["lat"])])
         commit(known, counts("in", NOW.replace(minute=0) - HOUR, 60))
         place_sensors(known)
-        mark_all(known)
+        known.rows("note_changed_validity", sensor_id=[None])
         while roll_areas(known):
             pass
         figures = {level: [row[1:3] for row in rows if row[2]] for level, rows in area_rows(known).items()}
         assert figures == {level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")}
-        shown = json.loads(area_day(known, "BU99010000", "vehicle_count", midnight(NOW, ZONE), NOW) or "")
+        shown = json.loads(day_of(known, "area", "BU99010000", "vehicle_count", midnight(NOW, ZONE), NOW) or "")
         assert (shown["sensors"], [hour[3] for hour in shown["hours"]]) == (1, [120])
 
 
 def day(store: Store, sensor: str = "a", now: datetime = NOW) -> Any:
     """A sensor's day of vehicles."""
-    return json.loads(sensor_day(store, f"stadspuls/{sensor}", "vehicle_count", midnight(now, ZONE), NOW) or "null")
+    return json.loads(
+        day_of(store, "sensor", f"stadspuls/{sensor}", "vehicle_count", midnight(now, ZONE), NOW) or "null"
+    )
 
 
 def hour(start: datetime, value: float, sensor: str = "a") -> list[Reading]:
