@@ -143,12 +143,6 @@ def read(path: Path) -> dict[str, Site]:
     return {row.pop("id"): Site(**row | {"layout": layout(row["layout"])}) for row in rows}
 
 
-def places(path: Path) -> Iterator[tuple[str, float | None, float | None]]:
-    """Give id, longitude and latitude of every site in what `write` wrote; none where the file is damaged."""
-    for site_id, site in sound(path).items():
-        yield site_id, site.lon, site.lat
-
-
 def sound(path: Path) -> dict[str, Site]:
     """Read a file that may be damaged: then it is put aside, so that it is made anew, and there are no sites."""
     try:

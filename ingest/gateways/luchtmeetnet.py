@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ingest.files.recordings import topic_of
-from ingest.formats.coded.luchtmeetnet import API, luchtmeetnet
+from ingest.formats.coded.luchtmeetnet import luchtmeetnet
 from ingest.gateways.registry import Measurement, Turn, gateway
 from ingest.gateways.web import FormChanged, SourceUnreachable
 from ingest.vocabulary.readings import BadPayload, Message, SensorFact
@@ -73,7 +73,7 @@ def hours(turn: Turn) -> None:
             place = _station(turn, number)
             whole = whole and place is not None
             if turn.region is None or (place is not None and turn.region.contains(place.lon, place.lat)):
-                _publish(turn, number, rows)
+                turn.publish(f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}", rows, *ENVELOPE)
     # Figures of a station whose place is not known yet are asked for again, as far back as a deep look goes.
     until = turn.memory.note("until", datetime, turn.now - FIRST)
     turn.memory.write("until", turn.now if whole else max(until, turn.now - DEEP))
@@ -93,17 +93,18 @@ def _windows(turn: Turn) -> Iterator[tuple[datetime, datetime]]:
         begin += LONGEST
 
 
-def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[tuple[Figure, Measurement]]]:
-    found: dict[str, list[tuple[Figure, Measurement]]] = defaultdict(list)
-    for row, measurement in turn.readable(_pages(turn, begin, end), _read):
-        found[row.station_number].append((row, measurement))
+def _by_station(turn: Turn, begin: datetime, end: datetime) -> dict[str, list[Measurement]]:
+    found: dict[str, list[Measurement]] = defaultdict(list)
+    for station, measurement in turn.readable(_pages(turn, begin, end), _read):
+        found[station].append(measurement)
     return found
 
 
-def _read(raw: msgspec.Raw) -> tuple[Figure, Measurement]:
+def _read(raw: msgspec.Raw) -> tuple[str, Measurement]:
     row = _row.decode(raw)
     key = f"{row.station_number} {row.formula} {row.timestamp_measured}"
-    return row, Measurement(key, repr(row.value), stamp(row.timestamp_measured, "timestamp_measured"), bytes(raw))
+    when = stamp(row.timestamp_measured, "timestamp_measured")
+    return row.station_number, Measurement(key, repr(row.value), when, bytes(raw))
 
 
 def _pages(turn: Turn, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:
@@ -119,15 +120,6 @@ def _pages(turn: Turn, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:
             raise FormChanged(f"measurements of {last} pages, expected at most {PAGES}")
         yield from found.data
         page += 1
-
-
-def _publish(turn: Turn, number: str, rows: list[tuple[Figure, Measurement]]) -> None:
-    """Publish what is new of one station; components that the hub does not know go apart, to the dead letters."""
-    topic = f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}"
-    unknown = {row.formula for row, _ in rows if row.formula not in API.table}
-    turn.publish(topic, (one for row, one in rows if row.formula not in unknown), *ENVELOPE)
-    if turn.publish(topic, (one for row, one in rows if row.formula in unknown), *ENVELOPE):
-        turn.form_changed(f"station {number} has components {sorted(unknown)}")
 
 
 def _station(turn: Turn, number: str) -> KnownStation | None:

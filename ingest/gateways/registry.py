@@ -71,7 +71,7 @@ class Turn:
     """
     A job's looks at a source, one after the other: where to ask, what is known, and how to publish.
 
-    `sites` is the file of NDW's site table, `board` is shared by the jobs of one gateway.
+    `sites` is the file of NDW's site table.
     """
 
     now: datetime
@@ -80,7 +80,6 @@ class Turn:
     memory: Memory
     counts: Counts
     sites: Path
-    board: dict[str, str]
     put: Send
 
     def readable(self, records: Iterable[R], read: Callable[[R], T]) -> Iterator[T]:
@@ -122,11 +121,6 @@ class Turn:
         except ValueError as error:  # too large for any broker: a bug here, or a faulty answer
             self.unreadable(str(error))
         self.counts.add("messages")
-
-    def form_changed(self, text: str) -> None:
-        """Count and log that a source sends something new that the hub cannot read; it becomes a dead letter."""
-        self.counts.add("form_changes")
-        log.error("a source changed its form", gateway=self.counts.job, found=text[:300])
 
     def unreadable(self, text: str) -> None:
         """Count and log a part of an answer that cannot be read; the rest of it goes on."""

@@ -14,7 +14,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 
@@ -34,8 +33,8 @@ HISTORY = timedelta(days=7)  # how far back an outage is caught up
 HOURS_A_TURN = 6
 REFRESH = timedelta(days=1)  # of the list of Things
 GONE = 504
-_NAME = re.compile(r"(.+)-\d+-([^-]+?)(_kal)?")  # of a Datastream: thing, parameter, and whether it is calibrated
-PARAMETERS = ("pm1", "pm10", "pm25", "no2", "o3", "nh3", "temp", "rh", "pres")  # of the mapping file
+_NAME = re.compile(r"(.+)-\d+-([^-]+)")  # of a Datastream: thing and parameter
+CALIBRATED = "_kal"  # the end of the parameter of a calibrated value
 
 
 class Entities(msgspec.Struct):
@@ -113,58 +112,39 @@ def _text(hour: datetime) -> str:
 def _sweep(turn: Turn, hour: datetime) -> bool:
     """Publish an hour; False where the service has none of it yet."""
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
-    things: dict[str, list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, bool], list[Measurement]] = defaultdict(list)
     params = {
         "$filter": f"phenomenonTime eq {_text(hour)}", "$expand": "Datastream($select=id,name)",
         "$select": "phenomenonTime,result",
     }  # fmt: skip
-    whole = list(turn.readable(_pages(turn, "Observations", params, may_be_empty=True), _read))
-    for row in whole:
-        if turn.region is None or row.thing in places:
-            things[row.thing].append(row)
-    for thing, rows in things.items():
-        _publish(turn, thing, rows, places.get(thing))
-    return bool(whole)
+    rows = list(turn.readable(_pages(turn, "Observations", params, may_be_empty=True), _read))
+    for thing, parameter, sent in rows:
+        is_calibrated = parameter.endswith(CALIBRATED)
+        # A calibration without a result takes nothing away from the raw value.
+        is_wanted = sent.result is not None or not is_calibrated
+        if is_wanted and (turn.region is None or thing in places):
+            groups[thing, is_calibrated].append(_measurement(thing, parameter, sent, places.get(thing)))
+    for (thing, is_calibrated), found in groups.items():
+        version = f"?version={turn.now:%Y-%m-%dT%H:%M:%SZ}" if is_calibrated else ""
+        turn.publish(topic_of(SOURCE, thing) + version, found, b"[", b"]")
+    return bool(rows)
 
 
-class Row(NamedTuple):
-    """One Observation, its Datastream's name taken apart."""
-
-    thing: str
-    parameter: str
-    calibrated: str
-    when: datetime
-    sent: Observation
-
-
-def _read(raw: msgspec.Raw) -> Row:
+def _read(raw: msgspec.Raw) -> tuple[str, str, Observation]:
     sent = _row.decode(raw)
     name = _NAME.fullmatch(sent.stream.name)
     if name is None:
         raise BadPayload(f"Datastream {sent.stream.name[:50]!r}, expected <thing>-<number>-<parameter>")
-    return Row(name[1], name[2], name[3] or "", stamp(sent.time, "phenomenonTime"), sent)
+    stamp(sent.time, "phenomenonTime")
+    return name[1], name[2], sent
 
 
-def _publish(turn: Turn, thing: str, rows: list[Row], place: tuple[float, float] | None) -> None:
-    """Publish what is new: raw and calibrated values apart, and each new parameter alone, for it may be refused."""
-    groups: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
-    for row in rows:
-        if row.calibrated and row.sent.result is None:
-            continue  # a calibration without a result takes nothing away from the raw value
-        group = ("", row.calibrated) if row.parameter in PARAMETERS else (row.parameter + row.calibrated, "")
-        groups[group].append(_measurement(row, place))
-    for (unknown, calibrated), found in groups.items():
-        version = f"?version={turn.now:%Y-%m-%dT%H:%M:%SZ}" if calibrated else ""
-        if turn.publish(topic_of(SOURCE, thing) + version, found, b"[", b"]") and unknown:
-            turn.form_changed(f"{found[0].key} measures {unknown!r}, expected one of {', '.join(PARAMETERS)}")
-
-
-def _measurement(row: Row, place: tuple[float, float] | None) -> Measurement:
+def _measurement(thing: str, parameter: str, sent: Observation, place: tuple[float, float] | None) -> Measurement:
     """Write a row as in an export."""
-    name, time, result = row.sent.stream.name, row.sent.time, row.sent.result
-    columns = {"station": row.thing, "parameter": row.parameter + row.calibrated, "value": result, "timestamp": time}
+    columns = {"station": thing, "parameter": parameter, "value": sent.result, "timestamp": sent.time}
     placed = columns | ({"lat": place[1], "lon": place[0]} if place else {})
-    return Measurement(f"{name} {time}", repr(result), row.when, msgspec.json.encode(placed))
+    when = stamp(sent.time, "phenomenonTime")
+    return Measurement(f"{sent.stream.name} {sent.time}", repr(sent.result), when, msgspec.json.encode(placed))
 
 
 def _pages(

@@ -44,16 +44,15 @@ class Plan:
 class Runner:
     """One job with its memory, its connection to the broker and its numbers."""
 
-    def __init__(self, job: Job, plan: Plan, board: dict[str, str], stop: threading.Event) -> None:
+    def __init__(self, job: Job, plan: Plan, stop: threading.Event) -> None:
         self.job, self.counts = job, Counts(job.name)
         self._clock, self._stop = plan.clock, stop
         self._memory = Memory(plan.directory / f"{job.name}{SUFFIX}")
         host, clock = plan.hosts.get(job.gateway, job.host), lambda: plan.clock().timestamp()
         self.web = Web(host, job.pace, clock, self.counts.add, self._memory, stop, plan.timeout)
         self._sender = Sender(plan.broker)
-        self._turn = Turn(
-            plan.clock(), plan.region, self.web, self._memory, self.counts, plan.sites, board, self._sender.publish
-        )
+        put = self._sender.publish
+        self._turn = Turn(plan.clock(), plan.region, self.web, self._memory, self.counts, plan.sites, put)
         self._thread = threading.Thread(target=self._run, name=f"gateway-{job.name}", daemon=True)
 
     def start(self) -> None:
@@ -143,11 +142,10 @@ class Gateways:
 
     def __init__(self, plan: Plan) -> None:
         self._stop = threading.Event()
-        board: dict[str, dict[str, str]] = {}
         self.runners: list[Runner] = []
         try:
             for job in jobs(plan.sources):
-                self.runners.append(Runner(job, plan, board.setdefault(job.gateway, {}), self._stop))
+                self.runners.append(Runner(job, plan, self._stop))
         except BaseException:
             self.stop()
             raise

@@ -60,7 +60,7 @@ class _Request(NamedTuple):
     into: BinaryIO
     largest: int
     params: Params | None = None
-    conditional: bool = False
+    conditional: bool | None = None  # False: whole, and only a newer one the next time
     tries: int = TRIES
 
 
@@ -145,7 +145,7 @@ class Web:
         request.into.seek(0)
         found = request.read(request.into)
         self._count("requests", "good")
-        if request.conditional:
+        if request.conditional is not None:
             validators = [response.headers.get(name, "") for name in ("ETag", "Last-Modified")]
             self._memory.write(f"{VALIDATORS} {request.path}", validators)
         return found
