@@ -87,13 +87,14 @@ def completed(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFram
     """
     Add what only this rule looks at: the number of readings with its flags, or as `value` the share of its classes.
 
-    A share is known of hours with at least `least` vehicles, the others are left out.
+    Both are of hours: of other windows the number is 0. A share is known of those with at least `least` vehicles, the
+    others are left out.
     """
     if rule.share_of:
         enough = windows[windows["value"].to_numpy(np.float64) >= (rule.least or 1)]
         return enough.assign(value=_looked_up("read_class_shares", tx, enough, np.nan, classes=rule.share_of))
     if (flags := MARKED.get(rule.statistic)) is not None:
-        suspect = windows[windows["flagged"] + windows["warned"] > 0]
+        suspect = windows[(windows["flagged"] + windows["warned"] > 0) & (windows["level"] == "1h")]
         counts = pd.Series(_looked_up("count_flagged_readings", tx, suspect, 0.0, flags=int(flags)), suspect.index)
         return windows.assign(**{rule.statistic: counts.reindex(windows.index, fill_value=0.0)})
     return windows
