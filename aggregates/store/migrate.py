@@ -35,14 +35,16 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
     Bring the schema up to date and return the edition.
 
     `zone` is where civil days begin, `chunk` the length of TimescaleDB's chunks. Only one migration runs at a time. A
-    role that may not change the schema finds it up to date. Raises `aggregates.store.store.StoreError`, also where it
-    is not, where the server is too old, and where a view that must change has views of others built on it.
+    role that may not change the schema finds it up to date, and writes the registries alone. Raises
+    `aggregates.store.store.StoreError`, also where it is not, where the server is too old, and where a view that must
+    change has views of others built on it.
     """
     with store.transaction() as tx:
         tx.rows("lock_migration")
         ((may, is_there),) = tx.rows("may_migrate")
         if not may:
             _check_current(tx, is_there=is_there)
+            _mirror(tx, zone)
             return edition(tx)
         tx.script(_schema("bootstrap"))
         found = edition(tx)

@@ -216,6 +216,12 @@ class TestWriter:
             with closing(Store(psycopg.conninfo.make_conninfo(url, user="stadspuls_writer"))) as store:
                 yield url, store
 
+    def test_writes_the_registries(self, writer: tuple[str, Store]) -> None:
+        """Zone and quantities of this version and its settings hold for the views, though the schema stays as it is."""
+        migrate(writer[1], "Europe/London")
+        zone = "SELECT zone FROM quantity WHERE quantity = 'vehicle_count'"
+        assert asked(writer[0], zone) == [("Europe/London",)]
+
     @pytest.mark.parametrize(
         ("damage", "lacks"),
         [("DELETE FROM migration WHERE name = '0011_unjudged.sql'", "0011_unjudged.sql"),
