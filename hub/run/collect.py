@@ -24,7 +24,7 @@ from ingest.formats.registry import load_formats
 from ingest.log.kafka import KafkaLog
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import LOOK_EVERY, clear_retained
-from ingest.mqtt.leave_group import LeavingReceiver
+from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.slots import Slot, SlotTaken, lost_slots, take_slot
 from ingest.vocabulary.sources import subscriptions
 
@@ -63,7 +63,7 @@ class Collect:
             load_formats(settings.mappings)
             self._slot = undo.enter_context(self._take_slot())
             self.log = KafkaLog(log_of, settings.batch_readings * 2)
-            self.receiver = LeavingReceiver(
+            self.receiver = Receiver(
                 address, subscriptions(), self._slot.client_id, GROUP,
                 in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,
             )  # fmt: skip

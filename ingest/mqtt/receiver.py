@@ -2,7 +2,8 @@
 Receives at QoS 1 and acknowledges a message only when its taker has done so.
 
 `ingest.collector` takes rounds of deliveries and acknowledges their tokens, from its own threads; `ingest.mqtt.loop`
-drives the connection. Messages that wait for an acknowledgement are bounded: beyond that nothing is read.
+drives the connection. Messages that wait for an acknowledgement are bounded: beyond that nothing is read. One that
+shares its subscription with others can leave them for good; `ingest.mqtt.slots` says who may.
 """
 
 import threading
@@ -15,10 +16,13 @@ from typing import NamedTuple
 import msgspec
 
 from ingest.mqtt.address import Address
+from ingest.mqtt.client import refusal
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.loop import Loop
 
 ROUND_MESSAGES, ROUND_BYTES = 5_000, 1_000_000  # of what waits, given at once: about so much at most
+_PROOFS = 2  # answers in a row without a message, after which a session that is unsubscribed is empty
+_PAUSE = 0.25  # s between two
 
 
 class Token(msgspec.Struct):
@@ -68,6 +72,9 @@ class Receiver(Connection):
         self._new: list[Delivery] = []
         self._changed = threading.Condition()
         self._stopping = False
+        self._asked = self._sent = self._answered = 0  # number of the UNSUBSCRIBE that is wanted, sent, answered
+        self._packet: int | None = None  # id of the packet sent
+        self._client.on_unsubscribe = self._on_unsubscribe
         self._loop = Loop("mqtt-receive", self)
 
     @property
@@ -136,10 +143,45 @@ class Receiver(Connection):
             self._waiting.clear()
         return not self.in_flight
 
+    def leave(self, seconds: float) -> bool:
+        """
+        Unsubscribe, take what the broker still has for this session, and make it forget the session.
+
+        False when `seconds` were not enough: the session stays, for the next collector that takes the slot.
+        """
+        until = time.monotonic() + seconds
+        empty = self._drained(until)
+        # Not before everything is acknowledged: a session that ends takes along what it still has.
+        gone = self.stop(max(0.1, until - time.monotonic())) and empty
+        while gone and refusal(self.address, max(1.0, until - time.monotonic()), self.client_id) is not None:
+            gone = time.monotonic() <= until
+            time.sleep(_PAUSE)
+        return gone
+
+    def _drained(self, until: float) -> bool:
+        """
+        Unsubscribe until the broker has answered twice in a row without a message before the answer.
+
+        Silence proves nothing, for the network may be cut. An answer comes behind all that the broker had to send when
+        it was asked, and it was asked behind the last acknowledgement.
+        """
+        proofs = 0
+        while proofs < _PROOFS and time.monotonic() < until and not self._loop.failed:
+            before, idle = self.received, not self.in_flight
+            if idle:
+                self._asked += 1
+                self._loop.wake()
+                while self._answered < self._asked and time.monotonic() < until and not self._loop.failed:
+                    time.sleep(0.01)
+            empty = idle and self._answered == self._asked and self.received == before and not self.in_flight
+            proofs = proofs + 1 if empty else 0
+            time.sleep(_PAUSE)
+        return proofs == _PROOFS
+
     # In the thread of the loop.
 
     def turn(self) -> None:
-        """Hand over what came in, and acknowledge what is done."""
+        """Hand over what came in, acknowledge what is done, and unsubscribe where that is wanted."""
         if self._new:
             with self._changed:
                 self._waiting.extend(self._new)
@@ -147,6 +189,13 @@ class Receiver(Connection):
             self._new = []
         if self._acknowledged:
             self._send_acks()
+        if self.is_up and self._sent < self._asked:
+            self._sent = self._asked
+            self._packet = self._client.unsubscribe(list(self._filters))[1]
+
+    def _on_unsubscribe(self, _client: object, _user: object, mid: int, *_: object) -> None:
+        if mid == self._packet:
+            self._answered = self._sent
 
     def _send_acks(self) -> None:
         """Acknowledge what may be: a broker may disconnect when one acknowledgement overtakes another."""
@@ -168,7 +217,8 @@ class Receiver(Connection):
         return self._most - self.in_flight
 
     def up(self) -> None:
-        """Tell that the broker took the subscription."""
+        """Tell that the broker took the subscription: one that is leaving unsubscribes again."""
+        self._sent = self._answered = 0
         self.ready.set()
 
     def down(self) -> None:

@@ -3,7 +3,7 @@ Slots: which persistent session at the broker is whose; lock files in a director
 
 When a member of a shared subscription goes for good, the broker keeps its part of the stream for it. So a session does
 not belong to a process or a host but to a slot: who starts takes a free slot, first one whose session a killed
-collector left, and with it what the broker kept. `ingest.mqtt.leave_group` empties a session that is given up.
+collector left, and with it what the broker kept. `Receiver.leave` empties a session that is given up.
 
 Who knows the client id of a session can take it over, so it holds a random part, kept in a file beside the slot's.
 

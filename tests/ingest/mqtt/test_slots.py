@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.mqtt.address import Address
-from ingest.mqtt.leave_group import LeavingReceiver
+from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.slots import SlotTaken, client_id, lost_slots, take_slot
 from lab.rig.broker import free_port
 from lab.rig.relay import Relay
@@ -118,7 +118,6 @@ class TestLeaving:
             undo.callback(takers[0].stop)
             send(broker, 0, 1_000, options)
             leaving = takers[1].receiver
-            assert isinstance(leaving, LeavingReceiver)
             assert leaving.leave(20)
             send(broker, 1_000, 2_000, options)
             until(lambda: sum(len(taker.taken) for taker in takers) == 2_000)
@@ -135,7 +134,7 @@ class TestLeaving:
         """
         port = free_port()
         with Relay(("127.0.0.1", port), ("127.0.0.1", broker.port)) as relay, ExitStack() as undo:
-            cut_off = LeavingReceiver(Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], "slot-1", "group")
+            cut_off = Receiver(Address.parse(f"mqtt://127.0.0.1:{port}{options}"), [FILTER], "slot-1", "group")
             takers = [Taker(self.slot(broker, 0, options)), Taker(cut_off)]
             undo.callback(takers[0].stop)
             relay.cut()
@@ -151,12 +150,11 @@ class TestLeaving:
         second.stop(0)
         send(broker, 0, 1_000, "")
         drain = Taker(self.slot(broker, 1, ""))
-        assert isinstance(drain.receiver, LeavingReceiver)
         assert drain.receiver.leave(20)
         until(lambda: len(first.taken) + len(drain.taken) >= 1_000)
         assert sorted({*first.payloads(), *drain.payloads()}) == sorted(numbers(0, 1_000))
         assert first.stop()
 
-    def slot(self, broker: Broker, number: int, options: str) -> LeavingReceiver:
+    def slot(self, broker: Broker, number: int, options: str) -> Receiver:
         """Make a receiver of a slot."""
-        return LeavingReceiver(broker.address(options), [FILTER], f"slot-{number}", "group")
+        return Receiver(broker.address(options), [FILTER], f"slot-{number}", "group")
