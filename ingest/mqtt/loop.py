@@ -43,10 +43,12 @@ class Loop:
         """End the thread and disconnect."""
         self._ending = True
         self.wake()
-        if self._thread.is_alive():
+        if self._thread.ident is None:
+            self._close()
+        else:
             self._thread.join(_ENDS_WITHIN)
-        if self._thread.is_alive():
-            return
+
+    def _close(self) -> None:
         self._connection.disconnect()
         self._wake_in.close()
         self._wake_out.close()
@@ -59,6 +61,8 @@ class Loop:
             _log.critical("the MQTT loop ends", exc_info=True)
             self.failed = error
             self._connection.ended()
+        finally:
+            self._close()
 
     def _round(self) -> None:
         connection = self._connection
