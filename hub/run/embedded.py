@@ -32,7 +32,7 @@ from hub.web.metrics import Gauges, HubCollector
 from ingest.collector import Collector
 from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
-from ingest.log.queue import EmbeddedLog
+from ingest.log.queue import QueuedLog
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import LOOK_EVERY, clear_retained
 from ingest.mqtt.receiver import Receiver
@@ -167,7 +167,7 @@ class EmbeddedHub:
         settings = self._settings
         store = Store(self.database, application="stadspuls pipeline")
         self.pipeline = Pipeline(store, self._stop, self.judge.batch, settings.new_sensors)
-        self.log = EmbeddedLog(self.pipeline.store, together=settings.batch_readings * 2)
+        self.log = QueuedLog(self.pipeline.store, together=settings.batch_readings * 2)
         self.receiver = Receiver(
             self.broker, subscriptions(), self._client_id,
             in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,

@@ -1,9 +1,9 @@
 """
 The Kafka door: batches onto the log, acknowledged when Kafka has all of their records.
 
-`ingest.log.queue` has the queue, `ingest.log.records` cuts, `ingest.log.topics` has the topics, and
-`streams.worker.worker` takes the records off again. One thread waits a moment for more (never above `LINGER`), packs
-what came, sends it, and waits until every record of it is on all replicas, for as long as that takes.
+`ingest.log.queue` has the queue and its thread, `ingest.log.records` cuts, `ingest.log.topics` has the topics, and
+`streams.worker.worker` takes the records off again. The thread waits a moment for more (never above `LINGER`), sends
+what came, and waits until every record of it is on all replicas, for as long as that takes.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError  # type: ignore[import-untyped]
 
-from ingest.log.queue import LogClosed, QueuedBatch, QueuedLog
+from ingest.log.queue import LogClosed, QueuedLog
 from ingest.log.records import MOST, letter_records, reading_records
 from ingest.log.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_missing, why
 from ingest.vocabulary.backoff import pauses
@@ -37,16 +37,13 @@ class KafkaLog(QueuedLog):
     """
 
     def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000, linger: float = LINGER) -> None:
-        super().__init__("kafka-log", together, waiting)
         self.records = self.bytes = self.retries = 0
         self.seconds = 0.0  # spent waiting for Kafka
-        self._topics, self._linger = topics, linger
+        self._topics = topics
         self._most = MOST  # bytes of a record
         self._given_up = False
         self._producer: AIOKafkaProducer | None = None
-        self._loop = asyncio.new_event_loop()
-        self._news = asyncio.Event()
-        self._thread.start()
+        super().__init__(self._produce, together, waiting, linger)
 
     def close(self, seconds: float | None = None) -> bool:
         """Take no more, and wait until everything is on the log; False when `seconds` were not enough."""
@@ -54,39 +51,19 @@ class KafkaLog(QueuedLog):
         self._given_up = self._thread.is_alive()
         return closed
 
-    def _wake(self) -> None:
-        super()._wake()
-        self._loop.call_soon_threadsafe(self._news.set)
-
     # In the thread.
 
-    def _work(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._rounds())
+    def _run(self) -> None:
+        with asyncio.Runner() as self._runner:
+            super()._run()
+            self._runner.run(self._discard())
 
-    async def _rounds(self) -> None:
-        while not self._closed or self._queue:
-            await self._news.wait()
-            self._news.clear()
-            await self._wait_for_more()
-            while taken := self._take():
-                await self._produce(taken)
-        await self._discard()
-
-    async def _wait_for_more(self) -> None:
-        until = time.monotonic() + self._linger
-        while not self._closed and self.in_flight < self._together and (left := until - time.monotonic()) > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
-            self._news.clear()
-
-    async def _produce(self, taken: Sequence[QueuedBatch]) -> None:
+    def _produce(self, batch: Batch) -> None:
         begun = time.monotonic()
-        await self._deliver(Batch.concat([batch for batch, _ in taken]))
+        self._runner.run(self._sent(batch))
         self.seconds += time.monotonic() - begun
-        self._commit(taken)
 
-    async def _deliver(self, batch: Batch) -> None:
+    async def _sent(self, batch: Batch) -> None:
         """Send all records until Kafka has every one; what it has twice is harmless behind the store's fence."""
         waits = pauses(0.1, LONGEST_WAIT)
         while True:

@@ -1,8 +1,8 @@
 """
 Batches queued in memory for the one thread of a log: bounded, taken many at a time, committed in order.
 
-`EmbeddedLog` has them stored, `ingest.log.kafka` puts them onto Kafka. Nothing here is durable: the broker keeps each
-message until its batch is committed.
+In the embedded hub it has them stored, `ingest.log.kafka` puts them onto Kafka. Nothing here is durable: the broker
+keeps each message until its batch is committed.
 """
 
 import threading
@@ -26,19 +26,23 @@ class QueuedLog:
     """
     A bounded queue, in which `ingest.collector` puts batches, and one thread that empties it.
 
-    `_work` is the thread: it takes, makes durable, and then calls `_commit`, for as long as it takes; it raises only
+    The thread calls `deliver` with what waits, several batches as one; it returns once this is durable, and raises only
     for a bug. Then `failed` is set, nothing more is committed, and `put` raises. `together` and `waiting` count
-    readings: taken in one go at most (a single batch may be larger), and waiting at most.
+    readings: taken in one go at most (a single batch may be larger), and waiting at most; `linger` is how many seconds
+    the first one waits for others.
     """
 
-    def __init__(self, name: str, together: int = 20_000, waiting: int = 100_000) -> None:
+    def __init__(
+        self, deliver: Callable[[Batch], None], together: int = 20_000, waiting: int = 100_000, linger: float = 0.0
+    ) -> None:
         self.failed: BaseException | None = None
         self.in_flight = 0  # readings that were put and are not committed
-        self._together, self._waiting = together, waiting
+        self._deliver, self._together, self._waiting, self._linger = deliver, together, waiting, linger
         self._queue: deque[QueuedBatch] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
 
     @property
     def queued(self) -> bool:
@@ -53,14 +57,13 @@ class QueuedLog:
                 raise LogClosed("the log has failed" if self.failed else "the log is closed")
             self._queue.append((batch, committed))
             self.in_flight += len(batch)
-            self._wake()
+            self._changed.notify_all()
 
     def close(self, seconds: float | None = None) -> bool:
         """Take no more, and wait until everything is durable; False when that failed, or `seconds` were not enough."""
         with self._changed:
-            if not self._closed:
-                self._closed = True
-                self._wake()
+            self._closed = True
+            self._changed.notify_all()
         self._thread.join(seconds)
         return not self._thread.is_alive() and self.failed is None
 
@@ -69,18 +72,13 @@ class QueuedLog:
         held = self.in_flight + len(self._queue)
         return not self._queue or held + len(batch) < self._waiting
 
-    def _wake(self) -> None:
-        """Let the thread look again, and every caller that waits for room."""
-        self._changed.notify_all()
-
     # In the thread.
-
-    def _work(self) -> None:
-        raise NotImplementedError
 
     def _run(self) -> None:
         try:
-            self._work()
+            while taken := self._take():
+                self._deliver(Batch.concat([batch for batch, _ in taken]))
+                self._commit(taken)
         except BaseException as error:
             _log.critical("the log failed, nothing more is acknowledged", exc_info=True)
             with self._changed:
@@ -89,7 +87,11 @@ class QueuedLog:
                 self._changed.notify_all()
 
     def _take(self) -> list[QueuedBatch]:
+        """Take what waits, or the next that comes; nothing once the log is closed and empty."""
         with self._changed:
+            if not self._queue:
+                self._changed.wait_for(lambda: self._closed or self._queue)
+                self._changed.wait_for(lambda: self._closed or self.in_flight >= self._together, self._linger)
             taken = [self._queue.popleft()] if self._queue else []
             size = sum(len(batch) for batch, _ in taken)
             while self._queue and size + len(self._queue[0][0]) <= self._together:
@@ -104,24 +106,3 @@ class QueuedLog:
         with self._changed:
             self.in_flight -= sum(len(batch) for batch, _ in taken)
             self._changed.notify_all()
-
-
-class EmbeddedLog(QueuedLog):
-    """The log of the embedded hub: `store` stores what waits, several batches at once; it retries by itself."""
-
-    def __init__(self, store: Callable[[Batch], None], together: int = 20_000, waiting: int = 100_000) -> None:
-        super().__init__("embedded-log", together, waiting)
-        self._store = store
-        self._thread.start()
-
-    def _work(self) -> None:
-        self._wait()
-        while taken := self._take():
-            self._store(Batch.concat([batch for batch, _ in taken]))
-            self._commit(taken)
-            self._wait()
-
-    def _wait(self) -> None:
-        """Wait until there is something to take, or nothing will come any more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._queue)

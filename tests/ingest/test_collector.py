@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 from ingest.collector import Collector
-from ingest.log.queue import EmbeddedLog
+from ingest.log.queue import QueuedLog
 from ingest.mqtt.receiver import Delivery, Token
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
@@ -64,7 +64,7 @@ def words(messages: Sequence[Message], earliest: datetime) -> Batch:
     return Batch(columns(readings, [NOW] * len(readings)), tuple(facts), tuple(letters))
 
 
-def collect(handed: Handed, log: Kept | EmbeddedLog, failures: list[BaseException] | None = None) -> Collector:
+def collect(handed: Handed, log: Kept | QueuedLog, failures: list[BaseException] | None = None) -> Collector:
     """Run a collector over all that was handed over."""
     handed.end()
     failed: list[BaseException] = [] if failures is None else failures
@@ -133,7 +133,7 @@ def test_broken_log_ends_without_acknowledging() -> None:
         broken.set()
         raise RuntimeError("a bug in the store")
 
-    log = EmbeddedLog(store, together=1, waiting=1)
+    log = QueuedLog(store, together=1, waiting=1)
     for _ in range(5):
         handed.hand(b"a one")
     collect(handed, log, failures)
@@ -149,7 +149,7 @@ def test_embedded_acknowledges_everything_in_order(rounds: int) -> None:
     handed, stored = Handed(), list[str]()
     for number in range(rounds):
         handed.hand(*[b"s%d name" % (number * 3 + n) for n in range(3)])
-    log = EmbeddedLog(lambda batch: stored.extend(map(str, batch.readings["sensor_id"].to_pylist())), together=4)
+    log = QueuedLog(lambda batch: stored.extend(map(str, batch.readings["sensor_id"].to_pylist())), together=4)
     collect(handed, log)
     assert log.close(30)
     assert stored == [f"stadspuls/s{number}" for number in range(rounds * 3)]

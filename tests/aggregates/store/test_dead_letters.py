@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from aggregates.store.store import Store, unnested
 from ingest.collector import Collector
 from ingest.formats.decode import decode
-from ingest.log.queue import EmbeddedLog
+from ingest.log.queue import QueuedLog
 from ingest.mqtt.receiver import Receiver
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import KEPT_BYTES, DeadLetter
@@ -124,7 +124,7 @@ def line(store: Store, tmp_path: Path) -> Iterator[str]:
     broker = built_in(tmp_path).start()
     with closing(Store(store.conninfo)) as own:
         receiver = Receiver(broker.address(), [FILTER], "test")
-        log = EmbeddedLog(Pipeline(own).store)
+        log = QueuedLog(Pipeline(own).store)
         collector = Collector(receiver.rounds, receiver.acknowledge, log.put, on_failure=lambda error: None)
         collector.start()
         receiver.start()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.log.queue import EmbeddedLog, LogClosed
+from ingest.log.queue import LogClosed, QueuedLog
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 
@@ -42,7 +42,7 @@ def nothing() -> None:
 def test_waiting_batches_are_stored_together() -> None:
     """What waits while the store is busy goes in one go, up to the limit, and commits come in order."""
     store, commits = Store(), list[str]()
-    log = EmbeddedLog(store, together=10)
+    log = QueuedLog(store, together=10)
 
     def commit(name: str) -> Callable[[], None]:
         return lambda: commits.append(name)
@@ -65,7 +65,7 @@ def test_batch_larger_than_the_limits() -> None:
     """A batch larger than any limit is stored by itself: nothing waits for room that can never come."""
     store = Store()
     store.open.set()
-    log = EmbeddedLog(store, together=3, waiting=5)
+    log = QueuedLog(store, together=3, waiting=5)
     for name in "ab":
         log.put(batch(name, 9), nothing)
     assert log.close(30)
@@ -76,7 +76,7 @@ def test_empty_batches_are_committed() -> None:
     """A batch without readings is stored (its dead letters count) and committed."""
     store, commits = Store(), list[int]()
     store.open.set()
-    log = EmbeddedLog(store)
+    log = QueuedLog(store)
     log.put(batch("none", 0), lambda: commits.append(1))
     assert log.close(30)
     assert commits == [1]
@@ -85,7 +85,7 @@ def test_empty_batches_are_committed() -> None:
 def test_put_waits_for_room() -> None:
     """While the store is busy no more than the limit waits; closing sets a blocked `put` free, with an error."""
     store, outcome = Store(), list[str]()
-    log = EmbeddedLog(store, together=1, waiting=3)
+    log = QueuedLog(store, together=1, waiting=3)
     log.put(batch("stored"), nothing)
     assert store.entered.wait(30)
     log.put(batch("waits"), nothing)
@@ -116,7 +116,7 @@ def test_nothing_is_committed_after_a_failure() -> None:
     def store(stored: Batch) -> None:
         raise ZeroDivisionError("a bug")
 
-    log = EmbeddedLog(store)
+    log = QueuedLog(store)
     log.put(batch("a"), lambda: commits.append(1))
     assert not log.close(30)
     assert isinstance(log.failed, ZeroDivisionError)
