@@ -11,7 +11,10 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from hub.settings.values import Broker, Database, Directories, Duration, File, Files, Place, Port, Zone, is_loopback
-from ingest.log.kafka_login import MECHANISMS, Access
+from ingest.log.kafka_login import Access
+
+_TOGETHER = [(f"{server}_username", f"{server}_password") for server in ("broker", "kafka")]
+_TOGETHER += [("kafka_certificate", "kafka_key")]
 
 
 class Settings(BaseModel):
@@ -41,12 +44,14 @@ class Settings(BaseModel):
     kafka_replicas: PositiveInt = Field(1, description="replicas of a new topic")
     kafka_group: str = Field("stadspuls", description="consumer group of the workers")
     kafka_tls: bool = Field(False, description="connect to Kafka with TLS")
-    kafka_ca: Place | None = Field(None, description="authority of Kafka's certificate; empty: the system's")
-    kafka_certificate: Place | None = Field(None, description="certificate of this client, for Kafka")
-    kafka_key: Place | None = Field(None, description="key of that certificate")
+    kafka_ca: File | None = Field(None, description="authority of Kafka's certificate; empty: the system's")
+    kafka_certificate: File | None = Field(None, description="certificate of this client, for Kafka")
+    kafka_key: File | None = Field(None, description="key of that certificate")
     kafka_username: str | None = Field(None, description="user name at Kafka (SASL)")
     kafka_password: SecretStr | None = Field(None, description="password at Kafka")
-    kafka_mechanism: str = Field(MECHANISMS[0], description=f"SASL mechanism: {', '.join(MECHANISMS)}")
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN"
+    )
     slots_dir: Place | None = Field(None, description="slots of all collectors; empty: data_dir/slots")
     metrics_host: str = Field("127.0.0.1", description="address of a service's own metrics")
     metrics_port: int = Field(0, ge=0, le=65_535, description="port of a service's own metrics, 0: none")
@@ -113,9 +118,11 @@ class Settings(BaseModel):
             raise ValueError(
                 f"mqtt_host {self.mqtt_host!r} can be reached by others, expected broker_username and broker_password"
             )
-        if bool(self.broker_username) != bool(self.broker_password):
-            raise ValueError("broker_username and broker_password go together, found one of them")
-        _ = self.kafka_access
+        for one, other in _TOGETHER:
+            if bool(getattr(self, one)) != bool(getattr(self, other)):
+                raise ValueError(f"{one} and {other} go together, found one of them")
+        if not self.kafka_tls and (self.kafka_ca or self.kafka_certificate):
+            raise ValueError("kafka_ca and kafka_certificate are for TLS, expected kafka_tls = true")
         if not (is_loopback(self.http_host) or self.api_token or self.public):
             raise ValueError(f"http_host {self.http_host!r} can be reached by others, expected api_token or public")
         return self
