@@ -7,30 +7,19 @@ The outcome of every reading, counted by source and day of receipt, and dead let
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aggregates.store.store import unnested
 from ingest.vocabulary.dead_letters import DeadLetter
-from streams.commit.series import source_names
+from streams.commit.series import source_code, source_names
 from streams.commit.windows import DAY_US
 
 STORED, CORRECTED, DUPLICATE = range(3)  # as the statement `correct_readings` numbers them
 SOURCES = 1 << 15  # more than a hub will ever have
-
-
-class Account(NamedTuple):
-    """Readings of a source received on a UTC day, counted by outcome; a message that cannot be decoded counts one."""
-
-    source: str
-    day: date
-    received: int
-    stored: int
-    duplicate: int
-    corrected: int
-    rejected: int
+EPOCH = date(1970, 1, 1)
 
 
 def accounts(
@@ -39,38 +28,34 @@ def accounts(
     kept: NDArray[Any],
     outcome: NDArray[np.int8],
     letters: Sequence[DeadLetter],
-) -> list[Account]:
+) -> dict[str, list[Any]]:
     """
-    Account for a batch, by source and day of receipt.
+    Account for a batch: columns of counts by outcome, a row for each source and UTC day of receipt.
 
     `received` are all its readings, of which `rejected` never reached the store; `kept` are those that did, one of each
-    key, with the `outcome` of each; `letters` are the messages that could not be read.
+    key, with the `outcome` of each; `letters` are the messages that could not be read, each of which counts one.
     """
-    all_pairs, kept_pairs = _pairs(received), _pairs(kept)
-    came, refused, reached = _count(all_pairs), _count(all_pairs[rejected]), _count(kept_pairs)
-    by_outcome = [_count(kept_pairs[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE)]
-    dead = Counter((letter.source, letter.received_at.astimezone(UTC).date()) for letter in letters)
-    return [
-        Account(*key, came[key] + dead[key], by_outcome[STORED][key],
-                by_outcome[DUPLICATE][key] + came[key] - refused[key] - reached[key],
-                by_outcome[CORRECTED][key], dead[key] + refused[key])
-        for key in sorted(came.keys() | dead.keys())
-    ]  # fmt: skip
+    pairs, reached = (rows["received_at"] // DAY_US * SOURCES + rows["source"] for rows in (received, kept))
+    days = [(letter.received_at.astimezone(UTC).date() - EPOCH).days for letter in letters]
+    dead = np.array([day * SOURCES + source_code(one.source) for day, one in zip(days, letters, strict=True)], np.int64)
+    # Day and source as one number: numpy finds distinct numbers far faster than distinct pairs.
+    keys = np.unique(np.concatenate([pairs, dead]))
 
+    def count(some: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(np.searchsorted(keys, some), minlength=len(keys))
 
-def _pairs(rows: NDArray[Any]) -> NDArray[np.int64]:
-    """Day of receipt and source as one number: numpy finds distinct numbers far faster than distinct pairs."""
-    pairs: NDArray[np.int64] = rows["received_at"] // DAY_US * SOURCES + rows["source"]
-    return pairs
-
-
-def _count(pairs: NDArray[np.int64]) -> Counter[tuple[str, date]]:
-    distinct, counts = np.unique(pairs, return_counts=True)
-    names, epoch = source_names(), date(1970, 1, 1)
-    return Counter({
-        (names[pair % SOURCES], epoch + timedelta(days=pair // SOURCES)): count
-        for pair, count in zip(distinct.tolist(), counts.tolist(), strict=True)
-    })  # fmt: skip
+    stored, corrected, duplicate = (count(reached[outcome == code]) for code in (STORED, CORRECTED, DUPLICATE))
+    came, refused, unread = count(pairs), count(pairs[rejected]), count(dead)
+    counts = {
+        "received": came + unread, "stored": stored, "duplicate": duplicate + came - refused - count(reached),
+        "corrected": corrected, "rejected": unread + refused,
+    }  # fmt: skip
+    names = source_names()
+    return {
+        "source": [names[key % SOURCES] for key in keys.tolist()],
+        "day": [EPOCH + timedelta(days=key // SOURCES) for key in keys.tolist()],
+        **{name: column.tolist() for name, column in counts.items()},
+    }
 
 
 def dead_letter_columns(letters: Sequence[DeadLetter]) -> dict[str, list[Any]]:

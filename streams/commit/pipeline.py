@@ -23,12 +23,12 @@ import structlog
 from numpy.typing import NDArray
 
 from aggregates.store.binary import Packed
-from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreError, Transaction, unnested
+from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreError, Transaction
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.readings import DERIVED, Flag, utc
-from streams.commit.accounting import STORED, Account, accounts, dead_letter_columns
+from streams.commit.accounting import STORED, accounts, dead_letter_columns
 from streams.commit.quality import impossible, inconsistent, out_of_range
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesCache, TooManySensors
@@ -156,8 +156,7 @@ class Pipeline:
             rows = distinct(ordered(readings[~frozen]))
             with _own_statements():
                 outcome = self._insert(tx, rows)
-            counted = accounts(readings, frozen, rows, outcome, batch.dead_letters)
-            tx.rows("add_to_accounting", **unnested(counted, Account._fields))
+            tx.rows("add_to_accounting", **accounts(readings, frozen, rows, outcome, batch.dead_letters))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen, FROZEN)]:
                 tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import psycopg
@@ -13,7 +14,7 @@ from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading
-from streams.commit.accounting import Account, accounts
+from streams.commit.accounting import accounts
 from streams.commit.pipeline import Pipeline
 from streams.commit.series import source_code
 
@@ -29,11 +30,12 @@ def letter(source: str, received: datetime = DAY) -> DeadLetter:
     return DeadLetter(source, f"stadspuls/{source}/x", b"?", "on purpose", received)
 
 
-def account(fates: Sequence[tuple[str, int, int]], letters: Sequence[DeadLetter]) -> list[Account]:
+def account(fates: Sequence[tuple[str, int, int]], letters: Sequence[DeadLetter]) -> list[SimpleNamespace]:
     """Account for readings of (source, day, fate): stored, corrected, duplicate, frozen, or twice in one batch."""
     rows = np.array([(source_code(source), MIDNIGHT_US + day * 86_400_000_000) for source, day, _ in fates], ROW)
     fate = np.array([fate for _, _, fate in fates], dtype=np.int8)
-    return accounts(rows, fate == 3, rows[fate < 3], fate[fate < 3], letters)
+    columns = accounts(rows, fate == 3, rows[fate < 3], fate[fate < 3], letters)
+    return [SimpleNamespace(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 @given(came, st.lists(st.sampled_from(SOURCES)))
