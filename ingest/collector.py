@@ -84,11 +84,8 @@ class Collector:
 
     def _new_facts(self, facts: Sequence[SensorFact]) -> tuple[SensorFact, ...]:
         """Leave out what is on its way already: if it never arrives, this process ends and the next sends it again."""
-        new = []
-        for fact in facts:
-            if self._facts.get(fact.sensor_id) != fact:
-                self._facts[fact.sensor_id] = fact
-                new.append(fact)
+        new = tuple(fact for fact in facts if self._facts.get(fact.sensor_id) != fact)
+        self._facts |= {fact.sensor_id: fact for fact in new}
         if len(self._facts) > REMEMBERED:
             self._facts.clear()
-        return tuple(new)
+        return new

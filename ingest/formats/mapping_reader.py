@@ -18,9 +18,9 @@ from ingest.formats.decode import PayloadFormat
 from ingest.formats.local_time import Interval, in_order, interval, is_twice
 from ingest.formats.mapping_schema import MappingFile, MessageRule, ReadingRule, TableEntry
 from ingest.formats.pointers import Pointers, Where
-from ingest.vocabulary.quantities import QUANTITIES, Aggregation, convert
+from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Unreadable
-from ingest.vocabulary.sources import SOURCES, SourceClass, Stamp, rounded
+from ingest.vocabulary.sources import SOURCES, SourceClass, rounded
 from ingest.vocabulary.values import number, stamp
 
 BOM = b"\xef\xbb\xbf"
@@ -140,17 +140,17 @@ def _interval(part: _Part) -> Interval:
     text = rule.stamp_text.fill(part.where) if rule.stamp_text else None
     found = _stamp(rule, text or rule.stamp.given(part.where))
     if found is None:
-        if means is Stamp.RECEIVED:
+        if means == "received":
             return Interval(part.received_at, rule.period, 0)
         raise BadPayload(f"no stamp in the message, expected one at {rule.stamp}")
     begin, _, end = found.partition("/")
     until = end or rule.until.given(part.where)
     if isinstance(until, str) and until:
         return interval(begin, until, rule.zone, ("stamp", "end"))
-    length = timedelta(seconds=rule.period) if means is Stamp.END else timedelta()
+    length = timedelta(seconds=rule.period) if means == "end" else timedelta()
     start = stamp(begin, "stamp", rule.zone, end=length) - length
     flags = Flag.AMBIGUOUS.value if is_twice(begin, rule.zone) else 0
-    return Interval(start, 0 if means is Stamp.INSTANT else rule.period, flags)
+    return Interval(start, 0 if means == "instant" else rule.period, flags)
 
 
 def _stamp(rule: MessageRule, found: Any) -> str | None:
@@ -219,7 +219,7 @@ def _state(part: _Part, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple
         converted = convert(value * rule.factor, unit, quantity)
     except ValueError as error:
         raise BadPayload(f"{error}, at {rule.value.text}") from None
-    if quantity.aggregation is Aggregation.SUM and rule.factor == 1 and not converted.is_integer():
+    if quantity.aggregation == "sum" and rule.factor == 1 and not converted.is_integer():
         raise BadPayload(f"{rule.value.text} {raw!r} of {quantity.name}, expected a whole number: see factor, decimal")
     return converted, 1.0 if weight is None else _number(weight, str(rule.weight), decimal), 0
 

@@ -7,21 +7,11 @@ views take the aggregation and the validity rules from it.
 
 import tomllib
 from collections.abc import Mapping
-from enum import StrEnum
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
 import msgspec
-
-
-class Aggregation(StrEnum):
-    """How readings of a quantity become one figure."""
-
-    SUM = "sum"
-    MEAN = "mean"
-    WEIGHTED_MEAN = "weighted_mean"
-
 
 SPIKE_MEMORY = 6 * 3600  # s on either side in which a reading has neighbours
 
@@ -44,7 +34,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     unit: str
     low: float
     high: float
-    aggregation: Aggregation
+    aggregation: Literal["sum", "mean", "weighted_mean"]
     coverage: float
     hours: int | None = None
     day: Literal["civil", "cet"] = "civil"

@@ -9,17 +9,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
-
-class Stamp(StrEnum):
-    """What a supplier's stamp means."""
-
-    START = "start"
-    END = "end"
-    INSTANT = "instant"
-    RECEIVED = "received"
+Stamp = Literal["start", "end", "instant", "received"]  # what a supplier's stamp means
 
 
 class SourceClass(StrEnum):

@@ -7,8 +7,7 @@ before and after, `dead` the hours of weeks: pure functions of what is stored, c
 rule is one function here.
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ingest.vocabulary.batch import Coded
-from ingest.vocabulary.quantities import QUANTITIES, SPIKE_MEMORY, Aggregation, Quantity
+from ingest.vocabulary.quantities import QUANTITIES, SPIKE_MEMORY, Quantity
 from ingest.vocabulary.readings import EXCLUDES, Flag
 from streams.commit.windows import HOUR_US, first_of
 
@@ -85,7 +84,7 @@ def inconsistent(sensor: Coded, quantity: Coded, channel: Coded, start: Column, 
 
 
 def _adds_up(word: str) -> bool:
-    return word in QUANTITIES and QUANTITIES[word].aggregation is Aggregation.SUM
+    return word in QUANTITIES and QUANTITIES[word].aggregation == "sum"
 
 
 def _repeats(*keys: Column) -> Column:
@@ -163,12 +162,5 @@ def dead(start: Column, zero: Column, known: Column, limits: Quantity) -> Column
     return marks
 
 
-NeighbourRule = Callable[[Column, Column, Quantity], Column]
-
-# The flag that excludes, and the one that only warns on reference sources and validated readings.
-NEIGHBOUR_RULES: Mapping[NeighbourRule, tuple[Flag, Flag]] = MappingProxyType(
-    {
-        spike: (Flag.SPIKE, Flag.SUSPECT_SPIKE),
-        stuck: (Flag.STUCK, Flag.SUSPECT_STUCK),
-    }
-)
+# With the flag that excludes, and the one that only warns on reference sources and validated readings.
+NEIGHBOUR_RULES = ((spike, Flag.SPIKE, Flag.SUSPECT_SPIKE), (stuck, Flag.STUCK, Flag.SUSPECT_STUCK))

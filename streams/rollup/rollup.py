@@ -154,7 +154,7 @@ def _reflagged(readings: list[tuple[Any, ...]], frozen: NDArray[np.int64]) -> ND
     borders = np.flatnonzero(np.diff(series)) + 1
     for rows in np.split(np.arange(len(series)), borders):
         limits = limits_of(quantity[rows[0]], overrides[rows[0]])
-        for rule, (excludes, warns) in NEIGHBOUR_RULES.items():
+        for rule, excludes, warns in NEIGHBOUR_RULES:
             found = rule(start[rows], value[rows], limits)
             derived[rows] |= np.where(found, np.where(trusted[rows], warns, excludes), 0)
     changed = np.flatnonzero((derived != known) & np.array(judged))

@@ -6,17 +6,9 @@ never (docs/traps.md, *Kafka and Faust*). `streams.worker.partitions` therefore 
 """
 
 from collections.abc import Mapping, Set
-from enum import Enum
+from typing import Literal
 
 Partition = tuple[str, int]  # topic and number
-
-
-class RecordCheck(Enum):
-    """What to do with a record."""
-
-    NEXT = "store it"
-    SKIP = "leave it: it is stored already, or will be read again"
-    GAP = "read again from the missing record"
 
 
 class Order:
@@ -24,11 +16,11 @@ class Order:
     The next offset of each partition of this worker.
 
     >>> order = Order()
-    >>> order.check(("readings", 0), 7).name
-    'SKIP'
+    >>> order.check(("readings", 0), 7)
+    'skip'
     >>> order.assign({("readings", 0): 7})
-    >>> [order.check(("readings", 0), offset).name for offset in (7, 7, 9, 10, 8, 9)]
-    ['NEXT', 'SKIP', 'GAP', 'SKIP', 'NEXT', 'NEXT']
+    >>> [order.check(("readings", 0), offset) for offset in (7, 7, 9, 10, 8, 9)]
+    ['next', 'skip', 'gap', 'skip', 'next', 'next']
     """
 
     def __init__(self) -> None:
@@ -49,18 +41,23 @@ class Order:
         """Give the offset that a partition must go on with."""
         return self._next[partition]
 
-    def check(self, partition: Partition, offset: int) -> RecordCheck:
-        """Tell what to do with a record; NEXT counts it as taken, GAP is given once for each missing record."""
+    def check(self, partition: Partition, offset: int) -> Literal["next", "skip", "gap"]:
+        """
+        Tell what to do with a record.
+
+        "next": store it; it counts as taken. "skip": leave it, it is stored already, or will be read again. "gap": read
+        again from the missing record; given once for each.
+        """
         wanted = self._next.get(partition)
         if wanted is None or offset < wanted:
-            return RecordCheck.SKIP
+            return "skip"
         if offset == wanted:
             self._next[partition] = offset + 1
-            return RecordCheck.NEXT
+            return "next"
         if self._reported.get(partition) == wanted:
-            return RecordCheck.SKIP
+            return "skip"
         self._reported[partition] = wanted
-        return RecordCheck.GAP
+        return "gap"
 
     def overdue(self, ends: Mapping[Partition, int]) -> list[Partition]:
         """Give the partitions whose next record was on the log at the last call already, and has not come since."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from streams.worker.order import Order, Partition, RecordCheck
+from streams.worker.order import Order, Partition
 
 _log = structlog.get_logger("streams.worker.worker")
 
@@ -49,11 +49,11 @@ class Partitions:
         """Tell whether this record is the next of its partition; where one is missing, read again from there."""
         partition = (message.topic, message.partition)
         check = self._order.check(partition, message.offset)
-        if check is RecordCheck.GAP:
+        if check == "gap":
             missing = f"{partition[0]}/{partition[1]}/{self._order.next_offset(partition)}"
             _log.warning("a record is missing, reading again", record=missing)
             await self._seek(partition, message.tp)
-        return check is RecordCheck.NEXT
+        return check == "next"
 
     async def assign(self, stored: Mapping[Partition, int]) -> None:
         """Start the assigned partitions; set the group back where the database is behind it (a restored back-up)."""

@@ -66,10 +66,9 @@ class Worker:
         store: Callable[[Batch, Position], None],
         positions: Callable[[], Offsets],
         stop: threading.Event,
-        on_failure: Callable[[BaseException], None] = end_process,
     ) -> None:
         self.metrics = WorkerMetrics()
-        self._store, self._positions, self._stop, self._on_failure = store, positions, stop, on_failure
+        self._store, self._positions, self._stop = store, positions, stop
         self._waiting: list[Any] = []
         self._busy = 0  # calls that run in the thread, or wait for it
         self._topics = topics
@@ -156,7 +155,7 @@ class Worker:
 
     def _ended(self, storing: asyncio.Future[None]) -> None:
         if not storing.cancelled() and (error := storing.exception()) is not None:
-            self._on_failure(error)
+            end_process(error)
 
     async def _store_waiting(self, stream: Any) -> None:
         while True:
@@ -190,7 +189,7 @@ class Worker:
             await asyncio.Event().wait()
         except Exception as error:
             _log.critical("the worker ends, its record is read again", exc_info=True)
-            self._on_failure(error)
+            end_process(error)
             raise
         finally:
             self._busy -= 1
