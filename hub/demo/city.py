@@ -8,31 +8,21 @@ duplicates that agree and that do not, hours sent late in one burst, a clock tha
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hub.demo.payloads import payloads
-from hub.demo.sensors import FACTS, Sensor, Slots, sensors
-from hub.demo.world import HOUR, Times, World
+from hub.demo.payloads import Slots, payloads
+from hub.demo.world import FACTS, HOUR, Sensor, Times, World, sensors
 from ingest.files.catalogue import Entry
-from ingest.vocabulary.readings import microseconds
+from ingest.vocabulary.readings import Message, microseconds
 from ingest.vocabulary.sources import OWN
 
 _SECOND = 1_000_000  # us
 _OUTAGE = 6 * HOUR  # at most one late burst in each
 _LATEST = 4 * HOUR  # nothing is sent later than this after its slot, and without bursts within one
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class SimMessage(NamedTuple):
-    """An MQTT message and when its sensor sends it."""
-
-    topic: str
-    payload: bytes
-    send_at: datetime
 
 
 class City:
@@ -46,42 +36,29 @@ class City:
         """Give what is known about every sensor, also about those whose messages do not contain it."""
         return [sensor.entry for sensor in self._sensors]
 
-    def messages(self, start: datetime, end: datetime) -> Iterator[SimMessage]:
-        """Give what is sent from `start` to just before `end`, in order of sending."""
+    def messages(self, start: datetime, end: datetime, live: bool = True) -> Iterator[Message]:
+        """
+        Give what is sent from `start` to just before `end`, in order of sending, as if it were received at once.
+
+        What is not `live` is as a backlog: own JSON in one message a sensor, and nothing of sensors whose messages are
+        stamped only when received.
+        """
         first, last = microseconds(start), microseconds(end)
-        found = [message for sensor in self._sensors for message in self._sent(sensor, first, last)]
-        yield from sorted(found, key=lambda one: (one.send_at, one.topic, one.payload))
+        asked = [sensor for sensor in self._sensors if live or not sensor.kind.live_only]
+        found = [message for sensor in asked for message in self._sent(sensor, first, last, live)]
+        yield from sorted(found, key=lambda one: (one.received_at, one.topic, one.payload))
 
-    def history(self, start: datetime, end: datetime) -> Iterator[SimMessage]:
-        """
-        Give what was measured from the hour of `start` to before the hour of `end`, as if all of it had arrived.
-
-        The readings are those of `messages`, own JSON in blocks of an hour, and `send_at` is when each was complete.
-        Sensors that are stamped only when received are left out.
-        """
-        for hour in range(microseconds(start) // _SECOND // HOUR, microseconds(end) // _SECOND // HOUR):
-            for sensor in self._sensors:
-                if not sensor.kind.live_only:
-                    yield from self._hour(sensor, hour)
-
-    def _sent(self, sensor: Sensor, first: int, last: int) -> Iterator[SimMessage]:
+    def _sent(self, sensor: Sensor, first: int, last: int, live: bool) -> Iterator[Message]:
         latest, period = _LATEST if sensor.kind.source == OWN else HOUR, sensor.kind.period
         slots = np.arange((first // _SECOND - latest) // period - 1, last // _SECOND // period + 1)
         times = self._sending(sensor, slots)
         for sent, salt, extra in self._repeats(sensor, slots):
             due = sent & (times + extra >= first) & (times + extra < last)
             if due.any():
-                written = payloads(Slots(self._world, sensor, slots[due], salt), together=False)
-                for payload, time in zip(written, (times + extra)[due].tolist(), strict=True):
-                    yield SimMessage(sensor.topic, payload, _EPOCH + timedelta(microseconds=time))
-
-    def _hour(self, sensor: Sensor, hour: int) -> Iterator[SimMessage]:
-        kind, complete = sensor.kind, _EPOCH + timedelta(hours=hour + 1)
-        slots = np.arange(-(-hour * HOUR // kind.period), -(-(hour + 1) * HOUR // kind.period))
-        for sent, salt, _ in self._repeats(sensor, slots):
-            if sent.any():
-                for payload in payloads(Slots(self._world, sensor, slots[sent], salt), together=kind.source == OWN):
-                    yield SimMessage(sensor.topic, payload, complete)
+                together, when = not live and sensor.kind.source == OWN, (times + extra)[due].tolist()
+                written = payloads(Slots(self._world, sensor, slots[due], salt), together)
+                for payload, time in zip(written, [max(when)] if together else when, strict=True):
+                    yield Message(sensor.topic, payload, _EPOCH + timedelta(microseconds=time))
 
     def _sending(self, sensor: Sensor, slots: Times) -> Times:
         """When each slot is sent, in us: soon after its end, or when its sensor is back from an outage."""

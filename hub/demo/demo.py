@@ -19,7 +19,7 @@ from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
 
 HISTORY = timedelta(days=2)
-HOUR = timedelta(hours=1)
+AT_ONCE = timedelta(hours=6)  # of history: a sensor's own JSON of it is one message
 _FILE = "demo.json"
 
 log = structlog.get_logger(__name__)
@@ -41,29 +41,20 @@ class Demo(Background):
         super().start()
 
     def run(self) -> None:
-        """Publish what was missed since the last time, then live."""
+        """Publish what was missed since the last time, at most two days of it, then live."""
         with Sender(self._broker) as sender:
             try:
-                sent = self._catch_up(sender, datetime.now(UTC))
-                while not self.stopping.wait(1.0):
-                    sent = self._publish(sender, sent, datetime.now(UTC))
+                sent = max(self._sent(), datetime.now(UTC) - HISTORY)
+                log.info("publishing history", since=sent.isoformat(timespec="minutes"))
+                while not self.stopping.is_set():
+                    now = datetime.now(UTC)
+                    sent = self._publish(sender, sent, min(sent + AT_ONCE, now), now)
+                    self.stopping.wait(1.0 if sent == now else 0.0)
             except (RuntimeError, TimeoutError) as error:
                 log.warning("the simulated city stopped publishing", error=str(error))
 
-    def _catch_up(self, sender: Sender, now: datetime) -> datetime:
-        """Publish whole hours since the last time, at most two days of them, then the running hour."""
-        begin, hour = max(self._sent(), now - HISTORY), now.replace(minute=0, second=0, microsecond=0)
-        if begin + HOUR < hour:
-            log.info("publishing history", since=begin.isoformat(timespec="minutes"))
-            for number, message in enumerate(self._city.history(begin, hour)):
-                sender.publish(message.topic, message.payload)
-                if number % 100 == 0 and self.stopping.is_set():
-                    return begin
-            begin = hour
-        return self._publish(sender, begin, now)
-
-    def _publish(self, sender: Sender, begin: datetime, end: datetime) -> datetime:
-        for message in self._city.messages(begin, end):
+    def _publish(self, sender: Sender, begin: datetime, end: datetime, now: datetime) -> datetime:
+        for message in self._city.messages(begin, end, live=end == now):
             sender.publish(message.topic, message.payload)
         sender.flush(60)
         self._file.write_bytes(msgspec.json.encode(end))

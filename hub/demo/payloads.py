@@ -2,18 +2,19 @@
 What simulated sensors measure, and the payloads they make of it: own JSON, and the formats of suppliers.
 
 A form of `city.toml` has a function of its name here, which gives columns: a value for each slot. `hub.demo.city` calls
-`payloads` with the slots that are due.
+`payloads` with the slots that are due: a slot is the number of a sensor's period since 1970. A `salt` other than 0
+gives another value for the same slot, for a sensor that sends twice and does not agree with itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hub.demo.sensors import FACTS, Sensor, Slots
-from hub.demo.world import Numbers, Times, poisson
+from hub.demo.world import DAY, FACTS, HOUR, WEEK, Numbers, Sensor, Times, World, poisson
 
 Columns = Mapping[str, NDArray[Any] | Sequence[str]]
 
@@ -21,10 +22,59 @@ _CLASSES = np.array([0.02, 0.03, 0.80, 0.09, 0.06])  # shares of NDW's five leng
 _NO_VEHICLE = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Some slots of one sensor, by their numbers."""
+
+    world: World
+    sensor: Sensor
+    numbers: Times
+    salt: int = 0
+
+    @property
+    def starts(self) -> Times:
+        """When each slot begins."""
+        return self.numbers * self.sensor.kind.period
+
+    @property
+    def middle(self) -> Times:
+        """The middle of each slot."""
+        return self.starts + self.sensor.kind.period // 2
+
+    @property
+    def stamped(self) -> Times:
+        """When the sensor says that each begins: a clock that drifts is ahead, more every day until Monday."""
+        if self.sensor.entry.sensor_id != FACTS.drifting:
+            return self.starts
+        return self.starts + (self.starts % WEEK * 30 / DAY).astype(np.int64)
+
+    def stuck(self) -> "Slots":
+        """Give the slot whose value is sent for each: where a sensor is stuck, the first one of nine hours."""
+        if self.sensor.entry.sensor_id not in FACTS.stuck:
+            return self
+        number, day = self.sensor.number, self.starts // DAY
+        begins = day * DAY + self.world.chance(number, 31, day) * 14 * HOUR
+        since = self.starts - begins
+        stuck = (self.world.chance(number, 30, day) < 0.5) & (since >= 0) & (since < 9 * HOUR)
+        return replace(self, numbers=np.where(stuck, begins.astype(np.int64) // self.sensor.kind.period, self.numbers))
+
+    def chance(self, key: int | Times) -> Numbers:
+        """Draw a number in [0, 1) for each slot."""
+        return self.world.chance(self.sensor.number, self.salt, key, self.numbers)
+
+    def noise(self, key: int) -> Numbers:
+        """Draw a sensor's own noise, of standard deviation 1."""
+        return self.world.normal(self.sensor.number, self.salt, 100 + key, self.numbers)
+
+
 def payloads(slots: Slots, together: bool) -> list[bytes]:
     """Write a message for each slot, or one for all of them."""
     sensor, form = slots.sensor, FACTS.forms[slots.sensor.kind.form]
-    about = {**_about(sensor), "zone": slots.world.zone}
+    found = {name: getattr(sensor.entry, name) for name in ("name", "kind", "lon", "lat", "lanes", "interval")}
+    about = {
+        **{name: "null" if value is None else value for name, value in found.items()},
+        "id": sensor.supplier_id, "chip": sensor.supplier_id.rpartition("-")[2], "zone": slots.world.zone,
+    }  # fmt: skip
     columns = {
         "start": _stamps(slots.stamped),
         "end": _stamps(slots.starts + sensor.kind.period),
@@ -34,13 +84,6 @@ def payloads(slots: Slots, together: bool) -> list[bytes]:
     readings = [form.each % (about | row) for row in rows]
     texts = [",".join(readings)] if together else readings
     return [(form.message % (about | {"readings": text})).encode() for text in texts]
-
-
-def _about(sensor: Sensor) -> dict[str, object]:
-    entry = sensor.entry
-    found = {name: getattr(entry, name) for name in ("name", "kind", "lon", "lat", "lanes", "interval")}
-    given = {name: "null" if value is None else value for name, value in found.items()}
-    return {**given, "id": sensor.supplier_id, "chip": sensor.supplier_id.rpartition("-")[2]}
 
 
 def _texts(column: NDArray[Any] | Sequence[str]) -> Sequence[object]:

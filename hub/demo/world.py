@@ -1,16 +1,22 @@
 """
-What happens in the simulated city: chance, rhythm and weather as pure functions of seed, sensor and time.
+The simulated city: chance, rhythm and weather as pure functions of seed, sensor and time; sensors from `city.toml`.
 
 Chance is a hash, not a stream: the value of a sensor in a minute does not depend on what was asked before.
 `hub.demo.payloads` measures it. Times are arrays of seconds since 1970.
 """
 
+import tomllib
 from dataclasses import dataclass
+from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from ingest.files.catalogue import Entry
+from ingest.vocabulary.sources import OWN
 
 Numbers = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -102,10 +108,6 @@ class World:
         """Give 0 when dry up to 1 in a shower."""
         return np.asarray(np.clip(3 * self.smooth(-1, times, 2 * HOUR) - 1.2, 0, 1))
 
-    def wind(self, times: Times) -> Numbers:
-        """Give the wind in m/s, which thins the air's dirt."""
-        return np.asarray(4.5 + 3.5 * self.smooth(-2, times, 9 * HOUR))
-
     def temperature(self, times: Times) -> Numbers:
         """Give degrees Celsius: season, day and weather."""
         season = -np.cos(2 * np.pi * (times / DAY % 365.25 - 20) / 365.25)
@@ -120,9 +122,92 @@ class World:
 
     def air(self, times: Times) -> dict[str, Numbers]:
         """Give the city's background in ug/m3: traffic and stillness make NO2 and dust, sun makes ozone of it."""
-        still = 5 / np.maximum(self.wind(times), 0.8)
+        wind = 4.5 + 3.5 * self.smooth(-2, times, 9 * HOUR)  # m/s
+        still = 5 / np.maximum(wind, 0.8)
         traffic = self.motor_rhythm(times)
         no2 = (6 + 16 * traffic) * still
         pm10 = (9 + 5 * traffic) * still * (1 - 0.4 * self.rain(times)) + 4 + 3 * self.smooth(-4, times, 20 * HOUR)
         warm = np.clip(self.temperature(times), 0, 30)
         return {"no2": no2, "pm10": pm10, "pm25": 0.6 * pm10, "o3": np.maximum(2, 45 + 1.4 * warm - 0.9 * no2)}
+
+
+class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How readings are written; own JSON where it is not said."""
+
+    each: str
+    message: str = (
+        '{"sensor_id":"%(id)s","name":"%(name)s","lon":%(lon)s,"lat":%(lat)s,"lanes":%(lanes)s,"interval":%(interval)s,'
+        '"readings":[%(readings)s]}'
+    )
+    flow: str = ""
+    speed: str = ""
+
+
+class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sensors of one kind; `period` and `delay` are seconds."""
+
+    count: int
+    source: str
+    name: str
+    kind: str
+    form: str
+    period: int
+    delay: float
+    size: tuple[float, float]
+    lanes: tuple[int | None, ...] = (None,)
+    instants: bool = False
+    live_only: bool = False
+
+
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything in `city.toml`."""
+
+    streets: tuple[str, ...]
+    dead: str
+    drifting: str
+    stuck: frozenset[str]
+    kinds: tuple[Kind, ...]
+    forms: dict[str, Form]
+
+
+FACTS = msgspec.convert(tomllib.loads(files("hub.demo").joinpath("city.toml").read_text("utf-8")), Facts)
+
+
+class Sensor(msgspec.Struct, frozen=True):
+    """One sensor of the city; `size` scales what it measures."""
+
+    number: int
+    kind: Kind
+    entry: Entry
+    size: float
+
+    @property
+    def supplier_id(self) -> str:
+        """The id without the source."""
+        return self.entry.sensor_id.partition("/")[2]
+
+    @property
+    def topic(self) -> str:
+        """What it publishes under."""
+        return f"{OWN}/{self.entry.sensor_id}"
+
+
+def sensors(world: World) -> list[Sensor]:
+    """Put the city's sensors around the middle of Groningen."""
+    return [_sensor(world, 100 * at + n, kind, n) for at, kind in enumerate(FACTS.kinds) for n in range(kind.count)]
+
+
+def _sensor(world: World, number: int, kind: Kind, n: int) -> Sensor:
+    lon, lat = (float(world.normal(number, key)) for key in (51, 52))
+    street, house, size = (float(world.chance(number, key)) for key in (53, 54, 55))
+    entry = Entry(
+        f"{kind.source}/{kind.name.format(n + 1)}",
+        f"{FACTS.streets[int(street * len(FACTS.streets))]} {1 + int(house * 200)}",
+        kind.kind,
+        round(6.57 + 0.025 * lon, 5),
+        round(53.22 + 0.015 * lat, 5),
+        kind.lanes[n % len(kind.lanes)],
+        float(kind.period) if kind.instants else None,
+    )
+    least, most = kind.size
+    return Sensor(number, kind, entry, least + (most - least) * size)
