@@ -28,7 +28,7 @@ def end_process(error: BaseException) -> None:
     os._exit(3)
 
 
-class Collector:
+class Collector(threading.Thread):
     """
     One thread that turns `rounds` of a receiver into batches, until it stops.
 
@@ -49,22 +49,14 @@ class Collector:
         on_failure: Callable[[BaseException], None] = end_process,
         decoder: Callable[[Sequence[Message], datetime], Batch] = decode,
     ) -> None:
+        super().__init__(name="collector", daemon=True)
         self.readings = self.dead_letters = 0
         self._rounds, self._acknowledge, self._put = rounds, acknowledge, put
         self._sites, self._earliest, self._on_failure, self._decode = sites, earliest, on_failure, decoder
         self._facts: dict[str, SensorFact] = {}
-        self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
-    def start(self) -> None:
-        """Begin; it ends by itself when the receiver has stopped and its last round is on the log."""
-        self._thread.start()
-
-    def join(self, seconds: float | None = None) -> bool:
-        """Wait for the end; False when `seconds` were not enough."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Collect until the receiver has stopped and its last round is on the log."""
         try:
             for deliveries in self._rounds():
                 self._collect(deliveries)

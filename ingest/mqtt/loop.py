@@ -18,21 +18,17 @@ _ENDS_WITHIN = 15.0  # s; a look-up of a name may take longer, and is left behin
 _log = structlog.get_logger("ingest.mqtt.loop")
 
 
-class Loop:
+class Loop(threading.Thread):
     """It ends by itself only for a bug: then `failed` is set."""
 
     def __init__(self, name: str, connection: Connection) -> None:
+        super().__init__(name=name, daemon=True)
         self.failed: BaseException | None = None
         self._connection = connection
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._ending = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    def start(self) -> None:
-        """Begin; the connection comes up by itself."""
-        self._thread.start()
 
     def wake(self) -> None:
         """Take a turn soon; from any thread."""
@@ -43,17 +39,18 @@ class Loop:
         """End the thread and disconnect."""
         self._ending = True
         self.wake()
-        if self._thread.ident is None:
+        if self.ident is None:
             self._close()
         else:
-            self._thread.join(_ENDS_WITHIN)
+            self.join(_ENDS_WITHIN)
 
     def _close(self) -> None:
         self._connection.disconnect()
         self._wake_in.close()
         self._wake_out.close()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Let the connection come up by itself, and again, until the end."""
         try:
             while not self._ending:
                 self._round()

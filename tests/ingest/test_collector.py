@@ -72,7 +72,8 @@ def collect(handed: Handed, log: Kept | QueuedLog, failures: list[BaseException]
         handed.rounds, handed.acknowledge, log.put, lambda: SITES, on_failure=failed.append, decoder=words
     )
     collector.start()
-    assert collector.join(30)
+    collector.join(30)
+    assert not collector.is_alive()
     assert failures is not None or not failed
     return collector
 
