@@ -102,8 +102,10 @@ def _fitting(batch: Batch, largest: int, most: int) -> Iterator[bytes]:
     """Give a batch that has readings, facts or dead letters alone as records, in halves until they are small enough."""
     if not (len(batch) or batch.sensors or batch.dead_letters):
         return
-    value = Batch(_compact(batch.readings), batch.sensors, batch.dead_letters).to_ipc()
-    if len(value) > largest and (halves := _halves(batch, by_force=len(value) > most)):
+    # Letters may be all that a collector has in flight: so many are cut before they are encoded.
+    is_heavy = len(batch.dead_letters) > 1 and sum(len(one.payload) for one in batch.dead_letters) > largest
+    value = b"" if is_heavy else Batch(_compact(batch.readings), batch.sensors, batch.dead_letters).to_ipc()
+    if (is_heavy or len(value) > largest) and (halves := _halves(batch, by_force=len(value) > most)):
         for half in halves:
             yield from _fitting(half, largest, most)
     elif len(value) > most and batch.dead_letters and (payload := batch.dead_letters[0].payload):

@@ -1,5 +1,7 @@
 """A batch cut into records: every reading once, a sensor in one partition, one sensor and start in one record."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,3 +108,14 @@ class TestLetterRecords:
     def test_none(self) -> None:
         """No letter, no record."""
         assert list(letter_records([], 4)) == []
+
+    def test_many_large_letters_take_no_memory_of_their_own(self) -> None:
+        """However many wait, a collector encodes one record of them at a time: its memory is small."""
+        letters = [DeadLetter("stadspuls", "a", bytes([one]) * KEPT_BYTES, "big", LATER) for one in range(50)]
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in letter_records(letters, 1)) == 50
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 10 * KEPT_BYTES
