@@ -9,26 +9,66 @@ and the readings of one sensor and start stay together.
 import json
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import chain, groupby, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 from lxml import etree
 
-from ingest.files.cutting import PIECE, Recorded, Section, packed
-from ingest.files.cutting import in_time as cut_in_time
 from ingest.formats.coded.luchtmeetnet import PREAMBLE
 from ingest.formats.coded.ndw import check_creator
+from ingest.formats.decode import formats
 from ingest.formats.xml import local, opened, records
-from ingest.vocabulary.readings import BadPayload
+from ingest.vocabulary.batch import Table
+from ingest.vocabulary.readings import BadPayload, Message, Reading, utc
 from ingest.vocabulary.sources import OWN
 
+PIECE = 256_000  # bytes of payload
 # Members of a JSON document that are cut; and the columns or members whose equal neighbours are not parted.
 CUT = {OWN: ("readings",), "telraam": ("report", "data")}
 TOGETHER = {OWN: ("sensor_id", "start"), "dexter": ("id_meetlocatie", "start_meetperiode")}
 _UNSAFE = {ord(sign): f"%{ord(sign):02X}" for sign in "%#+/?\x00"}
 _BLANKS = re.compile(r"\s*")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Recorded(NamedTuple):
+    """One message to publish; `when` is its newest stamp, where messages in time are asked for and it has one."""
+
+    topic: str
+    payload: bytes
+    when: datetime | None = None
+
+
+class Section(NamedTuple):
+    """A stretch of a file that may be cut between its parts; every piece gets `head` and `tail`."""
+
+    topic: str
+    parts: Iterable[bytes]
+    head: bytes = b""
+    between: bytes = b""
+    tail: bytes = b""
+
+    def message(self, parts: list[bytes], when: datetime | None = None) -> Recorded:
+        """Make one message of some of the parts."""
+        return Recorded(self.topic, self.head + self.between.join(parts) + self.tail, when)
+
+    def pieces(self, parts: Iterable[bytes]) -> Iterator[list[bytes]]:
+        """Gather parts in lists that fit a message; a part above that comes alone."""
+        room = PIECE - len(self.head) - len(self.tail)
+        piece: list[bytes] = []
+        total = 0
+        for part in parts:
+            if piece and total + len(part) > room:
+                yield piece
+                piece, total = [], 0
+            piece.append(part)
+            total += len(part) + len(self.between)
+        if piece:
+            yield piece
 
 
 def messages(path: Path, source: str, *, in_time: bool = False) -> Iterator[Recorded]:
@@ -38,7 +78,7 @@ def messages(path: Path, source: str, *, in_time: bool = False) -> Iterator[Reco
     `in_time` gives them in the order of their stamps instead, and one stamp at a time, as they once came. Raises
     BadPayload where the file is not the source's.
     """
-    found = cut_in_time(_sections(path, source), source) if in_time else packed(_sections(path, source))
+    found = _in_time(_sections(path, source), source) if in_time else _packed(_sections(path, source))
     first = next(found, None)
     if first is None:
         raise BadPayload(f"{path.name}: no message of {source} in it")
@@ -167,3 +207,36 @@ def _texts(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
             end = len(text)
         yield text[at:end].encode("utf-8", "surrogateescape")
         at = end
+
+
+def _packed(sections: Iterable[Section]) -> Iterator[Recorded]:
+    """Cut sections into messages as full as they may be."""
+    for section in sections:
+        yield from (section.message(piece) for piece in section.pieces(section.parts))
+
+
+def _in_time(sections: Iterable[Section], source: str) -> Iterator[Recorded]:
+    """Cut sections into messages of one stamp each, in the order of the stamps; those without one come first."""
+    parts = [
+        (_newest(section.message([part]), source), at, part, section)
+        for at, section in enumerate(sections)
+        for part in section.parts
+    ]
+    parts.sort(key=itemgetter(0, 1))
+    for (when, _), group in groupby(parts, itemgetter(0, 1)):
+        together = list(group)
+        section = together[0][3]
+        for piece in section.pieces(part for _, _, part, _ in together):
+            yield section.message(piece, None if when == _NEVER else when)
+
+
+def _newest(message: Recorded, source: str) -> datetime:
+    """Give the newest start in a message, by the source's payload format; `_NEVER` where it has none."""
+    read = formats().get(source) or formats()[OWN]
+    try:
+        found = list(read(Message(message.topic, message.payload, _NEVER)))
+    except ValueError:
+        return _NEVER
+    stamps = [one.start for one in found if isinstance(one, Reading)]
+    stamps += [utc(one.start.max()) for one in found if isinstance(one, Table) and one]
+    return max(stamps, default=_NEVER)

@@ -53,13 +53,7 @@ class Figure(msgspec.Struct):
     value: float | None
 
 
-class KnownStation(msgspec.Struct):
-    """A station as it is remembered: degrees, and when it was asked about (s since 1970)."""
-
-    lon: float
-    lat: float
-    asked: float
-
+Station = tuple[float, float, float]  # longitude and latitude in degrees, and when it was asked about (s since 1970)
 
 _row = msgspec.json.Decoder(Figure)
 
@@ -72,7 +66,7 @@ def hours(turn: Turn) -> None:
         for number, rows in _by_station(turn, begin, end).items():
             place = _station(turn, number)
             whole = whole and place is not None
-            if turn.region is None or (place is not None and turn.region.contains(place.lon, place.lat)):
+            if turn.region is None or (place is not None and turn.region.contains(*place[:2])):
                 turn.publish(f"{topic_of(SOURCE, number)}?version={turn.now:%Y-%m-%dT%H:%M:%SZ}", rows, *ENVELOPE)
     # Figures of a station whose place is not known yet are asked for again, as far back as a deep look goes.
     until = turn.memory.note("until", datetime, turn.now - FIRST)
@@ -122,12 +116,12 @@ def _pages(turn: Turn, begin: datetime, end: datetime) -> Iterator[msgspec.Raw]:
         page += 1
 
 
-def _station(turn: Turn, number: str) -> KnownStation | None:
+def _station(turn: Turn, number: str) -> Station | None:
     """Give what is known about a station, asking where it is new or long ago; None where it cannot be had now."""
-    known = turn.memory.note("stations", dict[str, KnownStation], {})
+    known = turn.memory.note("stations", dict[str, Station], {})
     station = known.get(number)
     now = turn.now.timestamp()
-    if station is not None and now - station.asked < REFRESH.total_seconds():
+    if station is not None and now - station[2] < REFRESH.total_seconds():
         return station
     try:
         answer = bytes(turn.web.json(f"stations/{number}", msgspec.Raw))
@@ -137,8 +131,8 @@ def _station(turn: Turn, number: str) -> KnownStation | None:
     except (SourceUnreachable, BadPayload) as error:
         turn.unreadable(f"station {number}: {error}")
         return station
-    place = KnownStation(fact.lon, fact.lat, now)
+    place = (fact.lon, fact.lat, now)
     turn.memory.learn("stations", known | {number: place})
-    if turn.region is None or turn.region.contains(place.lon, place.lat):
+    if turn.region is None or turn.region.contains(*place[:2]):
         turn.send(topic_of(SOURCE, number), answer)
     return place

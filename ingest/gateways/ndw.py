@@ -16,8 +16,7 @@ from pathlib import Path
 import structlog
 from lxml import etree
 
-from ingest.files.cutting import Recorded
-from ingest.files.recordings import messages, topic_of
+from ingest.files.recordings import Recorded, messages, topic_of
 from ingest.files.site_table import import_table, sound
 from ingest.formats.xml import opened, records
 from ingest.gateways.region import Region

@@ -6,7 +6,7 @@ Each function is one statement or one transaction. `streams.notify.delivery` not
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -112,25 +112,10 @@ def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:
     return {**one._asdict(), "weekly": "; ".join(map(str, one.weekly)), "silent_now": silent_now}
 
 
-class ChannelBacklog(NamedTuple):
-    """What a channel has not delivered: the count, how many of them a silence holds, the age (s) of the oldest due."""
-
-    channel: str
-    waiting: int
-    held: int
-    oldest: float
-    attempts: int
-    last_error: str | None
-
-    @property
-    def stuck(self) -> bool:
-        """Tell whether a transition has waited for more than ten minutes."""
-        return self.oldest > 600
-
-
-def outbox(store: Store, now: datetime) -> list[ChannelBacklog]:
-    """Give the backlog of each channel that has one."""
-    return [ChannelBacklog(*row) for row in store.rows("outbox_state", now=now)]
+def outbox(store: Store, now: datetime) -> list[Any]:
+    """Give the backlog of each channel that has one, with the columns of the statement `outbox_state`."""
+    with store.transaction() as tx:
+        return tx.records("outbox_state", now=now)
 
 
 def open_alerts(store: Store) -> dict[str, int]:

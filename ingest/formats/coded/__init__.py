@@ -3,7 +3,6 @@ Payload formats that need code; all others are mapping files in `ingest/formats/
 
 - `stadspuls`: the hub's own JSON
 - `ndw`: the country's traffic minutes
-- `ndw_layout`: which lane and class an index of NDW means
 - `luchtmeetnet`: hourly air figures, from the API and from files
 - `telraam`: hourly street counts
 - `dexter`: NDW's hourly history

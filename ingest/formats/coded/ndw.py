@@ -2,25 +2,31 @@
 NDW's traffic minutes: DATEX II v2.3 and v3 site measurements.
 
 A message is a MeasuredDataPublication, or one `siteMeasurements` of it (`ingest.files.recordings` sends those). Every
-flow and speed becomes a reading; what its index means is decided in `ingest.formats.coded.ndw_layout`. A stamp is the
-start of the minute. A flow is vehicles per hour, the reading is the count. A speed without a vehicle is *observed,
-nothing to measure*, never a number, however its supplier writes it: -1, 0 of 0 vehicles, 252 beside a flow of 0.
+flow and speed becomes a reading; what its index means is in the measurement-site table, else in the supplier's pattern
+(`ndw_layouts.toml`, beside this module). A stamp is the start of the minute. A flow is vehicles per hour, the reading
+is the count. A speed without a vehicle is *observed, nothing to measure*, never a number, however its supplier writes
+it: -1, 0 of 0 vehicles, 252 beside a flow of 0.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import cache, lru_cache
 from itertools import pairwise
 from math import isfinite
+from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from lxml import etree
 
-from ingest.formats.coded.ndw_layout import FLOW, QUANTITY, SPEED, SUPPLIER, Layout, inferred
 from ingest.formats.decode import payload_format
 from ingest.formats.xml import local, parsed
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site
 from ingest.vocabulary.values import stamp
 
+FLOW, SPEED = "F", "S"
+QUANTITY = {FLOW: "vehicle_count", SPEED: "vehicle_speed"}
+SUPPLIER = 5  # NDW gives every supplier an id of five characters, with which its site ids begin
 MINUTE = 60
 NO_SPEED = -1
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -35,6 +41,22 @@ class Measured(NamedTuple):
     value: float
     used: int | None
     error: bool
+
+
+class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of the file: the sequence of one lane, the classes of its flows and speeds, and who sends it."""
+
+    lane: str
+    classes: list[str]
+    suppliers: list[str]
+    evidence: str
+
+
+class Layout(NamedTuple):
+    """Channel by index, and the number of lanes."""
+
+    channels: Mapping[str, str]
+    lanes: int
 
 
 @payload_format("ndw")
@@ -159,6 +181,36 @@ def _inferred(site_id: str, values: list[Measured]) -> Layout | None:
     if not values or values[0].at != 1 or values[-1].at != len(values):
         return None
     return inferred(site_id[:SUPPLIER], "".join([one.kind for one in values]))
+
+
+@lru_cache(maxsize=4096)
+def inferred(supplier: str, kinds: str) -> Layout | None:
+    """
+    Give the layout of a site that sends `kinds` ("F" flow, "S" speed, from index 1), or None where nothing is known.
+
+    >>> inferred("RWS01", "FSFS")
+    Layout(channels={'1': 'lane1/any', '2': 'lane1/any', '3': 'lane2/any', '4': 'lane2/any'}, lanes=2)
+    >>> inferred("PGR08", "FSFS") is None
+    True
+    """
+    for pattern in _patterns():
+        lanes, rest = divmod(len(kinds), len(pattern.lane))
+        if supplier in pattern.suppliers and lanes and not rest and pattern.lane * lanes == kinds:
+            names = pattern.classes * 2 * lanes
+            size = len(pattern.lane)
+            return Layout({str(i + 1): f"lane{i // size + 1}/{name}" for i, name in enumerate(names)}, lanes)
+    return None
+
+
+@cache
+def _patterns() -> list[Pattern]:
+    text = Path(__file__).with_name("ndw_layouts.toml").read_bytes()
+    patterns = msgspec.toml.decode(text, type=dict[str, list[Pattern]])["layout"]
+    for pattern in patterns:
+        size = len(pattern.classes)
+        if sorted(pattern.lane) != [FLOW] * size + [SPEED] * size:
+            raise ValueError(f"ndw_layouts.toml: lane {pattern.lane} with {size} classes, expected as many F and S")
+    return patterns
 
 
 def _readings(

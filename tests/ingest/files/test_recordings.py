@@ -9,8 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ingest.files.cutting import PIECE, Recorded
-from ingest.files.recordings import messages, topic_of
+from ingest.files.recordings import PIECE, Recorded, messages, topic_of
 from ingest.formats.coded.luchtmeetnet import PREAMBLE
 from ingest.formats.decode import decode
 from ingest.vocabulary.readings import BadPayload, Message
