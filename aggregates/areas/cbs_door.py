@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -34,7 +34,7 @@ class Unreachable(Exception):  # noqa: N818 - named for what a caller does: load
 
 class Cbs:
     """
-    One session; `cache` is a directory where every whole answer is kept, `refresh` asks anew all the same.
+    Its documents; `cache` is a directory where every whole answer is kept, `refresh` asks anew all the same.
 
     `on_page` is called for each page. Raises Unreachable.
     """
@@ -46,13 +46,7 @@ class Cbs:
         self.on_page: Callable[[], object] = lambda: None
         self._cache, self._refresh, self._tries = cache, refresh, tries
         self._cbs, self._pdok = cbs, pdok
-        self._client = httpx.Client(timeout=patience, follow_redirects=True, headers={"Accept": "application/json"})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._how: dict[str, Any] = {"timeout": patience, "headers": {"Accept": "application/json"}}
 
     def statistics(self, vintage: int, municipalities: Sequence[str]) -> list[Document]:
         """Fetch a vintage's table with its metadata, by OData 4."""
@@ -121,7 +115,7 @@ class Cbs:
             if failures:
                 time.sleep(pause(failures, FIRST_WAIT, LONGEST_WAIT))
             try:
-                response = self._client.get(url)
+                response = httpx.get(url, follow_redirects=True, **self._how)
                 if response.is_success:
                     return msgspec.json.decode(response.content, type=dict[str, Any])
                 trouble = f"status {response.status_code}"

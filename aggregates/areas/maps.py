@@ -7,8 +7,7 @@ Maps of areas from any file that GDAL reads: GeoJSON, GeoPackage, shapefile; in 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,8 +27,7 @@ _YEARS = ("jaar", "year")
 RD = "EPSG:28992"
 
 
-@dataclass(frozen=True, slots=True)
-class Map:
+class Map(NamedTuple):
     """Areas with the attributes of their features, and the years in its columns and layer names."""
 
     title: str

@@ -9,10 +9,9 @@ time, with the places of their sensors.
 
 import tomllib
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,8 +64,7 @@ def _field(word: str) -> "pa.Field[Any]":
     return pa.field(name, kind, nullable=word.endswith("?"), metadata={"description": meaning})
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """One kind of rows; `key` names the columns that order them, and that no two rows share."""
 
     statement: str

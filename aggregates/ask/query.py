@@ -43,8 +43,6 @@ WINDOWS = tuple(LENGTHS)
 READINGS = ""  # in place of a window: the readings themselves
 USUAL = timedelta(minutes=1)  # between readings of a series, where nothing is known
 
-Box = tuple[float, float, float, float]  # west, south, east, north, degrees
-
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -68,7 +66,7 @@ class Question:
     area: str | None = None
     vintage: int | None = None
     members: bool = False
-    box: Box | None = None
+    box: tuple[float, float, float, float] | None = None
     coverage: float = 0.0
     source: str | None = None
 

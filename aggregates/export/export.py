@@ -66,11 +66,6 @@ class Wanted:
         first, last = part.span
         return self.quantity in (None, part.quantity) and first < self.last and last > self.first
 
-    @property
-    def whole(self) -> bool:
-        """Whether nothing of a dataset is left out."""
-        return self.quantity is None and (self.first, self.last) == EVER
-
 
 class Written(NamedTuple):
     """A file that was written, with its rows; `path` None where there was nothing to write."""
@@ -119,7 +114,7 @@ def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Want
         yield written
         journal.note(part, at, closed)
         journal.write(path)
-    if wanted.whole:
+    if (wanted.quantity, wanted.first, wanted.last) == (None, *EVER):  # nothing was left out
         journal.finish(scope.name, at)
         journal.write(path)
 

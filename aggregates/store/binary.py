@@ -5,8 +5,7 @@ Structured arrays as PostgreSQL's binary rows, and back: no Python object is mad
 microseconds since 1970 here, and since 2000 in the database.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ EPOCH_2000 = 946_684_800_000_000  # us from 1970 to PostgreSQL's own epoch
 _STAMPS = ("start", "received_at")
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """A structured array ready to be COPYed."""
 
     names: tuple[str, ...]

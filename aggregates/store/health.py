@@ -4,14 +4,13 @@ The numbers of the store for `/metrics` and `stadspuls doctor`.
 `hub.web.metrics` and `hub.cli.doctor` ask; nothing here changes anything.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from aggregates.store.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """Counts and versions; `oldest_mark` is how long (s) the oldest ended hour waits for the roll-up."""
 
     dead_letters: int
@@ -27,8 +26,7 @@ class State:
     timescale_version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """The readings ever received of a source, and what became of them."""
 
     source: str

@@ -7,18 +7,16 @@ includes the text of another. `aggregates.store.store` runs them, `aggregates.st
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import chain
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 _NAME_LINE = re.compile(r"^-- name: (\w+)(, planned each time)?$", re.MULTILINE)
 _COMMENT = re.compile(r"--[^\n]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """A statement without its comments; `planned_each_time` where one plan does not suit all parameters."""
 
     text: str

@@ -44,8 +44,8 @@ def areas_load(
     found = gather(documents, vintage, codes)
     missing = [part for part, given in (("boundaries", found.areas), ("statistics", found.statistics)) if not given]
     if missing and not offline:
-        with door(settings, tries=4, refresh=refresh) as cbs:
-            documents += _fetch(cbs, missing, vintage, codes, needed=not documents)
+        cbs = door(settings, tries=4, refresh=refresh)
+        documents += _fetch(cbs, missing, vintage, codes, needed=not documents)
         found = gather(documents, vintage, codes)
     _check_complete(found, vintage, codes)
     with open_store(settings) as store:

@@ -116,20 +116,20 @@ def fetched(
 
     `note` is told what is missing, and why. Raises Unreachable where no vintage has boundaries.
     """
-    with door(settings) as cbs:
-        for vintage in sorted(TABLES, reverse=True)[:VINTAGES]:
-            documents: list[Document] = []
-            found: Gathered | None = None
-            for part, fetch in [("boundaries", cbs.boundaries), ("statistics", cbs.statistics)][: 1 + statistics]:
-                try:
-                    documents += fetch(vintage, [code])
-                    found = gather(documents, vintage, [code])
-                except (Unreachable, BadDocument) as error:
-                    why = "could not be reached" if isinstance(error, Unreachable) else f"of {vintage} cannot be read"
-                    note(part, f"{why}: {error}")
-                    break
-            if found is not None and any(area.code == code for area in found.areas):
-                return vintage, found
+    cbs = door(settings)
+    for vintage in sorted(TABLES, reverse=True)[:VINTAGES]:
+        documents: list[Document] = []
+        found: Gathered | None = None
+        for part, fetch in [("boundaries", cbs.boundaries), ("statistics", cbs.statistics)][: 1 + statistics]:
+            try:
+                documents += fetch(vintage, [code])
+                found = gather(documents, vintage, [code])
+            except (Unreachable, BadDocument) as error:
+                why = "could not be reached" if isinstance(error, Unreachable) else f"of {vintage} cannot be read"
+                note(part, f"{why}: {error}")
+                break
+        if found is not None and any(area.code == code for area in found.areas):
+            return vintage, found
     raise Unreachable(f"no boundaries of {code}, neither in the database nor from PDOK")
 
 

@@ -105,8 +105,8 @@ class TestStatistics:
 
     def test_pages_with_metadata(self, offices: Offices, tmp_path: Path) -> None:
         """Every page is followed, names and units come along, only the municipality is asked for."""
-        with door(offices, tmp_path) as cbs:
-            documents = cbs.statistics(2024, GM)
+        cbs = door(offices, tmp_path)
+        documents = cbs.statistics(2024, GM)
         assert inhabitants(documents)["GM9901"] == 1203
         assert len(inhabitants(documents)) == 7
         (statistics,) = gather(documents, 2024, GM).statistics
@@ -116,31 +116,33 @@ class TestStatistics:
     def test_retries(self, offices: Offices, tmp_path: Path) -> None:
         """Too busy, broken, cut off: each is asked again."""
         offices.broken = {"Observations": [(503, b""), (200, b'{"value": [')], "Properties": [(429, b"")]}
-        with door(offices, tmp_path) as cbs:
-            assert len(inhabitants(cbs.statistics(2024, GM))) == 7
+        cbs = door(offices, tmp_path)
+        assert len(inhabitants(cbs.statistics(2024, GM))) == 7
 
     def test_cache(self, offices: Offices, tmp_path: Path) -> None:
         """What was fetched once is not fetched again, unless asked anew; what was cut off is not kept."""
         offices.broken = {"Observations": [(200, b"{")]}
         pages = []
-        with door(offices, tmp_path) as cbs:
-            first = cbs.statistics(2024, GM)
+        cbs = door(offices, tmp_path)
+        first = cbs.statistics(2024, GM)
         offices.asked.clear()
-        with door(offices, tmp_path) as cbs:
-            cbs.on_page = lambda: pages.append(1)
-            assert cbs.statistics(2024, GM) == first
+        cbs = door(offices, tmp_path)
+        cbs.on_page = lambda: pages.append(1)
+        assert cbs.statistics(2024, GM) == first
         assert offices.asked == []
         assert len(pages) > 3
-        with door(offices, tmp_path, refresh=True) as cbs:
-            assert cbs.statistics(2024, GM) == first
+        cbs = door(offices, tmp_path, refresh=True)
+        assert cbs.statistics(2024, GM) == first
         assert offices.asked
 
     def test_unreachable(self, offices: Offices, tmp_path: Path) -> None:
         """What does not answer is named with its address and what it said."""
         offices.closed = "/"
-        with door(offices, tmp_path) as cbs, pytest.raises(Unreachable, match=r"v4/85984NED.*404"):
+        cbs = door(offices, tmp_path)
+        with pytest.raises(Unreachable, match=r"v4/85984NED.*404"):
             cbs.statistics(2024, GM)
-        with door(offices, tmp_path) as cbs, pytest.raises(Unreachable, match="vintage 1999"):
+        cbs = door(offices, tmp_path)
+        with pytest.raises(Unreachable, match="vintage 1999"):
             cbs.statistics(1999, GM)
 
 
@@ -149,8 +151,8 @@ class TestBoundaries:
 
     def test_pages_of_the_country(self, offices: Offices, tmp_path: Path) -> None:
         """A filter that is passed over costs pages and gives no area of another municipality."""
-        with door(offices, tmp_path) as cbs:
-            found = gather(cbs.boundaries(2024, GM), 2024, GM)
+        cbs = door(offices, tmp_path)
+        found = gather(cbs.boundaries(2024, GM), 2024, GM)
         assert {area.code for area in found.areas if area.code.startswith("BU")} == {
             "BU99010000", "BU99010001", "BU990101TB", "BU99010101",
         }  # fmt: skip
