@@ -23,7 +23,7 @@ from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import application, listening, metrics_served
 from hub.web.live.mount import mount
-from hub.web.metrics import Gauges, HubCollector, ServiceCollector, histogram
+from hub.web.metrics import Gauges, ServiceCollector, histogram
 from ingest.log.topics import make_topics
 from ingest.vocabulary.batch import Batch
 from streams.commit.pipeline import Pipeline, Position
@@ -114,8 +114,7 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
 def serve(settings: Settings) -> Iterator[str]:
     """`stadspuls serve`: the HTTP side over the database."""
     conninfo = database(settings)
-    collector = HubCollector(lambda: Store(conninfo, application="stadspuls metrics"), {})
-    app = application(collector, partial(_database_health, conninfo), settings, conninfo)
+    app = application(ServiceCollector({}, database=conninfo), partial(_database_health, conninfo), settings, conninfo)
     mount(app, settings, dict, conninfo)
     with listening(app, settings.http_host, settings.http_port) as address:
         yield address

@@ -28,7 +28,7 @@ from hub.servers.process import CannotStart, Server, raise_file_limit
 from hub.settings.settings import Settings
 from hub.web.http import application, listening
 from hub.web.live.mount import mount
-from hub.web.metrics import Gauges, HubCollector
+from hub.web.metrics import Gauges, ServiceCollector
 from ingest.collector import Collector
 from ingest.files.site_table import SITES_FILE, SiteTable
 from ingest.formats.registry import load_formats
@@ -207,9 +207,7 @@ class EmbeddedHub:
 
     def _start_http(self, undo: ExitStack) -> None:
         settings = self._settings
-        collector = HubCollector(
-            lambda: Store(self.database, application="stadspuls metrics"), self._gauges(), self.collectors
-        )
+        collector = ServiceCollector(self._gauges(), self.collectors, self.database)
         app = application(collector, self.health, settings, self.database)
         mount(app, settings, self.health, self.database)
         self.http = undo.enter_context(listening(app, settings.http_host, settings.http_port))

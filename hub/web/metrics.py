@@ -28,10 +28,14 @@ def histogram(name: str, text: str, smallest: float) -> Histogram:
 
 
 class ServiceCollector(Collector):
-    """The numbers of this process by name (`gauges`), and those of other collectors (`more`)."""
+    """
+    The numbers of this process by name (`gauges`), those of other collectors (`more`), and of the hub of a `database`.
 
-    def __init__(self, gauges: Gauges, more: Sequence[Collector] = ()) -> None:
-        self._gauges, self._more = gauges, more
+    With the database away only `stadspuls_database_up 0` is given of the hub.
+    """
+
+    def __init__(self, gauges: Gauges, more: Sequence[Collector] = (), database: str = "") -> None:
+        self._gauges, self._more, self._database = gauges, more, database
 
     def collect(self) -> Iterable[Metric]:
         """Give every metric."""
@@ -39,46 +43,33 @@ class ServiceCollector(Collector):
             yield family(name, text, read())
         for collector in self._more:
             yield from collector.collect()
+        if self._database:
+            yield from _of_hub(self._database)
 
 
-class HubCollector(ServiceCollector):
-    """
-    Everything of one hub: `gauges` and `more` are this process's own; the rest is read from the database.
-
-    With the database away only `stadspuls_database_up 0` and the gauges are given.
-    """
-
-    def __init__(self, store: Callable[[], Store], gauges: Gauges, more: Sequence[Collector] = ()) -> None:
-        super().__init__(gauges, more)
-        self._store = store
-
-    def collect(self) -> Iterable[Metric]:
-        """Give every metric."""
-        yield from super().collect()
-        clock = datetime.now(UTC)
-        try:
-            with closing(self._store()) as store:
-                accounting, now = balances(store), state(store, clock)
-                alerts, waiting = open_alerts(store), outbox(store, clock)
-        except StoreError:
-            yield family("database_up", "1 while the database answers", 0)
-            return
-        yield family("database_up", "1 while the database answers", 1)
-        by = ("source", "outcome")
-        fates = {(one.source, outcome): getattr(one, outcome) for one in accounting for outcome in OUTCOMES}
-        yield family("readings_total", "readings by source and outcome; received is the sum of the others", fates, *by)
-        yield family(
-            "alerts_open", "alerts that are open", {(one,): count for one, count in alerts.items()}, "severity"
-        )
-        lengths = {(one.channel,): one.waiting for one in waiting}
-        yield family("outbox_waiting", "transitions not delivered yet", lengths, "channel")
-        ages = {(one.channel,): one.oldest for one in waiting}
-        yield family("outbox_oldest_seconds", "age of the oldest that no silence holds", ages, "channel")
-        yield family("dead_letters", "distinct dead letters kept", now.dead_letters)
-        yield family("rollup_marks", "marks of closed hours not rolled up", now.marks)
-        yield family("rollup_lag_seconds", "seconds that the first of them has waited", now.oldest_mark or 0)
-        yield family("series", "series known", now.series)
-        yield family("sensors", "sensors known", now.sensors)
+def _of_hub(database: str) -> Iterable[Metric]:
+    clock = datetime.now(UTC)
+    try:
+        with closing(Store(database, application="stadspuls metrics")) as store:
+            accounting, now = balances(store), state(store, clock)
+            alerts, waiting = open_alerts(store), outbox(store, clock)
+    except StoreError:
+        yield family("database_up", "1 while the database answers", 0)
+        return
+    yield family("database_up", "1 while the database answers", 1)
+    by = ("source", "outcome")
+    fates = {(one.source, outcome): getattr(one, outcome) for one in accounting for outcome in OUTCOMES}
+    yield family("readings_total", "readings by source and outcome; received is the sum of the others", fates, *by)
+    yield family("alerts_open", "alerts that are open", {(one,): count for one, count in alerts.items()}, "severity")
+    lengths = {(one.channel,): one.waiting for one in waiting}
+    yield family("outbox_waiting", "transitions not delivered yet", lengths, "channel")
+    ages = {(one.channel,): one.oldest for one in waiting}
+    yield family("outbox_oldest_seconds", "age of the oldest that no silence holds", ages, "channel")
+    yield family("dead_letters", "distinct dead letters kept", now.dead_letters)
+    yield family("rollup_marks", "marks of closed hours not rolled up", now.marks)
+    yield family("rollup_lag_seconds", "seconds that the first of them has waited", now.oldest_mark or 0)
+    yield family("series", "series known", now.series)
+    yield family("sensors", "sensors known", now.sensors)
 
 
 def family(name: str, text: str, value: float | Mapping[Any, float], *labels: str) -> Metric:

@@ -16,7 +16,7 @@ from aggregates.store.store import Store
 from hub.settings import layers
 from hub.settings.settings import Settings
 from hub.web.http import application, listening
-from hub.web.metrics import HubCollector
+from hub.web.metrics import ServiceCollector
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
@@ -94,7 +94,7 @@ def serving(database: str, **more: Any) -> Settings:
 def served(what: Settings) -> Iterator[str]:
     """Serve the whole HTTP side of a hub that is ready, and give its address."""
     database = str(what.database)
-    app = application(HubCollector(lambda: Store(database), {}), lambda: {"ready": True}, what, database)
+    app = application(ServiceCollector({}, database=database), lambda: {"ready": True}, what, database)
     with listening(app, "127.0.0.1", 0) as address:
         yield address
 

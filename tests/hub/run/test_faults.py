@@ -24,7 +24,7 @@ from hub.run.notifying import NotifierPart
 from hub.run.parts import Turns
 from hub.run.upkeep import Upkeep
 from hub.web.http import application, listening
-from hub.web.metrics import HubCollector
+from hub.web.metrics import ServiceCollector
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.alerts.calendar import load_days
@@ -197,7 +197,7 @@ def test_a_fault_at_any_call_of_the_metrics_stops_no_reading(database: str, stor
 
     def scraped(at: Site | None = None) -> tuple[Faults, Sequence[int]]:
         faults = Faults([hub.web.metrics, aggregates.store.health], spared=[contextlib], at=at)
-        collector = Examined(HubCollector(lambda: Store(database), {"a": ("b", lambda: 1.0)}), faults)
+        collector = Examined(ServiceCollector({"a": ("b", lambda: 1.0)}, database=database), faults)
         app = application(collector, lambda: {"ready": True})
         with listening(app, "127.0.0.1", 0) as address:
             return faults, [httpx.get(address + path).status_code for path in ("/metrics", "/readyz")]

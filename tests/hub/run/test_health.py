@@ -20,7 +20,7 @@ from hub.cli.doctor import Finding, examine
 from hub.run.kafka_log import LogState
 from hub.servers.broker import BuiltInBroker
 from hub.settings.layers import load
-from hub.web.metrics import OUTCOMES, HubCollector
+from hub.web.metrics import OUTCOMES, ServiceCollector
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Reading, SensorFact
@@ -253,7 +253,7 @@ class TestDoctor:
 
 def metrics(store: Store) -> dict[tuple[str, ...], float]:
     """Give every sample of `/metrics` by its name and labels."""
-    collector = HubCollector(lambda: Store(store.conninfo), {"messages": ("of this process", lambda: 7.0)})
+    collector = ServiceCollector({"messages": ("of this process", lambda: 7.0)}, database=store.conninfo)
     families = text_string_to_metric_families(generate_latest(collector).decode())
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value for family in families for sample in family.samples
