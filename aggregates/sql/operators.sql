@@ -54,13 +54,14 @@ FROM silence WHERE last IS NULL OR last > %(now)s OR %(everything)s
 ORDER BY silence
 
 -- name: end_silence
--- End a silence now; one that is over stays as it was.
-UPDATE silence SET last = greatest(first, %(now)s) WHERE silence = %(silence)s AND (last IS NULL OR last > %(now)s)
-RETURNING silence
-
--- name: outbox_release
--- What waited for a silence that was ended is due.
-UPDATE outbox SET due_at = %(now)s WHERE held_by = %(silence)s AND delivered_at IS NULL AND dropped IS NULL
+-- End a silence now, and let what waited for it be due; one that is over stays as it was.
+WITH ended AS (
+    UPDATE silence SET last = greatest(first, %(now)s) WHERE silence = %(silence)s AND (last IS NULL OR last > %(now)s)
+    RETURNING silence
+), released AS (
+    UPDATE outbox SET due_at = %(now)s FROM ended WHERE held_by = silence AND delivered_at IS NULL AND dropped IS NULL
+)
+SELECT silence FROM ended
 
 -- name: outbox_state
 -- How delivery stands, by channel: what waits, what is held by a silence, the oldest that is due, the last error.

@@ -12,8 +12,7 @@ from hub.cli.output import errors
 from hub.run.gateways import GatewayCollector, municipality, plan
 from hub.settings.settings import Settings
 from hub.web.http import metrics_served
-from ingest.gateways.region import Region
-from ingest.gateways.registry import load_gateways
+from ingest.gateways.registry import Region, load_gateways
 from ingest.gateways.schedule import Gateways
 
 NAMES = load_gateways()

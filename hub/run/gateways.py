@@ -27,8 +27,7 @@ from hub.settings.settings import Settings
 from hub.web.metrics import family
 from ingest.files.site_table import SITES_FILE
 from ingest.gateways.memory import Taken, anything_published
-from ingest.gateways.region import Region
-from ingest.gateways.registry import Counts, load_gateways
+from ingest.gateways.registry import Counts, Region, load_gateways
 from ingest.gateways.schedule import Gateways, Plan
 from ingest.mqtt.address import Address
 from ingest.vocabulary.backoff import pauses

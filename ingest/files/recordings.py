@@ -20,7 +20,7 @@ from lxml import etree
 
 from ingest.formats.coded.luchtmeetnet import PREAMBLE
 from ingest.formats.coded.ndw import check_creator
-from ingest.formats.decode import formats
+from ingest.formats.decode import FORMATS
 from ingest.formats.xml import local, opened, records
 from ingest.vocabulary.batch import Table
 from ingest.vocabulary.readings import BadPayload, Message, Reading, utc
@@ -232,7 +232,7 @@ def _in_time(sections: Iterable[Section], source: str) -> Iterator[Recorded]:
 
 def _newest(message: Recorded, source: str) -> datetime:
     """Give the newest start in a message, by the source's payload format; `_NEVER` where it has none."""
-    read = formats().get(source) or formats()[OWN]
+    read = FORMATS.get(source) or FORMATS[OWN]
     try:
         found = list(read(Message(message.topic, message.payload, _NEVER)))
     except ValueError:

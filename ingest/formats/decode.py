@@ -30,24 +30,19 @@ LONGEST_PERIOD = 400 * 86_400
 LONGEST_TEXT = 500
 _FACTS = {"lon": (-180.0, 180.0), "lat": (-90.0, 90.0), "lanes": (1, 100), "interval": (0.001, 1e8)}
 
-_formats: dict[str, PayloadFormat] = {}
+FORMATS: dict[str, PayloadFormat] = {}  # every registered payload format by its source
 
 
 def payload_format(source: str) -> Callable[[F], F]:
     """Register a function as the payload format of `source`; a second one for the same source is an error."""
 
     def register(function: F) -> F:
-        if source in _formats:
+        if source in FORMATS:
             raise ValueError(f"a second payload format for source {source!r}: {function.__module__}")
-        _formats[source] = function
+        FORMATS[source] = function
         return function
 
     return register
-
-
-def formats() -> Mapping[str, PayloadFormat]:
-    """Every registered payload format by its source."""
-    return _formats
 
 
 def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
@@ -85,7 +80,7 @@ def _read(message: Message) -> _Decoded:
     if source is None:
         raise BadPayload(f"topic {message.topic[:200]!r} names no source, expected stadspuls/<source>/...")
     # A source without a format of its own (its gateway translates) sends the hub's.
-    read = _formats.get(source) or _formats[OWN]
+    read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else None
     found = _Decoded(message, [], [], [], [])
     for item in read(message):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ingest.formats.coded
-from ingest.formats.decode import formats, payload_format
+from ingest.formats.decode import FORMATS, payload_format
 from ingest.formats.mapping_reader import mapped
 from ingest.formats.mapping_schema import load
 
@@ -31,7 +31,7 @@ def load_formats(mapping_dirs: Sequence[Path] = ()) -> None:
     for path in _chosen(mapping_dirs):
         if _loaded.get(path.stem) == path:
             continue
-        if path.stem in formats():
+        if path.stem in FORMATS:
             raise ValueError(f"{path}: source {path.stem!r} has a payload format already")
         payload_format(path.stem)(mapped(path.stem, load(path)))
         _loaded[path.stem] = path

@@ -1,7 +1,6 @@
 """
 Open sources of the country, polled and published as MQTT messages; one module for each source.
 
-- `region`: the municipality or box that gateways are cut to
 - `memory`: what a job remembers over a restart
 - `web`: the HTTP door, within the pace that a source allows
 - `registry`: what a gateway is, how it publishes what is new, and what it counts

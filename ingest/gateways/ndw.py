@@ -19,8 +19,7 @@ from lxml import etree
 from ingest.files.recordings import Recorded, messages, topic_of
 from ingest.files.site_table import import_table, sound
 from ingest.formats.xml import opened, records
-from ingest.gateways.region import Region
-from ingest.gateways.registry import Measurement, Turn, gateway
+from ingest.gateways.registry import Measurement, Region, Turn, gateway
 from ingest.gateways.web import FormChanged, SourceUnreachable
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import stamp

@@ -15,8 +15,7 @@ from pathlib import Path
 import structlog
 
 from ingest.gateways.memory import SUFFIX, Memory
-from ingest.gateways.region import Region
-from ingest.gateways.registry import Counts, Job, Turn, jobs
+from ingest.gateways.registry import Counts, Job, Region, Turn, jobs
 from ingest.gateways.web import FIRST_WAIT, LONGEST_WAIT, FormChanged, GatewayStopped, SourceUnreachable, Web
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import BrokerRefused, Sender

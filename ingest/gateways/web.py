@@ -33,11 +33,15 @@ SLOWEST = 4  # times the time-out: so long may a whole answer take
 
 
 class SourceUnreachable(Exception):  # noqa: N818 - named for what a caller does: try again, in `after` seconds or later
-    """A source did not answer, or not with what was asked for; the text names the address, and the answer."""
+    """
+    A source did not answer, or not with what was asked for; the text names the address, and the answer.
 
-    def __init__(self, text: str, after: float = 0.0, status: int = 0) -> None:
+    `kind` names a fault that another try may better.
+    """
+
+    def __init__(self, text: str, after: float = 0.0, status: int = 0, kind: str = "") -> None:
         super().__init__(text)
-        self.after, self.status = after, status
+        self.after, self.status, self.kind = after, status, kind
 
 
 class FormChanged(Exception):  # noqa: N818 - what happened is the name
@@ -46,12 +50,6 @@ class FormChanged(Exception):  # noqa: N818 - what happened is the name
 
 class GatewayStopped(Exception):  # noqa: N818 - it is no error: the gateway ends
     """The gateway has to end, in the middle of a wait."""
-
-
-class _Again(Exception):  # noqa: N818 - an answer that another try may better
-    def __init__(self, kind: str, text: str, asked: float = 0.0, status: int = 0) -> None:
-        super().__init__(text)
-        self.kind, self.asked, self.status = kind, asked, status
 
 
 class _Request(NamedTuple):
@@ -114,15 +112,16 @@ class Web:
             self.wait()
             try:
                 return self._once(request)
-            except _Again as again:
-                self._count("requests", again.kind)
-                wait = again.asked + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
+            except SourceUnreachable as error:
+                if not error.kind:
+                    raise
+                self._count("requests", error.kind)
+                wait = error.after + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
                 if attempt == request.tries or wait > WITHIN_A_TURN:
-                    raise SourceUnreachable(
-                        f"{self.base}/{request.path}: {again}", again.asked, again.status
-                    ) from again
+                    text = f"{self.base}/{request.path}: {error}"
+                    raise SourceUnreachable(text, error.after, error.status) from error
                 if self._stop.wait(wait):
-                    raise GatewayStopped from again
+                    raise GatewayStopped from error
         raise AssertionError("a try ends by an answer or an error")
 
     def _once(self, request: _Request) -> Any:
@@ -137,9 +136,9 @@ class Web:
                 _check(response)
                 self._take(response, request)
         except httpx.TimeoutException as error:
-            raise _Again("timeout", f"no answer in time ({type(error).__name__})") from error
+            raise SourceUnreachable(f"no answer in time ({type(error).__name__})", kind="timeout") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise _Again("broken", f"{error or type(error).__name__}") from error
+            raise SourceUnreachable(f"{error or type(error).__name__}", kind="broken") from error
         except httpx.HTTPError as error:
             raise SourceUnreachable(f"{url}: {error}") from error
         request.into.seek(0)
@@ -164,17 +163,17 @@ class Web:
             if self._stop.is_set():
                 raise GatewayStopped
             if time.monotonic() > until:
-                raise _Again("timeout", f"{size} bytes in {self._patience:.0f} s, and no end")
+                raise SourceUnreachable(f"{size} bytes in {self._patience:.0f} s, and no end", kind="timeout")
             if size > request.largest:
                 raise SourceUnreachable(f"{response.url}: more than {request.largest} bytes")
 
 
 def _check(response: httpx.Response) -> None:
     code = response.status_code
-    if code == httpx.codes.TOO_MANY_REQUESTS or code >= 500:
-        raise _Again(f"status_{code}", f"status {code}", _retry_after(response), code)
     if code >= 400:
-        raise _Again(f"status_{code}", f"status {code}", WITHIN_A_TURN, code)
+        passes = code == httpx.codes.TOO_MANY_REQUESTS or code >= 500
+        after = _retry_after(response) if passes else WITHIN_A_TURN
+        raise SourceUnreachable(f"status {code}", after, code, f"status_{code}")
 
 
 def _retry_after(response: httpx.Response) -> float:
@@ -198,6 +197,6 @@ def _decoder(kind: type[T]) -> Callable[[BinaryIO], T]:
         except msgspec.ValidationError as error:
             raise FormChanged(f"{error}, in an answer of {len(text)} bytes") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _Again("not_whole", f"{len(text)} bytes that are not whole JSON") from error
+            raise SourceUnreachable(f"{len(text)} bytes that are not whole JSON", kind="not_whole") from error
 
     return decoded

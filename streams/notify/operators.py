@@ -99,11 +99,7 @@ def silences(source: Store | Transaction, now: datetime, *, everything: bool = F
 
 def end_silence(store: Store, number: int, now: datetime) -> bool:
     """End a silence: what it held back is due now; False where there is none to end."""
-    with store.transaction() as tx:
-        ended = bool(tx.rows("end_silence", silence=number, now=now))
-        if ended:
-            tx.rows("outbox_release", silence=number, now=now)
-    return ended
+    return bool(store.rows("end_silence", silence=number, now=now))
 
 
 def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:

@@ -4,7 +4,7 @@ from itertools import count
 from pathlib import Path
 
 from ingest.formats.decode import decode
-from ingest.gateways.region import Region
+from ingest.gateways.registry import Region
 from ingest.gateways.schedule import Gateways, Plan, Runner
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender

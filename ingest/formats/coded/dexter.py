@@ -10,11 +10,10 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from ingest.formats.decode import payload_format
-from ingest.formats.local_time import Interval, in_order, interval
+from ingest.formats.local_time import in_order, interval
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact
 from ingest.vocabulary.values import number
 
@@ -24,14 +23,6 @@ NEEDED = frozenset({
     "gem_snelheid", "gewogen_gem_snelheid", "rijstrook_rijbaan", "voertuigcategorie",
 })  # fmt: skip
 Row = dict[str, str]
-
-
-class Hour(NamedTuple):
-    """What the readings of one row share."""
-
-    sensor_id: str
-    channel: str
-    when: Interval
 
 
 @payload_format("dexter")
@@ -66,20 +57,21 @@ def _rows(payload: bytes) -> Iterator[Row]:
         raise BadPayload(f"not a CSV export of Dexter: {error}") from error
 
 
-def _hour(row: Row) -> Hour:
+def _hour(row: Row) -> Reading:
+    """Give what the readings of one row share."""
     names = ("start_meetperiode", "eind_meetperiode")
     when = interval(row[names[0]], row[names[1]], ZONE, names)
     if when.period <= 0:
         raise BadPayload(f"an hour of {when.period} s from {row[names[0]]}, expected an end after its start")
     kind = row["voertuigcategorie"].strip()
     channel = f"{row['rijstrook_rijbaan'].strip().lower()}/{'any' if kind == 'anyVehicle' else kind}"
-    return Hour(f"dexter/{row['id_meetlocatie']}", channel, when)
+    return Reading(f"dexter/{row['id_meetlocatie']}", channel, "", when.period, when.start, None, flags=when.flags)
 
 
-def _readings(one: Hour, row: Row) -> Iterator[Reading]:
+def _readings(one: Reading, row: Row) -> Iterator[Reading]:
     flow, minutes = _cell(row, "gem_intensiteit"), _cell(row, "gebruikte_minuten_intensiteit")
     counted = None if flow is None or not minutes else flow * minutes / 60
-    covers = min((minutes or 0.0) * 60, one.when.period)
+    covers = min((minutes or 0.0) * 60, one.period)
     yield _reading(one, "vehicle_count", counted, float(counted is not None), covers, is_failed=counted is None)
     speeds = [_cell(row, name) for name in ("gewogen_gem_snelheid", "gem_snelheid")]
     speed = next((speed for speed in speeds if speed is not None and speed >= 0), None) if counted else None
@@ -88,11 +80,10 @@ def _readings(one: Hour, row: Row) -> Iterator[Reading]:
 
 
 def _reading(
-    one: Hour, quantity: str, value: float | None, weight: float, covers: float, *, is_failed: bool
+    one: Reading, quantity: str, value: float | None, weight: float, covers: float, *, is_failed: bool
 ) -> Reading:
-    start, period, flags = one.when
-    flags |= Flag.SOURCE_ERROR.value if is_failed else 0
-    return Reading(one.sensor_id, one.channel, quantity, period, start, value, weight, covers, flags)
+    flags = one.flags | (Flag.SOURCE_ERROR.value if is_failed else 0)
+    return one._replace(quantity=quantity, value=value, weight=weight, covers=covers, flags=flags)
 
 
 def _cell(row: Row, name: str) -> float | None:

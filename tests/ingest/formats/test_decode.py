@@ -250,7 +250,7 @@ def test_topic_without_a_source_is_a_dead_letter(topic: str) -> None:
 
 def test_source_without_a_format_speaks_own_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """What somebody has translated is read on its source's topic."""
-    monkeypatch.delitem(decoding._formats, "aireas")
+    monkeypatch.delitem(decoding.FORMATS, "aireas")
     message = Message("stadspuls/aireas/x", json.dumps(READING | {"sensor_id": "aireas/1"}).encode(), NOW)
     assert [one["sensor_id"] for one in decode([message]).readings.to_pylist()] == ["aireas/1"]
 

@@ -76,9 +76,9 @@ RIGHT: dict[tuple[str, str, str], Found] = {
 @pytest.fixture
 def registries() -> Iterator[None]:
     """What a case registers is forgotten after it."""
-    formats, known = dict(decoding._formats), dict(sources._sources)
+    formats, known = dict(decoding.FORMATS), dict(sources._sources)
     yield
-    for one, was in ((decoding._formats, formats), (sources._sources, known)):
+    for one, was in ((decoding.FORMATS, formats), (sources._sources, known)):
         one.clear()
         one.update(was)  # type: ignore[arg-type]
 
@@ -112,7 +112,7 @@ def test_case_of_the_field(
     if mapping:
         source = case
         (tmp_path / f"{case}.toml").write_bytes((folder / f"{mapping}.toml").read_bytes())
-        decoding._formats[case] = mapped(case, load(tmp_path / f"{case}.toml"))
+        decoding.FORMATS[case] = mapped(case, load(tmp_path / f"{case}.toml"))
     rows = decode(list(sent(folder, name, source))).readings.to_pylist()
     found = [
         (one["sensor_id"].partition("/")[2], one["channel"], one["quantity"], f"{one['start']:%Y-%m-%d %H:%M}",

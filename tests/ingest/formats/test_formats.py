@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ingest.formats.coded import stadspuls
-from ingest.formats.decode import decode, formats
+from ingest.formats.decode import FORMATS, decode
 from ingest.vocabulary.batch import Batch
 from ingest.vocabulary.dead_letters import own_json
 from ingest.vocabulary.readings import Message, Site
@@ -59,7 +59,7 @@ def test_every_mapping_has_a_case(source: str) -> None:
 def test_every_format_with_code_has_a_good_and_a_bad_case() -> None:
     """A module in `ingest.formats` is not shipped without a payload it reads and one it refuses."""
     coded = {
-        function.__name__ for function in formats().values() if function.__module__.startswith("ingest.formats.coded")
+        function.__name__ for function in FORMATS.values() if function.__module__.startswith("ingest.formats.coded")
     }
     assert coded >= {"stadspuls", "ndw", "luchtmeetnet", "telraam"}
     for source in coded:

@@ -45,7 +45,7 @@ licence = "none"
 @pytest.fixture
 def registries() -> Iterator[None]:
     """What a test registers is forgotten after it."""
-    held: list[dict[str, Any]] = [decoding._formats, registry._loaded, sources._sources]
+    held: list[dict[str, Any]] = [decoding.FORMATS, registry._loaded, sources._sources]
     before = [dict(one) for one in held]
     yield
     for one, was in zip(held, before, strict=True):
@@ -174,7 +174,7 @@ def test_hour_that_spring_skips(tmp_path: Path) -> None:
 def test_row_in_the_hour_that_spring_skips(registries: None, tmp_path: Path) -> None:
     """Such a row is a dead letter of its own, which published again is refused again; the rows around it are read."""
     text = SMALL.replace('stamp = "/at"', 'stamp = "/at"\nzone = "Europe/Amsterdam"')
-    decoding._formats["fiware"] = mapped("fiware", made(tmp_path, f'format = "csv"\n{text}'))
+    decoding.FORMATS["fiware"] = mapped("fiware", made(tmp_path, f'format = "csv"\n{text}'))
     hours = "".join(f"a,2026-03-29T0{hour}:00:00,{hour}\n" for hour in (1, 2, 3))
     batch = decode([Message("stadspuls/fiware/x", f"id,at,t\n{hours}".encode(), NOW)])
     assert batch.readings["value"].to_pylist() == [1, 3]

@@ -15,8 +15,7 @@ import pytest
 import shapely
 
 from ingest.gateways.memory import Memory, Taken, anything_published
-from ingest.gateways.region import Region
-from ingest.gateways.registry import Counts, gateway, jobs, load_gateways
+from ingest.gateways.registry import Counts, Region, gateway, jobs, load_gateways
 from ingest.gateways.web import GatewayStopped, Web
 from tests.support.brokers import Broker, built_in
 from tests.support.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
