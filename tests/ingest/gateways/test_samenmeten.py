@@ -16,7 +16,7 @@ from ingest.formats.decode import decode
 from ingest.vocabulary.readings import Message
 from streams.commit.pipeline import Pipeline
 
-NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
+NOW = datetime(2026, 5, 5, 9, tzinfo=UTC)
 RAW, CALIBRATED = ("pm25", 9.5), ("pm25_kal", 6.1)
 
 
