@@ -8,6 +8,8 @@ import { judged } from "./judged.js";
 import { known, number, share, span, unit, words } from "./words.js";
 
 const MANY = 1500; // marks: more than this are drawn on a canvas, where only what is near the mouse is an element
+const FAR = 10; // times the distance of nine of ten sensors
+const NEAR = 0.02; // degrees: what is within some 20 km of the middle is always shown
 const WITHOUT_VALUE = ["missing", "failed", "nothing"];
 
 function hint(row) {
@@ -58,6 +60,20 @@ function keepInside(tooltip, frame) {
   const left = Math.max(0, within.left + 4 - own.left);
   const right = Math.max(0, own.right - within.right + 4);
   if (left || right) element.style.marginLeft = `${parseFloat(getComputedStyle(element).marginLeft) + left - right}px`;
+}
+
+/**
+ * The places that the map shows at first: all but those some times as far from the middle as nine of ten others.
+ *
+ * A place is [latitude, longitude]; one sensor with a wrong place would shrink the city to a spot.
+ */
+export function nearMost(places) {
+  if (places.length < 5) return places;
+  const sorted = (numbers) => numbers.toSorted((one, other) => one - other);
+  const [lat, lon] = [0, 1].map((axis) => sorted(places.map((place) => place[axis]))[places.length >> 1]);
+  const away = (place) => Math.hypot(place[0] - lat, (place[1] - lon) * Math.cos((lat * Math.PI) / 180));
+  const most = sorted(places.map(away))[Math.floor(0.9 * (places.length - 1))];
+  return places.filter((place) => away(place) <= FAR * Math.max(most, NEAR));
 }
 
 class CityMap {
@@ -140,12 +156,12 @@ class CityMap {
     L.geoJSON(features, { renderer: this.areas.renderer, onEachFeature });
   }
 
-  /** Show every sensor. */
+  /** Show the sensors, but for those with a place far from all others. */
   fit() {
     const points = figures.sensors.value.filter((row) => row.lat != null).map((row) => [row.lat, row.lon]);
     this.map.invalidateSize();
     if (!points.length || !this.map.getSize().y) return;
-    this.map.fitBounds(L.latLngBounds(points), { padding: [36, 36], maxZoom: 16, animate: false });
+    this.map.fitBounds(L.latLngBounds(nearMost(points)), { padding: [36, 36], maxZoom: 16, animate: false });
     this.fitted = true;
   }
 }

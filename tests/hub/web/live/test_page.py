@@ -721,6 +721,14 @@ class TestPure:
             assert max(steps) == pytest.approx(min(steps), rel=1e-6)
             assert edges[-1] + steps[0] >= high - 1e-6 * max(1, abs(high))
 
+    def test_place_far_from_all_others(self, visit: Open) -> None:
+        """One sensor whose place is wrong does not shrink the city, and a ring of villages around it stays."""
+        city = [[53.2 + 0.004 * row, 6.5 + 0.006 * column] for row in range(4) for column in range(4)]
+        around = [[53.25, 6.6], [53.15, 6.4]]
+        asked = [[*city, *around, [0, 0]], [*city, *around], [[0, 0], [53.2, 6.5]], [[53.2, 6.5]] * 20 + [[54.5, 8]]]
+        found = module(visit(), "map.js", "x.map(m.nearMost)", asked)
+        assert found == [[*city, *around], [*city, *around], asked[2], [[53.2, 6.5]] * 20]
+
     def test_numbers(self, visit: Open) -> None:
         """Three significant digits, whole from a hundred on, as the language writes them."""
         numbers = "[12345.678, 0.1234, 12.34, null].map((one) => m.number(one))"
