@@ -295,6 +295,7 @@ class TestKilled:
         hub.settle()
         assert hub.metric('stadspuls_readings_total{outcome="stored"') == 1
 
+    @pytest.mark.slow
     def test_what_hangs_is_named(self, hub: UpHub) -> None:
         """A broker that takes connections and says nothing, and a database that takes no writes: not ready, and why."""
 
