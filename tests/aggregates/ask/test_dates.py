@@ -6,15 +6,20 @@ from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
+import pyarrow as pa
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from aggregates.ask.areas import NO_AREAS
-from aggregates.ask.dates import moment
+from aggregates.ask.dates import local, moment
 from aggregates.ask.query import BadQuestion
+from aggregates.ask.series import STAMP
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
@@ -142,6 +147,17 @@ class TestDates:
         """October has 31 days and an hour of local time: not more than 31 days."""
         asked = {"quantity": "no2", "window": "5m", "from": "2024-10-01", "to": "2024-11-01"}
         assert api.get("/aggregates", params=asked).status_code == 200
+
+
+STAMPS = st.datetimes(*(datetime.fromisoformat(day) for day in ("2000-01-01", "2037-01-01")), timezones=st.just(UTC))
+ZONES = ["Europe/Amsterdam", "America/St_Johns", "Asia/Kathmandu", "UTC"]
+
+
+@given(st.lists(STAMPS), st.sampled_from(ZONES))
+def test_local_time_is_that_of_pythons_zones(stamps: list[datetime], zone: str) -> None:
+    """Every stamp is written with the offset that its zone has then, the nights of a switch included."""
+    written = local(pa.chunked_array([pa.array(stamps, STAMP)]), zone).to_pylist()
+    assert written == [stamp.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") for stamp in stamps]
 
 
 def test_question_about_an_area_where_none_is_loaded_says_so(week: str, tmp_path: Path) -> None:
