@@ -14,7 +14,7 @@ from types import MappingProxyType
 import structlog
 
 from ingest.formats.decode import EARLIEST, decode
-from ingest.mqtt.receiver import Delivery, Token
+from ingest.mqtt.rounds import Delivery, Token
 from ingest.vocabulary.batch import Batch
 from ingest.vocabulary.readings import Message, SensorFact, Site
 

@@ -2,8 +2,8 @@
 The Kafka door: batches onto the log, acknowledged when Kafka has all of their records.
 
 `ingest.log.queue` has the queue and its thread, `ingest.log.records` cuts, `ingest.log.topics` has the topics, and
-`streams.worker.worker` takes the records off again. The thread waits a moment for more (never above `LINGER`), sends
-what came, and waits until every record of it is on all replicas, for as long as that takes.
+`streams.worker.worker` takes the records off again. The thread sends what came, and waits until every record of it is
+on all replicas, for as long as that takes.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from ingest.log.topics import LARGEST_MESSAGE, LONGEST_WAIT, Topics, create_miss
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch
 
-LINGER = 0.05  # s that a reading waits for others
 LEAST = 16_384  # bytes of a record that every Kafka takes
 PATIENCE = 40.0  # s until a silent Kafka is given up, and asked by a new producer
 
@@ -36,14 +35,14 @@ class KafkaLog(QueuedLog):
     While Kafka is away it keeps trying with what was taken, and `put` waits once the queue is full.
     """
 
-    def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000, linger: float = LINGER) -> None:
+    def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000) -> None:
         self.records = self.bytes = self.retries = 0
         self.seconds = 0.0  # spent waiting for Kafka
         self._topics = topics
         self._most = MOST  # bytes of a record
         self._given_up = False
         self._producer: AIOKafkaProducer | None = None
-        super().__init__(self._produce, together, waiting, linger)
+        super().__init__(self._produce, together, waiting)
 
     def close(self, seconds: float | None = None) -> bool:
         """Take no more, and wait until everything is on the log; False when `seconds` were not enough."""

@@ -28,16 +28,13 @@ class QueuedLog:
 
     The thread calls `deliver` with what waits, several batches as one; it returns once this is durable, and raises only
     for a bug. Then `failed` is set, nothing more is committed, and `put` raises. `together` and `waiting` count
-    readings: taken in one go at most (a single batch may be larger), and waiting at most; `linger` is how many seconds
-    the first one waits for others.
+    readings: taken in one go at most (a single batch may be larger), and waiting at most.
     """
 
-    def __init__(
-        self, deliver: Callable[[Batch], None], together: int = 20_000, waiting: int = 100_000, linger: float = 0.0
-    ) -> None:
+    def __init__(self, deliver: Callable[[Batch], None], together: int = 20_000, waiting: int = 100_000) -> None:
         self.failed: BaseException | None = None
         self.in_flight = 0  # readings that were put and are not committed
-        self._deliver, self._together, self._waiting, self._linger = deliver, together, waiting, linger
+        self._deliver, self._together, self._waiting = deliver, together, waiting
         self._queue: deque[QueuedBatch] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -89,9 +86,7 @@ class QueuedLog:
     def _take(self) -> list[QueuedBatch]:
         """Take what waits, or the next that comes; nothing once the log is closed and empty."""
         with self._changed:
-            if not self._queue:
-                self._changed.wait_for(lambda: self._closed or self._queue)
-                self._changed.wait_for(lambda: self._closed or self.in_flight >= self._together, self._linger)
+            self._changed.wait_for(lambda: self._closed or self._queue)
             taken = [self._queue.popleft()] if self._queue else []
             size = sum(len(batch) for batch, _ in taken)
             while self._queue and size + len(self._queue[0][0]) <= self._together:

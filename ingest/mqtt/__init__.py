@@ -8,6 +8,7 @@ The way of a packet, from the network to a delivery and back as an acknowledgeme
 - `client`: paho's client with that socket; connects once to see whether the broker lets us in, or what it retains
 - `connection`: connects, subscribes, publishes, and comes up again after every failure
 - `loop`: the thread that drives a connection
+- `rounds`: deliveries to who takes them, many at once
 - `receiver`: gives rounds of deliveries, and acknowledges them; leaves a shared subscription for good
 - `slots`: which collector has which session at the broker
 - `sender`: publishes, and knows when the broker has everything

@@ -11,35 +11,15 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
-
-import msgspec
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.loop import Loop
+from ingest.mqtt.rounds import Delivery, Rounds, Token
 
-ROUND_MESSAGES, ROUND_BYTES = 5_000, 1_000_000  # of what waits, given at once: about so much at most
 _PROOFS = 2  # answers in a row without a message, after which a session that is unsubscribed is empty
 _PAUSE = 0.25  # s between two
-
-
-class Token(msgspec.Struct):
-    """A message that the broker keeps until it is acknowledged: packet id, 0 for QoS 0, and size; opaque to others."""
-
-    mid: int
-    size: int
-    done: bool = False
-
-
-class Delivery(NamedTuple):
-    """One message as the broker delivered it."""
-
-    topic: str
-    payload: bytes
-    received_at: datetime
-    token: Token
 
 
 class Receiver(Connection):
@@ -68,9 +48,8 @@ class Receiver(Connection):
         self._most, self._most_bytes = in_flight_messages, in_flight_bytes
         self._unacknowledged: deque[Token] = deque()  # in the order in which the broker sent them
         self._acknowledged: deque[Iterable[Token]] = deque()
-        self._waiting: deque[Delivery] = deque()
         self._new: list[Delivery] = []
-        self._changed = threading.Condition()
+        self._rounds = Rounds(lambda: len(self._unacknowledged))
         self._stopping = False
         self._asked = self._sent = self._answered = 0  # number of the UNSUBSCRIBE that is wanted, sent, answered
         self._packet: int | None = None  # id of the packet sent
@@ -92,23 +71,7 @@ class Receiver(Connection):
 
         Raises RuntimeError when the thread that receives has ended for a bug.
         """
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping or self._loop.failed)
-                if self._loop.failed is not None:
-                    raise RuntimeError("nothing is received any more") from self._loop.failed
-                if not self._waiting:
-                    return
-                taken = self._take()
-            yield taken
-
-    def _take(self) -> list[Delivery]:
-        taken: list[Delivery] = []
-        size = 0
-        while self._waiting and len(taken) < ROUND_MESSAGES and size < ROUND_BYTES:
-            taken.append(self._waiting.popleft())
-            size += taken[-1].token.size
-        return taken
+        return iter(self._rounds)
 
     def acknowledge(self, tokens: Iterable[Token]) -> None:
         """Let the broker forget these deliveries; from any thread, in any order."""
@@ -133,14 +96,13 @@ class Receiver(Connection):
         False when `seconds` were not enough: the broker delivers the rest again.
         """
         self._stopping = True
-        self.ended()
+        self._rounds.close()
         self._loop.wake()
         until = time.monotonic() + seconds
         while self.in_flight and not self._loop.failed and time.monotonic() < until:
             time.sleep(0.01)
         self._loop.end()
-        with self._changed:
-            self._waiting.clear()
+        self._rounds.clear()
         return not self.in_flight
 
     def leave(self, seconds: float) -> bool:
@@ -183,9 +145,7 @@ class Receiver(Connection):
     def turn(self) -> None:
         """Hand over what came in, acknowledge what is done, and unsubscribe where that is wanted."""
         if self._new:
-            with self._changed:
-                self._waiting.extend(self._new)
-                self._changed.notify()
+            self._rounds.add(self._new, more=self.room() > 0)
             self._new = []
         if self._acknowledged:
             self._send_acks()
@@ -224,11 +184,11 @@ class Receiver(Connection):
     def down(self) -> None:
         """Void what waits for an acknowledgement: the broker delivers it again on the next connection."""
         self._unacknowledged.clear()
+        self._rounds.reconnected()
 
     def ended(self) -> None:
-        """Wake who takes rounds."""
-        with self._changed:
-            self._changed.notify_all()
+        """Let who takes rounds know that none comes any more."""
+        self._rounds.close(self._loop.failed)
 
     def messages(self, received: Sequence[tuple[bytes, bytes, int]]) -> None:
         """Take messages in; those at QoS 1 wait for an acknowledgement."""

@@ -47,13 +47,15 @@ def latency(
         trips = _round_trips(running, sender, rate, int(rate * echo_seconds))
         send(sender, 1e6, (message(number, now - timedelta(minutes=1)) for number in range(count)))
         with looked_at(running.http, viewers) as looked, _watched(running, count) as seen:
+            before, began = running.cpu_seconds(), time.perf_counter()
             due = send(sender, rate, (message(number, now) for number in range(count)))
+            cores = (running.cpu_seconds() - before) / (time.perf_counter() - began)
     waits = _waits(due, seen)
     median, baseline = float(np.median(waits)), float(np.median(trips))
     details: dict[str, object] = {
         "messages": count, "messages_s": rate, "median_s": round(median, 3),
         "p99_s": round(float(np.quantile(waits, 0.99)), 3), "max_s": round(float(waits.max()), 3),
-        "round_trip_p99_s": round(float(np.quantile(trips, 0.99)), 4), "limits": "median 0.5 s, p99 2 s",
+        "cores": round(cores, 2), "round_trip_p99_s": round(float(np.quantile(trips, 0.99)), 4), "limits": "median 0.5 s, p99 2 s",
         **looked,
     }  # fmt: skip
     name = "MQTT round trip through the same broker at the same pace, median; the ratio is how many times that"

@@ -102,13 +102,21 @@ def empty(store: Store) -> None:
 
 
 class BenchHub:
-    """A hub as users run it, `stadspuls up`, seen from outside: where it is, and how much memory it has."""
+    """A hub as users run it, `stadspuls up`, seen from outside: where it is, and what it uses."""
 
-    def __init__(self, process: psutil.Process, running: RunningHub, settings: Settings) -> None:
+    def __init__(self, process: psutil.Process, running: RunningHub, settings: Settings, directory: Path) -> None:
         self.address = Address.parse(running.broker).with_credentials(settings.credentials)
         self.database = running.database
         self.http = running.http
-        self._process = process
+        self._process, self._directory = process, str(directory)
+
+    def cpu_seconds(self) -> float:
+        """Processor time used by the hub and the database and broker that it started."""
+        named = [
+            one for one in psutil.process_iter(["cmdline"]) if self._directory in " ".join(one.info["cmdline"] or ())
+        ]
+        found = {one for process in [self._process, *named] for one in [process, *process.children(recursive=True)]}
+        return sum(times.user + times.system for one in found for times in [one.cpu_times()])
 
     def pss(self) -> int:
         """Bytes of the hub's Python processes, memory shared with others by their share; not broker and database."""
@@ -144,7 +152,7 @@ def _up(settings: Settings, directory: Path) -> Iterator[BenchHub]:
         until(lambda: find_hub(directory) is not None, True, "hubs that gave their addresses", _READY_WITHIN)
         running = find_hub(directory)
         assert running is not None
-        yield BenchHub(psutil.Process(running.hub.pid), running, settings)
+        yield BenchHub(psutil.Process(running.hub.pid), running, settings, directory)
     finally:
         if service.process is not None:
             end_child(service.process, _STOPPED_WITHIN)

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.collector import Collector
 from ingest.log.queue import QueuedLog
-from ingest.mqtt.receiver import Delivery, Token
+from ingest.mqtt.rounds import Delivery, Token
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Message, Reading, SensorFact, Site

@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from ingest.mqtt.receiver import Delivery, Receiver
+from ingest.mqtt.receiver import Receiver
+from ingest.mqtt.rounds import Delivery
 from ingest.mqtt.sender import Sender
 from tests.support.brokers import Broker
 

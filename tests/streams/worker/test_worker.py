@@ -193,7 +193,7 @@ class Feed(threading.Thread):
 
     def __init__(self, topics: Topics) -> None:
         super().__init__(daemon=True)
-        self._log = KafkaLog(topics, linger=0.01)
+        self._log = KafkaLog(topics)
         self._ended = threading.Event()
         self._count = 0
 
