@@ -55,7 +55,8 @@ def latency(
     details: dict[str, object] = {
         "messages": count, "messages_s": rate, "median_s": round(median, 3),
         "p99_s": round(float(np.quantile(waits, 0.99)), 3), "max_s": round(float(waits.max()), 3),
-        "cores": round(cores, 2), "round_trip_p99_s": round(float(np.quantile(trips, 0.99)), 4), "limits": "median 0.5 s, p99 2 s",
+        "cores": round(cores, 2), "round_trip_p99_s": round(float(np.quantile(trips, 0.99)), 4),
+        "limits": "median 0.5 s, p99 2 s",
         **looked,
     }  # fmt: skip
     name = "MQTT round trip through the same broker at the same pace, median; the ratio is how many times that"

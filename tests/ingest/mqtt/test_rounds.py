@@ -1,4 +1,4 @@
-"""Rounds of deliveries: everything once and in order, together while much comes, at once where waiting gains nothing."""
+"""Rounds of deliveries: all once and in order, together while much comes, at once where waiting gains nothing."""
 
 import threading
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.mqtt import rounds
 from ingest.mqtt.rounds import ROUND_BYTES, ROUND_MESSAGES, Delivery, Rounds, Token
-from tests.support.brokers import built_in, mosquitto
+from tests.support.brokers import built_in
 from tests.support.lines import Taker, numbers, receiver, send, until
 
 
