@@ -30,17 +30,29 @@ ANALYZE dirty
 -- Readings with a value around the dirty hours of series that have neighbour rules: `judged` are those near enough to a
 -- dirty hour for a verdict, the others are only compared with.
 WITH span AS (
-    SELECT series, sensor_id, quantity, unnest(range_agg(tstzrange(d.start - q.memory * interval '2 seconds',
-        d.start + interval '1 hour' + q.memory * interval '2 seconds'))) AS span, q.memory * interval '1 second' AS memory
-    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity)
-    WHERE q.memory > 0 GROUP BY series, sensor_id, quantity, q.memory
+    SELECT series, sensor_id, quantity, unnest(range_agg(tstzrange(d.start - 2 * reach,
+        d.start + interval '1 hour' + 2 * reach))) AS span, reach
+    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+    CROSS JOIN LATERAL (SELECT {rule_reach} AS reach) m
+    WHERE reach > interval '0' GROUP BY series, sensor_id, quantity, reach
 )
 SELECT p.series, (extract(epoch FROM r.start) * 1000000)::bigint, r.value, r.flags, r.status, p.quantity, p.sensor_id,
-       n.overrides -> p.quantity, r.start >= lower(p.span) + p.memory AND r.start < upper(p.span) - p.memory
+       n.overrides -> p.quantity, r.start >= lower(p.span) + p.reach AND r.start < upper(p.span) - p.reach
 FROM span p JOIN reading r ON r.series = p.series AND r.start >= lower(p.span) AND r.start < upper(p.span)
 JOIN sensor n USING (sensor_id)
 WHERE r.value IS NOT NULL AND r.flags & 7 = 0 AND r.start >= %(first)s AND r.start < %(last)s
 ORDER BY p.series, p.span, r.start
+
+-- name: rule_reach
+-- How far the neighbour rules of a quantity q reach at a sensor n; the catalogue may give it rules of its own.
+greatest(q.memory, 1.5 * (n.overrides -> q.quantity ->> 'stuck')::float8,
+         CASE WHEN n.overrides -> q.quantity ? 'spike' THEN 21600 END) * interval '1 second'
+
+-- name: read_rule_reach
+-- How far from the dirty hours the readings are that their rules look at: neighbours have neighbours.
+SELECT coalesce(2 * max({rule_reach}), interval '0')
+FROM (SELECT DISTINCT series FROM dirty) d JOIN series s USING (series) JOIN quantity q USING (quantity)
+JOIN sensor n USING (sensor_id)
 
 -- name: list_count_hours, planned each time
 -- The hours, of series of counts, that say whether dirty ones are dead, in order: is it zero, does it have the flags of dead

@@ -24,7 +24,9 @@ class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the us
     """A catalogue that cannot be read: the text names the line, what was found and what was expected."""
 
 
-Limit = Literal["low", "high", "spike", "stuck", "dead"]
+Limit = Literal["low", "high", "tolerance", "spike", "stuck", "flat", "dead"]
+RULES = ("spike", "stuck", "dead")  # null: not applied to this sensor
+LONGEST_STUCK = 7 * 86_400  # s: so much of a series, and half of it on either side, is read for every hour of it
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
     lanes: Annotated[int, Meta(ge=1)] | None = None
     interval: Annotated[float, Meta(gt=0, le=1e8)] | None = None
-    overrides: Mapping[str, Mapping[Limit, float]] | None = None
+    overrides: Mapping[str, Mapping[Limit, float | None]] | None = None
 
     def __post_init__(self) -> None:
         source, _, own = self.sensor_id.partition("/")
@@ -143,18 +145,18 @@ def _json(where: str, text: str | bytes) -> Any:
         raise BadCatalogue(f"{where}: {error}") from error
 
 
-def _check_overrides(name: str, own: Mapping[Limit, float]) -> None:
+def _check_overrides(name: str, own: Mapping[Limit, float | None]) -> None:
     quantity = QUANTITIES.get(name)
     if quantity is None:
         raise ValueError(f"overrides name quantity {name!r}, which is not in the registry")
     for limit, value in own.items():
-        least = 0 if limit in ("spike", "stuck", "dead") else -inf
-        if not least < value < inf:
+        if value is None and limit not in RULES:
+            raise ValueError(f"{limit} null of {name!r}, expected a number: only {', '.join(RULES)} can be left out")
+        least = 0 if limit in RULES else -inf
+        if value is not None and not least < value < inf:
             raise ValueError(f"{limit} {value} of {name!r}, expected a number above {least}")
-    low, high = own.get("low", quantity.low), own.get("high", quantity.high)
-    if low > high:
-        raise ValueError(f"low {low} above high {high} of {name!r}, expected at most that")
-    if "spike" in own and not quantity.memory:
-        raise ValueError(f"overrides name a spike of {name!r}, whose neighbours no rule looks at")
-    if own.get("stuck", 0) > (quantity.stuck or 0):
-        raise ValueError(f"stuck {own['stuck']} s of {name!r}, expected at most the registry's {quantity.stuck} s")
+    limits = msgspec.structs.replace(quantity, **{str(limit): value for limit, value in own.items()})
+    if limits.low > limits.high:
+        raise ValueError(f"low {limits.low} above high {limits.high} of {name!r}, expected at most that")
+    if (limits.stuck or 0) > LONGEST_STUCK:
+        raise ValueError(f"stuck {limits.stuck} s of {name!r}, expected at most {LONGEST_STUCK} s, or null for never")

@@ -24,9 +24,9 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     floor, because small negative means are real; only counts, speeds and occupancy begin at 0. `coverage` is the share
     of a window that must be covered for it to be valid (5 minutes, hour, and day unless `hours` is given); `hours` is
     the number of valid hours that a day must have instead. `day` is the kind of day: `civil` in the hub's own time zone
-    (23, 24 or 25 hours), `cet` fixed at UTC+1. `spike` is the distance from the neighbours' median above which a
-    reading is marked, `stuck` the seconds an unchanging value may last, `dead` the probability below which a run of
-    zeros is marked.
+    (23, 24 or 25 hours), `cet` fixed at UTC+1. A value up to `tolerance` beyond the range becomes its end. `spike` is
+    the distance from the neighbours' median above which a reading is marked, `stuck` the seconds an unchanging value
+    may last where it is further than `flat` from zero, `dead` the probability below which a run of zeros is marked.
     """
 
     name: str
@@ -38,8 +38,10 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     coverage: float
     hours: int | None = None
     day: Literal["civil", "cet"] = "civil"
+    tolerance: float = 0
     spike: float | None = None
-    stuck: int | None = None
+    stuck: float | None = None
+    flat: float = 0
     dead: float | None = None
 
     @property

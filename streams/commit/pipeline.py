@@ -29,7 +29,7 @@ from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, n
 from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.readings import DERIVED, Flag, utc
 from streams.commit.accounting import STORED, accounts, dead_letter_columns
-from streams.commit.quality import impossible, inconsistent, out_of_range
+from streams.commit.quality import clipped, impossible, inconsistent, out_of_range
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesCache, TooManySensors
 from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
@@ -172,6 +172,7 @@ class Pipeline:
         instant = np.isnan(rows["covers"]) & (numbers(batch.readings, "period") == 0)
         rows["covers"][instant] = lines["interval"][instant]
         rows["flags"] = numbers(batch.readings, "flags") & ~int(DERIVED)
+        rows["value"] = clipped(rows["value"], lines["low"], lines["high"], lines["tolerance"])
         rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
         rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
         sensor, quantity, channel = (coded(batch.readings, name) for name in ("sensor_id", "quantity", "channel"))

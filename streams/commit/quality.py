@@ -1,7 +1,7 @@
 """
 The quality rules: each marks readings with a flag; none deletes a reading.
 
-`out_of_range`, `impossible` and `inconsistent` work on the readings of one batch and are called by
+`clipped`, `out_of_range`, `impossible` and `inconsistent` work on the readings of one batch and are called by
 `streams.commit.pipeline`; readings of one sensor and start are always in one batch. `NEIGHBOUR_RULES` need the readings
 before and after, `dead` the hours of weeks: pure functions of what is stored, called by `streams.rollup.rollup`. A new
 rule is one function here.
@@ -38,6 +38,12 @@ def out_of_range(value: Column, low: Column, high: Column) -> Column:
     """Mark values outside the plausible range; a value that is null is not."""
     with np.errstate(invalid="ignore"):
         return np.where((value < low) | (value > high), Flag.OUT_OF_RANGE, 0)
+
+
+def clipped(value: Column, low: Column, high: Column, tolerance: Column) -> Column:
+    """Give values with those at most `tolerance` outside the plausible range at its end: 100 % humidity for 100.4 %."""
+    end = np.clip(value, low, high)
+    return np.where(np.abs(value - end) <= tolerance, end, value)
 
 
 def impossible(value: Column, weight: Column, covers: Column) -> Column:
@@ -121,10 +127,11 @@ def spike(start: Column, value: Column, limits: Quantity) -> Column:
 
 def stuck(start: Column, value: Column, limits: Quantity) -> Column:
     """
-    Mark values that stayed exactly the same for more than `limits.stuck` seconds; zero is not stuck.
+    Mark values that stayed exactly the same for more than `limits.stuck` seconds, but those at most `limits.flat`.
 
     `start` (us) and `value` are the readings with a value of one series in order. Every reading of such a run is
-    marked; a gap of more than a quarter of that time ends a run, because values may have changed in it.
+    marked; a gap of more than a quarter of that time ends a run, because values may have changed in it. docs/quality.md
+    shows why a value near the detection limit is not stuck.
     """
     if limits.stuck is None or not len(value):
         return np.zeros(len(value), dtype=bool)
@@ -132,7 +139,7 @@ def stuck(start: Column, value: Column, limits: Quantity) -> Column:
     first = np.concatenate(([True], (value[1:] != value[:-1]) | (np.diff(start) > longest // 4)))
     at, group = np.flatnonzero(first), np.cumsum(first) - 1
     lasted = np.maximum.reduceat(start, at) - start[at]
-    marks: Column = (lasted > longest)[group] & (value != 0)
+    marks: Column = (lasted > longest)[group] & (np.abs(value) > limits.flat)
     return marks
 
 

@@ -22,9 +22,10 @@ HELD = 10_000  # sensors that were refused, whose last fact is kept
 _KEY = ("sensor_id", "quantity", "channel", "period")
 SeriesKind = tuple[str, str, int]
 
-# Of each known series: its number, its source's place in `source_names`, plausible range, and the seconds that an
-# instant of it covers (NaN: unknown).
-SERIES = np.dtype([("series", "i4"), ("source", "i2"), ("low", "f8"), ("high", "f8"), ("interval", "f8")])
+# Of each known series: its number, its source's place in `source_names`, plausible range with its tolerance, and the
+# seconds that an instant of it covers (NaN: unknown).
+SERIES = np.dtype([("series", "i4"), ("source", "i2"), ("low", "f8"), ("high", "f8"), ("tolerance", "f8"),
+                   ("interval", "f8")])  # fmt: skip
 
 # No series has the greatest key, so a search for a key always ends inside the array.
 _EMPTY = np.array([np.iinfo(np.int64).max]), np.zeros(1, SERIES)
@@ -167,4 +168,5 @@ def _line(
     name = source_of_sensor(sensor_id)
     source = SOURCES.get(name)
     covers = interval if interval is not None else source.interval if source else None
-    return series, source_code(name), limits.low, limits.high, np.nan if covers is None else covers
+    range_ = limits.low, limits.high, limits.tolerance
+    return series, source_code(name), *range_, np.nan if covers is None else covers

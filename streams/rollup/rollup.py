@@ -27,7 +27,6 @@ from streams.commit.windows import DAY_US, WINDOW_US
 
 MOST_HOURS = 50_000  # of series in one transaction
 HOUR = timedelta(hours=1)
-LONGEST_MEMORY = timedelta(seconds=2 * max(quantity.memory for quantity in QUANTITIES.values()))
 
 # The readings whose derived flags change, as they are copied into the table `stage`.
 FLAGGED = np.dtype([("series", "i4"), ("start", "i8"), ("flags", "i4"), ("weight", "f8"), ("version", "i8"),
@@ -86,7 +85,8 @@ def _write_hours_and_days(tx: Transaction, *, again: bool = False) -> Mapping[st
 
 def _flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> ChangedWindows:
     """Flag spikes and stuck values around the dirty hours; give the 5-minute windows that changed."""
-    found = tx.rows("list_neighbour_readings", first=first - LONGEST_MEMORY, last=last + HOUR + LONGEST_MEMORY)
+    ((reach,),) = tx.rows("read_rule_reach")
+    found = tx.rows("list_neighbour_readings", first=first - reach, last=last + HOUR + reach)
     rows = _reflagged(found, frozen_days(tx)) if found else np.zeros(0, FLAGGED)
     return _set_flags(tx, rows, {series: sensor_id for series, *_, sensor_id, _, _ in found})
 
@@ -146,17 +146,17 @@ def _reflagged(readings: list[tuple[Any, ...]], frozen: NDArray[np.int64]) -> ND
     *numbers, quantity, sensor_id, overrides, judged = zip(*readings, strict=True)
     series, start, value, flags, status = map(np.array, numbers)
     known = flags & _NEIGHBOUR_FLAGS
-    reach = np.array([int(QUANTITIES[name].memory * 1_000_000) for name in quantity])
-    first, last = ((start + shift) // DAY_US for shift in (-reach, reach))
-    cut_off = np.searchsorted(frozen, first) < np.searchsorted(frozen, last, "right")
-    trusted = (status == Status.VALIDATED) | np.array([_is_reference(one) for one in sensor_id])
-    derived = np.where(cut_off, known, 0)
-    borders = np.flatnonzero(np.diff(series)) + 1
-    for rows in np.split(np.arange(len(series)), borders):
+    derived = np.zeros_like(known)
+    for rows in np.split(np.arange(len(series)), np.flatnonzero(np.diff(series)) + 1):
         limits = limits_of(quantity[rows[0]], overrides[rows[0]])
+        trusted = (status[rows] == Status.VALIDATED) | _is_reference(sensor_id[rows[0]])
+        reach = int(limits.memory * 1_000_000)
+        before, after = ((start[rows] + shift) // DAY_US for shift in (-reach, reach))
+        cut_off = np.searchsorted(frozen, before) < np.searchsorted(frozen, after, "right")
+        derived[rows] = np.where(cut_off, known[rows], 0)
         for rule, excludes, warns in NEIGHBOUR_RULES:
             found = rule(start[rows], value[rows], limits)
-            derived[rows] |= np.where(found, np.where(trusted[rows], warns, excludes), 0)
+            derived[rows] |= np.where(found, np.where(trusted, warns, excludes), 0)
     changed = np.flatnonzero((derived != known) & np.array(judged))
     made = np.zeros(len(changed), FLAGGED)
     made["series"], made["start"], made["flags"] = series[changed], start[changed], derived[changed]

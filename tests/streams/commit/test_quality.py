@@ -18,7 +18,7 @@ from ingest.vocabulary.batch import Batch, Coded, columns
 from ingest.vocabulary.quantities import Quantity
 from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
-from streams.commit.quality import impossible, inconsistent, limits_of, out_of_range, spike, stuck
+from streams.commit.quality import clipped, impossible, inconsistent, limits_of, out_of_range, spike, stuck
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 
@@ -44,6 +44,13 @@ def test_out_of_range_is_outside_both_ends() -> None:
     value = np.array([-10.1, -10, 0, 1000, 1000.1, np.nan])
     low, high = np.full(6, -10.0), np.full(6, 1000.0)
     assert out_of_range(value, low, high).astype(bool).tolist() == [True, False, False, False, True, False]
+
+
+def test_value_within_the_tolerance_becomes_the_end_of_the_range() -> None:
+    """103 % humidity is 100, 106 % and what is null stay as they are, for the range to judge."""
+    value = np.array([-6, -5, 0, 99.9, 100.4, 105, 105.1, np.nan])
+    found = clipped(value, np.zeros(8), np.full(8, 100.0), np.full(8, 5.0))
+    assert np.array_equal(found, [-6, 0, 0, 99.9, 100, 100, 105.1, np.nan], equal_nan=True)
 
 
 def test_negative_air_is_plausible_and_negative_counts_are_not() -> None:
@@ -218,9 +225,24 @@ class TestStuck:
         assert marked_places(stuck, [5.5] * 7, NO2) == []
         assert marked_places(stuck, [4.0, *[5.5] * 8, 4.0], NO2) == list(range(1, 9))
 
-    def test_zero_is_not_stuck(self) -> None:
-        """An instrument may measure nothing for days."""
-        assert marked_places(stuck, [0.0] * 20, NO2) == []
+    @pytest.mark.parametrize(
+        ("quantity", "value"),
+        [("no2", 0), ("o3", 2), ("o3", 4), ("o3", -1.1), ("no", 1), ("no", -0.3), ("so2", 2.66), ("co", 0.3),
+         ("bc", 0.1), ("pm25", 1), ("pm10", 4), ("pm1", 0.3), ("temperature", 0), ("noise", 30), ("humidity", 100),
+         ("pressure", 1013), ("battery", 3.6), ("bicycle_count", 0), ("vehicle_speed", 30), ("vehicle_speed_v85", 50)],
+    )  # fmt: skip
+    def test_low_or_steady_value_is_not_stuck(self, quantity: str, value: float) -> None:
+        """What is near the detection limit, or steady by nature, may be the same for two days."""
+        assert marked_places(stuck, [value] * 48, limits_of(quantity)) == []
+
+    @pytest.mark.parametrize(("quantity", "value"), [("o3", 84), ("co", 2.4), ("pm25", 12), ("temperature", 21.5)])
+    def test_other_value_is_stuck(self, quantity: str, value: float) -> None:
+        """Runs as in the recorded files, where a gap was filled with one value, are marked."""
+        assert len(marked_places(stuck, [value] * 26, limits_of(quantity))) == 26
+
+    def test_temperature_of_whole_degrees_is_not_stuck_at_night(self) -> None:
+        """Twenty hours at one whole degree are a foggy day."""
+        assert marked_places(stuck, [7, *[6] * 20, 7], limits_of("temperature")) == []
 
     def test_gap_ends_a_run(self) -> None:
         """A gap longer than a quarter of the limit ends a run; a shorter one does not."""
@@ -249,6 +271,33 @@ class TestOverrides:
         Pipeline(store).store(batch(hourly("samenmeten/s", [7.0] * 6 + [30.0])))
         roll_up(store, LATER)
         assert stored_flags(store) == [Flag.STUCK] * 6 + [Flag.OUT_OF_RANGE]
+
+    def test_milder_limits_take_flags_back(self, store: Store) -> None:
+        """
+        A longer time, another level that may be flat, or no rule at all: imported, they hold for stored readings too.
+
+        The time reaches beyond what the registry's own rules look at.
+        """
+        said = {name: hourly(f"samenmeten/{name}", [7.0] * 40) for name in ("a", "b", "c", "d")}
+        Pipeline(store).store(batch([one for readings in said.values() for one in readings]))
+        roll_up(store, LATER)
+        assert stored_flags(store) == [Flag.STUCK] * 160
+        limits: dict[str, Any] = {"a": {"stuck": 39 * 3600.0}, "b": {"flat": 7.0}, "c": {"stuck": None},
+                                  "d": {"stuck": 38 * 3600.0}}  # fmt: skip
+        import_sensors(store, [Entry(f"samenmeten/{name}", overrides={"pm25": own}) for name, own in limits.items()])
+        roll_up(store, LATER)
+        assert stored_flags(store) == [0] * 120 + [Flag.STUCK] * 40
+
+    def test_a_limit_with_tolerance_is_stored_clipped(self, store: Store) -> None:
+        """Saturated air of 100.4 % counts as 100 %, also when it comes again; 106 % is still out of range."""
+        said = [Reading("ttn/fog", "", "humidity", 600, START + timedelta(minutes=10 * at), value)
+                for at, value in enumerate([99.0, 100.4, 103.0, 106.0])]  # fmt: skip
+        for _ in range(2):
+            Pipeline(store).store(batch(said))
+        roll_up(store, LATER)
+        ((value, readings, flagged),) = asked(store, "SELECT value, readings, flagged FROM sensor_1h")
+        assert (round(value, 3), readings, flagged) == (99.667, 3, 1)
+        assert asked(store, "SELECT sum(duplicate), sum(corrected) FROM accounting") == [(4, 0)]
 
 
 def hourly(sensor_id: str, values: Sequence[float], status: int = 0) -> list[Reading]:
