@@ -58,6 +58,18 @@ SELECT what, found, good FROM (
            ' in an hour: look who sends them, then raise it and replay', sum(count)), false
     FROM dead_letter WHERE reason LIKE 'new sensor:%%' AND last_at > %(now)s - interval '1 day' GROUP BY source
     UNION ALL
+    -- A question takes a lock on every chunk and index of a hypertable that planning cannot leave out.
+    SELECT 10, 'locks', format('max_locks_per_transaction = %%s is room for %%s, and eight questions at once may take %%s: set %%s',
+           each, each * sessions, 8 * most, ceil(8.0 * most / sessions)), false
+    FROM (SELECT current_setting('max_locks_per_transaction')::integer AS each,
+                 current_setting('max_connections')::integer + current_setting('max_prepared_transactions')::integer AS sessions,
+                 max(locks) AS most
+          FROM (SELECT count(DISTINCT c.oid) + count(i.indexrelid) AS locks
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indrelid = c.oid
+                WHERE n.nspname = '_timescaledb_internal' AND c.relkind = 'r' AND c.relname LIKE '\_hyper\_%%'
+                GROUP BY split_part(c.relname, '_', 3)) hypertables) l
+    WHERE 8 * most > each * sessions
+    UNION ALL
     {list_area_findings}
 ) lines ORDER BY place, what
 

@@ -30,6 +30,7 @@ from streams.rollup.rollup import roll_up
 from tests.support.alerting import raised, rule
 from tests.support.brokers import Broker, built_in, free_port
 from tests.support.commands import app
+from tests.support.databases import fresh_database, timescale_url
 
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)
@@ -166,6 +167,22 @@ class TestDoctor:
         assert found == Finding(
             "places", "1 sensors stand outside the Netherlands, ttn/zero at longitude 0, latitude 0", False
         )
+
+    @pytest.mark.slow
+    def test_chunks_that_need_more_locks_than_there_are(self, tmp_path: Path) -> None:
+        """Where questions over all chunks would fail for lack of locks, doctor says what to set; else nothing."""
+        with fresh_database(timescale_url()) as database, closing(Store(database)) as store:
+            feed(store)
+            assert "locks" not in findings(database, NOBODY, tmp_path)
+            pipeline = Pipeline(store)
+            for first in range(0, 900, 50):
+                days = [START - timedelta(days=day) for day in range(first, first + 50)]
+                said = [Reading("ndw/s", "", "vehicle_count", 60, day, 1.0) for day in days]
+                pipeline.store(Batch(columns(said, [LATER] * len(said))))
+            found = findings(database, NOBODY, tmp_path)["locks"]
+        assert found.good is False
+        wanted = int(found.found.rpartition(" ")[2])
+        assert wanted > 64, found.found
 
     def test_alerts_and_their_notifications(self, store: Store, tmp_path: Path) -> None:
         """Open alerts, what could not be judged, the notifier, and what channels did not take, each in a line."""
