@@ -37,7 +37,8 @@ RETURNING f.day::timestamp AT TIME ZONE 'UTC' + (deleted_hours - 1) * interval '
 SELECT drop_frozen_chunks(%(first)s, %(last)s)
 
 -- name: delete_readings
--- Delete the readings of an hour.
+-- Delete the readings of an hour, and the running totals that they were made of.
+WITH totals AS (DELETE FROM running_total WHERE at >= %(first)s AND at < %(last)s)
 DELETE FROM reading WHERE start >= %(first)s AND start < %(last)s
 
 -- name: thaw_days

@@ -16,6 +16,30 @@ SELECT pg_advisory_xact_lock_shared(hashtext('stadspuls freeze'))
 -- The UTC days whose readings were deleted: nothing is recomputed there.
 SELECT day FROM frozen
 
+-- name: keep_totals
+-- Running totals of a batch; of two at one moment the greater is kept.
+INSERT INTO running_total AS t (series, at, total)
+SELECT series, at, max(total) FROM unnest(%(series)s::int[], %(at)s::timestamptz[], %(total)s::float8[])
+    AS n (series, at, total)
+GROUP BY series, at ORDER BY series, at
+ON CONFLICT (series, at) DO UPDATE SET total = greatest(t.total, excluded.total)
+
+-- name: list_total_neighbours
+-- The totals of a batch and the one after each, with the one before: series, period in s, moment, total, moment and total
+-- before, null where there is none.
+SELECT t.series, s.period, t.at, t.total, p.at, p.total
+FROM (
+    SELECT series, at FROM unnest(%(series)s::int[], %(at)s::timestamptz[]) AS n (series, at)
+    UNION
+    SELECT n.series, l.at FROM unnest(%(series)s::int[], %(at)s::timestamptz[]) AS n (series, at)
+    CROSS JOIN LATERAL (SELECT at FROM running_total r WHERE r.series = n.series AND r.at > n.at ORDER BY at LIMIT 1) l
+) a
+JOIN running_total t USING (series, at)
+JOIN series s USING (series)
+LEFT JOIN LATERAL (
+    SELECT at, total FROM running_total r WHERE r.series = t.series AND r.at < t.at ORDER BY at DESC LIMIT 1
+) p ON true
+
 -- name: insert_new_readings
 -- The staged readings that are new.
 WITH fresh AS (

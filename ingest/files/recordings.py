@@ -6,6 +6,7 @@ readings, or one for each stamp where they are replayed in time. Nothing is deco
 and the readings of one sensor and start stay together.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -18,9 +19,12 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 from lxml import etree
 
+from ingest.formats import documents
 from ingest.formats.coded.luchtmeetnet import PREAMBLE
 from ingest.formats.coded.ndw import check_creator
 from ingest.formats.decode import FORMATS
+from ingest.formats.mapping_reader import MappedFormat
+from ingest.formats.mapping_schema import MappingFile
 from ingest.formats.xml import local, opened, records
 from ingest.vocabulary.batch import Table
 from ingest.vocabulary.readings import BadPayload, Message, Reading, utc
@@ -109,7 +113,7 @@ def _sections(path: Path, source: str) -> Iterator[Section]:
         elif first.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
             yield Section(topic, stream, b"".join(islice(lines, PREAMBLE)))
         elif source == "dexter" or path.name.removesuffix(".gz").endswith(".csv"):
-            yield _table(stream, first, topic, source)
+            yield _table(lines, topic, source)
         else:
             yield from _documents(path, _texts(first, stream), topic, source)
 
@@ -123,15 +127,30 @@ def _ndw(stream: BinaryIO) -> Iterator[Section]:
         yield Section(topic_of("ndw", (sites or [None])[0] or "unknown"), [etree.tostring(element, with_tail=False)])
 
 
-def _table(stream: Iterable[bytes], header: bytes, topic: str, source: str) -> Section:
+def _table(lines: Iterator[bytes], topic: str, source: str) -> Section:
     """A CSV: every message has the header."""
+    if isinstance(read := FORMATS.get(source), MappedFormat):
+        lines = _below_titles(lines, read.spec)
+    header = next(lines, b"")
     names = header.decode("utf-8-sig", "replace").strip().split(",")
     at = [names.index(name) for name in TOGETHER.get(source, ()) if name in names]
-    rows = _rows(stream)
+    rows = _rows(lines)
     if at:
         cells = groupby(rows, lambda row: [row.split(b",")[i : i + 1] for i in at])
         rows = (b"".join(group) for _, group in cells)
     return Section(topic, rows, header.rstrip(b"\r\n") + b"\n")
+
+
+def _below_titles(lines: Iterator[bytes], spec: MappingFile) -> Iterator[bytes]:
+    """Leave out what stands above the header; UTF-16, whose lines do not end in a byte, becomes UTF-8."""
+    first, mark = list(islice(lines, documents.TITLES)), b""
+    if b"\0" in b"".join(first[:1]):
+        mark, text = codecs.BOM_UTF8, documents.decoded(b"".join([*first, *lines]), spec.encoding)
+        lines = iter(text.lstrip("\ufeff").encode().splitlines(keepends=True))
+        first = list(islice(lines, documents.TITLES))
+    texts = (documents.decoded(line, None if mark else spec.encoding) for line in first)
+    at = documents.header([text.replace('"', "").split(spec.delimiter) for text in texts], spec.columns())
+    return chain([mark + line for line in first[at : at + 1]], first[at + 1 :], lines)
 
 
 def _rows(lines: Iterable[bytes]) -> Iterator[bytes]:

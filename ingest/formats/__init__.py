@@ -3,9 +3,13 @@ Payloads to readings.
 
 - `decode`: messages to a batch, every failure to the dead letters; payload formats register here
 - `xml`: XML that may be hostile, parsed in bounded memory
-- `mapping_schema`: what a mapping file may hold
+- `pointers`: how a mapping file points into a document
+- `cells`: words and numbers as suppliers write them
+- `stamps`: stamps as suppliers write them
 - `local_time`: local stamps in the nights that clocks change
-- `pointers`: how it points into a document
+- `mapping_schema`: what a mapping file may hold
+- `documents`: payloads to documents: JSON, the rows of a CSV, the records of SenML
+- `parts`: the parts of a document, the rule that takes each, and what no rule reads
 - `mapping_reader`: reads messages by a mapping file
 - `registry`: loads all formats: the modules of `coded`, the files in `mappings/`, and the user's own
 - `coded`: the formats that need code, one module each

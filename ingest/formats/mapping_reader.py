@@ -1,133 +1,115 @@
 """
 Reads messages by a mapping file: the payload format of every source that needs no code.
 
-`ingest.formats.mapping_schema` says what such a file holds, `ingest.formats.pointers` finds what it points at.
+`ingest.formats.mapping_schema` says what such a file holds, `ingest.formats.documents` makes documents of payloads, and
+`ingest.formats.pointers` finds what the file points at.
 """
 
 import csv
-import io
-import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
-from ingest.formats.decode import PayloadFormat
+from ingest.formats import documents
+from ingest.formats.cells import among, check_whole, figure
 from ingest.formats.local_time import Interval, in_order, interval, is_twice
-from ingest.formats.mapping_schema import MappingFile, MessageRule, ReadingRule, TableEntry
-from ingest.formats.pointers import Pointers, Where
+from ingest.formats.mapping_schema import MappingFile, ReadingRule, TableEntry, check_unit
+from ingest.formats.parts import Part, lacks, note, parts
+from ingest.formats.pointers import Pointers, Where, every_pointer
+from ingest.formats.stamps import calendar_step, iso
 from ingest.vocabulary.quantities import QUANTITIES, convert
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Unreadable
+from ingest.vocabulary.readings import RUNNING_TOTAL, BadPayload, Flag, Message, Reading, SensorFact, Unreadable
 from ingest.vocabulary.sources import SOURCES, SourceClass, rounded
-from ingest.vocabulary.values import number, stamp
+from ingest.vocabulary.values import stamp
 
-BOM = b"\xef\xbb\xbf"
-_NOT_A_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*+"?|([+-]?\b(?:nan|inf(?:inity)?)\b)', re.IGNORECASE)  # outside of texts
-_MIDNIGHT = re.compile(r"[T ]24:00(:00)?")
+CLOCK = 2000  # a device whose clock was never set says a year before
 
 
-def mapped(source: str, spec: MappingFile) -> PayloadFormat:
-    """Make the payload format that a mapping file describes."""
-    return lambda message: in_order(_mapped(source, spec, message), message.received_at)
+class MappedFormat:
+    """The payload format that a mapping file describes."""
+
+    def __init__(self, source: str, spec: MappingFile) -> None:
+        self.source, self.spec, self.columns = source, spec, spec.columns()
+        self.selectors = {name for pointer in every_pointer(spec.message) for _, name in pointer.selectors}
+
+    def __call__(self, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+        """Read what can be read; what cannot costs itself alone. Raises BadPayload where nothing can."""
+        return in_order(self._read(message), message.received_at)
+
+    def _read(self, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+        found: list[Reading | SensorFact] = []
+        letters = []
+        for document in self.documents(message):
+            wrong: list[str] = []
+            found += self._document(document, message, wrong)
+            if wrong:
+                payload = message.payload if self.spec.format != "csv" else _row(document)
+                letters.append(Unreadable(payload, "; ".join(dict.fromkeys(wrong))))
+            note(self.source, self.spec, self.selectors, document, message)
+        if letters and not found:
+            raise BadPayload(letters[0].reason)
+        yield from dict.fromkeys(one for one in found if isinstance(one, SensorFact))
+        yield from (one for one in found if isinstance(one, Reading))
+        yield from letters
+
+    def _document(self, document: Any, message: Message, wrong: list[str]) -> Iterator[Reading | SensorFact]:
+        try:
+            if isinstance(document, dict) and documents.TOO_LONG in document:
+                raise BadPayload(
+                    f"{document[documents.TOO_LONG]!r} beyond the last column, expected none: see delimiter"
+                )
+            for part in parts(self.source, self.spec, document, message):
+                try:
+                    yield from _items(part, wrong)
+                except BadPayload as error:
+                    wrong.append(str(error))
+        except BadPayload as error:
+            wrong.append(str(error))
+
+    def documents(self, message: Message) -> Iterator[Any]:
+        """Give the documents of a message; raises BadPayload for a payload that is not of the file's format."""
+        spec = self.spec
+        try:
+            text = documents.decoded(message.payload, spec.encoding)
+            if spec.format == "csv" and not text.lstrip("\ufeff \r\n").startswith(("[", "{")):
+                yield from documents.csv_rows(text.lstrip("\ufeff"), spec.delimiter, self.columns)
+                return
+            document = documents.json_document(text, short_names=spec.short_names)
+            yield from documents.senml(document, message.received_at) if spec.format == "senml" else [document]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise BadPayload(f"not {spec.format.upper()}: {error}") from error
 
 
-def _mapped(source: str, spec: MappingFile, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
-    """Read what can be read; what cannot costs itself alone. Raises BadPayload where nothing can."""
-    found: list[Reading | SensorFact] = []
-    letters = []
-    for document in _documents(spec, message.payload):
-        wrong: list[str] = []
-        found += _document(source, spec, document, message, wrong)
-        if wrong:
-            payload = msgspec.json.encode(document) if spec.format == "csv" else message.payload
-            letters.append(Unreadable(payload, "; ".join(dict.fromkeys(wrong))))
-    if letters and not found:
-        raise BadPayload(letters[0].reason)
-    yield from dict.fromkeys(one for one in found if isinstance(one, SensorFact))
-    yield from (one for one in found if isinstance(one, Reading))
-    yield from letters
+mapped = MappedFormat
 
 
-def _document(
-    source: str, spec: MappingFile, document: Any, message: Message, wrong: list[str]
-) -> Iterator[Reading | SensorFact]:
-    try:
-        for part in _parts(source, spec, document, message):
-            try:
-                yield from _items(part, wrong)
-            except BadPayload as error:
-                wrong.append(str(error))
-    except BadPayload as error:
-        wrong.append(str(error))
+def _row(document: Any) -> bytes:
+    """Write a row so that it can be published again."""
+    return msgspec.json.encode({str(name or "beyond"): cell for name, cell in document.items()})
 
 
-def _documents(spec: MappingFile, payload: bytes) -> Iterator[Any]:
-    try:
-        if spec.format == "csv" and not payload.lstrip().startswith((b"[", b"{")):
-            text = io.StringIO(payload.decode(spec.encoding))
-            yield from csv.DictReader(text, delimiter=spec.delimiter, restval="")
-        else:
-            yield _json(payload.removeprefix(BOM).rstrip(b"\0"))
-    except (msgspec.DecodeError, UnicodeDecodeError, csv.Error) as error:
-        raise BadPayload(f"not {spec.format.upper()}: {error}") from error
-
-
-def _json(text: bytes) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:  # a device may write what its broken chip gave: it failed
-        return msgspec.json.decode(_NOT_A_NUMBER.sub(lambda found: b"null" if found[1] else found[0], text))
-
-
-class _Part(NamedTuple):
-    """One part of a message, and the rule that takes it."""
-
-    source: str
-    spec: MappingFile
-    rule: MessageRule
-    where: Where
-    received_at: datetime
-
-
-def _parts(source: str, spec: MappingFile, document: Any, message: Message) -> Iterator[_Part]:
-    """Give every part of the document with the first rule that takes it; raises BadPayload where none does."""
-    taken: dict[int, Any] = {}  # kept, so that no other part gets the same id
-    for rule in spec.message:
-        found = [list(pointer.find(Where(document))) for pointer in rule.each.each]
-        for _, inner in next(filter(None, found), []):
-            for one in inner if isinstance(inner, list) else [inner]:
-                where = Where(one, message.topic, spec.unwrap)
-                fits = len(rule.when.met(where)) == len(rule.when.all) and _lacks(rule.has, where) is None
-                if fits and id(one) not in taken:
-                    taken[id(one)] = one
-                    yield _Part(source, spec, rule, where, message.received_at)
-    if not taken:
-        shapes = "; or ".join(map(_shape, spec.message))
-        raise BadPayload(f"no part of the message is of a known shape, expected {shapes}")
-
-
-def _lacks(wanted: list[Pointers], where: Where) -> Pointers | None:
-    return next((pointer for pointer in wanted if pointer.first(where) is UNSET), None)
-
-
-def _shape(rule: MessageRule) -> str:
-    return ", ".join([*map(str, rule.has), *(f"{pointer} {value!r}" for pointer, value in rule.when.all)])
-
-
-def _items(part: _Part, wrong: list[str]) -> Iterator[Reading | SensorFact]:
+def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact]:
     """Give the fact about the part's sensor, where there is one, and its readings."""
     rule, where = part.rule, part.where
     if skipped := rule.skip.met(where):
         raise BadPayload(f"skipped: {skipped[0]}")
-    if lacking := _lacks(rule.require, where):
+    if lacking := lacks(rule.require, where):
         raise BadPayload(f"no {lacking} in the message, expected one")
     sensor = rule.sensor.fill(where)
     if sensor is None:
         raise BadPayload(f"nothing to name the sensor, expected one of {rule.sensor.texts}")
-    when = _interval(part)
-    yield from _facts(part, f"{part.source}/{sensor}")
+    try:
+        yield from _facts(part, f"{part.source}/{sensor}")
+    except BadPayload as error:
+        wrong.append(str(error))
+    try:
+        when: Interval | BadPayload = _interval(part, rule.stamp)
+    except BadPayload as error:
+        when = error
+        if not any(one.stamp.each for one in rule.reading):
+            raise
     for one in rule.reading:
         try:
             yield from _readings(part, one, sensor, when)
@@ -135,42 +117,45 @@ def _items(part: _Part, wrong: list[str]) -> Iterator[Reading | SensorFact]:
             wrong.append(str(error))
 
 
-def _interval(part: _Part) -> Interval:
+def _interval(part: Part, stamps: Pointers) -> Interval:
+    """Read the first stamp that can be read; one of a clock that was never set only where there is no other."""
     rule, means = part.rule, part.rule.means or SOURCES[part.source].stamp
     text = rule.stamp_text.fill(part.where) if rule.stamp_text else None
-    found = _stamp(rule, text or rule.stamp.given(part.where))
-    if found is None:
-        if means == "received":
-            return Interval(part.received_at, rule.period, 0)
-        raise BadPayload(f"no stamp in the message, expected one at {rule.stamp}")
-    begin, _, end = found.partition("/")
-    until = end or rule.until.given(part.where)
-    if isinstance(until, str) and until:
-        return interval(begin, until, rule.zone, ("stamp", "end"))
-    length = timedelta(seconds=rule.period) if means == "end" else timedelta()
-    start = stamp(begin, "stamp", rule.zone, end=length) - length
+    unset = wrong = None
+    for found in [text] if text else stamps.all_given(part.where):
+        try:
+            one = _span(part, found, means)
+        except BadPayload as error:
+            wrong = wrong or error
+            continue
+        if one.start.year >= CLOCK:
+            return one
+        unset = unset or one
+    if means == "received":
+        return Interval(part.received_at, rule.period if isinstance(rule.period, int) else 0, 0)
+    if unset:
+        return unset
+    raise wrong or BadPayload(f"no stamp in the message, expected one at {stamps}")
+
+
+def _span(part: Part, found: Any, means: str) -> Interval:
+    """Read one stamp, with the end that stands beside it or at `until`."""
+    rule, forms = part.rule, [part.rule.written] if isinstance(part.rule.written, str) else part.rule.written
+    begin, _, end = found.partition("/") if isinstance(found, str) and not forms else (found, "", "")
+    begin, until = iso(begin, rule.epoch, forms), end or rule.until.given(part.where)
+    if until is not None:
+        return interval(begin, iso(until, rule.epoch, forms), rule.zone, ("stamp", "end"))
     flags = Flag.AMBIGUOUS.value if is_twice(begin, rule.zone) else 0
-    return Interval(start, 0 if means == "instant" else rule.period, flags)
+    if rule.zone is not None and isinstance(rule.period, str):
+        moment = stamp(begin, "stamp", rule.zone)
+        ends = [moment, calendar_step(moment, rule.period, rule.zone, -1 if means == "end" else 1)]
+        return Interval(min(ends), int(abs(ends[1] - ends[0]).total_seconds()), flags)
+    length = timedelta(seconds=int(rule.period) if means == "end" else 0)
+    start = stamp(begin, "stamp", rule.zone, end=length) - length
+    return Interval(start, 0 if means == "instant" else int(rule.period), flags)
 
 
-def _stamp(rule: MessageRule, found: Any) -> str | None:
-    if rule.epoch and isinstance(found, str) and found.isdecimal():  # a cell of a CSV
-        found = int(found)
-    if rule.epoch and isinstance(found, int | float):
-        return datetime.fromtimestamp(found / (1000 if rule.epoch == "ms" else 1), UTC).isoformat()
-    if not isinstance(found, str) or not found:
-        return None
-    day = timedelta(days=bool(_MIDNIGHT.search(found)))  # 24:00 is the end of its day
-    text = _MIDNIGHT.sub(lambda at: at[0].replace("24", "00"), found)
-    try:
-        # `zone` or %z says whose time it is
-        read = datetime.strptime(text, rule.written) if rule.written else datetime.fromisoformat(text) if day else None  # noqa: DTZ007
-    except ValueError:
-        raise BadPayload(f"stamp {found[:50]!r}, expected one written as {rule.written or 'ISO 8601'}") from None
-    return found if read is None else (read + day).isoformat()
-
-
-def _facts(part: _Part, sensor_id: str) -> Iterator[SensorFact]:
+def _facts(part: Part, sensor_id: str) -> Iterator[SensorFact]:
     given, rule = part.rule.name.given(part.where), part.rule
     name, lon, lat = given if isinstance(given, str) else None, _degrees(part, rule.lon), _degrees(part, rule.lat)
     if SOURCES[part.source].source_class is SourceClass.CITIZEN:
@@ -179,54 +164,79 @@ def _facts(part: _Part, sensor_id: str) -> Iterator[SensorFact]:
         yield SensorFact(sensor_id, name, lon, lat, kind=rule.kind)
 
 
-def _degrees(part: _Part, pointers: Pointers) -> float | None:
-    for pointer in pointers.each:
-        for _, value in pointer.find(part.where):
-            if not isinstance(value, list | dict | bool) and value not in (None, ""):
-                return _number(value, pointer.text, part.spec.decimal)
-    return None
+def _degrees(part: Part, pointers: Pointers) -> float | None:
+    found = (value for value in pointers.all_given(part.where) if not isinstance(value, list | dict | bool))
+    return next((figure(value, str(pointers), part.spec.decimal) for value in found), None)
 
 
-def _readings(part: _Part, rule: ReadingRule, sensor: str, when: Interval) -> Iterator[Reading]:
-    covers = None if when.period else SOURCES[part.source].interval
+def _readings(part: Part, rule: ReadingRule, sensor: str, when: Interval | BadPayload) -> Iterator[Reading]:
     for star, raw in rule.value.find(part.where):
-        if part.spec.format == "csv" and raw == "":
+        is_absent = among(raw, part.spec.absent) or (part.spec.format == "csv" and raw == "")
+        if is_absent and not _says_failed(part, rule):
             continue
         entry = part.spec.entry(rule.key.fill(part.where, star)) if rule.key else TableEntry(rule.quantity, rule.unit)
         if not entry.quantity:
             continue
+        own = _interval(part, rule.stamp) if any(True for _ in rule.stamp.all_given(part.where)) else when
+        if isinstance(own, BadPayload):
+            raise own
         channel = entry.channel or rule.channel.fill(part.where, star) or ""
         sensor_id = f"{part.source}/{entry.sensor or sensor}"
+        if rule.total:
+            own = _until(part, own)
+        covers = None if own.period else SOURCES[part.source].interval
         value, weight, flags = _state(part, rule, entry, raw)
         yield Reading(
-            sensor_id, channel, entry.quantity, when.period, when.start, value, weight, covers, flags | when.flags,
+            sensor_id, channel, entry.quantity, own.period, own.start, value, weight, covers, flags | own.flags,
             version=entry.version,
         )  # fmt: skip
 
 
-def _state(part: _Part, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[float | None, float, int]:
+def _until(part: Part, when: Interval) -> Interval:
+    """Give the period that ends where a running total was read."""
+    back = 0 if (part.rule.means or SOURCES[part.source].stamp) == "end" else int(part.rule.period)
+    start = when.start - timedelta(seconds=back)
+    return Interval(start, int(part.rule.period), when.flags | RUNNING_TOTAL)
+
+
+def _state(part: Part, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[float | None, float, int]:
     """Value in the registry's unit, weight and flags: a value, nothing to measure, or failed."""
-    where, decimal = part.where, part.spec.decimal
-    is_valid = all(str(pointer.given(where)) in texts for pointer, texts in rule.valid.all)
-    value = _number(raw, rule.value.text, decimal) if raw is not None and is_valid else None
-    if value is None or value in rule.failed:
+    where, quantity = part.where, QUANTITIES[entry.quantity]
+    if raw is None or among(raw, rule.failed) or _says_failed(part, rule) or not _is_valid(rule, where):
         return None, 0.0, Flag.SOURCE_ERROR.value
-    if value in rule.nothing:
+    if among(raw, rule.nothing):
         return None, 0.0, 0
-    sent, weight, quantity = rule.unit_at.given(where), rule.weight.given(where), QUANTITIES[entry.quantity]
-    unit = sent if isinstance(sent, str) else entry.unit or quantity.unit
+    value, weight = _value(part, rule, raw), rule.weight.given(where)
+    if value in rule.failed or value in rule.nothing:
+        return None, 0.0, Flag.SOURCE_ERROR.value if value in rule.failed else 0
+    converted = _converted(part, rule, entry, value)
+    if quantity.aggregation == "sum" and rule.factor == 1:
+        check_whole(raw, converted, rule.value.text, part.spec.decimal)
+    return converted, 1.0 if weight is None else figure(weight, str(rule.weight), part.spec.decimal), 0
+
+
+def _is_valid(rule: ReadingRule, where: Where) -> bool:
+    return len(rule.valid.met(where)) == len(rule.valid.all)
+
+
+def _says_failed(part: Part, rule: ReadingRule) -> bool:
+    """Tell whether another member says that the measurement failed."""
+    is_given = any(pointer.given(part.where) is not None for pointer, _ in rule.valid.all)
+    return bool(rule.failed_when.met(part.where)) or (is_given and not _is_valid(rule, part.where))
+
+
+def _value(part: Part, rule: ReadingRule, raw: Any) -> float:
+    """Read a number; one below a limit of detection, `<1.2`, is the share `below` of it."""
+    if rule.below is not None and isinstance(raw, str) and raw.startswith("<"):
+        return rule.below * figure(raw[1:], rule.value.text, part.spec.decimal)
+    return figure(raw, rule.value.text, part.spec.decimal)
+
+
+def _converted(part: Part, rule: ReadingRule, entry: TableEntry, value: float) -> float:
+    sent, quantity = rule.unit_at.given(part.where), QUANTITIES[entry.quantity]
+    unit = sent.strip() if isinstance(sent, str) else entry.unit
     try:
-        converted = convert(value * rule.factor, unit, quantity)
+        check_unit(entry.quantity, unit)
+        return convert(value * rule.factor, quantity.unit if unit is None else unit, quantity)
     except ValueError as error:
         raise BadPayload(f"{error}, at {rule.value.text}") from None
-    if quantity.aggregation == "sum" and rule.factor == 1 and not converted.is_integer():
-        raise BadPayload(f"{rule.value.text} {raw!r} of {quantity.name}, expected a whole number: see factor, decimal")
-    return converted, 1.0 if weight is None else _number(weight, str(rule.weight), decimal), 0
-
-
-def _number(value: Any, where: str, decimal: str) -> float:
-    if isinstance(value, str):
-        return number(value.replace(".", "").replace(",", ".") if decimal == "," else value, where)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadPayload(f"{where} is {str(value)[:50]!r}, expected a number")
-    return float(value)

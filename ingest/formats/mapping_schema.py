@@ -11,21 +11,47 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ingest.formats.pointers import Pointer, Pointers, Template, Where
+from ingest.formats.cells import Decimal, among, text
+from ingest.formats.pointers import Pointer, Pointers, Template, Where, every_pointer, meet
+from ingest.formats.stamps import Calendar, Epoch
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload
-from ingest.vocabulary.sources import SOURCES, Source, SourceClass, Stamp, add_source
+from ingest.vocabulary.sources import OWN, SOURCES, Source, SourceClass, Stamp, add_source
+
+# Gases come in ug/m3, mg/m3, ppb and ppm, speeds in km/h, m/s and mph: without a unit nobody knows.
+_NEEDS_UNIT = {
+    "no",
+    "no2",
+    "nox",
+    "o3",
+    "so2",
+    "co",
+    "nh3",
+    "c6h6",
+    "vehicle_speed",
+    "vehicle_speed_v85",
+    "bicycle_speed",
+}
 
 
 class Conditions:
-    """Pointers, and the value that each must find."""
+    """Pointers, and the value that each must find, or the values of which it must find one."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        self.all = [(Pointers(text), value) for text, value in given.items()]
+        self.all = [(Pointers(text), value if isinstance(value, list) else [value]) for text, value in given.items()]
+        if empty := next((pointer for pointer, wanted in self.all if not wanted), None):
+            raise ValueError(f"no value for {empty}, which nothing can meet, expected at least one")
+        self.pointers = [pointer for pointer, _ in self.all]
 
     def met(self, where: Where) -> list[str]:
         """Name those that are met."""
-        return [f"{pointer} is {value!r}" for pointer, value in self.all if pointer.first(where) == value]
+        return [
+            f"{pointer} is {found!r}" for pointer, wanted in self.all if among(found := pointer.first(where), wanted)
+        ]
+
+    def key(self) -> set[tuple[str, str]]:
+        """Give what they ask for, to be compared."""
+        return {(str(pointer), str(sorted(map(text, wanted)))) for pointer, wanted in self.all}
 
 
 class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_class": "class"}):
@@ -65,16 +91,30 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     unit: str | None = None
     unit_at: Pointers = Pointers([])
     channel: Template = Template("")
+    stamp: Pointers = Pointers([])
+    total: bool = False
     factor: float = 1
+    below: float | None = None
     weight: Pointers = Pointers([])
     valid: Conditions = Conditions({})
-    failed: list[float] = []
-    nothing: list[float] = []
+    failed_when: Conditions = Conditions({})
+    failed: list[float | str] = []
+    nothing: list[float | str] = []
 
     def __post_init__(self) -> None:
         if bool(self.quantity) == bool(self.key):
             raise ValueError("expected a quantity or a key of [table], and not both")
         TableEntry(self.quantity, self.unit)
+        if not self.unit_at.each:
+            check_unit(self.quantity, self.unit)
+
+
+def check_unit(quantity: str, unit: str | None) -> None:
+    """Raise ValueError for a quantity that suppliers give in several units, without one."""
+    if quantity in _NEEDS_UNIT and unit is None:
+        raise ValueError(
+            f"{quantity} without a unit, expected unit_at, or the supplier's as unit: {QUANTITIES[quantity].unit!r}"
+        )
 
 
 class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
@@ -83,6 +123,8 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     sensor: Template
     reading: list[ReadingRule]
     each: Pointers = Pointers("")
+    columns: bool = False
+    ignore: list[Pointers] = []
     has: list[Pointers] = []
     when: Conditions = Conditions({})
     skip: Conditions = Conditions({})
@@ -90,15 +132,25 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     stamp: Pointers = Pointers([])
     stamp_text: Template | None = None
     until: Pointers = Pointers([])
-    period: int = 0
+    period: int | Calendar = 0
     means: Stamp | None = None
     zone: ZoneInfo | None = None
-    epoch: Literal["s", "ms"] | None = None
-    written: str | None = None
+    epoch: Epoch | None = None
+    written: str | list[str] = []
     kind: str | None = None
     name: Pointers = Pointers([])
     lon: Pointers = Pointers([])
     lat: Pointers = Pointers([])
+
+    def __post_init__(self) -> None:
+        if isinstance(self.period, str) and self.zone is None:
+            raise ValueError(f"period {self.period!r} without a zone, expected the zone of its calendar")
+        if any(one.total for one in self.reading) and not (isinstance(self.period, int) and self.period > 0):
+            raise ValueError(f"a running total with period {self.period!r}, expected the seconds between two messages")
+
+    def keys(self) -> tuple[set[object], ...]:
+        """Give what a part must have for the rule: `each`, then conditions."""
+        return {str(self.each)}, {*self.when.key(), *map(str, self.has)}
 
 
 class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,12 +158,39 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
 
     message: list[MessageRule]
     source: SourceTable | None = None
-    format: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv", "senml"] = "json"
     delimiter: str = ","
-    encoding: str = "utf-8-sig"
-    decimal: Literal[".", ","] = "."
+    encoding: str | None = None
+    decimal: Decimal = None
     unwrap: str | None = None
+    short_names: bool = False
+    absent: list[float | str] = []
     table: dict[str, TableEntry] = {}
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except LookupError as error:
+                raise ValueError(str(error)) from None
+        if len(self.delimiter) != 1:
+            raise ValueError(f"delimiter {self.delimiter!r}, expected one character")
+        if self.format == "csv" and (deep := next((one for one in every_pointer(self) if len(one.path) > 1), None)):
+            raise ValueError(f"pointer {deep.text!r} into a cell of a CSV, expected '/column', a slash in it as ~1")
+        for at, rule in enumerate(self.message):
+            each, wanted = rule.keys()
+            for before, other in enumerate(self.message[:at]):
+                if other.keys()[0] == each and other.keys()[1] <= wanted:
+                    raise ValueError(f"message[{at}] can never take a part: message[{before}] takes all of them")
+            if rule.skip.key() & rule.when.key():
+                raise ValueError(f"message[{at}] skips every part that its `when` takes")
+            if any(one.key and not one.unit_at.each for one in rule.reading):
+                for entry in self.table.values():
+                    check_unit(entry.quantity, entry.unit)
+
+    def columns(self) -> set[str]:
+        """Name the columns of a CSV that the file points at."""
+        return {one.path[0] for one in every_pointer(self) if one.path} - {"*"}
 
     def entry(self, key: str | None) -> TableEntry:
         """Give what a key measures; raises BadPayload for one that is not in the table."""
@@ -119,6 +198,25 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
             known = f"one of {', '.join(self.table)}" if self.table else "an entry with its quantity"
             raise BadPayload(f"{key!r} is not in [table] of the mapping file, expected {known}")
         return self.table[key]
+
+
+def _check_topics(name: str, spec: MappingFile) -> None:
+    """Raise ValueError for a topic filter that no topic of this source can match."""
+    filters = [f"{OWN}/{name}/#"]
+    if topic := SOURCES[name].topic:
+        levels = topic.split("/")
+        odd = any(("+" in level and level != "+") or ("#" in level and level != "#") for level in levels)
+        is_foreign = levels[0] == OWN and levels[1:2] != [name]
+        if odd or "#" in levels[:-1] or is_foreign or not topic:
+            raise ValueError(f"topic {topic!r}, expected a filter of MQTT as a/+/b or a/#, outside of stadspuls/")
+        if taken := [one for one, source in SOURCES.items() if source.topic == topic and one != name]:
+            raise ValueError(f"topic {topic!r} is that of source {taken[0]!r}, expected another")
+        filters.append(topic)
+    templates = [one for rule in spec.message for one in (rule.sensor, rule.stamp_text)]
+    templates += [one for rule in spec.message for read in rule.reading for one in (read.key, read.channel)]
+    for shape in (shape for one in templates if one for shape in one.shapes):
+        if not any(meet(shape.split("/"), one.split("/")) for one in filters):
+            raise ValueError(f"{{topic:{shape}}} can never match, expected a shape of {' or '.join(filters)}")
 
 
 def load(path: Path) -> MappingFile:
@@ -129,6 +227,7 @@ def load(path: Path) -> MappingFile:
             add_source(Source(name=path.stem, **msgspec.structs.asdict(spec.source)))
         elif path.stem not in SOURCES:
             raise ValueError(f"source {path.stem!r} is not known, expected a [source] table or another file name")
+        _check_topics(path.stem, spec)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
     return spec

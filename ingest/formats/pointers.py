@@ -1,8 +1,9 @@
 """
-How a mapping file points into a document: JSON pointers with two additions, and templates made of them.
+How a mapping file points into a document: JSON pointers with three additions, and templates made of them.
 
-A pointer is RFC 6901 (`/a/0/b~1c`). Added are `*`, which stands for every member or element, and `[key=text]`, the
-first element of an array whose `key` is `text`. `ingest.formats.mapping_reader` reads messages with these.
+A pointer is RFC 6901 (`/a/0/b~1c`). Added are `*`, which stands for every member or element, `[key=text]`, the first
+element of an array whose `key` is `text`, and `..` at the beginning, the object around the part that is read.
+`ingest.formats.mapping_reader` reads messages with these.
 """
 
 import re
@@ -10,18 +11,31 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _SELECT = re.compile(r"\[([^=\]]+)=([^\]]*)\]")
+Path = tuple[str, ...]
 
 
 class Where(NamedTuple):
-    """What is read: a part of a message, its topic, and the member `unwrap` that may stand around any value."""
+    """
+    What is read: a part of a message, its topic, and the member `unwrap` that may stand around any value.
+
+    `above` are the objects around the part, the nearest last, `star` what `*` stood for, `path` the way to it.
+    """
 
     document: Any
     topic: str = ""
     unwrap: str | None = None
+    above: tuple["Where", ...] = ()
+    star: str = ""
+    path: Path = ()
+
+    def inside(self, name: str, inner: Any, star: str = "") -> "Where":
+        """Go to a member or element."""
+        above = (*self.above, self) if isinstance(self.document, dict) else self.above
+        return self._replace(document=inner, above=above, star=self.star or star, path=(*self.path, name))
 
 
 class Pointer:
@@ -32,36 +46,72 @@ class Pointer:
     [('A', 1), ('B', 2)]
     >>> list(Pointer("/[type=P1]/value").find(Where([{"type": "P1", "value": "8"}])))
     [('', '8')]
+    >>> [list(Pointer("/../id").find(one)) for one in Pointer("/*/list").parts(Where([{"id": 7, "list": [1]}]))]
+    [[('', 7)]]
     """
 
     def __init__(self, text: str) -> None:
         if text and not text.startswith("/"):
             raise ValueError(f"pointer {text!r}, expected '' or one that begins with '/'")
         self.text = text
-        self._path = [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:]]
+        tokens = [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:]]
+        self.up = next((at for at, token in enumerate(tokens) if token != ".."), len(tokens))
+        self.path = tokens[self.up :]
+        selects = [(at, _SELECT.fullmatch(token)) for at, token in enumerate(self.path)]
+        self.selectors = [(at + 1, select[1]) for at, select in selects if select]
+
+    def _start(self, where: Where) -> list[Where]:
+        found = [where] if not self.up else where.above[-self.up :][:1] if self.up <= len(where.above) else []
+        return [one._replace(star="") for one in found]
 
     def find(self, where: Where) -> Iterator[tuple[str, Any]]:
         """Give what is there, with the name that `*` stood for ("" without one); nothing where nothing is there."""
-        found = [("", where.document)]
-        for token in self._path:
+        found = [("", one.document) for one in self._start(where)]
+        for token in self.path:
             found = [
-                (name or star, inner) for star, value in found for name, inner in _step(value, token, where.unwrap)
+                (star or (name if token == "*" else ""), inner)
+                for star, value in found
+                for name, inner in _step(value, token, where.unwrap)
             ]
         for star, value in found:
             yield star, value[where.unwrap] if isinstance(value, dict) and where.unwrap in value else value
 
+    def parts(self, where: Where) -> Iterator[Where]:
+        """Give what is there with the way to it, every element of an array by itself."""
+        found = self._start(where)
+        for token in self.path:
+            found = [
+                one.inside(name, inner, name if token == "*" else "")
+                for one in found
+                for name, inner in _step(one.document, token, where.unwrap)
+            ]
+        for one in found:
+            yield from _elements(one)
+
+
+def _elements(where: Where) -> Iterator[Where]:
+    """Give the elements of an array, those of arrays of objects inside too: a row of plain values stays whole."""
+    if not isinstance(where.document, list):
+        yield where
+        return
+    for at, inner in enumerate(where.document):
+        one = where.inside(str(at), inner)
+        is_nested = isinstance(inner, list) and any(isinstance(value, dict) for value in inner)
+        yield from _elements(one) if is_nested else [one]
+
 
 def _step(value: Any, token: str, unwrap: str | None) -> list[tuple[str, Any]]:
-    """Go one step; where it is missing, the member `unwrap` is taken in the value's place."""
+    """Go one step, with the name of what is there; where it is missing, the member `unwrap` is taken in its place."""
     if isinstance(value, dict) and unwrap in value and token not in (*value, "*"):
         value = value[unwrap]
     members = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
     if token == "*":
         return [(str(name), inner) for name, inner in members.items()]
     if isinstance(value, list) and (select := _SELECT.fullmatch(token)):
-        return [("", one) for one in value if isinstance(one, dict) and str(one.get(select[1])) == select[2]][:1]
-    key = int(token) if isinstance(value, list) and token.isdecimal() else token
-    return [("", members[key])] if key in members else []
+        chosen = (at for at, one in members.items() if isinstance(one, dict) and str(one.get(select[1])) == select[2])
+        return [(str(at), value[at]) for at in chosen][:1]
+    key = int(token) if isinstance(value, list) and token.isdecimal() and token.isascii() else token
+    return [(token, members[key])] if key in members else []
 
 
 class Pointers:
@@ -73,16 +123,20 @@ class Pointers:
     """
 
     def __init__(self, given: str | list[str]) -> None:
-        self.each = [Pointer(text) for text in ([given] if isinstance(given, str) else given)]
+        self.each = self.pointers = [Pointer(text) for text in ([given] if isinstance(given, str) else given)]
 
     def first(self, where: Where) -> Any:
         """Give what is there, UNSET where nothing is; null is something."""
         return next((value for pointer in self.each for _, value in pointer.find(where)), UNSET)
 
-    def given(self, where: Where) -> Any:
-        """Give the first that is there and neither null nor empty, None without one."""
+    def all_given(self, where: Where) -> Iterator[Any]:
+        """Give everything that is there and neither null nor empty."""
         found = (value for pointer in self.each for _, value in pointer.find(where))
-        return next((value for value in found if value is not None and value != ""), None)
+        return (value for value in found if value is not None and value != "")
+
+    def given(self, where: Where) -> Any:
+        """Give the first of them, None without one."""
+        return next(self.all_given(where), None)
 
     def __str__(self) -> str:
         return " or ".join(pointer.text for pointer in self.each)
@@ -92,11 +146,12 @@ class Template:
     """
     A text with holes, or several: the first whose holes can all be filled counts.
 
-    A hole is `{/a/pointer}`, `{topic:a/+/b}` (the levels at the `+` of a topic of that shape) or `{*}` (what `*` of the
-    value stood for). Raises ValueError for a hole that can never be filled.
+    A hole is `{/a/pointer}`, `{topic:a/+/b}` (the levels at the `+` of a topic of that shape, and at a `#` at its end)
+    or `{*}` (what `*` of the value stood for, else that of the part). Raises ValueError for a hole that can never be
+    filled.
 
-    >>> Template(["lane{/lane}/any", "{topic:a/+}"]).fill(Where({"lane": None}, "a/here"))
-    'here'
+    >>> Template(["lane{/lane}/any", "{topic:a/#}"]).fill(Where({"lane": None}, "a/here/or/there"))
+    'here/or/there'
     """
 
     def __init__(self, given: str | list[str]) -> None:
@@ -104,6 +159,9 @@ class Template:
         self._parts = [
             [_Hole(one) if at % 2 else one for at, one in enumerate(_HOLE.split(text))] for text in self.texts
         ]
+        holes = [part for parts in self._parts for part in parts if isinstance(part, _Hole)]
+        self.pointers = [pointer for hole in holes if hole.pointer for pointer in hole.pointer.each]
+        self.shapes = ["/".join(hole.shape) for hole in holes if hole.shape]
 
     def fill(self, where: Where, star: str = "") -> str | None:
         """Give the text, or None."""
@@ -118,21 +176,45 @@ class Template:
 class _Hole:
     def __init__(self, text: str) -> None:
         kind, _, shape = text.partition(":")
-        self._shape = shape.split("/") if kind == "topic" else None
-        self._pointer = None if self._shape or text == "*" else Pointers(text)
-        if self._shape and "+" not in self._shape:
-            raise ValueError(f"{{{text}}}, expected a topic with a level '+'")
+        self.shape = shape.split("/") if kind == "topic" else None
+        self.pointer = None if self.shape or text == "*" else Pointers(text)
+        if self.shape and "+" not in self.shape and self.shape[-1] != "#":
+            raise ValueError(f"{{{text}}}, expected a topic with a level '+' or '#'")
 
     def fill(self, where: Where, star: str) -> str | None:
-        if self._shape:
-            return _levels(self._shape, where.topic.partition("?")[0].split("/"))
-        value = self._pointer.first(where) if self._pointer else star
+        if self.shape:
+            return _levels(self.shape, where.topic.partition("?")[0].split("/"))
+        value = self.pointer.first(where) if self.pointer else star or where.star
         return (
             str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" else None
         )
 
 
 def _levels(shape: list[str], levels: list[str]) -> str | None:
+    if shape[-1] == "#":
+        shape = shape[:-1] + ["+"] * (len(levels) - len(shape) + 1)
     if len(shape) != len(levels) or any(part not in ("+", level) for part, level in zip(shape, levels, strict=True)):
         return None
     return "/".join(unquote(level) for part, level in zip(shape, levels, strict=True) if part == "+") or None
+
+
+def every_pointer(part: Any) -> Iterator[Pointer]:
+    """Give every pointer in a mapping file, one of its rules, or what a rule holds."""
+    if isinstance(part, Pointer):
+        yield part
+        return
+    inner = getattr(part, "pointers", part if isinstance(part, list) else [])
+    for one in [getattr(part, name) for name in part.__struct_fields__] if isinstance(part, Struct) else inner:
+        yield from every_pointer(one)
+
+
+def meet(one: list[str], other: list[str]) -> bool:
+    """
+    Tell whether a topic can match two filters.
+
+    >>> meet(["a", "+", "b"], ["a", "#"]), meet(["a", "+"], ["b", "#"])
+    (True, False)
+    """
+    if not (one and other) or "#" in (one[0], other[0]):
+        return one == other or ["#"] in (one, other)
+    return ("+" in (one[0], other[0]) or one[0] == other[0]) and meet(one[1:], other[1:])

@@ -35,6 +35,9 @@ EXCLUDES = Flag.SOURCE_ERROR | Flag.OUT_OF_RANGE | Flag.CALIBRATION | Flag.SPIKE
 DEATHS = Flag.DEAD | Flag.SUSPECT_DEAD
 DERIVED = Flag.SPIKE | Flag.STUCK | Flag.SUSPECT_SPIKE | Flag.SUSPECT_STUCK | DEATHS
 
+# On the way to the store only: the value is what a counter had counted by the end of the period.
+RUNNING_TOTAL = 1 << 20
+
 
 class Status(IntEnum):
     """How final a supplier calls a reading."""

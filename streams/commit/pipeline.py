@@ -27,11 +27,12 @@ from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreErr
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
-from ingest.vocabulary.readings import DERIVED, Flag, utc
+from ingest.vocabulary.readings import DERIVED, RUNNING_TOTAL, Flag, utc
 from streams.commit.accounting import STORED, accounts, dead_letter_columns
 from streams.commit.quality import clipped, impossible, inconsistent, out_of_range
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesCache, TooManySensors
+from streams.commit.totals import LATER, differences
 from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
 
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
@@ -152,11 +153,15 @@ class Pipeline:
             tx.rows("advance_position", topic=position.topic, partition=position.partition, position=position.position)
             tx.rows("share_freeze_lock")
             self._series.check(tx)
-            frozen = np.isin(readings["start"] // DAY_US, frozen_days(tx))
+            days = frozen_days(tx)
+            frozen = np.isin(readings["start"] // DAY_US, days)
             rows = distinct(ordered(readings[~frozen]))
             with _own_statements():
+                rows = differences(tx, rows)
+                rows = rows[~np.isin(rows["start"] // DAY_US, days)]
                 outcome = self._insert(tx, rows)
-            tx.rows("add_to_accounting", **accounts(readings, frozen, rows, outcome, batch.dead_letters))
+            own = rows["source"] != LATER
+            tx.rows("add_to_accounting", **accounts(readings, frozen, rows[own], outcome[own], batch.dead_letters))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen, FROZEN)]:
                 tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):
@@ -165,10 +170,10 @@ class Pipeline:
     def _readings(self, batch: Batch) -> NDArray[Any]:
         """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
         lines = self._series.of(batch)
-        rows = np.empty(len(batch), [*READING.descr, ("source", "i2")])
+        rows = np.empty(len(batch), [*READING.descr, ("source", "i2"), ("high", "f8")])
         for name in ("start", "value", "weight", "covers", "version", "received_at", "status"):
             rows[name] = numbers(batch.readings, name)
-        rows["series"], rows["source"] = lines["series"], lines["source"]
+        rows["series"], rows["source"], rows["high"] = lines["series"], lines["source"], lines["high"]
         instant = np.isnan(rows["covers"]) & (numbers(batch.readings, "period") == 0)
         rows["covers"][instant] = lines["interval"][instant]
         rows["flags"] = numbers(batch.readings, "flags") & ~int(DERIVED)
@@ -177,6 +182,7 @@ class Pipeline:
         rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
         sensor, quantity, channel = (coded(batch.readings, name) for name in ("sensor_id", "quantity", "channel"))
         rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
+        rows["flags"][rows["flags"] & RUNNING_TOTAL != 0] &= ~int(Flag.OUT_OF_RANGE | Flag.INCONSISTENT)
         return rows
 
     def _totals_first(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:

@@ -126,7 +126,8 @@ def truncate(url: str) -> None:
     """Empty everything that batches fill."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "TRUNCATE reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, frozen;"
+            "TRUNCATE reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, frozen, "
+            "running_total;"
             "UPDATE rollup SET closed_until = '2000-01-01 00:00+00', reconciled = NULL"
         )
 

@@ -1,7 +1,7 @@
 """
 Cases from the field, `cases` beside the recorded data: what a message must give.
 
-Not yet expressible are `eco-visio-export` (title lines above a header), `running-total` and `senml`.
+`CHANGED` are words of a case's mapping file that had to be written anew, where the file could not say what is meant.
 """
 
 from collections.abc import Iterator
@@ -70,6 +70,42 @@ RIGHT: dict[tuple[str, str, str], Found] = {
                                                                 "2026-08-01 00:00", 12)],
     ("local-time-called-utc", "mapping", "stadspuls~local-time-called-utc~site1.json"): [
         ("site1", "", "bicycle_count", "2026-06-30 22:00", 5), ("site1", "", "bicycle_count", "2026-06-30 22:15", 7)],
+    ("eco-visio-export", "mapping", "export.csv"): [
+        ("riverside", channel, "bicycle_count", f"2026-03-02 07:{minute}", value)
+        for minute, values in (("00", (12, 7, 5)), ("15", (9, None, None)), ("30", (15, 8, 7)))
+        for channel, value in zip(("/any", "/NB", "/SB"), values, strict=True) if value is not None],
+    ("eco-visio-export", "mapping", "export-without-title.csv"): [
+        ("riverside", channel, "bicycle_count", f"2026-03-02 07:{minute}", value)
+        for minute, values in (("00", (12, 7, 5)), ("15", (9, None, None)), ("30", (15, 8, 7)))
+        for channel, value in zip(("/any", "/NB", "/SB"), values, strict=True) if value is not None],
+    ("senml", "mapping", "kpn~dev1.json"): [
+        ("dev1", "", "temperature", "2026-03-02 08:00", 20.5), ("dev1", "", "temperature", "2026-03-02 08:10", 21.5),
+        ("dev1", "", "battery", "2026-03-02 08:00", 3.6)],
+    ("date-and-hour", "mapping", "counts.csv"): [
+        ("4", "", "pedestrian_count", "2026-04-04 14:00", 310), ("4", "", "pedestrian_count", "2026-04-04 15:00", 150),
+        ("4", "", "pedestrian_count", "2026-04-04 16:00", 140), ("4", "", "pedestrian_count", "2026-04-04 17:00", 90)],
+    ("validity-column", "mapping-no-filter", "eea.csv"): [
+        ("XX0001A", "", "pm25", f"2026-02-02 {hour}:00", value)
+        for hour, value in (("07", 12), ("08", None), ("09", None), ("10", -0.4), ("11", None), ("12", 16))],
+    ("latin-1", "mapping", "zaehlung.csv"): [("St\u00e4dtebr\u00fccke", "", "bicycle_count", "2026-06-01 06:00", 120)],
+    ("thousands-dot", "mapping", "decimal-comma.csv"): [
+        ("Hoofdbrug", "", "bicycle_count", "2026-06-01 06:00", 120),
+        ("Hoofdbrug", "", "bicycle_speed", "2026-06-01 06:00", 18.5),
+        ("Hoofdbrug", "", "bicycle_count", "2026-06-01 06:15", 96),
+        ("Hoofdbrug", "", "bicycle_speed", "2026-06-01 06:15", 17.2)],
+}  # fmt: skip
+KMH = ('quantity = "bicycle_speed"', 'quantity = "bicycle_speed", unit = "km/h"')
+CHANGED: dict[tuple[str, str], list[tuple[str, str]]] = {
+    ("list-in-list", "lists~a.json"): [('quantity = "no2"', 'quantity = "no2", unit = "ug/m3"')],
+    ("thousands-dot", "thousands.csv"): [KMH],
+    ("thousands-dot", "decimal-comma.csv"): [KMH, ("delimiter", 'decimal = ","\ndelimiter')],
+    # A total beside its directions: the class `any` of a lane, beside its classes.
+    ("eco-visio-export", "export.csv"): [('"total"', '"/any"'), ('"NB"', '"/NB"'), ('"SB"', '"/SB"')],
+    ("eco-visio-export", "export-without-title.csv"): [('"total"', '"/any"'), ('"NB"', '"/NB"'), ('"SB"', '"/SB"')],
+    ("senml", "kpn~dev1.json"): [("[source]", 'format = "senml"\n[source]')],
+    ("date-and-hour", "counts.csv"): [
+        ('stamp = "/Date"', 'stamp_text = "{/Date} {/Hour}"'), ('"%d/%m/%Y"', '"%d/%m/%Y %H"')],
+    ("validity-column", "eea.csv"): [("failed = [-999]", 'valid = { "/Validity" = [1, 2, 3] }')],
 }  # fmt: skip
 
 
@@ -111,7 +147,11 @@ def test_case_of_the_field(
     source = ""
     if mapping:
         source = case
-        (tmp_path / f"{case}.toml").write_bytes((folder / f"{mapping}.toml").read_bytes())
+        text = (folder / f"{mapping}.toml").read_text()
+        for words, new in CHANGED.get((case, name), []):
+            assert words in text
+            text = text.replace(words, new)
+        (tmp_path / f"{case}.toml").write_text(text)
         decoding.FORMATS[case] = mapped(case, load(tmp_path / f"{case}.toml"))
     rows = decode(list(sent(folder, name, source))).readings.to_pylist()
     found = [

@@ -148,7 +148,7 @@ def test_stamp_that_is_a_number(tmp_path: Path, epoch: str, at: int) -> None:
     text = SMALL.replace('stamp = "/at"', f'stamp = "/at"\nepoch = "{epoch}"').replace('"/t",', '"/t", factor = 0.5,')
     (one,) = read(made(tmp_path, text), {"id": "a", "at": at, "t": 25})
     assert (one.start, one.value) == (datetime(2026, 5, 4, 8, tzinfo=UTC), 12.5)
-    with pytest.raises(BadPayload, match="no stamp"):
+    with pytest.raises(BadPayload, match="is a number, expected text: see epoch"):
         read(made(tmp_path, SMALL), {"id": "a", "at": at, "t": 25})
 
 
@@ -397,7 +397,7 @@ means = "start"
 period = 3600
 reading = [
     { value = "/Anzahl", quantity = "bicycle_count", valid = { "/G\u00fcltig" = ["1", "2"] } },
-    { value = "/v", quantity = "bicycle_speed" },
+    { value = "/v", quantity = "bicycle_speed", unit = "km/h" },
 ]
 """
     spec = made(tmp_path, text)

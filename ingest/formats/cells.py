@@ -1,0 +1,76 @@
+"""
+Words and numbers of suppliers: compared whatever their type, read with their thousands and their sign of decimals.
+
+`ingest.formats.mapping_reader` reads values here, `ingest.formats.mapping_schema` compares them.
+"""
+
+import re
+from math import isfinite
+from typing import Any, Literal
+
+from ingest.vocabulary.readings import BadPayload
+from ingest.vocabulary.values import number
+
+Decimal = Literal[".", ","] | None
+# Groups of three digits, by the sign of decimals; a blank or an apostrophe can be no such sign.
+_BLANKS = " '\u2019\u00a0\u202f"
+_GROUPED = {
+    sign: re.compile(rf"[+-]?\d{{1,3}}([{_BLANKS}{other}]\d{{3}})+({re.escape(sign or '.')}\d+)?")
+    for sign, other in ((None, ""), (".", ","), (",", "."))
+}
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(\.\d{3})+")
+
+
+def text(value: Any) -> str:
+    """
+    Write a value so that a cell and a number, or a word and a boolean, are the same.
+
+    >>> text(1.0), text(True), text(" OK ")
+    ('1', 'true', 'ok')
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip().casefold()
+
+
+def among(found: Any, wanted: list[Any]) -> bool:
+    """Tell whether a value, or one of a list of values, is one of those wanted."""
+    every = found if isinstance(found, list) else [found]
+    return any(text(one) == text(value) for one in every for value in wanted)
+
+
+def figure(value: Any, where: str, decimal: Decimal = None) -> float:
+    """
+    Read a number, or one in a text with the thousands and the sign of decimals that `decimal` allows.
+
+    Raises BadPayload, with `where` it is, for anything else.
+
+    >>> figure("1.024,5", "/v", ","), figure("1 024", "/v"), figure("1,024", "/v", ".")
+    (1024.5, 1024.0, 1024.0)
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if _GROUPED[decimal].fullmatch(text):
+            text = re.sub(f"[{_BLANKS}{'.' if decimal == ',' else ','}]", "", text)
+        elif decimal == "," and "." in text:
+            raise BadPayload(f"{where} {value[:50]!r}, expected a number with a decimal comma")
+        return number(text.replace(",", ".") if decimal == "," else text, where)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise BadPayload(f"{where} is {str(value)[:50]!r}, expected a number")
+    return float(value)
+
+
+def check_whole(raw: Any, value: float, where: str, decimal: Decimal) -> None:
+    """Raise BadPayload for a part of a vehicle, and for 1.024 that may be a thousand."""
+    is_thousands = decimal is None and isinstance(raw, str) and _THOUSANDS.fullmatch(raw.strip())
+    if is_thousands or not value.is_integer():
+        raise BadPayload(f"{where} {raw!r} of a count, expected a whole number: see factor, decimal")
+
+
+def is_figure(value: Any, decimal: Decimal) -> bool:
+    """Tell whether a value is a number, or a text with one."""
+    try:
+        figure(value, "", decimal)
+    except BadPayload:
+        return False
+    return True

@@ -1,0 +1,145 @@
+"""
+The parts of a document, the rule of a mapping file that takes each, and what no rule takes or reads.
+
+`ingest.formats.mapping_reader` reads the parts. `unread` explains a document to whoever writes a mapping file; `UNREAD`
+counts for the hub's metrics.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from ingest.formats.cells import is_figure
+from ingest.formats.documents import table_rows
+from ingest.formats.mapping_schema import MappingFile, MessageRule
+from ingest.formats.pointers import Path, Pointers, Where, every_pointer
+from ingest.vocabulary.readings import BadPayload, Message
+
+UNREAD: Counter[str] = Counter()  # numbers that came and that no rule reads, by source
+_SHAPES = 1_000  # shapes of documents whose unread numbers are known
+_known: dict[object, int] = {}
+
+
+class Part(NamedTuple):
+    """One part of a message, and the rule that takes it."""
+
+    source: str
+    spec: MappingFile
+    rule: MessageRule
+    where: Where
+    received_at: datetime
+
+
+class Unread(NamedTuple):
+    """Something in a message that became nothing; `path` is a JSON pointer, `has_number` whether it is a number."""
+
+    path: str
+    reason: str
+    has_number: bool
+
+
+def parts(source: str, spec: MappingFile, document: Any, message: Message) -> Iterator[Part]:
+    """Give every part of the document with the first rule that takes it; raises BadPayload where none does."""
+    taken: set[Path] = set()
+    whole = Where(document, message.topic, spec.unwrap)
+    for rule in spec.message:
+        for where in _found(rule, whole):
+            fits = len(rule.when.met(where)) == len(rule.when.all) and lacks(rule.has, where) is None
+            if fits and where.path not in taken:
+                taken.add(where.path)
+                yield Part(source, spec, rule, where, message.received_at)
+    if not taken:
+        raise BadPayload(f"no part of the message is of a known shape, expected {_shapes(spec)}")
+
+
+def lacks(wanted: list[Pointers], where: Where) -> Pointers | None:
+    """Give the first of the pointers that finds nothing."""
+    return next((pointer for pointer in wanted if pointer.first(where) is UNSET), None)
+
+
+def _found(rule: MessageRule, whole: Where) -> Iterator[Where]:
+    """Give the parts that the first `each` with any finds, the rows of columns one by one."""
+    found = (list(pointer.parts(whole)) for pointer in rule.each.each)
+    for where in next(filter(None, found), []):
+        if rule.columns and isinstance(where.document, dict):
+            for at, row in enumerate(table_rows(where.document)):
+                yield where._replace(document=row, path=(*where.path, str(at)))
+        else:
+            yield where
+
+
+def _shapes(spec: MappingFile) -> str:
+    return "; or ".join(map(_shape, spec.message))
+
+
+def _shape(rule: MessageRule) -> str:
+    wanted = [f"{pointer} {' or '.join(map(repr, values))}" for pointer, values in rule.when.all]
+    return ", ".join([*map(str, rule.has), *wanted]) or f"something at {rule.each}"
+
+
+def unread(source: str, spec: MappingFile, document: Any, message: Message) -> list[Unread]:
+    """
+    List the parts of a document that no rule takes, and the members that the rule of their part does not read.
+
+    What a pointer of `ignore` finds is not listed.
+    """
+    whole = Where(document, message.topic, spec.unwrap)
+    try:
+        taken = list(parts(source, spec, document, message))
+    except BadPayload as error:
+        return [Unread("", str(error), has_number=True)]
+    offered = {where.path for rule in spec.message for where in _found(rule, whole) if not rule.columns}
+    paths = {part.where.path for part in taken}
+    found = {_bare(path, spec) for part in taken for path in _read(part)}
+    listed = {
+        path: f"no rule takes this part, expected {_shapes(spec)}"
+        for path in offered
+        if not any(path == other[: len(path)] for other in paths)
+    }
+    for path, _ in _leaves(document):
+        if not any(_bare(path[:end], spec) in found or path[:end] in listed for end in range(len(path) + 1)):
+            listed[path] = "no rule reads this"
+    numbers = {path for path, value in _leaves(document) if is_figure(value, spec.decimal)}
+    return [
+        Unread(_pointer(path), reason, any(path == one[: len(path)] for one in numbers))
+        for path, reason in listed.items()
+    ]
+
+
+def _bare(path: Path, spec: MappingFile) -> Path:
+    return tuple(name for name in path if name != spec.unwrap)
+
+
+def _read(part: Part) -> Iterator[Path]:
+    """Give the way to everything that the rule of a part reads."""
+    at, of_rows = part.where.path, part.rule.columns
+    rule = [getattr(part.rule, name) for name in part.rule.__struct_fields__ if name != "each"]
+    for pointer in every_pointer(rule):
+        for one in pointer.parts(part.where):
+            yield (*at[:-1], *one.path[len(at) :]) if of_rows and one.path[: len(at)] == at else one.path
+            yield from ((*one.path[: -len(pointer.path) + depth], name) for depth, name in pointer.selectors)
+
+
+def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if inner is None:
+        yield path, value
+    for name, one in inner or ():
+        yield from _leaves(one, (*path, str(name)))
+
+
+def _pointer(path: Path) -> str:
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in path)
+
+
+def note(source: str, spec: MappingFile, names: set[str], document: Any, message: Message) -> None:
+    """Count the numbers that no rule reads; documents of one shape, with the same texts in `names`, have the same."""
+    shape = (source, *((path, value if path and path[-1] in names else None) for path, value in _leaves(document)))
+    if shape not in _known:
+        if len(_known) >= _SHAPES:
+            _known.clear()
+        _known[shape] = sum(one.has_number for one in unread(source, spec, document, message))
+    UNREAD[source] += _known[shape]

@@ -1,0 +1,67 @@
+"""
+Running totals to counts: the difference to the total before, whatever the order in which they come.
+
+`streams.commit.pipeline` calls `differences` in the transaction of a batch. The totals themselves are kept in the table
+`running_total`, so that a restart or another collector changes nothing. The nearer the total before is, the better the
+count of a period is known: its moment is the version of the reading, so that a late total corrects the count after it.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregates.store.store import Transaction
+from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, microseconds, utc
+from streams.commit.windows import ordered
+
+RESET = 0.9  # of the total before: a total below that begins anew, one between the two is a fault
+GAP = 1.5  # periods since the total before, above which something is missing between
+LATER = -1  # the source of a row that no reading of the batch gave
+Rows = NDArray[Any]
+
+
+def differences(tx: Transaction, rows: Rows) -> Rows:
+    """
+    Put counts in the place of running totals, in rows sorted by (series, start), and add those that change: the counts
+    up to stored totals that come next, with `source` -1.
+
+    Without a total before, and where a total falls a little, the count failed. After a gap the count is that of all of
+    it, covers it, and is marked `AMBIGUOUS`: nothing says when in the gap it was counted.
+    """
+    totals = np.flatnonzero(rows["flags"] & RUNNING_TOTAL)
+    if not len(totals):
+        return rows
+    rows["flags"] &= ~RUNNING_TOTAL
+    totals = totals[~np.isnan(rows["value"][totals])]
+    known = {(int(rows["series"][at]), int(rows["start"][at])): rows[at : at + 1] for at in totals}
+    alike = {series: row for (series, _), row in known.items()}
+    ends = rows["start"][totals] + (rows["covers"][totals] * 1e6).astype(np.int64)
+    asked = {"series": rows["series"][totals].tolist(), "at": [utc(at) for at in ends]}
+    tx.rows("keep_totals", **asked, total=rows["value"][totals].tolist())
+    later = []
+    for series, period, at, total, before_at, before in tx.rows("list_total_neighbours", **asked):
+        start = microseconds(at) - period * 1_000_000
+        row = known.get((series, start))
+        if row is None:
+            row = alike[series].copy()
+            row["start"], row["source"], row["flags"] = start, LATER, 0
+            later.append(row)
+        _count(row, period, total, before, None if before_at is None else (at - before_at).total_seconds())
+        row["version"] = 0 if before_at is None else microseconds(before_at)
+    return ordered(np.concatenate([rows, *later])) if later else rows
+
+
+def _count(row: Rows, period: int, total: float, before: float | None, since: float | None) -> None:
+    value = np.nan
+    if before is not None and total >= before:
+        value = total - before
+    elif before is not None and total < RESET * before:
+        value = total
+    row["value"], row["weight"], row["covers"] = value, float(not np.isnan(value)), since or period
+    if np.isnan(value):
+        row["flags"] |= Flag.SOURCE_ERROR
+    elif value > row["high"]:
+        row["flags"] |= Flag.OUT_OF_RANGE
+    if since is not None and since > GAP * period:
+        row["flags"] |= Flag.AMBIGUOUS

@@ -1,0 +1,67 @@
+"""Running totals: the differences are the same whatever the order, the batches and the restarts between."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aggregates.store.health import balances
+from aggregates.store.store import Store
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, Reading
+from streams.commit.pipeline import Pipeline
+from streams.rollup.reconcile import reconcile
+from streams.rollup.rollup import roll_up
+from tests.support.databases import fresh_database, truncate
+
+DAY = datetime(2026, 5, 4, tzinfo=UTC)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+# Hour and total: a first value, two differences, a reset, a gap of three hours, a small fall, a device that is back.
+TOTALS = [(8, 1000), (9, 1004), (10, 1009), (11, 0), (12, 3), (15, 33), (16, 32), (17, 40)]
+FAILED, AMBIGUOUS = int(Flag.SOURCE_ERROR), int(Flag.AMBIGUOUS)
+RIGHT = {
+    7: (None, FAILED, 3600), 8: (4, 0, 3600), 9: (5, 0, 3600), 10: (0, 0, 3600), 11: (3, 0, 3600),
+    14: (30, AMBIGUOUS, 10_800), 15: (None, FAILED, 3600), 16: (8, 0, 3600),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def emptied(postgres: str) -> Iterator[str]:
+    """One database for all examples; each begins with empty tables."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+def batch(totals: list[tuple[int, int]]) -> Batch:
+    """Make a batch as the decoder gives it: the hour that ends where the total was read."""
+    said = [
+        Reading("telraam/p", "", "bicycle_count", 3600, DAY + timedelta(hours=hour - 1), total, flags=RUNNING_TOTAL)
+        for hour, total in totals
+    ]
+    return Batch(columns(said, [NOW] * len(said)))
+
+
+def stored(url: str) -> dict[int, tuple[float | None, int, float]]:
+    """Give value, flags and covered seconds by hour of the start."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT start, value, flags, covers FROM reading").fetchall()
+    return {start.astimezone(UTC).hour: (value, flags, covers) for start, value, flags, covers in found}
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.permutations(TOTALS + TOTALS[2:4]), st.integers(1, 6))
+def test_differences_do_not_depend_on_order(emptied: str, totals: list[tuple[int, int]], size: int) -> None:
+    """Late and repeated totals, in any batches, by pipelines that know nothing of each other: the same counts."""
+    truncate(emptied)
+    with closing(Store(emptied)) as store:
+        for at in range(0, len(totals), size):
+            Pipeline(store).store(batch(totals[at : at + size]))
+        roll_up(store, NOW)
+        assert stored(emptied) == RIGHT
+        assert not any(found.windows for found in reconcile(store, DAY.date(), DAY.date() + timedelta(days=1)))
+        assert sum(one.received for one in balances(store)) == len(totals)
+        assert all(one.holds for one in balances(store))
