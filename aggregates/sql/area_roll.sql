@@ -26,9 +26,19 @@ ON CONFLICT (vintage, sensor_id, since) DO UPDATE SET lon = excluded.lon, lat = 
 INSERT INTO changed_validity (sensor_id, areas) SELECT unnest(%(sensor_id)s::text[]), true
 
 -- name: mark_changed_validity
--- Mark the hours in which those sensors are expected, from each hour that they have until their next one.
-WITH taken AS (UPDATE changed_validity SET marked = true WHERE NOT marked RETURNING sensor_id, quantity), chosen AS (
-    SELECT DISTINCT s.series, s.quantity FROM taken c JOIN series s ON {of_changed} WHERE EXISTS (SELECT FROM area_load)
+-- Mark the hours in which those sensors are expected, from each hour that they have until their next one. Of what changed
+-- the newest moment stays, for exports; of areas alone nothing.
+WITH taken AS (
+    DELETE FROM changed_validity c USING (SELECT DISTINCT sensor_id, quantity FROM changed_validity WHERE NOT marked) n
+    WHERE (coalesce(c.sensor_id, ''), coalesce(c.quantity, '')) = (coalesce(n.sensor_id, ''), coalesce(n.quantity, ''))
+    RETURNING c.*
+), changed AS (
+    SELECT sensor_id, quantity, max(made_at) FILTER (WHERE NOT areas) AS made_at FROM taken GROUP BY sensor_id, quantity
+), kept AS (
+    INSERT INTO changed_validity (sensor_id, quantity, made_at, marked)
+    SELECT sensor_id, quantity, made_at, true FROM changed WHERE made_at IS NOT NULL
+), chosen AS (
+    SELECT DISTINCT s.series, s.quantity FROM changed c {of_changed} WHERE EXISTS (SELECT FROM area_load)
 )
 INSERT INTO area_mark (hour, quantity)
 SELECT DISTINCT g.hour, w.quantity
@@ -38,8 +48,11 @@ CROSS JOIN LATERAL (SELECT {expected_until} AS until FROM rollup) e
 CROSS JOIN LATERAL generate_series(w.start, greatest(w.start, e.until - interval '1 hour'), '1 hour') g (hour)
 
 -- name: of_changed
--- Whether a series s is one of those that a change c of validity is about.
-s.sensor_id = coalesce(c.sensor_id, s.sensor_id) AND s.quantity = coalesce(c.quantity, s.quantity)
+-- The series s that a change c of validity is about, by the index over their sensors.
+CROSS JOIN LATERAL (
+    SELECT * FROM series WHERE sensor_id = c.sensor_id AND quantity = coalesce(c.quantity, quantity)
+    UNION ALL SELECT * FROM series WHERE c.sensor_id IS NULL AND quantity = coalesce(c.quantity, quantity)
+) s
 
 -- name: mark_rolled_hours
 -- The hours that this roll-up wrote, for the areas, where there are any; and of late ones those until the sensor's next

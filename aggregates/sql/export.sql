@@ -33,7 +33,7 @@ UNION ALL
 SELECT r.quantity, d.day::date, r.at
 FROM (
     SELECT s.quantity, max(c.made_at) AS at, {closed_span}
-    FROM changed_validity c JOIN series s ON {of_changed} {closed_ends}
+    FROM changed_validity c {of_changed} {closed_ends}
     WHERE c.made_at >= %(since)s AND NOT c.areas AND %(window)s <> '' GROUP BY s.quantity
 ) r {closed_days}
 ORDER BY 1, 2

@@ -9,7 +9,6 @@ a broker that still holds messages: the next start takes it over with its queue.
 """
 
 import threading
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Self
@@ -40,7 +39,7 @@ from ingest.mqtt.slots import client_id
 from ingest.vocabulary.sources import subscriptions
 from streams.commit.pipeline import Pipeline, Stopped
 
-_LOOK_EVERY = 0.5  # s between two looks at the servers
+_LOOK_EVERY = 0.5  # s between two looks at a server
 _SUBSCRIBED_WITHIN = 30.0  # s
 _DRAIN_WITHIN = 8.0  # s that a stop waits for what the broker holds
 
@@ -48,23 +47,21 @@ log = structlog.get_logger(__name__)
 
 
 class Supervisor(Background):
-    """Looks after the hub's own servers: what died or hangs is started again, for as long as it takes."""
+    """Looks after one of the hub's own servers: where it died or hangs it is started again, for as long as it takes."""
 
-    def __init__(self, servers: Sequence[Server]) -> None:
-        super().__init__("supervisor")
-        self._servers = servers
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.name)
+        self._server = server
 
     def stop(self, seconds: float) -> None:
-        """End, and let none be started any more: a recovery may take longer than a stop."""
-        for server in self._servers:
-            server.closed = True
+        """End, and let the server not be started any more: a recovery may take longer than a stop."""
+        self._server.closed = True
         super().stop(seconds)
 
     def run(self) -> None:
-        """Look at each of them, again and again."""
+        """Look at it, again and again."""
         while not self.wait(_LOOK_EVERY):
-            for server in self._servers:
-                self.step(server.name, server.keep)
+            self.step(self.name, self._server.keep)
 
 
 class EmbeddedHub:
@@ -108,7 +105,7 @@ class EmbeddedHub:
             load_formats(settings.mappings)
             self.judge = judge_of(settings, self.database)
             self._start_line(undo)
-            self.supervisor = undo.enter_context(Supervisor(self._servers))
+            self.supervisors = [undo.enter_context(Supervisor(server)) for server in self._servers]
             self.upkeep = undo.enter_context(Upkeep(
                 Store(self.database, application="stadspuls upkeep"), settings.rollup_every, settings.grace,
                 settings.retention, judge=self.judge, zone=settings.timezone, queued=lambda: self.log.queued,
@@ -214,7 +211,8 @@ class EmbeddedHub:
 
     def health(self) -> dict[str, object]:
         """Give whether messages are taken and stored, what is wrong, and how many are on their way."""
-        trouble = [*self.pipeline.trouble, *self.supervisor.trouble, *self.upkeep.trouble, *self.notifier.trouble]
+        servers = [said for supervisor in self.supervisors for said in supervisor.trouble]
+        trouble = [*self.pipeline.trouble, *servers, *self.upkeep.trouble, *self.notifier.trouble]
         if not self.receiver.is_up:
             trouble.append(f"broker: {self.broker} does not answer")
         if self.log.failed is not None:

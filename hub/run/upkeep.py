@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 class Upkeep(Turns):
     """
-    Rolls up every `every` seconds, freezes hourly, reconciles nightly; `differences` is of the last reconciliation.
+    Rolls up every `every` seconds, freezes daily, reconciles nightly; `differences` is of the last reconciliation.
 
     A proof compares a day in each turn. While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history
     goes in sooner when its roll-ups do not use the same database and the same two cores. Of several that are `shared`,
@@ -72,7 +72,7 @@ class Upkeep(Turns):
         self._grace, self._retention, self._clock = grace, retention, clock
         self._judge, self._queued, self._shared = judge, queued, shared
         self._alert_clock = None if judge is None else AlertClock(judge, zone)
-        self._hour: datetime | None = None
+        self._frozen: date | None = None  # the day on which it froze last
         self._beaten: datetime | None = None
         self._proven: datetime | None = None
         # A proof that is under way: when it began by our clock and by the database's, and the days to compare.
@@ -119,10 +119,9 @@ class Upkeep(Turns):
         self.rolled += roll_up(self._store, now, self._grace, self._judge, ROLL_UPS)
 
     def _retain(self, now: datetime) -> None:
-        hour = now.replace(minute=0, second=0, microsecond=0)
-        if hour != self._hour:
+        if now.date() != self._frozen:
             freeze(self._store, now, self._retention)
-            self._hour = hour
+            self._frozen = now.date()
         delete_frozen(self._store, FROZEN_HOURS)
 
     def _beat(self, now: datetime) -> None:

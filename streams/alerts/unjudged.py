@@ -38,10 +38,11 @@ class Failures:
             self.note(tx, level, first, last, rule, error)
 
     def note(self, tx: Transaction, level: str, first: int, last: int, rule: str, error: Exception) -> None:
-        """Note and count a failure; it is logged when it is another than the last one of its rule."""
-        self.count += 1
+        """Note and count a failure, and log it when it is another than the last one of its rule."""
         text = f"{type(error).__name__}: {error}"[:1000].replace("\x00", "\ufffd")
+        # Before anything is logged: it raises where the transaction is lost, whose owner says so and does it again.
+        tx.rows("note_unjudged", rule=rule, level=level, first=utc(first), last=utc(last), error=text)
+        self.count += 1
         if self._logged.get(rule) != text:
             self._logged[rule] = text
             log.error("could not judge, it is tried again", rule=rule or "all", level=level, exc_info=error)
-        tx.rows("note_unjudged", rule=rule, level=level, first=utc(first), last=utc(last), error=text)

@@ -20,6 +20,7 @@ from aggregates.ask.indicators import Refused
 from aggregates.ask.query import BadQuestion, Question, ask, is_waiting
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors
+from aggregates.store.statements import statement_text
 from aggregates.store.store import Store, StoreError
 from ingest.files.catalogue import Entry
 from ingest.files.recordings import messages
@@ -335,6 +336,30 @@ class TestValidityChanges:
         assert is_waiting(lane, *asked, areas=True)
         refresh(lane)
         assert not is_waiting(lane, *asked, areas=True)
+
+    def test_notes_do_not_pile_up(self, lane: Store) -> None:
+        """Of lanes that change to and fro one note stays, the newest, for exports; of a place that changed none."""
+        for lanes in (2, 1, 2):
+            import_sensors(lane, [Entry("stadspuls/a", lanes=lanes)])
+            place(lane, a=(6.015, 53.01 + lanes / 1000))
+            refresh(lane)
+        noted = fetched(lane, "SELECT sensor_id, marked, made_at < now() FROM changed_validity WHERE NOT areas")
+        assert noted == [("stadspuls/a", True, True)]
+        assert fetched(lane, "SELECT count(*) FROM changed_validity WHERE areas") == [(0,)]
+        assert [row[4] for row in shown(lane)] == [False]
+
+    def test_many_changes_cost_what_they_are(self, lane: Store) -> None:
+        """Where a thousand sensors changed, not all series are read for each of them."""
+        sensors = [f"stadspuls/{number}" for number in range(1000)]
+        import_sensors(lane, [Entry(sensor) for sensor in sensors])
+        read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'series'"
+        with psycopg.connect(lane.conninfo) as session:
+            made = "INSERT INTO series (sensor_id, quantity, channel, period) SELECT unnest(%s::text[]), 'no2', '', 60"
+            session.execute(made, [sensors])
+        lane.rows("note_changed_validity", sensor_id=sensors)
+        with psycopg.connect(lane.conninfo) as session:
+            session.execute(statement_text("mark_changed_validity"))
+            assert session.execute(read).fetchone()[0] < 10 * len(sensors)  # type: ignore[index]
 
     def test_new_channel(self, loaded: Store) -> None:
         """A second channel of a sensor without known lanes makes its history invalid."""

@@ -1,12 +1,14 @@
 """How the hub says how it is: the findings of `doctor`, and the numbers at `/metrics`."""
 
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import ANY
 
+import psutil
 import psycopg
 import pytest
 import structlog
@@ -17,8 +19,10 @@ from typer.testing import CliRunner
 from aggregates.store.health import Balance, state
 from aggregates.store.store import Store
 from hub.cli.doctor import Finding, examine
+from hub.run.embedded import Supervisor
 from hub.run.kafka_log import LogState
 from hub.servers.broker import BuiltInBroker
+from hub.servers.process import Server
 from hub.settings.layers import load
 from hub.web.metrics import OUTCOMES, ServiceCollector
 from ingest.vocabulary.batch import Batch, columns
@@ -302,3 +306,34 @@ class TestMetrics:
         with psycopg.connect(store.conninfo, autocommit=True) as connection:
             connection.execute("INSERT INTO accounting VALUES (%s, '2024-05-01', 1, 1, 0, 0, 0)", [odd])
         assert metrics(store)["stadspuls_readings_total", *sorted(["stored", odd])] == 1
+
+
+class Slow(Server):
+    """A server that takes until `go` to start; `looked` is set when it is looked after."""
+
+    name = "slow"
+    endings = ()
+
+    def __init__(self, directory: Path, go: threading.Event) -> None:
+        super().__init__(directory)
+        self.go, self.looked = go, threading.Event()
+
+    def start(self) -> bool:
+        """Take as long as a database does that recovers."""
+        self.looked.set()
+        self.go.wait(60)
+        return False
+
+    def _noted(self) -> psutil.Process | None:
+        return None
+
+
+def test_each_server_is_looked_after_for_itself(tmp_path: Path) -> None:
+    """A broker that died is started again while the start of the database takes its time."""
+    go = threading.Event()
+    servers = [Slow(tmp_path, go), Slow(tmp_path, go)]
+    with ExitStack() as stack:
+        for server in servers:
+            stack.enter_context(Supervisor(server))
+        assert all(server.looked.wait(30) for server in servers)
+        go.set()

@@ -59,15 +59,15 @@ class TestTurn:
         assert (hours(store), upkeep.rolled) == ([(START, 5.0)], 1)
         assert "stadspuls_rollup_turn_seconds_count 2.0" in generate_latest(upkeep.took).decode()
 
-    def test_retention_runs_once_an_hour(self, store: Store) -> None:
-        """A day that expires within the hour freezes with the next one."""
+    def test_retention_runs_once_a_day(self, store: Store) -> None:
+        """A day that expires within the day freezes with the next one: the search reads what is old enough."""
         hear(store)
         upkeep = Upkeep(store, retention=timedelta(days=2))
         expired = EVENING + timedelta(days=2)
         upkeep.turn(expired - timedelta(minutes=5))
         upkeep.turn(expired + timedelta(minutes=5))
         assert asked(store, "SELECT count(*) FROM frozen") == [(0,)]
-        upkeep.turn(expired + timedelta(minutes=31))
+        upkeep.turn(expired + timedelta(days=1))
         assert asked(store, "SELECT day FROM frozen") == [(START.date(),)]
 
     def test_reconciles_once_a_night(self, store: Store) -> None:

@@ -1,6 +1,7 @@
 """Kafka that asks who comes: encrypted and with passwords, from a collector's record to a worker's row."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,10 @@ ssl.keystore.location={directory}/server.pem
 ssl.truststore.type=PEM
 ssl.truststore.location={directory}/both.pem
 listener.name.ssl.ssl.client.auth=required
+connections.max.idle.ms={silence}
+connections.max.reauth.ms={silence}
 """
+_SILENCE = 4.0  # s after which it ends connections, those without a request and those that do not log in again
 
 
 class Secured:
@@ -50,7 +54,8 @@ class Secured:
             (directory / "server.crt").read_bytes() + (directory / "client.crt").read_bytes()
         )
         port, second, controller = free_port(), free_port(), free_port()
-        more = _SECURED.format(port=port, second=second, controller=controller, directory=directory)
+        more = _SECURED.format(port=port, second=second, controller=controller, directory=directory,
+                               silence=int(_SILENCE * 1000))  # fmt: skip
         ca = directory / "server.crt"
         self.password = Access(True, "hub", "secret1", ca=ca)
         self.certificate = Access(True, ca=ca, certificate=directory / "client.crt", key=directory / "client.key")
@@ -102,6 +107,25 @@ class TestSecuredKafka:
                 until(lambda: rows(database) == 5 * len(SENSORS))
             finally:
                 worker.kill()
+
+    @pytest.mark.parametrize("way", ["password", "certificate"])
+    def test_a_silent_log_goes_on(self, secured: Secured, way: str) -> None:
+        """
+        What comes after a silence is on the log once, though Kafka has ended the connections of the log meanwhile.
+
+        The event loop of the log's thread stands still between two rounds, so it learns of that only then.
+        """
+        servers, access = secured.ways[way]
+        topics = Topics(servers, f"silent-{way}-readings", f"silent-{way}-dead-letters", partitions=2, access=access)
+        log, committed = KafkaLog(topics), list[int]()
+        log.put(batch([reading(sensor, 0) for sensor in SENSORS]), lambda: committed.append(0))
+        until(lambda: committed == [0])
+        time.sleep(1.5 * _SILENCE)
+        log.put(batch([reading(sensor, 1) for sensor in SENSORS]), lambda: committed.append(1))
+        assert log.close(60)
+        assert committed == [0, 1]
+        assert sum(ends(topics).values()) == log.records
+        assert log.retries == 0
 
     def test_wrong_password(self, secured: Secured) -> None:
         """A client with a wrong password is refused, and tries again until it is stopped."""

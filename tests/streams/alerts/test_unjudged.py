@@ -9,11 +9,12 @@ import pytest
 from structlog.testing import capture_logs
 
 import streams.alerts.unjudged
-from aggregates.store.store import Store
+from aggregates.store.store import Store, StoreError, Transaction
 from streams.alerts.calendar import load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules
+from streams.alerts.unjudged import Failures
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.streams.alerts.test_judge import HOUR, MINUTE, RULES, START, asked, empty, hours, speeds
@@ -58,6 +59,20 @@ def fed(store: Store, judge: Judge) -> None:
         pipeline.store(batch(speeds([value], begin), received=begin + 6 * MINUTE))
     pipeline.store(batch(hours([120, 10]), received=START + 2 * HOUR))
     roll_up(store, START + 2 * HOUR + 2 * MINUTE, judge=judge)
+
+
+def ended(store: Store, tx: Transaction) -> None:
+    """End the session, and go on."""
+    store.close()
+    tx.rows("read_zone")
+
+
+def test_a_session_that_ends_is_no_failure_of_judging(store: Store) -> None:
+    """As at a stop under load: the batch is stored again after the next start, and there is no trace in the log."""
+    failures = Failures()
+    with capture_logs() as logs, pytest.raises(StoreError), store.transaction() as tx, failures.noted(tx, "5m", 0, 0):
+        ended(store, tx)
+    assert (failures.count, logs) == (0, [])
 
 
 @pytest.mark.slow
