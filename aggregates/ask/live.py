@@ -5,23 +5,27 @@ Questions of the live page: the newest window of every sensor and area, one sens
 costs the hub's own process next to nothing.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 import shapely
 
+from aggregates.ask import dates
 from aggregates.ask.areas import VIEWS
+from aggregates.ask.series import BadQuestion
 from aggregates.store.store import Store
 
+RANGE = "range"  # the lens of some hours together: the last 24 where nothing is chosen
+LONGEST = timedelta(days=31)  # range
 WEEKS = 8  # of the same weekday make the usual band
 _GRID = 1e-5  # degrees, about a metre: what a boundary is rounded to on a screen
 
 
 class Lens(NamedTuple):
     """
-    Which windows are looked at: a level, ended or still running.
+    Which windows are looked at: a level, ended or still running. Hours within a longer `length` are taken together.
 
     A window that is not valid is waited for during `patience` after its end; one that ended longer than `reach` ago is
     no longer shown.
@@ -42,7 +46,33 @@ LENSES = {
     "5m-now": Lens("5m", True, _MINUTES, timedelta(), timedelta()),
     "1h-now": Lens("1h", True, _HOUR, timedelta(), timedelta()),
     "1d-now": Lens("1d", True, _DAY, timedelta(), timedelta()),
+    RANGE: Lens("1h", False, _DAY, timedelta(), timedelta()),
 }
+
+
+def chosen(name: str, quantity: str, zone: str, first: date, last: date | None) -> tuple[Lens, datetime]:
+    """
+    Return a lens, and its `now`, that see one window: the one that a moment is in, of days that of its local date.
+
+    Of a range they see the whole hours from `first` to `last`, or a day of them. Raises BadQuestion.
+
+    >>> chosen("1h", "no2", "Europe/Amsterdam", datetime(2024, 6, 1, 9, 20), None)[1].isoformat()
+    '2024-06-01T08:00:00+00:00'
+    """
+    lens, start = LENSES[name], dates.moment(first, zone)
+    if lens.level == "1d":
+        day = start.astimezone(ZoneInfo(zone)).date()
+        start, end = (dates.moment(one, zone, "1d", [quantity]) for one in (day, day + _DAY))
+    else:
+        start = _floored(start, _HOUR if name == RANGE else lens.length)
+        end = _floored(dates.moment(last, zone), _HOUR) if last and name == RANGE else start + lens.length
+    if not timedelta() < end - start <= LONGEST:
+        raise BadQuestion(f"a range from {start} to {end}, expected whole hours, at most {LONGEST.days} days")
+    return Lens(lens.level, False, end - start, timedelta(), end - start), end
+
+
+def _floored(moment: datetime, length: timedelta) -> datetime:
+    return moment - (moment - datetime(1970, 1, 1, tzinfo=UTC)) % length
 
 
 def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
@@ -59,11 +89,14 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
         "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()), "running": lens.running,
         "oldest": now - lens.reach - lens.length - _HOUR, "after": now - lens.reach, "settled": now - lens.patience,
     }  # fmt: skip
-    areas = "{}"
+    figures, of_areas, areas = "live_figures", "live_areas", "{}"
+    if lens.level == "1h" and lens.length > _HOUR:
+        figures, of_areas, until = "live_range", "live_area_range", _floored(now, _HOUR)
+        asked |= {"since": until - lens.length, "now": until}
     with store.transaction(snapshot=True) as tx:
-        ((sensors,),) = tx.rows("live_figures", f"sensor_{lens.level}", **asked)
+        ((sensors,),) = tx.rows(figures, f"sensor_{lens.level}", **asked)
         if lens.level in VIEWS:
-            ((areas,),) = tx.rows("live_areas", VIEWS[lens.level], **asked)
+            ((areas,),) = tx.rows(of_areas, VIEWS[lens.level], **asked)
     return f'{{"sensors":{sensors},"areas":{areas}}}'
 
 
@@ -86,20 +119,24 @@ def shapes(store: Store, level: str) -> bytes:
 
 
 def day_of(
-    store: Store, kind: Literal["sensor", "area"], id: str, quantity: str, day: datetime, now: datetime
-) -> str | None:
+    store: Store, kind: Literal["sensor", "area"], id: str, quantity: str, day: datetime, now: datetime,
+    until: datetime | None = None,
+) -> str | None:  # fmt: skip
     """
     Return a sensor, or an area of the newest vintage, and its day of a quantity as JSON; None where there is none such.
 
-    `day` is its `midnight`. `hours` are those since the day before, `[days ago, local hour, state, value, coverage,
-    flagged, failed, seen, expected]`. An area has its statistics. Of a sensor `usual` has by local hour the 10th, 50th
-    and 90th percentile (linear between the two nearest values, Hyndman and Fan 1996, definition 7) of the valid hours
-    of `weeks` earlier days of this weekday, and `flags` of the day are `[local hour, readings, flags]`.
+    `day` is its `midnight`, or the beginning of a range that lasts `until` then; of a range nothing is usual. `hours`
+    are those since the day before, `[days ago, local hour, state, value, coverage, flagged, failed, seen, expected]`.
+    An area has its statistics. Of a sensor `usual` has by local hour the 10th, 50th and 90th percentile (linear between
+    the two nearest values, Hyndman and Fan 1996, definition 7) of the valid hours of `weeks` earlier days of this
+    weekday, and `flags` of the day are `[local hour, readings, flags]`.
     """
     asked = {
         "id": id, "quantity": quantity, "now": now, "zone": str(day.tzinfo), "yesterday": day - _DAY, "today": day,
-        "tomorrow": day + _DAY, "first": day - timedelta(weeks=WEEKS), "weekday": day.isoweekday(),
+        "tomorrow": day + _DAY, "first": day - timedelta(weeks=WEEKS), "weekday": day.isoweekday(), "form": "HH24:MI",
     }  # fmt: skip
+    if until:
+        asked |= {"yesterday": day, "first": day, "tomorrow": until, "form": "YYYY-MM-DD HH24:MI"}
     with store.transaction(snapshot=True) as tx:
         found = tx.rows(f"live_{kind}", "sensor_1h", **asked)
     return found[0][0] if found else None

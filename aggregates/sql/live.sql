@@ -43,8 +43,22 @@ WITH newest AS (
            CASE WHEN {live_shown} THEN value END AS value, CASE WHEN {live_shown} THEN estimate END AS estimate,
            CASE WHEN {live_shown} THEN coverage END AS coverage
     FROM <view>
-    WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start <= %(now)s AND "end" > %(after)s
+    WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start < %(now)s AND "end" > %(after)s
     ORDER BY sensor_id, ("end" <= %(now)s AND (valid OR "end" <= %(settled)s)) DESC, start DESC
+{live_sensors}
+
+-- name: live_range
+-- The same of every hour from `since` to `now` together; <view> is sensor_1h.
+WITH newest AS (
+    SELECT w.sensor_id, {live_hours_together}, sum(w.nothing) AS nothing, sum(w.warned) AS warned,
+           count(*) FILTER (WHERE w.valid) AS lanes, {live_range_hours} AS lanes_expected
+    FROM <view> w JOIN quantity q USING (quantity)
+    WHERE w.quantity = %(quantity)s AND w.start >= %(since)s AND w.start < %(now)s
+    GROUP BY w.sensor_id, q.quantity
+{live_sensors}
+
+-- name: live_sensors
+-- What `newest` found of every sensor that measures the quantity, as JSON text.
 ), judged AS (
     SELECT sensor_id, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.warned, n.failed, n.lanes,
            n.lanes_expected, CASE
@@ -75,9 +89,38 @@ WITH newest AS (
            CASE WHEN {live_shown} THEN value END AS value, CASE WHEN {live_shown} THEN estimate END AS estimate,
            CASE WHEN {live_shown} THEN coverage END AS coverage
     FROM <view>
-    WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start <= %(now)s AND "end" > %(after)s
+    WHERE quantity = %(quantity)s AND start >= %(oldest)s AND start < %(now)s AND "end" > %(after)s
       AND vintage = (SELECT max(vintage) FROM area)
     ORDER BY code, ("end" <= %(now)s AND (valid OR "end" <= %(settled)s)) DESC, start DESC
+{live_all_areas}
+
+-- name: live_area_range
+-- The same of every hour from `since` to `now` together; <view> is area_hour.
+WITH newest AS (
+    SELECT w.code, {live_hours_together}, {live_range_hours} AS sensors,
+           count(*) FILTER (WHERE w.valid) AS valid_sensors
+    FROM <view> w JOIN quantity q USING (quantity)
+    WHERE w.quantity = %(quantity)s AND w.start >= %(since)s AND w.start < %(now)s
+      AND w.vintage = (SELECT max(vintage) FROM area)
+    GROUP BY w.code, q.quantity
+{live_all_areas}
+
+-- name: live_hours_together
+-- Windows w of a quantity q, which are hours, as one: the sum of counts, the mean of what is no count. It is valid where
+-- such a share of the hours is as an hour needs of its minutes.
+%(since)s::timestamptz AS start, %(now)s::timestamptz AS "end",
+CASE q.aggregation WHEN 'sum' THEN sum(w.value) ELSE avg(w.value) END AS value,
+CASE q.aggregation WHEN 'sum' THEN sum(w.estimate) END AS estimate,
+CASE WHEN bool_and(w.coverage IS NOT NULL) THEN sum(w.coverage) / {live_range_hours} END AS coverage,
+count(*) FILTER (WHERE w.valid) >= q.coverage * {live_range_hours} AS valid,
+sum(w.flagged) AS flagged, sum(w.failed) AS failed
+
+-- name: live_range_hours
+-- How many hours there are from `since` to `now`.
+(date_part('epoch', %(now)s::timestamptz - %(since)s::timestamptz) / 3600)::integer
+
+-- name: live_all_areas
+-- What `newest` found of every area of the newest vintage, as JSON text.
 ), judged AS (
     SELECT a.code, a.level, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.failed, n.sensors, n.valid_sensors,
         CASE WHEN n."end" > %(now)s THEN 'running' WHEN n.value IS NULL THEN 'missing'
@@ -116,7 +159,7 @@ WITH hour AS (
     SELECT extract(hour FROM local) AS hour, percentile_cont(ARRAY[0.1, 0.5, 0.9]) WITHIN GROUP (ORDER BY value) AS band
     FROM earlier GROUP BY 1 HAVING count(*) >= 3
 ), flag AS (
-    SELECT to_char(date_trunc('hour', r.start AT TIME ZONE %(zone)s), 'HH24:MI') AS hour, r.flags, count(*) AS readings
+    SELECT to_char(date_trunc('hour', r.start AT TIME ZONE %(zone)s), %(form)s) AS hour, r.flags, count(*) AS readings
     FROM reading r JOIN series s USING (series)
     WHERE s.sensor_id = %(id)s AND s.quantity = %(quantity)s AND r.start >= %(today)s AND r.start < %(tomorrow)s AND r.flags <> 0
     GROUP BY 1, 2
@@ -127,6 +170,8 @@ SELECT json_build_object(
         SELECT CASE WHEN bool_or(channel ~ '^(lft|rgt)') THEN 'directions'
                     WHEN bool_or(channel ~ '^(lane|hardshoulder)') OR n.lanes > 1 THEN 'lanes' END
         FROM series WHERE sensor_id = n.sensor_id),
+    'quantities', (SELECT coalesce(json_agg(DISTINCT quantity), '[]') FROM series
+                   WHERE sensor_id = n.sensor_id AND channel !~ '^index'),
     'weeks', (SELECT count(DISTINCT local::date) FROM earlier),
     'usual', (SELECT coalesce(json_object_agg(hour, band), '{}') FROM usual),
     'hours', (SELECT {live_hours} FROM hour WHERE start >= %(yesterday)s),

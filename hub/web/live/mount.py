@@ -9,20 +9,21 @@ import gzip
 import mimetypes
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache, partial
 from hashlib import blake2b
 from importlib.metadata import distribution
 from pathlib import Path
 from string import Template
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from aggregates.ask import dates
-from aggregates.ask.live import LENSES, day_of, midnight, newest, places, shapes
+from aggregates.ask.live import LENSES, RANGE, chosen, day_of, midnight, newest, places, shapes
 from aggregates.store.store import Store, StoreError
 from hub.settings.settings import Settings
 from hub.web.api.alerts import actions
@@ -69,7 +70,8 @@ def _page(watch: Watch, stores: Stores, settings: Settings) -> APIRouter:
         """Fill in the language of the viewer, and what the scripts must know."""
         asked = request.query_params.get("lang") or request.cookies.get("lang") or ""
         language = asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
-        theme = {"dark": "dark", "light": "light"}.get(request.cookies.get("theme", ""), "")
+        themes = (request.query_params.get("theme"), request.cookies.get("theme"))
+        theme = next((one for one in themes if one in ("dark", "light")), "")
         known = msgspec.json.encode(_known(stores, settings, language)).decode().replace("<", r"\u003c")
         filled = text.substitute(language=words(language)["locale"], theme=theme, stamp=stamp, known=known)
         return HTMLResponse(filled, headers={"Cache-Control": "no-cache"})
@@ -98,26 +100,34 @@ def _known(stores: Stores, settings: Settings, language: str) -> dict[str, objec
 def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     install(app)
+    app.get("/files/{stamp}/{name:path}")(_file)
+    _add_figures(app, watch, stores, settings.timezone)
+    _add_places(app, stores, settings.timezone)
+    if not settings.public:
+        app.include_router(actions(stores))
+    return app
 
-    @app.get("/files/{stamp}/{name:path}")
-    def file(name: str) -> Response:
-        """A script or a style, own or of the wheel; the stamp is of their content."""
-        if name not in _files():
-            raise Problem(404, f"file {name!r} is no part of the page")
-        kind, _ = mimetypes.guess_type(name)
-        return _gzipped(_compressed(_files()[name]), kind or "application/octet-stream", _FOR_EVER)
 
+def _file(name: str) -> Response:
+    """Give a script or a style, own or of the wheel; the stamp in its address is of their content."""
+    if name not in _files():
+        raise Problem(404, f"file {name!r} is no part of the page")
+    kind, _ = mimetypes.guess_type(name)
+    return _gzipped(_compressed(_files()[name]), kind or "application/octet-stream", _FOR_EVER)
+
+
+def _add_figures(app: FastAPI, watch: Watch, stores: Stores, zone: str) -> None:
     @app.get("/figures")
     async def figures(quantity: str, lens: str) -> Response:
         """The newest figures of a view."""
         return _gzipped(await watch.packed(_view(quantity, lens)))
 
     @app.get("/past")
-    def past(quantity: str, lens: str, at: Stamp) -> Response:
-        """The figures of a view as they are at a moment, which without a zone is local time."""
-        view, moment = _view(quantity, lens), dates.moment(at, settings.timezone)
-        settled = LENSES[view.lens]._replace(patience=timedelta())
-        return _gzipped(packed(stores.ask(lambda store: newest(store, view.quantity, settled, moment)), moment, 0))
+    def past(quantity: str, lens: str, at: Stamp, until: Stamp | None = None) -> Response:
+        """The figures of the window that a moment is in, or of a range; stamps without a zone are local time."""
+        view = _view(quantity, lens)
+        seen, end = chosen(view.lens, view.quantity, zone, at, until)
+        return _gzipped(packed(stores.ask(lambda store: newest(store, view.quantity, seen, end)), end, 0))
 
     @app.get("/events")
     async def events(quantity: str, lens: str) -> StreamingResponse:
@@ -125,6 +135,8 @@ def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
         found = watch.events(_view(quantity, lens))
         return StreamingResponse(found, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
+
+def _add_places(app: FastAPI, stores: Stores, zone: str) -> None:
     @app.get("/places")
     def placed(quantity: str) -> Response:
         """Where the sensors of a quantity stand."""
@@ -136,16 +148,17 @@ def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
         return _gzipped(gzip.compress(stores.ask(lambda store: shapes(store, level)), 3))
 
     @app.get("/{kind}")
-    def day(kind: Literal["sensor", "area"], id: str, quantity: str, at: Stamp | None = None) -> Response:
-        """The day of a sensor or an area, today or the one that a moment ends or is in; null where there is none."""
-        zone, now = settings.timezone, datetime.now(UTC)
-        within = dates.moment(at, zone) - timedelta(seconds=1) if at else now
-        found = stores.ask(lambda store: day_of(store, kind, id, quantity, midnight(within, zone), now))
+    def day(
+        kind: Literal["sensor", "area"], id: str, quantity: str, at: Stamp | None = None, until: Stamp | None = None
+    ) -> Response:
+        """The day of a sensor or an area, today's or a moment's, or a range; null where there is no such sensor."""
+        now = datetime.now(UTC)
+        first, end = midnight(dates.moment(at, zone) if at else now, zone), None
+        if at and until:
+            seen, end = chosen(RANGE, quantity, zone, at, until)
+            first = (end - seen.length).astimezone(ZoneInfo(zone))
+        found = stores.ask(lambda store: day_of(store, kind, id, quantity, first, now, end))
         return Response(found or "null", media_type="application/json", headers={"Cache-Control": "no-cache"})
-
-    if not settings.public:
-        app.include_router(actions(stores))
-    return app
 
 
 def _view(quantity: str, lens: str) -> View:

@@ -1,11 +1,16 @@
 // What the viewer has chosen: it stands in the address, each choice is an entry of the history, and Back restores it.
 
-import { reactive, ref } from "vue";
-import { known, onTheWall, say, words } from "./words.js";
+import { reactive, ref, watch } from "vue";
+import { RANGE, known, onTheWall, say, stampOf, words } from "./words.js";
 
-const PARAMETERS = ["quantity", "lens", "level", "show", "sensor", "area", "at", "lang"];
+const HOUR = 3600; // s
+const LONGEST = 31 * 24 * HOUR; // s of a range
 const SHOWN = ["map", "table"];
-const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/;
+const ROWS = ["sensors", "areas"];
+const COLUMNS = ["name", "value", "start", "coverage", "state"];
+const SORTED = [...COLUMNS, ...COLUMNS.map((column) => `-${column}`)];
+const MOMENT = /^(19[7-9]\d|20\d\d)-\d\d-\d\d(T\d\d:\d\d([+-]\d\d:\d\d)?)?$/;
+const MIDDLE = /^-?\d+(\.\d+)?,-?\d+(\.\d+)?,\d+(\.\d+)?$/;
 
 export const choice = reactive({});
 /** What the address asks for and the page does not know, as sentences. */
@@ -23,71 +28,130 @@ function firstQuantity() {
 
 const firstLens = (quantity) => Object.keys(known.lenses).find((lens) => fits(lens, quantity));
 
+/** What is chosen where the address says nothing; these and `lang` are its parameters. */
 const defaults = (quantity) => ({
   quantity: firstQuantity(),
   lens: firstLens(quantity),
+  at: "",
+  until: "",
   level: known.levels.at(-1) ?? "none",
+  map: "",
   show: "map",
+  rows: "sensors",
+  sort: "name",
   sensor: "",
   area: "",
-  at: "",
+  theme: "",
 });
+
+const isMoment = (text) => MOMENT.test(text) && !Number.isNaN(stampOf(text));
 
 /** Give the known value of a parameter, or what stands in for it, which is then said. */
 function taken(asked, name, allowed, first) {
   const value = asked.get(name);
-  if (value == null || allowed.includes(value)) return value ?? first;
-  strange.value.push(say("strange_value", { name, value, expected: allowed.join(", ") }));
+  if (value == null || allowed(value)) return value ?? first;
+  strange.value.push(say("strange_value", { name, value, expected: allowed.names ?? allowed.example }));
   return first;
 }
+
+const oneOf = (names) => Object.assign((value) => names.includes(value), { names: names.join(", ") });
+const like = (example, fit) => Object.assign((value) => fit(value), { example });
 
 /** Read the address; what it asks for and is not known is said. */
 function read() {
   const asked = new URLSearchParams(location.search);
-  strange.value = [...asked.keys()]
-    .filter((name) => !PARAMETERS.includes(name))
-    .map((name) => say("strange_name", { name, expected: PARAMETERS.join(", ") }));
-  const quantity = taken(asked, "quantity", Object.keys(known.quantities), firstQuantity());
-  taken(asked, "lang", ["nl", "en"], "");
+  const parameters = [...Object.keys(defaults()), "lang"];
+  strange.value = [...new Set(asked.keys())]
+    .filter((name) => !parameters.includes(name))
+    .map((name) => say("strange_name", { name, expected: parameters.join(", ") }));
+  const quantity = taken(asked, "quantity", oneOf(Object.keys(known.quantities)), firstQuantity());
+  taken(asked, "lang", oneOf(["nl", "en"]), "");
   const lenses = Object.keys(known.lenses).filter((lens) => fits(lens, quantity));
   const first = defaults(quantity);
+  const one = (name, allowed) => taken(asked, name, allowed, first[name]);
+  const moment = like("2026-11-28T09:00", isMoment);
   Object.assign(choice, {
     quantity,
-    lens: taken(asked, "lens", lenses, first.lens),
-    level: taken(asked, "level", [...known.levels, "none"], first.level),
-    show: taken(asked, "show", SHOWN, first.show),
-    at: taken(asked, "at", [MOMENT.test(asked.get("at")) ? asked.get("at") : "2026-11-28T09:00"], ""),
+    lens: one("lens", oneOf(lenses)),
+    at: one("at", moment),
+    until: one("until", moment),
+    level: one("level", oneOf([...known.levels, "none"])),
+    map: one("map", like("53.22,6.57,13", (value) => MIDDLE.test(value))),
+    show: one("show", oneOf(SHOWN)),
+    rows: one("rows", oneOf(ROWS)),
+    sort: one("sort", oneOf(SORTED)),
+    theme: one("theme", oneOf(["light", "dark"])),
     sensor: asked.get("sensor") ?? "",
     area: asked.get("sensor") ? "" : (asked.get("area") ?? ""),
   });
+  settle();
 }
 
-/** Choose something else, and put it into the address. */
-export function choose(values) {
+/** A moment as the beginning of its window: a date of days, else down to whole hours or 5 minutes. */
+function floored(moment, lens) {
+  if (lens === "1d") return moment.slice(0, 10);
+  const [date, clock = "00:00"] = moment.split("T");
+  const minutes = lens === "5m" ? String(Math.floor(clock.slice(3, 5) / 5) * 5).padStart(2, "0") : "00";
+  return `${date}T${clock.slice(0, 3)}${minutes}${clock.slice(5)}`;
+}
+
+/** Make what is chosen fit together: what has passed does not run, and a range ends after it begins. */
+function settle() {
+  if (!fits(choice.lens)) choice.lens = firstLens(choice.quantity);
+  if (choice.at) {
+    choice.lens = choice.lens.replace("-now", "");
+    choice.at = floored(choice.at, choice.lens);
+  }
+  if (!choice.at || choice.lens !== RANGE) choice.until = "";
+  if (!choice.until) return;
+  choice.until = floored(choice.until, RANGE);
+  const length = stampOf(choice.until) - stampOf(choice.at);
+  if (length <= 0) choice.until = "";
+  if (length > LONGEST) choice.until = onTheWall(stampOf(choice.at) + LONGEST);
+}
+
+/** Choose something else, and put it into the address; what is not an `entry` of the history replaces the last. */
+export function choose(values, entry = true) {
+  if (["at", "until"].some((name) => values[name] && !isMoment(values[name]))) return; // half typed
   Object.assign(choice, values);
   if (values.lens?.endsWith("-now")) choice.at = "";
-  if (choice.at) choice.lens = choice.lens.slice(0, 2); // what has passed does not run
-  if (!fits(choice.lens)) choice.lens = firstLens(choice.quantity);
+  settle();
   const address = new URL(location.href);
   const first = defaults(choice.quantity);
   for (const [name, value] of Object.entries(choice)) {
     if (value === first[name]) address.searchParams.delete(name);
     else address.searchParams.set(name, value);
   }
-  strange.value = [];
-  if (address.href !== location.href) history.pushState(null, "", address);
+  if (entry) strange.value = [];
+  if (address.href === location.href) return;
+  if (entry) history.pushState(null, "", address);
+  else history.replaceState(null, "", address);
 }
 
-/** Go on by some windows from a moment, or from `start` (on the wall) of the window that is shown now. */
-export function step(windows, start) {
-  const shifted = Date.parse(`${choice.at}Z`) + windows * known.lenses[choice.lens] * 1000;
-  const at = choice.at ? new Date(shifted).toISOString().slice(0, 16) : start;
-  choose({ at: at > onTheWall(Date.now() / 1000) ? "" : at });
+/** From when to when (s since 1970) the chosen window or range is; null where the newest is shown. */
+export function chosenSpan() {
+  if (!choice.at) return null;
+  const start = stampOf(choice.at);
+  return { start, end: choice.until ? stampOf(choice.until) : start + known.lenses[choice.lens] };
 }
 
-/** Open a sensor or an area, of the quantity that an alert is about where it is one. */
-export function open(kind, id, quantity = choice.quantity) {
-  choose({ quantity, sensor: "", area: "", [kind]: id });
+/** Go on by some windows, or whole ranges, from what is chosen, or from `start`; what is not over yet is now. */
+export function step(windows, start, entry = true) {
+  const { lens, until } = choice;
+  const span = chosenSpan() ?? { start, end: start + known.lenses[lens] };
+  const length = span.end - span.start;
+  // Days are counted on the wall, where one may have 23 hours.
+  const on = (moment) =>
+    lens === "1d"
+      ? new Date(Date.parse(`${onTheWall(moment)}Z`) + windows * length * 1000).toISOString().slice(0, 10)
+      : onTheWall(moment + windows * length);
+  const over = stampOf(on(span.start)) + length <= Date.now() / 1000;
+  choose(over ? { at: on(span.start), until: until && on(span.end) } : { at: "" }, entry);
+}
+
+/** Open a sensor or an area, of the quantity that an alert is about where it is one: a clock or an index is none. */
+export function open(kind, id, quantity) {
+  choose({ quantity: known.quantities[quantity] ? quantity : choice.quantity, sensor: "", area: "", [kind]: id });
 }
 
 export const close = () => choose({ sensor: "", area: "" });
@@ -104,5 +168,11 @@ export function unknown(kind, id) {
   if (!strange.value.includes(text)) strange.value.push(text);
 }
 
+const { dataset } = document.documentElement;
+const firstTheme = dataset.theme;
 addEventListener("popstate", read);
 read();
+watch(
+  () => choice.theme,
+  (theme) => (dataset.theme = theme || firstTheme),
+);

@@ -1,14 +1,15 @@
 // The page: its head, what can be chosen, map and table, and the panels beside them.
 
 import { computed, createApp } from "vue";
-import { choice, choose, fits, step, strange } from "./address.js";
+import { choice, choose, chosenSpan, fits, strange } from "./address.js";
 import { Detail } from "./detail.js";
 import { figures, follow, isOther } from "./figures.js";
 import { Legend } from "./legend.js";
 import { CityMapFrame } from "./map.js";
+import { MomentBar } from "./moment.js";
 import { AlertsPanel, HealthPanel, SilentPanel } from "./panels.js";
 import { FigureTable } from "./table.js";
-import { exactClock, known, onTheWall, say, share, span, titled, words } from "./words.js";
+import { RANGE, exactClock, known, say, share, span, titled, words } from "./words.js";
 
 const LANGUAGES = { nl: "Nederlands", en: "English" };
 const YEAR = 31_536_000; // s
@@ -44,20 +45,26 @@ const Head = {
   setup() {
     function speak(code) {
       remember("lang", code);
-      const address = new URL(location.href);
-      address.searchParams.set("lang", code);
-      location.href = address;
+      const [here, there] = [known.language, code].map((lang) => {
+        const address = new URL(location.href);
+        address.searchParams.set("lang", lang);
+        return address;
+      });
+      history.replaceState(null, "", here); // Back leads to the language that was left
+      location.href = there;
     }
     function turn() {
-      const { dataset } = document.documentElement;
-      dataset.theme = dataset.theme === "dark" ? "light" : "dark";
-      remember("theme", dataset.theme);
+      const { theme } = document.documentElement.dataset;
+      choose({ theme }, false); // Back leads to it
+      choose({ theme: theme === "dark" ? "light" : "dark" });
+      remember("theme", choice.theme);
     }
     return { known, languages: LANGUAGES, speak, turn, words };
   },
 };
 
 const Choices = {
+  components: { MomentBar },
   template: `
     <form class="choices" @submit.prevent>
       <label>{{ words.quantity }}
@@ -67,19 +74,10 @@ const Choices = {
       <label>{{ words.window }}
         <select id="choose-lens" :value="choice.lens" @change="choose({ lens: $event.target.value })">
           <option v-for="(_, name) in known.lenses" :value="name" :disabled="!fits(name)">
-            {{ words['lens.' + name] }}
+            {{ words[(choice.at && 'past.' + name) || 'lens.' + name] ?? words['lens.' + name] }}
           </option>
         </select></label>
-      <div class="moment" role="group" :aria-label="words.moment">
-        <button type="button" :aria-label="words.earlier" :title="words.earlier" @click="go(-1)">‹</button>
-        <label>{{ words.moment }}
-          <input type="datetime-local" id="choose-moment" :value="choice.at"
-                 @change="choose({ at: $event.target.value.slice(0, 16) })"></label>
-        <button type="button" :aria-label="words.later" :title="words.later" :disabled="!choice.at"
-                @click="go(1)">›</button>
-        <button type="button" id="choose-now" :aria-pressed="String(!choice.at)"
-                @click="choose({ at: '' })">{{ words.now }}</button>
-      </div>
+      <MomentBar/>
       <label v-if="known.levels.length">{{ words.areas }}
         <select id="choose-level" :value="choice.level" @change="choose({ level: $event.target.value })">
           <option value="none">{{ words.no_areas }}</option>
@@ -92,8 +90,7 @@ const Choices = {
     </form>`,
   setup() {
     const quantities = computed(() => [...new Set([...known.measured, choice.quantity])]);
-    const go = (windows) => step(windows, onTheWall(figures.start.value ?? Date.now() / 1000));
-    return { choice, choose, fits, go, known, quantities, words };
+    return { choice, choose, fits, known, quantities, words };
   },
 };
 
@@ -120,6 +117,9 @@ const Stage = {
     const { frame, contact, sensors: rows } = figures;
     const title = computed(() => titled(choice.quantity, choice.lens));
     const when = computed(() => {
+      const ranged = choice.lens === RANGE;
+      const chosen = chosenSpan();
+      if (chosen) return span({ ...chosen, ranged });
       const first = rows.value.find((row) => row.start != null && row.start === figures.start.value);
       return first ? span(first) : "";
     });
@@ -134,6 +134,7 @@ const Stage = {
         count("running") && say("still_running", { count: count("running") }),
         others && say("of_other_times", { count: others }),
         covered.length && say("mean_coverage", { share: share(mean) }),
+        choice.lens === RANGE && known.quantities[choice.quantity].aggregation !== "sum" && words.of_hours,
         unplaced && say("unplaced", { count: unplaced }),
         choice.at ? words.not_live : `${words.updated} ${exactClock(frame.value.at)}`,
         choice.level !== "none" && choice.lens.startsWith("5m") && words.areas_by_hour,

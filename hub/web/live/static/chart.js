@@ -1,4 +1,4 @@
-// A day by hour, beside what is usual on this weekday, or beside yesterday.
+// A day by hour, beside what is usual on this weekday, or beside yesterday; or a range by hour.
 // Colours are the page's CSS variables: light and dark follow by themselves where SVG is drawn.
 
 import { h, onBeforeUnmount, onMounted, ref, watch } from "vue";
@@ -14,13 +14,20 @@ const MARKS = {
 
 export const hasBand = (day) => (day.weeks ?? 0) >= LEAST_WEEKS;
 
-/** The hours of the day so many days ago, each value in the one line of its state; flags are marks upon them. */
+/**
+ * The hours of the day so many days ago, each value in the one line of its state; flags are marks upon them.
+ *
+ * A range has its own labels, one an hour from `first` on, and its later days are less than 0 days ago.
+ */
 export function lines(day, ago = 0) {
-  const found = Object.fromEntries(["valid", ...Object.keys(MARKS)].map((name) => [name, Array(24).fill(null)]));
+  const { labels = HOURS, first = 0 } = day.range ?? {};
+  const names = ["valid", ...Object.keys(MARKS)];
+  const found = Object.fromEntries(names.map((name) => [name, Array(labels.length).fill(null)]));
   for (const [past, hour, state, value, , flagged, failed] of day.hours) {
-    if (past !== ago || value == null) continue;
-    found[state][hour] = value;
-    if (flagged || failed) found.flagged[hour] = value;
+    if ((day.range ? 0 : past) !== ago || value == null) continue;
+    const at = day.range ? 24 * -past + hour - first : hour;
+    found[state][at] = value;
+    if (flagged || failed) found.flagged[at] = value;
   }
   return found;
 }
@@ -29,7 +36,8 @@ export function lines(day, ago = 0) {
 export function drawn(day) {
   const today = lines(day);
   const marks = Object.keys(MARKS).filter((name) => today[name].some((value) => value != null));
-  return [...(hasBand(day) ? ["usual", "median"] : ["yesterday"]), "today", ...marks.map((name) => MARKS[name].name)];
+  const beside = day.range ? [] : hasBand(day) ? ["usual", "median"] : ["yesterday"];
+  return [...beside, "today", ...marks.map((name) => MARKS[name].name)];
 }
 
 const coloured = (name) => ({ color: `var(${name})` });
@@ -63,10 +71,22 @@ function band(usual, names) {
   ];
 }
 
-/** The options of ECharts; `names` has the name of each thing that is drawn. */
-export function options(day, unit, names) {
+function besides(day, names) {
+  if (day.range) return [];
+  return hasBand(day) ? band(day.usual, names) : [line(names.yesterday, lines(day, 1).valid, "--quiet", 1.5)];
+}
+
+/** A line at the hour that the map shows, if it is one. */
+function now(shown) {
+  if (shown == null) return {};
+  const data = [{ xAxis: shown }];
+  return { markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: coloured("--ink-soft"), data } };
+}
+
+/** The options of ECharts; `names` has the name of each thing that is drawn, `shown` is the hour that the map shows. */
+export function options(day, unit, names, shown = null) {
   const today = lines(day);
-  const beside = hasBand(day) ? band(day.usual, names) : [line(names.yesterday, lines(day, 1).valid, "--quiet", 1.5)];
+  const labels = day.range?.labels ?? HOURS.map((hour) => `${String(hour).padStart(2, "0")}:00`);
   const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 };
   const rule = { lineStyle: coloured("--line") };
   return {
@@ -82,9 +102,9 @@ export function options(day, unit, names) {
     },
     xAxis: {
       type: "category",
-      data: HOURS.map((hour) => `${String(hour).padStart(2, "0")}:00`),
+      data: labels,
       boundaryGap: false,
-      axisLabel: { ...text, interval: 5 },
+      axisLabel: { ...text, interval: day.range ? Math.ceil(labels.length / 3) - 1 : 5 },
       axisLine: rule,
       axisTick: { show: false },
     },
@@ -97,8 +117,8 @@ export function options(day, unit, names) {
       splitLine: rule,
     },
     series: [
-      ...beside,
-      line(names.today, today.valid, "--accent", 2.5, "circle"),
+      ...besides(day, names),
+      { ...line(names.today, today.valid, "--accent", 2.5, labels.length > 48 ? "none" : "circle"), ...now(shown) },
       ...Object.entries(MARKS).map(([name, mark]) => marks(mark, today[name], names)),
     ],
   };
@@ -106,11 +126,11 @@ export function options(day, unit, names) {
 
 /** The chart of a day; its library is fetched when the first one is shown. */
 export const DayChart = {
-  props: ["day", "unit", "names", "label"],
+  props: ["day", "unit", "names", "label", "shown"],
   setup(props) {
     const frame = ref(null);
     let chart = null;
-    const draw = () => chart?.setOption(options(props.day, props.unit, props.names), { notMerge: true });
+    const draw = () => chart?.setOption(options(props.day, props.unit, props.names, props.shown), { notMerge: true });
     const resized = new ResizeObserver(() => chart?.resize());
     onMounted(async () => {
       const { echarts } = await import("echarts");
@@ -123,7 +143,7 @@ export const DayChart = {
       resized.disconnect();
       chart?.dispose();
     });
-    watch(() => props.day, draw);
+    watch(() => [props.day, props.shown], draw);
     return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
   },
 };

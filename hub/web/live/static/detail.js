@@ -1,16 +1,37 @@
 // What is opened: a sensor's day beside its usual one with its quality flags, or an area beside its CBS statistics.
 
 import { computed, nextTick, shallowRef, watch } from "vue";
-import { choice, close, opened, unknown } from "./address.js";
+import { choice, choose, chosenSpan, close, opened, unknown } from "./address.js";
 import { DayChart, KEYS, drawn, hasBand } from "./chart.js";
 import { figures, get } from "./figures.js";
 import { judged } from "./judged.js";
-import { civilDate, known, number, say, share, titled, unit, weekday, words } from "./words.js";
+import { RANGE, civilDate, known, number, onTheWall, say, share, titled, unit, weekday, words } from "./words.js";
 
+const HOUR = 3600; // s
 const FOLLOW = 10_000; // ms between two readings of the day of what is open
 
-/** The day that is shown, in a sentence. */
-const shownDay = (at) => (at ? civilDate(at) : words.today.toLowerCase());
+/** The range that is chosen, or the last 24 whole hours, as moments on the wall; nothing where it is a day. */
+function range() {
+  if (choice.lens !== RANGE) return null;
+  const until = Math.floor(Date.now() / 3.6e6) * HOUR;
+  const { start, end } = chosenSpan() ?? { start: until - known.lenses[RANGE], end: until };
+  return { at: onTheWall(start), until: onTheWall(end), hours: (end - start) / HOUR };
+}
+
+/** Add to a range's hours what its chart must know: a label for each hour, and which one is the first. */
+function labelled({ at, hours }) {
+  const first = Number(at.slice(11, 13));
+  const [begin, whole] = [Date.parse(at.slice(0, 10)), Array.from({ length: hours }, (_, hour) => first + hour)];
+  const label = (hour) => new Date(begin + hour * 3.6e6).toISOString().slice(5, 16).replace("T", " ");
+  return { first, labels: whole.map(label) };
+}
+
+/** The day or range that is shown, in a sentence. */
+function shownDay(at) {
+  const chosen = range();
+  if (chosen) return [chosen.at, chosen.until].map((one) => `${civilDate(one)} ${one.slice(11, 16)}`).join(" – ");
+  return at ? civilDate(at) : words.today.toLowerCase();
+}
 
 /** The hours of a day: a chart with its legend, and a table. */
 const Course = {
@@ -18,7 +39,7 @@ const Course = {
   props: ["day"],
   template: `
     <h3>{{ title }}</h3>
-    <DayChart :day="day" :unit="unit" :names="names" :label="title + ': ' + table"/>
+    <DayChart :day="day" :unit="unit" :names="names" :label="title + ': ' + table" :shown="shown"/>
     <ul class="keys">
       <li v-for="key in drawn(day)">
         <svg viewBox="0 0 18 14" aria-hidden="true" v-html="KEYS[key]"></svg><span>{{ names[key] }}</span>
@@ -43,18 +64,21 @@ const Course = {
     const at = choice.at;
     const names = Object.fromEntries(Object.keys(KEYS).map((key) => [key, say(key, { day: weekday(at) })]));
     if (at) Object.assign(names, { today: civilDate(at), yesterday: words.day_before });
+    if (props.day.range) names.today = shownDay(at);
+    const shown = computed(() => (choice.at && choice.lens === "1h" ? Number(choice.at.slice(11, 13)) : null));
     const table = say("hours_of", { day: shownDay(at) });
     const hours = computed(() =>
       props.day.hours
-        .filter(([ago]) => ago === 0)
-        .map(([, hour, state, value, coverage, flags, , seen, expected]) => [
-          `${String(hour).padStart(2, "0")}:00`,
+        .filter(([ago]) => props.day.range || ago === 0)
+        .map(([ago, hour, state, value, coverage, flags, , seen, expected]) => [
+          props.day.range?.labels[24 * -ago + hour - props.day.range.first] ?? `${String(hour).padStart(2, "0")}:00`,
           number(value),
           share(coverage),
           judged({ kind: props.day.kind, state, coverage, flags, seen, expected, start: 0, end: 3600 }),
         ]),
     );
     const note = computed(() => {
+      if (props.day.range) return "";
       if (props.day.kind === "area") return words.area_band;
       return say(hasBand(props.day) ? "band_of" : "no_band", { weeks: props.day.weeks });
     });
@@ -64,6 +88,7 @@ const Course = {
       hours,
       names,
       note,
+      shown,
       table,
       words,
       title: computed(() => titled(choice.quantity, "1h")),
@@ -78,6 +103,12 @@ const SensorDay = {
   template: `
     <h2 tabindex="-1" id="detail-title">{{ day.name ?? day.id }}</h2>
     <p class="quiet">{{ about }}</p>
+    <p v-if="others.length" class="quiet small">
+      {{ words.measures }}
+      <button v-for="name in others" type="button" class="link" @click="choose({ quantity: name })">
+        {{ words['quantity.' + name] }}
+      </button>
+    </p>
     <Course :day="day"/>
     <h3>{{ say('flags', { day: shownDay(choice.at) }) }}</h3>
     <p v-if="!day.flags.length" class="quiet">{{ words.no_flags }}</p>
@@ -96,7 +127,8 @@ const SensorDay = {
         .filter(([, bit]) => flags & bit)
         .map(([name]) => words[`flag.${name}`])
         .join(", ");
-    return { about, choice, named, say, shownDay, words };
+    const others = computed(() => props.day.quantities.filter((name) => name !== choice.quantity));
+    return { about, choice, choose, named, others, say, shownDay, words };
   },
 };
 
@@ -171,18 +203,28 @@ export const Detail = {
     const key = shallowRef("");
     let read = 0;
     let due = null;
-    async function look() {
-      const asked = opened();
-      const { quantity, at } = choice;
-      if (!asked) return (day.value = null);
-      const found = await get(asked.kind, { id: asked.id, quantity, at });
-      const is = [opened()?.id, choice.quantity, choice.at].join();
-      if (is !== [asked.id, quantity, at].join() || figures.contact.lost) return;
-      read = Date.now();
-      key.value = is;
-      day.value = found;
-      if (!found) unknown(asked.kind, asked.id);
+    let nowhere = "";
+    /** What is asked for: a day by its date, so that a step to another hour of it asks nothing. */
+    function asked() {
+      const { at, until } = range() ?? { at: choice.at && choice.at.slice(0, 10), until: "" };
+      return { quantity: choice.quantity, at, until, ...opened() };
     }
+    const text = (parts) => Object.values(parts).join();
+    async function look() {
+      const wanted = asked();
+      const { kind, ...parameters } = wanted;
+      if (!kind) return (day.value = null);
+      read = Date.now();
+      const found = await get(kind, parameters);
+      if (text(wanted) !== text(asked()) || figures.contact.lost) return;
+      key.value = text(wanted);
+      const hours = range();
+      day.value = found && hours ? { ...found, range: labelled(hours) } : found;
+      nowhere = found ? "" : parameters.id;
+      if (!found) unknown(kind, parameters.id);
+    }
+    /** Whether to ask again: for what nobody knows only when the map has it. */
+    const mayBeKnown = () => nowhere !== opened()?.id || figures.sensors.value.some((row) => row.id === nowhere);
     /** Go to what was opened by a click: to its name, and on a small screen to its place. */
     async function focus() {
       await nextTick();
@@ -194,12 +236,12 @@ export const Detail = {
       () => [choice.sensor, choice.area].join(),
       async () => (await look(), day.value && focus()),
     );
-    watch(() => [choice.quantity, choice.at], look, { flush: "post" });
+    watch(() => text({ ...asked(), kind: "", id: "" }), look, { flush: "post" });
     watch([figures.health, figures.frame], () => {
       due ??= setTimeout(
         () => {
           due = null;
-          look();
+          if (mayBeKnown()) look();
         },
         Math.max(0, read + FOLLOW - Date.now()),
       );

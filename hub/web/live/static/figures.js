@@ -1,10 +1,11 @@
 // The figures that map and table show: fetched when the hub says that there are newer ones, as rows with their colours.
 
-import { computed, reactive, shallowRef, watch } from "vue";
-import { choice } from "./address.js";
+import { computed, nextTick, reactive, shallowRef, watch } from "vue";
+import { choice, chosenSpan } from "./address.js";
 import { edges } from "./scale.js";
-import { known } from "./words.js";
+import { RANGE, known } from "./words.js";
 
+const HOUR = 3600; // s
 const AGAIN = 5000; // ms after which a stream that was refused is asked for again
 
 const frame = shallowRef(null);
@@ -12,13 +13,14 @@ const places = shallowRef({});
 const health = shallowRef(null);
 const contact = reactive({ lost: false });
 let stream = null;
+let coming = null;
 
 /** Fetch JSON from the hub, with those parameters that are not empty; null where it does not answer. */
 export async function get(path, parameters) {
   const asked = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
   try {
     const answer = await fetch(`live/${path}?${asked}`);
-    contact.lost = !answer.ok;
+    contact.lost = answer.status >= 500;
     return answer.ok ? await answer.json() : null;
   } catch {
     contact.lost = true;
@@ -38,8 +40,8 @@ async function fetchPlaces() {
 
 async function fetchFigures() {
   const mine = ++asked;
-  const { quantity, lens, at } = choice;
-  const found = await (at ? get("past", { quantity, lens, at }) : get("figures", { quantity, lens }));
+  const { quantity, lens, at, until } = choice;
+  const found = await (at ? get("past", { quantity, lens, at, until }) : get("figures", { quantity, lens }));
   if (!found || mine !== asked) return;
   if (found.sensors.rows.some(([id]) => !(id in places.value))) await fetchPlaces();
   if (mine === asked) frame.value = found;
@@ -70,19 +72,29 @@ export function follow() {
     () => [choice.quantity, choice.lens],
     () => {
       frame.value = null;
-      fetchFigures();
       listen();
     },
     { immediate: true },
   );
-  watch(() => choice.at, fetchFigures);
+  watch(
+    () => [choice.quantity, choice.lens, choice.at, choice.until],
+    () => (coming = fetchFigures()),
+    { immediate: true },
+  );
+}
+
+/** Wait until the figures of what was just chosen are there. */
+export async function arrived() {
+  await nextTick();
+  await coming;
 }
 
 function row(kind, [id, state, value, coverage, start, end, flags, , estimate, seen, expected], steps, place) {
   const judged = state === "running" && estimate != null ? estimate : value;
   const step = value == null ? null : steps.filter((edge) => judged >= edge).length;
   const { name, lat = null, lon = null } = place ?? {};
-  return { kind, id, state, value, coverage, start, end, flags, seen, expected, step, name: name ?? id, lat, lon };
+  const ranged = choice.lens === RANGE && end - start > HOUR;
+  return { kind, id, state, value, coverage, start, end, ranged, flags, seen, expected, step, name: name ?? id, lat, lon };
 }
 
 /** The edges of the legend: a mean has one for sensors and areas, a sum one for each. */
@@ -108,8 +120,9 @@ const areas = computed(() =>
   ),
 );
 
-/** The start of the window that most sensors have. */
+/** The start of the window that is chosen, or that most sensors have. */
 const start = computed(() => {
+  if (choice.at && choice.lens !== "1d") return chosenSpan().start;
   const count = new Map();
   for (const { value, start } of sensors.value) if (value != null) count.set(start, (count.get(start) ?? 0) + 1);
   return [...count].sort(([, one], [, other]) => other - one)[0]?.[0];

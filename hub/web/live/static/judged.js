@@ -6,12 +6,13 @@ import { known, say, share, words } from "./words.js";
 const DAY = 20 * 3600; // s: what is longer is a day
 
 /** Why a figure is not valid; `seen` of `expected` are lanes or directions, of an area its sensors. */
-function why({ kind, seen, expected, coverage, start, end }) {
+function why({ kind, seen, expected, coverage, start, end, ranged }) {
+  const { coverage: least, hours } = known.quantities[choice.quantity];
+  if (ranged) return say("why.range", { seen, expected, least: share(least) });
   if (kind === "area" && seen < expected) return say("why.sensors", { seen, expected });
   if (kind === "sensor" && expected == null) return words["why.unknown_parts"];
   if (kind === "sensor" && seen < expected) return say("why.parts", { seen, expected });
   if (coverage == null) return words["why.unknown_coverage"];
-  const { coverage: least, hours } = known.quantities[choice.quantity];
   if (end - start > DAY && hours) return say("why.hours", { hours });
   if (coverage >= least) return words["why.a_part"];
   return say("why.coverage", { share: share(coverage), least: share(least) });

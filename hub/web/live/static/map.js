@@ -2,7 +2,7 @@
 
 import { leaflet as L } from "leaflet";
 import { h, nextTick, onMounted, ref, watch } from "vue";
-import { choice, open, opened } from "./address.js";
+import { choice, choose, open, opened } from "./address.js";
 import { figures, get, isOther } from "./figures.js";
 import { judged } from "./judged.js";
 import { known, number, share, span, unit, words } from "./words.js";
@@ -93,6 +93,8 @@ class CityMap {
     this.sensors = { kind: "sensor", layers: new Map(), row: new Map() };
     this.features = [];
     this.fitted = false;
+    this.map.on("dragstart zoomstart", () => (this.byViewer = !this.fitting));
+    this.map.on("moveend", () => this.byViewer && this.remember());
     new ResizeObserver(() => this.map.invalidateSize()).observe(frame);
   }
 
@@ -156,13 +158,28 @@ class CityMap {
     L.geoJSON(features, { renderer: this.areas.renderer, onEachFeature });
   }
 
-  /** Show the sensors, but for those with a place far from all others. */
+  /** Show what the address says, else the sensors, but for those with a place far from all others. */
   fit() {
     const points = figures.sensors.value.filter((row) => row.lat != null).map((row) => [row.lat, row.lon]);
     this.map.invalidateSize();
     if (!points.length || !this.map.getSize().y) return;
-    this.map.fitBounds(L.latLngBounds(nearMost(points)), { padding: [36, 36], maxZoom: 16, animate: false });
+    this.fitting = true;
+    if (choice.map) {
+      const [lat, lon, zoom] = choice.map.split(",").map(Number);
+      this.map.setView([lat, lon], zoom, { animate: false });
+    } else {
+      this.map.fitBounds(L.latLngBounds(nearMost(points)), { padding: [36, 36], maxZoom: 16, animate: false });
+    }
+    this.fitting = false;
     this.fitted = true;
+  }
+
+  /** Put where the viewer moved the map into the address. */
+  remember() {
+    this.byViewer = false;
+    const { lat, lng } = this.map.getCenter();
+    this.remembered = [lat.toFixed(5), lng.toFixed(5), this.map.getZoom()].join();
+    choose({ map: this.remembered }, false);
   }
 }
 
@@ -187,6 +204,10 @@ export const CityMapFrame = {
         city.draw();
         if (!city.fitted) city.fit();
       });
+      watch(
+        () => choice.map,
+        (wanted) => wanted !== city.remembered && city.fit(),
+      );
       watch(
         () => choice.show,
         () => nextTick(() => (city.fitted ? city.map.invalidateSize() : city.fit())),

@@ -1,7 +1,7 @@
 // The same figures as a table.
 
 import { computed, reactive } from "vue";
-import { choice, open } from "./address.js";
+import { choice, choose, open } from "./address.js";
 import { figures, isOther } from "./figures.js";
 import { judged } from "./judged.js";
 import { number, say, share, span, words } from "./words.js";
@@ -29,8 +29,8 @@ export const FigureTable = {
           <input type="search" v-model="table.search" :placeholder="words.search" id="search">
         </label>
         <div class="tabs" role="group" v-if="figures.areas.value.length">
-          <button type="button" :aria-pressed="String(!ofAreas)" @click="table.ofAreas = false">{{ words.sensors }}</button>
-          <button type="button" :aria-pressed="String(ofAreas)" @click="table.ofAreas = true">{{ words.areas }}</button>
+          <button type="button" :aria-pressed="String(!ofAreas)" @click="choose({ rows: 'sensors' })">{{ words.sensors }}</button>
+          <button type="button" :aria-pressed="String(ofAreas)" @click="choose({ rows: 'areas' })">{{ words.areas }}</button>
         </div>
       </div>
       <div class="scroll" tabindex="0" role="region" :aria-label="title">
@@ -64,29 +64,29 @@ export const FigureTable = {
       <button v-if="sorted.length > listed.length" type="button" class="more" @click="table.all = true">{{ more }}</button>
     </div>`,
   setup() {
-    const table = reactive({ search: "", sort: "name", down: false, all: false, ofAreas: false });
-    const ofAreas = computed(() => table.ofAreas && figures.areas.value.length > 0);
+    const table = reactive({ search: "", all: false });
+    const ofAreas = computed(() => choice.rows === "areas" && figures.areas.value.length > 0);
     const columns = computed(() => [ofAreas.value ? "area" : "sensor", "value", "time", "coverage", "state"]);
     const sorted = computed(() => {
       const wanted = table.search.toLowerCase();
       const rows = ofAreas.value ? figures.areas.value : figures.sensors.value;
       return rows
         .filter((row) => `${row.name} ${row.id}`.toLowerCase().includes(wanted))
-        .sort(inOrder(table.sort, table.down));
+        .sort(inOrder(sortedBy(), isDown()));
     });
     const listed = computed(() => (table.all ? sorted.value : sorted.value.slice(0, FIRST_ROWS)));
     const more = computed(() => say("more", { count: sorted.value.length }));
     const key = (column) => KEYS[column] ?? "name";
-    const isSorted = (column) => table.sort === key(column);
-    function order(column) {
-      table.down = isSorted(column) && !table.down;
-      table.sort = key(column);
-    }
-    const arrow = (column) => (isSorted(column) ? (table.down ? " ▾" : " ▴") : "");
-    const sorting = (column) => (isSorted(column) ? (table.down ? "descending" : "ascending") : "none");
+    const isDown = () => choice.sort.startsWith("-");
+    const sortedBy = () => choice.sort.replace("-", "");
+    const isSorted = (column) => sortedBy() === key(column);
+    const order = (column) => choose({ sort: isSorted(column) && !isDown() ? `-${key(column)}` : key(column) });
+    const arrow = (column) => (isSorted(column) ? (isDown() ? " ▾" : " ▴") : "");
+    const sorting = (column) => (isSorted(column) ? (isDown() ? "descending" : "ascending") : "none");
     return {
       arrow,
       choice,
+      choose,
       columns,
       figures,
       isOther,

@@ -2,9 +2,12 @@
 
 export const known = JSON.parse(document.getElementById("known").textContent);
 export const words = known.words;
+/** The lens of some hours together. */
+export const RANGE = "range";
 
 const locale = words.locale;
 const timeZone = known.zone;
+const DAY = 86_400; // s
 
 /** The text of a key, with `{name}` filled in; `otherwise` stands in for a key that the catalogue lacks. */
 export function say(key, values = {}, otherwise = key) {
@@ -25,11 +28,11 @@ export function share(value) {
   return new Intl.NumberFormat(locale, { style: "percent" }).format(Math.floor(value * 100 + 1e-6) / 100);
 }
 
-/** A moment by the hub's clock on the wall (`2026-11-28T09:00`), or now, by the parts that are asked for. */
+/** The date of a moment as an address writes it (`2026-11-28T09:00`), or today's, by the parts that are asked for. */
 function civil(at, parts) {
   const zone = at ? "UTC" : timeZone;
   return new Intl.DateTimeFormat(locale, { timeZone: zone, ...parts }).format(
-    at ? Date.parse(`${at}Z`) - 1000 : Date.now(),
+    at ? Date.parse(at.slice(0, 10)) : Date.now(),
   );
 }
 
@@ -37,10 +40,28 @@ export const weekday = (at) => civil(at, { weekday: "long" });
 
 export const civilDate = (at) => civil(at, { weekday: "short", day: "numeric", month: "short" });
 
-/** A stamp (s since 1970) by the hub's clock on the wall, as an address writes it. */
+const wallClock = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short", timeZone });
+const wall = (seconds) => wallClock.format(seconds * 1000).replace(" ", "T");
+
+/** How far the clock on the wall is ahead of UTC (s) at a stamp of whole minutes. */
+const ahead = (seconds) => Date.parse(`${wall(seconds)}Z`) / 1000 - seconds;
+
+/** The stamp (s since 1970) of a moment as an address writes it; of the hour that autumn has twice the first. */
+export function stampOf(moment) {
+  if (moment.length > 16) return Date.parse(moment) / 1000;
+  const utc = Date.parse(`${moment.padEnd(16, "T00:00")}Z`) / 1000;
+  const [before, after] = Number.isNaN(utc) ? [NaN, NaN] : [utc - DAY, utc + DAY].map(ahead);
+  return utc - ([before, after].find((one) => ahead(utc - one) === one) ?? before);
+}
+
+/** A stamp (s since 1970) by the hub's clock on the wall, as an address writes it; the second of two with its offset. */
 export function onTheWall(seconds) {
-  const parts = { dateStyle: "short", timeStyle: "short", timeZone };
-  return new Intl.DateTimeFormat("sv-SE", parts).format(seconds * 1000).replace(" ", "T");
+  const whole = Math.floor(seconds / 60) * 60;
+  const text = wall(whole);
+  if (stampOf(text) === whole) return text;
+  const minutes = ahead(whole) / 60;
+  const clock = [minutes / 60, minutes % 60].map((part) => String(Math.trunc(Math.abs(part))).padStart(2, "0"));
+  return `${text}${minutes < 0 ? "-" : "+"}${clock.join(":")}`;
 }
 
 /** A stamp (s since 1970) by the parts that are asked for, in the hub's own zone. */
@@ -60,9 +81,10 @@ export function moment(stamp) {
   return written(Date.parse(stamp) / 1000, parts).replace(",", "");
 }
 
-/** From when to when a window is, or the date of a day. */
-export function span({ start, end }) {
+/** From when to when a window is, or the date of a day; a range has two dates. */
+export function span({ start, end, ranged = false }) {
   if (start == null) return "–";
+  if (ranged) return `${date(start)} ${clock(start)} – ${date(end)} ${clock(end)}`;
   if (end - start > 20 * 3600) return date(start);
   const day = date(start) === civilDate("") ? "" : `${date(start)} `;
   return `${day}${clock(start)} – ${clock(end)}`;
@@ -71,7 +93,7 @@ export function span({ start, end }) {
 /** The unit of a quantity as words: a count is so many an hour, or a day. */
 export function unit(quantity, lens) {
   const { unit: name, aggregation } = known.quantities[quantity];
-  return aggregation === "sum" ? words[`per.${lens.slice(0, 2)}`] : say(`unit.${name}`, {}, name);
+  return aggregation === "sum" ? words[`per.${lens.replace("-now", "")}`] : say(`unit.${name}`, {}, name);
 }
 
 /** A quantity with its unit. */

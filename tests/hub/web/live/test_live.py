@@ -17,6 +17,7 @@ from aggregates.areas.statistics import CANNOT_OCCUR, EMPTY, NOT_GIVEN
 from aggregates.ask.areas import areas
 from aggregates.ask.live import (
     LENSES,
+    chosen,
     day_of,
     midnight,
     newest,
@@ -114,6 +115,43 @@ class TestNewest:
         assert states(store, "vehicle_count", "5m-now", now)["new"][:3] == ["running", 4, 0.4]
         assert states(store, "vehicle_count", "5m", now)["new"][0] == "running"
 
+    def test_chosen_window_and_no_other(self, store: Store) -> None:
+        """Of a moment there is the window that it is in: not the one before, nor the one after, valid or not."""
+        hour = NOW.replace(minute=0) - 5 * HOUR
+        commit(store, counts("full", hour, 60) + counts("half", hour, 30))
+        commit(store, counts("before", hour - HOUR, 60) + counts("after", hour + HOUR, 60))
+        lens, end = chosen("1h", "vehicle_count", ZONE, hour + timedelta(minutes=20), None)
+        found = json.loads(newest(store, "vehicle_count", lens, end))["sensors"]["rows"]
+        assert {row[0].partition("/")[2]: row[1] for row in found} == {
+            "full": "valid", "half": "invalid", "before": "missing", "after": "missing",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(("quantity", "begins"), [("vehicle_count", "22:00"), ("no2", "23:00")])
+    def test_chosen_day_is_of_its_kind(self, quantity: str, begins: str) -> None:
+        """A date in summer is the civil date of traffic, and the date in UTC+1 of air; the end is a day later."""
+        lens, end = chosen("1d", quantity, ZONE, datetime(2024, 6, 1, 9, tzinfo=ZoneInfo(ZONE)), None)
+        assert f"{end - lens.length:%d %H:%M}, {end:%d %H:%M}" == f"31 {begins}, 01 {begins}"
+
+    def test_range(self, store: Store) -> None:
+        """Counts are summed, other figures averaged; valid is what has as many valid hours as an hour needs minutes."""
+        first = NOW.replace(minute=0) - 10 * HOUR
+        whole = [one for n in range(10) for one in counts("whole", first + n * HOUR, 60)]
+        most = [one for n in range(9) for one in counts("most", first + n * HOUR, 60)]
+        few = [one for n in range(8) for one in counts("few", first + n * HOUR, 60)]
+        air = [Reading("air/1", "", "no2", 3600, first + n * HOUR, float(n)) for n in range(10)]
+        commit(store, whole + most + few + air)
+        lens, end = chosen("range", "vehicle_count", ZONE, first, first + 10 * HOUR)
+        rows = json.loads(newest(store, "vehicle_count", lens, end))["sensors"]["rows"]
+        assert {row[0].partition("/")[2]: [*row[1:4], *row[9:]] for row in rows} == {
+            "whole": ["valid", 1200, 1, 10, 10], "most": ["valid", 1080, 0.9, 9, 10],
+            "few": ["invalid", 960, 0.8, 8, 10],
+        }  # fmt: skip
+        (row,) = json.loads(newest(store, "no2", lens, end))["sensors"]["rows"]
+        assert row[1:3] == ["valid", 4.5]
+        found = json.loads(day_of(store, "sensor", "stadspuls/few", "vehicle_count", first, NOW, end) or "")
+        assert ([hour[3] for hour in found["hours"]], found["usual"]) == ([120] * 8, {})
+        assert found["quantities"] == ["vehicle_count"]
+
     def test_short_windows_only_where_they_are(self, store: Store) -> None:
         """A sensor that sends by the hour is not in the view of 5 minutes, as its windows are not."""
         commit(store, [Reading("telraam/1", "", "vehicle_count", 3600, NOW.replace(minute=0) - HOUR, 9.0)])
@@ -192,6 +230,8 @@ class TestAreas:
             pass
         figures = {level: [row[1:3] for row in rows if row[2]] for level, rows in area_rows(known).items()}
         assert figures == {level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")}
+        found = json.loads(newest(known, "vehicle_count", LENSES["range"], NOW))["areas"]["wijk"]["rows"]
+        assert [row[1:3] + row[9:] for row in found if row[2]] == [["invalid", 120, 1, 24]]
         shown = json.loads(day_of(known, "area", "BU99010000", "vehicle_count", midnight(NOW, ZONE), NOW) or "")
         assert (shown["sensors"], [hour[3] for hour in shown["hours"]]) == (1, [120])
 

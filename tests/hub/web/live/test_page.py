@@ -22,6 +22,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.browser
 
 AREAS = CASES / "areas"
 HOUR = timedelta(hours=1)
+ZONE = ZoneInfo("Europe/Amsterdam")
 WAIT = 30_000  # ms: how long a test waits for what must come; none asserts a time
 CATALOGUE = """sensor_id,name,kind,lon,lat
 stadspuls/full,Havenkade,traffic,6.001,53.001
@@ -458,12 +460,46 @@ class TestAddress:
         page.go_forward()
         expect(page.locator("#choose-lens")).to_have_value("1h-now")
 
+    def test_everything_that_was_chosen(self, visit: Open) -> None:
+        """Where the map was moved to, how the table is sorted, and the theme are in the address, and Back is exact."""
+        page = visit("?lens=1h")
+        expect(page.locator(spot("full"))).to_be_attached()
+        page.locator(".leaflet-control-zoom-in").click()
+        page.wait_for_url("**map=**")
+        zoomed = page.url.partition("map=")[2]
+        page.locator("#show-table").click()
+        for _ in range(2):
+            page.locator("#table thead button").nth(1).click()
+        page.locator(".theme").click()
+        assert all(part in page.url for part in (f"map={zoomed}", "sort=-value", "show=table", "theme=dark"))
+        page.reload()
+        expect(page.locator("#table th").nth(1)).to_have_attribute("aria-sort", "descending")
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        page.go_back()
+        expect(page.locator("html")).to_have_attribute("data-theme", "light")
+        page.go_back()
+        expect(page.locator("#table th").nth(1)).to_have_attribute("aria-sort", "ascending")
+        assert f"map={zoomed}" in page.url
+
+    def test_what_nobody_knows_is_asked_for_once(self, visit: Open) -> None:
+        """A sensor that is not known is said to be so, and not asked for again with every news of the hub's health."""
+        page = visit("?lens=1h")
+        page.clock.install()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/live/sensor" in request.url else None)
+        page.goto(page.url + "&sensor=stadspuls/nowhere")
+        expect(page.locator(".summary .alarm")).to_contain_text("stadspuls/nowhere")
+        expect(page.locator(".numbers dd").first).not_to_have_text("–")
+        for _ in range(3):
+            page.clock.run_for(20_000)
+        assert len(asked) == 1
+
     def test_what_is_not_known_is_said(self, visit: Open) -> None:
         """A parameter, a value or a sensor that is not known is named, with what is."""
         page = visit("?lens=1h&quantum=no2&level=provincie&sensor=stadspuls/nowhere")
         said = page.locator(".summary .alarm")
         expect(said).to_have_count(3)
-        expect(said.nth(0)).to_contain_text("quantum; bekend zijn quantity, lens, level")
+        expect(said.nth(0)).to_contain_text("quantum; bekend zijn quantity, lens, at")
         expect(said.nth(1)).to_contain_text("level=provincie; bekend zijn gemeente, wijk, buurt")
         expect(said.nth(2)).to_contain_text("Sensor stadspuls/nowhere is niet bekend")
         page.locator("#choose-lens").select_option("1h-now")
@@ -527,6 +563,20 @@ class TestHonest:
         expect(page.locator(".detail h3").first).to_have_text("Stikstofdioxide (NO₂), µg/m³")
         expect(page.locator("#choose-quantity")).to_have_value("no2")
 
+    def test_alert_about_no_quantity(self, hub: UpHub, visit: Open) -> None:
+        """An alert about a clock opens its sensor, and the page stays with its quantity; others are a click away."""
+        publish(hub, [hourly("clock", "nox", last_hour(), name="Voorlopend")])
+        hub.settle()
+        alert = raised(hub.database, "stadspuls/clock", datetime.now(UTC))
+        with psycopg.connect(hub.database) as connection:
+            connection.execute("UPDATE alert SET quantity = 'any' WHERE alert = %s", [alert])
+        page = visit("?lens=1h")
+        page.locator("li.wrapped", has_text="Voorlopend").get_by_role("button", name="Voorlopend").click()
+        expect(page.locator("#detail-title")).to_have_text("Voorlopend")
+        expect(page.locator("#choose-quantity")).to_have_value("vehicle_count")
+        page.locator(".detail").get_by_role("button", name="Stikstofoxiden").click()
+        expect(page.locator("#choose-quantity")).to_have_value("nox")
+
 
 def tooltip_at(page: Page, x: float, y: float, wanted: str) -> str:
     """Move the mouse about a place until the map's tooltip has a text, and give the tooltip's."""
@@ -565,11 +615,11 @@ class TestMoment:
 
     def test_day_of_a_moment(self, hub: UpHub, visit: Open) -> None:
         """What is opened shows the day of the moment, and says which day it is."""
-        noon = datetime.now(ZoneInfo("Europe/Amsterdam")).replace(hour=12, minute=0, second=0, microsecond=0)
+        noon = datetime.now(ZONE).replace(hour=12, minute=0, second=0, microsecond=0)
         noon -= timedelta(days=2)
         publish(hub, [hourly("before", "pm25", noon.astimezone(UTC))])
         hub.settle()
-        page = visit(f"?lens=1h&quantity=pm25&sensor=stadspuls/before&at={noon:%Y-%m-%d}T13:00")
+        page = visit(f"?lens=1h&quantity=pm25&sensor=stadspuls/before&at={noon:%Y-%m-%d}T12:20")
         expect(page.locator(".summary h2")).to_contain_text("12:00 – 13:00")
         expect(page.locator(".detail summary")).to_contain_text(f" {noon.day} ")
         page.locator(".detail summary").click()
@@ -578,11 +628,82 @@ class TestMoment:
         expect(row).to_contain_text("12:00")
         expect(page.locator(".detail .keys")).not_to_contain_text("Vandaag")
 
+    def test_pick_a_day(self, hub: UpHub, visit: Open) -> None:
+        """A date of days shows that date; its next day is a step away, and Back leads to the first."""
+        noon = datetime.now(ZONE).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=4)
+        said = [hourly("by-day", "o3", (noon + timedelta(days=day)).astimezone(UTC)) for day in (0, 1)]
+        publish(hub, said)
+        hub.settle()
+        page = visit("?lens=1d&quantity=o3&show=table")
+        page.locator("#choose-moment").fill(f"{noon:%Y-%m-%d}")
+        page.locator("#choose-moment").blur()
+        value = page.locator("#table .value").filter(has_text="12")
+        expect(value).to_have_count(1)
+        expect(page.locator(".summary h2")).to_contain_text(f" {noon.day} ")
+        assert page.url.endswith(f"at={noon:%Y-%m-%d}")
+        expect(page.locator("#choose-lens")).to_contain_text("een dag")
+        page.get_by_role("button", name="Later").click()
+        expect(page.locator(".summary h2")).to_contain_text(f" {(noon + timedelta(days=1)).day} ")
+        expect(value).to_have_count(1)
+        page.go_back()
+        expect(page.locator(".summary h2")).to_contain_text(f" {noon.day} ")
+
+    def test_range(self, hub: UpHub, visit: Open) -> None:
+        """Map, table, header and chart show the hours of a range together; a wider one has more of them, Back fewer."""
+        first = datetime.now(ZONE).replace(minute=0, second=0, microsecond=0) - timedelta(days=6)
+        publish(hub, [hourly("in-range", "pedestrian_count", (first + n * HOUR).astimezone(UTC)) for n in range(4)])
+        hub.settle()
+        at, until, later = (f"{first + n * HOUR:%Y-%m-%dT%H:%M}" for n in (0, 2, 4))
+        page = visit(
+            f"?lens=range&show=table&quantity=pedestrian_count&sensor=stadspuls/in-range&at={at}&until={until}"
+        )
+        row = page.locator("#table tbody tr").filter(has_text="in-range")
+        expect(row.locator(".value")).to_have_text("24")
+        expect(row).to_contain_text("100%")
+        expect(row).to_contain_text("geldig")
+        expect(page.locator(".summary h2")).to_contain_text("in dit tijdvak")
+        expect(page.locator(".detail .keys")).to_contain_text(" – ")
+        page.locator(".detail summary").click()
+        expect(page.locator(".detail table tbody tr")).to_have_count(2)
+        page.locator("#choose-until").fill(later)
+        page.locator("#choose-until").blur()
+        expect(row.locator(".value")).to_have_text("48")
+        expect(page.locator(spot("in-range"))).to_have_class(has_class("valid"))
+        page.go_back()
+        expect(row.locator(".value")).to_have_text("24")
+
+    def test_range_with_hours_that_are_not_valid(self, hub: UpHub, visit: Open) -> None:
+        """The last 24 hours are one choice; where most of them have nothing, the sum says so."""
+        publish(hub, [hourly("last-day", "bicycle_count", last_hour())])
+        hub.settle()
+        page = visit("?lens=1h&show=table&quantity=bicycle_count")
+        page.locator("#choose-lens").select_option("range")
+        row = page.locator("#table tbody tr").filter(has_text="last-day")
+        expect(row.locator(".value")).to_have_text("12")
+        expect(row).to_contain_text("niet geldig: 1 van 24 uren geldig, nodig is 90%")
+        expect(row).to_contain_text("4%")
+
+    def test_play(self, visit: Open) -> None:
+        """Hour after hour passes until somebody stops it; the history has one entry for all of them."""
+        page = visit("?lens=1h")
+        page.locator("#play").click()
+        page.wait_for_url("**at=**")
+        began = page.url
+        page.wait_for_function("began => location.href !== began", arg=began)
+        expect(page.locator("#summary")).to_contain_text("niet live")
+        page.locator("#play").click()
+        expect(page.locator("#play")).to_have_text("Afspelen")
+        page.go_back()
+        expect(page.locator("#summary")).to_contain_text("bijgewerkt")
+        assert "at=" not in page.url
+
     def test_what_is_no_moment(self, hub: UpHub, visit: Open) -> None:
-        """It is said on the page, and refused by the hub."""
+        """It is said on the page, and refused by the hub, as is a range that is too long or ends before it begins."""
         expect(visit("?at=gisteren").locator(".summary .alarm")).to_contain_text("at=gisteren")
-        with pytest.raises(OSError, match="400"):
-            hub.get("/live/past?quantity=no2&lens=1h&at=gisteren")
+        for asked in ("lens=1h&at=gisteren", "lens=range&at=2026-01-01&until=2027-01-01",
+                      "lens=range&at=2026-01-02&until=2026-01-01"):  # fmt: skip
+            with pytest.raises(OSError, match="400"):
+                hub.get(f"/live/past?quantity=no2&{asked}")
 
 
 class TestSeen:
@@ -728,6 +849,14 @@ class TestPure:
         asked = [[*city, *around, [0, 0]], [*city, *around], [[0, 0], [53.2, 6.5]], [[53.2, 6.5]] * 20 + [[54.5, 8]]]
         found = module(visit(), "map.js", "x.map(m.nearMost)", asked)
         assert found == [[*city, *around], [*city, *around], asked[2], [[53.2, 6.5]] * 20]
+
+    def test_night_that_has_an_hour_twice(self, visit: Open) -> None:
+        """Each hour has a text of its own, which leads back to it: in autumn the second says its offset."""
+        autumn, spring = (int(datetime(2026, month, day, tzinfo=UTC).timestamp()) for month, day in ((10, 25), (3, 29)))
+        hours = [start + 3600 * hour for start in (autumn, spring) for hour in range(3)]
+        found = module(visit(), "words.js", "x.map((one) => [m.onTheWall(one), m.stampOf(m.onTheWall(one))])", hours)
+        assert [text[11:] for text, _ in found] == ["02:00", "02:00+01:00", "03:00", "01:00", "03:00", "04:00"]
+        assert [stamp for _, stamp in found] == hours
 
     def test_numbers(self, visit: Open) -> None:
         """Three significant digits, whole from a hundred on, as the language writes them."""
