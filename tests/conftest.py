@@ -60,6 +60,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_cases(shared_data: Path) -> Path:
+    """The folder of field cases beside the recorded data; the test skips where it is absent."""
+    folder = shared_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no field cases at {folder}")
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _payload_formats() -> None:
     """Every shipped payload format is loaded, as in the collector."""

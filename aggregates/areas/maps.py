@@ -7,6 +7,7 @@ Maps of areas from any file that GDAL reads: GeoJSON, GeoPackage, shapefile; in 
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +25,16 @@ from aggregates.areas.statistics import BadDocument, code_column
 
 _NAMES = ("buurtnaam", "bunaam", "wijknaam", "wknaam", "gemeentenaam", "gmnaam", "naam", "name", "statnaam")
 _YEARS = ("jaar", "year")
+_WATER = ("h2o", "water")  # columns that tell the water of an area, "JA", from its land, "NEE"
 RD = "EPSG:28992"
 
 
 class Map(NamedTuple):
-    """Areas with the attributes of their features, and the years in its columns and layer names."""
+    """
+    Areas with the attributes of their features, and the years in its columns and layer names.
+
+    The title says for how many areas land and water are drawn apart.
+    """
 
     title: str
     areas: tuple[Area, ...]
@@ -56,25 +62,42 @@ def _layer(data: bytes | str, layer: str, name: str) -> Map | None:
         column = code_column(frame)
     except BadDocument:
         return None
+    frame, wkb, water = _land_first(frame, column, wkb)
     shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], f"{name}, layer {layer}")
     columns_by_name = {plain(str(column)): str(column) for column in frame.columns}
     names = frame[next((columns_by_name[name] for name in _NAMES if name in columns_by_name), column)]
     years = {int(year) for key in _YEARS if key in columns_by_name for year in frame[columns_by_name[key]].unique()}
     parts = [
-        Area(str(code).strip(), str(label).strip(), shape)
+        Area(str(code).strip(), "" if pd.isna(label) else str(label).strip(), shape)
         for code, label, shape in zip(frame[column], names, shapes, strict=True)
         if is_code(str(code).strip()) and shape is not None and not shape.is_empty
     ]
-    return Map(layer, _merged(parts), frame, frozenset(years | {int(year) for year in re.findall(r"20\d\d", layer)}))
+    years |= {int(year) for year in re.findall(r"20\d\d", layer)}
+    title = f"{layer} (land and water merged in {water.sum()}, figures of the land)" if water.any() else layer
+    return Map(title, _merged(parts), frame[~water].drop_duplicates(), frozenset(years))
+
+
+def _land_first(frame: pd.DataFrame, column: str, shapes: NDArray[Any]) -> tuple[pd.DataFrame, NDArray[Any], pd.Series]:
+    """
+    Sort features so that land stands before water, and tell which are the water of an area that has land too.
+
+    CBS draws the land and the water of a gemeente as two features of one code, and gives its figures to the land
+    (Toelichting Wijk- en Buurtkaart: WATER is JA, NEE or B). Water of an area of its own stays such an area.
+    """
+    names = [name for name in frame.columns if plain(str(name)) in _WATER]
+    is_water = (frame[names] == "JA").any(axis=1)
+    order = np.argsort(is_water, kind="stable")
+    frame, is_water = frame.iloc[order], is_water.iloc[order]
+    return frame, shapes[order], is_water & frame[column].isin(frame[column][~is_water])
 
 
 def _merged(parts: Iterable[Area]) -> tuple[Area, ...]:
-    """Make one area of the features with one code: CBS draws the land and the water of a gemeente apart."""
+    """Make one area of the features with one code, under the first one's name."""
     found: dict[str, Area] = {}
     for part in parts:
-        known = found.get(part.code)
         shape = shapely.make_valid(part.shape)
-        found[part.code] = Area(part.code, part.name, shapely.union(known.shape, shape) if known else shape)
+        known = found.get(part.code)
+        found[part.code] = replace(known or part, shape=shapely.union(known.shape, shape) if known else shape)
     return tuple(found.values())
 
 
