@@ -134,7 +134,7 @@ def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:
     why = refusal(address, _ANSWERS_WITHIN)
     yield Finding("broker", f"{address}, as {whom}: {why}" if why else f"{address} lets {whom} in", not why)
     text = f"its queue is in memory: all of it when killed, the oldest beyond {settings.broker_queue} messages"
-    kept = "without a limit, in memory: a stop and a start of the hub delete them"
+    kept = "none but the hub's alerts: the built-in broker takes the flag off the others"
     if settings.broker:
         text = "what it is set to: Mosquitto drops beyond max_queued_messages, 1000 by default"
         kept = f"beyond {settings.retained_bytes} bytes deleted every minute"

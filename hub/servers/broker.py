@@ -2,7 +2,7 @@
 The built-in MQTT broker (rumqttd, from the iotcore wheel) as a detached process that outlives a killed hub.
 
 `stadspuls up` starts or adopts it and ends it on a clean stop only, because its queue is in memory.
-`hub.servers.brokerd` is the process itself, `rumqttd.toml` its configuration.
+`hub.servers.brokerd` is the process itself, `rumqttd.toml` rumqttd's configuration.
 """
 
 import json
@@ -18,12 +18,12 @@ import msgspec
 import psutil
 import structlog
 
+from hub.servers.packets import LARGEST
 from hub.servers.process import CannotStart, Identity, Server, bound, tail, write_private
 from hub.settings.values import is_loopback, url_host
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 
-MAX_PAYLOAD = 1 << 20
 # A site of NDW is 2.5 to 7 kB as DATEX II, by its lanes; 4 kB covers the mix of a city.
 MESSAGE = 4096
 _SEGMENTS = 64
@@ -85,7 +85,8 @@ class BuiltInBroker(Server):
         bound("mqtt", self._host, self.port).close()
         write_private(self._configfile, config)
         # -P: a directory named hub or iotcore where the user stands must not shadow ours.
-        child = self._spawn(sys.executable, "-P", "-m", "hub.servers.brokerd", str(self._configfile))
+        program = (sys.executable, "-P", "-m", "hub.servers.brokerd")
+        child = self._spawn(*program, str(self._configfile), self._numeric(), str(self.port))
         write_private(self._pidfile, msgspec.json.encode(Identity.of(child.pid)).decode())
         deadline = time.monotonic() + _PATIENCE
         while not self._answers():
@@ -127,15 +128,17 @@ class BuiltInBroker(Server):
         Each subscription has a log of segments; when all are full the oldest segment goes, whether it was read or not.
         So one more than the queue needs, and as much memory is used in the long run even if every subscriber keeps up.
         """
-        try:
-            numeric = str(socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)[0][4][0])
-        except OSError as error:
-            raise CannotStart(f"broker cannot listen on {self._host!r}: {error.strerror}") from error
         text = files("hub.servers").joinpath("rumqttd.toml").read_text("utf-8").format(
-            segment_size=max(self._queue * MESSAGE // _SEGMENTS, MAX_PAYLOAD), segments=_SEGMENTS + 1,
-            listen=f"[{numeric}]:{self.port}" if ":" in numeric else f"{numeric}:{self.port}", payload=MAX_PAYLOAD,
+            segment_size=max(self._queue * MESSAGE // _SEGMENTS, LARGEST), segments=_SEGMENTS + 1,
+            listen=f"{self._numeric()} port {self.port}", payload=LARGEST,
         )  # fmt: skip
         if self.address.user is None:
             return text
         name, password = (json.dumps(one, ensure_ascii=False) for one in (self.address.user, self.address.password))
-        return f"{text}[v4.1.connections.auth]\n{name} = {password}\n"
+        return text + "".join(f"[{one}.1.connections.auth]\n{name} = {password}\n" for one in ("v4", "v5"))
+
+    def _numeric(self) -> str:
+        try:
+            return str(socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)[0][4][0])
+        except OSError as error:
+            raise CannotStart(f"broker cannot listen on {self._host!r}: {error.strerror}") from error

@@ -1,20 +1,134 @@
 """
-The built-in broker's own process: `python -m hub.servers.brokerd CONFIG` serves until it is stopped.
+The built-in broker's own process: `python -m hub.servers.brokerd CONFIG HOST PORT` serves until it is stopped.
 
+rumqttd listens on ports of this machine alone, and clients come in here, because it takes less than MQTT allows and
+closes connections without a word (`hub.servers.packets`). What is refused gets a CONNACK and a line in the log.
 `hub.servers.broker` writes the configuration and starts it. Nothing else belongs here: it outlives the hub.
 """
 
+import asyncio
 import logging
+import os
+import socket
 import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from iotcore.iotcore import IotCoreBroker
 
+from hub.servers.packets import LARGEST, Connect, Refused, Stream, read_connect
+from ingest.mqtt.socket import number
+
+_CHUNK = 256 * 1024
+_CONNECTS_WITHIN = 60.0  # s
+_LINES_EVERY = 1.0  # s between two lines of the log: strangers may make as many errors as they like
+
+_log = logging.getLogger("broker")
+
+
+class Door:
+    """Lets clients in to rumqttd, which listens on a port for MQTT 3.1.1 and on one for MQTT 5."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports = ports
+        self._logged, self._unlogged = 0.0, 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client until it or rumqttd ends the connection."""
+        who = "{}:{}".format(*writer.get_extra_info("peername"))
+        try:
+            async with asyncio.timeout(_CONNECTS_WITHIN):
+                connect = await _connect(reader)
+            who = f"{connect.client_id[:100]!r} at {who}"
+            await self._relay(connect, reader, writer)
+        except (ValueError, IndexError, TimeoutError) as error:
+            writer.write(error.answer if isinstance(error, Refused) else b"")
+            self._say(f"{who} refused: {error or f'no CONNECT within {_CONNECTS_WITHIN:.0f} s'}")
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+    async def _relay(self, connect: Connect, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inside, out = await asyncio.open_connection("127.0.0.1", self._ports[connect.five], limit=_CHUNK)
+        try:
+            out.write(connect.packet)
+            answer = await inside.read(_CHUNK)
+            if answer[3:4] != b"\0":
+                raise Refused("user name or password", answer or connect.refusal(5, 0x87))
+            writer.write(connect.accepted(answer))
+            stream = Stream(connect.five)
+            up = asyncio.create_task(_pump(reader, out, stream.taken))
+            down = asyncio.create_task(_pump(inside, writer, bytes))
+            done, left = await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+            for task in left:
+                task.cancel()
+            await done.pop()
+            if up in left and not stream.left:
+                raise Refused("silent, its id used by another client, or a packet that is against MQTT")
+        finally:
+            out.close()
+
+    def _say(self, text: str) -> None:
+        self._unlogged += 1
+        if time.monotonic() > self._logged + _LINES_EVERY:
+            _log.warning("%s (%s since the last line)", text, self._unlogged)
+            self._logged, self._unlogged = time.monotonic(), 0
+
+
+async def _connect(reader: asyncio.StreamReader) -> Connect:
+    if (head := await reader.readexactly(5))[0] != 0x10:
+        raise ValueError(f"first packet begins with {head!r}, expected CONNECT")
+    size, at = number(head, 1)
+    if size > LARGEST:
+        raise ValueError(f"CONNECT of {size} bytes, expected at most {LARGEST}")
+    return read_connect(head + await reader.readexactly(max(0, at + size - len(head))))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, taken: Callable[[bytes], bytes]) -> None:
+    """Hand on what comes until the end; a connection that breaks is one that ends."""
+    with suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            writer.write(taken(data))
+            await writer.drain()
+
+
+def _rumqttd(template: str) -> list[int]:
+    """Start rumqttd on two free ports, and end this process with it; gives the ports."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = [int(each.getsockname()[1]) for each in (one, two)]
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as config:
+        for name, port in zip(("PORT", "PORT_OF_5"), ports, strict=True):
+            template = template.replace(f'listen = "127.0.0.1:{name}"', f'listen = "127.0.0.1:{port}"')
+        config.write(template)
+        config.flush()
+        broker = IotCoreBroker(config_path=config.name)
+
+    def run() -> None:
+        broker.run_forever()
+        os._exit(1)
+
+    threading.Thread(target=run, daemon=True).start()
+    return ports
+
+
+async def _serve(template: str, host: str, port: int) -> None:
+    door = Door(_rumqttd(template))
+    server = await asyncio.start_server(door.serve, host, port, limit=_CHUNK, backlog=1024)
+    await server.serve_forever()
+
 
 def main() -> None:
-    """Serve with the rumqttd configuration named on the command line."""
+    """Serve with rumqttd's configuration, in which PORT and PORT_OF_5 stand for its ports, on HOST and PORT."""
+    logging.basicConfig(format="%(asctime)s %(message)s")
     # rumqttd logs every message at level error; even dropping those lines late costs two thirds of its speed.
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL + 1)
-    IotCoreBroker(config_path=sys.argv[1]).run_forever()
+    _, config, host, port = sys.argv
+    asyncio.run(_serve(Path(config).read_text("utf-8"), host, int(port)))
 
 
 if __name__ == "__main__":

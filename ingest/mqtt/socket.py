@@ -48,11 +48,11 @@ class BufferedSocket:
         taken: list[tuple[bytes, bytes, int]] = []
         data, at = self._in, self._at
         while len(taken) < most and (after := self._after(at)) and _is_message(data[at]):
-            head = at + 2 if data[at + 1] < 0x80 else _number(data, at + 1)[1]
+            head = at + 2 if data[at + 1] < 0x80 else number(data, at + 1)[1]
             topic = head + 2 + (data[head] << 8 | data[head + 1])
             body = topic + 2
             if five:  # properties, of which the hub uses none
-                size, body = _number(data, body)
+                size, body = number(data, body)
                 body += size
             if body > after:
                 raise ValueError(f"PUBLISH of {after - at} bytes ends before its payload begins")
@@ -70,7 +70,7 @@ class BufferedSocket:
         data, have = self._in, len(self._in)
         if have - at < 2:
             return 0
-        size, head = (data[at + 1], at + 2) if data[at + 1] < 0x80 else _number(data, at + 1)
+        size, head = (data[at + 1], at + 2) if data[at + 1] < 0x80 else number(data, at + 1)
         return head + size if head and head + size <= have else 0
 
     def send(self, data: bytes | bytearray) -> int:
@@ -155,8 +155,8 @@ def _is_message(first: int) -> bool:
     return first & 0xF6 == 0x32  # PUBLISH at QoS 1, whatever its flags for duplicate and retained
 
 
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of one to four bytes, and give it with where it ends: 0 while it is not complete."""
+def number(data: bytes | bytearray, at: int) -> tuple[int, int]:
+    """Read a length of one to four bytes, and give it with where it ends, 0 while it is not complete; or ValueError."""
     number = 0
     for place, byte in enumerate(data[at : at + 4]):
         number |= (byte & 0x7F) << 7 * place

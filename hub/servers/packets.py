@@ -1,0 +1,125 @@
+"""
+What clients send to the built-in broker, made such that rumqttd can take it; no I/O.
+
+`hub.servers.brokerd` reads with it. rumqttd takes no client id with `/ + # $`, no MQTT 3.1 and no keep-alive of 0; a
+message with properties ends its listener, and it keeps retained messages without a limit (docs/traps.md).
+"""
+
+from typing import NamedTuple
+
+from ingest.mqtt.socket import number
+from ingest.vocabulary.sources import is_news
+
+LARGEST = 1 << 20  # bytes of a packet
+_ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "%/+#$"})
+_NEVER = 0xFFFF  # s of keep-alive: 18 hours
+
+
+class Refused(ValueError):  # noqa: N818 - the reaction is the name
+    """A packet that the broker does not take; `answer` is what the client gets for it."""
+
+    def __init__(self, reason: str, answer: bytes = b"") -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class Connect(NamedTuple):
+    """A CONNECT as rumqttd takes it, with the id that the client gave; `five` is MQTT 5."""
+
+    client_id: str
+    five: bool
+    packet: bytes
+
+    def refusal(self, code: int, code_five: int) -> bytes:
+        """Give the CONNACK with a code of MQTT 3.1.1, or of MQTT 5."""
+        return bytes([0x20, 3, 0, code_five, 0]) if self.five else bytes([0x20, 2, 0, code])
+
+    def accepted(self, answer: bytes) -> bytes:
+        """Take the properties off a CONNACK of rumqttd: they allow for aliases of topics."""
+        return b"\x20\x03" + answer[2:4] + b"\0" + answer[2 + answer[1] :] if self.five else answer
+
+
+def read_connect(packet: bytes) -> Connect:
+    """
+    Read a CONNECT of MQTT 3.1, 3.1.1 or 5; raises Refused for another version, else ValueError or IndexError.
+
+    >>> read_connect(bytes.fromhex("1010 0006 4d5149736470 03 02 0000 0002 612f"))
+    Connect(client_id='a/', five=False, packet=b'\\x10\\x10\\x00\\x04MQTT\\x04\\x02\\xff\\xff\\x00\\x04a%2F')
+    """
+    name, at = _field(packet, number(packet, 1)[1])
+    level, flags, alive = packet[at] & 0x7F, packet[at + 1], int.from_bytes(packet[at + 2 : at + 4])
+    if (name, level) not in {(b"MQIsdp", 3), (b"MQTT", 4), (b"MQTT", 5)}:
+        raise Refused(f"protocol {name!r} {level}, expected MQTT 3.1, 3.1.1 or 5", b"\x20\x02\x00\x01")
+    five, begin = level == 5, at + 4
+    after = sum(number(packet, begin)) if five else begin  # of the properties
+    client_id, at = _field(packet, after)
+    will = b""
+    if flags & 0x04:
+        start = sum(number(packet, at)) if five else at
+        at = _field(packet, _field(packet, start)[1])[1]
+        will = b"\0" * five + packet[start:at]
+    head = b"\0\4MQTT" + bytes([max(level, 4), flags & ~0x20]) + (alive or _NEVER).to_bytes(2)
+    taken = client_id.decode().translate(_ESCAPES).encode()
+    body = head + packet[begin:after] + len(taken).to_bytes(2) + taken + will + packet[at:]
+    return Connect(client_id.decode(), five, b"\x10" + _encoded(len(body)) + body)
+
+
+class Stream:
+    """The packets of one client behind its CONNECT, of MQTT `five` or not, as they come in."""
+
+    def __init__(self, five: bool) -> None:
+        self.left = False  # whether the last one was DISCONNECT
+        self._five, self._buffer = five, bytearray()
+
+    def taken(self, data: bytes) -> bytes:
+        """
+        Give the packets that are complete, as rumqttd takes them.
+
+        Raises Refused for one that is too large, ValueError or IndexError for one that is wrong.
+        """
+        buffer, out = self._buffer, bytearray()
+        buffer += data
+        at = begin = 0
+        while end := _end(buffer, at):
+            kind = buffer[at] >> 4
+            if kind == 3 and (self._five or buffer[at] & 1):
+                out += buffer[begin:at] + _plain(bytes(buffer[at:end]), self._five)
+                begin = end
+            self.left = kind == 14
+            at = end
+        out += buffer[begin:at]
+        del buffer[:at]
+        return bytes(out)
+
+
+def _plain(packet: bytes, five: bool) -> bytes:
+    """Make a PUBLISH without properties, and without the flag to retain it but for the hub's alerts."""
+    head = number(packet, 1)[1]
+    topic, at = _field(packet, head)
+    if not topic:
+        raise Refused("topic by an alias, expected none: CONNACK allows for none")
+    first = packet[0] if is_news(topic.decode()) else packet[0] & 0xFE
+    at += 2 if first & 0x06 else 0
+    body = packet[head:at] + (b"\0" + packet[sum(number(packet, at)) :] if five else packet[at:])
+    return bytes([first]) + _encoded(len(body)) + body
+
+
+def _end(data: bytearray, at: int) -> int:
+    """Give where the packet at `at` ends, 0 while it is not complete; raises Refused where it is too large."""
+    size, head = number(data, at + 1)
+    if size > LARGEST:
+        raise Refused(f"packet of {size} bytes, expected at most {LARGEST}", b"\xe0\x01\x95")
+    return head + size if head and head + size <= len(data) else 0
+
+
+def _field(data: bytes, at: int) -> tuple[bytes, int]:
+    """Read bytes behind their length, and give them with where they end."""
+    end = at + 2 + (data[at] << 8 | data[at + 1])
+    if end > len(data):
+        raise ValueError(f"packet ends {end - len(data)} bytes too early")
+    return data[at + 2 : end], end
+
+
+def _encoded(size: int) -> bytes:
+    low, rest = size & 0x7F, size >> 7
+    return bytes([low | 0x80]) + _encoded(rest) if rest else bytes([low])
