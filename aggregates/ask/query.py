@@ -21,6 +21,7 @@ from aggregates.ask.dates import local, with_dates, zone_of
 from aggregates.ask.series import (
     FIGURES,
     LENGTHS,
+    PERIOD,
     READING,
     WINDOW,
     BadQuestion,
@@ -37,7 +38,7 @@ from aggregates.ask.series import (
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 
-__all__ = ["READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
+__all__ = ["PERIOD", "READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
 
 WINDOWS = tuple(LENGTHS)
 READINGS = ""  # in place of a window: the readings themselves
@@ -48,6 +49,8 @@ USUAL = timedelta(minutes=1)  # between readings of a series, where nothing is k
 class Question:
     """
     Windows of one quantity, or READINGS of one or all (None), whose start lies in `[first, last)`.
+
+    The window PERIOD asks for readings longer than an hour, each as a window of its own.
 
     `sensor` is one, several, or None for all; `source` chooses those of a supplier, `box` those that stand in it (west,
     south, east, north, degrees).
@@ -73,16 +76,16 @@ class Question:
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES and (self.quantity is not None or self.window):
             raise BadQuestion(f"quantity {self.quantity!r}, expected one of {', '.join(QUANTITIES)}")
-        if self.window not in (*WINDOWS, READINGS):
-            raise BadQuestion(f"window {self.window!r}, expected one of {', '.join(WINDOWS)}")
+        if self.window not in (*WINDOWS, PERIOD, READINGS):
+            raise BadQuestion(f"window {self.window!r}, expected one of {', '.join((*WINDOWS, PERIOD))}")
         if self.first.tzinfo is None or self.last.tzinfo is None:
             raise BadQuestion("from and to without a zone, expected aware stamps")
         if self.first > self.last:
             raise BadQuestion(f"from {self.first.isoformat()} is after to {self.last.isoformat()}")
         if self.area and not is_code(self.area):
             raise BadQuestion(f"area {self.area!r}, expected a code as GM0014, WK001400 or BU00140002")
-        if self.of_area and self.window == "5m":
-            raise BadQuestion("window '5m' of an area, expected 1h or 1d, or one of its sensors")
+        if self.of_area and self.window in ("5m", PERIOD):
+            raise BadQuestion(f"window {self.window!r} of an area, expected 1h or 1d, or one of its sensors")
         if not 0 <= self.coverage <= 1:
             raise BadQuestion(f"coverage {self.coverage}, expected 0 to 1")
         west, south, east, north = self.box or (0.0, 0.0, 0.0, 0.0)
@@ -93,6 +96,11 @@ class Question:
     def of_area(self) -> bool:
         """Whether the area's own windows are asked for, and not those of sensors in it."""
         return self.area is not None and self.sensor is None and not (self.channels or self.members or self.box)
+
+    @property
+    def by_series(self) -> bool:
+        """Whether every series is asked for, and not what each sensor counted."""
+        return self.channels or self.window in (PERIOD, READINGS)
 
 
 def tables(
@@ -124,7 +132,7 @@ def tables(
         ):
             columns = {**chosen.words(at), "start": stamps(rows["start"])}
             if question.window:
-                columns |= window_columns(rows, question.window, chosen.zones)
+                columns |= window_columns(rows, question.window, chosen.zones, chosen.periods[at])
                 columns |= {name: pa.array([said] * len(rows), _AREA[name]) for name, said in area.items()}
                 table = with_dates(pa.table(columns), zone, question.window)
             else:
@@ -138,7 +146,7 @@ def tables(
 def is_waiting(store: Store, first: datetime, last: datetime, window: str, *, areas: bool = False) -> bool:
     """Tell whether windows that start in `[first, last)` wait for the roll-up; to be asked before the windows."""
     asked = {"first": first, "last": last, "days": window == "1d", "areas": areas}
-    return window != "5m" and bool(store.rows("is_waiting", **asked)[0][0])
+    return window not in ("5m", PERIOD) and bool(store.rows("is_waiting", **asked)[0][0])
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:
@@ -163,7 +171,7 @@ def _chosen(tx: Transaction, question: Question) -> tuple[ChosenSeries, dict[str
     box = dict(zip(("west", "south", "east", "north"), question.box or (None,) * 4, strict=True))
     rows = tx.rows(
         "choose_series", quantity=question.quantity, sensors=None if sensors is None else list(sensors),
-        channels=question.channels or not question.window, source=question.source, ever=True,
+        channels=question.by_series, source=question.source, ever=True,
         **{"area": None, "vintage": None, **area, **box},
     )  # fmt: skip
     return ChosenSeries(rows), area
@@ -187,7 +195,7 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], chosen: Ch
         series, alone = chosen.series[part], chosen.alone[part]
         if not question.window:
             return tx.numbers("ask_readings", READING, by=MONTH, series=series.tolist(), **asked)
-        if question.channels:
+        if question.by_series:
             return windows("aggregate", series)
         # Where nothing needs adding up a smaller view answers.
         if alone.all():

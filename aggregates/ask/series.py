@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ingest.vocabulary.readings import Flag, Status
 
 LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+PERIOD = "period"  # in place of a length: each reading by itself, if it is longer than an hour
 PIECE = 100_000  # rows that a piece is meant to have
 STAMP = pa.timestamp("us", tz="UTC")
 
@@ -131,11 +132,11 @@ READING = np.dtype([
 ])  # fmt: skip
 
 
-def window_columns(rows: Rows, window: str, zones: set[str]) -> dict[str, "pa.Array[Any]"]:
-    """Make the columns of windows of a length, days in a time zone: end and figures."""
+def window_columns(rows: Rows, window: str, zones: set[str], periods: NDArray[np.int32]) -> dict[str, "pa.Array[Any]"]:
+    """Make the columns of windows, days in a time zone, readings of these periods (s): end and figures."""
     status, valid = np.divmod(rows["state"].astype(np.int32), 2)
     return {
-        "end": _ends(rows["start"], window, zones),
+        "end": _ends(rows["start"], window, zones, periods),
         **{name: nullable(rows[name]) for name in FIGURES},
         **{name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS},
         "coverage": nullable(rows["coverage"]),
@@ -145,7 +146,9 @@ def window_columns(rows: Rows, window: str, zones: set[str]) -> dict[str, "pa.Ar
     }
 
 
-def _ends(starts: NDArray[np.int64], window: str, zones: set[str]) -> "pa.Array[Any]":
+def _ends(starts: NDArray[np.int64], window: str, zones: set[str], periods: NDArray[np.int32]) -> "pa.Array[Any]":
+    if window == PERIOD:
+        return stamps(starts + periods.astype(np.int64) * 1_000_000)
     if window != "1d":
         return stamps(starts + int(LENGTHS[window].total_seconds() * 1_000_000))
     # A civil day has 23, 24 or 25 hours.
@@ -162,7 +165,7 @@ def reading_columns(rows: Rows, periods: NDArray[np.int32]) -> dict[str, "pa.Arr
         **{name: nullable(rows[name]) for name in ("value", "weight", "covers")},
         "flags": pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(flags, pa.string())),
         "status": _statuses(rows["status"]),
-        "version": stamps(np.ma.masked_equal(rows["version"], 0)),
+        "version": stamps(np.ma.masked_less_equal(rows["version"], 0)),
         "received_at": stamps(rows["received_at"]),
     }
 

@@ -16,7 +16,7 @@ WHERE s.period <= 3600 AND w.start < (SELECT closed_until FROM rollup)
 UNION ALL
 SELECT {series_figures}
 FROM series s JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id) CROSS JOIN LATERAL (
-    SELECT date_trunc('hour', w.start, 'UTC') AS start, {sum_windows}, max(w.revision) AS revision,
+    SELECT date_trunc('hour', w.start, 'UTC') AS start, {sum_windows}, {sum_covered}, max(w.revision) AS revision,
            max(w.computed_at) AS computed_at, date_trunc('hour', w.start, 'UTC') + interval '1 hour' AS "end",
            3600 AS length, 0 AS valid_hours
     FROM window_5m w WHERE w.series = s.series AND w.start >= (SELECT closed_until FROM rollup)
@@ -31,5 +31,16 @@ FROM (
            extract(epoch FROM ((w.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone - w.start)::integer
                AS length
     FROM window_1d w JOIN series s USING (series) JOIN quantity q USING (quantity)
+) w
+JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+WHERE s.period <= w.length;
+
+-- Readings longer than an hour, each by itself: a week or a month has no other level, and shows in no day.
+CREATE VIEW aggregate_period AS
+SELECT {series_figures}
+FROM (
+    SELECT r.series, r.start, {fold_readings}, 0 AS valid_hours, 1 AS revision, max(r.received_at) AS computed_at,
+           r.start + s.period * interval '1 second' AS "end", s.period AS length
+    FROM reading r JOIN series s USING (series) WHERE s.period > 3600 GROUP BY r.series, r.start, s.period
 ) w
 JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id);

@@ -2,18 +2,19 @@
 
 -- name: add_to_accounting
 -- Add the counts of a batch.
-INSERT INTO accounting AS a (source, day, received, stored, duplicate, corrected, rejected)
-SELECT source, day, received, stored, duplicate, corrected, rejected
+INSERT INTO accounting AS a (source, day, received, stored, duplicate, corrected, rejected, ambiguous)
+SELECT source, day, received, stored, duplicate, corrected, rejected, ambiguous
 FROM unnest(%(source)s::text[], %(day)s::date[], %(received)s::bigint[], %(stored)s::bigint[], %(duplicate)s::bigint[],
-            %(corrected)s::bigint[], %(rejected)s::bigint[])
-     AS n (source, day, received, stored, duplicate, corrected, rejected)
+            %(corrected)s::bigint[], %(rejected)s::bigint[], %(ambiguous)s::bigint[])
+     AS n (source, day, received, stored, duplicate, corrected, rejected, ambiguous)
 ORDER BY source, day
 ON CONFLICT (source, day) DO UPDATE SET
     received  = a.received + excluded.received,
     stored    = a.stored + excluded.stored,
     duplicate = a.duplicate + excluded.duplicate,
     corrected = a.corrected + excluded.corrected,
-    rejected  = a.rejected + excluded.rejected
+    rejected  = a.rejected + excluded.rejected,
+    ambiguous = a.ambiguous + excluded.ambiguous
 
 -- name: sum_accounting
 -- The sums by source, of the days since one or of all.

@@ -117,7 +117,7 @@ CROSS JOIN series s
 CROSS JOIN LATERAL (SELECT w.start FROM window_1h w
                     WHERE w.series = s.series AND w.start >= d.day - interval '28 days' AND w.start < d.until
                     ORDER BY w.start LIMIT 1) w
-WHERE s.quantity = %(quantity)s AND s.head IS NOT NULL AND (s.period <= 3600 OR '<level>' = '1d')
+WHERE s.quantity = %(quantity)s AND s.head IS NOT NULL AND s.period <= CASE '<level>' WHEN '1d' THEN 90000 ELSE 3600 END
 GROUP BY s.sensor_id, d.day
 
 -- name: area_members

@@ -70,6 +70,10 @@ SELECT what, found, good FROM (
                 GROUP BY split_part(c.relname, '_', 3)) hypertables) l
     WHERE 8 * most > each * sessions
     UNION ALL
+    SELECT 10, 'ambiguous of ' || source, format('%%s readings since yesterday have two values, and nothing says which is right:'
+           ' look whether its format tells them apart, send a version, or set `repeated`', sum(ambiguous)), false
+    FROM accounting WHERE day >= (%(now)s AT TIME ZONE 'UTC')::date - 1 GROUP BY source HAVING sum(ambiguous) > 0
+    UNION ALL
     {list_area_findings}
 ) lines ORDER BY place, what
 

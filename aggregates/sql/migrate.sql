@@ -24,10 +24,10 @@ SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), to_reg
 
 -- name: upsert_quantity
 -- A quantity as `ingest.vocabulary.quantities` defines it.
-INSERT INTO quantity (quantity, unit, aggregation, zone, coverage, memory, hours)
-VALUES (%(quantity)s, %(unit)s, %(aggregation)s, %(zone)s, %(coverage)s, %(memory)s, %(hours)s)
+INSERT INTO quantity (quantity, unit, aggregation, zone, coverage, memory, hours, agree)
+VALUES (%(quantity)s, %(unit)s, %(aggregation)s, %(zone)s, %(coverage)s, %(memory)s, %(hours)s, %(agree)s)
 ON CONFLICT (quantity) DO UPDATE SET unit = excluded.unit, aggregation = excluded.aggregation, zone = excluded.zone,
-    coverage = excluded.coverage, memory = excluded.memory, hours = excluded.hours
+    coverage = excluded.coverage, memory = excluded.memory, hours = excluded.hours, agree = excluded.agree
 
 -- name: upsert_source
 -- A source as `ingest.vocabulary.sources` defines it.

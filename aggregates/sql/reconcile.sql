@@ -39,7 +39,7 @@ WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC'):
 -- name: find_differing_1h
 -- Closed hours, neither dirty nor frozen, that differ from their 5-minute rows.
 SELECT series, start FROM (
-    SELECT w.series, date_trunc('hour', w.start, 'UTC') AS start, {sum_windows}
+    SELECT w.series, date_trunc('hour', w.start, 'UTC') AS start, {sum_windows}, {sum_covered}
     FROM window_5m w
     WHERE w.start >= %(first)s AND w.start < least(%(last)s, (SELECT closed_until FROM rollup))
     GROUP BY 1, 2
@@ -54,13 +54,13 @@ WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC'):
 -- name: find_differing_1d
 -- Days that differ from their hours, where no hour of theirs is dirty; those without a row and without hours included.
 WITH days AS MATERIALIZED (
-    SELECT series, start, coverage, ((start AT TIME ZONE zone) + interval '1 day') AT TIME ZONE zone AS "end"
+    SELECT series, start, coverage, period, ((start AT TIME ZONE zone) + interval '1 day') AT TIME ZONE zone AS "end"
     FROM (
-        SELECT w.series, date_trunc('day', w.start, q.zone) AS start, q.coverage, q.zone
+        SELECT w.series, date_trunc('day', w.start, q.zone) AS start, q.coverage, q.zone, s.period
         FROM window_1h w JOIN series s USING (series) JOIN quantity q USING (quantity)
         WHERE w.start >= %(first)s AND w.start < %(last)s
         UNION
-        SELECT w.series, w.start, q.coverage, q.zone
+        SELECT w.series, w.start, q.coverage, q.zone, s.period
         FROM window_1d w JOIN series s USING (series) JOIN quantity q USING (quantity)
         WHERE w.start >= %(first)s AND w.start < %(last)s
     ) labels

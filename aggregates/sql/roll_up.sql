@@ -126,7 +126,7 @@ EXCEPT SELECT series, start FROM dirty
 -- name: roll_hours
 -- The dirty hours from their 5-minute rows; `again` only those of readings that got other flags after they were written.
 INSERT INTO window_1h AS h (series, start, {evidence_columns})
-SELECT d.series, d.start, {sum_windows}
+SELECT d.series, d.start, {sum_windows}, {sum_covered}
 FROM dirty d JOIN window_5m w ON w.series = d.series AND w.start >= d.start AND w.start < d.start + interval '1 hour'
 WHERE w.start >= %(first)s AND w.start < %(last)s + interval '1 hour'
   AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date) AND {is_due}
@@ -152,8 +152,11 @@ sum(w.squares) AS squares,
 sum(w.harmonic) AS harmonic,
 min(w.minimum) AS minimum,
 max(w.maximum) AS maximum,
-CASE WHEN bool_and(w.covered IS NOT NULL) THEN sum(w.covered) END AS covered,
 min(w.status) AS status
+
+-- name: sum_covered
+-- Of those: null where one does not know it.
+CASE WHEN bool_and(w.covered IS NOT NULL) THEN sum(w.covered) END AS covered
 
 -- name: replace_evidence
 -- The evidence of a window that is there already becomes the new one.
@@ -165,7 +168,7 @@ covered = excluded.covered, status = excluded.status
 -- name: roll_days
 -- The civil days of the dirty hours from the rows of window_1h.
 WITH days AS MATERIALIZED (
-    SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage,
+    SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage, s.period,
            (date_trunc('day', d.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end"
     FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) WHERE {is_due}
 )
@@ -175,8 +178,11 @@ ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, valid_hours = excl
     revision = t.revision + (t.computed_at <> now())::integer
 
 -- name: sum_days
--- The days d (series, start, "end") of a quantity from their hours w, with the hours that are valid by themselves.
+-- The days d (series, start, "end", period) of a quantity from their hours w, with the hours that are valid by themselves. A
+-- reading longer than an hour that ends after the day, by more than a valid day may lack, says not how much of it is covered.
 SELECT d.series, d.start, {sum_windows},
+       CASE WHEN bool_and(w.covered IS NOT NULL AND (d.period <= 3600 OR w.start + d.period * interval '1 second'
+                          <= d."end" + (1 - d.coverage) * (d."end" - d.start))) THEN sum(w.covered) END AS covered,
        (count(*) FILTER (WHERE coalesce(w.covered / 3600 >= d.coverage, false)))::integer AS valid_hours
 FROM days d JOIN window_1h w ON w.series = d.series AND w.start >= d.start AND w.start < d."end"
 GROUP BY d.series, d.start

@@ -11,11 +11,17 @@ CASE WHEN q.aggregation = 'sum' AND w.readings > 0 THEN w.total / nullif(w.cover
 CASE WHEN q.aggregation = 'weighted_mean' THEN w.weight / nullif(w.harmonic, 0) END AS space_mean,
 w.minimum, w.maximum, w.readings, w.nothing, w.flagged, w.failed, w.warned,
 CASE WHEN w.covered IS NOT NULL THEN least(1, w.covered / w.length) END AS coverage,
-CASE WHEN q.hours IS NULL OR w.length <= 3600 OR s.period > 3600
-     THEN coalesce(w.covered / w.length >= q.coverage, false)
-     ELSE w.valid_hours >= q.hours END AS valid,
+{is_valid} AS valid,
 w.status, w.revision, w.computed_at, q.aggregation, w.weight, w.weighted, w.covered, w.length, s.alone,
 n.lanes AS lanes_known
+
+-- name: is_valid
+-- Whether such a window is valid: covered as the registry wants it, and by no more readings than it has room for. Readings
+-- that overlap, as a mean of the last hour every ten minutes, cover it more than once.
+CASE WHEN q.hours IS NULL OR w.length <= 3600 OR s.period > 3600
+     THEN coalesce(w.covered / w.length >= q.coverage, false)
+     ELSE w.valid_hours >= q.hours END
+AND coalesce(w.covered <= 1.25 * ceil(w.length::float8 / nullif(s.period, 0)) * s.period, true)
 
 -- name: index_figures
 -- An index of an hour from windows w of its substances: the worst band decides; where several substances are there and

@@ -55,23 +55,28 @@ INSERT INTO judged (series, start, outcome) SELECT series, start, 0 FROM fresh
 SELECT lock_known(%(first)s, %(last)s)
 
 -- name: correct_readings, planned each time
--- A staged reading replaces its stored twin when its (status, version, value, weight, flags, covers) is greater, null
--- lowest, so that the order of arrival does not matter. Of two values with one status and version it is unknown which is
--- right: the greater stays, marked ambiguous (64). 39 are the flags that a supplier can give.
+-- A staged reading replaces its stored twin when its (status, version, reach, value, weight, flags, covers) is greater, null
+-- lowest, so that the order of arrival does not matter; reach is what an unfinished reading (2048) is about. Of two values
+-- with one status, version and reach it is unknown which is right: the greater stays, marked ambiguous (64), and in conflict
+-- (4096) where they do not agree. 39 are the flags that a supplier can give.
 WITH pair AS (
     SELECT r.series, r.start, s.value, s.weight, s.covers, s.version, s.received_at, s.status, s.flags, r.flags AS known,
-           (s.status, s.version, coalesce(s.value, '-Infinity'), s.weight, s.flags & 39, coalesce(s.covers, -1))
-         > (r.status, r.version, coalesce(r.value, '-Infinity'), r.weight, r.flags & 39, coalesce(r.covers, -1)) AS wins,
-           (s.status, s.version) = (r.status, r.version) AS peers,
-           coalesce((s.value, s.weight) <> (r.value, r.weight) AND s.value IS NOT NULL AND r.value IS NOT NULL, false)
-               AS differ,
-           (s.status, s.value, s.weight, s.flags & 39, s.covers) IS NOT DISTINCT FROM
-           (r.status, r.value, r.weight, r.flags & 39, r.covers) AS same_figure
+           (s.status, s.version, f.reach, coalesce(s.value, '-Infinity'), s.weight, s.flags & 39, coalesce(s.covers, -1))
+         > (r.status, r.version, k.reach, coalesce(r.value, '-Infinity'), r.weight, r.flags & 39, coalesce(r.covers, -1))
+               AS wins,
+           (s.status, s.version, f.reach) = (r.status, r.version, k.reach) AS peers,
+           CASE WHEN s.value IS NULL OR r.value IS NULL OR (s.value, s.weight) = (r.value, r.weight) THEN 0
+                WHEN round(s.value / q.agree) = round(r.value / q.agree) THEN 64 ELSE 4160 END AS differ,
+           (s.status, s.value, s.weight, s.flags & 2087, s.covers) IS NOT DISTINCT FROM
+           (r.status, r.value, r.weight, r.flags & 2087, r.covers) AS same_figure
     FROM stage s JOIN reading r ON r.series = s.series AND r.start = s.start
+    JOIN series e ON e.series = s.series JOIN quantity q USING (quantity)
+    CROSS JOIN LATERAL (SELECT CASE WHEN s.flags & 2048 <> 0 THEN s.covers ELSE 'Infinity' END AS reach) f
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.flags & 2048 <> 0 THEN r.covers ELSE 'Infinity' END AS reach) k
     WHERE r.start BETWEEN %(first)s AND %(last)s
 ), verdict AS (
-    SELECT *, CASE WHEN peers THEN CASE WHEN differ THEN 64 ELSE (flags | known) & 64 END
-                   WHEN wins THEN flags & 64 ELSE known & 64 END AS ambiguous
+    SELECT *, CASE WHEN peers THEN (flags | known) & 4160 | differ
+                   WHEN wins THEN flags & 4160 ELSE known & 4160 END AS ambiguous
     FROM pair
 ), better AS (
     UPDATE reading r SET
@@ -81,19 +86,21 @@ WITH pair AS (
         version     = CASE WHEN v.wins THEN v.version ELSE r.version END,
         received_at = greatest(r.received_at, v.received_at),
         status      = CASE WHEN v.wins THEN v.status ELSE r.status END,
-        flags       = v.ambiguous | CASE WHEN v.wins AND NOT v.same_figure THEN v.flags & 39 ELSE v.known & ~64 END
+        flags       = v.ambiguous | CASE WHEN v.wins AND NOT v.same_figure THEN v.flags & 2087 ELSE v.known & ~4160 END
     FROM verdict v
     WHERE r.series = v.series AND r.start = v.start AND r.start BETWEEN %(first)s AND %(last)s
       AND (%(members)s::int[] IS NULL OR r.series = ANY (%(members)s::int[]))
-      AND (v.wins OR v.ambiguous <> v.known & 64)
-    RETURNING v.series, v.start, v.same_figure AND v.ambiguous = v.known & 64 AS only_version
+      AND (v.wins OR v.ambiguous <> v.known & 4160)
+    RETURNING v.series, v.start, v.same_figure AND v.ambiguous = v.known & 4160 AS only_version,
+              v.ambiguous & ~v.known & 64 <> 0 AS newly_ambiguous
 )
-INSERT INTO judged (series, start, outcome) SELECT series, start, CASE WHEN only_version THEN 2 ELSE 1 END FROM better
+INSERT INTO judged (series, start, outcome)
+SELECT series, start, CASE WHEN only_version THEN 2 WHEN newly_ambiguous THEN 5 ELSE 1 END FROM better
 
 -- name: touch_changed_windows
 -- The 5-minute rows of readings that are new or changed, as rows that add nothing: merging them locks them.
 INSERT INTO touched (series, start)
-SELECT DISTINCT series, date_bin('5 minutes', start, 'epoch') FROM judged WHERE outcome < 2
+SELECT DISTINCT series, date_bin('5 minutes', start, 'epoch') FROM judged WHERE outcome <> 2
 
 -- name: merge_windows
 -- Add the folded evidence to the 5-minute rows, in the order that keeps overlapping workers from deadlocks.
@@ -119,7 +126,7 @@ ON CONFLICT (series, start) DO UPDATE SET
 
 -- name: evidence_columns
 -- The columns of a window that `fold_readings` makes.
-readings, nothing, flagged, failed, warned, total, weight, weighted, squares, harmonic, minimum, maximum, covered, status
+readings, nothing, flagged, failed, warned, total, weight, weighted, squares, harmonic, minimum, maximum, status, covered
 
 -- name: recompute_windows, planned each time
 -- Make the touched 5-minute rows, which the merge has locked, anew from their readings.
@@ -132,22 +139,22 @@ WHERE w.series = t.series AND w.start = t.start AND w.start >= %(first)s AND w.s
   AND (%(members)s::int[] IS NULL OR w.series = ANY (%(members)s::int[]))
 
 -- name: fold_readings
--- A window's evidence from its readings r: the SQL twin of streams.commit.windows.fold. 543 is EXCLUDES, 1504 the warnings.
-count(r.value) FILTER (WHERE r.flags & 543 = 0) AS readings,
-count(*) FILTER (WHERE r.value IS NULL AND r.series IS NOT NULL AND r.flags & 543 = 0) AS nothing,
-count(r.value) FILTER (WHERE r.flags & 543 <> 0) AS flagged,
-count(*) FILTER (WHERE r.value IS NULL AND r.flags & 543 <> 0) AS failed,
-count(*) FILTER (WHERE r.flags & 543 = 0 AND r.flags & 1504 <> 0) AS warned,
-coalesce(sum(r.value) FILTER (WHERE r.flags & 543 = 0), 0) AS total,
-coalesce(sum(r.weight) FILTER (WHERE r.value IS NOT NULL AND r.flags & 543 = 0), 0) AS weight,
-coalesce(sum(r.weight * r.value) FILTER (WHERE r.flags & 543 = 0), 0) AS weighted,
-coalesce(sum(r.value * r.value) FILTER (WHERE r.flags & 543 = 0), 0) AS squares,
-coalesce(sum(r.weight / greatest(r.value, 1)) FILTER (WHERE r.value IS NOT NULL AND r.flags & 543 = 0), 0) AS harmonic,
-min(r.value) FILTER (WHERE r.flags & 543 = 0) AS minimum,
-max(r.value) FILTER (WHERE r.flags & 543 = 0) AS maximum,
-CASE WHEN coalesce(bool_and(r.covers IS NOT NULL) FILTER (WHERE r.flags & 543 = 0), true)
-     THEN coalesce(sum(r.covers) FILTER (WHERE r.flags & 543 = 0), 0) END AS covered,
-coalesce(min(r.status), 1) AS status
+-- A window's evidence from its readings r: the SQL twin of streams.commit.windows.fold. 4639 is EXCLUDES, 3552 the warnings.
+count(r.value) FILTER (WHERE r.flags & 4639 = 0) AS readings,
+count(*) FILTER (WHERE r.value IS NULL AND r.series IS NOT NULL AND r.flags & 4639 = 0) AS nothing,
+count(r.value) FILTER (WHERE r.flags & 4639 <> 0) AS flagged,
+count(*) FILTER (WHERE r.value IS NULL AND r.flags & 4639 <> 0) AS failed,
+count(*) FILTER (WHERE r.flags & 4639 = 0 AND r.flags & 3552 <> 0) AS warned,
+coalesce(sum(r.value) FILTER (WHERE r.flags & 4639 = 0), 0) AS total,
+coalesce(sum(r.weight) FILTER (WHERE r.value IS NOT NULL AND r.flags & 4639 = 0), 0) AS weight,
+coalesce(sum(r.weight * r.value) FILTER (WHERE r.flags & 4639 = 0), 0) AS weighted,
+coalesce(sum(r.value * r.value) FILTER (WHERE r.flags & 4639 = 0), 0) AS squares,
+coalesce(sum(r.weight / greatest(r.value, 1)) FILTER (WHERE r.value IS NOT NULL AND r.flags & 4639 = 0), 0) AS harmonic,
+min(r.value) FILTER (WHERE r.flags & 4639 = 0) AS minimum,
+max(r.value) FILTER (WHERE r.flags & 4639 = 0) AS maximum,
+coalesce(min(r.status), 1) AS status,
+CASE WHEN coalesce(bool_and(r.covers IS NOT NULL) FILTER (WHERE r.flags & 4639 = 0), true)
+     THEN coalesce(sum(r.covers) FILTER (WHERE r.flags & 4639 = 0), 0) END AS covered
 
 -- name: mark_touched_hours
 -- The hours of the touched 5-minute rows are to be rolled up.
@@ -160,5 +167,5 @@ INSERT INTO mark (hour, members)
 SELECT hour, members::integer[] FROM unnest(%(hour)s::timestamptz[], %(members)s::text[]) AS n (hour, members)
 
 -- name: list_outcomes
--- What became of each staged reading: 0 stored, 1 corrected, 2 duplicate.
+-- What became of each staged reading: 0 stored, 1 corrected, 2 duplicate, 5 corrected and ambiguous since.
 SELECT coalesce(j.outcome, 2) FROM stage s LEFT JOIN judged j USING (series, start) ORDER BY series, start

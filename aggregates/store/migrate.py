@@ -88,6 +88,7 @@ def _mirror(tx: Transaction, zone: str) -> None:
         tx.rows(
             "upsert_quantity", quantity=quantity.name, unit=quantity.unit, aggregation=str(quantity.aggregation),
             zone=quantity.zone or zone, coverage=quantity.coverage, memory=quantity.memory, hours=quantity.hours,
+            agree=quantity.agree,
         )  # fmt: skip
     for source in SOURCES.values():
         tx.rows(

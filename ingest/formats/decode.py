@@ -18,7 +18,7 @@ from ingest.vocabulary.batch import Batch, Table, coded, columns, joined, number
 from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
-from ingest.vocabulary.sources import OWN, is_news, source_of_topic
+from ingest.vocabulary.sources import OWN, counts_in_fractions, is_news, source_of_sensor, source_of_topic
 from ingest.vocabulary.values import stamp
 
 PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Unreadable]]
@@ -199,6 +199,7 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
     yield "quantity not in the registry", _in_texts(rows, "quantity", lambda text: text not in QUANTITIES)
     yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", _in_texts(rows, "sensor_id", _bad_id)
     yield "channel is longer than 500 characters or has a NUL", _in_texts(rows, "channel", _bad_text)
+    yield "count with a fraction, expected a whole number, or `fractions = true` of its source", _broken_counts(rows)
     yield f"period is not within 0 to {LONGEST_PERIOD} s", (period < 0) | (period > LONGEST_PERIOD)
     for name in ("value", "weight", "covers"):
         number = numbers(rows, name)
@@ -206,6 +207,16 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
         yield f"{name} is not finite", given & ~np.isfinite(number)
         if name != "value":
             yield f"{name} is below 0", number < 0
+
+
+def _broken_counts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Mark counts with a fraction, of sources that count in whole numbers; rounding of a float is none."""
+    counts = _in_texts(rows, "quantity", lambda text: text in QUANTITIES and QUANTITIES[text].aggregation == "sum")
+    counts &= _in_texts(rows, "sensor_id", lambda text: not counts_in_fractions(source_of_sensor(text)))
+    value = np.where(counts, numbers(rows, "value"), 0)
+    with np.errstate(invalid="ignore"):
+        broken: NDArray[np.bool_] = np.abs(value - np.rint(value)) > 1e-6 * np.maximum(1, np.abs(value))
+    return broken
 
 
 def _in_texts(rows: pa.RecordBatch, name: str, wrong: Callable[[str], bool]) -> NDArray[np.bool_]:

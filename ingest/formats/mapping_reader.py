@@ -210,7 +210,7 @@ def _state(part: Part, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[
     if value in rule.failed or value in rule.nothing:
         return None, 0.0, Flag.SOURCE_ERROR.value if value in rule.failed else 0
     converted = _converted(part, rule, entry, value)
-    if quantity.aggregation == "sum" and rule.factor == 1:
+    if quantity.aggregation == "sum" and rule.factor == 1 and not SOURCES[part.source].fractions:
         check_whole(raw, converted, rule.value.text, part.spec.decimal)
     return converted, 1.0 if weight is None else figure(weight, str(rule.weight), part.spec.decimal), 0
 

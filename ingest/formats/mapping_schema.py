@@ -16,7 +16,7 @@ from ingest.formats.pointers import Pointer, Pointers, Template, Where, every_po
 from ingest.formats.stamps import Calendar, Epoch
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload
-from ingest.vocabulary.sources import OWN, SOURCES, Source, SourceClass, Stamp, add_source
+from ingest.vocabulary.sources import OWN, SOURCES, Repeated, Source, SourceClass, Stamp, add_source
 
 # Gases come in ug/m3, mg/m3, ppb and ppm, speeds in km/h, m/s and mph: without a unit nobody knows.
 _NEEDS_UNIT = {
@@ -64,6 +64,8 @@ class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_cl
     interval: float | None = None
     topic: str | None = None
     commercial_use: bool = True
+    repeated: Repeated = "greatest"
+    fractions: bool = False
 
 
 class TableEntry(msgspec.Struct, forbid_unknown_fields=True):

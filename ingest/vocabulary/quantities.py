@@ -26,7 +26,8 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     the number of valid hours that a day must have instead. `day` is the kind of day: `civil` in the hub's own time zone
     (23, 24 or 25 hours), `cet` fixed at UTC+1. A value up to `tolerance` beyond the range becomes its end. `spike` is
     the distance from the neighbours' median above which a reading is marked, `stuck` the seconds an unchanging value
-    may last where it is further than `flat` from zero, `dead` the probability below which a run of zeros is marked.
+    may last where it is further than `flat` from zero, `dead` the probability below which a run of zeros is marked. Two
+    values for one reading agree where both round to the same multiple of `agree`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     stuck: float | None = None
     flat: float = 0
     dead: float | None = None
+    agree: float = 1
 
     @property
     def memory(self) -> float:

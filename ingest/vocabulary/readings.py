@@ -28,12 +28,19 @@ class Flag(IntFlag):
     SUSPECT_STUCK = 256
     DEAD = 512
     SUSPECT_DEAD = 1024
+    # Received before its period had ended: its figure will grow.
+    UNFINISHED = 2048
+    # An ambiguous reading whose values differ by more than the quantity's `agree`.
+    CONFLICT = 4096
 
 
-EXCLUDES = Flag.SOURCE_ERROR | Flag.OUT_OF_RANGE | Flag.CALIBRATION | Flag.SPIKE | Flag.STUCK | Flag.DEAD
+EXCLUDES = (
+    Flag.SOURCE_ERROR | Flag.OUT_OF_RANGE | Flag.CALIBRATION | Flag.SPIKE | Flag.STUCK | Flag.DEAD | Flag.CONFLICT
+)
 # Made by the hub from other readings: never sent by a supplier.
 DEATHS = Flag.DEAD | Flag.SUSPECT_DEAD
 DERIVED = Flag.SPIKE | Flag.STUCK | Flag.SUSPECT_SPIKE | Flag.SUSPECT_STUCK | DEATHS
+OWN_FLAGS = DERIVED | Flag.UNFINISHED | Flag.CONFLICT
 
 # On the way to the store only: the value is what a counter had counted by the end of the period.
 RUNNING_TOTAL = 1 << 20

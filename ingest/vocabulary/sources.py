@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 Stamp = Literal["start", "end", "instant", "received"]  # what a supplier's stamp means
+Repeated = Literal["greatest", "first", "last"]
 
 
 class SourceClass(StrEnum):
@@ -29,7 +30,9 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     One line of the registry.
 
     `interval` is the seconds an instant stands for (None: unknown). `topic` is the supplier's own topic filter, where
-    it has one, beside `stadspuls/<name>/#`, which every source has.
+    it has one, beside `stadspuls/<name>/#`, which every source has. `repeated` tells which of several values of one
+    reading without a version counts: the `first` or `last` that was received, or the `greatest`, which is marked
+    ambiguous. `fractions` tells that its counts may have a fraction, because they are corrected or rates.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval: float | None = None
     topic: str | None = None
     commercial_use: bool = True
+    repeated: Repeated = "greatest"
+    fractions: bool = False
 
 
 OWN = "stadspuls"
@@ -55,6 +60,11 @@ def add_source(source: Source) -> None:
     if source.name in _sources or f"{OWN}/{source.name}/" == HUB:
         raise ValueError(f"a second source {source.name!r}")
     _sources[source.name] = source
+
+
+def counts_in_fractions(name: str) -> bool:
+    """Tell whether the counts of a source may have a fraction."""
+    return name in _sources and _sources[name].fractions
 
 
 COUNTRY = (3.0, 50.5, 7.5, 54.0)  # a box around the Netherlands: west, south, east, north

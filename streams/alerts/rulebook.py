@@ -38,7 +38,7 @@ _TIMES = {
     "late_after": {"5m": "1h", "1h": "1d", "1d": "3d", "clock": "1h"},
     "retrospect": {"5m": "1d", "1h": "0s", "1d": "0s", "clock": "0s"},
 }
-MARKED = {"stuck": Flag.STUCK | Flag.SUSPECT_STUCK, "dead": DEATHS}  # statistics that count flags
+MARKED = {"stuck": Flag.STUCK | Flag.SUSPECT_STUCK, "dead": DEATHS, "ambiguous": Flag.AMBIGUOUS}  # statistics of flags
 EVIDENCE = ("coverage", "flagged", "warned", "failed", *MARKED)  # statistics that need no valid window
 PROBES = ("silence", "drift", "coverage_today")  # statistics of now, judged by the clock
 # What a text is filled with, as `streams.alerts.episodes.Transition.text` does: numbers come as texts, written already.

@@ -18,6 +18,7 @@ from streams.commit.series import source_code, source_names
 from streams.commit.windows import DAY_US
 
 STORED, CORRECTED, DUPLICATE = range(3)  # as the statement `correct_readings` numbers them
+AMBIGUOUS = 4  # added by it where nothing says which of two values is right, and did not before
 SOURCES = 1 << 15  # more than a hub will ever have
 EPOCH = date(1970, 1, 1)
 
@@ -27,13 +28,15 @@ def accounts(
     rejected: NDArray[np.bool_],
     kept: NDArray[Any],
     outcome: NDArray[np.int8],
+    unsure: NDArray[np.bool_],
     letters: Sequence[DeadLetter],
 ) -> dict[str, list[Any]]:
     """
     Account for a batch: columns of counts by outcome, a row for each source and UTC day of receipt.
 
     `received` are all its readings, of which `rejected` never reached the store; `kept` are those that did, one of each
-    key, with the `outcome` of each; `letters` are the messages that could not be read, each of which counts one.
+    key, with the `outcome` of each, `unsure` where it is ambiguous from now on; `letters` are the messages that could
+    not be read, each of which counts one.
     """
     pairs, reached = (rows["received_at"] // DAY_US * SOURCES + rows["source"] for rows in (received, kept))
     days = [(letter.received_at.astimezone(UTC).date() - EPOCH).days for letter in letters]
@@ -48,7 +51,7 @@ def accounts(
     came, refused, unread = count(pairs), count(pairs[rejected]), count(dead)
     counts = {
         "received": came + unread, "stored": stored, "duplicate": duplicate + came - refused - count(reached),
-        "corrected": corrected, "rejected": unread + refused,
+        "corrected": corrected, "rejected": unread + refused, "ambiguous": count(reached[unsure]),
     }  # fmt: skip
     names = source_names()
     return {

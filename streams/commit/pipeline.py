@@ -27,13 +27,23 @@ from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreErr
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
-from ingest.vocabulary.readings import DERIVED, RUNNING_TOTAL, Flag, utc
-from streams.commit.accounting import STORED, accounts, dead_letter_columns
-from streams.commit.quality import clipped, impossible, inconsistent, out_of_range
+from ingest.vocabulary.readings import OWN_FLAGS, RUNNING_TOTAL, Flag, utc
+from streams.commit.accounting import AMBIGUOUS, STORED, accounts, dead_letter_columns
+from streams.commit.quality import clipped, impossible, inconsistent, out_of_range, unfinished
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesCache, TooManySensors
 from streams.commit.totals import LATER, differences
-from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
+from streams.commit.windows import (
+    DAY_US,
+    READING,
+    RECEIVED,
+    LatestWindows,
+    dirty_hours,
+    distinct,
+    fold,
+    ordered,
+    without_zeros,
+)
 
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
 TOO_MANY = "new sensor: its source has registered as many within an hour as the setting new_sensors allows"
@@ -160,8 +170,10 @@ class Pipeline:
                 rows = differences(tx, rows)
                 rows = rows[~np.isin(rows["start"] // DAY_US, days)]
                 outcome = self._insert(tx, rows)
+            unsure = (outcome & AMBIGUOUS != 0) | ((outcome == STORED) & (rows["flags"] & Flag.AMBIGUOUS != 0))
             own = rows["source"] != LATER
-            tx.rows("add_to_accounting", **accounts(readings, frozen, rows[own], outcome[own], batch.dead_letters))
+            fates = rows[own], outcome[own] & 3, unsure[own]
+            tx.rows("add_to_accounting", **accounts(readings, frozen, *fates, batch.dead_letters))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen, FROZEN)]:
                 tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):
@@ -170,13 +182,19 @@ class Pipeline:
     def _readings(self, batch: Batch) -> NDArray[Any]:
         """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
         lines = self._series.of(batch)
-        rows = np.empty(len(batch), [*READING.descr, ("source", "i2"), ("high", "f8")])
+        rows = np.empty(len(batch), RECEIVED)
         for name in ("start", "value", "weight", "covers", "version", "received_at", "status"):
             rows[name] = numbers(batch.readings, name)
-        rows["series"], rows["source"], rows["high"] = lines["series"], lines["source"], lines["high"]
-        instant = np.isnan(rows["covers"]) & (numbers(batch.readings, "period") == 0)
+        for name in ("series", "source", "high", "agree"):
+            rows[name] = lines[name]
+        rows["version"] += (rows["version"] == 0) * lines["repeated"] * rows["received_at"]
+        period = numbers(batch.readings, "period")
+        instant = np.isnan(rows["covers"]) & (period == 0)
         rows["covers"][instant] = lines["interval"][instant]
-        rows["flags"] = numbers(batch.readings, "flags") & ~int(DERIVED)
+        rows["flags"] = numbers(batch.readings, "flags") & ~int(OWN_FLAGS)
+        rows["flags"] |= (early := unfinished(rows["start"], period, rows["received_at"]))
+        ran = np.maximum(0, rows["received_at"] - rows["start"]) / 1e6
+        rows["covers"] = np.where(early, np.fmin(rows["covers"], ran), rows["covers"])
         rows["value"] = clipped(rows["value"], lines["low"], lines["high"], lines["tolerance"])
         rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
         rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])

@@ -59,6 +59,17 @@ def impossible(value: Column, weight: Column, covers: Column) -> Column:
     return np.where(odd, Flag.OUT_OF_RANGE, 0)
 
 
+def unfinished(start: Column, period: Column, received_at: Column) -> Column:
+    """
+    Mark readings that were received before their period had ended; stamps are us, periods s.
+
+    A tenth of the period, at most 10 minutes, may still be to come, for a count that covers 90 % is valid, and clocks
+    differ: of periods up to 10 minutes nothing is said.
+    """
+    to_come = (start - received_at) / 1e6 + period
+    return np.where((period > 600) & (to_come > np.minimum(period / 10, 600)), Flag.UNFINISHED, 0)
+
+
 def inconsistent(sensor: Coded, quantity: Coded, channel: Coded, start: Column, value: Column, flags: Column) -> Column:
     """
     Mark a lane's any-class total that differs from the sum of its classes by more than half a vehicle.

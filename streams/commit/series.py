@@ -22,10 +22,12 @@ HELD = 10_000  # sensors that were refused, whose last fact is kept
 _KEY = ("sensor_id", "quantity", "channel", "period")
 SeriesKind = tuple[str, str, int]
 
-# Of each known series: its number, its source's place in `source_names`, plausible range with its tolerance, and the
-# seconds that an instant of it covers (NaN: unknown).
+# Of each known series: its number, its source's place in `source_names`, plausible range with its tolerance, the
+# seconds that an instant of it covers (NaN: unknown), of which multiple two values must be to agree, and which of
+# several values without a version counts: 1 the last received, -1 the first, 0 the greatest.
 SERIES = np.dtype([("series", "i4"), ("source", "i2"), ("low", "f8"), ("high", "f8"), ("tolerance", "f8"),
-                   ("interval", "f8")])  # fmt: skip
+                   ("interval", "f8"), ("agree", "f8"), ("repeated", "i8")])  # fmt: skip
+_REPEATED = {"last": 1, "first": -1}
 
 # No series has the greatest key, so a search for a key always ends inside the array.
 _EMPTY = np.array([np.iinfo(np.int64).max]), np.zeros(1, SERIES)
@@ -168,5 +170,6 @@ def _line(
     name = source_of_sensor(sensor_id)
     source = SOURCES.get(name)
     covers = interval if interval is not None else source.interval if source else None
+    repeated = _REPEATED.get(source.repeated, 0) if source else 0
     range_ = limits.low, limits.high, limits.tolerance
-    return series, source_code(name), *range_, np.nan if covers is None else covers
+    return series, source_code(name), *range_, np.nan if covers is None else covers, limits.agree, repeated

@@ -22,6 +22,8 @@ READING = np.dtype([
     ("series", "i4"), ("start", "i8"), ("value", "f8"), ("weight", "f8"), ("covers", "f8"), ("version", "i8"),
     ("received_at", "i8"), ("flags", "i4"), ("status", "i2"),
 ])  # fmt: skip
+# As they are received: also whose they are, the greatest plausible value, and of which multiple two must be to agree.
+RECEIVED = np.dtype([*READING.descr, ("source", "i2"), ("high", "f8"), ("agree", "f8")])
 WINDOW = np.dtype([
     ("series", "i4"), ("start", "i8"), ("readings", "i4"), ("nothing", "i4"), ("flagged", "i4"), ("failed", "i4"),
     ("warned", "i4"), ("total", "f8"), ("weight", "f8"), ("weighted", "f8"), ("squares", "f8"), ("harmonic", "f8"),
@@ -37,7 +39,8 @@ def ordered(readings: Rows) -> Rows:
     """
     Sort by (series, start) and, of several readings with one key, by which is greater.
 
-    Greater is (status, version, value, weight, flags, covers), null lowest.
+    Greater is (status, version, reach, value, weight, flags, covers), null lowest. Reach is how much of its period an
+    unfinished reading is about; that of a finished one is greater.
     """
     series, start = readings["series"], readings["start"]
     if ((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (start[1:] > start[:-1]))).all():
@@ -49,7 +52,7 @@ def ordered(readings: Rows) -> Rows:
     covers = np.nan_to_num(readings["covers"], nan=-1)
     by = ("flags", "weight")
     keys = [covers, *(readings[name] for name in by), value]
-    keys += [readings[name] for name in ("version", "status", "start", "series")]
+    keys += [_reach(readings), *(readings[name] for name in ("version", "status", "start", "series"))]
     return readings[np.lexsort(keys)]
 
 
@@ -57,8 +60,8 @@ def distinct(readings: Rows) -> Rows:
     """
     Keep the greatest reading of each (series, start) of `ordered` readings.
 
-    Where two values of the greatest status and version differ, nothing says which is right: the greater is kept and
-    marked `AMBIGUOUS`.
+    Where two values of the greatest status, version and reach differ, nothing says which is right: the greater is kept
+    and marked `AMBIGUOUS`; where they do not agree also `CONFLICT`.
     """
     last = _last_of(readings["series"], readings["start"])
     if last.all():
@@ -67,10 +70,13 @@ def distinct(readings: Rows) -> Rows:
     kept = readings[last].copy()
     winner = kept[group]
     peers = (readings["status"] == winner["status"]) & (readings["version"] == winner["version"])
-    valued = ~np.isnan(readings["value"]) & ~np.isnan(winner["value"])
+    peers &= _reach(readings) == _reach(winner)
+    peers &= ~np.isnan(readings["value"]) & ~np.isnan(winner["value"])
     differ = (readings["value"] != winner["value"]) | (readings["weight"] != winner["weight"])
-    ambiguous = np.unique(group[peers & valued & differ])
-    kept["flags"][ambiguous] |= Flag.AMBIGUOUS
+    # Multiples, not a distance: where all agree with one they agree with each other, in whatever order they came.
+    multiples = (np.rint(some["value"] / some["agree"]) for some in (readings, winner))
+    kept["flags"][np.unique(group[peers & differ])] |= Flag.AMBIGUOUS
+    kept["flags"][np.unique(group[peers & np.not_equal(*multiples)])] |= Flag.CONFLICT
     return kept
 
 
@@ -178,6 +184,10 @@ def _evidence(readings: Rows) -> dict[str, Rows]:
         "harmonic": weight / np.maximum(value, 1),
         "covered": np.where(excluded, 0, readings["covers"]),
     }
+
+
+def _reach(readings: Rows) -> Rows:
+    return np.where(readings["flags"] & Flag.UNFINISHED != 0, readings["covers"], np.inf)
 
 
 def _extreme(ufunc: np.ufunc, value: Rows, counted: Rows, at: Rows) -> Rows:

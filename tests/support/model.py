@@ -12,10 +12,24 @@ from zoneinfo import ZoneInfo
 
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.sources import SOURCES
 
-EXCLUDING, AMBIGUOUS, WARNING = 1 | 2 | 4 | 8 | 16, 64, 32 | 64 | 128 | 256
+EXCLUDING, WARNING = 1 | 2 | 4 | 8 | 16 | 4096, 32 | 64 | 128 | 256 | 2048
+AMBIGUOUS, UNFINISHED, CONFLICT = 64, 2048, 4096
 SeriesKey = tuple[str, str, str, int]
 Key = tuple[SeriesKey, datetime]
+
+
+def as_received(reading: Reading, at: datetime) -> Reading:
+    """Give a reading as it came: unfinished while its period runs, with a version where its source says so."""
+    to_come = (reading.start - at).total_seconds() + reading.period
+    early = reading.period > 600 and to_come > min(reading.period / 10, 600)
+    covers = float(reading.period) if reading.covers is None and reading.period else reading.covers
+    if early and covers is not None:
+        covers = min(covers, max(0.0, (at - reading.start).total_seconds()))
+    sign = {"last": 1, "first": -1, "greatest": 0}[SOURCES[reading.sensor_id.partition("/")[0]].repeated]
+    version = reading.version or sign * int(at.timestamp() * 1_000_000)
+    return reading._replace(covers=covers, version=version, flags=reading.flags | UNFINISHED * early)
 
 
 def kept(readings: Iterable[Reading]) -> dict[Key, Reading]:
@@ -37,14 +51,19 @@ def _flagged(reading: Reading) -> Reading:
 def _rank(reading: Reading) -> tuple[Any, ...]:
     value = -math.inf if reading.value is None else reading.value
     covers = -1.0 if reading.covers is None else reading.covers
-    return reading.status, reading.version, value, reading.weight, reading.flags, covers
+    return *_edition(reading), value, reading.weight, reading.flags, covers
+
+
+def _edition(reading: Reading) -> tuple[Any, ...]:
+    return reading.status, reading.version, (reading.covers if reading.flags & UNFINISHED else None) or math.inf
 
 
 def _winner(group: list[Reading]) -> Reading:
     best = max(group, key=_rank)
-    peers = [one for one in group if (one.status, one.version) == (best.status, best.version)]
-    values = {(one.value, one.weight) for one in peers if one.value is not None}
-    return best._replace(flags=best.flags | AMBIGUOUS) if len(values) > 1 else best
+    values = {(one.value, one.weight) for one in group if one.value is not None and _edition(one) == _edition(best)}
+    apart = {round(value / QUANTITIES[best.quantity].agree) for value, _ in values}
+    found = AMBIGUOUS * (len(values) > 1) | CONFLICT * (len(apart) > 1)
+    return best._replace(flags=best.flags | found)
 
 
 def evidence(readings: Iterable[Reading]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _STAMP = (  # a + that nobody encoded is a blank
     r"(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+ -][0-9]{2}:[0-9]{2})?)?$"
 )
 _BOX = r"^-?[0-9]{1,3}(\.[0-9]{1,15})?(,-?[0-9]{1,3}(\.[0-9]{1,15})?){3}$"
-LONGEST = {"5m": 31, "1h": 400, "1d": 4000}  # days of one answer, by window
+LONGEST = {"5m": 31, "1h": 400, "1d": 4000, "period": 4000}  # days of one answer, by window
 
 
 def _stamp(value: object) -> date:
@@ -78,7 +78,10 @@ _PARAMETERS: Mapping[str, tuple[Any, str, *tuple[Any, ...]]] = {
     "from": (Stamp, "begin, inclusive; without a zone: a local date, local time"),
     "to": (Stamp, "end, exclusive"),
     "baseTo": (Stamp, "end of the base period, which begins with `from`"),
-    "window": (Literal["5m", "1h", "1d"], "length of the windows"),
+    "window": (
+        Literal["5m", "1h", "1d", "period"],
+        "length of the windows; period: readings longer than an hour, each by itself",
+    ),
     "window/hours": (Literal["1h", "1d"], "length of the windows"),
     "channels": (bool, "every channel instead of what each sensor counted (default: no)"),
     "coverage": (Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)], "only windows with at least this coverage"),

@@ -100,6 +100,14 @@ def still() -> Iterator[Reading]:
     yield from hourly("stadspuls/sensor-stuck.no", "no2", [40.0] * 7 + [41.0, 42.0], MONDAY)
 
 
+def doubled() -> Iterator[Reading]:
+    """Two values of 7 minutes of an hour, and of 6."""
+    for which, odd in (("yes", 7), ("no", 6)):
+        for at in range(60):
+            for value in (20.0, 30.0) if at < odd else (20.0,):
+                yield Reading(f"stadspuls/sensor-ambiguous.{which}", "", "no2", 60, MONDAY + at * MINUTE, value)
+
+
 def silent() -> Iterator[Reading]:
     """Six weeks of two counters, and then eight zeros, and seven."""
     for which, hours in (("yes", 8), ("no", 7)):
@@ -128,7 +136,7 @@ def raised(postgres: str) -> Iterator[set[tuple[str, str]]]:
     """Rule and subject of every alert, after all evidence was stored, rolled up and looked at by the clock."""
     legal = [one for rule in AIR if rule.startswith("eu2024") for one in air(rule)]
     monday = [one for rule in AIR if not rule.startswith("eu2024") for one in air(rule)]
-    monday += [*(one for rule in TRAFFIC for one in traffic(rule)), *classes(), *still(), *silent()]
+    monday += [*(one for rule in TRAFFIC for one in traffic(rule)), *classes(), *still(), *silent(), *doubled()]
     clock = list(health())
     judge = Judge(BOOK, load_days(ZONE))
     with fresh_database(postgres) as url, closing(Store(url)) as store, psycopg.connect(url, autocommit=True) as direct:

@@ -34,7 +34,7 @@ def account(fates: Sequence[tuple[str, int, int]], letters: Sequence[DeadLetter]
     """Account for readings of (source, day, fate): stored, corrected, duplicate, frozen, or twice in one batch."""
     rows = np.array([(source_code(source), MIDNIGHT_US + day * 86_400_000_000) for source, day, _ in fates], ROW)
     fate = np.array([fate for _, _, fate in fates], dtype=np.int8)
-    columns = accounts(rows, fate == 3, rows[fate < 3], fate[fate < 3], letters)
+    columns = accounts(rows, fate == 3, rows[fate < 3], fate[fate < 3], fate[fate < 3] == 1, letters)
     return [SimpleNamespace(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
@@ -48,7 +48,7 @@ def test_identity_holds_whatever_happened(fates: list[tuple[str, int, int]], dea
             fate for source, day, fate in fates if (source, DAY.date() + timedelta(days=day)) == (one.source, one.day)
         ]
         buried = dead.count(one.source) if one.day == DAY.date() else 0
-        assert (one.stored, one.corrected) == (here.count(0), here.count(1))
+        assert (one.stored, one.corrected, one.ambiguous) == (here.count(0), here.count(1), here.count(1))
         assert (one.duplicate, one.rejected) == (here.count(2) + here.count(4), here.count(3) + buried)
     assert sum(one.received for one in found) == len(fates) + len(dead)
 

@@ -209,7 +209,7 @@ class TestStored:
         zeros = minutes([0] * 9, MONDAY + DEATH * HOUR)
         hub.deliver(zeros)
         assert hub.flags() == [Flag.DEAD] * 9
-        hub.deliver([zeros[4]._replace(value=5.0, version=1)])
+        hub.deliver([zeros[4]._replace(value=5.0, status=1)])
         assert hub.flags() == [0] * 9
         assert hub.asked("SELECT sum(flagged) FROM window_1h") == [(0,)]
 

@@ -14,8 +14,18 @@ from numpy.typing import NDArray
 
 from aggregates.store.binary import binary_rows
 from aggregates.store.statements import statement_text
-from ingest.vocabulary.readings import Reading, microseconds
-from streams.commit.windows import READING, WINDOW, WINDOW_US, LatestWindows, distinct, fold, ordered, without_zeros
+from ingest.vocabulary.readings import Flag, Reading, microseconds
+from streams.commit.windows import (
+    READING,
+    RECEIVED,
+    WINDOW,
+    WINDOW_US,
+    LatestWindows,
+    distinct,
+    fold,
+    ordered,
+    without_zeros,
+)
 from tests.support import model
 from tests.support.databases import fresh_database
 
@@ -49,10 +59,10 @@ def rows(readings: Sequence[Reading]) -> Rows:
     return np.array(
         [
             (int(one.sensor_id[-1]), microseconds(one.start), nan if one.value is None else one.value, one.weight,
-             nan if one.covers is None else one.covers, one.version, 0, one.flags, one.status)
+             nan if one.covers is None else one.covers, one.version, 0, one.flags, one.status, 0, math.inf, 1.0)
             for one in readings
         ],
-        READING,
+        RECEIVED,
     )  # fmt: skip
 
 
@@ -108,8 +118,23 @@ class TestOrderedAndDistinct:
         """The same reading twice is a repetition; another value of the same version is ambiguous."""
         one = Reading("stadspuls/1", "", "pm10", 60, START, 5.0, covers=60.0)
         assert distinct(ordered(rows([one, one])))["flags"].tolist() == [0]
+        (both,) = distinct(ordered(rows([one, one._replace(value=4.9)])))
+        assert (both["value"], both["flags"]) == (5.0, Flag.AMBIGUOUS)
+
+    def test_values_that_do_not_agree_are_a_conflict(self) -> None:
+        """Of 5 and 4 nobody knows which is right, and it matters: neither counts."""
+        one = Reading("stadspuls/1", "", "pm10", 60, START, 5.0, covers=60.0)
         (both,) = distinct(ordered(rows([one, one._replace(value=4.0)])))
-        assert (both["value"], both["flags"]) == (5.0, 64)
+        assert (both["value"], both["flags"]) == (5.0, Flag.AMBIGUOUS | Flag.CONFLICT)
+
+    def test_finished_reading_is_not_ambiguous(self) -> None:
+        """What came while its period ran gives way, also to a lower value, and so does what came earlier then."""
+        one = Reading("stadspuls/1", "", "pm10", 3600, START, 5.0, covers=60.0, flags=Flag.UNFINISHED)
+        later = one._replace(value=4.0, covers=90.0)
+        done = one._replace(value=3.0, covers=30.0, flags=0)
+        for chosen in ([one, later], [later, one], [done, later, one]):
+            (kept,) = distinct(ordered(rows(chosen)))
+            assert (kept["value"], kept["flags"] & Flag.AMBIGUOUS) == (min(said.value or 0 for said in chosen), 0)
 
     def test_newer_version_is_not_ambiguous(self) -> None:
         """A later publication replaces the value, also by a lower one or by nothing."""
@@ -221,7 +246,7 @@ class TestSqlTwin:
         with connection.cursor().copy(
             f"COPY said ({', '.join(READING.names or ())}) FROM STDIN (FORMAT BINARY)".encode()
         ) as copy:
-            copy.write(binary_rows(kept))
+            copy.write(binary_rows(kept[list(READING.names or ())]))
         found = connection.execute(
             f"SELECT series, (extract(epoch FROM start) * 1000000)::bigint, {', '.join(EVIDENCE)} FROM ("
             f"SELECT r.series, date_bin('5 minutes', r.start, 'epoch') AS start, {statement_text('fold_readings')} "
