@@ -82,8 +82,8 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
     It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`. FIGURES have `rows`, and in `spread` the values below
     which 2 % and 95 % of them lie. A row is `[id, state, value, coverage, start, end, flags, failed, estimate, seen,
     expected]`, stamps in seconds since 1970; seen and expected are lanes of a sensor, or valid sensors and sensors of
-    an area. The states are valid, invalid, running (without figures where windows that ended are asked for), nothing
-    (observed, nothing to measure), failed and missing.
+    an area, or of a range valid hours and hours. The states are valid, invalid, running (without figures where windows
+    that ended are asked for), nothing (observed, nothing to measure), failed and missing.
     """
     asked = {
         "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()), "running": lens.running,

@@ -50,7 +50,8 @@ _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 def mount(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:
     """Add the page and what it fetches. `health` gives the numbers of `/healthz`."""
     open_store = partial(Store, database, application="stadspuls live")
-    watch, stores = Watch(open_store, health, settings.timezone), Stores(open_store)
+    watch = Watch(open_store, health, settings.timezone)
+    stores = Stores(partial(open_store, patience=settings.api_patience))  # a range may be long
     app.include_router(_page(watch, stores, settings))
     app.mount("/live", _fetched(watch, stores, settings))
 

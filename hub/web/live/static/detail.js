@@ -159,7 +159,7 @@ const AreaDay = {
     <h2 tabindex="-1" id="detail-title">{{ day.name }}</h2>
     <p class="quiet">{{ day.id }} · {{ words['one.' + day.level] }} · {{ say('in_area', { count: day.sensors }) }}</p>
     <Course v-if="day.hours.length" :day="day"/>
-    <p v-else>{{ words.no_hours }}</p>
+    <p v-else>{{ day.range ? words.empty_range : words.no_hours }}</p>
     <h3>{{ words.statistics }}</h3>
     <p v-if="!day.statistics.length" class="quiet">{{ words.no_statistics }}</p>
     <p v-else class="quiet small">{{ say('statistics_of', { vintage: day.vintage }) }}</p>

@@ -333,7 +333,8 @@ class TestViewers:
         assert page.evaluate(colour) == "rgb(16, 23, 28)"
 
     @pytest.mark.parametrize(
-        "address", ["?lens=1h", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000"]
+        "address",
+        ["?lens=range", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000"],
     )
     def test_phone(self, visit: Open, address: str) -> None:
         """390 pixels wide nothing has to be moved sideways."""
@@ -344,7 +345,7 @@ class TestViewers:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize(
         "address",
-        ["?lens=1h", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000&lang=en"],
+        ["?lens=range", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000&lang=en"],
     )
     def test_axe(self, visit: Open, address: str, scheme: Literal["light", "dark"]) -> None:
         """axe-core finds no violation, of WCAG 2.1 AA or of good practice, and did look."""
