@@ -17,25 +17,29 @@ SELECT pg_advisory_xact_lock_shared(hashtext('stadspuls freeze'))
 SELECT day FROM frozen
 
 -- name: keep_totals
--- Running totals of a batch; of two at one moment the greater is kept.
+-- Running totals of a batch, at the ends of their periods; of two at one moment the greater is kept.
 INSERT INTO running_total AS t (series, at, total)
-SELECT series, at, max(total) FROM unnest(%(series)s::int[], %(at)s::timestamptz[], %(total)s::float8[])
-    AS n (series, at, total)
-GROUP BY series, at ORDER BY series, at
+SELECT series, n.start + make_interval(secs => s.period), max(n.total)
+FROM unnest(%(series)s::int[], %(start)s::timestamptz[], %(total)s::float8[]) AS n (series, start, total)
+JOIN series s USING (series)
+GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (series, at) DO UPDATE SET total = greatest(t.total, excluded.total)
 
 -- name: list_total_neighbours
--- The totals of a batch and the one after each, with the one before: series, period in s, moment, total, moment and total
--- before, null where there is none.
-SELECT t.series, s.period, t.at, t.total, p.at, p.total
-FROM (
-    SELECT series, at FROM unnest(%(series)s::int[], %(at)s::timestamptz[]) AS n (series, at)
+-- The totals of a batch and the one after each: series, period in s, start, total, total before and the seconds since, both
+-- null where there is none, and its moment.
+WITH given AS (
+    SELECT series, n.start + make_interval(secs => s.period) AS at
+    FROM unnest(%(series)s::int[], %(start)s::timestamptz[]) AS n (series, start) JOIN series s USING (series)
+), affected AS (
+    SELECT series, at FROM given
     UNION
-    SELECT n.series, l.at FROM unnest(%(series)s::int[], %(at)s::timestamptz[]) AS n (series, at)
-    CROSS JOIN LATERAL (SELECT at FROM running_total r WHERE r.series = n.series AND r.at > n.at ORDER BY at LIMIT 1) l
-) a
-JOIN running_total t USING (series, at)
-JOIN series s USING (series)
+    SELECT g.series, l.at FROM given g CROSS JOIN LATERAL (
+        SELECT r.at FROM running_total r WHERE r.series = g.series AND r.at > g.at ORDER BY r.at LIMIT 1) l
+)
+SELECT t.series, s.period, t.at - make_interval(secs => s.period), t.total, p.total,
+       extract(epoch FROM t.at - p.at)::float8, p.at
+FROM affected JOIN running_total t USING (series, at) JOIN series s USING (series)
 LEFT JOIN LATERAL (
     SELECT at, total FROM running_total r WHERE r.series = t.series AND r.at < t.at ORDER BY at DESC LIMIT 1
 ) p ON true

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from aggregates.store.health import balances, state
 from aggregates.store.store import Store, StoreError
+from ingest.formats.parts import UNREAD
 from streams.notify.operators import open_alerts, outbox
 
 OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
@@ -41,6 +42,7 @@ class ServiceCollector(Collector):
         """Give every metric."""
         for name, (text, read) in self._gauges.items():
             yield family(name, text, read())
+        yield family("unread_total", "numbers in messages that no rule of a mapping file reads", dict(UNREAD), "source")
         for collector in self._more:
             yield from collector.collect()
         if self._database:

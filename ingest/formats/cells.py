@@ -5,12 +5,13 @@ Words and numbers of suppliers: compared whatever their type, read with their th
 """
 
 import re
-from math import isfinite
+import sys
 from typing import Any, Literal
 
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import number
 
+LARGEST = sys.float_info.max
 Decimal = Literal[".", ","] | None
 # Groups of three digits, by the sign of decimals; a blank or an apostrophe can be no such sign.
 _BLANKS = " '\u2019\u00a0\u202f"
@@ -55,7 +56,8 @@ def figure(value: Any, where: str, decimal: Decimal = None) -> float:
         elif decimal == "," and "." in text:
             raise BadPayload(f"{where} {value[:50]!r}, expected a number with a decimal comma")
         return number(text.replace(",", ".") if decimal == "," else text, where)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not -LARGEST <= value <= LARGEST:
         raise BadPayload(f"{where} is {str(value)[:50]!r}, expected a number")
     return float(value)
 

@@ -85,8 +85,11 @@ def _read(message: Message) -> _Decoded:
     found = _Decoded(message, [], [], [], [])
     for item in read(message):
         if isinstance(item, SensorFact):
-            _check_fact(item)
-            found.facts.append(item)
+            try:
+                _check_fact(item)
+                found.facts.append(item)
+            except BadPayload as error:  # it costs no reading
+                found.letters.append(_letter(message, error))
         elif isinstance(item, Unreadable):
             found.letters.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
         elif isinstance(item, Table):

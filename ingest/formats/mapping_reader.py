@@ -6,11 +6,10 @@ Reads messages by a mapping file: the payload format of every source that needs 
 """
 
 import csv
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-
-import msgspec
 
 from ingest.formats import documents
 from ingest.formats.cells import among, check_whole, figure
@@ -45,7 +44,8 @@ class MappedFormat:
             wrong: list[str] = []
             found += self._document(document, message, wrong)
             if wrong:
-                payload = message.payload if self.spec.format != "csv" else _row(document)
+                is_row = self.spec.format == "csv" and isinstance(document, dict)
+                payload = _row(document) if is_row else message.payload
                 letters.append(Unreadable(payload, "; ".join(dict.fromkeys(wrong))))
             note(self.source, self.spec, self.selectors, document, message)
         if letters and not found:
@@ -77,7 +77,7 @@ class MappedFormat:
                 yield from documents.csv_rows(text.lstrip("\ufeff"), spec.delimiter, self.columns)
                 return
             document = documents.json_document(text, short_names=spec.short_names)
-            yield from documents.senml(document, message.received_at) if spec.format == "senml" else [document]
+            yield list(documents.senml(document, message.received_at)) if spec.format == "senml" else document
         except (UnicodeDecodeError, csv.Error) as error:
             raise BadPayload(f"not {spec.format.upper()}: {error}") from error
 
@@ -87,7 +87,8 @@ mapped = MappedFormat
 
 def _row(document: Any) -> bytes:
     """Write a row so that it can be published again."""
-    return msgspec.json.encode({str(name or "beyond"): cell for name, cell in document.items()})
+    row = {str(name or "beyond"): cell for name, cell in document.items()}
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact]:
@@ -111,10 +112,7 @@ def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact]:
         if not any(one.stamp.each for one in rule.reading):
             raise
     for one in rule.reading:
-        try:
-            yield from _readings(part, one, sensor, when)
-        except BadPayload as error:
-            wrong.append(str(error))
+        yield from _readings(part, one, sensor, when, wrong)
 
 
 def _interval(part: Part, stamps: Pointers) -> Interval:
@@ -169,27 +167,38 @@ def _degrees(part: Part, pointers: Pointers) -> float | None:
     return next((figure(value, str(pointers), part.spec.decimal) for value in found), None)
 
 
-def _readings(part: Part, rule: ReadingRule, sensor: str, when: Interval | BadPayload) -> Iterator[Reading]:
+def _readings(
+    part: Part, rule: ReadingRule, sensor: str, when: Interval | BadPayload, wrong: list[str]
+) -> Iterator[Reading]:
     for star, raw in rule.value.find(part.where):
         is_absent = among(raw, part.spec.absent) or (part.spec.format == "csv" and raw == "")
         if is_absent and not _says_failed(part, rule):
             continue
-        entry = part.spec.entry(rule.key.fill(part.where, star)) if rule.key else TableEntry(rule.quantity, rule.unit)
-        if not entry.quantity:
-            continue
-        own = _interval(part, rule.stamp) if any(True for _ in rule.stamp.all_given(part.where)) else when
-        if isinstance(own, BadPayload):
-            raise own
-        channel = entry.channel or rule.channel.fill(part.where, star) or ""
-        sensor_id = f"{part.source}/{entry.sensor or sensor}"
-        if rule.total:
-            own = _until(part, own)
-        covers = None if own.period else SOURCES[part.source].interval
-        value, weight, flags = _state(part, rule, entry, raw)
-        yield Reading(
-            sensor_id, channel, entry.quantity, own.period, own.start, value, weight, covers, flags | own.flags,
-            version=entry.version,
-        )  # fmt: skip
+        try:
+            yield from _reading(part, rule, sensor, when, star, raw)
+        except BadPayload as error:
+            wrong.append(str(error))
+
+
+def _reading(
+    part: Part, rule: ReadingRule, sensor: str, when: Interval | BadPayload, star: str, raw: Any
+) -> Iterator[Reading]:
+    """Give the reading of one value, unless its key is one to leave out."""
+    entry = part.spec.entry(rule.key.fill(part.where, star)) if rule.key else TableEntry(rule.quantity, rule.unit)
+    if not entry.quantity:
+        return
+    if any(True for _ in rule.stamp.all_given(part.where)):
+        when = _interval(part, rule.stamp)
+    if isinstance(when, BadPayload):
+        raise when
+    if rule.total:
+        when = _until(part, when)
+    covers = None if when.period else SOURCES[part.source].interval
+    value, weight, flags = _state(part, rule, entry, raw)
+    yield Reading(
+        f"{part.source}/{entry.sensor or sensor}", entry.channel or rule.channel.fill(part.where, star) or "",
+        entry.quantity, when.period, when.start, value, weight, covers, flags | when.flags, version=entry.version,
+    )  # fmt: skip
 
 
 def _until(part: Part, when: Interval) -> Interval:

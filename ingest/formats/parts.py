@@ -18,7 +18,7 @@ from ingest.formats.mapping_schema import MappingFile, MessageRule
 from ingest.formats.pointers import Path, Pointers, Where, every_pointer
 from ingest.vocabulary.readings import BadPayload, Message
 
-UNREAD: Counter[str] = Counter()  # numbers that came and that no rule reads, by source
+UNREAD: Counter[tuple[str]] = Counter()  # numbers that came and that no rule reads, by source
 _SHAPES = 1_000  # shapes of documents whose unread numbers are known
 _known: dict[object, int] = {}
 
@@ -142,4 +142,4 @@ def note(source: str, spec: MappingFile, names: set[str], document: Any, message
         if len(_known) >= _SHAPES:
             _known.clear()
         _known[shape] = sum(one.has_number for one in unread(source, spec, document, message))
-    UNREAD[source] += _known[shape]
+    UNREAD[(source,)] += _known[shape]

@@ -6,8 +6,10 @@ element of an array whose `key` is `text`, and `..` at the beginning, the object
 `ingest.formats.mapping_reader` reads messages with these.
 """
 
+import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -101,7 +103,10 @@ def _elements(where: Where) -> Iterator[Where]:
 
 
 def _step(value: Any, token: str, unwrap: str | None) -> list[tuple[str, Any]]:
-    """Go one step, with the name of what is there; where it is missing, the member `unwrap` is taken in its place."""
+    """Go one step, also into a text of JSON; `unwrap` may stand around what is missing."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
     if isinstance(value, dict) and unwrap in value and token not in (*value, "*"):
         value = value[unwrap]
     members = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}

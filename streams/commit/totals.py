@@ -36,19 +36,18 @@ def differences(tx: Transaction, rows: Rows) -> Rows:
     totals = totals[~np.isnan(rows["value"][totals])]
     known = {(int(rows["series"][at]), int(rows["start"][at])): rows[at : at + 1] for at in totals}
     alike = {series: row for (series, _), row in known.items()}
-    ends = rows["start"][totals] + (rows["covers"][totals] * 1e6).astype(np.int64)
-    asked = {"series": rows["series"][totals].tolist(), "at": [utc(at) for at in ends]}
+    asked = {"series": rows["series"][totals].tolist(), "start": [utc(at) for at in rows["start"][totals]]}
     tx.rows("keep_totals", **asked, total=rows["value"][totals].tolist())
     later = []
-    for series, period, at, total, before_at, before in tx.rows("list_total_neighbours", **asked):
-        start = microseconds(at) - period * 1_000_000
+    for series, period, begin, total, before, since, known_at in tx.rows("list_total_neighbours", **asked):
+        start = microseconds(begin)
         row = known.get((series, start))
         if row is None:
             row = alike[series].copy()
             row["start"], row["source"], row["flags"] = start, LATER, 0
             later.append(row)
-        _count(row, period, total, before, None if before_at is None else (at - before_at).total_seconds())
-        row["version"] = 0 if before_at is None else microseconds(before_at)
+        _count(row, period, total, before, since)
+        row["version"] = 0 if known_at is None else microseconds(known_at)
     return ordered(np.concatenate([rows, *later])) if later else rows
 
 

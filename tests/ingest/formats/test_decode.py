@@ -283,12 +283,18 @@ def test_interval_gives_instants_their_length() -> None:
     [b'"name":"a\\u0000b"', b'"name":"\\ud800"', b'"lon":181,"lat":0', b'"lanes":99999999999', b'"interval":-1'],
 )
 def test_fact_that_no_catalogue_takes_is_a_dead_letter(fact: bytes) -> None:
-    """A name that is no text, a place off the globe or an absurd number refuses its message, never the whole line."""
+    """A name that is no text, a place off the globe or an absurd number is refused, and never costs the whole line."""
     reading = b'{"sensor_id":"a","quantity":"no2","start":"2026-01-01T00:00:00Z","value":1}'
     payload = b'{"sensor_id":"a",%s,"readings":[%s]}' % (fact, reading)
     batch = decode([Message("stadspuls/stadspuls/a", payload, datetime(2026, 1, 2, tzinfo=UTC))])
-    assert (len(batch), len(batch.dead_letters), batch.sensors) == (0, 1, ())
+    assert (len(batch.dead_letters), batch.sensors) == (1, ())
     batch.dead_letters[0].reason.encode()
+
+
+def test_fact_that_no_catalogue_takes_costs_no_reading() -> None:
+    """A fact with a number that no sensor has is refused alone."""
+    batch = decode([Message(TOPIC, json.dumps({"lanes": 10**9, "readings": [READING]}).encode(), NOW)])
+    assert (len(batch), len(batch.dead_letters), batch.sensors) == (1, 1, ())
 
 
 def test_own_alerts_are_no_readings() -> None:

@@ -1,0 +1,316 @@
+"""Forms of stamps, numbers and documents that suppliers are known to use, and the reading that each must give."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_schema import load
+from ingest.formats.parts import unread
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, Unreadable
+
+NOW = datetime(2026, 8, 1, tzinfo=UTC)
+EIGHT = datetime(2026, 5, 4, 8, tzinfo=UTC)
+FAILED = Flag.SOURCE_ERROR.value
+
+
+def read(folder: Path, text: str, payload: Any, topic: str = "stadspuls/fiware/x") -> list[Any]:
+    """Read a payload, or a document, by a mapping file of a source that is known."""
+    (folder / "fiware.toml").write_text(text)
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return list(mapped("fiware", load(folder / "fiware.toml"))(Message(topic, raw, NOW)))
+
+
+def rule(keys: str = "", reading: str = "", quantity: str = "temperature") -> str:
+    """Write one rule with a reading of `/v` at `/t`."""
+    return f"""
+[[message]]
+sensor = "s"
+stamp = "/t"
+{keys}
+reading = [{{ value = "/v", quantity = "{quantity}"{reading} }}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "stamp", "right"),
+    [
+        ("", "20260504T080000Z", EIGHT),
+        ("", "2026-05-04T10:00:00+0200", EIGHT),
+        ("", "2026-05-04T10:00:00+02", EIGHT),
+        ("", "2026-05-04T08:00:00.123456789Z", EIGHT.replace(microsecond=123456)),
+        ("", "2026-05-04 10:00:00 +02:00", EIGHT),
+        ("", "2026-05-04 08:00:00 UTC", EIGHT),
+        ("", "2026-05-04 10:00 CEST", EIGHT),
+        ('zone = "Europe/Amsterdam"', "2026-05-04 10:00", EIGHT),
+        ('zone = "Etc/GMT-1"', "2026-05-04T24:00", EIGHT.replace(hour=23)),
+        ('written = "%d/%m/%Y %H:%M %Z"', "04/05/2026 10:00 CEST", EIGHT),
+        ('written = ["%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M"]\nzone = "UTC"', "04-05-2026 08:00", EIGHT),
+        ('written = "%m/%d/%Y %I:%M:%S %p"\nzone = "UTC"', "05/04/2026 08:00:00 AM", EIGHT),
+        ('written = "%d-%m-%Y %H"\nzone = "UTC"', "24-05-2026 24", datetime(2026, 5, 25, tzinfo=UTC)),
+        ('written = "%Y%m%d%H%M"\nzone = "UTC"', "202402242400", datetime(2024, 2, 25, tzinfo=UTC)),
+        ('written = "%G-W%V-%u"\nzone = "UTC"', "2026-W19-1", datetime(2026, 5, 4, tzinfo=UTC)),
+        ('epoch = "s"', "1777881600.5", EIGHT.replace(microsecond=500_000)),
+        ('epoch = "ms"', 1777881600000, EIGHT),
+        ('epoch = "us"', 1777881600000000, EIGHT),
+        ('epoch = "ns"', "1777881600000000000", EIGHT),
+        ('epoch = "excel"\nzone = "UTC"', 46146.3333333, EIGHT),
+    ],
+)
+def test_form_of_a_stamp(tmp_path: Path, keys: str, stamp: object, right: datetime) -> None:
+    """Every form is the moment that it means."""
+    (one,) = read(tmp_path, rule(keys), {"t": stamp, "v": 1})
+    assert one.start == right
+
+
+@pytest.mark.parametrize(
+    "bad", [None, "", "soon", "0000-00-00", 7, True, {}, "1970-01-01T00:00:12Z", "2026-05-04 24:30Z"]
+)
+def test_stamp_that_is_none_gives_way_to_the_next(tmp_path: Path, bad: object) -> None:
+    """Null, empty, unreadable or of a clock that was never set: the next stamp counts; without one it is refused."""
+    text = rule().replace('"/t"', '["/bad", "/t"]')
+    (one,) = read(tmp_path, text, {"bad": bad, "t": "2026-05-04T08:00:00Z", "v": 1})
+    assert one.start == EIGHT
+    (received,) = read(tmp_path, rule('means = "received"'), {"t": bad, "v": 1})
+    assert received.start == NOW
+
+
+@pytest.mark.parametrize(
+    ("keys", "stamp", "start", "hours"),
+    [
+        ('period = "day"\nmeans = "start"', "2026-03-29", datetime(2026, 3, 28, 23, tzinfo=UTC), 23),
+        ('period = "day"\nmeans = "end"', "2026-10-26", datetime(2026, 10, 24, 22, tzinfo=UTC), 25),
+        ('period = "week"\nmeans = "start"', "2026-05-04", datetime(2026, 5, 3, 22, tzinfo=UTC), 168),
+        ('period = "month"\nmeans = "start"\nwritten = "%Y-%m"', "2026-03", datetime(2026, 2, 28, 23, tzinfo=UTC), 743),
+        ('period = "month"\nmeans = "end"', "2026-05-01", datetime(2026, 3, 31, 22, tzinfo=UTC), 720),
+    ],
+)
+def test_period_of_the_calendar(tmp_path: Path, keys: str, stamp: str, start: datetime, hours: int) -> None:
+    """A day has 23 to 25 hours, and a month as many as it has."""
+    (one,) = read(tmp_path, rule(keys + '\nzone = "Europe/Amsterdam"'), {"t": stamp, "v": 1})
+    assert (one.start, timedelta(seconds=one.period)) == (start, timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(
+    ("top", "keys", "quantity", "cell", "right"),
+    [
+        ('decimal = ","', "", "temperature", "1.024,5", 1024.5),
+        ('decimal = ","', "", "bicycle_count", "1.024", 1024),
+        ('decimal = "."', "", "bicycle_count", "1,024", 1024),
+        ("", "", "bicycle_count", "1 024", 1024),
+        ("", "", "bicycle_count", "1'024", 1024),
+        ("", "", "temperature", " 12.5 ", 12.5),
+        ("", ", below = 0.5", "temperature", "<1.2", 0.6),
+        ("", ', failed = ["NoData", -999]', "temperature", "nodata", None),
+        ("", ', failed = ["NoData", -999]', "temperature", "-999.0", None),
+        ("", ', failed_when = { "/w" = ["x", 2] }', "temperature", "7", None),
+        ("", ', valid = { "/w" = [1, 2.0] }', "temperature", "7", 7),
+        ("", ', valid = { "/w" = 1 }', "temperature", "", None),
+        ('absent = ["-", "n/a"]', "", "temperature", "N/A", "absent"),
+        ("", "", "temperature", "", "absent"),
+        ("", "", "temperature", "1,5", "refused"),
+        ('decimal = ","', "", "temperature", "18.5", "refused"),
+        ("", "", "bicycle_count", "1.000", "refused"),
+        ("", "", "bicycle_count", "1.5", "refused"),
+        ("", "", "temperature", "<1.2", "refused"),
+        ("", "", "temperature", "7 C", "refused"),
+        ("", "", "temperature", "NaN", "refused"),
+    ],
+)
+def test_form_of_a_number(tmp_path: Path, top: str, keys: str, quantity: str, cell: str, right: object) -> None:
+    """A cell is its number, failed, absent, or a dead letter of its row; never another number."""
+    text = f'format = "csv"\ndelimiter = ";"\n{top}\n' + rule("", keys, quantity)
+    payload = f"t;v;w\r\n2026-05-04T08:00Z;{cell};2\r\n2026-05-04T09:00Z;6;2\r\n"
+    found = read(tmp_path, text, payload.encode())
+    values = [one.value for one in found if isinstance(one, Reading) and one.start == EIGHT]
+    letters = [one for one in found if isinstance(one, Unreadable)]
+    assert (values, len(letters)) == {"absent": ([], 0), "refused": ([], 1)}.get(str(right), ([right], 0))
+
+
+CSV = 'format = "csv"\n' + rule('zone = "UTC"').replace('"s"', '"{/Stra\u00dfe}"')
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "Stra\u00dfe,t,v\r\nBr\u00fccke,2026-05-04 08:00,7\r\n".encode("utf-8-sig"),
+        "Stra\u00dfe,t,v\nBr\u00fccke,2026-05-04 08:00,7\n".encode("utf-16"),
+        "Stra\u00dfe,t,v\nBr\u00fccke,2026-05-04 08:00,7\n".encode("cp1252"),
+        '"Stra\u00dfe","t","v"\n"Br\u00fccke","2026-05-04 08:00","7"'.encode(),
+        "t of the month\n\nall, of it\nStra\u00dfe , t , v\nBr\u00fccke, 2026-05-04 08:00 , 7,,\n".encode(),
+    ],
+)
+def test_form_of_a_csv(tmp_path: Path, payload: bytes) -> None:
+    """Marks, encodings, quotes, ends of lines, titles and blanks change nothing."""
+    (one,) = read(tmp_path, CSV, payload)
+    assert (one.sensor_id, one.start, one.value) == ("fiware/Br\u00fccke", EIGHT, 7)
+
+
+def test_row_with_more_cells_than_the_header(tmp_path: Path) -> None:
+    """A decimal comma between commas moves cells: that row is refused alone; a column named twice refuses the file."""
+    found = read(tmp_path, 'format = "csv"\n' + rule(), b"v,w,t\n7,5,1,2026-05-04T08:00Z\n7,5,2026-05-04T08:00Z\n")
+    assert [type(one) for one in found] == [Reading, Unreadable]
+    with pytest.raises(BadPayload, match="column 'v' 2 times"):
+        read(tmp_path, 'format = "csv"\n' + rule(), b"v,v,t\n7,5,2026-05-04T08:00Z\n")
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        (b'\xef\xbb\xbf{"t": "2026-05-04T08:00Z", "v": 7}\0', 7),
+        ('{"t": "2026-05-04T08:00Z", "v": 7}'.encode("utf-16-le"), 7),
+        (b'{"t": "2026-05-04T08:00Z", "v": nan}', None),
+        (b'{"t": "2026-05-04T08:00Z", "v": -Infinity, "name": "nan, inf"}', None),
+        (b'{"t": "2026-05-04T08:00Z", "v": 7, "v": 7}', 7),
+        (b'{"t": "2026-05-04T08:00Z", "v": 7, "w": 1e999, "x": ' + b"9" * 5000 + b"}", 7),
+        ('{"t": "2026-05-04T08:00Z", "v": 7, "unit": "\u00b0C"}'.encode("latin-1"), 7),
+    ],
+)
+def test_form_of_json(tmp_path: Path, payload: bytes, value: float | None) -> None:
+    """JSON as devices write it is read as far as is safe."""
+    (one,) = read(tmp_path, rule(), payload)
+    assert (one.value, one.flags) == (value, 0 if value else FAILED)
+
+
+def test_member_given_twice(tmp_path: Path) -> None:
+    """Nothing says which of two values is right: that member is refused, the others are read."""
+    found = read(
+        tmp_path,
+        rule().replace("[{", '[{ value = "/w", quantity = "humidity" }, {'),
+        b'{"t": "2026-05-04T08:00Z", "v": 7, "v": 8, "w": 50}',
+    )
+    assert [one.value for one in found if isinstance(one, Reading)] == [50]
+    assert [one.reason for one in found if isinstance(one, Unreadable)] == ["/v is '[7, 8]', expected a number"]
+
+
+ZONED = 'stamp = "/t"\nzone = "UTC"\n'
+SHAPES = {
+    "parent": ('each = "/list"\nsensor = "{/id}"\nstamp = "/../t"', '"/v"',
+               {"t": "2026-05-04T08:00Z", "list": [{"id": "a", "v": 1}, {"id": "b", "v": 2}]}),
+    "grandparent": ('each = "/*/*"\nsensor = "{/../id}"\nstamp = "/../../t"', '"/v"',
+                    {"t": "2026-05-04T08:00Z", "x": {"id": "a", "m": {"v": 1}}, "y": {"id": "b", "m": {"v": 2}}}),
+    "keys": ('each = "/*"\nsensor = "{*}"\nstamp = "/t"', '"/v"',
+             {"a": {"t": "2026-05-04T08:00Z", "v": 1}, "b": {"t": "2026-05-04T08:00Z", "v": "2"}}),
+    "columns": ('each = "/d"\ncolumns = true\nsensor = "{/n}"\nstamp = "/../t"', '"/v"',
+                {"t": "2026-05-04T08:00Z", "d": {"n": ["a", "b", "c"], "v": [1, 2]}}),
+    "text of JSON": ('each = "/list"\nsensor = "{/id}"\nstamp = "/o/t"', '"/o/v"', {"list": [
+        {"id": name, "o": f'{{"t": "2026-05-04T08:00Z", "v": {value}}}'} for name, value in (("a", 1), ("b", 2))]}),
+    "rows": ('each = "/data"\nsensor = "{/0}"\nstamp = "/2"', '"/1"',
+             {"data": [["a", 1, "2026-05-04T08:00Z"], ["b", 2, "2026-05-04T08:00Z"]]}),
+    "lists in lists": ('each = ""\nsensor = "{/n}"\nstamp = "/t"', '"/v"',
+                       [[{"n": "a", "t": "2026-05-04T08Z", "v": 1}], [{"n": "b", "t": "2026-05-04T08Z", "v": 2}]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shape_of_a_document(tmp_path: Path, shape: str) -> None:
+    """Facts around a part, keys that are sensors, arrays side by side, rows without names: two sensors each."""
+    keys, value, document = SHAPES[shape]
+    text = f"[[message]]\n{keys}\nreading = [{{ value = {value}, quantity = 'temperature' }}]\n"
+    found = read(tmp_path, text, document)
+    assert [(one.sensor_id, one.start, one.value) for one in found] == [
+        ("fiware/a", EIGHT, 1), ("fiware/b", EIGHT, 2)
+    ]  # fmt: skip
+
+
+def test_star_reads_on_after_a_broken_value(tmp_path: Path) -> None:
+    """Of the chips that `*` stands for, the one that warms up is refused alone."""
+    text = rule().replace('"/v"', '"/*/v"').replace('"temperature"', '"temperature", channel = "{*}"')
+    chips = {"a": {"v": "Preheating"}, "b": {"v": 5}, "c": {"v": [1]}, "d": {"v": 6}}
+    found = read(tmp_path, text, {"t": "2026-05-04T08:00Z", **chips})
+    assert [(one.channel, one.value) for one in found if isinstance(one, Reading)] == [("b", 5), ("d", 6)]
+    (letter,) = (one for one in found if isinstance(one, Unreadable))
+    assert "'Preheating'" in letter.reason
+    assert "'[1]'" in letter.reason
+
+
+def test_bare_value_as_home_assistant_sends_it(tmp_path: Path) -> None:
+    """A topic for each value, and a payload that is a number or a word."""
+    text = """
+[[message]]
+sensor = "{topic:stadspuls/fiware/+/+}"
+means = "received"
+reading = [{ value = "", quantity = "temperature", failed = ["unavailable"] }]
+"""
+    for payload, value in ((b"23.4", 23.4), (b"unavailable", None), (b"nan", None)):
+        (one,) = read(tmp_path, text, payload, "stadspuls/fiware/roof/state")
+        assert (one.sensor_id, one.value) == ("fiware/roof/state", value)
+    with pytest.raises(BadPayload, match="'on', expected a finite number"):
+        read(tmp_path, text, b"on", "stadspuls/fiware/roof/state")
+
+
+SENML = """
+format = "senml"
+[[message]]
+has = ["/v"]
+sensor = "{/bn}"
+stamp = "/t"
+epoch = "s"
+reading = [{ value = "/v", key = "{/n}", unit_at = "/u" }]
+[table]
+temp = { quantity = "temperature" }
+hum = { quantity = "humidity" }
+"""
+
+
+def test_senml_pack(tmp_path: Path) -> None:
+    """Base name, time, unit and value hold until the next; a small time counts from now; a bad record costs itself."""
+    pack = [
+        {"bn": "d1", "bt": 1777881600, "bu": "Cel", "bv": 20, "n": "temp", "v": 0.5},
+        {"n": "temp", "t": 60},
+        {"n": "hum", "u": "%RH", "v": 30, "t": "soon"},
+        {"n": "door", "vb": True},
+        {"bn": "d2", "bt": 0, "n": "temp", "v": 1, "t": -60},
+    ]
+    found = read(tmp_path, SENML, pack)
+    assert [(one.sensor_id, one.start, one.value) for one in found if isinstance(one, Reading)] == [
+        ("fiware/d1", EIGHT, 20.5), ("fiware/d1", EIGHT + timedelta(seconds=60), 20),
+        ("fiware/d2", NOW - timedelta(seconds=60), 21),
+    ]  # fmt: skip
+    (letter,) = (one for one in found if isinstance(one, Unreadable))
+    assert letter.reason == "stamp 'soon', expected one written as ISO 8601"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (rule() + rule(), r"message\[1\] can never take a part: message\[0\] takes all"),
+        (rule('when = { "/k" = 1 }\nskip = { "/k" = 1 }'), r"message\[0\] skips every part"),
+        (rule('when = { "/k" = [] }'), "no value for /k"),
+        (rule().replace('"s"', '"{topic:other/+}"'), "can never match, expected a shape of stadspuls/fiware/#"),
+        ('format = "csv"\n' + rule().replace('"/v"', '"/NO2/hour"'), "expected '/column', a slash in it as ~1"),
+        (rule(quantity="o3"), "o3 without a unit, expected unit_at, or the supplier's as unit: 'ug/m3'"),
+        (rule(quantity="vehicle_speed"), "vehicle_speed without a unit"),
+        (rule('period = "day"'), "without a zone"),
+        (rule(reading=", total = true", quantity="bicycle_count"), "a running total with period 0"),
+        ('encoding = "klingon"\n' + rule(), "unknown encoding: klingon"),
+        ('delimiter = ""\n' + rule(), "expected one character"),
+    ],
+)
+def test_file_that_can_never_be_right_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """What can match nothing, or leaves a unit open, is refused when it is loaded, with what to write."""
+    with pytest.raises(ValueError, match=reason):
+        read(tmp_path, text, {})
+
+
+def test_unit_that_the_message_leaves_out(tmp_path: Path) -> None:
+    """A gas whose unit is missing in the message is refused, and never taken as ours; what stands beside it is read."""
+    text = rule(reading=', unit_at = "/u" }, { value = "/w", quantity = "pm10"', quantity="o3")
+    found = read(tmp_path, text, {"t": "2026-05-04T08:00Z", "v": 0.03, "w": 7})
+    assert [one.quantity for one in found if isinstance(one, Reading)] == ["pm10"]
+    assert "o3 without a unit" in next(one.reason for one in found if isinstance(one, Unreadable))
+
+
+def test_what_no_rule_reads_is_listed(tmp_path: Path) -> None:
+    """Parts that no rule takes, and members that the rule of their part does not read, but for what it ignores."""
+    text = rule('each = "/list"\nwhen = { "/k" = 1 }\nignore = ["/rssi"]').replace('"/t"', '"/../t"')
+    (tmp_path / "fiware.toml").write_text(text)
+    document = {"t": "2026-05-04T08:00Z", "n": 5, "list": [{"k": 1, "v": 2, "rssi": 3, "w": "4"}, {"k": 2, "v": 6}]}
+    found = unread("fiware", load(tmp_path / "fiware.toml"), document, Message("stadspuls/fiware/x", b"", NOW))
+    assert {one.path: (one.reason.partition(",")[0], one.has_number) for one in found} == {
+        "/n": ("no rule reads this", True), "/list/0/w": ("no rule reads this", True),
+        "/list/1": ("no rule takes this part", True),
+    }  # fmt: skip
