@@ -20,7 +20,7 @@ from ingest.vocabulary.readings import BadPayload, Message
 
 UNREAD: Counter[tuple[str]] = Counter()  # numbers that came and that no rule reads, by source
 _SHAPES = 1_000  # shapes of documents whose unread numbers are known
-_known: dict[object, int] = {}
+_known: dict[int, int] = {}  # by a hash of source and shape
 
 
 class Part(NamedTuple):
@@ -91,22 +91,22 @@ def unread(source: str, spec: MappingFile, document: Any, message: Message) -> l
         taken = list(parts(source, spec, document, message))
     except BadPayload as error:
         return [Unread("", str(error), has_number=True)]
-    offered = {where.path for rule in spec.message for where in _found(rule, whole) if not rule.columns}
-    paths = {part.where.path for part in taken}
+    reached = {way for part in taken for way in _ways(part.where.path)}
     found = {_bare(path, spec) for part in taken for path in _read(part)}
-    listed = {
-        path: f"no rule takes this part, expected {_shapes(spec)}"
-        for path in offered
-        if not any(path == other[: len(path)] for other in paths)
-    }
-    for path, _ in _leaves(document):
-        if not any(_bare(path[:end], spec) in found or path[:end] in listed for end in range(len(path) + 1)):
+    offered = [where.path for rule in spec.message if not rule.columns for where in _found(rule, whole)]
+    why = f"no rule takes this part, expected {_shapes(spec)}"
+    listed = {path: why for path in offered if path not in reached}
+    numbers: set[Path] = set()
+    for path, value in _leaves(document):
+        if not any(_bare(way, spec) in found or way in listed for way in _ways(path)):
             listed[path] = "no rule reads this"
-    numbers = {path for path, value in _leaves(document) if is_figure(value, spec.decimal)}
-    return [
-        Unread(_pointer(path), reason, any(path == one[: len(path)] for one in numbers))
-        for path, reason in listed.items()
-    ]
+        if is_figure(value, spec.decimal):
+            numbers.update(_ways(path))
+    return [Unread(_pointer(path), reason, path in numbers) for path, reason in listed.items()]
+
+
+def _ways(path: Path) -> list[Path]:
+    return [path[:end] for end in range(len(path) + 1)]
 
 
 def _bare(path: Path, spec: MappingFile) -> Path:
@@ -137,7 +137,8 @@ def _pointer(path: Path) -> str:
 
 def note(source: str, spec: MappingFile, names: set[str], document: Any, message: Message) -> None:
     """Count the numbers that no rule reads; documents of one shape, with the same texts in `names`, have the same."""
-    shape = (source, *((path, value if path and path[-1] in names else None) for path, value in _leaves(document)))
+    leaves = ((path, str(value) if path and path[-1] in names else "") for path, value in _leaves(document))
+    shape = hash((source, *leaves))
     if shape not in _known:
         if len(_known) >= _SHAPES:
             _known.clear()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from ingest.formats import decode as decoding
 from ingest.formats import registry
 from ingest.formats.decode import decode
 from ingest.formats.mapping_reader import MappedFormat, mapped
-from ingest.formats.mapping_schema import MappingFile, load
+from ingest.formats.mapping_schema import MappingFile, MessageRule, ReadingRule, load
 from ingest.formats.parts import _leaves, parts
 from ingest.formats.pointers import Pointer, Pointers, Template, Where
 from ingest.formats.registry import SHIPPED, load_formats
@@ -300,6 +301,16 @@ def test_worked_example_of_the_documentation(registries: None, tmp_path: Path) -
         for row in batch.readings.to_pylist()
     ]
     assert rows == [json.loads(line) for line in parts["jsonl"].strip().splitlines()]
+
+
+@pytest.mark.parametrize("table", [MappingFile, MessageRule, ReadingRule])
+def test_every_key_stands_in_the_documentation(table: type[msgspec.Struct]) -> None:
+    """docs/adding-a-format.md has a row of a table for every key of a mapping file."""
+    rows = [line.split("|")[1] for line in (ROOT / "docs/adding-a-format.md").read_text().splitlines() if "| `" in line]
+    keys = set(table.__struct_encode_fields__) - {"message", "reading", "source", "table"}
+    assert [key for key in sorted(keys) if not any(f"`{key}`" in row for row in rows)] == (
+        ["key"] if table is ReadingRule else []  # in the row of `quantity`
+    )
 
 
 @pytest.mark.shared

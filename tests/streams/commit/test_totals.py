@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from aggregates.store.health import balances
 from aggregates.store.store import Store
+from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_schema import load
 from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, Reading
+from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, Message, Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
@@ -65,3 +68,23 @@ def test_differences_do_not_depend_on_order(emptied: str, totals: list[tuple[int
         assert not any(found.windows for found in reconcile(store, DAY.date(), DAY.date() + timedelta(days=1)))
         assert sum(one.received for one in balances(store)) == len(totals)
         assert all(one.holds for one in balances(store))
+
+
+@pytest.mark.shared
+def test_running_total_of_the_field(emptied: str, shared_data: Path, tmp_path: Path) -> None:
+    """The case `running-total`, by its own mapping file with `total` and a period: 4 + 5 + 0 + 3, the first nothing."""
+    folder = shared_data.parent / "cases/running-total"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    truncate(emptied)
+    text = (folder / "mapping.toml").read_text().replace('stamp = "/t"', 'stamp = "/t"\nperiod = 3600')
+    text = text[text.index("[[message]]") :].replace('"bicycle_count"', '"bicycle_count", total = true')
+    (tmp_path / "ttn.toml").write_text(text)  # a source that is known
+    read = mapped("ttn", load(tmp_path / "ttn.toml"))
+    lines = next(folder.glob("*.jsonl")).read_bytes().splitlines()
+    said = [one for line in lines for one in read(Message("v3/x", line, NOW)) if isinstance(one, Reading)]
+    with closing(Store(emptied)) as store:
+        Pipeline(store).store(Batch(columns(said, [NOW] * len(said))))
+    found = stored(emptied)
+    assert found[7] == (None, FAILED, 3600)
+    assert [found[hour][0] for hour in (8, 9, 10, 11)] == [4, 5, 0, 3]
