@@ -61,7 +61,7 @@ def take(hub: UpHub, chrome: Browser) -> None:
     _terminal(chrome, "run", [("make run", "\n".join(said))])
     _page(chrome, "page", f"{url}/?lens=1h&lang=en")
     _page(chrome, "sensor", f"{url}/?lens=1h&lang=en&sensor=ndw/GEO0B_SIM_05")
-    _page(chrome, "table-dark", f"{url}/?lens=1h&quantity=pm10&show=table&lang=nl", scheme="dark")
+    _page(chrome, "table-dark", f"{url}/?lens=1h&quantity=pm10&show=table&lang=nl", scheme="dark", height=620)
     _page(chrome, "phone", f"{url}/?lens=1h&lang=nl", width=390)
     asked = (
         f"{url}/api/v1/aggregates?quantity=vehicle_count&window=1h&sensor=ndw/GEO0B_SIM_05&from={_ago(2)}&to={_ago(1)}"
@@ -88,9 +88,9 @@ def _wait_for_history(hub: UpHub) -> None:
         time.sleep(2)
 
 
-def _page(chrome: Browser, name: str, url: str, scheme: str = "light", width: int = 1160) -> None:
+def _page(chrome: Browser, name: str, url: str, scheme: str = "light", width: int = 1160, height: int = 760) -> None:
     context = chrome.new_context(
-        viewport={"width": width, "height": 760}, color_scheme="dark" if scheme == "dark" else "light"
+        viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
     )
     page = context.new_page()
     page.goto(url)

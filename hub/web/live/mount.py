@@ -51,17 +51,18 @@ def mount(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, ob
     """Add the page and what it fetches. `health` gives the numbers of `/healthz`."""
     open_store = partial(Store, database, application="stadspuls live")
     watch = Watch(open_store, health, settings.timezone)
-    stores = Stores(partial(open_store, patience=settings.api_patience))  # a range may be long
-    app.include_router(_page(watch, stores, settings))
-    app.mount("/live", _fetched(watch, stores, settings))
+    readers, writers = Stores(partial(open_store, patience=settings.api_patience)), Stores(open_store, 2)
+    app.include_router(_page(watch, readers, writers, settings))
+    app.mount("/live", _fetched(watch, readers, writers, settings))
 
 
-def _page(watch: Watch, stores: Stores, settings: Settings) -> APIRouter:
+def _page(watch: Watch, readers: Stores, writers: Stores, settings: Settings) -> APIRouter:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with watch.running():
             yield
-        stores.close()
+        for stores in (readers, writers):
+            stores.close()
 
     router = APIRouter(include_in_schema=False, lifespan=lifespan)
     text, stamp = Template((_OWN / "index.html").read_text("utf-8")), _stamp()
@@ -73,7 +74,7 @@ def _page(watch: Watch, stores: Stores, settings: Settings) -> APIRouter:
         language = asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
         themes = (request.query_params.get("theme"), request.cookies.get("theme"))
         theme = next((one for one in themes if one in ("dark", "light")), "")
-        known = msgspec.json.encode(_known(stores, settings, language)).decode().replace("<", r"\u003c")
+        known = msgspec.json.encode(_known(writers, settings, language)).decode().replace("<", r"\u003c")
         filled = text.substitute(language=words(language)["locale"], theme=theme, stamp=stamp, known=known)
         return HTMLResponse(filled, headers={"Cache-Control": "no-cache"})
 
@@ -98,14 +99,14 @@ def _known(stores: Stores, settings: Settings, language: str) -> dict[str, objec
     }  # fmt: skip
 
 
-def _fetched(watch: Watch, stores: Stores, settings: Settings) -> FastAPI:
+def _fetched(watch: Watch, readers: Stores, writers: Stores, settings: Settings) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     install(app)
     app.get("/files/{stamp}/{name:path}")(_file)
-    _add_figures(app, watch, stores, settings.timezone)
-    _add_places(app, stores, settings.timezone)
+    _add_figures(app, watch, readers, settings.timezone)
+    _add_places(app, readers, settings.timezone)
     if not settings.public:
-        app.include_router(actions(stores))
+        app.include_router(actions(writers))
     return app
 
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import structlog
 
-from aggregates.ask.live import LENSES, newest
+from aggregates.ask.live import LENSES, RANGE, newest
 from aggregates.store.health import state
 from aggregates.store.store import Store, StoreError
 from streams.notify.operators import alerts
@@ -30,6 +30,7 @@ _HEALTH_EVERY = 5.0  # s
 _ALIVE = 15.0  # s after which a stream without news says that it lives
 _ALERTS = 100  # open ones that are counted
 _NAMED = 8  # alerts or sensors of a list that are named
+_RANGE_EVERY = 60.0  # s between two looks at a range, whose hours seldom change
 _AGAIN = 15  # s after which a view is made anew though nothing was committed: windows end, sensors fall silent
 _AWAY = b'{"away":true}'
 
@@ -142,7 +143,9 @@ class Watch:
             return
         self._packed = {view: packed for view, packed in self._packed.items() if view in views}
         for view in views:
-            self._pack(view, now)
+            kept = self._packed.get(view)
+            if kept is None or now.timestamp() - kept.made >= (_RANGE_EVERY if view.lens == RANGE else 0):
+                self._pack(view, now)
         self._pulse = latest
 
     def _kept(self, view: View) -> PackedView:

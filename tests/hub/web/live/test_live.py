@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
+import psycopg
 import pytest
+from fastapi import FastAPI
 
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
@@ -26,6 +29,8 @@ from aggregates.ask.live import (
 )
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
+from hub.web.http import listening
+from hub.web.live.mount import mount
 from hub.web.live.words import LANGUAGES, words
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
@@ -34,6 +39,7 @@ from ingest.vocabulary.readings import Flag, Reading, SensorFact
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.conftest import ROOT
+from tests.support.apis import serving
 
 LIVE = ROOT / "hub" / "web" / "live"
 ZONE = "Europe/Amsterdam"
@@ -284,6 +290,20 @@ class TestDay:
         first = datetime(2024, 3, 13, 8, tzinfo=ZoneInfo(ZONE))  # the clock changes on 31 March
         commit(store, [one for n in range(6) for one in hour((first + timedelta(weeks=n)).astimezone(UTC), 10.0)])
         assert list(day(store)["usual"]) == ["8"]
+
+
+def test_long_look_is_ended(store: Store) -> None:
+    """A range that takes the database longer than the API's patience is answered 503; who acts on alerts may write."""
+    import_sensors(store, [Entry("stadspuls/a")])
+    application = FastAPI()
+    mount(application, serving(store.conninfo, api_patience="0.3s"), dict, store.conninfo)
+    with listening(application, "127.0.0.1", 0) as address, psycopg.connect(store.conninfo) as other:
+        client = httpx.Client(base_url=address, timeout=60)
+        assert client.post("/live/alerts/1/ack", json={"by": "me"}).status_code == 404
+        other.execute("LOCK TABLE window_1h")
+        asked = {"quantity": "vehicle_count", "lens": "range", "at": "2024-05-01T00:00"}
+        assert client.get("/live/past", params=asked).status_code == 503
+        client.close()
 
 
 def test_pictures() -> None:
