@@ -72,9 +72,10 @@ def json_document(text: str, *, short_names: bool = False) -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        for name in made:
-            given = [value for one, value in pairs if one == name]
-            made[name] = given[0] if all(value == given[0] for value in given) else given
+        given: dict[str, list[Any]] = {name: [] for name in made}
+        for name, value in pairs:
+            given[name].append(value)
+        made = {name: every[0] if all(one == every[0] for one in every) else every for name, every in given.items()}
     return made
 
 

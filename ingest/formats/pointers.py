@@ -37,7 +37,7 @@ class Where(NamedTuple):
     def inside(self, name: str, inner: Any, star: str = "") -> "Where":
         """Go to a member or element."""
         above = (*self.above, self) if isinstance(self.document, dict) else self.above
-        return self._replace(document=inner, above=above, star=self.star or star, path=(*self.path, name))
+        return Where(inner, self.topic, self.unwrap, above, self.star or star, (*self.path, name))
 
 
 class Pointer:
@@ -59,35 +59,34 @@ class Pointer:
         tokens = [token.replace("~1", "/").replace("~0", "~") for token in text.split("/")[1:]]
         self.up = next((at for at, token in enumerate(tokens) if token != ".."), len(tokens))
         self.path = tokens[self.up :]
+        self.member = self.path[0] if self.up == 0 and len(self.path) == 1 and self.path != ["*"] else ""
         selects = [(at, _SELECT.fullmatch(token)) for at, token in enumerate(self.path)]
         self.selectors = [(at + 1, select[1]) for at, select in selects if select]
 
-    def _start(self, where: Where) -> list[Where]:
+    def _walk(self, where: Where) -> list[Where]:
         found = [where] if not self.up else where.above[-self.up :][:1] if self.up <= len(where.above) else []
-        return [one._replace(star="") for one in found]
-
-    def find(self, where: Where) -> Iterator[tuple[str, Any]]:
-        """Give what is there, with the name that `*` stood for ("" without one); nothing where nothing is there."""
-        found = [("", one.document) for one in self._start(where)]
-        for token in self.path:
-            found = [
-                (star or (name if token == "*" else ""), inner)
-                for star, value in found
-                for name, inner in _step(value, token, where.unwrap)
-            ]
-        for star, value in found:
-            yield star, value[where.unwrap] if isinstance(value, dict) and where.unwrap in value else value
-
-    def parts(self, where: Where) -> Iterator[Where]:
-        """Give what is there with the way to it, every element of an array by itself."""
-        found = self._start(where)
+        found = [one._replace(star="") if one.star else one for one in found]
         for token in self.path:
             found = [
                 one.inside(name, inner, name if token == "*" else "")
                 for one in found
                 for name, inner in _step(one.document, token, where.unwrap)
             ]
-        for one in found:
+        return found
+
+    def find(self, where: Where) -> Iterator[tuple[str, Any]]:
+        """Give what is there, with the name that `*` stood for ("" without one); nothing where nothing is there."""
+        unwrap = where.unwrap
+        if self.member and isinstance(where.document, dict) and self.member in where.document:  # most are like this
+            found = [("", where.document[self.member])]
+        else:
+            found = [(one.star, one.document) for one in self._walk(where)]
+        for star, value in found:
+            yield star, value[unwrap] if isinstance(value, dict) and unwrap in value else value
+
+    def parts(self, where: Where) -> Iterator[Where]:
+        """Give what is there with the way to it, every element of an array by itself."""
+        for one in self._walk(where):
             yield from _elements(one)
 
 

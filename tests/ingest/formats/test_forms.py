@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ingest.files.recordings import messages
+from ingest.formats.decode import FORMATS
 from ingest.formats.mapping_reader import mapped
 from ingest.formats.mapping_schema import load
 from ingest.formats.parts import unread
@@ -133,20 +135,34 @@ def test_form_of_a_number(tmp_path: Path, top: str, keys: str, quantity: str, ce
 CSV = 'format = "csv"\n' + rule('zone = "UTC"').replace('"s"', '"{/Stra\u00dfe}"')
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        "Stra\u00dfe,t,v\r\nBr\u00fccke,2026-05-04 08:00,7\r\n".encode("utf-8-sig"),
-        "Stra\u00dfe,t,v\nBr\u00fccke,2026-05-04 08:00,7\n".encode("utf-16"),
-        "Stra\u00dfe,t,v\nBr\u00fccke,2026-05-04 08:00,7\n".encode("cp1252"),
-        '"Stra\u00dfe","t","v"\n"Br\u00fccke","2026-05-04 08:00","7"'.encode(),
-        "t of the month\n\nall, of it\nStra\u00dfe , t , v\nBr\u00fccke, 2026-05-04 08:00 , 7,,\n".encode(),
-    ],
-)
+FILES = [
+    "Stra\u00dfe,t,v\r\nBr\u00fccke,2026-05-04 08:00,7\r\n".encode("utf-8-sig"),
+    "Stra\u00dfe,t,v\nBr\u00fccke,2026-05-04 08:00,7\n".encode("utf-16"),
+    "Stra\u00dfe,t,v\nBr\u00fccke,2026-05-04 08:00,7\n".encode("cp1252"),
+    '"Stra\u00dfe","t","v"\n"Br\u00fccke","2026-05-04 08:00","7"'.encode(),
+    "t of the month\n\nall, of it\nStra\u00dfe , t , v\nBr\u00fccke, 2026-05-04 08:00 , 7,,\n".encode(),
+]
+
+
+@pytest.mark.parametrize("payload", FILES)
 def test_form_of_a_csv(tmp_path: Path, payload: bytes) -> None:
     """Marks, encodings, quotes, ends of lines, titles and blanks change nothing."""
     (one,) = read(tmp_path, CSV, payload)
     assert (one.sensor_id, one.start, one.value) == ("fiware/Br\u00fccke", EIGHT, 7)
+
+
+@pytest.mark.parametrize("payload", FILES)
+def test_published_file_of_that_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, payload: bytes) -> None:
+    """Cut into messages below its titles, the file gives the same."""
+    (tmp_path / "fiware.toml").write_text(CSV)
+    reader = mapped("fiware", load(tmp_path / "fiware.toml"))
+    monkeypatch.setitem(FORMATS, "fiware", reader)
+    (tmp_path / "export.csv").write_bytes(payload)
+    (sent,) = messages(tmp_path / "export.csv", "fiware")
+    (one,) = reader(Message(sent.topic, sent.payload, NOW))
+    assert isinstance(one, Reading)
+    assert (one.sensor_id, one.start, one.value) == ("fiware/Br\u00fccke", EIGHT, 7)
+    assert b"of the month" not in sent.payload
 
 
 def test_row_with_more_cells_than_the_header(tmp_path: Path) -> None:
