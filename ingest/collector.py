@@ -66,7 +66,7 @@ class Collector(threading.Thread):
 
     def _collect(self, deliveries: Sequence[Delivery]) -> None:
         sites = self._sites()
-        messages = [Message(topic, payload, received_at, sites) for topic, payload, received_at, _ in deliveries]
+        messages = [Message(one.topic, one.payload, one.received_at, sites, one.replayed) for one in deliveries]
         batch = self._decode(messages, self._earliest)
         tokens = [delivery.token for delivery in deliveries]
         facts = self._new_facts(batch.sensors)

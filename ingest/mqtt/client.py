@@ -68,6 +68,29 @@ def refusal(address: Address, seconds: float, client_id: str | None = None) -> s
     return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "closed on CONNECT"
 
 
+class _Look:
+    """A look at what a broker retains, which deletes what is beyond `most` bytes."""
+
+    def __init__(self, client: Client, most: int) -> None:
+        self.deleted = 0
+        self.last = math.inf  # when the last one came; a busy broker may take long to let us in
+        self._size, self._most = 0, most
+        client.on_message, client.on_connect = self._message, self._subscribe
+
+    def _subscribe(self, client: Client, *_: Any) -> None:
+        self.last = time.monotonic()
+        for name in subscriptions():
+            client.subscribe(name)
+
+    def _message(self, client: Client, _user: object, message: MQTTMessage) -> None:
+        if message.retain and not is_news(message.topic):
+            self.last = time.monotonic()
+            self._size += len(message.topic) + len(message.payload)
+            if self._size > self._most:
+                client.publish(message.topic, b"", retain=True)
+                self.deleted += 1
+
+
 def clear_retained(address: Address, most: int) -> int:
     """
     Delete the retained messages beyond `most` bytes in all, and give how many; not for the built-in broker.
@@ -76,36 +99,18 @@ def clear_retained(address: Address, most: int) -> int:
     not count. A deletion is an empty message, of which the collector makes a dead letter like of any other. Raises
     OSError where the broker is away.
     """
-    size = deleted = 0
     began = time.monotonic()
-    last = math.inf  # until it is subscribed: a busy broker may take long to let it in
-
-    def look(client: Client, _user: object, message: MQTTMessage) -> None:
-        nonlocal size, deleted, last
-        if message.retain and not is_news(message.topic):
-            last = time.monotonic()
-            size += len(message.topic) + len(message.payload)
-            if size > most:
-                client.publish(message.topic, b"", retain=True)
-                deleted += 1
-
-    def subscribe(client: Client, *_: Any) -> None:
-        nonlocal last
-        last = time.monotonic()
-        for name in subscriptions():
-            client.subscribe(name)
-
     client = make_client(Client, address, f"stadspuls-look-{secrets.token_hex(6)}")
-    client.on_message, client.on_connect = look, subscribe
+    look = _Look(client, most)
     client.connect(address.host, address.port)
     try:
         going = MQTTErrorCode.MQTT_ERR_SUCCESS
         while going == MQTTErrorCode.MQTT_ERR_SUCCESS and (now := time.monotonic()) < began + _LOOK:
-            if now > last + _QUIET and not client.want_write():
+            if now > look.last + _QUIET and not client.want_write():
                 break
             going = client.loop(0.1)
     finally:
         client.disconnect()
-    if deleted:
-        log.warning("retained messages beyond retained_bytes deleted", messages=deleted, bytes=most)
-    return deleted
+    if look.deleted:
+        log.warning("retained messages beyond retained_bytes deleted", messages=look.deleted, bytes=most)
+    return look.deleted

@@ -20,7 +20,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import BufferedClient, make_client
-from ingest.mqtt.socket import BufferedSocket
+from ingest.mqtt.socket import BufferedSocket, Published
 from ingest.vocabulary.backoff import pause
 
 KEEPALIVE = 30
@@ -46,6 +46,7 @@ class Connection:
         self.client_id = client_id
         self.connects = 0
         self.is_up = False
+        self.resumed = False  # the broker still had our session
         self.greeted = False  # the broker answered CONNECT: until then it is read even when nothing else may be
         self._taken_by_broker = 0  # messages that it takes in flight from us
         self._filters = filters
@@ -73,8 +74,8 @@ class Connection:
     def down(self) -> None:
         """The connection is gone; everything in flight on it is void."""
 
-    def messages(self, received: Sequence[tuple[bytes, bytes, int]]) -> None:
-        """Messages came in: topic, payload, and the packet id to acknowledge, 0 for QoS 0."""
+    def messages(self, received: Sequence[Published]) -> None:
+        """Messages came in."""
 
     def ended(self) -> None:
         """The loop ended for a bug."""
@@ -154,7 +155,7 @@ class Connection:
             return
         if self._filters and self.connects and not flags.session_present:
             _log.warning("the broker forgot the session, and what it kept for it", broker=str(self.address))
-        self.greeted = True
+        self.greeted, self.resumed = True, flags.session_present
         self._taken_by_broker = getattr(properties, "ReceiveMaximum", 65_535)
         if self._filters:
             at_least_once: Any = SubscribeOptions(qos=1) if self.address.version == 5 else 1
@@ -194,4 +195,4 @@ class Connection:
 
     def _on_message(self, _c: Client, _u: object, message: MQTTMessage) -> None:
         # Only what was published at QoS 0: see `ingest.mqtt.socket`.
-        self.messages([(message.topic.encode(), bytes(message.payload), 0)])
+        self.messages([(message.topic.encode(), bytes(message.payload), 0, message.retain)])

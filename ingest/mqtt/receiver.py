@@ -17,6 +17,7 @@ from ingest.mqtt.client import refusal
 from ingest.mqtt.connection import Connection
 from ingest.mqtt.loop import Loop
 from ingest.mqtt.rounds import Delivery, Rounds, Token
+from ingest.mqtt.socket import Published
 
 _PROOFS = 2  # answers in a row without a message, after which a session that is unsubscribed is empty
 _PAUSE = 0.25  # s between two
@@ -190,14 +191,15 @@ class Receiver(Connection):
         """Let who takes rounds know that none comes any more."""
         self._rounds.close(self._loop.failed)
 
-    def messages(self, received: Sequence[tuple[bytes, bytes, int]]) -> None:
+    def messages(self, received: Sequence[Published]) -> None:
         """Take messages in; those at QoS 1 wait for an acknowledgement."""
         now = datetime.now(UTC)
-        for topic, payload, mid in received:
+        for topic, payload, mid, retained in received:
             token = Token(mid, len(payload))
             if mid:
                 self._unacknowledged.append(token)
-            self._new.append(Delivery(topic.decode(errors="replace"), payload, now, token))
+            replayed = retained and self.resumed
+            self._new.append(Delivery(topic.decode(errors="replace"), payload, now, token, replayed))
         self.received += len(received)
         self.in_flight += len(received)
-        self.in_flight_bytes += sum(len(payload) for _, payload, _ in received)
+        self.in_flight_bytes += sum(len(one[1]) for one in received)

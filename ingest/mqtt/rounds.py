@@ -28,12 +28,17 @@ class Token(msgspec.Struct):
 
 
 class Delivery(NamedTuple):
-    """One message as the broker delivered it."""
+    """
+    One message as the broker delivered it.
+
+    `replayed` is a retained one that comes again: in a session that was there before, each came when it was published.
+    """
 
     topic: str
     payload: bytes
     received_at: datetime
     token: Token
+    replayed: bool = False
 
 
 class InFlightWindow:

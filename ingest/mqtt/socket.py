@@ -14,6 +14,9 @@ from contextlib import suppress
 SIZE = 256 * 1024
 _CLOSES_WITHIN = 1.0  # s
 
+# Topic, payload, the packet id to acknowledge (0 for QoS 0), and whether it is retained and comes for the first time.
+Published = tuple[bytes, bytes, int, bool]
+
 
 class BufferedSocket:
     """Looks to paho like a non-blocking socket; reads and writes the network only in `fill` and `flush`."""
@@ -43,9 +46,9 @@ class BufferedSocket:
         self._framed = at
         return at - self._at
 
-    def messages(self, most: int, five: bool) -> list[tuple[bytes, bytes, int]]:
-        """Take complete PUBLISH packets at QoS 1 from the front: topic, payload and packet id of at most `most`."""
-        taken: list[tuple[bytes, bytes, int]] = []
+    def messages(self, most: int, five: bool) -> list[Published]:
+        """Take complete PUBLISH packets at QoS 1 from the front, at most `most`."""
+        taken: list[Published] = []
         data, at = self._in, self._at
         while len(taken) < most and (after := self._after(at)) and _is_message(data[at]):
             head = at + 2 if data[at + 1] < 0x80 else number(data, at + 1)[1]
@@ -56,7 +59,8 @@ class BufferedSocket:
                 body += size
             if body > after:
                 raise ValueError(f"PUBLISH of {after - at} bytes ends before its payload begins")
-            taken.append((data[head + 2 : topic], data[body:after], data[topic] << 8 | data[topic + 1]))
+            mid, retained = data[topic] << 8 | data[topic + 1], data[at] & 0x09 == 0x01
+            taken.append((data[head + 2 : topic], data[body:after], mid, retained))
             at = after
         self._at = at
         return taken

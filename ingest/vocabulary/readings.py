@@ -79,6 +79,7 @@ class Message(NamedTuple):
     payload: bytes
     received_at: datetime
     sites: Mapping[str, Site] = MappingProxyType({})
+    replayed: bool = False  # a retained message that was delivered before: what has no stamp of its own is known
 
 
 class Reading(NamedTuple):

@@ -3,10 +3,17 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from lab.rig.broker import PROGRAM as MOSQUITTO
 from lab.rig.broker import Broker, free_port, mosquitto
 
-__all__ = ["MOSQUITTO", "Broker", "built_in", "free_port", "mosquitto"]
+__all__ = ["MOSQUITTO", "NEEDS_MOSQUITTO", "Broker", "built_in", "free_port", "mosquitto"]
+
+NEEDS_MOSQUITTO = [
+    pytest.mark.mosquitto,
+    pytest.mark.skipif(MOSQUITTO is None, reason="the mosquitto program is not installed"),
+]
 
 _BUILT_IN = """
 id = 0

@@ -18,7 +18,7 @@ def test_acknowledgements_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> N
     theirs, ours = socket.socketpair()
     monkeypatch.setattr(Receiver, "socket", BufferedSocket(ours))
     receiver = Receiver(Address("127.0.0.1", 1), [FILTER], "test")
-    receiver.messages([(b"a", b"", mid) for mid in (10, 11, 12)])
+    receiver.messages([(b"a", b"", mid, False) for mid in (10, 11, 12)])
     receiver.turn()
     first, second, _ = (delivery.token for delivery in next(receiver.rounds()))
     for token, packets in ((second, b""), (first, bytes([0x40, 2, 0, 10, 0x40, 2, 0, 11]))):
@@ -26,7 +26,7 @@ def test_acknowledgements_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> N
         receiver.turn()
         assert _sent(receiver, theirs) == packets
     receiver.down()
-    receiver.messages([(b"a", b"", 1)])
+    receiver.messages([(b"a", b"", 1, False)])
     receiver.turn()
     receiver.acknowledge(delivery.token for delivery in next(receiver.rounds()))
     receiver.turn()

@@ -1,29 +1,15 @@
 """What only Mosquitto does: MQTT 5 beside 3.1.1, shares, credentials, TLS, and a memory that survives a kill."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
-from tests.support.brokers import MOSQUITTO, Broker, mosquitto
+from tests.support.brokers import NEEDS_MOSQUITTO, Broker, mosquitto
 from tests.support.lines import FILTER, Taker, numbers, receiver, send, until
 
-pytestmark = [
-    pytest.mark.mosquitto,
-    pytest.mark.skipif(MOSQUITTO is None, reason="the mosquitto program is not installed"),
-]
-
-
-@pytest.fixture
-def durable(tmp_path: Path) -> Iterator[Broker]:
-    """A Mosquitto with persistence, running."""
-    made = mosquitto(tmp_path).start()
-    yield made
-    made.stop()
+pytestmark = NEEDS_MOSQUITTO
 
 
 def test_version_5(durable: Broker) -> None:

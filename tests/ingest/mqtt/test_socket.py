@@ -45,7 +45,7 @@ def test_cut_anywhere(ends: tuple[socket.socket, BufferedSocket]) -> None:
         assert sock.frame() == 0
         theirs.sendall(packet[cut:])
         sock.fill()
-        assert sock.messages(9, five=False) == [(b"stadspuls/x", bytes(200), 7)]
+        assert sock.messages(9, five=False) == [(b"stadspuls/x", bytes(200), 7, False)]
         assert not sock.ready()
 
 
@@ -55,13 +55,21 @@ def test_messages_and_other_packets(ends: tuple[socket.socket, BufferedSocket]) 
     at_most_once = message(b"a", 0, b"", 0x30)
     theirs.sendall(message(b"a", 1, b"one") + PINGRESP + at_most_once + message(b"b", 2, b"", 0x3B))
     sock.fill()
-    assert sock.messages(9, five=False) == [(b"a", b"one", 1)]
+    assert sock.messages(9, five=False) == [(b"a", b"one", 1, False)]
     assert sock.messages(9, five=False) == []
     assert sock.frame() == len(PINGRESP + at_most_once)
     assert sock.recv(100) == PINGRESP + at_most_once
     with pytest.raises(BlockingIOError):
         sock.recv(1)
-    assert sock.messages(9, five=False) == [(b"b", b"", 2)]
+    assert sock.messages(9, five=False) == [(b"b", b"", 2, False)]
+
+
+def test_retained_and_not_sent_again(ends: tuple[socket.socket, BufferedSocket]) -> None:
+    """A retained message is told from others, but for one that was not acknowledged and is sent again."""
+    theirs, sock = ends
+    theirs.sendall(b"".join(message(b"a", 1, b"", first) for first in (0x32, 0x33, 0x3A, 0x3B)))
+    sock.fill()
+    assert [retained for *_, retained in sock.messages(9, five=False)] == [False, True, False, False]
 
 
 def test_no_more_than_asked(ends: tuple[socket.socket, BufferedSocket]) -> None:
@@ -69,8 +77,8 @@ def test_no_more_than_asked(ends: tuple[socket.socket, BufferedSocket]) -> None:
     theirs, sock = ends
     theirs.sendall(b"".join(message(b"a", mid, b"") for mid in range(1, 6)))
     sock.fill()
-    assert [mid for _, _, mid in sock.messages(2, five=False)] == [1, 2]
-    assert [mid for _, _, mid in sock.messages(9, five=False)] == [3, 4, 5]
+    assert [mid for _, _, mid, _ in sock.messages(2, five=False)] == [1, 2]
+    assert [mid for _, _, mid, _ in sock.messages(9, five=False)] == [3, 4, 5]
 
 
 def test_properties_are_skipped(ends: tuple[socket.socket, BufferedSocket]) -> None:
@@ -78,7 +86,7 @@ def test_properties_are_skipped(ends: tuple[socket.socket, BufferedSocket]) -> N
     theirs, sock = ends
     theirs.sendall(message(b"a", 1, b"x", properties=b"\x00") + message(b"a", 2, b"y", properties=b"\x02\x01\x01"))
     sock.fill()
-    assert sock.messages(9, five=True) == [(b"a", b"x", 1), (b"a", b"y", 2)]
+    assert sock.messages(9, five=True) == [(b"a", b"x", 1, False), (b"a", b"y", 2, False)]
 
 
 @pytest.mark.parametrize("packet", [b"\x32\xff\xff\xff\xff\x01", b"\x32\x04\x00\xff\x00\x00" + bytes(300)])
@@ -117,6 +125,6 @@ def test_end_of_the_stream(ends: tuple[socket.socket, BufferedSocket]) -> None:
     sock.fill()
     sock.fill()
     assert not sock.finished()
-    assert sock.messages(9, five=False) == [(b"a", b"x", 1)]
+    assert sock.messages(9, five=False) == [(b"a", b"x", 1, False)]
     assert sock.finished()
     assert sock.recv(1) == b""
