@@ -91,6 +91,8 @@ class EmbeddedPostgres(Server):
             lines = (self._data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:  # whatever else it is, as too many open files, does not mean that there is none
             return []
+        except PermissionError as error:
+            raise CannotStart(f"{self._data / 'postmaster.pid'} cannot be read, expected a file of our own") from error
         return lines if lines and lines[0].strip().isdigit() else []
 
     def _ready(self) -> bool:

@@ -123,6 +123,18 @@ def test_only_what_is_not_found_is_gone(kind: type[Server], tmp_path: Path, monk
         server.keep()
 
 
+def test_pid_file_of_another_user_is_named(database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pid file that may not be read is refused by its name, and no second server started beside the first."""
+
+    def refuses(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, "permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuses)
+    with pytest.raises(CannotStart, match=r"postmaster\.pid cannot be read"):
+        database.start()
+    monkeypatch.undo()
+
+
 def test_broker_is_not_ended_for_our_own_files(broker: BuiltInBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where this process has too many files open it cannot ask, and the broker keeps its queue."""
     broker.start()
