@@ -9,19 +9,28 @@ CROSS JOIN LATERAL (SELECT CASE WHEN a.channel = '' THEN 1 ELSE coalesce(a.lanes
 WHERE a.alone;
 
 -- What a sensor counted: `any` of a lane where the source has it, else the sum of its classes, over the lanes seen. Of
--- each channel and window it takes the period with most coverage (tie: the shorter), never two.
+-- each channel and window it takes the period with most coverage (tie: the shorter), never two. Of alternatives it takes the
+-- first that is valid, else the first that is there; separate channels have no figure together.
 CREATE VIEW sensor_<level> AS
 SELECT * FROM sensor_alone_<level>
 UNION ALL
 (
 WITH best AS (
     SELECT DISTINCT ON (a.head, a.sensor_id, a.quantity, a.start, a.channel) a.*,
-           split_part(a.channel, '/', 1) AS lane, split_part(a.channel, '/', 2) IN ('', 'any') AS is_any
+           split_part(a.channel, '/', 1) AS lane, split_part(a.channel, '/', 2) IN ('', 'any') AS is_any,
+           CASE a.combined[1] WHEN 'lanes' THEN 0 WHEN 'separate' THEN (
+               SELECT 1 FROM series o WHERE o.sensor_id = a.sensor_id AND o.quantity = a.quantity AND o.channel !~ '^index'
+               HAVING count(DISTINCT o.channel) = 1)
+           ELSE array_position(a.combined, a.channel) END AS place
     FROM aggregate_<level> a
     WHERE a.channel !~ '^index' AND NOT a.alone
     ORDER BY a.head, a.sensor_id, a.quantity, a.start, a.channel, a.coverage DESC NULLS LAST, a.period
+), ranked AS (
+    SELECT *, coalesce(min(place) FILTER (WHERE valid) OVER w, min(place) OVER w) AS preferred
+    FROM best WINDOW w AS (PARTITION BY head, sensor_id, quantity, start)
 ), chosen AS (
-    SELECT *, bool_or(is_any) OVER (PARTITION BY head, sensor_id, quantity, start, lane) AS has_any FROM best
+    SELECT *, bool_or(is_any) OVER (PARTITION BY head, sensor_id, quantity, start, lane) AS has_any
+    FROM ranked WHERE place = 0 OR place = preferred
 ), lanes AS (
     SELECT head, sensor_id, quantity, start, lane, min(unit) AS unit, min("end") AS "end", min(aggregation) AS aggregation,
            min(lanes_known) AS lanes_known, sum(value) AS value, sum(estimate) AS estimate,
@@ -31,7 +40,7 @@ WITH best AS (
            max(readings) AS readings, max(nothing) AS nothing, sum(flagged)::bigint AS flagged, sum(failed)::bigint AS failed,
            sum(warned)::bigint AS warned, CASE WHEN bool_and(coverage IS NOT NULL) THEN min(coverage) END AS coverage,
            bool_and(valid) AS valid, min(status) AS status, max(revision) AS revision, max(computed_at) AS computed_at,
-           bool_and(channel = '') AS whole
+           bool_and(channel = '' OR place > 0) AS whole
     FROM chosen WHERE is_any OR NOT has_any
     GROUP BY head, sensor_id, quantity, start, lane
 ), sensors AS (

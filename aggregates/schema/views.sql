@@ -4,6 +4,7 @@ CREATE VIEW aggregate_5m AS
 SELECT {series_figures}
 FROM (SELECT w.*, w.start + interval '5 minutes' AS "end", 300 AS length, 0 AS valid_hours FROM window_5m w) w
 JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+LEFT JOIN source o ON o.source = n.source
 WHERE s.period <= 300;
 
 -- Closed hours as rolled up, and what has run since out of the live 5-minute rows. Both arms join by themselves: the
@@ -12,10 +13,13 @@ CREATE VIEW aggregate_1h AS
 SELECT {series_figures}
 FROM (SELECT w.*, w.start + interval '1 hour' AS "end", 3600 AS length, 0 AS valid_hours FROM window_1h w) w
 JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+LEFT JOIN source o ON o.source = n.source
 WHERE s.period <= 3600 AND w.start < (SELECT closed_until FROM rollup)
 UNION ALL
 SELECT {series_figures}
-FROM series s JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id) CROSS JOIN LATERAL (
+FROM series s JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+LEFT JOIN source o ON o.source = n.source
+CROSS JOIN LATERAL (
     SELECT date_trunc('hour', w.start, 'UTC') AS start, {sum_windows}, {sum_covered}, max(w.revision) AS revision,
            max(w.computed_at) AS computed_at, date_trunc('hour', w.start, 'UTC') + interval '1 hour' AS "end",
            3600 AS length, 0 AS valid_hours
@@ -33,6 +37,7 @@ FROM (
     FROM window_1d w JOIN series s USING (series) JOIN quantity q USING (quantity)
 ) w
 JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+LEFT JOIN source o ON o.source = n.source
 WHERE s.period <= w.length;
 
 -- Readings longer than an hour, each by itself: a week or a month has no other level, and shows in no day.
@@ -43,4 +48,5 @@ FROM (
            r.start + s.period * interval '1 second' AS "end", s.period AS length
     FROM reading r JOIN series s USING (series) WHERE s.period > 3600 GROUP BY r.series, r.start, s.period
 ) w
-JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id);
+JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+LEFT JOIN source o ON o.source = n.source;

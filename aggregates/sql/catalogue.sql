@@ -5,11 +5,13 @@
 -- stored are marked, so that the rules about neighbours are applied again.
 WITH known AS (
     SELECT sensor_id, overrides FROM sensor WHERE sensor_id = ANY(%(sensor_id)s)
-), written AS (INSERT INTO sensor AS s (sensor_id, source, name, kind, lon, lat, lanes, interval, overrides, catalogued)
-SELECT sensor_id, split_part(sensor_id, '/', 1), name, kind, lon, lat, lanes, interval, coalesce(overrides, '{}'), true
+), written AS (INSERT INTO sensor AS s (sensor_id, source, name, kind, lon, lat, lanes, interval, overrides, channels,
+    catalogued)
+SELECT sensor_id, split_part(sensor_id, '/', 1), name, kind, lon, lat, lanes, interval, coalesce(overrides, '{}'),
+       array_replace(string_to_array(channels, ' '), '-', ''), true
 FROM unnest(%(sensor_id)s::text[], %(name)s::text[], %(kind)s::text[], %(lon)s::float8[], %(lat)s::float8[],
-            %(lanes)s::int[], %(interval)s::float8[], %(overrides)s::jsonb[])
-     AS n (sensor_id, name, kind, lon, lat, lanes, interval, overrides)
+            %(lanes)s::int[], %(interval)s::float8[], %(overrides)s::jsonb[], %(channels)s::text[])
+     AS n (sensor_id, name, kind, lon, lat, lanes, interval, overrides, channels)
 ORDER BY sensor_id
 ON CONFLICT (sensor_id) DO UPDATE SET
     name       = coalesce(excluded.name, s.name),
@@ -20,6 +22,7 @@ ON CONFLICT (sensor_id) DO UPDATE SET
     inferred   = s.inferred AND excluded.lanes IS NULL,
     interval   = coalesce(excluded.interval, s.interval),
     overrides  = s.overrides || excluded.overrides,
+    channels   = coalesce(excluded.channels, s.channels),
     catalogued = true
 RETURNING sensor_id, overrides)
 INSERT INTO mark (hour, members)

@@ -68,12 +68,15 @@ SELECT sensor_id, quantity, channel, period FROM wanted ORDER BY sensor_id, quan
 ON CONFLICT (sensor_id, quantity, channel, period) DO NOTHING
 
 -- name: set_series_heads, planned each time
--- Set for each series of these sensors whether it is the only one of its quantity, and which series stands for them; the
--- latter never changes once it is set.
+-- Set for each series of these sensors whether it is the only one of its quantity, and one that its sensor's channels may
+-- be taken from, and which series stands for them; the latter never changes once it is set.
 UPDATE series s SET alone = n.alone, head = n.head
 FROM (
-    SELECT series, count(*) OVER w = 1 AS alone, coalesce(min(head) OVER w, min(series) OVER w) AS head
-    FROM series WHERE sensor_id IN (SELECT unnest(%(sensor_id)s::text[])) AND channel !~ '^index'
+    SELECT series, coalesce(min(head) OVER w, min(series) OVER w) AS head, count(*) OVER w = 1
+           AND coalesce(c.names && ARRAY['lanes', 'separate', channel], true) AS alone
+    FROM series JOIN sensor n USING (sensor_id) LEFT JOIN source o USING (source)
+    CROSS JOIN LATERAL (SELECT coalesce(n.channels, o.channels) AS names) c
+    WHERE sensor_id IN (SELECT unnest(%(sensor_id)s::text[])) AND channel !~ '^index'
     WINDOW w AS (PARTITION BY sensor_id, quantity)
 ) n
 WHERE s.series = n.series AND (s.alone, s.head) IS DISTINCT FROM (n.alone, n.head)

@@ -1,7 +1,7 @@
 -- Parts of the views of `aggregates/schema/`.
 
 -- name: series_figures
--- The figures of a window w of a series s of a quantity q and a sensor n.
+-- The figures of a window w of a series s of a quantity q and a sensor n of a source o.
 s.sensor_id, s.channel, s.quantity, q.unit, s.period, s.series, s.head, w.start, w."end",
 CASE WHEN w.readings > 0 THEN CASE q.aggregation
     WHEN 'sum' THEN w.total
@@ -13,7 +13,7 @@ w.minimum, w.maximum, w.readings, w.nothing, w.flagged, w.failed, w.warned,
 CASE WHEN w.covered IS NOT NULL THEN least(1, w.covered / w.length) END AS coverage,
 {is_valid} AS valid,
 w.status, w.revision, w.computed_at, q.aggregation, w.weight, w.weighted, w.covered, w.length, s.alone,
-n.lanes AS lanes_known
+n.lanes AS lanes_known, coalesce(n.channels, o.channels, ARRAY[q.channels]) AS combined
 
 -- name: is_valid
 -- Whether such a window is valid: covered as the registry wants it, and by no more readings than it has room for. Readings

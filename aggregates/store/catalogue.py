@@ -18,4 +18,5 @@ def import_sensors(store: Store, entries: Sequence[Entry]) -> None:
     columns["overrides"] = [msgspec.json.encode(entry.overrides or {}).decode() for entry in entries]
     with store.transaction() as tx:
         tx.rows("import_sensors", **columns)
+        tx.rows("set_series_heads", sensor_id=columns["sensor_id"])
         tx.rows("advance_catalogue_version")

@@ -88,12 +88,12 @@ def _mirror(tx: Transaction, zone: str) -> None:
         tx.rows(
             "upsert_quantity", quantity=quantity.name, unit=quantity.unit, aggregation=str(quantity.aggregation),
             zone=quantity.zone or zone, coverage=quantity.coverage, memory=quantity.memory, hours=quantity.hours,
-            agree=quantity.agree,
+            agree=quantity.agree, channels=quantity.channels,
         )  # fmt: skip
     for source in SOURCES.values():
         tx.rows(
             "upsert_source", source=source.name, title=source.title, class_=str(source.source_class),
-            licence=source.licence, commercial_use=source.commercial_use,
+            licence=source.licence, commercial_use=source.commercial_use, channels=source.combined,
         )  # fmt: skip
     tx.rows("delete_index_bands")
     for band in bands():

@@ -16,7 +16,7 @@ from ingest.formats.pointers import Pointer, Pointers, Template, Where, every_po
 from ingest.formats.stamps import Calendar, Epoch
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload
-from ingest.vocabulary.sources import OWN, SOURCES, Repeated, Source, SourceClass, Stamp, add_source
+from ingest.vocabulary.sources import OWN, SOURCES, Channels, Repeated, Source, SourceClass, Stamp, add_source
 
 # Gases come in ug/m3, mg/m3, ppb and ppm, speeds in km/h, m/s and mph: without a unit nobody knows.
 _NEEDS_UNIT = {
@@ -66,6 +66,7 @@ class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_cl
     commercial_use: bool = True
     repeated: Repeated = "greatest"
     fractions: bool = False
+    channels: Channels | None = None
 
 
 class TableEntry(msgspec.Struct, forbid_unknown_fields=True):

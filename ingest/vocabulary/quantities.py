@@ -20,14 +20,15 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """
     One line of the registry.
 
-    `low` and `high` are the plausible range, both inclusive, in `unit`. Concentrations begin at their detection-noise
-    floor, because small negative means are real; only counts, speeds and occupancy begin at 0. `coverage` is the share
-    of a window that must be covered for it to be valid (5 minutes, hour, and day unless `hours` is given); `hours` is
-    the number of valid hours that a day must have instead. `day` is the kind of day: `civil` in the hub's own time zone
-    (23, 24 or 25 hours), `cet` fixed at UTC+1. A value up to `tolerance` beyond the range becomes its end. `spike` is
-    the distance from the neighbours' median above which a reading is marked, `stuck` the seconds an unchanging value
-    may last where it is further than `flat` from zero, `dead` the probability below which a run of zeros is marked. Two
-    values for one reading agree where both round to the same multiple of `agree`.
+    `low` and `high` are the plausible range, both inclusive, in `unit`. Concentrations begin at their detection-
+    noise floor, because small negative means are real; only counts, speeds and occupancy begin at 0. `coverage` is
+    the share of a window that must be covered for it to be valid (5 minutes, hour, and day unless `hours` is
+    given); `hours` is the number of valid hours that a day must have instead. `day` is the kind of day: `civil` in
+    the hub's own time zone (23, 24 or 25 hours), `cet` fixed at UTC+1. A value up to `tolerance` beyond the range
+    becomes its end. `spike` is the distance from the neighbours' median above which a reading is marked, `stuck`
+    the seconds an unchanging value may last where it is further than `flat` from zero, `dead` the probability below
+    which a run of zeros is marked. Two values for one reading agree where both round to the same multiple of
+    `agree`. Channels of a sensor are `lanes`, which add up, or `separate` things, of which there is no mean.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     flat: float = 0
     dead: float | None = None
     agree: float = 1
+    channels: Literal["lanes", "separate"] = "separate"
 
     @property
     def memory(self) -> float:

@@ -15,6 +15,7 @@ import msgspec
 
 Stamp = Literal["start", "end", "instant", "received"]  # what a supplier's stamp means
 Repeated = Literal["greatest", "first", "last"]
+Channels = Literal["lanes", "separate"] | list[str]
 
 
 class SourceClass(StrEnum):
@@ -29,10 +30,12 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     One line of the registry.
 
-    `interval` is the seconds an instant stands for (None: unknown). `topic` is the supplier's own topic filter, where
-    it has one, beside `stadspuls/<name>/#`, which every source has. `repeated` tells which of several values of one
-    reading without a version counts: the `first` or `last` that was received, or the `greatest`, which is marked
-    ambiguous. `fractions` tells that its counts may have a fraction, because they are corrected or rates.
+    `interval` is the seconds an instant stands for (None: unknown). `topic` is the supplier's own topic filter,
+    where it has one, beside `stadspuls/<name>/#`, which every source has. `repeated` tells which of several values
+    of one reading without a version counts: the `first` or `last` that was received, or the `greatest`, which is
+    marked ambiguous. `channels` of a sensor are `lanes`, which add up, `separate`, or alternatives in order of
+    preference, of which one stands for the sensor (None: as the quantity says). `fractions` tells that its counts
+    may have a fraction, because they are corrected or rates.
     """
 
     name: str
@@ -45,6 +48,12 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commercial_use: bool = True
     repeated: Repeated = "greatest"
     fractions: bool = False
+    channels: Channels | None = None
+
+    @property
+    def combined(self) -> list[str] | None:
+        """How channels make one figure, as the store has it."""
+        return [self.channels] if isinstance(self.channels, str) else self.channels
 
 
 OWN = "stadspuls"

@@ -12,9 +12,10 @@ from psycopg.rows import dict_row
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
+from ingest.formats.decode import decode
 from ingest.vocabulary.air_index import INDICES
 from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.readings import Reading, SensorFact
+from ingest.vocabulary.readings import Message, Reading, SensorFact
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.support.indices import index_of_hour
@@ -218,9 +219,11 @@ class TestDays:
         city.receive(readings).one("aggregate_1d", value=100 * count, estimate=2400, valid=valid)
 
 
-def hour_of(channel: str, value: float, quantity: str = "vehicle_count", period: int = 3600, **more: Any) -> Reading:
-    """An hour of a channel of one sensor."""
-    return Reading("ndw/s", channel, quantity, period, HOUR, value, **more)
+def hour_of(
+    channel: str, value: float, quantity: str = "vehicle_count", period: int = 3600, sensor: str = "ndw/s", **more: Any
+) -> Reading:
+    """An hour of a channel of a sensor."""
+    return Reading(sensor, channel, quantity, period, HOUR, value, **more)
 
 
 class TestSensorFigure:
@@ -255,6 +258,61 @@ class TestSensorFigure:
         city.receive(given, SensorFact("ndw/s", lanes=2, inferred=True)).one("sensor_1h", lanes_expected=2, valid=True)
         import_sensors(city.store, [Entry("ndw/s", lanes=3)])
         city.one("sensor_1h", value=150, lanes_expected=3, coverage=2 / 3, valid=False)
+
+    def test_chips_of_one_box_are_not_averaged(self, city: City) -> None:
+        """Of a box with a heated inlet the weather chip tells the air, alone or not, and is valid."""
+        for channel, degrees, percent in (("BME280", 7.5, 82.0), ("HECA", 20.5, 37.0)):
+            box = "sensor_community/esp8266-1004"
+            city.receive(
+                [
+                    hour_of(channel, degrees, "temperature", sensor=box),
+                    hour_of(channel, percent, "humidity", sensor=box),
+                ]
+            )
+            found = [(row["quantity"], row["value"], row["valid"]) for row in city.rows("sensor_1h")]
+            assert found == [("humidity", 82, True), ("temperature", 7.5, True)]
+
+    def test_report_of_a_box_with_a_heated_inlet(self, city: City) -> None:
+        """The report itself, as a box sends it: 7.5 degC and 82 %."""
+        payload = (
+            b'{"esp8266id": "1004", "sensordatavalues": [{"value_type": "HECA_humidity", "value": "37.0"},'
+            b'{"value_type": "BME280_temperature", "value": "7.50"},'
+            b'{"value_type": "BME280_humidity", "value": "82.0"},'
+            b'{"value_type": "HECA_temperature", "value": "20.50"}]}'
+        )
+        Pipeline(city.store).store(decode([Message("stadspuls/sensor_community/nam", payload, LATER)]))
+        roll_up(city.store, LATER + timedelta(hours=2))
+        assert [(row["quantity"], row["value"]) for row in city.rows("sensor_1h")] == [
+            ("humidity", 82), ("temperature", 7.5),
+        ]  # fmt: skip
+
+    def test_heated_inlet_alone_is_no_figure(self, city: City) -> None:
+        """What is not among the alternatives never stands for its sensor, also where it is the only channel."""
+        city.receive([hour_of("HECA", 20.5, "temperature", sensor="sensor_community/1")])
+        assert (city.rows("sensor_1h"), len(city.rows("aggregate_1h"))) == ([], 1)
+
+    def test_next_alternative_where_the_first_is_not_valid(self, city: City) -> None:
+        """An hour that the better chip covers by a third is the other chip's."""
+        given = [hour_of("BME280", 7.5, "temperature", sensor="sensor_community/1", covers=1200.0)]
+        city.receive(given).one("sensor_1h", value=7.5, valid=False)
+        city.receive([hour_of("", 8.5, "temperature", sensor="sensor_community/1")])
+        city.one("sensor_1h", value=8.5, lanes=1, lanes_expected=1, coverage=1, valid=True)
+
+    def test_what_nobody_called_alike_has_no_mean(self, city: City) -> None:
+        """A probe in the ground and one in the air are two series; the catalogue may prefer one, or weigh both."""
+        city.receive([hour_of("soil", 4.0, "temperature"), hour_of("", 8.0, "temperature")])
+        assert (city.rows("sensor_1h"), len(city.rows("aggregate_1h"))) == ([], 2)
+        for channels, value in (("- soil", 8.0), ("soil", 4.0), ("lanes", 6.0)):
+            import_sensors(city.store, [Entry("ndw/s", channels=channels, lanes=2)])
+            city.one("sensor_1h", value=value, valid=True)
+        import_sensors(city.store, [Entry("ndw/s", channels="separate")])
+        assert city.rows("sensor_1h") == []
+
+    def test_two_instruments_that_count_one_road(self, city: City) -> None:
+        """Counts of channels add up, unless the catalogue calls them alternatives."""
+        city.receive([hour_of("radar", 100.0), hour_of("tube", 98.0)]).one("sensor_1h", value=198)
+        import_sensors(city.store, [Entry("ndw/s", channels="radar tube")])
+        city.one("sensor_1h", value=100, valid=True)
 
     def test_missing_lane_makes_it_not_valid(self, city: City) -> None:
         """A lane without readings is missing from value and coverage, and the figure is not valid."""
