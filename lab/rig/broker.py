@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from hub.servers.broker import BuiltInBroker
 from hub.servers.process import CannotStart
@@ -41,7 +42,25 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
-def end_child(child: subprocess.Popen[bytes], seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
+class Child(Protocol):
+    """A process of ours, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Give the exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the exit code; raises subprocess.TimeoutExpired."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal."""
+
+    def kill(self) -> None:
+        """Kill -9."""
+
+
+def end_child(child: Child, seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
     """Send a process of ours a signal and wait for its end; kill it when `seconds` were not enough."""
     child.send_signal(number)
     try:

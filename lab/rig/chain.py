@@ -54,6 +54,8 @@ class Chain:
     services' own.
     """
 
+    _made: type[Service] = Service
+
     def __init__(
         self, directory: Path, broker: Broker, kafka: KafkaServer, database: str, addresses: Addresses | None = None,
         collectors: int = 1, workers: int = 1, topics: Topics | None = None, settings: Mapping[str, str] = _NONE,
@@ -86,7 +88,7 @@ class Chain:
     def service(self, *words: str) -> Service:
         """Make another service; the caller starts it, `clean_up` ends it."""
         log = self.directory / f"{words[0]}{len(self.services)}.log"
-        made = Service(words, {**self._settings(), "data_dir": str(self.directory)}, log)
+        made = self._made(words, {**self._settings(), "data_dir": str(self.directory)}, log)
         self.services.append(made)
         return made
 
@@ -126,9 +128,13 @@ class Chain:
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run another command of `stadspuls` against this hub."""
         return subprocess.run(
-            [*COMMAND, *words, f"--data-dir={self.directory}"], env={**os.environ, **environment(self._settings())},
+            [*COMMAND, *words, f"--data-dir={self.directory}"], env=self.environment(),
             capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """Give the environment of its services and commands."""
+        return {**os.environ, **environment(self._settings())}
 
     def settle(self, seconds: float = 180.0) -> None:
         """Wait until nothing is on its way: at the collectors, on the log, for the roll-up. Raises TimeoutError."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from hub.servers.process import CannotStart, tail
 from hub.settings.layers import PREFIX
-from lab.rig.broker import free_port
+from lab.rig.broker import Child, free_port
 
 # -P: a directory named hub where the user stands must not shadow ours.
 COMMAND = (sys.executable, "-P", "-c", "from hub.cli.main import main; main()")
@@ -32,20 +32,23 @@ class Service:
     def __init__(self, command: Sequence[str], settings: Mapping[str, str], log: Path) -> None:
         self.name = log.stem
         self.port = free_port()
-        self._command = [*COMMAND, *command]
+        self._command = list(command)
         # Not every service has every port, so both are given where none refuses them.
         ports = {"metrics_port": str(self.port), "http_port": str(self.port)}
         self._environment = {**os.environ, **environment({**settings, **ports})}
         self._log = log
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | None = None
 
     def start(self) -> "Service":
         """Start, and do not wait."""
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
+        self.process = self._spawned()
         return self
+
+    def _spawned(self) -> Child:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*COMMAND, *self._command], env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     @property
     def alive(self) -> bool:

@@ -1,6 +1,5 @@
 """A process to kill: feeds the same readings, batch by batch, to a database with rules, always from the start."""
 
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -28,7 +27,3 @@ def feed(url: str, rules: Path) -> None:
             deliver(store, judge, readings, now)
             roll_up(store, now + MINUTE, judge=judge)
             print(at, flush=True)
-
-
-if __name__ == "__main__":
-    feed(sys.argv[1], Path(sys.argv[2]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lab.rig.broker import free_port
 from lab.rig.chain import Chain, missing
 from lab.rig.kafka import KafkaServer
 from tests.support.hubs import Asked
+from tests.support.programs import ForkedService, command
 
 
 def programs_or_skip() -> None:
@@ -23,6 +25,12 @@ def programs_or_skip() -> None:
 
 class DistributedHub(Chain, Asked):
     """The services around one Mosquitto, one Kafka and one database, asked as the embedded hub is."""
+
+    _made = ForkedService
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of `stadspuls` against this hub."""
+        return command(*words, f"--data-dir={self.directory}", environment=self.environment())
 
     def run(self, *words: str, code: int = 0) -> str:
         """Run another command against this hub and give its stdout."""

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from hub.servers.broker import BuiltInBroker
 from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.postgres import EmbeddedPostgres
 from lab.rig.broker import free_port
+from tests.support.programs import Program, command, stadspuls
 
 
 class Asked:
@@ -67,13 +67,13 @@ class UpHub(Asked):
         self.directory = directory
         self.mqtt_port, self.http_port = free_port(), free_port()
         self._flags = flags
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Program | None = None
 
     def start(self, seconds: float = 90.0) -> RunningHub:
         """Start the hub and wait until it says that it is ready."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "up.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command(), stderr=log, stdout=log, start_new_session=True)
+        log = self.directory / "up.log"
+        self._process = Program(stadspuls, *self._words(), out=log, err=log)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             running = find_hub(self.directory)
@@ -84,9 +84,9 @@ class UpHub(Asked):
             time.sleep(0.05)
         raise AssertionError(f"the hub did not become ready: {self.log()}")
 
-    def _command(self) -> list[str]:
+    def _words(self) -> list[str]:
         ports = [f"--mqtt-port={self.mqtt_port}", f"--http-port={self.http_port}"]
-        return [*command(), "up", f"--data-dir={self.directory}", *ports, *self._flags]
+        return ["up", f"--data-dir={self.directory}", *ports, *self._flags]
 
     def log(self) -> str:
         """What the hub said."""
@@ -113,13 +113,7 @@ class UpHub(Asked):
 
     def run(self, *words: str, code: int = 0) -> str:
         """Run another command against this hub and give its stdout."""
-        done = subprocess.run(
-            [*command(), *words, f"--data-dir={self.directory}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        done = command(*words, f"--data-dir={self.directory}")
         assert done.returncode == code, f"exit {done.returncode}, expected {code}: {done.stderr}"
         return done.stdout
 
@@ -143,6 +137,6 @@ class UpHub(Asked):
         return running.database
 
 
-def command() -> list[str]:
+def installed() -> list[str]:
     """The `stadspuls` of this environment."""
     return [os.path.join(os.path.dirname(sys.executable), "stadspuls")]

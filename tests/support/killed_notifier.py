@@ -1,12 +1,11 @@
 """
-A notifier that is killed with kill -9 at a named step: `python -m tests.support.killed_notifier DATABASE URL STEP`.
+A notifier that is killed with kill -9 at a named step.
 
 Run by `tests.streams.notify.test_delivery`; with a step that never comes it delivers everything and ends.
 """
 
 import os
 import signal
-import sys
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +21,7 @@ from tests.support.alerting import NOON
 COUNT = 3  # the message that it is killed at
 
 
-def main(database: str, url: str, step: str) -> None:
+def deliver(database: str, url: str, step: str) -> None:
     """Deliver, and die where told."""
     killer = Killer(step)
     store = killer.watching(Store(database))
@@ -81,7 +80,3 @@ class Watched:
         self._killer.at("before it is sent")
         self._door.send(message)
         self._killer.at("after it was sent")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

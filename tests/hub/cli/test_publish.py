@@ -19,7 +19,7 @@ from ingest.formats.decode import decode
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import BadPayload, Message, Status
 from tests.support.brokers import Broker, built_in
-from tests.support.hubs import command
+from tests.support.hubs import installed
 from tests.support.lines import Taker, receiver, until
 
 EIGHT = datetime(2026, 5, 4, 8, tzinfo=UTC)
@@ -69,7 +69,7 @@ def test_flags_of_publish_reach_the_messages(broker: Broker, taker: Taker, tmp_p
     """Stamps are the file's, in order with --speed; --status and --version are of every reading; a bar shows it."""
     file = minutes(tmp_path, 5, 0, 1)
     words = ["publish", str(file), "--source=stadspuls", "--speed=100000", "--status=validated", f"--version={VERSION}"]
-    code, said = on_a_terminal([*command(), *words, f"--broker=mqtt://127.0.0.1:{broker.port}"])
+    code, said = on_a_terminal([*installed(), *words, f"--broker=mqtt://127.0.0.1:{broker.port}"])
     assert (code, "3 messages published" in said) == (0, True), said
     assert re.search(r"messages .*[0-3]/", said), said
     until(lambda: len(taker.taken) == 3)

@@ -36,8 +36,9 @@ from streams.rollup.reconcile import reconcile
 from streams.rollup.retention import maintain
 from streams.rollup.rollup import roll_up
 from tests.support.databases import differences, fresh_database, tables
-from tests.support.hubs import Asked, UpHub, command
+from tests.support.hubs import Asked, UpHub, installed
 from tests.support.lines import until
+from tests.support.programs import command
 from tests.support.receivers import Hook, transitions
 
 LATER = datetime(2024, 9, 1, tzinfo=UTC)
@@ -202,7 +203,7 @@ class TestOneProgram:
     def test_directory_belongs_to_one_hub(self, hub: UpHub, new_hub: Callable[..., UpHub]) -> None:
         """A second hub on the same directory says whose it is, and ends with 3."""
         second = subprocess.run(
-            [*command(), "up", f"--data-dir={hub.directory}"], capture_output=True, text=True, check=False, timeout=60
+            [*installed(), "up", f"--data-dir={hub.directory}"], capture_output=True, text=True, check=False, timeout=60
         )
         assert second.returncode == 3
         assert "belongs to a running hub" in second.stderr
@@ -211,7 +212,7 @@ class TestOneProgram:
         """A port that is taken ends the start with 3 and its number, and leaves no server behind."""
         other = tmp_path / "other"
         flags = [f"--data-dir={other}", f"--mqtt-port={hub.mqtt_port}"]
-        second = subprocess.run([*command(), "up", *flags], capture_output=True, text=True, check=False, timeout=60)
+        second = command("up", *flags)
         assert second.returncode == 3
         assert str(hub.mqtt_port) in second.stderr
         assert not (other / "postgres" / "postmaster.pid").exists()

@@ -4,7 +4,6 @@ import gzip
 import json
 import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -30,8 +29,9 @@ from tests.support.country import (
     station,
     thing,
 )
-from tests.support.hubs import UpHub, command
+from tests.support.hubs import UpHub
 from tests.support.lines import until
+from tests.support.programs import Program, stadspuls
 
 SOURCES = ("NDW", "LUCHTMEETNET", "SAMENMETEN", "SENSOR_COMMUNITY")
 OFFICES = {"CBS": "/v4", "PDOK": "/pdok"}
@@ -179,7 +179,7 @@ def test_gateway_without_a_broker(hub: UpHub) -> None:
 
 
 def test_gateway_killed_in_the_middle_loses_nothing_and_doubles_nothing(
-    hub: UpHub, sources: Country, monkeypatch: pytest.MonkeyPatch
+    hub: UpHub, sources: Country, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """`stadspuls gateway` is killed with -9 while it publishes; every minute of every site is stored once."""
     plain = UpHub(hub.directory / "hub")
@@ -188,13 +188,14 @@ def test_gateway_killed_in_the_middle_loses_nothing_and_doubles_nothing(
     hosts(monkeypatch, sources.url, sources.url)
     try:
         plain.start()
-        words = [*command(), "gateway", "ndw", "--bbox=3,50,8,54", f"--data-dir={plain.directory}"]
+        words, log = ["gateway", "ndw", "--bbox=3,50,8,54", f"--data-dir={plain.directory}"], tmp_path / "gateway.log"
         sources.files["measurement_current.xml.gz"] = ndw_table("1", dict.fromkeys(sites, (6.5, 53.2)))
         for wait in (0.2, 0.5):
-            with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
-                until(lambda: sources.asked["/trafficspeed.xml.gz"] > 0, 60)
-                time.sleep(wait)
-                process.kill()
+            process = Program(stadspuls, *words, out=log, err=log)
+            until(lambda: sources.asked["/trafficspeed.xml.gz"] > 0, 60)
+            time.sleep(wait)
+            process.kill()
+            process.wait()
             sources.asked.clear()
         plain.run("gateway", "ndw", "--bbox=3,50,8,54", "--once")
         plain.settle()

@@ -1,7 +1,5 @@
 """Alerts in the store: the same whatever the order, batching, redelivery or restart, and written once."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -31,6 +29,8 @@ from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import PLACES, load_cases, place
 from tests.support.alerting import replay
 from tests.support.databases import ZONE, fresh_database, truncate
+from tests.support.lines import until
+from tests.support.programs import Program
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -449,24 +449,27 @@ def test_kill_9_neither_loses_nor_repeats_a_transition(database: str, postgres: 
     """A process that is killed repeatedly and starts from its first batch writes the same as one that is not killed."""
     (tmp_path / "own.toml").write_text(RULES)
     dice = Random(7)
-    for _ in range(6):
-        with subprocess.Popen(fed(database, tmp_path), stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            time.sleep(dice.uniform(0.02, 0.4))
-            process.kill()
-    subprocess.run(fed(database, tmp_path), check=True, stdout=subprocess.DEVNULL)
+    for turn in range(6):
+        said = tmp_path / f"{turn}.log"
+        process = fed(database, said)
+        until(lambda said=said: said.exists() and said.stat().st_size > 0)  # type: ignore[misc]
+        time.sleep(dice.uniform(0.02, 0.4))
+        process.kill()
+        assert process.wait() == -9
+    assert fed(database, tmp_path / "whole.log").wait() == 0
     with fresh_database(postgres) as undisturbed:
-        subprocess.run(fed(undisturbed, tmp_path), check=True, stdout=subprocess.DEVNULL)
+        assert fed(undisturbed, tmp_path / "undisturbed.log").wait() == 0
         for question in (ALERTS, SAID, SENT):
             found = sorted(asked(database, question), key=str)
             assert found == sorted(asked(undisturbed, question), key=str)
         assert len(found) > 10
 
 
-def fed(url: str, rules: Path) -> list[str]:
-    """The command of a process that feeds a database."""
-    return [sys.executable, "-m", "tests.support.alertfeed", url, str(rules)]
+def fed(url: str, log: Path) -> Program:
+    """A process that feeds a database."""
+    from tests.support.alertfeed import feed  # which imports this module
+
+    return Program(feed, url, log.parent, out=log, err=log)
 
 
 @pytest.fixture(scope="module")

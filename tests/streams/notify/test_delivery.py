@@ -1,10 +1,7 @@
 """Delivery: every transition arrives, in order, once where the channel can tell; silences, storms, escalation."""
 
 import itertools
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -26,9 +23,10 @@ from streams.notify.notifier import Notifier
 from streams.notify.operators import acknowledge, end_silence, silence
 from streams.notify.operators import outbox as state
 from streams.notify.texts import Notification, OutboxRow, Style, notification_of
-from tests.conftest import ROOT
+from tests.support import killed_notifier
 from tests.support.alerting import NOON, RULE, cleared, outbox, raised, rule
 from tests.support.lines import until
+from tests.support.programs import Program
 from tests.support.receivers import Hook, MailBox, transitions
 
 STYLE = Style("en", ZoneInfo("Europe/Amsterdam"), "https://hub.example")
@@ -525,27 +523,25 @@ class TestKilled:
     """kill -9 at every step between commit and delivery."""
 
     @pytest.mark.parametrize("step", STEPS)
-    def test_nothing_lost_nothing_twice(self, step: str, database: str) -> None:
+    def test_nothing_lost_nothing_twice(self, step: str, database: str, tmp_path: Path) -> None:
         """Killed there and started again, every transition is delivered; a repetition has the same key and words."""
         rule(database)
         for number in range(7):
             raised(database, f"ndw/{number}", NOON + number * MINUTE)
         with Hook() as hook:
-            assert self._run(database, hook, step) == -9
+            assert self._run(tmp_path, database, hook, step) == -9
             raised(database, "ndw/later", NOON + HOUR)
-            assert self._run(database, hook, "never") == 0
-            assert self._run(database, hook, "never") == 0
+            assert self._run(tmp_path, database, hook, "never") == 0
+            assert self._run(tmp_path, database, hook, "never") == 0
         assert transitions(hook.once()) == list(range(1, 9))
         repeated = len(hook.posts) - len(hook.once())
         assert repeated == (1 if step in ("after it was sent", "before it is noted") else 0)
 
-    def _run(self, database: str, hook: Hook, step: str) -> int:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "tests.support.killed_notifier", database, hook.url, step],
-            cwd=ROOT, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, capture_output=True,
-        )  # fmt: skip
-        assert not done.stderr or done.returncode == -9, done.stderr.decode()
-        return done.returncode
+    def _run(self, folder: Path, database: str, hook: Hook, step: str) -> int:
+        log = folder / "notifier.log"
+        code = Program(killed_notifier.deliver, database, hook.url, step, out=log, err=log).wait(60)
+        assert not log.read_text() or code == -9, log.read_text()
+        return code
 
 
 class TestNotifier:

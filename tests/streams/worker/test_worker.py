@@ -20,6 +20,7 @@ from lab.rig.service import Service
 from tests.ingest.log.test_records import SENSORS, batch, reading
 from tests.support.databases import fresh_database
 from tests.support.lines import until
+from tests.support.programs import ForkedService
 
 pytestmark = pytest.mark.kafka
 
@@ -34,19 +35,19 @@ class Line:
         self._name, self._directory = name, directory
         make_topics(self.topics)
 
-    def start_worker(self) -> Service:
+    def start_worker(self, kind: type[Service] = ForkedService) -> Service:
         """Start a worker, and do not wait."""
         settings = {
             "kafka": self.topics.servers, "kafka_topic": self.topics.readings,
             "kafka_dead_letters": self.topics.dead_letters, "kafka_group": self._name, "database": self.database,
             "data_dir": str(self._directory),
         }  # fmt: skip
-        self.made.append(Service(["work"], settings, self._directory / f"work{len(self.made)}.log"))
+        self.made.append(kind(["work"], settings, self._directory / f"work{len(self.made)}.log"))
         return self.made[-1].start()
 
-    def worker(self) -> Service:
+    def worker(self, kind: type[Service] = ForkedService) -> Service:
         """Start a worker and wait until it has its share."""
-        return self.start_worker().wait_ready()
+        return self.start_worker(kind).wait_ready()
 
     def put(self, first: int, last: int) -> None:
         """Put minutes of every sensor on the log."""
@@ -230,10 +231,10 @@ def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faul
     (tmp_path / "sitecustomize.py").write_text(faulty, encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONPATH", str(tmp_path))
-        stuck = line.start_worker()
+        stuck = line.start_worker(Service)  # which reads sitecustomize
     until(lambda: not stuck.alive)
     assert stuck.process is not None
-    assert stuck.process.returncode == 3
+    assert stuck.process.poll() == 3
     assert "the worker ends, another process reads on" in stuck.log()
     line.worker()
     line.wait_stored(5 * len(SENSORS))
@@ -256,7 +257,7 @@ ClusterMetadata.partitions_for_topic, PartitionAssignor.assign = partitions_for_
     (tmp_path / "sitecustomize.py").write_text(unseen, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     line.put(0, 5)
-    worker = line.worker()
+    worker = line.worker(Service)
     line.wait_stored(5 * len(SENSORS))
     assert "Ignoring missing topic" in worker.log()
     assert worker.metric("stadspuls_work_rebalances_total") > 1

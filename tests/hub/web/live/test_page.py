@@ -32,7 +32,7 @@ from lab.rig.broker import free_port
 from tests.conftest import CASES
 from tests.support.alerting import raised
 from tests.support.browsers import browser, chromium
-from tests.support.hubs import UpHub, command
+from tests.support.hubs import UpHub, installed
 
 pytestmark = pytest.mark.browser
 
@@ -411,7 +411,7 @@ def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:
     flags = ["serve", f"--database={hub.database}", f"--http-port={port}"]
     environment = {**os.environ, "STADSPULS_API_TOKEN": "a-token-of-the-test"}
     with (hub.directory / "serve.log").open("wb") as log:
-        serve = subprocess.Popen([*command(), *flags], env=environment, stderr=log, start_new_session=True)
+        serve = subprocess.Popen([*installed(), *flags], env=environment, stderr=log, start_new_session=True)
     context = chrome.new_context(http_credentials={"username": "team", "password": "a-token-of-the-test"})
     try:
         page = context.new_page()
