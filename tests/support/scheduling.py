@@ -1,4 +1,4 @@
-"""Which tests of one run stay together in one process: those that share a server which their module starts."""
+"""Which tests of one run stay together in one process: those that share what takes long to make."""
 
 from functools import cache
 
@@ -6,11 +6,11 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.conftest import ROOT
 
-_SHARES = ('scope="module"', "pytestmark = pytest.mark.kafka")
+_SHARES = ('scope="module"', "pytestmark = pytest.mark.kafka", "\n@cache\n")
 
 
 class ByServer(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of a module that starts a server stay together; any other test goes to whoever has nothing to do."""
+    """Tests of a module that keeps what it made stay together; any other test goes to whoever has nothing to do."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
