@@ -2,7 +2,7 @@
 The command line, last of the hub's folders: it uses all the others, and nothing uses it.
 
 Read `common` first: the app, and how a command is registered; `commands.toml` has its words. Then by what a user does:
-`run` a hub, `publish` files and poll open sources (`gateway`), `ask`, `areas`, `alerts`, `keep` the figures right,
-`doctor`, `grafana`. `output` writes answers in the form asked for, and the log. `main` finds the module of a command,
-and gives failures their exit code.
+`run` a hub or a gateway, try mapping files (`formats`), `publish` files, `ask`, `areas`, `alerts`, `keep` the figures
+right, `doctor`, `grafana`. `output` writes answers in the form asked for, and the log. `main` finds the module of a
+command, and gives failures their exit code.
 """

@@ -18,9 +18,9 @@ from hub.cli.output import errors
 # The modules that hold the commands, each with their first words, in the order of the help. An image has no `lab`, and
 # so neither of its commands.
 MODULES = {
-    "hub.cli.run": "up migrate collect work rollup serve",
+    "hub.cli.run": "up migrate collect work rollup serve gateway",
     "hub.cli.publish": "publish",
-    "hub.cli.gateway": "gateway",
+    "hub.cli.formats": "formats",
     "hub.cli.ask": "query export sensors",
     "hub.cli.areas": "areas",
     "hub.cli.alerts": "alerts",

@@ -1,7 +1,7 @@
 """
 Gateways as a part of a hub: their settings, the area they are limited to, their metrics, and the real city of `--city`.
 
-`hub.cli.gateway` runs them alone. `stadspuls up --city GM0014` runs an `OpenCity` behind a hub that is ready already,
+`hub.cli.run` runs them alone. `stadspuls up --city GM0014` runs an `OpenCity` behind a hub that is ready already,
 so that no host can keep the hub from starting. What cannot be reached is printed and tried again; meanwhile a hub
 without real measurements shows the simulated city.
 """

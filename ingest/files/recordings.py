@@ -36,6 +36,8 @@ CUT = {OWN: ("readings",), "telraam": ("report", "data")}
 TOGETHER = {OWN: ("sensor_id", "start"), "dexter": ("id_meetlocatie", "start_meetperiode")}
 _UNSAFE = {ord(sign): f"%{ord(sign):02X}" for sign in "%#+/?\x00"}
 _BLANKS = re.compile(r"\s*")
+# What `mosquitto_sub -v` writes: the topic, in which there may be blanks, and the payload.
+_SAID = re.compile(rb'([^{\["<,;]*/[^{\["]*?) ([{\[].*|\S+)\s*')
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -114,6 +116,8 @@ def _sections(path: Path, source: str) -> Iterator[Section]:
             yield Section(topic, stream, b"".join(islice(lines, PREAMBLE)))
         elif source == "dexter" or path.name.removesuffix(".gz").endswith(".csv"):
             yield _table(lines, topic, source)
+        elif _SAID.fullmatch(first):
+            yield from _said(lines)
         else:
             yield from _documents(path, _texts(first, stream), topic, source)
 
@@ -174,6 +178,19 @@ def _aireas(lines: Iterable[bytes], topic: str) -> Iterator[Section]:
         if is_table and title in (b"LOCATIONS\n", b"MEASUREMENTS\n"):
             yield Section(topic, rows[1:], rows[0])
         title = rows[-1] if rows else title
+
+
+def _said(lines: Iterable[bytes]) -> Iterator[Section]:
+    """Lines of topic and payload; one without a topic goes on with the payload before."""
+    topic, payload = b"", b""
+    for line in lines:
+        if found := _SAID.fullmatch(line):
+            if topic:
+                yield Section(topic.decode(), [payload])
+            topic, payload = found[1], found[2]
+        else:
+            payload += line
+    yield Section(topic.decode(), [payload])
 
 
 def _documents(path: Path, texts: Iterable[bytes], topic: str, source: str) -> Iterator[Section]:

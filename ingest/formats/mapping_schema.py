@@ -222,15 +222,20 @@ def _check_topics(name: str, spec: MappingFile) -> None:
             raise ValueError(f"{{topic:{shape}}} can never match, expected a shape of {' or '.join(filters)}")
 
 
-def load(path: Path) -> MappingFile:
-    """Read a mapping file, and register the source it brings along; raises ValueError for a file that cannot work."""
+def load(path: Path, source: str = "") -> MappingFile:
+    """
+    Read a mapping file, and register the source it brings along, named after the file unless a name is given.
+
+    Raises ValueError for a file that cannot work.
+    """
+    name = source or path.stem
     try:
         spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile, dec_hook=_made)
         if spec.source is not None:
-            add_source(Source(name=path.stem, **msgspec.structs.asdict(spec.source)))
-        elif path.stem not in SOURCES:
-            raise ValueError(f"source {path.stem!r} is not known, expected a [source] table or another file name")
-        _check_topics(path.stem, spec)
+            add_source(Source(name=name, **msgspec.structs.asdict(spec.source)))
+        elif name not in SOURCES:
+            raise ValueError(f"source {name!r} is not known, expected a [source] table or another file name")
+        _check_topics(name, spec)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
     return spec

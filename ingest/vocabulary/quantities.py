@@ -69,6 +69,11 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
 )
 
 
+def is_unit(unit: str, quantity: Quantity) -> bool:
+    """Tell whether `convert` takes a unit."""
+    return unit == quantity.unit or unit in _read["conversion"].get(quantity.unit, {})
+
+
 def convert(value: float, unit: str, quantity: Quantity) -> float:
     """
     Give `value` in the unit of the registry.
