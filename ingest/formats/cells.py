@@ -50,7 +50,7 @@ def figure(value: Any, where: str, decimal: Decimal = None) -> float:
     (1024.5, 1024.0, 1024.0)
     """
     if isinstance(value, str):
-        text = value.strip()
+        text = value.strip().replace("\u2212", "-")
         if _GROUPED[decimal].fullmatch(text):
             text = re.sub(f"[{_BLANKS}{'.' if decimal == ',' else ','}]", "", text)
         elif decimal == "," and "." in text:

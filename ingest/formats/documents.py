@@ -50,7 +50,7 @@ def json_document(text: str, *, short_names: bool = False) -> Any:
     >>> json_document('{"t": NaN, "a": 1, "a": 2}'), json_document("unavailable")
     ({'t': None, 'a': [1, 2]}, 'unavailable')
     """
-    text = text.strip("\ufeff\0 \t\r\n")
+    text = text.strip()
     hooks: dict[str, Any] = {
         "object_pairs_hook": _short if short_names else _members, "parse_constant": lambda _: None,
         "parse_int": lambda digits: int(digits) if len(digits) < 400 else digits,

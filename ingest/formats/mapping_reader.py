@@ -72,9 +72,9 @@ class MappedFormat:
         """Give the documents of a message; raises BadPayload for a payload that is not of the file's format."""
         spec = self.spec
         try:
-            text = documents.decoded(message.payload, spec.encoding)
-            if spec.format == "csv" and not text.lstrip("\ufeff \r\n").startswith(("[", "{")):
-                yield from documents.csv_rows(text.lstrip("\ufeff"), spec.delimiter, self.columns)
+            text = documents.decoded(message.payload, spec.encoding).strip("\ufeff\0")
+            if spec.format == "csv" and not text.lstrip().startswith(("[", "{")):
+                yield from documents.csv_rows(text, spec.delimiter, self.columns)
                 return
             document = documents.json_document(text, short_names=spec.short_names)
             yield list(documents.senml(document, message.received_at)) if spec.format == "senml" else document

@@ -148,6 +148,8 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if isinstance(self.period, str) and self.zone is None:
             raise ValueError(f"period {self.period!r} without a zone, expected the zone of its calendar")
+        if isinstance(self.period, int) and self.period < 0:
+            raise ValueError(f"period {self.period}, expected 0 or more seconds")
         if any(one.total for one in self.reading) and not (isinstance(self.period, int) and self.period > 0):
             raise ValueError(f"a running total with period {self.period!r}, expected the seconds between two messages")
 

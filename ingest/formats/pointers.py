@@ -189,9 +189,10 @@ class _Hole:
         if self.shape:
             return _levels(self.shape, where.topic.partition("?")[0].split("/"))
         value = self.pointer.first(where) if self.pointer else star or where.star
-        return (
-            str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "" else None
-        )
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        is_text = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+        return str(value) if is_text else None
 
 
 def _levels(shape: list[str], levels: list[str]) -> str | None:
