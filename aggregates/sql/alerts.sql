@@ -94,12 +94,12 @@ WHERE a.quantity = 'vehicle_count' AND a.sensor_id = ANY(%(sensors)s) AND a.star
 GROUP BY 1, 2, 3
 
 -- name: list_sensor_areas
--- Of these sensors: what kind they are, and the areas of the newest vintage they stand in.
-SELECT n.sensor_id, n.kind, coalesce(array_agg(a.code) FILTER (WHERE a.code IS NOT NULL), '{}')
+-- Of these sensors: what kind they are, whether they are indoors, and the areas of the newest vintage they stand in.
+SELECT n.sensor_id, n.kind, n.indoor IS true, coalesce(array_agg(a.code) FILTER (WHERE a.code IS NOT NULL), '{}')
 FROM sensor n
 LEFT JOIN sensor_area a ON a.sensor_id = n.sensor_id AND a.vintage = (SELECT max(vintage) FROM area) AND a.until = 'infinity'
 WHERE n.sensor_id = ANY(%(sensors)s)
-GROUP BY n.sensor_id, n.kind
+GROUP BY n.sensor_id
 
 -- name: list_alerts_near
 -- Alerts of these rules that a span of windows may belong to, and those just before it, with the columns of an `Episode`:

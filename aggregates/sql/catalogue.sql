@@ -5,19 +5,20 @@
 -- stored are marked, so that the rules about neighbours are applied again.
 WITH known AS (
     SELECT sensor_id, overrides FROM sensor WHERE sensor_id = ANY(%(sensor_id)s)
-), written AS (INSERT INTO sensor AS s (sensor_id, source, name, kind, lon, lat, lanes, interval, overrides, channels,
-    catalogued)
-SELECT sensor_id, split_part(sensor_id, '/', 1), name, kind, lon, lat, lanes, interval, coalesce(overrides, '{}'),
+), written AS (INSERT INTO sensor AS s (sensor_id, source, name, kind, lon, lat, indoor, lanes, interval, overrides,
+    channels, catalogued)
+SELECT sensor_id, split_part(sensor_id, '/', 1), name, kind, lon, lat, indoor, lanes, interval, coalesce(overrides, '{}'),
        array_replace(string_to_array(channels, ' '), '-', ''), true
 FROM unnest(%(sensor_id)s::text[], %(name)s::text[], %(kind)s::text[], %(lon)s::float8[], %(lat)s::float8[],
-            %(lanes)s::int[], %(interval)s::float8[], %(overrides)s::jsonb[], %(channels)s::text[])
-     AS n (sensor_id, name, kind, lon, lat, lanes, interval, overrides, channels)
+            %(indoor)s::bool[], %(lanes)s::int[], %(interval)s::float8[], %(overrides)s::jsonb[], %(channels)s::text[])
+     AS n (sensor_id, name, kind, lon, lat, indoor, lanes, interval, overrides, channels)
 ORDER BY sensor_id
 ON CONFLICT (sensor_id) DO UPDATE SET
     name       = coalesce(excluded.name, s.name),
     kind       = coalesce(excluded.kind, s.kind),
     lon        = coalesce(excluded.lon, s.lon),
     lat        = coalesce(excluded.lat, s.lat),
+    indoor     = coalesce(excluded.indoor, s.indoor),
     lanes      = coalesce(excluded.lanes, s.lanes),
     inferred   = s.inferred AND excluded.lanes IS NULL,
     interval   = coalesce(excluded.interval, s.interval),
@@ -39,7 +40,7 @@ SELECT version FROM catalogue
 
 -- name: list_catalogue
 -- Sensors by id, those without a place among them.
-SELECT sensor_id, name, kind, lon, lat, lanes, inferred, catalogued,
+SELECT sensor_id, name, kind, lon, lat, indoor, lanes, inferred, catalogued,
        (SELECT count(*) FROM series s WHERE s.sensor_id = n.sensor_id) AS series
 FROM sensor n
 WHERE %(source)s::text IS NULL OR source = %(source)s

@@ -2,7 +2,7 @@
 
 -- name: list_sensors
 -- Sensors by id, those without a place among them.
-SELECT n.sensor_id, n.source, n.name, n.kind, n.lon, n.lat, n.lanes, n.inferred, n.catalogued,
+SELECT n.sensor_id, n.source, n.name, n.kind, n.lon, n.lat, n.indoor, n.lanes, n.inferred, n.catalogued,
        (SELECT count(*) FROM series s WHERE s.sensor_id = n.sensor_id) AS series,
        array(SELECT DISTINCT s.quantity FROM series s WHERE s.sensor_id = n.sensor_id ORDER BY 1) AS quantities
 FROM sensor n

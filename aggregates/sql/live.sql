@@ -166,7 +166,7 @@ WITH hour AS (
 )
 SELECT json_build_object(
     'kind', 'sensor', 'id', n.sensor_id, 'name', n.name, 'source', s.title, 'class', s.class, 'licence', s.licence,
-    'lanes', n.lanes, 'parts', (
+    'indoor', n.indoor, 'lanes', n.lanes, 'parts', (
         SELECT CASE WHEN bool_or(channel ~ '^(lft|rgt)') THEN 'directions'
                     WHEN bool_or(channel ~ '^(lane|hardshoulder)') OR n.lanes > 1 THEN 'lanes' END
         FROM series WHERE sensor_id = n.sensor_id),

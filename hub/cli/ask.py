@@ -91,5 +91,5 @@ def sensors_list(settings: Settings, source: str | None = None, form: Format = "
     """List the sensors."""
     with open_store(settings) as store:
         rows = store.rows("list_catalogue", source=source)
-    columns = ["sensor_id", "name", "kind", "lon", "lat", "lanes", "inferred", "catalogued", "series"]
+    columns = ["sensor_id", "name", "kind", "lon", "lat", "indoor", "lanes", "inferred", "catalogued", "series"]
     write(pd.DataFrame(rows, columns=columns).astype({"lanes": "Int64"}), form, None, settings.timezone)

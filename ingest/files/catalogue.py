@@ -33,9 +33,10 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     One sensor of the catalogue; None where the catalogue gives nothing.
 
-    `lon` and `lat` are degrees (WGS84), `lanes` the lanes or directions expected, `interval` the seconds between
-    two instants. `overrides` gives, per quantity, the sensor's own limits. `channels` is `lanes`, `separate`, or
-    alternatives in order of preference with a blank between them, `-` for the one without a name.
+    `lon` and `lat` are degrees (WGS84), `indoor` says whether it stands inside a building, `lanes` gives the lanes or
+    directions expected, `interval` the seconds between two instants. `overrides` gives, per quantity, the sensor's own
+    limits. `channels` is `lanes`, `separate`, or alternatives in order of preference with a blank between them, `-` for
+    the one without a name.
     """
 
     sensor_id: str
@@ -47,6 +48,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval: Annotated[float, Meta(gt=0, le=1e8)] | None = None
     overrides: Mapping[str, Mapping[Limit, float | None]] | None = None
     channels: Annotated[str, Meta(pattern=r"^\S+( \S+)*$")] | None = None
+    indoor: bool | None = None
 
     def __post_init__(self) -> None:
         source, _, own = self.sensor_id.partition("/")

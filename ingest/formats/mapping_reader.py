@@ -23,6 +23,9 @@ from ingest.vocabulary.readings import RUNNING_TOTAL, BadPayload, Flag, Message,
 from ingest.vocabulary.sources import SOURCES, SourceClass, rounded
 from ingest.vocabulary.values import stamp
 
+_INDOOR = dict.fromkeys(("1", "true", "indoor", "inside"), True) | dict.fromkeys(
+    ("0", "false", "outdoor", "outside"), False
+)
 CLOCK = 2000  # a device whose clock was never set says a year before
 
 
@@ -158,8 +161,9 @@ def _facts(part: Part, sensor_id: str) -> Iterator[SensorFact]:
     name, lon, lat = given if isinstance(given, str) else None, _degrees(part, rule.lon), _degrees(part, rule.lat)
     if SOURCES[part.source].source_class is SourceClass.CITIZEN:
         lon, lat = rounded(lon, lat)
-    if (name, lon, lat) != (None, None, None):
-        yield SensorFact(sensor_id, name, lon, lat, kind=rule.kind)
+    indoor = _INDOOR.get(str(rule.indoor.given(part.where)).lower())
+    if (name, lon, lat, indoor) != (None, None, None, None):
+        yield SensorFact(sensor_id, name, lon, lat, kind=rule.kind, indoor=indoor)
 
 
 def _degrees(part: Part, pointers: Pointers) -> float | None:
@@ -244,6 +248,7 @@ def _value(part: Part, rule: ReadingRule, raw: Any) -> float:
 def _converted(part: Part, rule: ReadingRule, entry: TableEntry, value: float) -> float:
     sent, quantity = rule.unit_at.given(part.where), QUANTITIES[entry.quantity]
     unit = sent.strip() if isinstance(sent, str) else entry.unit
+    unit = part.spec.units.get(unit or "", unit)
     try:
         check_unit(entry.quantity, unit)
         return convert(value * rule.factor, quantity.unit if unit is None else unit, quantity)

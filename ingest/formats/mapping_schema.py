@@ -144,6 +144,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     name: Pointers = Pointers([])
     lon: Pointers = Pointers([])
     lat: Pointers = Pointers([])
+    indoor: Pointers = Pointers([])
 
     def __post_init__(self) -> None:
         if isinstance(self.period, str) and self.zone is None:
@@ -170,6 +171,7 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
     unwrap: str | None = None
     short_names: bool = False
     absent: list[float | str] = []
+    units: dict[str, str] = {}
     table: dict[str, TableEntry] = {}
 
     def __post_init__(self) -> None:

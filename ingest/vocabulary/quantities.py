@@ -5,6 +5,7 @@ What is measured: the registry of quantities, with unit, plausibility, aggregati
 views take the aggregation and the validity rules from it.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -29,6 +30,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     the seconds an unchanging value may last where it is further than `flat` from zero, `dead` the probability below
     which a run of zeros is marked. Two values for one reading agree where both round to the same multiple of
     `agree`. Channels of a sensor are `lanes`, which add up, or `separate` things, of which there is no mean.
+    `molar` is the mass of a gas in g/mol, by which shares of volume become concentrations.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     dead: float | None = None
     agree: float = 1
     channels: Literal["lanes", "separate"] = "separate"
+    molar: float | None = None
 
     @property
     def memory(self) -> float:
@@ -69,26 +72,39 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
 )
 
 
+GAS = 8.314462618  # J/(mol K), CODATA 2018
+_SHARE = re.compile(r"(ppm|ppb) at (-?[0-9.]+) degC and ([0-9.]+) hPa")
+
+
 def is_unit(unit: str, quantity: Quantity) -> bool:
     """Tell whether `convert` takes a unit."""
-    return unit == quantity.unit or unit in _read["conversion"].get(quantity.unit, {})
+    share = bool(quantity.molar and _SHARE.fullmatch(unit))
+    return share or unit == quantity.unit or unit in _read["conversion"].get(quantity.unit, {})
 
 
 def convert(value: float, unit: str, quantity: Quantity) -> float:
     """
     Give `value` in the unit of the registry.
 
-    Raises ValueError for a unit that this quantity has no conversion from.
+    A gas may be given as a share of volume, with the temperature and pressure of the concentration that is wanted: EU
+    figures are at 20 degC and 1013.25 hPa (2008/50/EC annex VI: 293 K and 101.3 kPa). Raises ValueError for a unit that
+    this quantity has no conversion from.
 
     >>> convert(0.05, "mg/m3", QUANTITIES["no2"])
     50.0
+    >>> round(convert(0.03, "ppm at 20 degC and 1013.25 hPa", QUANTITIES["o3"]), 1)
+    59.9
     """
     if unit == quantity.unit:
         return value
+    if quantity.molar and (share := _SHARE.fullmatch(unit)):
+        moles = float(share[3]) * 100 / (GAS * (float(share[2]) + 273.15))  # of air, in a m3
+        parts = value * {"ppm": 1.0, "ppb": 0.001}[share[1]]
+        return convert(parts * moles * quantity.molar, "ug/m3", quantity)
     try:
         factor, offset = _read["conversion"][quantity.unit][unit]
     except KeyError:
-        raise ValueError(
-            f"unit {unit!r} of {quantity.name}, expected {quantity.unit!r} or one it converts from"
-        ) from None
+        conditions = ", a ppm or ppb as 'ppb at 20 degC and 1013.25 hPa'" if quantity.molar else ""
+        text = f"unit {unit!r} of {quantity.name}, expected {quantity.unit!r} or one it converts from{conditions}"
+        raise ValueError(text) from None
     return float(value * factor + offset)

@@ -109,7 +109,7 @@ class SensorFact(msgspec.Struct, frozen=True, omit_defaults=True):
     What a message or the catalogue gives about a sensor; None where it gives nothing.
 
     `lanes` is the number of lanes or directions expected, `inferred` that it was guessed from the supplier's layout,
-    `interval` the seconds between the instants of a sensor that sends instants.
+    `interval` the seconds between the instants of a sensor that sends instants, `indoor` whether it is in a building.
     """
 
     sensor_id: str
@@ -120,6 +120,7 @@ class SensorFact(msgspec.Struct, frozen=True, omit_defaults=True):
     inferred: bool = False
     kind: str | None = None
     interval: float | None = None
+    indoor: bool | None = None
 
 
 class BadPayload(ValueError):  # noqa: N818 - the reaction is the name: this payload goes to the dead letters

@@ -115,12 +115,14 @@ def _looked_up(
 
 
 def subjects_of_rule(tx: Transaction, rule: Rule, subjects: Collection[str]) -> set[str]:
-    """Give those of some subjects that the rule is about, by name, source, kind and area."""
+    """Give those of some subjects that the rule is about, by name, source, kind, area and whether it is indoors."""
     found = {one for one in subjects if rule.applies_to(one)}
-    if not found or rule.per == "area" or not (rule.kinds or rule.areas):
+    outdoors = rule.statistic == "value" and not rule.indoor
+    if not found or rule.per == "area" or not (rule.kinds or rule.areas or outdoors):
         return found
     members = tx.rows("list_sensor_areas", sensors=sorted(found))
     return {
-        sensor for sensor, kind, areas in members
+        sensor for sensor, kind, indoor, areas in members
         if (not rule.kinds or kind in rule.kinds) and (not rule.areas or set(areas) & set(rule.areas))
+        and not (indoor and outdoors)
     }  # fmt: skip

@@ -103,6 +103,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sensors: Annotated[tuple[str, ...], Meta(min_length=1)] = ("*",)
     areas: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    indoor: bool = False  # judge the values of sensors inside a building too
     classes: Annotated[tuple[SourceClass, ...], Meta(min_length=1)] = tuple(SourceClass)
     severity: Literal["info", "warning", "critical"] = "warning"
     text: str = ""

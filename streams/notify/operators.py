@@ -41,7 +41,7 @@ def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone
     """Tell of each rule and subject whether a silence covers it now."""
     quiet = [one for one in silences(store, now) if one.until(now, zone) is not None]
     subjects = sorted({subject for _, subject in found}) if quiet else []
-    areas = {sensor: codes for sensor, _, codes in store.rows("list_sensor_areas", sensors=subjects)}
+    areas = {sensor: codes for sensor, _, _, codes in store.rows("list_sensor_areas", sensors=subjects)}
     return [any(one.covers(rule, (subject, *areas.get(subject, ()))) for one in quiet) for rule, subject in found]
 
 

@@ -46,6 +46,7 @@ class Document(msgspec.Struct):
     name: str | None = None
     lon: Annotated[float, msgspec.Meta(ge=-180, le=180)] | None = None
     lat: Annotated[float, msgspec.Meta(ge=-90, le=90)] | None = None
+    indoor: bool | None = None
     lanes: Annotated[int, msgspec.Meta(ge=1)] | None = None
     interval: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
@@ -151,7 +152,7 @@ def _flags(flags: int | list[str]) -> int:
 
 
 def _facts(document: Document, topic: str) -> Iterator[SensorFact]:
-    facts = (document.name, document.lon, document.lat, document.lanes, document.interval)
+    facts = (document.name, document.lon, document.lat, document.indoor, document.lanes, document.interval)
     if all(fact is None for fact in facts):
         return
     named = {one.sensor_id for one in document.readings} if document.sensor_id is None else {document.sensor_id}
@@ -160,4 +161,5 @@ def _facts(document: Document, topic: str) -> Iterator[SensorFact]:
     sensor_id = full_id(named.pop(), topic)
     citizen = SOURCES[sensor_id.partition("/")[0]].source_class is SourceClass.CITIZEN
     lon, lat = rounded(document.lon, document.lat) if citizen else (document.lon, document.lat)
-    yield SensorFact(sensor_id, document.name, lon, lat, document.lanes, interval=document.interval)
+    yield SensorFact(sensor_id, document.name, lon, lat, document.lanes,
+                     interval=document.interval, indoor=document.indoor)  # fmt: skip

@@ -145,7 +145,7 @@ def test_places_of_citizens_are_rounded(tmp_path: Path) -> None:
 
 def known(store: Store) -> dict[str, Any]:
     """Give what the store knows of its only sensor."""
-    names = ("sensor_id", "name", "kind", "lon", "lat", "lanes", "inferred", "catalogued", "series")
+    names = ("sensor_id", "name", "kind", "lon", "lat", "indoor", "lanes", "inferred", "catalogued", "series")
     (found,) = store.rows("list_catalogue", source=None)
     return dict(zip(names, found, strict=True))
 

@@ -460,3 +460,29 @@ def test_broken_value_costs_no_other(data: st.DataObject, odd: Any) -> None:
 
 def _counted(document: Any, topic: str) -> Counter[str]:
     return Counter(map(str, decode([Message(topic, json.dumps(document).encode(), NOW)]).readings.to_pylist()))
+
+
+def test_units_of_a_supplier_are_named_once(tmp_path: Path) -> None:
+    """`ppb` in a message needs the conditions of the concentration, which the mapping states."""
+    text = SMALL.replace('quantity = "temperature"', 'quantity = "o3", unit_at = "/u"')
+    message = Message("stadspuls/fiware/x", b'{"id": "a", "at": "2026-05-04T08:00:00Z", "t": 30, "u": "ppb"}', NOW)
+    with pytest.raises(BadPayload, match="unit 'ppb' of o3"):
+        list(MappedFormat("fiware", made(tmp_path, text))(message))
+    stated = 'units = { ppb = "ppb at 20 degC and 1013.25 hPa" }\n' + text
+    (reading,) = MappedFormat("fiware", made(tmp_path, stated))(message)
+    assert isinstance(reading, Reading)
+    assert reading.value == pytest.approx(59.86, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("said", "indoor"),
+    [("1", True), ("true", True), ('"Indoor"', True), ('"inside"', True), ("0", False), ("false", False),
+     ('"outdoor"', False), ("null", None), ('"garage"', None)],
+)  # fmt: skip
+def test_indoor_is_read_in_the_words_of_suppliers(tmp_path: Path, said: str, indoor: bool | None) -> None:
+    """A number, a boolean or a word; what says nothing is no fact."""
+    spec = made(tmp_path, SMALL.replace('stamp = "/at"', 'stamp = "/at"\nindoor = "/where"'))
+    payload = f'{{"id": "a", "at": "2026-05-04T08:00:00Z", "t": 20, "where": {said}}}'.encode()
+    found = MappedFormat("fiware", spec)(Message("stadspuls/fiware/x", payload, NOW))
+    facts = [one.indoor for one in found if isinstance(one, SensorFact)]
+    assert facts == ([] if indoor is None else [indoor])

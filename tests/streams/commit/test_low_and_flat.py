@@ -6,13 +6,22 @@ Low, flat, valid values and indoor sensors as suppliers send them, through decod
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
+from aggregates.areas.inputs import Document, gather
+from aggregates.areas.load import load
+from aggregates.areas.roll_up import roll_areas
+from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
+from ingest.files.catalogue import Entry
 from ingest.formats.decode import decode
 from ingest.vocabulary.readings import Message
+from streams.alerts.frames import subjects_of_rule
+from streams.alerts.rulebook import Rule
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 
@@ -33,3 +42,43 @@ def test_low_and_flat(store: Store, shared_data: Path) -> None:
     with psycopg.connect(store.conninfo) as connection:
         days = connection.execute("SELECT value, readings, flagged, valid FROM sensor_1d").fetchall()
     assert [(round(value, 3), *rest) for value, *rest in days] == [(7.917, 24, 0, True)]
+
+
+@pytest.mark.shared
+def test_indoor(store: Store, shared_data: Path) -> None:
+    """
+    Of a balcony and a kitchen at one place the area takes the balcony; both sensors have figures of their own.
+
+    The catalogue decides where it says something: then the area's figures are made anew.
+    """
+    path = shared_data / "cbs/geometry/buurt_2024_GM0014_approx.geojson"
+    load(store, 2024, ["GM0014"], gather([Document.read(path)], 2024, ["GM0014"]))
+    stored(store, shared_data.parent / "cases" / "indoor" / "sensor_community~snapshot.json")
+    assert areas(store) == {(8.2, 1, 1)}
+    with psycopg.connect(store.conninfo) as connection:
+        figures = connection.execute("SELECT indoor, round(f.value::numeric, 1)::float8, valid FROM sensor_1h f"
+                                     " JOIN sensor USING (sensor_id) ORDER BY indoor").fetchall()  # fmt: skip
+        ((kitchen,),) = connection.execute("SELECT sensor_id FROM sensor WHERE indoor").fetchall()
+    assert figures == [(False, 8.2, True), (True, 40.2, True)]
+    import_sensors(store, [Entry(kitchen, indoor=False)])
+    assert areas(store) == {(24.2, 2, 2)}
+    import_sensors(store, [Entry(kitchen, indoor=True)])
+    assert areas(store) == {(8.2, 1, 1)}
+
+
+def areas(store: Store) -> set[tuple[float, int, int]]:
+    """Value, valid sensors and sensors of the hour in every area that has it."""
+    roll_areas(store)
+    with psycopg.connect(store.conninfo) as connection:
+        found = connection.execute("SELECT round(value::numeric, 1)::float8, valid_sensors, sensors FROM area_1h")
+        return set(found.fetchall())
+
+
+@pytest.mark.parametrize(("more", "judged"), [({}, "b"), ({"indoor": True}, "ab"), ({"statistic": "stuck"}, "ab")])
+def test_rules_about_values_leave_out_sensors_indoors(store: Store, more: dict[str, Any], judged: str) -> None:
+    """A kitchen breaks no rule about the air outside, unless the rule asks for it; its defects are told."""
+    import_sensors(store, [Entry("stadspuls/a", indoor=True), Entry("stadspuls/b", indoor=False)])
+    rule = msgspec.convert({"name": "x", "title": "x", "quantity": "pm25", "level": "1h", "raise": 25.0, **more}, Rule)
+    with store.transaction() as tx:
+        found = subjects_of_rule(tx, rule, {"stadspuls/a", "stadspuls/b"})
+    assert found == {f"stadspuls/{name}" for name in judged}

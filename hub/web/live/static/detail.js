@@ -118,9 +118,10 @@ const SensorDay = {
     <p v-if="day.licence" class="quiet small">{{ words.licence }}: {{ day.licence }}</p>`,
   setup(props) {
     const about = computed(() => {
-      const { id, source, parts, lanes } = props.day;
+      const { id, source, indoor, parts, lanes } = props.day;
       const kind = words[`class.${props.day.class}`];
-      return [id, source, kind, parts && lanes && say(`parts.${parts}`, { count: lanes })].filter(Boolean).join(" · ");
+      const laid = parts && lanes && say(`parts.${parts}`, { count: lanes });
+      return [id, source, kind, indoor && words.indoor, laid].filter(Boolean).join(" · ");
     });
     const named = (flags) =>
       Object.entries(known.flags)
