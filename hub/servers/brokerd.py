@@ -33,7 +33,9 @@ _log = logging.getLogger("broker")
 class Door:
     """Lets clients in to rumqttd, which listens on a port for MQTT 3.1.1 and on one for MQTT 5."""
 
-    def __init__(self, ports: Sequence[int]) -> None:
+    def __init__(self, ports: Sequence[int], asks: bool) -> None:
+        # Where no user is asked for, rumqttd closes a connection only because it has ended.
+        self._refusal = ("user name or password", 5, 0x87) if asks else ("rumqttd does not answer", 3, 0x88)
         self._ports = ports
         self._logged, self._unlogged = 0.0, 0
 
@@ -59,7 +61,8 @@ class Door:
             out.write(connect.packet)
             answer = await inside.read(_CHUNK)
             if answer[3:4] != b"\0":
-                raise Refused("user name or password", answer or connect.refusal(5, 0x87))
+                reason, *codes = self._refusal
+                raise Refused(reason, answer or connect.refusal(*codes))
             writer.write(connect.accepted(answer))
             stream = Stream(connect.five)
             up = asyncio.create_task(_pump(reader, out, stream.taken))
@@ -117,7 +120,7 @@ def _rumqttd(template: str) -> list[int]:
 
 
 async def _serve(template: str, host: str, port: int) -> None:
-    door = Door(_rumqttd(template))
+    door = Door(_rumqttd(template), asks=".auth]" in template)
     server = await asyncio.start_server(door.serve, host, port, limit=_CHUNK, backlog=1024)
     await server.serve_forever()
 
