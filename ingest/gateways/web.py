@@ -99,6 +99,10 @@ class Web:
         request = _Request(path, lambda file: True, into, LARGEST_FILE, conditional=conditional)
         return self._tried(request) is not None
 
+    def can_compare(self, path: str) -> bool:
+        """Tell whether the last answer had an ETag or a Last-Modified, so that the next need not be whole."""
+        return any(self._memory.note(f"{VALIDATORS} {path}", list[str], []))
+
     def wait(self) -> None:
         """Return when one more request is within the pace."""
         due = self.asked[0] + self._seconds - self._clock() if len(self.asked) == self.asked.maxlen else 0.0

@@ -50,6 +50,7 @@ class Country:
         self.things: list[dict[str, Any]] = []
         self.observations: list[dict[str, Any]] = []
         self.page = 1000
+        self.validators = True  # of files: ETag and Last-Modified
         country = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -106,6 +107,8 @@ class Country:
         return Answer(b"no such thing", 404)
 
     def _file(self, body: bytes, headers: dict[str, str]) -> Answer:
+        if not self.validators:
+            return Answer(body)
         tag = f'"{crc32(body):x}"'
         if headers.get("If-None-Match") == tag:
             return Answer(status=304, headers=(("ETag", tag),))

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,36 +16,13 @@ import shapely
 from ingest.gateways.memory import Memory, Taken, anything_published
 from ingest.gateways.registry import Counts, Region, gateway, jobs, load_gateways
 from ingest.gateways.web import GatewayStopped, Web
-from tests.support.brokers import Broker, built_in
-from tests.support.country import NOW, Answer, Country, citizen, country, failing, figure, ndw_table, station
+from tests.support.brokers import built_in
+from tests.support.country import NOW, Answer, Country, citizen, failing, figure, ndw_table, station
 from tests.support.gatewayline import Line
 from tests.support.lines import until
 
 SNAPSHOT = "static/v1/data.json"
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker."""
-    made = built_in(tmp_path_factory.mktemp("broker")).start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def sources() -> Iterator[Country]:
-    """The country's sources, all of them empty."""
-    with country() as made:
-        yield made
-
-
-@pytest.fixture
-def line(sources: Country, broker: Broker, tmp_path: Path) -> Iterator[Line]:
-    """A line of one's own."""
-    made = Line(sources, broker, tmp_path)
-    yield made
-    made.end()
 
 
 def snapshot(*sensors: int, when: datetime = NOW - MINUTE, p1: str = "12.5") -> bytes:

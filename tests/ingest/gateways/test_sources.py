@@ -4,7 +4,6 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +11,10 @@ import pytest
 
 from ingest.files.site_table import read
 from ingest.formats.decode import decode
-from tests.support.brokers import Broker, built_in
 from tests.support.country import (
     NOW,
     Country,
     citizen,
-    country,
     failing,
     figure,
     hour_before,
@@ -34,29 +31,6 @@ MINUTE = timedelta(minutes=1)
 START = NOW.replace(second=0) - MINUTE
 MINUTES, TABLE = "trafficspeed.xml.gz", "measurement_current.xml.gz"
 IN, OUT = (6.57, 53.22), (5.85, 51.54)
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker."""
-    made = built_in(tmp_path_factory.mktemp("broker")).start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture
-def sources() -> Iterator[Country]:
-    """The country's sources, all of them empty."""
-    with country() as made:
-        yield made
-
-
-@pytest.fixture
-def line(sources: Country, broker: Broker, tmp_path: Path) -> Iterator[Line]:
-    """A line of one's own."""
-    made = Line(sources, broker, tmp_path)
-    yield made
-    made.end()
 
 
 def counts_of(line: Line) -> list[tuple[str, str]]:
@@ -104,6 +78,22 @@ def test_table_is_fetched_when_there_is_a_newer_one(line: Line, sources: Country
         table.turn()
     assert table.counts.events["requests", "good"] == 2
     assert set(read(line.directory / "ndw_sites.parquet")) == {"PGR08_B", "PGR08_C"}
+
+
+def test_table_of_a_host_without_validators_is_fetched_once_a_day(line: Line, sources: Country) -> None:
+    """340 MB every ten minutes would be 50 GB a day; where the file is gone it is fetched at once."""
+    table, _ = line.open("ndw")
+    sources.validators = False
+    sources.files[TABLE] = ndw_table("1", {"PGR08_B": IN})
+    fetched = []
+    for hours in (0, 1, 23, 24, 25):
+        line.now = NOW + timedelta(hours=hours)
+        table.turn()
+        fetched.append(sources.asked[f"/{TABLE}"])
+    assert fetched == [1, 1, 1, 2, 2]
+    (line.directory / "ndw_sites.parquet").unlink()
+    table.turn()
+    assert sources.asked[f"/{TABLE}"] == 3
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.95])
