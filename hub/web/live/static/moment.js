@@ -1,6 +1,6 @@
 // The bar that chooses a moment or a range, steps, plays a day, and leads back to now.
 
-import { computed, ref, watch } from "vue";
+import { computed, ref } from "vue";
 import { choice, choose, step } from "./address.js";
 import { arrived, figures } from "./figures.js";
 import { RANGE, known, onTheWall, words } from "./words.js";
@@ -16,11 +16,11 @@ const playing = ref(false);
 async function play() {
   playing.value = !playing.value;
   if (!playing.value) return;
-  const length = known.lenses[choice.lens];
-  if (!choice.at) choose({ at: onTheWall(Date.now() / 1000 - Math.max(DAY, 7 * length)) });
+  const length = () => known.lenses[choice.lens];
+  if (!choice.at) choose({ at: onTheWall(Date.now() / 1000 - Math.max(DAY, 7 * length())) });
   while (playing.value && choice.at) {
     const shown = choice.at;
-    await Promise.all([arrived(), wait(Math.min(LONGEST_LOOK, (length / DAY) * DAY_TAKES))]);
+    await Promise.all([arrived(), wait(Math.min(LONGEST_LOOK, (length() / DAY) * DAY_TAKES))]);
     if (shown !== choice.at) break; // by the viewer
     if (playing.value) step(1, undefined, false);
   }
@@ -52,10 +52,6 @@ export const MomentBar = {
     const newest = computed(() => onTheWall(start()));
     const newestEnd = computed(() => onTheWall(start() + known.lenses[choice.lens]));
     const go = (windows) => step(windows, start());
-    watch(
-      () => [choice.quantity, choice.lens],
-      () => (playing.value = false),
-    );
     return { RANGE, choice, choose, go, newest, newestEnd, now, play, playing, seconds, type, words, written };
   },
 };
