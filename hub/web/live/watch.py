@@ -73,7 +73,7 @@ class Watch:
         self._turned = asyncio.Event()
         self._packed: dict[View, PackedView] = {}
         self._pulse: tuple[object, ...] = ()
-        self._counted: deque[tuple[float, int, int]] = deque(maxlen=11)
+        self._counted: deque[tuple[float, int, int]] = deque(maxlen=60)
         self._health: bytes | None = None
         self._examined = 0.0
         self._version = 0
