@@ -151,6 +151,10 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError(f"period {self.period!r} without a zone, expected the zone of its calendar")
         if isinstance(self.period, int) and self.period < 0:
             raise ValueError(f"period {self.period}, expected 0 or more seconds")
+        deepest = max((len(one.path) for one in self.each.each), default=0)
+        inner = [getattr(self, name) for name in self.__struct_fields__ if name != "each"]
+        if high := next((one.text for one in every_pointer(inner) if one.up > deepest), None):
+            raise ValueError(f"pointer {high!r} goes above the document, expected at most {deepest} times '..'")
         if any(one.total for one in self.reading) and not (isinstance(self.period, int) and self.period > 0):
             raise ValueError(f"a running total with period {self.period!r}, expected the seconds between two messages")
 

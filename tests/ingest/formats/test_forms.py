@@ -301,6 +301,7 @@ def test_senml_pack(tmp_path: Path) -> None:
         ('format = "csv"\n' + rule().replace('"/v"', '"/NO2/hour"'), "expected '/column', a slash in it as ~1"),
         (rule(quantity="o3"), "o3 without a unit, expected unit_at, or the supplier's as unit: 'ug/m3'"),
         (rule(quantity="vehicle_speed"), "vehicle_speed without a unit"),
+        (rule().replace('"/t"', '"/../t"'), "'/../t' goes above the document, expected at most 0 times"),
         (rule('period = "day"'), "without a zone"),
         (rule("period = -60"), "period -60, expected 0 or more"),
         (rule(reading=", total = true", quantity="bicycle_count"), "a running total with period 0"),
