@@ -1,5 +1,5 @@
 """
-`publish`: recorded files as MQTT messages, at once or at the speed they came.
+`publish`: recorded files as MQTT messages, at once or at the speed they came, and how many values are in them.
 
 `ingest.files.recordings` takes the files apart. Where a hub runs in the data directory, its backlog is kept below half
 of the broker's queue.
@@ -9,19 +9,24 @@ import json
 import time
 import urllib.request
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+import numpy as np
+
 from aggregates.ask.query import BadQuestion
-from hub.cli.common import app, broker_of, command, progress_bar, running_hub
+from hub.cli.common import NO, app, broker_of, command, end, progress_bar, running_hub
 from hub.cli.output import errors
 from hub.settings.settings import Settings
 from ingest.files.recordings import messages
-from ingest.formats.decode import status_of, version_of
+from ingest.formats.decode import decode, status_of, version_of
 from ingest.formats.registry import load_formats
 from ingest.mqtt.sender import Sender
+from ingest.vocabulary.batch import numbers
+from ingest.vocabulary.readings import Flag, Message
 from ingest.vocabulary.sources import SOURCES
 
 _LOOK_EVERY = 1_000  # messages between two checks of the hub's backlog
@@ -33,7 +38,7 @@ def publish_files(
     settings: Settings, files: list[Path], /, source: str, speed: float | None = None, status: str | None = None,
     version: str | None = None,
 ) -> None:  # fmt: skip
-    """Send recorded files as MQTT messages; returns when the broker has all of them."""
+    """Send recorded files as MQTT messages, and say what is in them; exit 1 when all of it was refused."""
     load_formats(settings.mappings)
     found = recorded(files, source, status, version, in_time=speed is not None)
     if speed is not None:
@@ -41,9 +46,14 @@ def publish_files(
     running = running_hub(settings)
     if running and not settings.broker:
         found = kept_back(found, running.http)
+    counted = Counted(settings.earliest)
     with Sender(broker_of(settings)) as sender, progress_bar() as progress:
-        count = publish(sender, progress.track(found, description="messages"))
-    errors.print(f"{count} messages published")
+        count = publish(sender, progress.track(counted.each(found), description="messages"))
+    errors.print(f"{count} messages published: {counted}")
+    for reason, times in counted.reasons.most_common(5):
+        errors.print(f"refused {times} times: {reason}")
+    if counted.reasons and not counted.taken:
+        end(NO, "all of it was refused: see `stadspuls formats try`")
 
 
 def recorded(
@@ -67,6 +77,27 @@ def recorded(
                 yield f"{topic}?{asked}" if asked else topic, payload, when
         except (OSError, ValueError, EOFError, zlib.error) as error:  # EOFError: a .gz that was cut off
             raise BadQuestion(f"{path}: {error}") from error
+
+
+class Counted:
+    """Decodes messages as a hub will, to say what becomes of them; a hub also refuses what it knows better."""
+
+    def __init__(self, earliest: datetime) -> None:
+        self._earliest = earliest
+        self.taken = self.failed = 0
+        self.reasons: Counter[str] = Counter()
+
+    def each(self, found: Iterable[Recorded]) -> Iterator[Recorded]:
+        """Give the messages on, counted."""
+        for one in found:
+            yield one
+            batch = decode([Message(one[0], one[1], datetime.now(UTC))], self._earliest)
+            self.taken += batch.readings.num_rows
+            self.failed += int(np.count_nonzero(numbers(batch.readings, "flags") & Flag.SOURCE_ERROR))
+            self.reasons.update(letter.reason for letter in batch.dead_letters)
+
+    def __str__(self) -> str:
+        return f"{self.taken - self.failed} values taken, {self.failed} failed, {self.reasons.total()} refused"
 
 
 def at_speed(found: Iterable[Recorded], speed: float) -> Iterator[Recorded]:

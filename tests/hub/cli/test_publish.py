@@ -78,6 +78,22 @@ def test_flags_of_publish_reach_the_messages(broker: Broker, taker: Taker, tmp_p
     assert {(row["status"], row["version"]) for row in rows} == {(Status.VALIDATED, 1_719_784_800_000_000)}
 
 
+def test_publish_says_what_became_of_the_values(broker: Broker, tmp_path: Path) -> None:
+    """Values taken, failed and refused are counted, with the reason; when all are refused the exit code is 1."""
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    first = {"sensor_id": "a", "quantity": "no2", "start": "2026-05-04T08:00:00Z", "value": 12}
+    failed = first | {"sensor_id": "b", "value": None, "flags": ["source_error"]}
+    good.write_text(json.dumps([first, failed, first | {"quantity": "unicorns"}]))
+    bad.write_text('{"not": "a reading"}')
+    to = ("--source=stadspuls", f"--broker=mqtt://127.0.0.1:{broker.port}")
+    done = subprocess.run([*installed(), "publish", str(good), *to], capture_output=True, text=True, check=False)
+    assert "1 messages published: 1 values taken, 1 failed, 1 refused" in done.stderr
+    assert "refused 1 times: quantity not in the registry" in done.stderr
+    assert done.returncode == 0
+    done = subprocess.run([*installed(), "publish", str(bad), *to], capture_output=True, text=True, check=False)
+    assert (done.returncode, "0 values taken, 0 failed, 1 refused" in done.stderr) == (1, True), done.stderr
+
+
 def on_a_terminal(words: list[str]) -> tuple[int, str]:
     """Run a command whose stderr is a terminal; give its exit code and what it wrote there."""
     ours, theirs = pty.openpty()
