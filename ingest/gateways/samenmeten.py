@@ -62,10 +62,17 @@ class Thing(msgspec.Struct, rename={"locations": "Locations"}):
     locations: list[Location]
 
 
-class Stream(msgspec.Struct):
+class Unit(msgspec.Struct, frozen=True):
+    """What the results of a Datastream are in, `ug/m3`."""
+
+    symbol: str = ""
+
+
+class Stream(msgspec.Struct, rename={"unit": "unitOfMeasurement"}):
     """The Datastream of an Observation, `<thing>-<number>-<parameter>`."""
 
     name: str
+    unit: Unit = Unit()
 
 
 class Observation(msgspec.Struct, rename={"time": "phenomenonTime", "stream": "Datastream"}):
@@ -114,7 +121,7 @@ def _sweep(turn: Turn, hour: datetime) -> bool:
     places = turn.memory.note("things", dict[str, tuple[float, float]], {})
     groups: dict[tuple[str, bool], list[Measurement]] = defaultdict(list)
     params = {
-        "$filter": f"phenomenonTime eq {_text(hour)}", "$expand": "Datastream($select=id,name)",
+        "$filter": f"phenomenonTime eq {_text(hour)}", "$expand": "Datastream($select=id,name,unitOfMeasurement)",
         "$select": "phenomenonTime,result",
     }  # fmt: skip
     rows = list(turn.readable(_pages(turn, "Observations", params, may_be_empty=True), _read))
@@ -141,7 +148,8 @@ def _read(raw: msgspec.Raw) -> tuple[str, str, Observation]:
 
 def _measurement(thing: str, parameter: str, sent: Observation, place: tuple[float, float] | None) -> Measurement:
     """Write a row as in an export."""
-    columns = {"station": thing, "parameter": parameter, "value": sent.result, "timestamp": sent.time}
+    columns = {"station": thing, "parameter": parameter, "value": sent.result, "unit": sent.stream.unit.symbol,
+               "timestamp": sent.time}  # fmt: skip
     placed = columns | ({"lat": place[1], "lon": place[0]} if place else {})
     when = stamp(sent.time, "phenomenonTime")
     return Measurement(f"{sent.stream.name} {sent.time}", repr(sent.result), when, msgspec.json.encode(placed))

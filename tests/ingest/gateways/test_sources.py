@@ -339,6 +339,19 @@ def test_complete_hours_of_the_area(line: Line, sources: Country) -> None:
     assert (fact.lon, fact.lat) == IN
 
 
+def test_unit_of_a_datastream_is_read(line: Line, sources: Country) -> None:
+    """What the service says of a Datastream counts; a share of volume is refused, and costs no other value."""
+    citizens(sources)
+    units = {"pm25": "mg/m3", "temp": "C", "no2": "ppb"}
+    sources.observations = [observation(f"LTD_1-6-{name}", hour_before(NOW, 2), 0.5) for name in units]
+    for one, unit in zip(sources.observations, units.values(), strict=True):
+        one["Datastream"]["unitOfMeasurement"] = {"symbol": unit}
+    line.one("samenmeten").turn()
+    batch = decode(line.arrived())
+    assert {row["quantity"]: row["value"] for row in batch.readings.to_pylist()} == {"pm25": 500, "temperature": 0.5}
+    assert ["unit 'ppb' of no2, expected 'ug/m3'" in letter.reason for letter in batch.dead_letters] == [True]
+
+
 def test_calibration_that_comes_later(line: Line, sources: Country) -> None:
     """The second look at an hour finds its calibrated value, and publishes it as a correction; nothing else again."""
     citizens(sources)
