@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregates.store.store import Store, Transaction
+from aggregates.store.store import Clash, Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import DEATHS, DERIVED, Flag, Status, utc
 from ingest.vocabulary.sources import SOURCES, SourceClass, source_of_sensor
@@ -41,13 +41,16 @@ def roll_up(
     Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
 
     With `most` it stops after so many transactions. Hours are closed once no hour since the last closed one is marked:
-    late data for older ones, which are served from their windows already, do not keep the newer ones open. Raises
-    `aggregates.store.store.StoreError`; what was committed before stays.
+    late data for older ones, which are served from their windows already, do not keep the newer ones open. After a
+    deadlock it tries again at once. Raises `aggregates.store.store.StoreError`; what was committed before stays.
     """
     until = (now - grace).replace(minute=0, second=0, microsecond=0)
     written = 0
     for _ in repeat(None) if most is None else range(most):
-        done = _roll_up_some(store, until, judge, now)
+        try:
+            done = _roll_up_some(store, until, judge, now)
+        except Clash:  # flags found by hours are set after other 5-minute rows are locked: batches may be in the way
+            continue
         written += done
         if not done:
             break

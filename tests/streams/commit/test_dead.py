@@ -11,7 +11,9 @@ import numpy as np
 import psycopg
 import pytest
 
+from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
+from ingest.files.catalogue import Entry
 from ingest.vocabulary.readings import Flag, Reading, microseconds
 from streams.alerts.calendar import load_days
 from streams.alerts.judge import Judge
@@ -212,6 +214,15 @@ class TestStored:
         hub.deliver([zeros[4]._replace(value=5.0, status=1)])
         assert hub.flags() == [0] * 9
         assert hub.asked("SELECT sum(flagged) FROM window_1h") == [(0,)]
+
+    def test_road_that_is_closed(self, hub: Hub) -> None:
+        """Where the zeros are right the sensor's own limit says so: the next hour takes the flags back."""
+        hub.deliver(minutes([count for _, count in counted(DEATH)], MONDAY))
+        hub.deliver(minutes([0] * 9, MONDAY + DEATH * HOUR))
+        assert hub.flags() == [Flag.DEAD] * 9
+        import_sensors(hub.store, [Entry("telraam/1", overrides={"bicycle_count": {"dead": None}})])
+        hub.deliver(minutes([0], MONDAY + (DEATH + 9) * HOUR))
+        assert hub.flags() == [0] * 10
 
     def test_only_what_changed_is_written_again(self, hub: Hub) -> None:
         """Hours and days that are new are at their first revision, though flags were found after they were written."""

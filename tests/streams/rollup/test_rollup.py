@@ -1,6 +1,9 @@
 """When hours close: marks of older hours do not keep newer ones open, marks of their own do."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+
+import psycopg
 
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
@@ -8,6 +11,7 @@ from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.hub.run.test_upkeep import asked
+from tests.support.lines import until
 
 NOW = datetime(2024, 5, 1, 12, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -43,3 +47,20 @@ def test_marked_hour_stays_open(store: Store) -> None:
     assert closed_until(store) == datetime(2024, 5, 1, 12, tzinfo=UTC)
     roll_up(store, NOW + HOUR)
     assert closed_until(store) == datetime(2024, 5, 1, 13, tzinfo=UTC)
+
+
+def test_deadlock_is_tried_again_at_once(store: Store) -> None:
+    """Who has a row that the roll-up needs, and needs one that it has, is through; then the roll-up is, too."""
+    commit(store, NOW - 2 * HOUR)
+    roll_up(store, NOW)
+    commit(store, NOW - 2 * HOUR + timedelta(minutes=1))
+    with psycopg.connect(store.conninfo) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SET deadlock_timeout = '1min'")
+        other.execute("SELECT FROM window_1h FOR UPDATE")
+        rolled = pool.submit(roll_up, store, NOW)
+        waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+        until(lambda: asked(store, waits) == [(True,)])
+        other.execute("UPDATE mark SET members = members")  # waits for the roll-up, which has taken it
+        other.commit()
+        assert rolled.result() == 1
+    assert asked(store, "SELECT readings FROM window_1h") == [(2,)]
