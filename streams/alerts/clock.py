@@ -128,6 +128,6 @@ def judge_values(tx: Transaction, rule: Rule, current: CurrentValues, now: datet
     compared = compare(rule, windows, effective=False)
     tx.rows("lock_alerts")
     stored = {one.subject: one for one in load_alerts(tx, [rule], clock, FOREVER) if one.until is None}
-    chosen = subjects_of_rule(tx, rule, beyond(rule, compared)) | stored.keys()
+    chosen = subjects_of_rule(tx, rule, beyond(compared)) | stored.keys()
     found = (fold(rule, one, some, stored.get(one)) for one, some in by_subject(compared, chosen).items())
     write_changes(tx, list(chain.from_iterable(found)), now)

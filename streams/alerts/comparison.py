@@ -68,7 +68,7 @@ def by_subject(compared: pd.DataFrame, subjects: Collection[str] | None = None) 
     return found
 
 
-def beyond(rule: Rule, compared: pd.DataFrame) -> set[str]:
+def beyond(compared: pd.DataFrame) -> set[str]:
     """Give the subjects with a window beyond the threshold that raises."""
     return set(compared["subject"][compared["sure"] & compared["raises"]])
 

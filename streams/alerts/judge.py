@@ -135,7 +135,7 @@ class Judge:
         with store.transaction() as tx:
             windows = load_windows(tx, [rule], Span(begin - lookback(rule), end))
             compared = self._compare(tx, rule, of_rule(rule, windows), effective=False)
-            subjects = subjects_of_rule(tx, rule, beyond(rule, compared))
+            subjects = subjects_of_rule(tx, rule, beyond(compared))
         episodes = [
             one
             for subject, some in by_subject(compared, subjects).items()
@@ -195,7 +195,7 @@ class Judge:
             if part is not None and may_raise(rule, part):
                 limit = rule.times["retrospect"] or FOREVER
                 recent = part[part["end"].to_numpy() > microseconds(now) - limit]
-                found = found | subjects_of_rule(tx, rule, beyond(rule, self._compare(tx, rule, recent)))
+                found = found | subjects_of_rule(tx, rule, beyond(self._compare(tx, rule, recent)))
             if found:
                 yield rule, sorted(found)
 

@@ -88,12 +88,11 @@ def silence(
     return int(number)
 
 
-def silences(source: Store | Transaction, now: datetime, *, everything: bool = False) -> list[Silence]:
-    """Give the silences that are active or to come, or all of them."""
-    rows = source.rows("list_silences", now=now, everything=everything)
+def silences(source: Store | Transaction, now: datetime) -> list[Silence]:
+    """Give the silences that are active or to come."""
     return [
         Silence(number, rule, subject, first, last, tuple(map(weekly, windows or ())), by, reason)
-        for number, rule, subject, first, last, windows, by, reason, _ in rows
+        for number, rule, subject, first, last, windows, by, reason in source.rows("list_silences", now=now)
     ]
 
 

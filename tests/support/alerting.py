@@ -83,7 +83,7 @@ def replay(
     found: list[Transition] = []
     for rule in rules:
         compared = compare(rule, of_rule(rule, windows).assign(stuck=0, dead=0), usual_of, effective=effective)
-        subjects = filter(rule.applies_to, beyond(rule, compared))
+        subjects = filter(rule.applies_to, beyond(compared))
         for subject, some in by_subject(compared, list(subjects)).items():
             found += [one for episode in fold(rule, subject, some) for one in episode.transitions]
     return sorted(found, key=lambda one: (one.about, one.rule, one.subject))
