@@ -56,7 +56,10 @@ class Door:
             writer.close()
 
     async def _relay(self, connect: Connect, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inside, out = await asyncio.open_connection("127.0.0.1", self._ports[connect.five], limit=_CHUNK)
+        try:
+            inside, out = await asyncio.open_connection("127.0.0.1", self._ports[connect.five], limit=_CHUNK)
+        except OSError as error:
+            raise Refused(f"rumqttd cannot be reached: {error}", connect.refusal(3, 0x88)) from error
         try:
             out.write(connect.packet)
             answer = await inside.read(_CHUNK)

@@ -7,13 +7,14 @@ so does `clear_retained`, which `hub.run.embedded` and `hub.run.collect` call on
 
 import math
 import secrets
+import select
 import socket
 import time
 from typing import Any, TypeVar, cast
 
 import structlog
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.mqtt.address import Address
@@ -58,7 +59,7 @@ def refusal(address: Address, seconds: float, client_id: str | None = None) -> s
         client.connect_timeout = seconds
         client.on_connect = lambda _c, _u, _flags, why, _p: answers.append(why)
         client.connect(address.host, address.port)
-        while not answers and time.monotonic() < until and client.loop(0.1) == MQTTErrorCode.MQTT_ERR_SUCCESS:
+        while not answers and time.monotonic() < until and _turn(client):
             pass
         client.disconnect()
     except (OSError, ValueError) as error:
@@ -66,6 +67,20 @@ def refusal(address: Address, seconds: float, client_id: str | None = None) -> s
     if answers:
         return str(answers[0]) if answers[0].is_failure else None
     return f"no answer to CONNECT within {seconds:.0f} s" if time.monotonic() >= until else "closed on CONNECT"
+
+
+def _turn(client: Client) -> bool:
+    """Let a client read and write, and tell whether it is connected; paho's own turn takes no file above 1,023."""
+    if (sock := client.socket()) is None:
+        return False
+    poll = select.poll()
+    poll.register(cast(socket.socket, sock), select.POLLIN | select.POLLOUT * client.want_write())
+    for _, found in poll.poll(100):
+        if found & select.POLLOUT:
+            client.loop_write()
+        if found & ~select.POLLOUT:
+            client.loop_read()
+    return client.socket() is not None
 
 
 class _Look:
@@ -104,11 +119,9 @@ def clear_retained(address: Address, most: int) -> int:
     look = _Look(client, most)
     client.connect(address.host, address.port)
     try:
-        going = MQTTErrorCode.MQTT_ERR_SUCCESS
-        while going == MQTTErrorCode.MQTT_ERR_SUCCESS and (now := time.monotonic()) < began + _LOOK:
+        while _turn(client) and (now := time.monotonic()) < began + _LOOK:
             if now > look.last + _QUIET and not client.want_write():
                 break
-            going = client.loop(0.1)
     finally:
         client.disconnect()
     if look.deleted:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import cast
 
 import pytest
@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 
 from hub.servers.broker import BuiltInBroker
 from hub.servers.packets import Stream, read_connect
+from hub.servers.process import raise_file_limit
 from ingest.mqtt.client import refusal
 from ingest.mqtt.receiver import Receiver
 from tests.support.brokers import free_port
@@ -74,6 +75,15 @@ def test_every_id_and_version(broker: BuiltInBroker, taker: Taker, name: str, ve
     made.loop_stop()
     until(lambda: len(taker.taken) >= 2)
     assert taker.payloads() == [b"1", b"2"]
+
+
+def test_asked_with_many_files_open(broker: BuiltInBroker) -> None:
+    """A hub with more than a thousand connections still sees that its broker answers, and does not end it."""
+    raise_file_limit()
+    with ExitStack() as undo:
+        for _ in range(1_100):
+            undo.enter_context(socket.socket())
+        assert refusal(broker.address, 30) is None
 
 
 def test_ids_stay_apart(broker: BuiltInBroker) -> None:
