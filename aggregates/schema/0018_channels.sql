@@ -1,5 +1,5 @@
--- How the channels of a sensor make one figure: {lanes} add up or weigh, of names in order of preference one is taken,
--- {separate} have none together. The sensor's own rule goes before its source's, and that before the quantity's.
+-- How the channels of a sensor make one figure: lanes add up or weigh, of names in order of preference one is taken,
+-- separate ones have none together. The sensor's own rule goes before its source's, and that before the quantity's.
 ALTER TABLE quantity ADD COLUMN channels text NOT NULL DEFAULT 'separate';
 ALTER TABLE source ADD COLUMN channels text[];
 ALTER TABLE sensor ADD COLUMN channels text[];

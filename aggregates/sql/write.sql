@@ -7,6 +7,14 @@ VALUES (%(topic)s, %(partition)s, coalesce(%(position)s, 1))
 ON CONFLICT (topic, partition) DO UPDATE
 SET position = greatest(p.position, coalesce(%(position)s, p.position + 1))
 
+-- name: note_identities
+-- When each of these messages was received first. One that comes again after a day is another: counters begin anew.
+INSERT INTO message_identity AS m (identity, first_at)
+SELECT key, min(at) FROM unnest(%(key)s::text[], %(at)s::timestamptz[]) AS n (key, at) GROUP BY key ORDER BY key
+ON CONFLICT (identity) DO UPDATE
+SET first_at = CASE WHEN excluded.first_at > m.first_at + interval '1 day' THEN excluded.first_at ELSE m.first_at END
+RETURNING identity, first_at
+
 -- name: share_freeze_lock
 -- Held while a batch is on its way, so that no day freezes meanwhile. In a statement before the one that reads `frozen`:
 -- a statement sees what was committed before it began to wait.

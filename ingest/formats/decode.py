@@ -17,11 +17,20 @@ from numpy.typing import NDArray
 from ingest.vocabulary.batch import Batch, Table, coded, columns, joined, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
+from ingest.vocabulary.readings import (
+    BadPayload,
+    Identity,
+    Message,
+    Reading,
+    SensorFact,
+    Status,
+    Unreadable,
+    microseconds,
+)
 from ingest.vocabulary.sources import OWN, counts_in_fractions, is_news, source_of_sensor, source_of_topic
 from ingest.vocabulary.values import stamp
 
-PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Unreadable]]
+PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Identity | Unreadable]]
 F = TypeVar("F", bound=PayloadFormat)
 
 FUTURE = timedelta(minutes=10)
@@ -64,7 +73,8 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
     letters += [letter for one in decoded for letter in one.letters]
     readings, rejects = _screen(_columns(decoded, letters), earliest)
     facts = dict.fromkeys(fact for one in decoded for fact in one.facts)
-    return Batch(readings, tuple(facts), (*letters, *rejects))
+    identities = tuple(identity for one in decoded for identity in one.identities)
+    return Batch(readings, tuple(facts), (*letters, *rejects), identities)
 
 
 class _Decoded(NamedTuple):
@@ -73,6 +83,7 @@ class _Decoded(NamedTuple):
     tables: list[Table]
     facts: list[SensorFact]
     letters: list[DeadLetter]
+    identities: list[Identity]
 
 
 def _read(message: Message) -> _Decoded:
@@ -82,7 +93,7 @@ def _read(message: Message) -> _Decoded:
     # A source without a format of its own (its gateway translates) sends the hub's.
     read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else None
-    found = _Decoded(message, [], [], [], [])
+    found = _Decoded(message, [], [], [], [], [])
     for item in _stamped(read, message) if message.replayed else read(message):
         if isinstance(item, SensorFact):
             try:
@@ -90,6 +101,8 @@ def _read(message: Message) -> _Decoded:
                 found.facts.append(item)
             except BadPayload as error:  # it costs no reading
                 found.letters.append(_letter(message, error))
+        elif isinstance(item, Identity):
+            found.identities.append(item)
         elif isinstance(item, Unreadable):
             found.letters.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
         elif isinstance(item, Table):

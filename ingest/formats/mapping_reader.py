@@ -19,7 +19,17 @@ from ingest.formats.parts import Part, lacks, note, parts
 from ingest.formats.pointers import Pointers, Where, every_pointer
 from ingest.formats.stamps import calendar_step, iso
 from ingest.vocabulary.quantities import QUANTITIES, convert
-from ingest.vocabulary.readings import RUNNING_TOTAL, BadPayload, Flag, Message, Reading, SensorFact, Unreadable
+from ingest.vocabulary.readings import (
+    RUNNING_TOTAL,
+    BadPayload,
+    Flag,
+    Identity,
+    Message,
+    Reading,
+    SensorFact,
+    Unreadable,
+    microseconds,
+)
 from ingest.vocabulary.sources import SOURCES, SourceClass, rounded
 from ingest.vocabulary.values import stamp
 
@@ -36,12 +46,12 @@ class MappedFormat:
         self.source, self.spec, self.columns = source, spec, spec.columns()
         self.selectors = {name for pointer in every_pointer(spec.message) for _, name in pointer.selectors}
 
-    def __call__(self, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+    def __call__(self, message: Message) -> Iterator[Reading | SensorFact | Identity | Unreadable]:
         """Read what can be read; what cannot costs itself alone. Raises BadPayload where nothing can."""
         return in_order(self._read(message), message.received_at)
 
-    def _read(self, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
-        found: list[Reading | SensorFact] = []
+    def _read(self, message: Message) -> Iterator[Reading | SensorFact | Identity | Unreadable]:
+        found: list[Reading | SensorFact | Identity] = []
         letters = []
         for document in self.documents(message):
             wrong: list[str] = []
@@ -53,11 +63,11 @@ class MappedFormat:
             note(self.source, self.spec, self.selectors, document, message)
         if letters and not found:
             raise BadPayload(letters[0].reason)
-        yield from dict.fromkeys(one for one in found if isinstance(one, SensorFact))
+        yield from dict.fromkeys(one for one in found if not isinstance(one, Reading))
         yield from (one for one in found if isinstance(one, Reading))
         yield from letters
 
-    def _document(self, document: Any, message: Message, wrong: list[str]) -> Iterator[Reading | SensorFact]:
+    def _document(self, document: Any, message: Message, wrong: list[str]) -> Iterator[Reading | SensorFact | Identity]:
         try:
             if isinstance(document, dict) and documents.TOO_LONG in document:
                 raise BadPayload(
@@ -94,7 +104,7 @@ def _row(document: Any) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact]:
+def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact | Identity]:
     """Give the fact about the part's sensor, where there is one, and its readings."""
     rule, where = part.rule, part.where
     if skipped := rule.skip.met(where):
@@ -114,6 +124,9 @@ def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact]:
         when = error
         if not any(one.stamp.each for one in rule.reading):
             raise
+    named = rule.identity.fill(where) if rule.identity else None
+    if named and isinstance(when, Interval) and when.start == part.received_at:
+        yield Identity(f"{part.source} {named}", f"{part.source}/{sensor}", microseconds(when.start))
     for one in rule.reading:
         yield from _readings(part, one, sensor, when, wrong)
 

@@ -134,6 +134,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     require: list[Pointers] = []
     stamp: Pointers = Pointers([])
     stamp_text: Template | None = None
+    identity: Template | None = None
     until: Pointers = Pointers([])
     period: int | Calendar = 0
     means: Stamp | None = None

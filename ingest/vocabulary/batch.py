@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest.vocabulary.dead_letters import DeadLetter
-from ingest.vocabulary.readings import Reading, SensorFact, Status, microseconds
+from ingest.vocabulary.readings import Identity, Reading, SensorFact, Status, microseconds
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _STAMP = pa.timestamp("us", tz="UTC")
@@ -50,6 +50,7 @@ class Batch:
     readings: pa.RecordBatch
     sensors: Sequence[SensorFact] = ()
     dead_letters: Sequence[DeadLetter] = ()
+    identities: Sequence[Identity] = ()
 
     def __len__(self) -> int:
         return int(self.readings.num_rows)
@@ -57,6 +58,7 @@ class Batch:
     def to_ipc(self) -> bytes:
         """Write the Arrow IPC stream, lz4; sensors and dead letters travel in the schema's metadata."""
         extra = {b"sensors": _encoder.encode(self.sensors), b"dead_letters": _encoder.encode(self.dead_letters)}
+        extra[b"identities"] = _encoder.encode(self.identities)
         readings = self.readings.replace_schema_metadata(extra)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, readings.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
@@ -71,7 +73,8 @@ class Batch:
         extra = readings.schema.metadata or {}
         sensors = msgspec.msgpack.decode(extra[b"sensors"], type=tuple[SensorFact, ...])
         dead_letters = msgspec.msgpack.decode(extra[b"dead_letters"], type=tuple[DeadLetter, ...])
-        return cls(readings.replace_schema_metadata(None), sensors, dead_letters)
+        identities = msgspec.msgpack.decode(extra.get(b"identities", _encoder.encode(())), type=tuple[Identity, ...])
+        return cls(readings.replace_schema_metadata(None), sensors, dead_letters, identities)
 
     @classmethod
     def concat(cls, batches: Sequence["Batch"]) -> "Batch":
@@ -80,7 +83,10 @@ class Batch:
             return batches[0]
         readings = joined([batch.readings for batch in batches])
         sensors = tuple(fact for batch in batches for fact in batch.sensors)
-        return cls(readings, sensors, tuple(letter for batch in batches for letter in batch.dead_letters))
+        letters, identities = (
+            tuple(one for batch in batches for one in getattr(batch, name)) for name in ("dead_letters", "identities")
+        )
+        return cls(readings, sensors, letters, identities)
 
 
 class Table(NamedTuple):

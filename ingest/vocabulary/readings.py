@@ -123,6 +123,14 @@ class SensorFact(msgspec.Struct, frozen=True, omit_defaults=True):
     indoor: bool | None = None
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """What a source calls a message that is stamped on receipt, and the sensor and start (us) of its readings."""
+
+    key: str
+    sensor_id: str
+    start: int
+
+
 class BadPayload(ValueError):  # noqa: N818 - the reaction is the name: this payload goes to the dead letters
     """A message that cannot be read: the text names what was found, what was expected, and where."""
 

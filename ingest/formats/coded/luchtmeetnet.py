@@ -21,7 +21,16 @@ from ingest.formats.mapping_reader import mapped
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.batch import Table
 from ingest.vocabulary.quantities import QUANTITIES, convert
-from ingest.vocabulary.readings import BadPayload, Message, Reading, SensorFact, Status, Unreadable, microseconds
+from ingest.vocabulary.readings import (
+    BadPayload,
+    Identity,
+    Message,
+    Reading,
+    SensorFact,
+    Status,
+    Unreadable,
+    microseconds,
+)
 from ingest.vocabulary.values import number, stamp
 
 CET = timezone(timedelta(hours=1))  # the files never use summer time
@@ -35,7 +44,7 @@ HourRow = tuple[str, int, int, list[float]]  # quantity, period in s, start in u
 
 
 @payload_format("luchtmeetnet")
-def luchtmeetnet(message: Message) -> Iterator[Reading | Table | SensorFact | Unreadable]:
+def luchtmeetnet(message: Message) -> Iterator[Reading | Table | SensorFact | Identity | Unreadable]:
     """Read an API answer, one measurement, a station, or a piece of a CSV file; raises BadPayload for anything else."""
     if message.payload.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
         return _file(message.payload)

@@ -1,0 +1,67 @@
+"""Messages that are stamped on receipt and that their source names: the same again is a duplicate."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from aggregates.ask.query import Question, ask
+from aggregates.store.health import balances
+from aggregates.store.store import Store
+from ingest.formats.decode import decode
+from ingest.vocabulary.batch import Batch
+from ingest.vocabulary.readings import Message
+from streams.commit.pipeline import Pipeline
+
+AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
+TOPIC = "v3/air@city/devices/meter/up"
+
+
+def uplink(counter: int, degrees: float, after: timedelta = timedelta(), session: str = "s1") -> Message:
+    """An uplink without a stamp of the network."""
+    sent = {
+        "end_device_ids": {"device_id": "meter", "application_ids": {"application_id": "air"}},
+        "uplink_message": {
+            "session_key_id": session, "f_cnt": counter, "decoded_payload": {"temperature": degrees},
+        },
+    }  # fmt: skip
+    return Message(TOPIC, msgspec.json.encode(sent), AT + after)
+
+
+def stored(store: Store) -> list[tuple[float, datetime]]:
+    """Give value and start of every reading."""
+    found = ask(store, Question("temperature", AT - timedelta(days=1), AT + timedelta(days=9), ""))
+    return [(value, start.to_pydatetime()) for value, start in found[["value", "start"]].to_numpy()]
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def test_same_frame_again_is_a_duplicate(store: Store) -> None:
+    """Whatever worker takes it, and however often: each frame is one reading, at its first receipt."""
+    for message in (uplink(1, 7.5), uplink(1, 7.5, MINUTE), uplink(2, 8.5, 2 * MINUTE), uplink(1, 7.5, 3 * MINUTE)):
+        Pipeline(store).store(Batch.from_ipc(decode([message]).to_ipc()))
+    assert stored(store) == [(7.5, AT), (8.5, AT + 2 * MINUTE)]
+    (balance,) = balances(store)
+    assert (balance.received, balance.stored, balance.duplicate) == (4, 2, 2)
+
+
+def test_same_frame_twice_in_a_batch(store: Store) -> None:
+    """Two deliveries that are stored together are one reading."""
+    Pipeline(store).store(decode([uplink(1, 7.5, MINUTE), uplink(1, 7.5), uplink(2, 8.5, 2 * MINUTE)]))
+    assert stored(store) == [(7.5, AT), (8.5, AT + 2 * MINUTE)]
+
+
+@pytest.mark.parametrize(("after", "session"), [(timedelta(days=1, minutes=1), "s1"), (MINUTE, "s2")])
+def test_counter_that_begins_anew_is_another_message(store: Store, after: timedelta, session: str) -> None:
+    """A device that joined again counts from the beginning: nothing of it is lost."""
+    for message in (uplink(1, 7.5), uplink(1, 9.5, after, session)):
+        Pipeline(store).store(decode([message]))
+    assert stored(store) == [(7.5, AT), (9.5, AT + after)]
+
+
+def test_two_frames_of_one_moment_stay_apart_from_what_is_known(store: Store) -> None:
+    """A known frame and a new one that are received together: the new one is stored, whatever becomes of the other."""
+    Pipeline(store).store(decode([uplink(1, 7.5)]))
+    Pipeline(store).store(decode([uplink(1, 7.5, MINUTE), uplink(2, 8.5, MINUTE)]))
+    assert stored(store) == [(7.5, AT), (8.5, AT + MINUTE)]
