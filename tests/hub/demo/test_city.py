@@ -83,7 +83,7 @@ def test_same_seed_same_city() -> None:
     assert City(5).catalogue() == City(5).catalogue()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12)
 @given(
     st.integers(0, 7 * 86_400),
     st.lists(st.integers(0, 3600), min_size=3, max_size=3).map(sorted),

@@ -33,6 +33,11 @@ MINUTES, TABLE = "trafficspeed.xml.gz", "measurement_current.xml.gz"
 IN, OUT = (6.57, 53.22), (5.85, 51.54)
 
 
+@pytest.fixture(autouse=True)
+def _asks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.gateways.web.FIRST_WAIT", 0.05)
+
+
 def counts_of(line: Line) -> list[tuple[str, str]]:
     """Give site and minute of every count that came."""
     return [(one[0], one[2][3:8]) for one in line.readings() if one[1] == "vehicle_count"]
