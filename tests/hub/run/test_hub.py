@@ -442,6 +442,7 @@ def station_hours(path: Path, station: str) -> "pd.Series[float]":
 class TestTwoPublications:
     """June as provisional, then validated with values changed; then frozen."""
 
+    @pytest.mark.long
     def test_any_order_and_frozen(self, store: Store, database: str, postgres: str, shared_data: Path) -> None:
         """Whichever comes first the tables are the same; frozen, a third sending ends as dead letters alone."""
         pieces = june(shared_data)

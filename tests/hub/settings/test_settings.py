@@ -47,6 +47,12 @@ def test_data_directory_named_in_a_file(tmp_path: Path) -> None:
     assert settings.mqtt_port == 7
 
 
+def test_credentials_are_a_name_and_a_password(tmp_path: Path) -> None:
+    """What a client of the broker logs in with; None where nothing is set."""
+    assert load(None, tmp_path).credentials is None
+    assert load({"broker_username": "u", "broker_password": "p"}, tmp_path).credentials == ("u", "p")
+
+
 def test_defaults(tmp_path: Path) -> None:
     """Nothing said gives the embedded hub, open to this machine alone."""
     settings = load(None, tmp_path)
