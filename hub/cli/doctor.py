@@ -5,6 +5,7 @@ The command ends with 1 when one of the findings is bad.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -67,7 +68,7 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     """Check everything that can be reached from here; never raises for what it finds."""
     yield Finding("stadspuls", installed())
     yield Finding("data directory", str(settings.data_dir))
-    yield _hub(running) if running and running.alive else Finding("hub", "not running here")
+    yield from _hub(running) if running and running.alive else [Finding("hub", "not running here")]
     database = settings.database or (running.database if running else None)
     checks = {
         "calendar": _calendar(settings),
@@ -86,14 +87,19 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
             yield Finding(what, str(error), False)
 
 
-def _hub(running: RunningHub) -> Finding:
-    """Ask a running hub what is wrong with it."""
+def _hub(running: RunningHub) -> Iterator[Finding]:
+    """Ask a running hub what is wrong with it, and what it does not read."""
+    metrics = ""
     try:
         with urlopen(f"{running.http}/healthz", timeout=_ANSWERS_WITHIN) as answer:
             trouble = json.load(answer).get("trouble", [])
+        with urlopen(f"{running.http}/metrics", timeout=_ANSWERS_WITHIN) as answer:
+            metrics = answer.read().decode()
     except (OSError, ValueError) as error:
         trouble = [f"does not answer: {error}"]
-    return Finding("hub", "; ".join([f"running, {running.http}", *trouble]), not trouble)
+    yield Finding("hub", "; ".join([f"running, {running.http}", *trouble]), not trouble)
+    for source, count in re.findall(r'^stadspuls_unread_total{source="(.*)"} (\d+)', metrics, re.MULTILINE):
+        yield Finding(f"unread of {source}", f"{count} numbers since the start, see `stadspuls formats try`")
 
 
 def _calendar(settings: Settings) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.hubs import UpHub
+from tests.support.programs import command
 
 PAGE = (ROOT / "docs/adding-a-format.md").read_text("utf-8")
 PART = PAGE.partition("## From a sample file")[2].partition("\n## ")[0]
@@ -29,7 +30,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UpHub]:
 
 
 def test_page_from_a_sample_file_to_figures(hub: UpHub, tmp_path: Path) -> None:
-    """Every command that the page shows works in its place, and the last one answers with what the file says."""
+    """Every command of the page works in its place; the last answers what the file says, `doctor` what is not read."""
     place = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "STADSPULS_DATA_DIR": str(hub.directory),
     }  # fmt: skip
@@ -56,3 +57,8 @@ def test_page_from_a_sample_file_to_figures(hub: UpHub, tmp_path: Path) -> None:
     assert "7 values taken, 1 failed, 0 refused" in said[4]
     rows = re.findall(r"^telpunten/(\w+) .*2025-06-02 0(\d):00 CEST .* (\d+)\.?0* ", said[5], re.MULTILINE)
     assert len(rows) == 4, said[5]
+    more = tmp_path / "more.csv"
+    more.write_text("Telpunt;Datum;Uur;Fietsers;Wind\nBrug;03-06-2025;8;12;4\n")
+    hub.publish([more], "telpunten")
+    doctor = command("doctor", f"--data-dir={hub.directory}").stdout
+    assert re.search(r"unread of telpunten +1 numbers since the start", doctor), doctor

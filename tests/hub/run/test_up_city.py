@@ -31,7 +31,7 @@ from tests.support.country import (
 )
 from tests.support.hubs import UpHub
 from tests.support.lines import until
-from tests.support.programs import Program, stadspuls
+from tests.support.programs import Program, command, stadspuls
 
 SOURCES = ("NDW", "LUCHTMEETNET", "SAMENMETEN", "SENSOR_COMMUNITY")
 OFFICES = {"CBS": "/v4", "PDOK": "/pdok"}
@@ -175,7 +175,9 @@ def test_used_wrongly(hub: UpHub, words: tuple[str, ...]) -> None:
 
 def test_gateway_without_a_broker(hub: UpHub) -> None:
     """With no hub and no broker named it could not be done."""
-    hub.run("gateway", "ndw", "--bbox=6,53,7,54", code=3)
+    done = command("gateway", "ndw", "--bbox=6,53,7,54", f"--data-dir={hub.directory}")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "name a --broker" in done.stderr
 
 
 def test_gateway_killed_in_the_middle_loses_nothing_and_doubles_nothing(
