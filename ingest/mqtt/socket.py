@@ -14,7 +14,7 @@ from contextlib import suppress
 SIZE = 256 * 1024
 _CLOSES_WITHIN = 1.0  # s
 
-# Topic, payload, the packet id to acknowledge (0 for QoS 0), and whether it is retained and comes for the first time.
+# Topic, payload, the packet id to acknowledge (0 for QoS 0), and whether it is one that the broker retains.
 Published = tuple[bytes, bytes, int, bool]
 
 
@@ -59,7 +59,7 @@ class BufferedSocket:
                 body += size
             if body > after:
                 raise ValueError(f"PUBLISH of {after - at} bytes ends before its payload begins")
-            mid, retained = data[topic] << 8 | data[topic + 1], data[at] & 0x09 == 0x01
+            mid, retained = data[topic] << 8 | data[topic + 1], bool(data[at] & 0x01)
             taken.append((data[head + 2 : topic], data[body:after], mid, retained))
             at = after
         self._at = at

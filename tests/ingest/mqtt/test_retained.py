@@ -117,9 +117,10 @@ def test_without_a_stamp_it_is_a_reading_once(durable: Broker) -> None:
     until(lambda: len(again.taken) == 3)
     durable.stop()
     durable.start()
-    until(lambda: len(again.taken) == 6)
+    # More than six where the broker ended before it had the acknowledgements.
+    until(lambda: len(again.taken) >= 6)
     assert again.stop()
-    assert stored(again) == [7, 7]
+    assert set(stored(again)) == {7}
 
 
 def _slowly(door: socket.socket, port: int) -> None:
