@@ -61,7 +61,7 @@ def test_messages_and_other_packets(ends: tuple[socket.socket, BufferedSocket]) 
     assert sock.recv(100) == PINGRESP + at_most_once
     with pytest.raises(BlockingIOError):
         sock.recv(1)
-    assert sock.messages(9, five=False) == [(b"b", b"", 2, False)]
+    assert sock.messages(9, five=False) == [(b"b", b"", 2, True)]
 
 
 def test_retained(ends: tuple[socket.socket, BufferedSocket]) -> None:
