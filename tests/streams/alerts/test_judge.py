@@ -155,7 +155,7 @@ def test_late_data_withdraw_and_raise_in_retrospect(database: str, store: Store,
     """A correction withdraws an alert; hours that come days late raise a late alert, which is not notified."""
     deliver(store, judge, hours([120]), START + 2 * HOUR)
     roll_up(store, START + 2 * HOUR, judge=judge)
-    corrected = [reading._replace(version=9, value=20.0) for reading in hours([120])]
+    corrected = [reading._replace(value=20.0) for reading in hours([120])]
     deliver(store, judge, corrected, START + 3 * HOUR)
     roll_up(store, START + 3 * HOUR, judge=judge)
     deliver(store, judge, hours([150, 10], START - 72 * HOUR), START + 4 * HOUR)
@@ -229,7 +229,7 @@ def test_a_late_alert_that_ends_now_is_not_notified(database: str, store: Store,
 def test_an_alert_that_late_data_open_again_is_notified_again(database: str, store: Store, judge: Judge) -> None:
     """The hour that cleared it is corrected upwards: raised again, with its windows, and cleared by the next one."""
     hour_by_hour(store, judge, [120, 60], START)
-    corrected = [reading._replace(version=9, value=110.0) for reading in hours([60], START + HOUR)]
+    corrected = [reading._replace(value=110.0) for reading in hours([60], START + HOUR)]
     deliver(store, judge, corrected, START + 150 * MINUTE)
     roll_up(store, START + 150 * MINUTE, judge=judge)
     assert asked(database, "SELECT state, until FROM alert") == [("raised", None)]
