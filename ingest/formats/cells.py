@@ -1,13 +1,14 @@
 """
 Words and numbers of suppliers: compared whatever their type, read with their thousands and their sign of decimals.
 
-`ingest.formats.mapping_reader` reads values here, `ingest.formats.mapping_schema` compares them.
+`ingest.formats.mapping_reader` reads values here, and compares them with what a mapping file names.
 """
 
 import re
 import sys
 from typing import Any, Literal
 
+from ingest.formats.pointers import Pointers, Where
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.values import number
 
@@ -76,3 +77,23 @@ def is_figure(value: Any, decimal: Decimal) -> bool:
     except BadPayload:
         return False
     return True
+
+
+class Conditions:
+    """Pointers, and the value that each must find, or the values of which it must find one."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.all = [(Pointers(text), value if isinstance(value, list) else [value]) for text, value in given.items()]
+        if empty := next((pointer for pointer, wanted in self.all if not wanted), None):
+            raise ValueError(f"no value for {empty}, which nothing can meet, expected at least one")
+        self.pointers = [pointer for pointer, _ in self.all]
+
+    def met(self, where: Where) -> list[str]:
+        """Name those that are met."""
+        return [
+            f"{pointer} is {found!r}" for pointer, wanted in self.all if among(found := pointer.first(where), wanted)
+        ]
+
+    def key(self) -> set[tuple[str, str]]:
+        """Give what they ask for, to be compared."""
+        return {(str(pointer), str(sorted(map(text, wanted)))) for pointer, wanted in self.all}

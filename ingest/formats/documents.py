@@ -111,6 +111,12 @@ def csv_rows(text: str, delimiter: str, columns: Collection[str]) -> Iterator[di
             yield dict.fromkeys(names, "") | dict(zip(names, row, strict=False)) | beyond
 
 
+def row(cells: dict[Any, Any]) -> bytes:
+    """Write a row as JSON, so that it can be published again."""
+    named = {"beyond" if name is TOO_LONG else name: cell for name, cell in cells.items()}
+    return json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
 def header(lines: Sequence[Sequence[str]], columns: Collection[str]) -> int:
     """Tell which line is the header: the first, where none has two of the columns."""
     named = [len(set(columns) & {cell.strip() for cell in line}) for line in lines[:TITLES]]

@@ -6,7 +6,6 @@ Reads messages by a mapping file: the payload format of every source that needs 
 """
 
 import csv
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -33,9 +32,8 @@ from ingest.vocabulary.readings import (
 from ingest.vocabulary.sources import SOURCES, SourceClass, rounded
 from ingest.vocabulary.values import stamp
 
-_INDOOR = dict.fromkeys(("1", "true", "indoor", "inside"), True) | dict.fromkeys(
-    ("0", "false", "outdoor", "outside"), False
-)
+_INDOOR = {**dict.fromkeys(("1", "true", "indoor", "inside"), True),
+           **dict.fromkeys(("0", "false", "outdoor", "outside"), False)}  # fmt: skip
 CLOCK = 2000  # a device whose clock was never set says a year before
 
 
@@ -58,7 +56,7 @@ class MappedFormat:
             found += self._document(document, message, wrong)
             if wrong:
                 is_row = self.spec.format == "csv" and isinstance(document, dict)
-                payload = _row(document) if is_row else message.payload
+                payload = documents.row(document) if is_row else message.payload
                 letters.append(Unreadable(payload, "; ".join(dict.fromkeys(wrong))))
             note(self.source, self.spec, self.selectors, document, message)
         if letters and not found:
@@ -69,10 +67,8 @@ class MappedFormat:
 
     def _document(self, document: Any, message: Message, wrong: list[str]) -> Iterator[Reading | SensorFact | Identity]:
         try:
-            if isinstance(document, dict) and documents.TOO_LONG in document:
-                raise BadPayload(
-                    f"{document[documents.TOO_LONG]!r} beyond the last column, expected none: see delimiter"
-                )
+            if isinstance(document, dict) and (beyond := document.get(documents.TOO_LONG)):
+                raise BadPayload(f"{beyond!r} beyond the last column, expected none: see delimiter")
             for part in parts(self.source, self.spec, document, message):
                 try:
                     yield from _items(part, wrong)
@@ -96,12 +92,6 @@ class MappedFormat:
 
 
 mapped = MappedFormat
-
-
-def _row(document: Any) -> bytes:
-    """Write a row so that it can be published again."""
-    row = {str(name or "beyond"): cell for name, cell in document.items()}
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact | Identity]:
@@ -204,7 +194,7 @@ def _reading(
     entry = part.spec.entry(rule.key.fill(part.where, star)) if rule.key else TableEntry(rule.quantity, rule.unit)
     if not entry.quantity:
         return
-    if any(True for _ in rule.stamp.all_given(part.where)):
+    if rule.stamp.given(part.where) is not None:
         when = _interval(part, rule.stamp)
     if isinstance(when, BadPayload):
         raise when

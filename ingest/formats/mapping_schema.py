@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ingest.formats.cells import Decimal, among, text
-from ingest.formats.pointers import Pointer, Pointers, Template, Where, every_pointer, meet
+from ingest.formats.cells import Conditions, Decimal
+from ingest.formats.pointers import Pointer, Pointers, Template, every_pointer, meet
 from ingest.formats.stamps import Calendar, Epoch
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload
@@ -32,26 +32,6 @@ _NEEDS_UNIT = {
     "vehicle_speed_v85",
     "bicycle_speed",
 }
-
-
-class Conditions:
-    """Pointers, and the value that each must find, or the values of which it must find one."""
-
-    def __init__(self, given: dict[str, Any]) -> None:
-        self.all = [(Pointers(text), value if isinstance(value, list) else [value]) for text, value in given.items()]
-        if empty := next((pointer for pointer, wanted in self.all if not wanted), None):
-            raise ValueError(f"no value for {empty}, which nothing can meet, expected at least one")
-        self.pointers = [pointer for pointer, _ in self.all]
-
-    def met(self, where: Where) -> list[str]:
-        """Name those that are met."""
-        return [
-            f"{pointer} is {found!r}" for pointer, wanted in self.all if among(found := pointer.first(where), wanted)
-        ]
-
-    def key(self) -> set[tuple[str, str]]:
-        """Give what they ask for, to be compared."""
-        return {(str(pointer), str(sorted(map(text, wanted)))) for pointer, wanted in self.all}
 
 
 class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_class": "class"}):

@@ -111,5 +111,5 @@ def test_lone_stamp_of_autumn_is_marked(tmp_path: Path) -> None:
 
 def test_stamp_that_is_none_is_refused(tmp_path: Path) -> None:
     """What is no stamp is said to be none, also where a zone is given."""
-    with pytest.raises(BadPayload, match="expected an ISO 8601 stamp"):
+    with pytest.raises(BadPayload, match="expected one written as ISO 8601"):
         read(tmp_path, ["2026-10-25 at two"], "start")
