@@ -35,5 +35,5 @@ DELETE FROM dead_letter d USING listed n WHERE d.key = n.key AND d.count <= n.co
 
 -- name: delete_old_payloads
 -- Delete the payloads of letters that are older than `limit`; the rest of the letter stays. So with names of messages.
-UPDATE dead_letter SET payload = NULL WHERE payload IS NOT NULL AND last_at < %(limit)s;
-DELETE FROM message_identity WHERE first_at < %(limit)s
+WITH named AS (DELETE FROM message_identity WHERE first_at < %(limit)s)
+UPDATE dead_letter SET payload = NULL WHERE payload IS NOT NULL AND last_at < %(limit)s
