@@ -4,6 +4,7 @@
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -42,7 +43,10 @@ def formats_try(
     name = source or (mapping.stem if mapping else "")
     try:
         if mapping:
-            FORMATS[name] = MappedFormat(name, load(mapping, name))
+            spec = load(mapping, name)
+            FORMATS[name] = MappedFormat(name, spec)
+            for quantity in spec.unstated():
+                print(f"{quantity}: no unit in the file, taken as {QUANTITIES[quantity].unit}", file=sys.stderr)
     except ValueError as error:
         raise BadQuestion(str(error)) from error
     readings: Rows = []

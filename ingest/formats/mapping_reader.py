@@ -253,7 +253,8 @@ def _converted(part: Part, rule: ReadingRule, entry: TableEntry, value: float) -
     unit = sent.strip() if isinstance(sent, str) else entry.unit
     unit = part.spec.units.get(unit or "", unit)
     try:
-        check_unit(entry.quantity, unit)
+        if rule.unit_at.each:
+            check_unit(entry.quantity, unit)
         return convert(value * rule.factor, quantity.unit if unit is None else unit, quantity)
     except ValueError as error:
         raise BadPayload(f"{error}, at {rule.value.text}") from None

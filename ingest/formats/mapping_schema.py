@@ -88,8 +88,6 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
         if bool(self.quantity) == bool(self.key):
             raise ValueError("expected a quantity or a key of [table], and not both")
         TableEntry(self.quantity, self.unit)
-        if not self.unit_at.each:
-            check_unit(self.quantity, self.unit)
 
 
 def check_unit(quantity: str, unit: str | None) -> None:
@@ -176,9 +174,13 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
                     raise ValueError(f"message[{at}] can never take a part: message[{before}] takes all of them")
             if rule.skip.key() & rule.when.key():
                 raise ValueError(f"message[{at}] skips every part that its `when` takes")
-            if any(one.key and not one.unit_at.each for one in rule.reading):
-                for entry in self.table.values():
-                    check_unit(entry.quantity, entry.unit)
+
+    def unstated(self) -> list[str]:
+        """Name the quantities that suppliers give in several units and of which the file does not say the unit."""
+        rules = [one for rule in self.message for one in rule.reading if not one.unit_at.each]
+        entries = [TableEntry(one.quantity, one.unit) for one in rules]
+        entries += self.table.values() if any(one.key for one in rules) else ()
+        return sorted({one.quantity for one in entries if one.quantity in _NEEDS_UNIT and one.unit is None})
 
     def columns(self) -> set[str]:
         """Name the columns of a CSV that the file points at."""

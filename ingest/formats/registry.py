@@ -10,6 +10,8 @@ import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 import ingest.formats.coded
 from ingest.formats.decode import FORMATS, payload_format
 from ingest.formats.mapping_reader import mapped
@@ -17,6 +19,7 @@ from ingest.formats.mapping_schema import load
 
 SHIPPED = Path(__file__).with_name("mappings")
 _loaded: dict[str, Path] = {}
+_log = structlog.get_logger("ingest.formats")
 
 
 def load_formats(mapping_dirs: Sequence[Path] = ()) -> None:
@@ -33,7 +36,10 @@ def load_formats(mapping_dirs: Sequence[Path] = ()) -> None:
             continue
         if path.stem in FORMATS:
             raise ValueError(f"{path}: source {path.stem!r} has a payload format already")
-        payload_format(path.stem)(mapped(path.stem, load(path)))
+        spec = load(path)
+        if taken := spec.unstated():
+            _log.warning("no unit in a mapping file, the registry's is taken", file=path.name, quantities=taken)
+        payload_format(path.stem)(mapped(path.stem, spec))
         _loaded[path.stem] = path
 
 
