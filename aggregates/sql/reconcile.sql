@@ -1,12 +1,8 @@
 -- Stored windows compared with their readings, and the repair, as `streams.rollup.reconcile` runs it.
 
 -- name: read_reconciled
--- When windows were compared last.
-SELECT reconciled FROM rollup
-
--- name: read_clock
--- The time by the clock that writes `computed_at`.
-SELECT now()
+-- The time by the clock that writes `computed_at`, and when windows were compared last.
+SELECT now(), reconciled FROM rollup
 
 -- name: list_changed_days
 -- The UTC days with hours that were written since the last comparison: by the time of the roll-up, not of receipt, for a

@@ -13,7 +13,6 @@ from hub.cli.common import NO, app, broker_of, command, end, group, open_store, 
 from hub.cli.output import Format, errors, print_table, write
 from hub.settings.settings import Settings
 from ingest.mqtt.sender import Sender
-from streams.rollup.reconcile import first_day
 from streams.rollup.reconcile import reconcile as reconcile_store
 from streams.rollup.retention import maintain as maintain_store
 from streams.rollup.retention import thaw as thaw_store
@@ -65,7 +64,8 @@ def reconcile(settings: Settings, first: str | None = None, last: str | None = N
     """Compare every window with a plain aggregation of its readings; exit 1 on a difference."""
     after = stamp("to", last, "UTC").date() if last else datetime.now(UTC).date() + timedelta(days=1)
     with open_store(settings) as store:
-        begin = stamp("from", first, "UTC").date() if first else first_day(store) or after
+        ((first_day,),) = store.rows("read_first_day")
+        begin = stamp("from", first, "UTC").date() if first else first_day or after
         found = list(reconcile_store(store, begin, after, repair=repair))
     shown = [(d.day, d.level, d.compared, len(d.windows)) for d in found if d.compared or d.windows]
     print_table(pd.DataFrame(shown, columns=["day (UTC)", "level", "compared", "different"]))

@@ -25,7 +25,7 @@ from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import BadRule, load_rules
 from streams.alerts.store import mirror_rules
-from streams.rollup.reconcile import changed_days, database_time, last_proof, note_reconciled, reconcile
+from streams.rollup.reconcile import changed_days, note_reconciled, reconcile
 from streams.rollup.retention import delete_frozen, freeze
 from streams.rollup.rollup import roll_up
 
@@ -133,12 +133,15 @@ class Upkeep(Turns):
     def _prove_if_due(self, now: datetime) -> None:
         """Prove once after every `NIGHT` o'clock, be it late: a hub that sleeps at night is proven when it wakes."""
         night = (now - timedelta(hours=NIGHT)).replace(hour=NIGHT, minute=0, second=0, microsecond=0)
-        self._proven = self._proven or last_proof(self._store)
-        if self._proven is None:  # the first night proves what is written from about now on
-            note_reconciled(self._store, database_time(self._store) - DAY)
-            self._proven = now
+        if self._proven is None:
+            # By the clock of the database, which says when windows were written.
+            ((at, proven),) = self._store.rows("read_reconciled")
+            if proven is None:  # the first night proves what is written from about now on
+                note_reconciled(self._store, at - DAY)
+            self._proven = proven or now
         if self._proven < night and self._proof is None:
-            self._proof, self._found = (now, database_time(self._store), changed_days(self._store)), 0
+            ((at, _),) = self._store.rows("read_reconciled")
+            self._proof, self._found = (now, at, changed_days(self._store)), 0
         if self._proof is not None:
             self._prove_some(*self._proof)
 

@@ -55,27 +55,6 @@ def changed_days(store: Store) -> list[date]:
     return [day for (day,) in store.rows("list_changed_days")]
 
 
-def first_day(store: Store) -> date | None:
-    """The UTC day of the first window there is."""
-    ((day,),) = store.rows("read_first_day")
-    found: date | None = day
-    return found
-
-
-def last_proof(store: Store) -> datetime | None:
-    """When everything written before was proven; None before the first time."""
-    ((at,),) = store.rows("read_reconciled")
-    found: datetime | None = at
-    return found
-
-
-def database_time(store: Store) -> datetime:
-    """Give the time of the database, whose clock says when windows were written: a proof begins by it."""
-    ((now,),) = store.rows("read_clock")
-    found: datetime = now
-    return found
-
-
 def note_reconciled(store: Store, at: datetime) -> None:
     """Remember that everything written before `at`, by the clock of the database, is proven."""
     store.rows("set_reconciled", at=at)

@@ -191,7 +191,7 @@ class TestFaults:
 
     @pytest.mark.parametrize(
         ("function", "step"),
-        [("roll_up", "roll-ups"), ("roll_areas", "areas"), ("freeze", "retention"), ("last_proof", "proof")],
+        [("roll_up", "roll-ups"), ("roll_areas", "areas"), ("freeze", "retention"), ("note_reconciled", "proof")],
     )
     def test_bug_is_named_counted_and_tried_again(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, function: str, step: str
