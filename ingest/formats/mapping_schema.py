@@ -19,19 +19,7 @@ from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.sources import OWN, SOURCES, Channels, Repeated, Source, SourceClass, Stamp, add_source
 
 # Gases come in ug/m3, mg/m3, ppb and ppm, speeds in km/h, m/s and mph: without a unit nobody knows.
-_NEEDS_UNIT = {
-    "no",
-    "no2",
-    "nox",
-    "o3",
-    "so2",
-    "co",
-    "nh3",
-    "c6h6",
-    "vehicle_speed",
-    "vehicle_speed_v85",
-    "bicycle_speed",
-}
+_NEEDS_UNIT = {name for name, quantity in QUANTITIES.items() if quantity.molar or quantity.unit == "km/h"}
 
 
 class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_class": "class"}):
