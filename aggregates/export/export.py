@@ -186,8 +186,6 @@ def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: 
         left_out = {"series"} if wanted.form in CSV else {"series", "quantity", "vintage"}  # the folders have them
         return table.select([name for name in table.column_names if name not in left_out])
 
-    if wanted.form in CSV:
-        path.with_name("part.csv").unlink(missing_ok=True)  # as it was called in the layouts before 3
     full = filter(len, _ahead(_content(store, part, closed)))
     if first := next(full, None):
         write_file(

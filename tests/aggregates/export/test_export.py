@@ -205,16 +205,6 @@ class TestIncremental:
         journal.write_text(json.dumps(content), "utf-8")
         assert written(city, tmp_path) == first
 
-    def test_sheets_of_an_older_layout_go(self, city: Store, tmp_path: Path) -> None:
-        """CSV files had another name: who reads all of a folder must not find its rows twice."""
-        sheets = Wanted(("aggregates",), ("1h",), form="csv")
-        (path,) = tmp_path.joinpath(written(city, tmp_path, sheets)[0]).parent.iterdir()
-        old = path.rename(path.with_name("part.csv"))
-        (tmp_path / "_EXPORT_csv.json").unlink()
-        written(city, tmp_path, sheets)
-        assert path.exists()
-        assert not old.exists()
-
     def test_late_data_write_their_files_again(self, city: Store, tmp_path: Path) -> None:
         """Only those of the quantity and days that a late reading touched, and they are right."""
         written(city, tmp_path)
