@@ -16,6 +16,7 @@ import shapely
 from aggregates.areas.geometry import Area
 
 INDICATORS = ("panel-index", "heavy-share", "hours-above", "week-profile", "exposure")
+LEAST = 0.8  # of the days, on which a sensor of a panel is valid
 WEEK = [f"{day} {hour:02d}" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun") for hour in range(24)]
 
 
@@ -23,12 +24,12 @@ class Refused(ValueError):  # noqa: N818 - the reaction is the name: ask for som
     """An indicator that cannot be made of what there is: the text has the reason."""
 
 
-def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime], least: float = 0.8) -> pd.DataFrame:
+def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime]) -> pd.DataFrame:
     """
     Compare days with a base period by the same sensors: base = 100.
 
     `days` has sensor_id, start, value and valid, a row a sensor and day. The panel is every sensor with valid days on
-    at least the share `least` of the days of the base, and of the days outside it. A day counts only where all of the
+    at least the share `LEAST` of the days of the base, and of the days outside it. A day counts only where all of the
     panel are valid; others stay null. Returns start, index, panel (how many), members. Raises Refused without a panel.
     """
     table = days[days["valid"]].pivot(index="start", columns="sensor_id", values="value")
@@ -36,12 +37,12 @@ def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime], least: floa
     in_base = (table.index >= base[0]) & (table.index < base[1])
     if not in_base.any():
         raise Refused(f"no days in the base {base[0]:%Y-%m-%dT%H:%MZ} to {base[1]:%Y-%m-%dT%H:%MZ}, an index needs one")
-    enough = table[in_base].notna().mean() >= least
+    enough = table[in_base].notna().mean() >= LEAST
     if not in_base.all():
-        enough &= table[~in_base].notna().mean() >= least
+        enough &= table[~in_base].notna().mean() >= LEAST
     panel = sorted(table.columns[enough])
     if not panel:
-        raise Refused(f"no sensor is valid on {least:.0%} of the days in and outside the base, a panel needs one")
+        raise Refused(f"no sensor is valid on {LEAST:.0%} of the days in and outside the base, a panel needs one")
     whole = table[panel].sum(axis=1, skipna=False)
     level = whole[in_base].mean()
     if not level > 0:

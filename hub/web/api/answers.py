@@ -43,8 +43,7 @@ class Stores:
     However many requests come, the database has no more than these to serve; the others wait.
     """
 
-    def __init__(self, make: Callable[[], Store], most: int = 8, wait: float = WAIT) -> None:
-        self._wait = wait
+    def __init__(self, make: Callable[[], Store], most: int = 8) -> None:
         self._free: LifoQueue[Store] = LifoQueue()
         for _ in range(most):
             self._free.put(make())
@@ -53,7 +52,7 @@ class Stores:
     def lend(self) -> Iterator[Store]:
         """Lend a store; raises Problem 503 where none comes free. One whose use failed is closed."""
         try:
-            store = self._free.get(timeout=self._wait)
+            store = self._free.get(timeout=WAIT)
         except Empty:
             again = {"Retry-After": "5"}
             raise Problem(503, "too many requests at once, try again later", headers=again) from None
