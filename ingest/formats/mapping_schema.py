@@ -215,6 +215,8 @@ def load(path: Path, source: str = "") -> MappingFile:
         elif name not in SOURCES:
             raise ValueError(f"source {name!r} is not known, expected a [source] table or another file name")
         _check_topics(name, spec)
+        if SOURCES[name].repeated == "last" and any(entry.version for entry in spec.table.values()):
+            raise ValueError("a version in [table] beside repeated 'last', expected one of them: a receipt is greater")
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
     return spec

@@ -96,6 +96,14 @@ def test_bad_file_is_refused_at_load(tmp_path: Path, change: tuple[str, str], re
     assert "fiware.toml" in str(refused.value)
 
 
+def test_version_beside_the_last_received_is_refused(tmp_path: Path) -> None:
+    """A better value of the same measurement would lose against any that is received: one of the two rules is meant."""
+    text = SMALL + '[table.raw]\nquantity = "temperature"\nversion = 1\n'
+    assert made(tmp_path, text).table["raw"].version == 1
+    with pytest.raises(ValueError, match=r"telraam.toml: a version in \[table\] beside repeated 'last'"):
+        made(tmp_path, text, "telraam.toml")
+
+
 def test_unknown_source_needs_a_source_table(tmp_path: Path) -> None:
     """A file is named after its source; a new one must describe it."""
     with pytest.raises(ValueError, match=r"newcomer.toml: source 'newcomer' is not known"):

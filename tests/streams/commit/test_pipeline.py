@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import psycopg
@@ -19,7 +19,7 @@ from ingest.files.catalogue import Entry
 from ingest.vocabulary import sources
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.dead_letters import DeadLetter
-from ingest.vocabulary.readings import Flag, Reading, SensorFact
+from ingest.vocabulary.readings import Flag, Reading, SensorFact, microseconds
 from ingest.vocabulary.sources import Source, SourceClass, add_source
 from streams.commit.pipeline import Pipeline, Position
 from streams.rollup.reconcile import reconcile
@@ -245,6 +245,22 @@ class TestStore:
         assert hours(database) == [(7.0, 2)]
         (balance,) = balances(store)
         assert (balance.stored, balance.corrected, balance.duplicate) == (2, 1, 1)
+
+    @pytest.mark.parametrize("order", list(permutations(range(3))))
+    def test_version_and_receipt_are_times_of_one_clock(
+        self, store: Store, database: str, order: tuple[int, ...]
+    ) -> None:
+        """What was published last counts, in any order: a file that is read late was known before what came since."""
+        exported, published = (microseconds(LATER - timedelta(days=days)) for days in (3, 1))
+        hour = Reading("luchtmeetnet/NL10938", "", "no2", 3600, DAY, 10.0)
+        said = [
+            (hour, LATER - timedelta(days=2)),
+            (hour._replace(value=30.0, version=exported), LATER),
+            (hour._replace(value=20.0, version=published), LATER - timedelta(hours=1)),
+        ]
+        for one in order:
+            Pipeline(store).store(received([said[one]]))
+        assert fetched(database, "SELECT value, flags FROM reading") == [(20.0, 0)]
 
     def test_a_window_that_another_worker_began(self, store: Store, database: str) -> None:
         """A worker that takes a 5-minute row to be new, while another has begun it, adds to it and marks it."""
