@@ -1,8 +1,8 @@
 """
 The OpenAPI document: FastAPI makes it of the routes; here is what the answers of a resource add, from its columns.
 
-Every answer that the API can give is in it, with an example of every column (`examples.toml`); a test sends requests of
-all kinds and compares the answers with it.
+Every answer that the API can give is in it, with an example of every column (`examples.toml`); `document.toml` has its
+texts. A test sends requests of all kinds and compares the answers with it.
 """
 
 import tomllib
@@ -22,22 +22,9 @@ from hub.web.api.resources import RESOURCES, Resource
 
 VERSION = "1.0.0"
 _REFERENCE = "#/components/schemas/{model}"
-_ABOUT = """What the sensors of a city measure: figures with their evidence, beside the areas of CBS. Read-only.
-
-Stamps in answers are UTC, with local time or the date beside them; a date in a question is a local date. Windows are
-half open and labelled with their start, missing is not zero. An unknown sensor or an empty
-range is an empty list. `docs/api.md` has more."""
 _FILE = {"type": "string", "format": "binary"}
-_ROLLING_UP = "true: hours of the range still wait for the roll-up, the figures will change"
-_NOTE = "why there are no rows, where no areas are loaded"
-_WRONG = {
-    400: "A parameter cannot be right; `errors` has all of them.",
-    401: "The token is missing or wrong.",
-    403: "Not for this server, or not without a token.",
-    406: "None of the forms accepted can be given.",
-    422: "The figure that was asked for cannot be defended; `detail` says why.",
-    503: "The database does not answer, or took too long.",
-}
+_TEXTS: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("document.toml").read_text("utf-8"))
+_HEADERS: Mapping[str, str] = _TEXTS["headers"]
 _TYPES: Mapping[pa.DataType, Any] = {
     TEXT: str, BYTES: str, NUMBER: float, COUNT: int, YES_OR_NO: bool, STAMP: datetime, DATE: date, MANY: list[str],
     STATISTICS: dict[str, float | None],
@@ -48,8 +35,8 @@ Row = TypeVar("Row", bound=BaseModel)
 
 class _Page(BaseModel):
     next: str | None = Field(description="cursor of the next page; null: this is the last")
-    rolling_up: bool = Field(False, description=_ROLLING_UP)
-    note: str = Field("", description=_NOTE)
+    rolling_up: bool = Field(False, description=_HEADERS["Rolling-Up"])
+    note: str = Field("", description=_HEADERS["Note"])
 
 
 class JsonPage(_Page, Generic[Row]):
@@ -76,18 +63,17 @@ class FeatureCollection(_Page, Generic[Row]):
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Give answers that are errors, for FastAPI."""
     content = {MEDIA: {"schema": _reference("ProblemDetails")}}
-    return {code: {"description": _WRONG[code], "content": content} for code in codes}
+    return {code: {"description": _TEXTS["problems"][str(code)], "content": content} for code in codes}
 
 
 def responses(resource: Resource) -> dict[int | str, dict[str, Any]]:
     """Give the answers of a resource, for FastAPI."""
-    about = {
-        "ETag": "of the content, for If-None-Match",
-        "Link": "the next page, where there is one (rel=next)",
-        **({"Rolling-Up": _ROLLING_UP} if "from!" in resource.parameters else {}),
-        **({"Note": _NOTE} if "area" in resource.path + resource.parameters else {}),
-        **({"Content-Crs": "of GeoJSON: CRS84"} if resource.geographic else {}),
+    given = {
+        "Rolling-Up": "from!" in resource.parameters,
+        "Note": "area" in resource.path + resource.parameters,
+        "Content-Crs": resource.geographic,
     }
+    about = {name: text for name, text in _HEADERS.items() if given.get(name, True)}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}
     schemas = {"json": _reference(f"JsonPage_{_name(resource)}_")}
     schemas["geojson"] = _reference(f"FeatureCollection_{_name(resource)}_")
@@ -105,10 +91,8 @@ class Documented(FastAPI):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(
-            title="Stadspuls", version=VERSION, summary="A city's sensors, as figures that people can act on",
-            description=_ABOUT, contact={"name": "whoever runs this hub"}, docs_url=None, redoc_url=None,
-            license_info={"name": "Apache 2.0 (the hub); of data, see /sources", "identifier": "Apache-2.0"},
-            redirect_slashes=False, root_path_in_servers=False, **more,
+            version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False, root_path_in_servers=False,
+            **_TEXTS["about"], **more,
         )  # fmt: skip
 
     def openapi(self) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """
-The query parameters of every resource, refused where they cannot be right.
+The query parameters of every resource, refused where they cannot be right; `parameters.toml` has their words.
 
 Text has no control characters, numbers have bounds, stamps are of the years 1970 to 2099: nothing reaches a statement
 that the database cannot take. An unknown parameter is refused: a typing error must not answer another question.
 """
 
 import re
+import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from importlib.resources import files
+from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, create_model
@@ -64,43 +67,13 @@ _Code = Annotated[str, Field(pattern="^(GM[0-9]{4}|WK[0-9]{4}..|BU[0-9]{4}....)$
 _Cursor = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,2000}$")]
 _Quantity = Annotated[str, AfterValidator(_quantity), Field(json_schema_extra={"enum": list(QUANTITIES)})]
 
-# Type, description and example of each; one with a star is a list, and what follows a slash is no part of its name.
-_PARAMETERS: Mapping[str, tuple[Any, str, *tuple[Any, ...]]] = {
-    "source": (Text, "only of this source", "luchtmeetnet"),
-    "sensor*": (Annotated[list[Text], Field(max_length=100)], "only these sensors; may be repeated"),
-    "quantity": (_Quantity, "what was measured"),
-    "quantity*": (Annotated[list[_Quantity], Field(max_length=50)], "only these quantities; may be repeated"),
-    "bbox": (_Box, "only within west,south,east,north (degrees, CRS84)"),
-    "area": (_Code, "an area of CBS, with all that lies in it", "GM0014"),
-    "area*": (Annotated[list[_Code], Field(max_length=100)], "only these areas; may be repeated"),
-    "vintage": (Annotated[int, Field(ge=1990, le=2100)], "year of the boundaries (default: the newest)"),
-    "level": (Literal["gemeente", "wijk", "buurt"], "only areas of this level"),
-    "from": (Stamp, "begin, inclusive; without a zone: a local date, local time"),
-    "to": (Stamp, "end, exclusive"),
-    "baseTo": (Stamp, "end of the base period, which begins with `from`"),
-    "window": (
-        Literal["5m", "1h", "1d", "period"],
-        "length of the windows; period: readings longer than an hour, each by itself",
-    ),
-    "window/hours": (Literal["1h", "1d"], "length of the windows"),
-    "channels": (bool, "every channel instead of what each sensor counted (default: no)"),
-    "coverage": (Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)], "only windows with at least this coverage"),
-    "valid": (bool, "only windows that are valid, or that are not"),
-    "rule": (Text, "only of this rule"),
-    "subject": (Text, "only about this sensor or area"),
-    "severity": (Literal["info", "warning", "critical"], "only of this severity"),
-    "open": (bool, "only those that are open, or that are over"),
-    "reason": (Text, "only where the reason contains this"),
-    "threshold": (
-        Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)],
-        "the limit, in the quantity's unit",
-        25,
-    ),
-}
-_ARGUMENTS = {
-    "sensor*": "sensors", "quantity*": "quantities", "area*": "areas", "from": "first", "to": "last",
-    "baseTo": "base_to",
+_KINDS: Mapping[str, Any] = {
+    "text": Text, "quantity": _Quantity, "box": _Box, "code": _Code, "stamp": Stamp, "boolean": bool, "integer": int,
+    "number": Annotated[float, Field(allow_inf_nan=False)],
 }  # fmt: skip
+_PARAMETERS: Mapping[str, Mapping[str, Any]] = tomllib.loads(
+    files("hub.web.api").joinpath("parameters.toml").read_text("utf-8")
+)
 
 
 class Query(BaseModel):
@@ -140,11 +113,13 @@ def query(words: str, most: int, bulk: int = 0) -> type[Query]:
     fields: dict[str, Any] = {"limit": (int, limit)}
     for word in words.split():
         name = word.rstrip("!")
-        kind, about, *examples = _PARAMETERS[name]
+        alias = name.rstrip("*").partition("/")[0]
+        about = {"argument": alias, **_PARAMETERS[name]}
+        argument, given = about.pop("argument"), about.pop("kind")
+        kind: Any = _KINDS[given] if isinstance(given, str) else Literal[tuple(given)]
         default: Any = ... if word.endswith("!") else None
-        alias = name.partition("/")[0]
-        field = Field(default, alias=alias.rstrip("*"), description=about, examples=examples or None)
-        fields[_ARGUMENTS.get(alias, alias)] = (kind, field)
+        some = GenericAlias(list, kind) if name.endswith("*") else kind
+        fields[argument] = (some, Field(default, alias=alias, **about))
     return create_model("Query", __base__=Query, **fields)
 
 

@@ -1,15 +1,17 @@
 """
-The lists of the API: one table, an entry a list.
+The lists of the API: `resources.toml` has an entry for each.
 
 A resource is a path, its parameters (`hub.web.api.parameters`), columns and key, and a function that gives its rows as
 Arrow batches. Forms, pages, ETag and the OpenAPI document follow from it (`answers`, `document`). To add a list, add an
-entry here.
+entry there, and here a function where its rows do not come from a listing of the database as they are.
 """
 
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,7 +24,6 @@ from aggregates.ask.indicators import Refused
 from aggregates.ask.listings import LISTS, Batches, Key, read_areas, read_series, schema
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
-from hub.web.api.parameters import LONGEST
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
 from streams.notify.operators import silenced, silences, state_of
@@ -47,10 +48,10 @@ class Resource:
 
     path: str
     about: str
-    parameters: str
     columns: pa.Schema
     key: tuple[str, ...]
     find: Callable[..., Batches]
+    parameters: str = ""
     page: int = 100
     most: int = 10_000
     bulk: int = 0
@@ -65,33 +66,24 @@ class Resource:
         return {name: media for name, media in FORMS.items() if self.geographic or name != "geojson"}
 
 
-def _listed(
-    path: str, about: str, parameters: str, name: str, beside: str = "", find: Callable[..., Batches] | None = None,
-    **more: Any,
-) -> Resource:  # fmt: skip
-    """Make a list of `listings.toml`, with the columns `beside` it that are made here."""
-    listing = LISTS[name]
-    columns = pa.schema([*listing.columns, *schema(beside)])
-    return Resource(path, about, parameters, columns, listing.key, find or partial(listing.read, ever=False), **more)
+def _resource(path: str, listing: str = "", columns: str = "", **given: Any) -> Resource:
+    """Make a list of `resources.toml`."""
+    listed = LISTS.get(listing)
+    made = pa.schema([*(listed.columns if listed else ()), *schema(columns)])
+    if listed:
+        find = _FIND.get(path, partial(listed.read, ever=False))
+    elif path in _KNOWN:
+        find = partial(_read_known, _KNOWN[path], made)
+    else:
+        find = partial(_compute, path.removeprefix("/indicators/"), made)
+    return Resource(path=path, columns=made, key=listed.key if listed else (made.names[0],), find=find, **given)
 
 
-def _known(path: str, about: str, columns: str, rows: Callable[[Store], Rows]) -> Resource:
-    """Make a list of rows that are all known before the first is given; its first column is the key."""
-    made = schema(columns)
-
-    def find(store: Store, after: Key | None, limit: int, **_: object) -> Batches:
-        yield _page(rows(store), made, after, limit)
-
-    return Resource(path, about, "", made, (made.names[0],), find)
-
-
-def _indicator(name: str, about: str, columns: str, more: str = "", window: str = "1h") -> Resource:
-    made = schema(columns)
-    asked = f"from! to! quantity! area! vintage {more}"
-    find = partial(_compute, name, made)
-    return Resource(
-        f"/indicators/{name}", about, asked, made, (made.names[0],), find, window=window, days=LONGEST["1h"]
-    )
+def _read_known(
+    rows: Callable[[Store], Rows], columns: pa.Schema, store: Store, after: Key | None, limit: int, **_: object
+) -> Batches:
+    """Give rows that are all known before the first is given."""
+    yield _page(rows(store), columns, after, limit)
 
 
 def _page(rows: Rows, columns: pa.Schema, after: Key | None, limit: int) -> pa.RecordBatch:
@@ -138,69 +130,26 @@ def _alerts(store: Store, after: Key | None, limit: int, *, zone: str, **asked: 
         yield shown.append_column(schema("local_since").field(0), local(batch["since"], zone))
 
 
-_PLACED = "source sensor* quantity* bbox area vintage"
-_LONG: Any = {"page": 1_000, "bulk": 250_000}
+def _indicators(_: Store) -> Rows:
+    return ((one.path.rpartition("/")[2], one.about) for one in RESOURCES if one.path.startswith("/indicators/"))
 
-_INDICATORS = (
-    _indicator(
-        "heavy-share",
-        "Share of heavy vehicles by sensor, over windows in which every class is valid.",
-        "sensor_id heavy vehicles share? windows",
-    ),
-    _indicator(
-        "hours-above",
-        "Valid hours above a threshold, by station and for the area, and how many were not measured.",
-        "subject above valid_hours hours not_measured threshold", "threshold!",
-    ),
-    _indicator(
-        "panel-index",
-        "Days compared with a base period by the same sensors, base = 100.",
-        "start date index? panel members", "baseTo!", window="1d",
-    ),
-    _indicator("week-profile", "Mean by hour of the week.", "hour_of_week label mean? hours"),
-)  # fmt: skip
 
-RESOURCES = (
-    _known(
-        "/sources", "Suppliers of readings, with their licence.", "source title class licence commercial_use",
-        lambda _: ((it.name, it.title, it.source_class, it.licence, it.commercial_use) for it in SOURCES.values()),
+_FIND: Mapping[str, Callable[..., Batches]] = {
+    "/readings": partial(read_series, window="", ever=True),
+    "/aggregates": partial(read_series, ever=True),
+    "/areas": read_areas,
+    "/area-aggregates": _area_windows,
+    "/alerts": _alerts,
+}
+_KNOWN: Mapping[str, Callable[[Store], Rows]] = {
+    "/sources": lambda _: (
+        (it.name, it.title, it.source_class, it.licence, it.commercial_use) for it in SOURCES.values()
     ),
-    _known(
-        "/quantities", "What can be measured.", "quantity unit aggregation day low high",
-        lambda _: ((it.name, it.unit, it.aggregation, it.day, it.low, it.high) for it in QUANTITIES.values()),
+    "/quantities": lambda _: (
+        (it.name, it.unit, it.aggregation, it.day, it.low, it.high) for it in QUANTITIES.values()
     ),
-    _listed("/sensors", "Sensors by id, also those without a place.", _PLACED, "sensors", geographic=True),
-    _listed("/series", "Series of sensors: quantity, channel and period.", _PLACED, "series", geographic=True),
-    _listed(
-        "/readings", "Readings as they are stored, with their flags.", f"from! to! {_PLACED}", "readings",
-        find=partial(read_series, window="", ever=True), **_LONG,
-    ),
-    _listed(
-        "/aggregates", "What sensors counted or measured in windows, with the evidence; the fields of `query`.",
-        f"from! to! window! channels coverage valid {_PLACED}",
-        "windows", find=partial(read_series, ever=True), geographic=True, **_LONG,
-    ),
-    _listed(
-        "/areas", "Areas of one vintage with statistics of CBS; those without a boundary too.",
-        "vintage level area", "areas", find=read_areas, geographic=True,
-    ),
-    _listed(
-        "/area-aggregates", "Windows of areas, and the sensors that they are made of.",
-        "from! to! window/hours! quantity* area* level vintage coverage valid",
-        "area_windows", "date local_start", _area_windows, **_LONG,
-    ),
-    _known(
-        "/indicators", "What can be computed of an area.", "name about",
-        lambda _: ((it.path.rpartition("/")[2], it.about) for it in _INDICATORS),
-    ),
-    *_INDICATORS,
-    _listed(
-        "/alerts", "Alerts, the newest first.", "rule subject severity open", "alerts", "local_since", _alerts,
-    ),
-    _listed("/alerts/rules", "The rules that are judged.", "", "alert_rules"),
-    _known(
-        "/alerts/silences", "Silences that hold, or will.",
-        "silence rule subject first last? weekly made_by reason", _silences,
-    ),
-    _listed("/dead-letters", "Unreadable messages, the newest first.", "source reason", "dead_letters", secret=True),
-)  # fmt: skip
+    "/indicators": _indicators,
+    "/alerts/silences": _silences,
+}
+_given = tomllib.loads(Path(__file__).with_name("resources.toml").read_text("utf-8"))
+RESOURCES = tuple(_resource(**one) for one in _given["resource"])
