@@ -25,17 +25,19 @@ SELECT pg_advisory_xact_lock_shared(hashtext('stadspuls freeze'))
 SELECT day FROM frozen
 
 -- name: keep_totals
--- Running totals of a batch, at the ends of their periods; of two at one moment the greater is kept.
-INSERT INTO running_total AS t (series, at, total)
-SELECT series, n.start + make_interval(secs => s.period), max(n.total)
-FROM unnest(%(series)s::int[], %(start)s::timestamptz[], %(total)s::float8[]) AS n (series, start, total)
+-- Running totals of a batch, at the ends of their periods; of two at one moment the greater is kept, and marked as unsure.
+INSERT INTO running_total AS t (series, at, total, unsure)
+SELECT series, n.start + make_interval(secs => s.period), n.total, n.unsure
+FROM unnest(%(series)s::int[], %(start)s::timestamptz[], %(total)s::float8[], %(unsure)s::bool[])
+     AS n (series, start, total, unsure)
 JOIN series s USING (series)
-GROUP BY 1, 2 ORDER BY 1, 2
-ON CONFLICT (series, at) DO UPDATE SET total = greatest(t.total, excluded.total)
+ORDER BY 1, 2
+ON CONFLICT (series, at) DO UPDATE SET total = greatest(t.total, excluded.total),
+    unsure = t.unsure OR excluded.unsure OR t.total <> excluded.total
 
 -- name: list_total_neighbours
 -- The totals of a batch and the one after each: series, period in s, start, total, total before and the seconds since, both
--- null where there is none, and its moment.
+-- null where there is none, its moment, and whether one of the two is unsure.
 WITH given AS (
     SELECT series, n.start + make_interval(secs => s.period) AS at
     FROM unnest(%(series)s::int[], %(start)s::timestamptz[]) AS n (series, start) JOIN series s USING (series)
@@ -46,10 +48,10 @@ WITH given AS (
         SELECT r.at FROM running_total r WHERE r.series = g.series AND r.at > g.at ORDER BY r.at LIMIT 1) l
 )
 SELECT t.series, s.period, t.at - make_interval(secs => s.period), t.total, p.total,
-       extract(epoch FROM t.at - p.at)::float8, p.at
+       extract(epoch FROM t.at - p.at)::float8, p.at, t.unsure OR coalesce(p.unsure, false)
 FROM affected JOIN running_total t USING (series, at) JOIN series s USING (series)
 LEFT JOIN LATERAL (
-    SELECT at, total FROM running_total r WHERE r.series = t.series AND r.at < t.at ORDER BY at DESC LIMIT 1
+    SELECT at, total, unsure FROM running_total r WHERE r.series = t.series AND r.at < t.at ORDER BY at DESC LIMIT 1
 ) p ON true
 
 -- name: insert_new_readings

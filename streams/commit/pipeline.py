@@ -211,7 +211,8 @@ class Pipeline:
             rows[name] = numbers(batch.readings, name)
         for name in ("series", "source", "high", "agree"):
             rows[name] = lines[name]
-        rows["version"] += (rows["version"] == 0) * lines["repeated"] * rows["received_at"]
+        received = (rows["version"] == 0) & (numbers(batch.readings, "flags") & RUNNING_TOTAL == 0)
+        rows["version"] += received * lines["repeated"] * rows["received_at"]
         period = numbers(batch.readings, "period")
         instant = np.isnan(rows["covers"]) & (period == 0)
         rows["covers"][instant] = lines["interval"][instant]

@@ -4,6 +4,7 @@ Running totals to counts: the difference to the total before, whatever the order
 `streams.commit.pipeline` calls `differences` in the transaction of a batch. The totals themselves are kept in the table
 `running_total`, so that a restart or another collector changes nothing. The nearer the total before is, the better the
 count of a period is known: its moment is the version of the reading, so that a late total corrects the count after it.
+Where two totals came for one moment the version is 1 us greater, so that the mark of their conflict stays.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ from streams.commit.windows import ordered
 
 RESET = 0.9  # of the total before: a total below that begins anew, one between the two is a fault
 GAP = 1.5  # periods since the total before, above which something is missing between
+UNSURE = Flag.AMBIGUOUS | Flag.CONFLICT
 LATER = -1  # the source of a row that no reading of the batch gave
 Rows = NDArray[Any]
 
@@ -27,7 +29,8 @@ def differences(tx: Transaction, rows: Rows) -> Rows:
     up to stored totals that come next, with `source` -1.
 
     Without a total before, and where a total falls a little, the count failed. After a gap the count is that of all of
-    it, covers it, and is marked `AMBIGUOUS`: nothing says when in the gap it was counted.
+    it, covers it, and is marked `AMBIGUOUS`: nothing says when in the gap it was counted. Where two totals came for a
+    moment the counts on either side of it are in `CONFLICT`.
     """
     totals = np.flatnonzero(rows["flags"] & RUNNING_TOTAL)
     if not len(totals):
@@ -37,9 +40,10 @@ def differences(tx: Transaction, rows: Rows) -> Rows:
     known = {(int(rows["series"][at]), int(rows["start"][at])): rows[at : at + 1] for at in totals}
     alike = {series: row for (series, _), row in known.items()}
     asked = {"series": rows["series"][totals].tolist(), "start": [utc(at) for at in rows["start"][totals]]}
-    tx.rows("keep_totals", **asked, total=rows["value"][totals].tolist())
+    unsure = rows["flags"][totals] & UNSURE == UNSURE
+    tx.rows("keep_totals", **asked, total=rows["value"][totals].tolist(), unsure=unsure.tolist())
     later = []
-    for series, period, begin, total, before, since, known_at in tx.rows("list_total_neighbours", **asked):
+    for series, period, begin, total, before, since, known_at, two in tx.rows("list_total_neighbours", **asked):
         start = microseconds(begin)
         row = known.get((series, start))
         if row is None:
@@ -47,7 +51,8 @@ def differences(tx: Transaction, rows: Rows) -> Rows:
             row["start"], row["source"], row["flags"] = start, LATER, 0
             later.append(row)
         _count(row, period, total, before, since)
-        row["version"] = 0 if known_at is None else microseconds(known_at)
+        row["version"] = two + (0 if known_at is None else microseconds(known_at))
+        row["flags"] |= UNSURE * two
     return ordered(np.concatenate([rows, *later])) if later else rows
 
 
