@@ -3,7 +3,7 @@ A simulated city for `stadspuls up --demo`: some sixty sensors with the rhythm, 
 
 Pure and deterministic: a message depends on the seed, the sensor and the minute alone, so any span of time can be asked
 for. `hub.demo.payloads` writes payloads; here is when they are sent, and what goes wrong: drop-outs, stuck values,
-duplicates that agree and that do not, hours sent late in one burst, a clock that drifts, a sensor that is dead.
+duplicates, corrections, hours sent late in one burst, a clock that drifts, a sensor that is dead.
 """
 
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ class City:
         return np.asarray((times + 5 * world.chance(sensor.number, 14, slots)) * _SECOND).astype(np.int64)
 
     def _repeats(self, sensor: Sensor, slots: Times) -> Iterator[tuple[NDArray[np.bool_], int, int]]:
-        """Give which slots are sent: once, again with the same value, again with another; and how much later (us)."""
+        """Give which slots are sent: once, again, again corrected; and how much later (us)."""
         if sensor.entry.sensor_id == FACTS.dead:
             return
         chance, number = self._world.chance, sensor.number
@@ -83,4 +83,5 @@ class City:
         sent = (chance(number, 10, slots) >= 0.004) & (chance(number, 11, hour) >= 0.004)
         yield sent, 0, 0
         yield sent & (chance(number, 12, slots) < 0.01), 0, 20 * _SECOND
-        yield sent & (chance(number, 13, slots) < 0.001), 1, 45 * _SECOND
+        if sensor.kind.source == OWN:  # no other source can say that a message corrects another
+            yield sent & (chance(number, 13, slots) < 0.001), 1, 45 * _SECOND

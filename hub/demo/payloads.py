@@ -3,7 +3,7 @@ What simulated sensors measure, and the payloads they make of it: own JSON, and 
 
 A form of `city.toml` has a function of its name here, which gives columns: a value for each slot. `hub.demo.city` calls
 `payloads` with the slots that are due: a slot is the number of a sensor's period since 1970. A `salt` other than 0
-gives another value for the same slot, for a sensor that sends twice and does not agree with itself.
+gives another value for the same slot, with a version: a correction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -75,8 +75,10 @@ def payloads(slots: Slots, together: bool) -> list[bytes]:
         **{name: "null" if value is None else value for name, value in found.items()},
         "id": sensor.supplier_id, "chip": sensor.supplier_id.rpartition("-")[2], "zone": slots.world.zone,
     }  # fmt: skip
+    starts = _stamps(slots.stamped)
     columns = {
-        "start": _stamps(slots.stamped),
+        "start": starts,
+        "version": [f'"{start}Z"' if slots.salt else "0" for start in starts],
         "end": _stamps(slots.starts + sensor.kind.period),
         **{name: _texts(column) for name, column in _MEASURES[sensor.kind.form](slots.stuck()).items()},
     }

@@ -183,10 +183,15 @@ def test_ndw_lanes_add_up() -> None:
 
 
 def test_faults_occur() -> None:
-    """There are gaps, the same reading twice, and twice with another value; one sensor never speaks."""
+    """
+    There are gaps, readings sent twice, and corrections; one sensor never speaks.
+
+    Two values of one reading have versions that say which counts, so that `doctor` finds nothing bad in the city.
+    """
     key = ["sensor_id", "channel", "quantity", "start"]
     assert frame().duplicated([*key, "value"]).any()
     assert len(frame().drop_duplicates([*key, "value"])) > len(frame().drop_duplicates(key))
+    assert not frame().drop_duplicates([*key, "version", "value"]).duplicated([*key, "version"]).any()
     silent = {fact.sensor_id for fact in City().catalogue()} - set(frame()["sensor_id"])
     assert [one for one in silent if "sensor_community" not in one] == ["stadspuls/counter-10"]
     assert 2700 < len(starts(frame(), "stadspuls/counter-01")) < 2880
