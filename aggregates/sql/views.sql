@@ -7,7 +7,7 @@ CASE WHEN w.readings > 0 THEN CASE q.aggregation
     WHEN 'sum' THEN w.total
     WHEN 'mean' THEN w.total / w.readings
     ELSE w.weighted / nullif(w.weight, 0) END END AS value,
-CASE WHEN q.aggregation = 'sum' AND w.readings > 0 THEN w.total / nullif(w.covered, 0) * w.length END AS estimate,
+CASE WHEN q.aggregation = 'sum' AND w.readings > 0 THEN w.total * w.length / nullif(w.covered, 0) END AS estimate,
 CASE WHEN q.aggregation = 'weighted_mean' THEN w.weight / nullif(w.harmonic, 0) END AS space_mean,
 w.minimum, w.maximum, w.readings, w.nothing, w.flagged, w.failed, w.warned,
 CASE WHEN w.covered IS NOT NULL THEN least(1, w.covered / w.length) END AS coverage,

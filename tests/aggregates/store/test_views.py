@@ -93,6 +93,10 @@ class TestFigures:
         city.receive(minutes([10.0] * 46)).one("aggregate_1h", value=460, estimate=600, readings=46, valid=False)
         assert city.rows("aggregate_1h")[0]["coverage"] == pytest.approx(46 / 60)
 
+    def test_estimate_of_a_full_window_is_its_value(self, city: City) -> None:
+        """55 vehicles in 5 whole minutes are 55, not 54.99999999999999."""
+        city.receive(minutes([11] * 5)).one("aggregate_5m", value=55, estimate=55, coverage=1)
+
     def test_mean_is_over_its_readings(self, city: City) -> None:
         """A mean has no estimate, and 45 of 60 minutes make it valid."""
         values = [20.0 if at % 2 else 40.0 for at in range(44)] + [30.0]
