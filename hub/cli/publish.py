@@ -45,6 +45,8 @@ def publish_files(
         found = at_speed(found, speed)
     running = running_hub(settings)
     if running and not settings.broker:
+        if source in SOURCES and source not in running.sources:
+            end(NO, f"the running hub does not know source {source!r}: start it again with the setting `mappings`")
         found = kept_back(found, running.http)
     counted = Counted(settings.earliest)
     with Sender(broker_of(settings)) as sender, progress_bar() as progress:

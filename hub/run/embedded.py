@@ -190,6 +190,7 @@ class EmbeddedHub:
             self._drained = not stuck and self.receiver.wait_idle(_DRAIN_WITHIN)
             seconds = END_WITHIN if self._drained or stuck else 1.0
             if self._drained:
+                self.receiver.ending = True
                 broker.stop()  # while the line still runs: it takes what comes last
         if not self.receiver.stop(seconds):
             log.warning("not everything was stored in time, the broker delivers it again", seconds=seconds)

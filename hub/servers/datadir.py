@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from hub.servers.process import CannotStart, Identity, write_private
+from ingest.vocabulary.sources import SOURCES
 
 _LOCK = "hub.lock"
 _ADDRESSES = "hub.json"
@@ -24,6 +25,7 @@ class RunningHub(msgspec.Struct, frozen=True):
     broker: str
     database: str
     http: str
+    sources: frozenset[str]
 
     @property
     def alive(self) -> bool:
@@ -67,8 +69,8 @@ class DataDirectory:
         self._lock.close()
 
     def announce(self, broker: str, database: str, http: str) -> RunningHub:
-        """Write down that the hub is ready, and where."""
-        running = RunningHub(Identity.of(), broker, database, http)
+        """Write down that the hub is ready, where, and which sources it knows."""
+        running = RunningHub(Identity.of(), broker, database, http, frozenset(SOURCES))
         write_private(self._addresses, msgspec.json.format(msgspec.json.encode(running)).decode())
         return running
 

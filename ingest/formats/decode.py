@@ -89,7 +89,8 @@ class _Decoded(NamedTuple):
 def _read(message: Message) -> _Decoded:
     source = source_of_topic(message.topic)
     if source is None:
-        raise BadPayload(f"topic {message.topic[:200]!r} names no source, expected stadspuls/<source>/...")
+        topic = message.topic[:200]
+        raise BadPayload(f"topic {topic!r} names no source that this hub knows, expected stadspuls/<source>/...")
     # A source without a format of its own (its gateway translates) sends the hub's.
     read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else None

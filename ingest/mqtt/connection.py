@@ -52,7 +52,7 @@ class Connection:
         self._filters = filters
         self._failures = 0
         self._due = self._read_at = self._written_at = 0.0
-        self._leaving = False
+        self.ending = False  # the broker or we will end it: no failure
         clean = None if address.version == 5 else not filters
         client = self._client = make_client(BufferedClient, address, client_id, clean_session=clean, manual_ack=True)
         client.max_inflight_messages_set(0)
@@ -142,7 +142,7 @@ class Connection:
     def disconnect(self) -> None:
         """Disconnect; a persistent session stays."""
         if self.socket is not None:
-            self._leaving = True
+            self.ending = True
             self._client.disconnect()
 
     # Called by paho.
@@ -183,14 +183,13 @@ class Connection:
     ) -> None:
         self.is_up = False
         self.down()
-        if not self._leaving:
-            self._retry(str(why))
+        self._retry(str(why))
 
     def _retry(self, reason: str) -> None:
         self._failures += 1
         wait = pause(self._failures, 0.1, LONGEST_ABSENCE if self._filters else LONGEST_WAIT)
         self._due = time.monotonic() + wait
-        if self._failures <= _LOGGED or self._failures % _LOGGED == 1:
+        if not self.ending and (self._failures <= _LOGGED or self._failures % _LOGGED == 1):
             _log.warning("not connected", broker=str(self.address), reason=reason, again_in=round(wait, 1))
 
     def _on_message(self, _c: Client, _u: object, message: MQTTMessage) -> None:

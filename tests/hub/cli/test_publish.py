@@ -15,6 +15,7 @@ import pytest
 
 from aggregates.ask.query import BadQuestion
 from hub.cli.publish import at_speed, kept_back, publish, recorded
+from hub.servers.datadir import DataDirectory
 from ingest.formats.decode import decode
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import BadPayload, Message, Status
@@ -92,6 +93,23 @@ def test_publish_says_what_became_of_the_values(broker: Broker, tmp_path: Path) 
     assert done.returncode == 0
     done = subprocess.run([*installed(), "publish", str(bad), *to], capture_output=True, text=True, check=False)
     assert (done.returncode, "0 values taken, 0 failed, 1 refused" in done.stderr) == (1, True), done.stderr
+
+
+def test_source_that_the_running_hub_does_not_know_is_refused(tmp_path: Path) -> None:
+    """A hub that was started without a mapping file would make dead letters of all that publish calls taken."""
+    mapping = (
+        '[source]\ntitle = "m"\nstamp = "end"\nclass = "citizen"\nlicence = "CC0"\n[[message]]\nsensor = "{/id}"\n'
+    )
+    (tmp_path / "mine.toml").write_text(
+        mapping + 'stamp = "/t"\nreading = [{ value = "/n", quantity = "bicycle_count" }]'
+    )
+    (tmp_path / "f.json").write_text('{"id": "a", "t": "2026-05-04T08:00:00Z", "n": 1}')
+    words = ["publish", str(tmp_path / "f.json"), "--source=mine", f"--data-dir={tmp_path}"]
+    mapped = os.environ | {"STADSPULS_MAPPINGS": str(tmp_path)}
+    with DataDirectory(tmp_path) as directory:
+        directory.announce("mqtt://127.0.0.1:1", "postgresql:///x", "http://127.0.0.1:2")
+        done = subprocess.run([*installed(), *words], capture_output=True, text=True, check=False, env=mapped)
+    assert (done.returncode, "the running hub does not know source 'mine'" in done.stderr) == (1, True), done.stderr
 
 
 def on_a_terminal(words: list[str]) -> tuple[int, str]:

@@ -163,6 +163,7 @@ class TestOneProgram:
             sender.flush(30)
         hub.settle()
         assert hub.stop(signal.SIGINT) == 0
+        assert "not connected" not in (hub.directory / "up.log").read_text()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", hub.mqtt_port), timeout=1)
         hub.start()
