@@ -110,8 +110,11 @@ def _read(message: Message) -> _Decoded:
             found.tables.append(item._replace(**overrides) if overrides else item)
         else:
             found.readings.append(item._replace(**overrides) if overrides else item)
-    if not (found.readings or any(found.tables) or found.facts or found.letters or message.replayed):
-        raise BadPayload("no reading in the message, expected at least one")
+    if not (found.readings or any(found.tables) or found.facts):
+        if found.letters:  # of a message of which nothing can be read the whole is kept, once
+            raise BadPayload(found.letters[0].reason)
+        if not message.replayed:
+            raise BadPayload("no reading in the message, expected at least one")
     return found
 
 
@@ -176,14 +179,16 @@ _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
 def _columns(decoded: Sequence[_Decoded], letters: list[DeadLetter]) -> pa.RecordBatch:
     try:
         return _packed(decoded)
-    except _UNFIT:  # one message holds something no column takes: find it, and let the others pass
-        good = []
-        for one in decoded:
-            try:
-                good.append(_packed([one]))
-            except _UNFIT as error:
-                letters.append(_letter(one.message, error))
-        return joined(good)
+    except _UNFIT as error:  # one reading holds something no column takes: find it, and let the others pass
+        parts = decoded
+        if len(decoded) == 1:
+            (one,) = decoded
+            parts = [one._replace(readings=[reading], tables=[]) for reading in one.readings]
+            parts += [one._replace(readings=[], tables=[table]) for table in one.tables]
+        if len(parts) == 1:
+            letters.append(_letter(parts[0].message, error))
+            return joined([])
+        return joined([_columns([part], letters) for part in parts])
 
 
 def _packed(decoded: Sequence[_Decoded]) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,20 +39,20 @@ def decoded(data: bytes, encoding: str | None = None) -> str:
         return data.decode("cp1252")
 
 
-def json_document(text: str, *, short_names: bool = False) -> Any:
+def json_document(text: str, *, short_names: bool = False, odd: Callable[[str], Any] = lambda _: None) -> Any:
     """
     Read JSON as far as is safe; a bare word is a document too.
 
-    NaN and infinity, which are no JSON, are null: a device writes so what its broken chip gave. A member given twice
-    has both values, as a list. With `short_names` members and types that are URIs have their last part. Raises
-    BadPayload for anything else.
+    NaN and infinity, which are no JSON, are what `odd` makes of them, null: a device writes so what its broken chip
+    gave. A member given twice has both values, as a list. With `short_names` members and types that are URIs have their
+    last part. Raises BadPayload for anything else.
 
     >>> json_document('{"t": NaN, "a": 1, "a": 2}'), json_document("unavailable")
     ({'t': None, 'a': [1, 2]}, 'unavailable')
     """
     text = text.strip()
     hooks: dict[str, Any] = {
-        "object_pairs_hook": _short if short_names else _members, "parse_constant": lambda _: None,
+        "object_pairs_hook": _short if short_names else _members, "parse_constant": odd,
         "parse_int": lambda digits: int(digits) if len(digits) < 400 else digits,
     }  # fmt: skip
     try:
@@ -62,7 +62,7 @@ def json_document(text: str, *, short_names: bool = False) -> Any:
     except ValueError as error:
         wrong = error
     try:
-        return json.loads(_NOT_A_NUMBER.sub(lambda found: "null" if found[1] else found[0], text), **hooks)
+        return json.loads(_NOT_A_NUMBER.sub(lambda found: "NaN" if found[1] else found[0], text), **hooks)
     except (ValueError, RecursionError):
         if text and len(text) <= 50 and text.isprintable() and not set(text) & set('{}[]"'):
             return text

@@ -8,6 +8,7 @@ readings that are refused later; `hub.cli.keep` lists and replays them.
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -52,8 +53,8 @@ def refused(row: Mapping[str, Any], reason: str) -> DeadLetter:
 
 
 def own_json(row: Mapping[str, Any]) -> bytes:
-    """Write one row of a batch as the hub's own JSON, so that it can be published again."""
-    kept = {key: value for key, value in row.items() if key != "received_at" and value is not None}
+    """Write one row of a batch as the hub's own JSON, so that it can be published again; infinity is a word."""
+    kept = {key: value for key, value in row.items() if key != "received_at" and (value is not None or key == "value")}
+    kept |= {key: str(value) for key, value in kept.items() if isinstance(value, float) and not isfinite(value)}
     kept["status"] = Status(row["status"]).name.lower()
-    kept["value"] = row["value"]
     return msgspec.json.encode(kept)

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from ingest.formats.decode import payload_format
+from ingest.formats.documents import decoded
 from ingest.formats.local_time import in_order, interval
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Unreadable
 from ingest.vocabulary.values import number
 
 ZONE = ZoneInfo("Europe/Amsterdam")
@@ -26,35 +27,43 @@ Row = dict[str, str]
 
 
 @payload_format("dexter")
-def dexter(message: Message) -> Iterator[Reading | SensorFact]:
-    """Read rows of an export below its header; raises BadPayload, naming the row, for one that cannot be read."""
+def dexter(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+    """Read rows of an export below its header, each by itself; raises BadPayload for what is no such export."""
     return in_order(_read(message.payload), message.received_at)
 
 
-def _read(payload: bytes) -> Iterator[Reading | SensorFact]:
+def _read(payload: bytes) -> Iterator[Reading | SensorFact | Unreadable]:
     lanes: dict[str, set[str]] = defaultdict(set)
-    for at, row in enumerate(_rows(payload), 2):
+    header, *lines = _lines(payload)
+    for cells in lines:
         try:
+            if len(cells) != len(header):
+                raise BadPayload(f"{len(cells)} cells, expected {len(header)}")
+            row = dict(zip(header, cells, strict=True))
             one = _hour(row)
-            lanes[one.sensor_id].add(one.channel.partition("/")[0])
-            yield from _readings(one, row)
-        except ValueError as error:
-            raise BadPayload(f"{error}, in line {at}") from error
+            for reading in _readings(one, row):
+                lanes[one.sensor_id].add(one.channel.partition("/")[0])
+                yield reading
+        except BadPayload as error:
+            yield Unreadable(_written(header, cells), str(error))
     for sensor_id, names in lanes.items():
         yield SensorFact(sensor_id, lanes=len(names))
 
 
-def _rows(payload: bytes) -> Iterator[Row]:
+def _lines(payload: bytes) -> list[list[str]]:
     try:
-        rows = csv.DictReader(io.StringIO(payload.decode("utf-8-sig")))
-        if missing := NEEDED - set(rows.fieldnames or ()):
-            raise BadPayload(f"a header without {', '.join(sorted(missing))}, expected an hourly export of Dexter")
-        for row in rows:
-            if None in row.values():
-                raise BadPayload(f"{sum(cell is not None for cell in row.values())} cells, expected {len(row)}")
-            yield row
+        lines = [cells for cells in csv.reader(io.StringIO(decoded(payload), newline="")) if cells]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadPayload(f"not a CSV export of Dexter: {error}") from error
+    if missing := NEEDED - set(lines[0] if lines else ()):
+        raise BadPayload(f"a header without {', '.join(sorted(missing))}, expected an hourly export of Dexter")
+    return lines
+
+
+def _written(*lines: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue().encode()
 
 
 def _hour(row: Row) -> Reading:

@@ -51,18 +51,27 @@ def luchtmeetnet(message: Message) -> Iterator[Reading | Table | SensorFact | Id
     return _read(message)
 
 
-def _file(payload: bytes) -> Iterator[Table | SensorFact]:
+def _file(payload: bytes) -> Iterator[Table | SensorFact | Unreadable]:
     lines = [
         [cell.strip() for cell in line.split(";")] for line in payload.decode("latin-1").split("\n") if line.strip()
     ]
     if len(lines) < PREAMBLE or lines[PREAMBLE - 1][0] != "Component":
         raise BadPayload(f"a CSV file of {len(lines)} lines without its header, expected Component on line {PREAMBLE}")
     columns = _columns(lines[PREAMBLE - 1][BEFORE_STATIONS:])
-    yield from _facts(columns, lines)
     status, version = _status(_cell(lines[1], 1)), _cell(lines[0], 1).partition("(")[2].rstrip(")")
     published = microseconds(file_time(version))
-    rows = [_row(row, at, len(columns)) for at, row in enumerate(lines[PREAMBLE:], PREAMBLE + 1)]
+    rows: list[HourRow] = []
+    for row in lines[PREAMBLE:]:
+        wrong: list[str] = []
+        try:
+            rows.append(_row(row, len(columns), wrong))
+        except BadPayload as error:
+            wrong = [str(error)]
+        if wrong:
+            alone = "\n".join(";".join(cells) for cells in [*lines[:PREAMBLE], row])
+            yield Unreadable(alone.encode("latin-1"), "; ".join(dict.fromkeys(wrong)))
     if rows and columns:
+        yield from _facts(columns, lines)
         yield _table(rows, columns)._replace(status=status, version=published)
 
 
@@ -124,19 +133,22 @@ def file_time(text: str) -> datetime:
     return stamp(text, "time", CET).astimezone(CET)
 
 
-def _row(row: Line, at: int, columns: int) -> HourRow:
+def _row(row: Line, columns: int, wrong: list[str]) -> HourRow:
+    """Read a row; a cell that cannot be read is as an empty one, and its reason goes to `wrong`."""
     if len(row) < BEFORE_STATIONS + columns:
-        raise BadPayload(f"{len(row)} cells in line {at}, expected {BEFORE_STATIONS + columns}")
+        raise BadPayload(f"{len(row)} cells, expected {BEFORE_STATIONS + columns}")
     component, _, unit, begin, end, *cells = row
-    try:
-        quantity = QUANTITIES.get(API.entry(component).quantity)
-        if quantity is None:
-            raise BadPayload(f"component {component!r}, which the hub has no quantity for")
-        start = file_time(begin)
-        period = int((file_time(end) - start).total_seconds())
-        if period <= 0:
-            raise BadPayload(f"an hour from {begin} to {end}, expected an end after its start")
-        values = [convert(number(cell, "value"), unit, quantity) if cell else nan for cell in cells[:columns]]
-    except ValueError as error:
-        raise BadPayload(f"{error}, in line {at}") from error
+    quantity = QUANTITIES.get(API.entry(component).quantity)
+    if quantity is None:
+        raise BadPayload(f"component {component!r}, which the hub has no quantity for")
+    start = file_time(begin)
+    period = int((file_time(end) - start).total_seconds())
+    if period <= 0:
+        raise BadPayload(f"an hour from {begin} to {end}, expected an end after its start")
+    values = [nan] * columns
+    for at, cell in enumerate(cells[:columns]):
+        try:
+            values[at] = convert(number(cell, "value"), unit, quantity) if cell else nan
+        except ValueError as error:
+            wrong.append(str(error))
     return quantity.name, period, microseconds(start), values

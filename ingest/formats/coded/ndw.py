@@ -3,28 +3,25 @@ NDW's traffic minutes: DATEX II v2.3 and v3 site measurements.
 
 A message is a MeasuredDataPublication, or one `siteMeasurements` of it (`ingest.files.recordings` sends those). Every
 flow and speed becomes a reading; what its index means is in the measurement-site table, else in the supplier's pattern
-(`ndw_layouts.toml`, beside this module). A stamp is the start of the minute. A flow is vehicles per hour, the reading
-is the count. A speed without a vehicle is *observed, nothing to measure*, never a number, however its supplier writes
-it: -1, 0 of 0 vehicles, 252 beside a flow of 0.
+(`ingest.formats.coded.ndw_layouts`). A stamp is the start of the minute. A flow is vehicles per hour, the reading is
+the count. A speed without a vehicle is *observed, nothing to measure*, never a number, however its supplier writes it:
+-1, 0 of 0 vehicles, 252 beside a flow of 0.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import cache, lru_cache
 from itertools import pairwise
-from math import isfinite
-from pathlib import Path
+from math import isfinite, isnan, nan
 from typing import NamedTuple
 
-import msgspec
 from lxml import etree
 
+from ingest.formats.coded.ndw_layouts import FLOW, SPEED, Layout, inferred
 from ingest.formats.decode import payload_format
 from ingest.formats.xml import local, parsed
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, Unreadable
 from ingest.vocabulary.values import stamp
 
-FLOW, SPEED = "F", "S"
 QUANTITY = {FLOW: "vehicle_count", SPEED: "vehicle_speed"}
 SUPPLIER = 5  # NDW gives every supplier an id of five characters, with which its site ids begin
 MINUTE = 60
@@ -43,27 +40,21 @@ class Measured(NamedTuple):
     error: bool
 
 
-class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the file: the sequence of one lane, the classes of its flows and speeds, and who sends it."""
-
-    lane: str
-    classes: list[str]
-    suppliers: list[str]
-    evidence: str
-
-
-class Layout(NamedTuple):
-    """Channel by index, and the number of lanes."""
-
-    channels: Mapping[str, str]
-    lanes: int
-
-
 @payload_format("ndw")
-def ndw(message: Message) -> Iterator[Reading | SensorFact]:
-    """Read the flows and speeds of one site or of a publication; raises BadPayload for other documents."""
+def ndw(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+    """
+    Read the flows and speeds of one site or of a publication; a value that is no number, or an odd site, costs itself.
+
+    Raises BadPayload for other documents.
+    """
     for site in _sites(parsed(message.payload)):
-        yield from _site(site, message.sites)
+        wrong: list[str] = []
+        try:
+            yield from _site(site, message.sites, wrong)
+        except BadPayload as error:
+            wrong.append(str(error))
+        if wrong:
+            yield Unreadable(etree.tostring(site, with_tail=False), "; ".join(dict.fromkeys(wrong)))
 
 
 def _sites(root: etree._Element) -> Iterator[etree._Element]:
@@ -93,8 +84,8 @@ def check_creator(creator: etree._Element) -> None:
             raise BadPayload(f"publication of country {inner.text!r}, expected nl: its periods are unknown")
 
 
-def _site(element: etree._Element, sites: Mapping[str, Site]) -> Iterator[Reading | SensorFact]:
-    site_id, version, start, values = _read(element)
+def _site(element: etree._Element, sites: Mapping[str, Site], wrong: list[str]) -> Iterator[Reading | SensorFact]:
+    site_id, version, start, values = _read(element, wrong)
     site = sites.get(site_id)
     name, lon, lat = (site.name, site.lon, site.lat) if site is not None else (None, None, None)
     if site is not None and site.version == version:
@@ -107,12 +98,12 @@ def _site(element: etree._Element, sites: Mapping[str, Site]) -> Iterator[Readin
     yield from _readings(f"ndw/{site_id}", start, values, places)
 
 
-def _read(element: etree._Element) -> tuple[str, str, datetime, list[Measured]]:
+def _read(element: etree._Element, wrong: list[str]) -> tuple[str, str, datetime, list[Measured]]:
     parts: dict[str, etree._Element] = {}
-    values = []
+    values: list[Measured] = []
     for child in element:
         if (name := local(child)) in _VALUES:
-            values.append(_measured(child))
+            values += _measured(child, wrong)
         else:
             parts[name] = child
     reference, stamped = parts.get("measurementSiteReference"), parts.get("measurementTimeDefault")
@@ -137,13 +128,15 @@ def _start(element: etree._Element) -> datetime:
     return stamp((text or "").strip(), "measurementTimeDefault")
 
 
-def _measured(element: etree._Element) -> Measured:
+def _measured(element: etree._Element, wrong: list[str]) -> Iterator[Measured]:
+    """Give what one index holds; a value that is no number is NaN, so that it keeps its place among the lanes."""
     kind, value, used, error = "", None, None, False
     for inner in element.iter():
         name = local(inner)
         if name in ("vehicleFlowRate", "speed"):
-            kind, value = (FLOW if name == "vehicleFlowRate" else SPEED), inner.text
+            value = inner.text
         elif name in ("vehicleFlow", "averageVehicleSpeed"):
+            kind = FLOW if name == "vehicleFlow" else SPEED
             used = inner.get("numberOfInputValuesUsed")
         elif name == "dataError":
             error = inner.text in ("true", "1")
@@ -151,12 +144,15 @@ def _measured(element: etree._Element) -> Measured:
     try:
         measured = Measured(int(index), kind, float(value or ""), None if used is None else int(used), error)
         if isfinite(measured.value):
-            return measured
+            yield measured
+            return
     except ValueError:
         pass
+    if kind and index.isdecimal():
+        yield Measured(int(index), kind, nan, None, error)
     basic = (inner.get(_TYPE, "") for inner in element.iter() if local(inner) == "basicData")
     held = (", ".join(basic) or "nothing") if value is None else f"{value!r} from {used!r} input values"
-    raise BadPayload(f"index {index!r} holds {held}, expected a number for a flow or a speed")
+    wrong.append(f"index {index!r} holds {held}, expected a number for a flow or a speed")
 
 
 Place = tuple[str, int]  # channel and period in s
@@ -183,36 +179,6 @@ def _inferred(site_id: str, values: list[Measured]) -> Layout | None:
     return inferred(site_id[:SUPPLIER], "".join([one.kind for one in values]))
 
 
-@lru_cache(maxsize=4096)
-def inferred(supplier: str, kinds: str) -> Layout | None:
-    """
-    Give the layout of a site that sends `kinds` ("F" flow, "S" speed, from index 1), or None where nothing is known.
-
-    >>> inferred("RWS01", "FSFS")
-    Layout(channels={'1': 'lane1/any', '2': 'lane1/any', '3': 'lane2/any', '4': 'lane2/any'}, lanes=2)
-    >>> inferred("PGR08", "FSFS") is None
-    True
-    """
-    for pattern in _patterns():
-        lanes, rest = divmod(len(kinds), len(pattern.lane))
-        if supplier in pattern.suppliers and lanes and not rest and pattern.lane * lanes == kinds:
-            names = pattern.classes * 2 * lanes
-            size = len(pattern.lane)
-            return Layout({str(i + 1): f"lane{i // size + 1}/{name}" for i, name in enumerate(names)}, lanes)
-    return None
-
-
-@cache
-def _patterns() -> list[Pattern]:
-    text = Path(__file__).with_name("ndw_layouts.toml").read_bytes()
-    patterns = msgspec.toml.decode(text, type=dict[str, list[Pattern]])["layout"]
-    for pattern in patterns:
-        size = len(pattern.classes)
-        if sorted(pattern.lane) != [FLOW] * size + [SPEED] * size:
-            raise ValueError(f"ndw_layouts.toml: lane {pattern.lane} with {size} classes, expected as many F and S")
-    return patterns
-
-
 def _readings(
     sensor_id: str, start: datetime, values: list[Measured], places: Mapping[str, Place]
 ) -> Iterator[Reading]:
@@ -223,6 +189,8 @@ def _readings(
         if one.kind == FLOW and not one.error and one.value >= 0
     }
     for one, channel, period in placed:
+        if isnan(one.value):
+            continue
         state = _count(one, period) if one.kind == FLOW else _speed(one, counts.get(channel))
         yield Reading(sensor_id, channel, QUANTITY[one.kind], period, start, *state)
 

@@ -6,14 +6,16 @@ so that they can be sent again. `stadspuls.schema.json` beside this module is th
 path.
 """
 
+import json
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from ingest.formats.decode import payload_format, status_of, version_of
+from ingest.formats.documents import decoded, json_document
 from ingest.vocabulary.quantities import QUANTITIES, convert
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status, Unreadable
 from ingest.vocabulary.sources import HUB, OWN, SOURCES, SourceClass, rounded, source_of_topic
 from ingest.vocabulary.values import number, stamp
 
@@ -54,31 +56,71 @@ class Document(msgspec.Struct):
 _one = msgspec.json.Decoder(Sent)
 _many = msgspec.json.Decoder(list[Sent])
 _document = msgspec.json.Decoder(Document)
+_FACTS = [name for name in Document.__struct_fields__ if name != "readings"]
+_UNFIT = (msgspec.ValidationError, OverflowError, ValueError)
 
 
 @payload_format(OWN)
-def stadspuls(message: Message) -> Iterator[Reading | SensorFact]:
-    """Read own JSON; raises BadPayload where a field is missing, of the wrong kind, or impossible."""
-    payload = message.payload
+def stadspuls(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+    """
+    Read own JSON; a reading or fact with a field that is missing, of the wrong kind, or impossible costs itself.
+
+    Raises BadPayload for what is no such JSON.
+    """
+    payload, letters = message.payload, list[Unreadable]()
     try:
         if payload.lstrip()[:1] == b"[":
-            yield from _readings(_many.decode(payload), Document([]), message.topic)
+            document = Document(_many.decode(payload))
         elif b'"readings"' in payload:
             document = _document.decode(payload)
-            yield from _facts(document, message.topic)
-            yield from _readings(document.readings, document, message.topic)
         else:
-            yield _reading(_one.decode(payload), Document([]), message.topic)
+            document = Document([_one.decode(payload)])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadPayload(f"not the hub's own JSON: {error}") from error
-
-
-def _readings(sent: list[Sent], document: Document, topic: str) -> Iterator[Reading]:
-    for index, one in enumerate(sent):
+        document, letters = _by_member(payload, error)
+    yield from letters
+    try:
+        yield from _facts(document, message.topic)
+    except BadPayload as error:
+        yield Unreadable(payload, str(error))
+    for one in document.readings:
         try:
-            yield _reading(one, document, topic)
+            yield _reading(one, document, message.topic)
         except BadPayload as error:
-            raise BadPayload(f"{error}, at readings[{index}]") from error
+            yield _alone(document.sensor_id, document.interval, msgspec.to_builtins(one), str(error))
+
+
+def _by_member(payload: bytes, error: Exception) -> tuple[Document, list[Unreadable]]:
+    """Read a document member by member, because of an error in it, and JSON that is none, as far as is safe."""
+    try:
+        given = json_document(decoded(payload, "utf-8").strip("\ufeff\0"), odd=str)
+    except (BadPayload, UnicodeDecodeError):
+        given = None
+    every = given.get("readings", [given]) if isinstance(given, dict) else given
+    if not isinstance(every, list):
+        raise BadPayload(f"not the hub's own JSON: {error}") from error
+    made, letters = Document([]), []
+    for name in _FACTS if isinstance(given, dict) and "readings" in given else ():
+        try:
+            setattr(made, name, getattr(msgspec.convert({"readings": [], name: given.get(name)}, Document), name))
+        except _UNFIT as wrong:
+            letters.append(Unreadable(json.dumps({name: given[name], "readings": []}).encode(), _said(wrong)))
+    if None in (made.lon, made.lat):
+        made.lon = made.lat = None
+    for one in every:
+        try:
+            made.readings.append(msgspec.convert(one, Sent))
+        except _UNFIT as wrong:
+            letters.append(_alone(made.sensor_id, made.interval, one, _said(wrong)))
+    return made, letters
+
+
+def _said(error: Exception) -> str:
+    return f"not the hub's own JSON: {error}"
+
+
+def _alone(sensor_id: str | None, interval: float | None, one: Any, reason: str) -> Unreadable:
+    """Write a reading with what stood beside it, so that it can be published again."""
+    return Unreadable(json.dumps({"sensor_id": sensor_id, "interval": interval, "readings": [one]}).encode(), reason)
 
 
 def _reading(sent: Sent, document: Document, topic: str) -> Reading:

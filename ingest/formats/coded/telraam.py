@@ -5,14 +5,17 @@ Telraam divides its counts by the uptime, the part of the hour that it could see
 (count x uptime) and covers what was seen (uptime x 3600 s). An hour without uptime has 0 and means "failed".
 """
 
+import json
 from collections.abc import Iterator
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from ingest.formats.cells import figure
 from ingest.formats.decode import payload_format
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact
+from ingest.formats.documents import decoded, json_document
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Unreadable
 from ingest.vocabulary.values import stamp
 
 HOUR = 3600
@@ -47,24 +50,29 @@ class Report(msgspec.Struct):
     v85: Count = UNSET
 
 
+COUNTS = set(Report.__struct_fields__) - {"segment_id", "date", "uptime", "interval"}
+
+
 class Answer(msgspec.Struct):
     """The API gives a `report`, collected months give `data`."""
 
-    report: list[Report] = []
-    data: list[Report] = []
-
-
-_answer = msgspec.json.Decoder(Answer)
-_report = msgspec.json.Decoder(Report)
-_list = msgspec.json.Decoder(list[Report])
+    report: list[Any] = []
+    data: list[Any] = []
 
 
 @payload_format("telraam")
-def telraam(message: Message) -> Iterator[Reading | SensorFact]:
-    """Read hourly reports; raises BadPayload for another interval or an uptime that is none."""
+def telraam(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+    """Read hourly reports; a count that is no number costs itself, another interval or an odd uptime its report."""
     segments: dict[str, list[Report]] = {}
-    for report in _reports(message.payload):
-        segments.setdefault(f"telraam/{report.segment_id}", []).append(report)
+    for given in _reports(message.payload):
+        wrong: list[str] = []
+        try:
+            report = _report(given, wrong)
+            segments.setdefault(f"telraam/{report.segment_id}", []).append(report)
+        except BadPayload as error:
+            wrong.append(str(error))
+        if wrong:
+            yield Unreadable(json.dumps(given).encode(), "; ".join(wrong))
     for sensor_id, reports in segments.items():
         directed = _directed(reports)
         yield SensorFact(sensor_id, lanes=2 if directed else 1)
@@ -72,16 +80,34 @@ def telraam(message: Message) -> Iterator[Reading | SensorFact]:
             yield from _readings(sensor_id, report, directed)
 
 
-def _reports(payload: bytes) -> list[Report]:
+def _reports(payload: bytes) -> list[Any]:
     try:
-        if payload.lstrip().startswith(b"["):
-            return _list.decode(payload)
-        if b'"report"' in payload or b'"data"' in payload:
-            answer = _answer.decode(payload)
-            return answer.report + answer.data
-        return [_report.decode(payload)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        given = json_document(decoded(payload).strip("\ufeff\0"))
+        answer = msgspec.convert(given if isinstance(given, dict) else {"data": given}, Answer)
+    except (BadPayload, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadPayload(f"not a Telraam report: {error}") from error
+    return answer.report + answer.data if not isinstance(given, dict) or given.keys() & {"report", "data"} else [given]
+
+
+def _report(given: Any, wrong: list[str]) -> Report:
+    """Read a report without the counts that are no numbers, which go to `wrong`; raises BadPayload for no report."""
+    kept = dict(given) if isinstance(given, dict) else {}
+    for name in COUNTS & kept.keys():
+        try:
+            kept[name] = kept[name] if kept[name] is None else figure(kept[name], name)
+        except BadPayload as error:
+            wrong.append(str(error))
+            del kept[name]
+    try:
+        report = msgspec.convert(kept, Report)
+    except msgspec.ValidationError as error:
+        raise BadPayload(f"not a Telraam report: {error}") from error
+    if report.interval != "hourly":
+        raise BadPayload(f"interval {report.interval[:50]!r}, expected hourly")
+    if not 0 <= (report.uptime or 0) <= 1:
+        raise BadPayload(f"uptime {report.uptime}, expected 0 to 1")
+    stamp(report.date, "date")
+    return report
 
 
 def _directed(reports: list[Report]) -> bool:
@@ -92,11 +118,7 @@ def _directed(reports: list[Report]) -> bool:
 
 
 def _readings(sensor_id: str, report: Report, directed: bool) -> Iterator[Reading]:
-    if report.interval != "hourly":
-        raise BadPayload(f"interval {report.interval[:50]!r}, expected hourly")
     uptime, start = report.uptime or 0.0, stamp(report.date, "date")
-    if not 0 <= uptime <= 1:
-        raise BadPayload(f"uptime {uptime}, expected 0 to 1")
     covers, failed = uptime * HOUR, Flag.SOURCE_ERROR.value
     for channel, quantity, count in _channels(report, directed):
         value = count * uptime if uptime and count is not None and count >= 0 else None

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.files.recordings import messages
-from ingest.formats.coded.ndw import inferred, ndw
+from ingest.formats.coded.ndw import ndw
+from ingest.formats.coded.ndw_layouts import inferred
 from ingest.formats.decode import decode
 from ingest.formats.xml import opened
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, SiteIndex

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.formats.coded.telraam import telraam
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact
+from ingest.vocabulary.readings import Flag, Message, Reading, SensorFact, Unreadable
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 REPORT = {"segment_id": 9, "date": "2026-05-04T07:00:00.000Z", "interval": "hourly", "uptime": 0.5}
@@ -95,9 +95,10 @@ def test_uptime_that_is_null_costs_one_hour() -> None:
     ],
 )
 def test_doubtful_report_is_refused(change: dict[str, Any], reason: str) -> None:
-    """An uptime outside 0 to 1, another interval or a stamp that is none refuses the message, naming it."""
-    with pytest.raises(BadPayload, match=reason):
-        read(REPORT | {"car": 1} | change)
+    """An uptime outside 0 to 1, another interval or a stamp that is none refuses the report, naming it."""
+    (letter,) = telraam(Message("stadspuls/telraam/x", json.dumps(REPORT | {"car": 1} | change).encode(), NOW))
+    assert isinstance(letter, Unreadable)
+    assert reason in letter.reason
 
 
 @pytest.mark.shared
