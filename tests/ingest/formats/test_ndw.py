@@ -14,7 +14,7 @@ from ingest.formats.coded.ndw import ndw
 from ingest.formats.coded.ndw_layouts import inferred
 from ingest.formats.decode import decode
 from ingest.formats.xml import opened
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, SiteIndex
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, SiteIndex, Unreadable
 
 NOW = datetime(2025, 8, 15, 21, 50, tzinfo=UTC)
 START = "2025-08-15T21:48:00Z"
@@ -48,7 +48,8 @@ def site(*values: str, site_id: str = "RWS01_TEST", version: str = "1") -> bytes
 
 def read(payload: bytes, sites: dict[str, Site] | None = None) -> list[Reading | SensorFact]:
     """Decode one message."""
-    return list(ndw(Message("stadspuls/ndw/x", payload, NOW, sites or {})))
+    found = ndw(Message("stadspuls/ndw/x", payload, NOW, sites or {}))
+    return [one for one in found if not isinstance(one, Unreadable)]
 
 
 def states(payload: bytes) -> list[tuple[float | None, float, int]]:
