@@ -25,7 +25,7 @@ SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), to_reg
 -- name: upsert_quantity
 -- A quantity as `ingest.vocabulary.quantities` defines it.
 INSERT INTO quantity (quantity, unit, aggregation, zone, coverage, memory, hours, agree, channels)
-VALUES (%(quantity)s, %(unit)s, %(aggregation)s, %(zone)s, %(coverage)s, %(memory)s, %(hours)s, %(agree)s, %(channels)s)
+VALUES (%(name)s, %(unit)s, %(aggregation)s, %(zone)s, %(coverage)s, %(memory)s, %(hours)s, %(agree)s, %(channels)s)
 ON CONFLICT (quantity) DO UPDATE SET unit = excluded.unit, aggregation = excluded.aggregation, zone = excluded.zone,
     coverage = excluded.coverage, memory = excluded.memory, hours = excluded.hours, agree = excluded.agree,
     channels = excluded.channels
@@ -33,7 +33,7 @@ ON CONFLICT (quantity) DO UPDATE SET unit = excluded.unit, aggregation = exclude
 -- name: upsert_source
 -- A source as `ingest.vocabulary.sources` defines it.
 INSERT INTO source (source, title, class, licence, commercial_use, channels)
-VALUES (%(source)s, %(title)s, %(class_)s, %(licence)s, %(commercial_use)s, %(channels)s::text[])
+VALUES (%(name)s, %(title)s, %(source_class)s, %(licence)s, %(commercial_use)s, %(combined)s::text[])
 ON CONFLICT (source) DO UPDATE SET title = excluded.title, class = excluded.class, licence = excluded.licence,
     commercial_use = excluded.commercial_use, channels = excluded.channels
 

@@ -12,6 +12,8 @@ from hashlib import sha256
 from importlib.resources import files
 from itertools import dropwhile
 
+from msgspec import to_builtins
+
 from aggregates.store.statements import expanded
 from aggregates.store.store import Store, StoreError, Transaction
 from ingest.vocabulary.air_index import bands
@@ -85,16 +87,9 @@ def _check_current(tx: Transaction, *, is_there: bool) -> None:
 def _mirror(tx: Transaction, zone: str) -> None:
     """Write the registries into the database, where the views join them."""
     for quantity in QUANTITIES.values():
-        tx.rows(
-            "upsert_quantity", quantity=quantity.name, unit=quantity.unit, aggregation=str(quantity.aggregation),
-            zone=quantity.zone or zone, coverage=quantity.coverage, memory=quantity.memory, hours=quantity.hours,
-            agree=quantity.agree, channels=quantity.channels,
-        )  # fmt: skip
+        tx.rows("upsert_quantity", zone=quantity.zone or zone, memory=quantity.memory, **to_builtins(quantity))
     for source in SOURCES.values():
-        tx.rows(
-            "upsert_source", source=source.name, title=source.title, class_=str(source.source_class),
-            licence=source.licence, commercial_use=source.commercial_use, channels=source.combined,
-        )  # fmt: skip
+        tx.rows("upsert_source", combined=source.combined, **to_builtins(source))
     tx.rows("delete_index_bands")
     for band in bands():
         tx.rows("insert_index_band", **band)
