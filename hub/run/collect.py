@@ -13,7 +13,7 @@ from typing import Self
 import structlog
 
 from hub.run.kafka_log import topics
-from hub.run.parts import END_WITHIN, Turns
+from hub.run.parts import END_WITHIN, Turns, needed
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import metrics_served
@@ -34,13 +34,6 @@ _DRAIN_WITHIN = 30.0  # s to empty a slot; the rest waits in the broker
 log = structlog.get_logger(__name__)
 
 
-def broker(settings: Settings) -> Address:
-    """Give the broker that the settings name; raises CannotStart when they name none."""
-    if not settings.broker:
-        raise CannotStart("no broker named, expected --broker mqtt://host")
-    return Address.parse(settings.broker).with_credentials(settings.credentials)
-
-
 class Collect:
     """
     `stadspuls collect`: off the broker, onto Kafka, while the `with` block runs.
@@ -59,7 +52,8 @@ class Collect:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             settings = self._settings
-            log_of, address = topics(settings), broker(settings)
+            log_of = topics(settings)
+            address = Address.parse(needed(settings, "broker", "mqtt://host")).with_credentials(settings.credentials)
             load_formats(settings.mappings)
             self._slot = undo.enter_context(self._take_slot())
             self.log = KafkaLog(log_of, settings.batch_readings * 2)

@@ -18,8 +18,8 @@ import structlog
 from aggregates.store.health import positions
 from aggregates.store.store import Store, StoreError
 from hub.run.kafka_log import topics
+from hub.run.parts import needed
 from hub.run.upkeep import Upkeep, judge_of
-from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.web.http import application, listening, metrics_served
 from hub.web.live.mount import mount
@@ -29,21 +29,16 @@ from ingest.vocabulary.batch import Batch
 from streams.commit.pipeline import Pipeline, Position
 from streams.worker.worker import Worker
 
+DATABASE = "postgresql://..."  # as an example
+
 log = structlog.get_logger(__name__)
-
-
-def database(settings: Settings) -> str:
-    """Give the database that the settings name; raises CannotStart when they name none."""
-    if not settings.database:
-        raise CannotStart("no database named, expected --database postgresql://...")
-    return settings.database
 
 
 def work(settings: Settings) -> None:
     """`stadspuls work`: off Kafka, into the database, until SIGINT or SIGTERM."""
     stop = threading.Event()
-    log_of = topics(settings)
-    with closing(Store(database(settings), application="stadspuls work")) as store:
+    log_of, conninfo = topics(settings), needed(settings, "database", DATABASE)
+    with closing(Store(conninfo, application="stadspuls work")) as store:
         if not make_topics(log_of, stop):
             return
         pipeline = Pipeline(store, stop, judge_of(settings).batch, settings.new_sensors)
@@ -85,10 +80,11 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
     """`stadspuls rollup`: hours, days, retention, the nightly proof and notifications, by who holds the locks."""
     from hub.run.notifying import notifier_of
 
-    notifier = notifier_of(settings, database(settings))
-    store = Store(database(settings), application="stadspuls rollup")
+    conninfo = needed(settings, "database", DATABASE)
+    notifier = notifier_of(settings, conninfo)
+    store = Store(conninfo, application="stadspuls rollup")
     upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention,
-                    judge=judge_of(settings, database(settings)), zone=settings.timezone, shared=True)  # fmt: skip
+                    judge=judge_of(settings, conninfo), zone=settings.timezone, shared=True)  # fmt: skip
     numbers: Gauges = {
         **notifier.numbers(),
         **upkeep.numbers(),
@@ -113,7 +109,7 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
 @contextmanager
 def serve(settings: Settings) -> Iterator[str]:
     """`stadspuls serve`: the HTTP side over the database."""
-    conninfo = database(settings)
+    conninfo = needed(settings, "database", DATABASE)
     app = application(ServiceCollector({}, database=conninfo), partial(_database_health, conninfo), settings, conninfo)
     mount(app, settings, dict, conninfo)
     with listening(app, settings.http_host, settings.http_port) as address:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from hub.servers.process import CannotStart
+from hub.run.parts import needed
 from hub.settings.settings import Settings
 from ingest.log.topics import Topics, ends, workers
 
@@ -30,10 +30,8 @@ class LogState(NamedTuple):
 
 def topics(settings: Settings) -> Topics:
     """Give the log that the settings name; raises CannotStart when they name none."""
-    if not settings.kafka:
-        raise CannotStart("no Kafka named, expected --kafka host:port")
     return Topics(
-        settings.kafka, settings.kafka_topic, settings.kafka_dead_letters,
+        needed(settings, "kafka", "host:port"), settings.kafka_topic, settings.kafka_dead_letters,
         partitions=settings.kafka_partitions, replicas=settings.kafka_replicas, access=settings.kafka_access,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ import structlog
 
 from aggregates.store.store import StoreError
 from hub.servers.process import CannotStart
+from hub.settings.settings import Settings
 from ingest.vocabulary.backoff import pause
 
 END_WITHIN = 6.0  # s that a part with work in hand may take; what is not done is done again after the next start
@@ -22,6 +23,13 @@ SILENT = 60.0  # s that one step may take before its part counts as stuck
 LONGEST_PAUSE = 30.0  # s before a part that fails is tried again
 
 log = structlog.get_logger(__name__)
+
+
+def needed(settings: Settings, key: str, example: str) -> str:
+    """Give a setting that a service cannot do without; raises CannotStart where it has no value."""
+    if not (found := getattr(settings, key)):
+        raise CannotStart(f"no {key} named, expected --{key} {example}")
+    return str(found)
 
 
 class Part(ABC):
