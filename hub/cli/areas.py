@@ -12,6 +12,7 @@ import pandas as pd
 import typer
 
 from aggregates.areas.cbs_door import Cbs, Unreachable
+from aggregates.areas.codes import Level
 from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.load import load
 from aggregates.areas.measures import MEASURES, THEMES
@@ -27,7 +28,6 @@ from hub.cli.output import Format, errors, write
 from hub.run.gateways import door
 from hub.settings.settings import Settings
 
-Level = Literal["gemeente", "wijk", "buurt"]
 Window = Literal["1h", "1d"]
 
 areas_app = group("areas", "Areas of CBS, and the figures of the sensors in them.")
