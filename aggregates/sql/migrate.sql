@@ -37,6 +37,12 @@ VALUES (%(name)s, %(title)s, %(source_class)s, %(licence)s, %(commercial_use)s, 
 ON CONFLICT (source) DO UPDATE SET title = excluded.title, class = excluded.class, licence = excluded.licence,
     commercial_use = excluded.commercial_use, channels = excluded.channels
 
+-- name: leave_out_series
+-- Series of channels that the rule of their source leaves out, by now, do not stand for their sensors any longer.
+UPDATE series s SET alone = false FROM sensor n JOIN source o USING (source)
+WHERE s.sensor_id = n.sensor_id AND s.alone
+  AND NOT coalesce(n.channels, o.channels) && ARRAY['lanes', 'separate', s.channel]
+
 -- name: delete_index_bands
 -- Delete the bands of all air-quality indices, before they are written again.
 DELETE FROM index_band

@@ -90,6 +90,7 @@ def _mirror(tx: Transaction, zone: str) -> None:
         tx.rows("upsert_quantity", zone=quantity.zone or zone, memory=quantity.memory, **to_builtins(quantity))
     for source in SOURCES.values():
         tx.rows("upsert_source", combined=source.combined, **to_builtins(source))
+    tx.rows("leave_out_series")
     tx.rows("delete_index_bands")
     for band in bands():
         tx.rows("insert_index_band", **band)

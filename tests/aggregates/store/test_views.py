@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from msgspec.structs import replace
 from psycopg.rows import dict_row
 
 from aggregates.store.catalogue import import_sensors
+from aggregates.store.migrate import migrate
 from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
 from ingest.formats.decode import decode
+from ingest.vocabulary import sources
 from ingest.vocabulary.air_index import INDICES
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Message, Reading, SensorFact
@@ -293,6 +296,13 @@ class TestSensorFigure:
     def test_heated_inlet_alone_is_no_figure(self, city: City) -> None:
         """What is not among the alternatives never stands for its sensor, also where it is the only channel."""
         city.receive([hour_of("HECA", 20.5, "temperature", sensor="sensor_community/1")])
+        assert (city.rows("sensor_1h"), len(city.rows("aggregate_1h"))) == ([], 1)
+
+    def test_source_that_leaves_a_channel_out_later(self, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A mapping file that names alternatives after the first readings came: the others are figures no more."""
+        city.receive([hour_of("cellar", 20.5, "temperature")]).one("sensor_1h", value=20.5)
+        monkeypatch.setitem(sources._sources, "ndw", replace(sources.SOURCES["ndw"], channels=["street"]))
+        migrate(city.store, "Europe/Amsterdam")
         assert (city.rows("sensor_1h"), len(city.rows("aggregate_1h"))) == ([], 1)
 
     def test_next_alternative_where_the_first_is_not_valid(self, city: City) -> None:
