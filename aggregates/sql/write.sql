@@ -69,14 +69,14 @@ INSERT INTO judged (series, start, outcome) SELECT series, start, 0 FROM fresh
 SELECT lock_known(%(first)s, %(last)s)
 
 -- name: correct_readings, planned each time
--- A staged reading replaces its stored twin when its (status, version, reach, value, weight, flags, covers) is greater, null
+-- A staged reading replaces its stored twin when its (status, reach, version, value, weight, flags, covers) is greater, null
 -- lowest, so that the order of arrival does not matter; reach is what an unfinished reading (2048) is about. Of two values
--- with one status, version and reach it is unknown which is right: the greater stays, marked ambiguous (64), and in conflict
+-- with one status, reach and version it is unknown which is right: the greater stays, marked ambiguous (64), and in conflict
 -- (4096) where they do not agree. 39 are the flags that a supplier can give.
 WITH pair AS (
     SELECT r.series, r.start, s.value, s.weight, s.covers, s.version, s.received_at, s.status, s.flags, r.flags AS known,
-           (s.status, s.version, f.reach, coalesce(s.value, '-Infinity'), s.weight, s.flags & 39, coalesce(s.covers, -1))
-         > (r.status, r.version, k.reach, coalesce(r.value, '-Infinity'), r.weight, r.flags & 39, coalesce(r.covers, -1))
+           (s.status, f.reach, s.version, coalesce(s.value, '-Infinity'), s.weight, s.flags & 39, coalesce(s.covers, -1))
+         > (r.status, k.reach, r.version, coalesce(r.value, '-Infinity'), r.weight, r.flags & 39, coalesce(r.covers, -1))
                AS wins,
            (s.status, s.version, f.reach) = (r.status, r.version, k.reach) AS peers,
            CASE WHEN s.value IS NULL OR r.value IS NULL OR (s.value, s.weight) = (r.value, r.weight) THEN 0

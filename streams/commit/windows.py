@@ -39,8 +39,8 @@ def ordered(readings: Rows) -> Rows:
     """
     Sort by (series, start) and, of several readings with one key, by which is greater.
 
-    Greater is (status, version, reach, value, weight, flags, covers), null lowest. Reach is how much of its period an
-    unfinished reading is about; that of a finished one is greater.
+    Greater is (status, reach, version, value, weight, flags, covers), null lowest. Reach is how much of its period an
+    unfinished reading is about; that of a finished one is greater, also where the first received counts.
     """
     series, start = readings["series"], readings["start"]
     if ((series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (start[1:] > start[:-1]))).all():
@@ -52,7 +52,7 @@ def ordered(readings: Rows) -> Rows:
     covers = np.nan_to_num(readings["covers"], nan=-1)
     by = ("flags", "weight")
     keys = [covers, *(readings[name] for name in by), value]
-    keys += [_reach(readings), *(readings[name] for name in ("version", "status", "start", "series"))]
+    keys += [readings["version"], _reach(readings), *(readings[name] for name in ("status", "start", "series"))]
     return readings[np.lexsort(keys)]
 
 
@@ -60,7 +60,7 @@ def distinct(readings: Rows) -> Rows:
     """
     Keep the greatest reading of each (series, start) of `ordered` readings.
 
-    Where two values of the greatest status, version and reach differ, nothing says which is right: the greater is kept
+    Where two values of the greatest status, reach and version differ, nothing says which is right: the greater is kept
     and marked `AMBIGUOUS`; where they do not agree also `CONFLICT`.
     """
     last = _last_of(readings["series"], readings["start"])

@@ -55,7 +55,7 @@ def _rank(reading: Reading) -> tuple[Any, ...]:
 
 
 def _edition(reading: Reading) -> tuple[Any, ...]:
-    return reading.status, reading.version, (reading.covers if reading.flags & UNFINISHED else None) or math.inf
+    return reading.status, (reading.covers if reading.flags & UNFINISHED else math.inf), reading.version
 
 
 def _winner(group: list[Reading]) -> Reading:

@@ -262,6 +262,13 @@ class TestStore:
             Pipeline(store).store(received([said[one]]))
         assert fetched(database, "SELECT value, flags FROM reading") == [(20.0, 0)]
 
+    def test_first_received_is_the_first_of_the_whole_period(self, store: Store, database: str) -> None:
+        """Where the first value counts, one that came while its hour ran still gives way to the first finished one."""
+        hour = Reading("first/d", "", "no2", 3600, DAY, 10.0)
+        for value, minutes in ((10.0, 20), (11.0, 40), (30.0, 61), (40.0, 90)):
+            Pipeline(store).store(batch([hour._replace(value=value)], received=DAY + timedelta(minutes=minutes)))
+        assert fetched(database, "SELECT value, covers, flags FROM reading") == [(30.0, 3600.0, 0)]
+
     def test_a_window_that_another_worker_began(self, store: Store, database: str) -> None:
         """A worker that takes a 5-minute row to be new, while another has begun it, adds to it and marks it."""
         first, second = Pipeline(store), Pipeline(store)
