@@ -10,6 +10,7 @@ from tests.conftest import ROOT
 # What takes the name of a statement as its first argument.
 METHODS, FUNCTIONS = ("rows", "records", "numbers"), ("statement_text", "Listing")
 INCLUDED = re.compile(r"\{(\w+)\}")
+SCRIPTS = {"roll_areas", "start_session", "create_session_tables"}  # which run as whole texts
 
 
 def named_in(source: str) -> Iterator[str]:
@@ -59,6 +60,11 @@ def test_files_are_well_formed() -> None:
     assert {name for name, statement in _all().items() if not statement.text} == set()
     heads = [line for text in texts for line in text.partition("-- name:")[0].splitlines()]
     assert {line for line in heads if line and not line.startswith("--")} == set()
+
+
+def test_a_statement_is_one_command() -> None:
+    """The server takes only one with parameters; several are for `Transaction.script`."""
+    assert {name for name, statement in _all().items() if ";" in statement.text} == SCRIPTS
 
 
 def test_comments_are_left_out() -> None:
