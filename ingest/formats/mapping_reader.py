@@ -91,9 +91,6 @@ class MappedFormat:
             raise BadPayload(f"not {spec.format.upper()}: {error}") from error
 
 
-mapped = MappedFormat
-
-
 def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact | Identity]:
     """Give the fact about the part's sensor, where there is one, and its readings."""
     rule, where = part.rule, part.where

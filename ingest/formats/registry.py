@@ -14,7 +14,7 @@ import structlog
 
 import ingest.formats.coded
 from ingest.formats.decode import FORMATS, payload_format
-from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 
 SHIPPED = Path(__file__).with_name("mappings")
@@ -39,7 +39,7 @@ def load_formats(mapping_dirs: Sequence[Path] = ()) -> None:
         spec = load(path)
         if taken := spec.unstated():
             _log.warning("no unit in a mapping file, the registry's is taken", file=path.name, quantities=taken)
-        payload_format(path.stem)(mapped(path.stem, spec))
+        payload_format(path.stem)(MappedFormat(path.stem, spec))
         _loaded[path.stem] = path
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.formats.decode import payload_format
-from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.batch import Table
 from ingest.vocabulary.quantities import QUANTITIES, convert
@@ -38,7 +38,7 @@ PREAMBLE = 10  # lines before the first row of values, the last of them the head
 BEFORE_STATIONS = 5  # columns before the first station
 
 API = load(Path(__file__).with_suffix(".toml"))
-_read = mapped("luchtmeetnet", API)
+_read = MappedFormat("luchtmeetnet", API)
 Line = list[str]
 HourRow = tuple[str, int, int, list[float]]  # quantity, period in s, start in us since 1970; NaN for an empty cell
 

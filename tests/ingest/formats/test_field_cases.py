@@ -13,7 +13,7 @@ import pytest
 from ingest.files.recordings import messages
 from ingest.formats import decode as decoding
 from ingest.formats.decode import decode
-from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary import sources
 from ingest.vocabulary.readings import Message
@@ -149,7 +149,7 @@ def test_case_of_the_field(
             assert words in text
             text = text.replace(words, new)
         (tmp_path / f"{case}.toml").write_text(text)
-        decoding.FORMATS[case] = mapped(case, load(tmp_path / f"{case}.toml"))
+        decoding.FORMATS[case] = MappedFormat(case, load(tmp_path / f"{case}.toml"))
     rows = decode(list(sent(folder, name, source))).readings.to_pylist()
     found = [
         (one["sensor_id"].partition("/")[2], one["channel"], one["quantity"], f"{one['start']:%Y-%m-%d %H:%M}",

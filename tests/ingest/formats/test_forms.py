@@ -9,7 +9,7 @@ import pytest
 
 from ingest.files.recordings import messages
 from ingest.formats.decode import FORMATS
-from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.formats.parts import unread
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, Unreadable
@@ -23,7 +23,7 @@ def read(folder: Path, text: str, payload: Any, topic: str = "stadspuls/fiware/x
     """Read a payload, or a document, by a mapping file of a source that is known."""
     (folder / "fiware.toml").write_text(text)
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return list(mapped("fiware", load(folder / "fiware.toml"))(Message(topic, raw, NOW)))
+    return list(MappedFormat("fiware", load(folder / "fiware.toml"))(Message(topic, raw, NOW)))
 
 
 def rule(keys: str = "", reading: str = "", quantity: str = "temperature") -> str:
@@ -156,7 +156,7 @@ def test_form_of_a_csv(tmp_path: Path, payload: bytes) -> None:
 def test_published_file_of_that_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, payload: bytes) -> None:
     """Cut into messages below its titles, the file gives the same."""
     (tmp_path / "fiware.toml").write_text(CSV)
-    reader = mapped("fiware", load(tmp_path / "fiware.toml"))
+    reader = MappedFormat("fiware", load(tmp_path / "fiware.toml"))
     monkeypatch.setitem(FORMATS, "fiware", reader)
     (tmp_path / "export.csv").write_bytes(payload)
     (sent,) = messages(tmp_path / "export.csv", "fiware")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ingest.formats.decode import decode
-from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.readings import BadPayload, Flag, Message
 
@@ -70,7 +70,9 @@ def read(folder: Path, stamps: list[str], means: str, period: int = 3600, receiv
         f'period = {period}\nreading = [{{ value = "/n", quantity = "bicycle_count" }}]\n'
     )
     rows = "\n".join(["at,n", *(f"{stamp},{n}" for n, stamp in enumerate(stamps))])
-    return list(mapped("fiware", load(folder / "fiware.toml"))(Message("stadspuls/fiware/a", rows.encode(), received)))
+    return list(
+        MappedFormat("fiware", load(folder / "fiware.toml"))(Message("stadspuls/fiware/a", rows.encode(), received))
+    )
 
 
 @pytest.mark.parametrize("means", ["start", "end", "instant"])

@@ -19,7 +19,7 @@ from ingest.files.recordings import messages
 from ingest.formats import decode as decoding
 from ingest.formats import registry
 from ingest.formats.decode import decode
-from ingest.formats.mapping_reader import MappedFormat, mapped
+from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import MappingFile, MessageRule, ReadingRule, load
 from ingest.formats.parts import _leaves, parts
 from ingest.formats.pointers import Pointer, Pointers, Template, Where
@@ -65,7 +65,7 @@ def made(folder: Path, text: str, name: str = "fiware.toml") -> MappingFile:
 def read(spec: MappingFile, payload: Any, topic: str = "stadspuls/fiware/x", source: str = "fiware") -> list[Any]:
     """Decode a document or text with a mapping."""
     raw = payload.encode() if isinstance(payload, str) else json.dumps(payload).encode()
-    return list(mapped(source, spec)(Message(topic, raw, NOW)))
+    return list(MappedFormat(source, spec)(Message(topic, raw, NOW)))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_hour_that_spring_skips(tmp_path: Path) -> None:
 def test_row_in_the_hour_that_spring_skips(registries: None, tmp_path: Path) -> None:
     """Such a row is a dead letter of its own, which published again is refused again; the rows around it are read."""
     text = SMALL.replace('stamp = "/at"', 'stamp = "/at"\nzone = "Europe/Amsterdam"')
-    decoding.FORMATS["fiware"] = mapped("fiware", made(tmp_path, f'format = "csv"\n{text}'))
+    decoding.FORMATS["fiware"] = MappedFormat("fiware", made(tmp_path, f'format = "csv"\n{text}'))
     hours = "".join(f"a,2026-03-29T0{hour}:00:00,{hour}\n" for hour in (1, 2, 3))
     batch = decode([Message("stadspuls/fiware/x", f"id,at,t\n{hours}".encode(), NOW)])
     assert batch.readings["value"].to_pylist() == [1, 3]
@@ -426,7 +426,7 @@ reading = [
 """
     spec = made(tmp_path, text)
     rows = "Z\u00e4hlstelle;Tag;Stunde;Anzahl;v;G\u00fcltig\nS;04/05/2026;9;1.024;18,5;1\nS;04/05/2026;10;7;;-1\n"
-    found = list(mapped("fiware", spec)(Message("stadspuls/fiware/x", rows.encode("latin-1"), NOW)))
+    found = list(MappedFormat("fiware", spec)(Message("stadspuls/fiware/x", rows.encode("latin-1"), NOW)))
     assert [(one.start.hour, one.value, one.flags) for one in found if isinstance(one, Reading)] == [
         (7, 1024, 0), (7, 18.5, 0), (8, None, 1),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aggregates.store.health import balances
 from aggregates.store.store import Store
-from ingest.formats.mapping_reader import mapped
+from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, Message, Reading
@@ -92,7 +92,7 @@ def test_running_total_of_the_field(emptied: str, shared_data: Path, tmp_path: P
     text = (folder / "mapping.toml").read_text().replace('stamp = "/t"', 'stamp = "/t"\nperiod = 3600')
     text = text[text.index("[[message]]") :].replace('"bicycle_count"', '"bicycle_count", total = true')
     (tmp_path / "ttn.toml").write_text(text)  # a source that is known
-    read = mapped("ttn", load(tmp_path / "ttn.toml"))
+    read = MappedFormat("ttn", load(tmp_path / "ttn.toml"))
     lines = next(folder.glob("*.jsonl")).read_bytes().splitlines()
     said = [one for line in lines for one in read(Message("v3/x", line, NOW)) if isinstance(one, Reading)]
     with closing(Store(emptied)) as store:
