@@ -1,22 +1,35 @@
 """
 A first mapping file from a recorded file: what its names and values suggest, and a comment where somebody must ask.
 
-`draft.toml` has the names. `ingest.files.recordings` reads the file; `stadspuls formats draft` prints the draft.
+`ingest.files.names` knows what names mean, `ingest.files.recordings` reads the file;
+`stadspuls formats draft` prints the draft.
 """
 
 import csv
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
-from importlib.resources import files
 from itertools import islice, pairwise, product
 from json import dumps
 from pathlib import Path
 from statistics import mode
 from typing import Any, NamedTuple
 
+from ingest.files.names import (
+    NAMES,
+    OTHERS,
+    UNIT,
+    Fields,
+    bare,
+    is_number,
+    matching,
+    named,
+    plain,
+    quantity_of,
+    quoted,
+    token,
+)
 from ingest.files.recordings import messages
 from ingest.formats.documents import decoded, json_document
 from ingest.formats.stamps import iso
@@ -25,15 +38,10 @@ from ingest.vocabulary.quantities import QUANTITIES, Quantity, is_unit
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.sources import OWN, SOURCES
 
-_NAMES = tomllib.loads(files("ingest.files").joinpath("draft.toml").read_text("utf-8"))
-_FORMS = ("iso", "s", "ms", *map("".join, product(_NAMES["dates"], _NAMES["times"], _NAMES["zones"])))
+_FORMS = ("iso", "s", "ms", *map("".join, product(NAMES["dates"], NAMES["times"], NAMES["zones"])))
 _DIGITS = {"s": 10, "ms": 13}  # of the numbers that are stamps of these years
-_OTHERS = re.compile(rf"(?:^|_)(?:{_NAMES['others']})(?:_|$)")
-_NUMBER = re.compile(r"[+-]?\d[\d.]*(,\d+)?([eE][+-]?\d+)?")
-_UNIT = re.compile(r"\s*[\[(]([^\[\]()]+)[\])]\s*$")
 _ASK = "  # the file does not tell: ask"
 _MOST = 10_000  # rows or messages that are looked at
-Fields = dict[str, list[Any]]  # the values of each column or member, by its pointer
 
 
 class _Sample(NamedTuple):
@@ -55,17 +63,15 @@ def draft(path: Path, source: str, zone: str) -> str:
     used, stamp, means = _stamp(fields, zone)
     if not used and not topics:
         stamp, means = ["# no column has stamps that can be read: without one no row can be"], "start"
-    numbers = [value for values in fields.values() for value in values if _is_number(value)]
+    numbers = [value for values in fields.values() for value in values if is_number(value)]
     lines = [*head, *(['decimal = ","'] if any("," in str(one) for one in numbers) else [])]
     sensor, own = _sensor(fields, topics, source, used)
     if source not in SOURCES:  # else the file takes the place of a shipped one
-        lines += [_NAMES["source"].format(source=source, means=means).rstrip(), *own]
-    lines += ["", "[[message]]", *([f"each = {_quoted(each)}"] if each else []), f"sensor = {sensor}", *stamp]
+        lines += [NAMES["source"].format(source=source, means=means).rstrip(), *own]
+    lines += ["", "[[message]]", *([f"each = {quoted(each)}"] if each else []), f"sensor = {sensor}", *stamp]
     for kind in ("lon", "lat"):
-        places = [
-            one for one in _named(fields, kind) if _is_number(fields[one][0]) and abs(float(fields[one][0])) <= 180
-        ]
-        lines += [f"{kind} = {_quoted(one)}" for one in places[:1]]
+        places = [one for one in named(fields, kind) if is_number(fields[one][0]) and abs(float(fields[one][0])) <= 180]
+        lines += [f"{kind} = {quoted(one)}" for one in places[:1]]
         used += places
     about = f"{path.name} {' '.join(head)}"
     return "\n".join([*lines, *_readings(fields, used, about)]) + "\n"
@@ -81,12 +87,12 @@ def _read(path: Path, source: str) -> _Sample:
         for each, pointer, value in _leaves(json_document(text)):
             records[each][pointer].append(value)
     each = max(
-        records, key=lambda one: len([*filter(_quantity, records[one]), *_named(records[one], "value")]), default=""
+        records, key=lambda one: len([*filter(quantity_of, records[one]), *named(records[one], "value")]), default=""
     )
     fields, (outer, list_of, inner) = records[each], each.rpartition("/*")
-    if each and not _named(fields, "sensor"):  # the object around the list may name it
+    if each and not named(fields, "sensor"):  # the object around the list may name it
         up = "/.." * (inner if list_of else each).count("/")
-        fields |= {f"{up}{one}": records[outer][one] for one in _named(records[outer], "sensor")}
+        fields |= {f"{up}{one}": records[outer][one] for one in named(records[outer], "sensor")}
     return _Sample([], each, fields, [*dict.fromkeys(one.topic for one in found)])
 
 
@@ -98,13 +104,13 @@ def _leaves(value: Any, pointer: str = "", each: str | None = None) -> Iterator[
     """
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{pointer}/{_token(key)}", each)
+            yield from _leaves(inner, f"{pointer}/{token(key)}", each)
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         texts = {key: text for key, text in value[0].items() if isinstance(text, str)}
         chosen = [
             key
             for key, text in texts.items()
-            if _quantity(text) and len({str(one.get(key)) for one in value}) == len(value)
+            if quantity_of(text) and len({str(one.get(key)) for one in value}) == len(value)
         ]
         if chosen and not any(re.match(r"\d{4}-", text) for text in texts.values()):
             for one in value:
@@ -129,22 +135,22 @@ def _table(path: Path) -> _Sample:
     if width < 2 or lines[0].lstrip()[:1] in ("<", "{", "["):
         raise BadPayload(f"{path.name}: neither JSON nor a table with a header; XML needs a format with code")
     head = ['format = "csv"']
-    head += [f"delimiter = {_quoted(delimiter)}"] if delimiter != "," else []
+    head += [f"delimiter = {quoted(delimiter)}"] if delimiter != "," else []
     above = next(at for at, line in enumerate(lines) if next(csv.reader([line], delimiter=delimiter), []) == rows[0])
     head += [f"# above the header: {line}" for line in lines[:above]]
-    return _Sample(head, "", {f"/{_token(title)}": list(cells) for title, *cells in zip(*rows, strict=True)}, [])
+    return _Sample(head, "", {f"/{token(title)}": list(cells) for title, *cells in zip(*rows, strict=True)}, [])
 
 
 def _sensor(fields: Fields, topics: list[str], source: str, used: list[str]) -> tuple[str, list[str]]:
     """Give what names the sensor, and the line for the source's own topics where it has them."""
     fixed = f"{OWN}/{source}" if not topics or topics[0].startswith(f"{OWN}/") else topics[0].split("/")[0]
     own = [f'topic = "{fixed}/#"'] if OWN not in fixed else []
-    for one in _named(fields, "sensor"):
+    for one in named(fields, "sensor"):
         values = {*map(str, fields[one])}
         if one not in used and (len(values) < len(fields[one]) or len(values) < 3):  # not the number of the row
-            return _quoted(f"{{{one}}}"), own
+            return quoted(f"{{{one}}}"), own
     if not topics:
-        return f"{_quoted(source)}  # the whole file is of one sensor", []
+        return f"{quoted(source)}  # the whole file is of one sensor", []
     depths = dict.fromkeys(topic.count("/") - fixed.count("/") for topic in topics)
     return dumps([f"{{topic:{fixed}{'/+' * depth}}}" for depth in depths]), own
 
@@ -152,8 +158,8 @@ def _sensor(fields: Fields, topics: list[str], source: str, used: list[str]) -> 
 def _stamp(fields: Fields, zone: str) -> tuple[list[str], list[str], str]:
     """Give the fields of the stamp, its lines, and what it means; the first that has a time of the day, else a date."""
     found = []
-    for names in _NAMES["stamp"]:
-        for used in map(list, product(*(_matching(fields, name) for name in names))):
+    for names in NAMES["stamp"]:
+        for used in map(list, product(*(matching(fields, name) for name in names))):
             texts = [" ".join(map(str, values)) for values in zip(*(fields[one] for one in used), strict=False)]
             texts = [text for text in texts if text not in ("", "None")]
             form = next((form for form in _FORMS if texts and all(_is_moment(text, form) for text in texts)), "")
@@ -162,7 +168,7 @@ def _stamp(fields: Fields, zone: str) -> tuple[list[str], list[str], str]:
         return [], [], "received"
     form, used, texts = next((one for one in found if re.search("s|%[HI]", one[0])), found[0])
     moments = sorted({_moment(text, form) for text in texts})
-    lines = [f"stamp = {_quoted(used[0])}"] if len(used) == 1 else [f'stamp_text = "{{{"} {".join(used)}}}"']
+    lines = [f"stamp = {quoted(used[0])}"] if len(used) == 1 else [f'stamp_text = "{{{"} {".join(used)}}}"']
     if form in ("s", "ms"):
         lines.append(f'epoch = "{form}"')
     elif form != "iso":
@@ -194,110 +200,50 @@ def _moment(text: str, form: str) -> datetime:
 def _readings(fields: Fields, used: list[str], about: str) -> Iterator[str]:
     """Give the list of readings, and the table of a file with a line for each quantity."""
     texts = {one: [value for value in values if value not in (None, "")] for one, values in fields.items()}
-    numeric = [one for one in texts if one not in used and sum(map(_is_number, texts[one])) * 2 >= len(texts[one]) > 0]
-    values = [one for one in _named(fields, "value") if one in numeric]
-    keys = [one for one in _named(fields, "key") if values and any(map(_quantity, map(str, texts[one])))]
+    numeric = [one for one in texts if one not in used and sum(map(is_number, texts[one])) * 2 >= len(texts[one]) > 0]
+    values = [one for one in named(fields, "value") if one in numeric]
+    keys = [one for one in named(fields, "key") if values and any(map(quantity_of, map(str, texts[one])))]
     if keys:
-        units = [f", unit_at = {_quoted(one)}" for one in _named(fields, "unit")][:1]
-        yield f"reading = [{{ value = {_quoted(values[0])}, key = {_quoted(f'{{{keys[0]}}}')}{''.join(units)} }}]"
+        units = [f", unit_at = {quoted(one)}" for one in named(fields, "unit")][:1]
+        yield f"reading = [{{ value = {quoted(values[0])}, key = {quoted(f'{{{keys[0]}}}')}{''.join(units)} }}]"
         yield from _entries(sorted({*map(str, texts[keys[0]])}), is_stated=bool(units))
         return
-    guess = _quantity(about)
-    found = {one: _quantity(one, guess) for one in numeric}
+    guess = quantity_of(about)
+    found = {one: quantity_of(one, guess) for one in numeric}
     if not any(found.values()):
-        found = {one: None if _OTHERS.search(_plain(one)) else guess for one in values or numeric}
+        found = {one: None if OTHERS.search(plain(one)) else guess for one in values or numeric}
     yield "reading = ["
     for one in numeric:
         if quantity := found.get(one):
             many = [*found.values()].count(quantity) > 1
-            channel = f", channel = {_quoted(_bare(one))}" if many else ""
+            channel = f", channel = {quoted(bare(one))}" if many else ""
             key, comment = _unit(one, fields, QUANTITIES[quantity])
-            yield f'    {{ value = {_quoted(one)}, quantity = "{quantity}"{channel}{key} }},{comment}'
+            yield f'    {{ value = {quoted(one)}, quantity = "{quantity}"{channel}{key} }},{comment}'
         else:
-            yield f'    # {{ value = {_quoted(one)}, quantity = "" }},'
+            yield f'    # {{ value = {quoted(one)}, quantity = "" }},'
     yield "]"
 
 
 def _entries(texts: list[str], *, is_stated: bool) -> Iterator[str]:
-    known = {text: _quantity(text) for text in texts}
+    known = {text: quantity_of(text) for text in texts}
     for text, quantity in known.items():
-        yield f"\n[table.{_quoted(text)}]"
+        yield f"\n[table.{quoted(text)}]"
         yield f'quantity = "{quantity}"' if quantity else '# quantity = ""  # without one it is left out'
         if quantity and [*known.values()].count(quantity) > 1:
-            yield f"channel = {_quoted(text)}"
+            yield f"channel = {quoted(text)}"
         if quantity and not is_stated and QUANTITIES[quantity].aggregation != "sum":
             yield f'unit = "{QUANTITIES[quantity].unit}"{_ASK}'
 
 
 def _unit(pointer: str, fields: Fields, quantity: Quantity) -> tuple[str, str]:
     """Give the key for a unit and a comment: it stands beside the value or in the name, or is one that is plausible."""
-    beside = [one for one in _named(fields, "unit") if one.rpartition("/")[0] == pointer.rpartition("/")[0] != ""]
+    beside = [one for one in named(fields, "unit") if one.rpartition("/")[0] == pointer.rpartition("/")[0] != ""]
     if beside or quantity.aggregation == "sum":
-        return "".join(f", unit_at = {_quoted(one)}" for one in beside[:1]), ""
-    stated = _UNIT.search(pointer.replace("~1", "/"))
+        return "".join(f", unit_at = {quoted(one)}" for one in beside[:1]), ""
+    stated = UNIT.search(pointer.replace("~1", "/"))
     if stated and is_unit(stated[1], quantity):
-        return f", unit = {_quoted(stated[1])}", ""
-    numbers = sorted(float(str(value).replace(",", ".")) for value in fields[pointer] if _is_number(value))
+        return f", unit = {quoted(stated[1])}", ""
+    numbers = sorted(float(str(value).replace(",", ".")) for value in fields[pointer] if is_number(value))
     is_ours = quantity.low <= numbers[len(numbers) // 2] <= quantity.high
-    unit = quantity.unit if is_ours else _NAMES["units"].get(quantity.name, quantity.unit)
+    unit = quantity.unit if is_ours else NAMES["units"].get(quantity.name, quantity.unit)
     return f', unit = "{unit}"', f"  # {stated[1]!r} does not convert" if stated else _ASK
-
-
-def _token(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _quoted(text: str) -> str:
-    return dumps(text, ensure_ascii=False)
-
-
-def _bare(pointer: str) -> str:
-    """
-    Write a pointer as text, without its unit.
-
-    >>> _bare("/values/[value_type=SDS_P1]/value"), _bare("/NO2 [ug~1m3]")
-    ('values/SDS_P1/value', 'NO2')
-    """
-    return re.sub(r"\[[^=\]]+=|[\]{}]", "", _UNIT.sub("", pointer)).strip("/").replace("~1", "/").replace("~0", "~")
-
-
-def _plain(pointer: str) -> str:
-    """
-    Write the step of a pointer that says what is there in lower case, its words joined by `_`.
-
-    >>> [_plain(one) for one in ("/PM2.5", "/airTemperature_2/value", "/Sensor ID", "/geo/coordinates/0")]
-    ['pm2_5', 'air_temperature', 'sensor_id', 'coordinates_0']
-    """
-    steps = re.sub(r"/(\d+)$", r"_\1", _UNIT.sub("", pointer.replace("/..", ""))).split("/")
-    while len(steps) > 2 and steps[-1] in ("value", "name", "id"):
-        steps.pop()
-    words = re.sub(r"^\[.*?=|(?<=[a-z])(?=[A-Z])|[\W_]+", "_", steps[-1]).lower().strip("_")
-    return words if "coordinates" in words else re.sub(r"(?<=[a-z]{4})_?\d+$", "", words)
-
-
-def _matching(fields: Fields, pattern: str) -> list[str]:
-    return [one for one in fields if re.fullmatch(pattern, _plain(one))]
-
-
-def _named(fields: Fields, kind: str) -> list[str]:
-    """Give the pointers whose names are of a kind, the likeliest first."""
-    return [one for pattern in _NAMES[kind] for one in _matching(fields, pattern)]
-
-
-def _quantity(pointer: str, guess: str | None = None) -> str | None:
-    """
-    Name the quantity that a name means; `guess` is that of a count which does not say of what.
-
-    >>> [_quantity(name) for name in ("PM2.5", "airTemperature", "windSpeed", "Bikes NB", "Hourly_Counts")]
-    ['pm25', 'temperature', None, 'bicycle_count', 'vehicle_count']
-    """
-    plain = _plain(pointer)
-    if _OTHERS.search(plain) or pointer.strip("/") in _NAMES["row"]:
-        return None
-    patterns: dict[str, str] = _NAMES["quantity"]
-    found = next((one for one, words in patterns.items() if re.search(rf"(?:^|_)(?:{words})(?:_|$)", plain)), None)
-    return found if found != "count" else guess or "vehicle_count"
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and _NUMBER.fullmatch(str(value)) is not None

@@ -98,11 +98,13 @@ def csv_rows(text: str, delimiter: str, columns: Collection[str]) -> Iterator[di
     Give the rows below the header, each with its cells by their column; cells beyond the header are at `TOO_LONG`.
 
     The header is the line with most of `columns`, those that a mapping file points at: titles may stand above it.
-    Raises BadPayload where it has one of these twice, and csv.Error.
+    Raises BadPayload where it has none of these, or one twice, and csv.Error.
     """
     lines = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
     at = header(lines, columns)
     names = lines[at] if lines else []
+    if columns and not set(columns) & set(names):
+        raise BadPayload(f"a header without {', '.join(sorted(columns)[:5])}, expected these columns: see delimiter")
     if twice := [name for name in columns if names.count(name) > 1]:
         raise BadPayload(f"column {twice[0]!r} {names.count(twice[0])} times in the header, expected it once")
     for row in lines[at + 1 :]:

@@ -136,7 +136,7 @@ def _interval(part: Part, stamps: Pointers) -> Interval:
         return Interval(part.received_at, rule.period if isinstance(rule.period, int) else 0, 0)
     if unset:
         return unset
-    raise wrong or BadPayload(f"no stamp in the message, expected one at {stamps}")
+    raise wrong or BadPayload(f"no stamp in the message, expected one at {rule.stamp_text or stamps}")
 
 
 def _span(part: Part, found: Any, means: str) -> Interval:

@@ -167,6 +167,9 @@ class Template:
         self.pointers = [pointer for hole in holes if hole.pointer for pointer in hole.pointer.each]
         self.shapes = ["/".join(hole.shape) for hole in holes if hole.shape]
 
+    def __str__(self) -> str:
+        return " or ".join(self.texts)
+
     def fill(self, where: Where, star: str = "") -> str | None:
         """Give the text, or None."""
         for parts in self._parts:

@@ -174,6 +174,19 @@ def test_row_with_more_cells_than_the_header(tmp_path: Path) -> None:
         read(tmp_path, 'format = "csv"\n' + rule(), b"v,v,t\n7,5,2026-05-04T08:00Z\n")
 
 
+def test_csv_without_the_columns(tmp_path: Path) -> None:
+    """A file cut at the wrong sign has none of the columns: the error names them and the key to look at."""
+    with pytest.raises(BadPayload, match="a header without t, v, expected these columns: see delimiter"):
+        read(tmp_path, 'format = "csv"\n' + rule(), b"t;v\n2026-05-04T08:00Z;7\n")
+
+
+def test_stamp_in_two_columns_that_is_missing(tmp_path: Path) -> None:
+    """The error names both."""
+    text = rule().replace('stamp = "/t"', 'stamp_text = "{/t} {/u}"')
+    with pytest.raises(BadPayload, match="no stamp in the message, expected one at {/t} {/u}"):
+        read(tmp_path, text, {"t": "2026-05-04", "v": 7})
+
+
 @pytest.mark.parametrize(
     ("payload", "value"),
     [

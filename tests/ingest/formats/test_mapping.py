@@ -240,6 +240,9 @@ def test_table_of_datastreams(tmp_path: Path) -> None:
     observation = {"phenomenonTime": "2026-05-04T07:00:00Z/2026-05-04T08:00:00Z", "result": 250}
     (one,) = read(spec, observation, "v1.1/Datastreams(17)/Observations", "sensorthings")
     assert (one.sensor_id, one.quantity, one.value, one.period) == ("sensorthings/station-4", "co", 0.25, 3600)
+    late = {"phenomenonTime": None, "resultTime": "2026-05-04T08:00:00Z", "result": 250}
+    (one,) = read(spec, late, "v1.1/Datastreams(17)/Observations", "sensorthings")
+    assert one.start == datetime(2026, 5, 4, 8, tzinfo=UTC)
     with pytest.raises(BadPayload, match=r"Datastreams\(18\)"):
         read(spec, observation, "v1.1/Datastreams(18)/Observations", "sensorthings")
 
