@@ -78,6 +78,8 @@ def draft(path: Path, source: str, zone: str) -> str:
 
 
 def _read(path: Path, source: str) -> _Sample:
+    if path.name.removesuffix(".gz").endswith(".csv"):
+        return _table(path)
     found = list(islice(messages(path, source), _MOST))
     texts = [decoded(one.payload).lstrip("\ufeff \r\n") for one in found]
     if not texts[0].startswith(("{", "[")):
@@ -178,6 +180,8 @@ def _stamp(fields: Fields, zone: str) -> tuple[list[str], list[str], str]:
     step = mode((after - before).total_seconds() for before, after in pairwise(moments)) if len(moments) > 2 else 0
     if step < 60 or step % 60:
         return used, [*lines, "# period = 3600  # seconds, where a value is not of a moment"], "instant"
+    if step == 86_400 and moments[0].tzinfo is None:
+        return used, [*lines, 'period = "day"  # of the calendar, as are "week" and "month"'], "start"
     return used, [*lines, f"period = {step:.0f}  # seconds between the stamps of this file"], "start"
 
 
@@ -192,9 +196,8 @@ def _moment(text: str, form: str) -> datetime:
     """Read a stamp of a form; raises ValueError for another."""
     if form in ("s", "ms"):
         return datetime.fromisoformat(iso(text if len(text) == _DIGITS[form] else "", "s" if form == "s" else "ms"))
-    return datetime.fromisoformat(
-        iso(text.partition("/")[0] if form == "iso" else text, None, [form] * (form != "iso"))
-    )
+    begin, forms = (text.partition("/")[0], []) if form == "iso" else (text, [form])
+    return datetime.fromisoformat(iso(begin, None, forms))
 
 
 def _readings(fields: Fields, used: list[str], about: str) -> Iterator[str]:

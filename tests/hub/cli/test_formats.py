@@ -67,6 +67,16 @@ FILES = {
         '{"id": "b1", "ts": 1772438400, "dht": {"temp": 293.15, "windSpeed": 3}, "place": {"lon": 6.5, "lat": 53.2}}\n',
         [("b1", "temperature", "2026-03-02T09:00:00+01:00", 20)],
     ),
+    "knmi.csv": (
+        "# STN,YYYYMMDD,HH,T,U\n280,20260301,22,5.1,88\n280,20260301,24,-1.2,97\n280,20260302,1,1.5,98\n",
+        [("280", "temperature", "2026-03-01T22:00:00+01:00", 5.1),
+         ("280", "temperature", "2026-03-02T00:00:00+01:00", -1.2), ("280", "temperature", "2026-03-02T01:00:00+01:00", 1.5)],
+    ),
+    "german.csv": (
+        '"Stationscode";"Datum";"Uhrzeit";"Schadstoff";"Messwert";"Einheit"\n'
+        '"DEBE010";"28.03.2026";"\'09:00\'";"NO\u2082";"23,5";"\u00b5g/m\u00b3"\n',
+        [("DEBE010", "no2", "2026-03-28T09:00:00+01:00", 23.5)],
+    ),
     "nest.json": (
         '{"stations": [{"name": "a", "rows": [{"time": "2026-03-02T08:00:00Z", "pm2.5": 3}]},'
         ' {"name": "b", "rows": [{"time": "2026-03-02T08:10:00Z", "pm2.5": 4}]}]}',
@@ -146,6 +156,17 @@ def test_draft_reads_its_own_file(tried: Try, tmp_path: Path, capsys: pytest.Cap
         got = [(*one[:2], "", one[3]) for one in got]
     assert [(*one[:3], round(one[3], 6)) for one in got] == right, drafted
     tomllib.loads(drafted)
+
+
+def test_draft_of_civil_days(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts of dates are of days that may have 23 hours, in UTF-16 too; a battery without a unit is not guessed at."""
+    file = tmp_path / "days.csv"
+    rows = "".join(f"12,2026-03-{day},{2400 - day},88\n" for day in (28, 29, 30))
+    file.write_text(f"counter_id,date,bikes,battery\n{rows}", "utf-16")
+    formats_draft(load({}), file)
+    drafted = capsys.readouterr().out
+    assert 'period = "day"' in drafted
+    assert '# { value = "/battery", quantity = "" },' in drafted
 
 
 def test_draft_says_what_must_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

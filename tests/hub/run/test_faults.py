@@ -121,23 +121,35 @@ class Recorder:
         self.messages.append(message)
 
 
+def notifier(database: str, door: Recorder) -> NotifierPart:
+    """Make a notifier with one channel, which gathers a digest."""
+    channel = Channel(url="json://x", digest="00:00", escalate_after=None)
+    delivery = ChannelDelivery("a", channel, door.send, Style("en", load_days(ZONE).zone, None))
+    made = NotifierPart(database, Channels(channels={"a": channel}), {"a": delivery})
+    made._clock = lambda: NOON + 10 * MINUTE
+    return made
+
+
+def turns(made: NotifierPart) -> None:
+    """Take each line's turn twice."""
+    for line in made._lines * 2:
+        step(line, line._take)
+
+
+def check_sent(database: str, door: Recorder, site: Site) -> None:
+    """Each of the three transitions was sent, under one key, or is named as lost."""
+    lost = {one for (one,) in asked(database, "SELECT transition FROM outbox WHERE dropped LIKE 'not delivered%'")}
+    keys = [(one["transition"], message.key) for message in door.messages for one in message.data]
+    assert len({transition for transition, _ in keys} | lost) == 3, site
+    assert len(set(keys)) == len({transition for transition, _ in keys}), site
+
+
 @pytest.mark.slow
 def test_a_fault_at_any_call_of_the_notifier_loses_nothing(database: str, store: Store) -> None:
     """Readings are stored; what was not sent is sent later with its key, or named as lost by `doctor`."""
-    channel = Channel(url="json://x", digest="00:00", escalate_after=None)
     with psycopg.connect(database) as connection:
         connection.execute("INSERT INTO silence (rule, subject, first, last, made_by, reason, made_at)"
                            " VALUES ('x*', '*', '2020-01-01', NULL, 'a', 'b', '2020-01-01')")  # fmt: skip
-
-    def part(door: Recorder) -> NotifierPart:
-        delivery = ChannelDelivery("a", channel, door.send, Style("en", load_days(ZONE).zone, None))
-        made = NotifierPart(database, Channels(channels={"a": channel}), {"a": delivery})
-        made._clock = lambda: NOON + 10 * MINUTE
-        return made
-
-    def turns(made: NotifierPart) -> None:
-        for line in made._lines * 2:
-            step(line, line._take)
 
     def faults(at: Site | None = None) -> Faults:
         return Faults([streams.notify], spared=[contextlib], at=at)
@@ -147,7 +159,7 @@ def test_a_fault_at_any_call_of_the_notifier_loses_nothing(database: str, store:
         for number in range(2):
             alert = raised(database, f"ndw/{number}")
         cleared(database, alert, NOON + MINUTE)
-        made = part(door)
+        made = notifier(database, door)
         heard(store, 0, 30)
         with injected.injected():
             turns(made)
@@ -168,15 +180,12 @@ def test_a_fault_at_any_call_of_the_notifier_loses_nothing(database: str, store:
         assert asked(database, "SELECT count(*) FROM reading") == [(60,)], site
         assert reported, site
         assert [line for line in logs if line["log_level"] in ("error", "warning")], site
-        again = part(door)
+        again = notifier(database, door)
         again._clock = lambda: NOON + 2 * HOUR
         turns(again)
         for line in again._lines:
             line._close()
-        lost = {one for (one,) in asked(database, "SELECT transition FROM outbox WHERE dropped LIKE 'not delivered%'")}
-        keys = [(one["transition"], message.key) for message in door.messages for one in message.data]
-        assert len({transition for transition, _ in keys} | lost) == 3, site
-        assert len(set(keys)) == len({transition for transition, _ in keys}), site
+        check_sent(database, door, site)
 
 
 class Examined(Collector):

@@ -183,7 +183,7 @@ def test_csv_without_the_columns(tmp_path: Path) -> None:
 def test_stamp_in_two_columns_that_is_missing(tmp_path: Path) -> None:
     """The error names both."""
     text = rule().replace('stamp = "/t"', 'stamp_text = "{/t} {/u}"')
-    with pytest.raises(BadPayload, match="no stamp in the message, expected one at {/t} {/u}"):
+    with pytest.raises(BadPayload, match=r"no stamp in the message, expected one at \{/t\} \{/u\}"):
         read(tmp_path, text, {"t": "2026-05-04", "v": 7})
 
 
