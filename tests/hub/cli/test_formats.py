@@ -70,7 +70,8 @@ FILES = {
     "knmi.csv": (
         "# STN,YYYYMMDD,HH,T,U\n280,20260301,22,5.1,88\n280,20260301,24,-1.2,97\n280,20260302,1,1.5,98\n",
         [("280", "temperature", "2026-03-01T22:00:00+01:00", 5.1),
-         ("280", "temperature", "2026-03-02T00:00:00+01:00", -1.2), ("280", "temperature", "2026-03-02T01:00:00+01:00", 1.5)],
+         ("280", "temperature", "2026-03-02T00:00:00+01:00", -1.2),
+         ("280", "temperature", "2026-03-02T01:00:00+01:00", 1.5)],
     ),
     "german.csv": (
         '"Stationscode";"Datum";"Uhrzeit";"Schadstoff";"Messwert";"Einheit"\n'
