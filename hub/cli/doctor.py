@@ -98,7 +98,7 @@ def _hub(running: RunningHub) -> Iterator[Finding]:
     except (OSError, ValueError) as error:
         trouble = [f"does not answer: {error}"]
     yield Finding("hub", "; ".join([f"running, {running.http}", *trouble]), not trouble)
-    for source, count in re.findall(r'^stadspuls_unread_total{source="(.*)"} (\d+)', metrics, re.MULTILINE):
+    for source, count in re.findall(r'^stadspuls_unread_total{source="(.*)"} ([1-9]\d*)', metrics, re.MULTILINE):
         yield Finding(f"unread of {source}", f"{count} numbers since the start, see `stadspuls formats try`")
 
 
