@@ -9,7 +9,8 @@ a broker that still holds messages: the next start takes it over with its queue.
 """
 
 import threading
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
@@ -17,7 +18,7 @@ import structlog
 from prometheus_client.registry import Collector as MetricsCollector
 
 from aggregates.store.migrate import Edition, migrate
-from aggregates.store.store import Away, Store, without_password
+from aggregates.store.store import Away, Store, StoreError, without_password
 from hub.run.parts import END_WITHIN, Background, Turns
 from hub.run.upkeep import Upkeep, judge_of
 from hub.servers.broker import BuiltInBroker
@@ -38,6 +39,7 @@ from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.slots import client_id
 from ingest.vocabulary.sources import subscriptions
 from streams.commit.pipeline import Pipeline, Stopped
+from streams.rollup.rollup import roll_up
 
 _LOOK_EVERY = 0.5  # s between two looks at a server
 _SUBSCRIBED_WITHIN = 30.0  # s
@@ -155,7 +157,11 @@ class EmbeddedHub:
     def _migrate(self) -> Edition:
         with closing(Store(self.database, application="stadspuls migrate")) as store:
             try:
-                return migrate(store, self._settings.timezone, self._settings.chunk_interval)
+                edition = migrate(store, self._settings.timezone, self._settings.chunk_interval)
+                # Before a backlog comes: hours that are not closed are summed anew for each question.
+                with suppress(StoreError):
+                    roll_up(store, datetime.now(UTC), self._settings.grace, most=0)
+                return edition
             except Away as error:
                 raise CannotStart(f"database {error}") from error
 

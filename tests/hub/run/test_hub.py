@@ -156,6 +156,14 @@ class TestOneProgram:
             hub.stop()
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
+    def test_a_new_hub_has_closed_hours_before_readings_come(self, new_hub: Callable[..., UpHub]) -> None:
+        """Else a backlog that outruns the first roll-up keeps all hours open, and judging its rules took minutes."""
+        hub = new_hub()
+        hub.directory.mkdir(parents=True)
+        (hub.directory / "stadspuls.toml").write_text("rollup_every = 600\n")
+        with psycopg.connect(hub.start().database) as reader:
+            assert reader.execute("SELECT closed_until > now() - interval '3 hours' FROM rollup").fetchone() == (True,)
+
     def test_stops_cleanly_and_starts_again(self, hub: UpHub) -> None:
         """After Ctrl-C no process is left and the next start has everything."""
         with Sender(Address.parse(f"mqtt://127.0.0.1:{hub.mqtt_port}")) as sender:
