@@ -250,3 +250,14 @@ def test_national_minute_in_bounded_memory(shared_data: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_own_json_with_a_value_that_is_no_number(tmp_path: Path) -> None:
+    """A file with NaN in it is sent as it is, and costs that value alone."""
+    (tmp_path / "own.json").write_text(
+        '{"sensor_id": "s", "readings": [{"quantity": "pm25", "start": "2026-03-02T08:00:00Z", "value": NaN},'
+        ' {"quantity": "pm10", "start": "2026-03-02T08:00:00Z", "value": 12}]}'
+    )
+    (sent,) = messages(tmp_path / "own.json", "stadspuls")
+    batch = decode([Message(sent.topic, sent.payload, datetime(2026, 8, 1, tzinfo=UTC))])
+    assert (batch.readings["value"].to_pylist(), len(batch.dead_letters)) == ([12], 1)
