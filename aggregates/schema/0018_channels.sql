@@ -9,4 +9,4 @@ CREATE TRIGGER channels_changed AFTER UPDATE OF channels ON source FOR EACH ROW
     WHEN (NEW.channels IS DISTINCT FROM OLD.channels) EXECUTE FUNCTION note_changed_validity();
 -- Chips of one box were averaged, and what a heated inlet measures stood for the air.
 UPDATE series SET alone = false WHERE alone AND channel = 'HECA';
-INSERT INTO changed_validity (sensor_id, quantity) VALUES (NULL, NULL);
+INSERT INTO changed_validity (sensor_id, quantity) SELECT NULL, NULL WHERE EXISTS (SELECT FROM series);

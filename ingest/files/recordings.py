@@ -10,7 +10,6 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, groupby, islice
 from operator import itemgetter
@@ -120,7 +119,7 @@ def _sections(path: Path, source: str) -> Iterator[Section]:
         elif _SAID.fullmatch(first):
             yield from _said(lines)
         else:
-            yield from _documents(_texts(first, stream), topic, source)
+            yield from _documents(path, _texts(first, stream), topic, source)
 
 
 def _ndw(stream: BinaryIO) -> Iterator[Section]:
@@ -194,14 +193,24 @@ def _said(lines: Iterable[bytes]) -> Iterator[Section]:
     yield Section(topic.decode(), [payload])
 
 
-def _documents(texts: Iterable[bytes], topic: str, source: str) -> Iterator[Section]:
+def _documents(path: Path, texts: Iterable[bytes], topic: str, source: str) -> Iterator[Section]:
     """JSON documents: one message each, but for what the format cuts, and for a list that is too long."""
     for text in texts:
         section = Section(topic, [text])
         if source in CUT or len(text) > PIECE:
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):  # not quite JSON: its payload format judges it
+            try:
                 section = _cut(msgspec.json.decode(text), section, source)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:  # not quite JSON: its payload format judges it
+                if source in CUT and not _is_nearly_json(text):
+                    raise BadPayload(f"{path.name}: not JSON: {error}") from error
         yield section
+
+
+def _is_nearly_json(text: bytes) -> bool:
+    try:
+        return isinstance(documents.json_document(documents.decoded(text)), dict | list)
+    except (BadPayload, UnicodeDecodeError):
+        return False
 
 
 def _cut(document: Any, whole: Section, source: str) -> Section:

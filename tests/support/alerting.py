@@ -82,7 +82,8 @@ def replay(
     """Give the transitions of rules on these windows, in order of time; `effective` limits them to their dates."""
     found: list[Transition] = []
     for rule in rules:
-        compared = compare(rule, of_rule(rule, windows).assign(stuck=0, dead=0), usual_of, effective=effective)
+        clean = of_rule(rule, windows).assign(stuck=0, dead=0, ambiguous=0)
+        compared = compare(rule, clean, usual_of, effective=effective)
         subjects = filter(rule.applies_to, beyond(compared))
         for subject, some in by_subject(compared, list(subjects)).items():
             found += [one for episode in fold(rule, subject, some) for one in episode.transitions]

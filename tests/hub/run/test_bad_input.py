@@ -1,6 +1,7 @@
 """Everything a network can throw at a hub: each bad message ends where it should, and the line goes on."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -49,8 +50,8 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "no readings": (OWN, b"[]", "no reading in the message"),
     "nested": (OWN, b"[" * 10_000, "not the hub's own JSON|RecursionError"),
     "nested in a value": (OWN, said(value="XX").replace(b'"XX"', b"[" * 10_000 + b"]" * 10_000), "own JSON|Recursion"),
-    "NaN": (OWN, said(value="XX").replace(b'"XX"', b"NaN"), "not the hub's own JSON"),
-    "Infinity": (OWN, said(value="XX").replace(b'"XX"', b"-Infinity"), "not the hub's own JSON"),
+    "NaN": (OWN, said(value="XX").replace(b'"XX"', b"NaN"), "value 'NaN', expected a finite number"),
+    "Infinity": (OWN, said(value="XX").replace(b'"XX"', b"-Infinity"), "value '-Infinity', expected a finite number"),
     "too large a number": (OWN, said(value="XX").replace(b'"XX"', b"1e999"), "not the hub's own JSON|not finite"),
     "part of a vehicle": (OWN, said(value=12.5), "count with a fraction|expected a whole number"),
     "NaN as text": (OWN, said(value="NaN"), "'NaN', expected a finite number"),
@@ -220,5 +221,7 @@ def holds(kept: bytes | None, sent: bytes) -> bool:
 
 
 def _plain(value: object) -> object:
-    """Compare stamps as stamps."""
+    """Compare stamps as stamps, and an infinity, which JSON has not, as its word."""
+    if value == math.inf:
+        return "inf"
     return datetime.fromisoformat(value) if isinstance(value, str) and value[:1] in "12" else value
