@@ -1,5 +1,5 @@
 """
-Low, flat, valid values and indoor sensors as suppliers send them, through decoding, store and roll-up.
+Low, flat, valid values, boxes with several chips and sensors indoors, through decoding, store and roll-up.
 
 `cases` beside the recorded data holds the messages; what is right was worked out by hand.
 """
@@ -42,6 +42,15 @@ def test_low_and_flat(store: Store, shared_data: Path) -> None:
     with psycopg.connect(store.conninfo) as connection:
         days = connection.execute("SELECT value, readings, flagged, valid FROM sensor_1d").fetchall()
     assert [(round(value, 3), *rest) for value, *rest in days] == [(7.917, 24, 0, True)]
+
+
+@pytest.mark.shared
+def test_heated_inlet(store: Store, shared_data: Path) -> None:
+    """Of the chip in the air and the one in a heated inlet the sensor's figure is the first, and it can be valid."""
+    stored(store, shared_data.parent / "cases" / "heated-inlet" / "sensor_community~nam.json")
+    with psycopg.connect(store.conninfo) as connection:
+        figures = connection.execute("SELECT quantity, value FROM sensor_5m ORDER BY quantity").fetchall()
+    assert figures == [("humidity", 82.0), ("temperature", 7.5)]
 
 
 @pytest.mark.shared
