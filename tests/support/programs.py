@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from multiprocessing import get_context
 from pathlib import Path
 
 from hub.cli.main import MODULES, main
 from lab.rig.service import Service
 
+_CHECKOUT = Path(__file__).parents[2]
 _LAZY = (
     "hub.demo.demo hub.run.distributed hub.run.embedded hub.run.gateways hub.run.notifying streams.worker.worker "
     "tests.support.alertfeed tests.support.killed_notifier"
@@ -39,7 +41,8 @@ class Program:
         given = (dict(environment), Path.cwd(), out, err, function, *arguments)
         # A daemon: pytest does not wait for one that a test forgot.
         self._process = _FORKS.Process(target=_run, args=given, daemon=True)
-        self._process.start()
+        with chdir(_CHECKOUT):  # a directory named hub where the first test stands must not shadow ours
+            self._process.start()
         self.pid = self._process.pid or 0
 
     def poll(self) -> int | None:

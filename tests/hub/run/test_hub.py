@@ -287,6 +287,7 @@ class TestKilled:
         until(lambda: bool(hub.health()["ready"]), 60)
         assert EmbeddedPostgres(hub.directory).process() == database
 
+    @pytest.mark.slow
     def test_any_client_may_end_the_brokers_router(self, hub: UpHub) -> None:
         """A member of a group that is killed while it has a message ends it for good: a broker is started anew."""
         with subprocess.Popen([sys.executable, "-c", MEMBER, str(hub.mqtt_port)], stdout=subprocess.PIPE) as member:

@@ -95,6 +95,7 @@ def filled(made: Country, place: tuple[float, float], now: datetime) -> None:
     made.observations = [observation(f"{one['name']}-1-pm25", hour, 8.0) for one in made.things for hour in hours[2:]]
 
 
+@pytest.mark.slow
 def test_city_that_can_be_reached(
     hub: UpHub, sources: Country, offices: Offices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +215,7 @@ def test_gateway_killed_in_the_middle_loses_nothing_and_doubles_nothing(
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_real_groningen(tmp_path: Path, shared_data: Path, sources: Country, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the recorded national minute the sites in Groningen arrive, put where NDW has some in the municipality."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)

@@ -218,6 +218,7 @@ class Feed(threading.Thread):
     ),
     pytest.param("from streams.worker.worker import Worker; Worker.ready = False", marks=pytest.mark.slow),
 ], ids=["skips everything", "nothing assigned", "never ready"])  # fmt: skip
+@pytest.mark.slow
 def test_stuck(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """
     A worker that stores nothing while Kafka has records ends with a log message, whatever the fault; the next goes on.
