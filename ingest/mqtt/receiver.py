@@ -27,7 +27,8 @@ class Receiver(Connection):
     """
     A connection as a stream of deliveries; started again with the same client id it finds its persistent session.
 
-    What is in flight is limited in messages and bytes; the bytes may pass the limit by one buffer. Receivers of one
+    What is in flight is limited in messages and bytes; the bytes may pass the limit by one buffer. `gather` is how many
+    seconds small rounds are apart. Receivers of one
     `group` share a subscription. Never give a group to the built-in broker: it dies when a member leaves with a message
     unacknowledged (see docs/traps.md).
     """
@@ -40,6 +41,7 @@ class Receiver(Connection):
         group: str | None = None,
         in_flight_messages: int = 50_000,
         in_flight_bytes: int = 128_000_000,
+        gather: float | None = None,
     ) -> None:
         shared = [f"$share/{group}/{name}" for name in filters] if group else filters
         # Sessions at the brokers of running hubs end in this number.
@@ -50,7 +52,7 @@ class Receiver(Connection):
         self._unacknowledged: deque[Token] = deque()  # in the order in which the broker sent them
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._new: list[Delivery] = []
-        self._rounds = Rounds(lambda: len(self._unacknowledged))
+        self._rounds = Rounds(lambda: len(self._unacknowledged), gather)
         self._stopping = False
         self._asked = self._sent = self._answered = 0  # number of the UNSUBSCRIBE that is wanted, sent, answered
         self._packet: int | None = None  # id of the packet sent

@@ -70,14 +70,15 @@ class InFlightWindow:
 class Rounds:
     """A queue of deliveries without a limit of its own; its receiver has one, and knows how many are unacknowledged."""
 
-    def __init__(self, unacknowledged: Callable[[], int]) -> None:
+    def __init__(self, unacknowledged: Callable[[], int], gather: float | None = None) -> None:
         self._waiting: deque[Delivery] = deque()
         self._bytes = 0
         self._unacknowledged = unacknowledged
         self._changed = threading.Condition()
         self._full = self._closed = False
         self._failed: BaseException | None = None
-        self._given = -GATHER  # when the last round was
+        self._apart = GATHER if gather is None else gather
+        self._given = -self._apart  # when the last round was
         self._window = InFlightWindow()
 
     def add(self, new: Sequence[Delivery], more: bool) -> None:
@@ -119,7 +120,7 @@ class Rounds:
             yield taken
 
     def _gather(self) -> None:
-        until, quiet = self._given + GATHER, False
+        until, quiet = self._given + self._apart, False
         while not self._enough(quiet) and (left := until - time.monotonic()) > 0:
             before = len(self._waiting)
             self._changed.wait(min(left, _QUIET))

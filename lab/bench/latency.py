@@ -124,7 +124,7 @@ def _watch(store: Store, count: int, seen: Seen) -> None:
 
 def _round_trips(running: BenchHub, sender: Sender, rate: int, count: int) -> NDArray[np.float64]:
     """Publish to a subscriber of the bench's own and give how long each message took."""
-    receiver = Receiver(running.address, [_ECHO], "stadspuls-bench-echo")
+    receiver = Receiver(running.address, [_ECHO], "stadspuls-bench-echo", gather=0.0)
     seen: Seen = []
 
     def listen() -> None:
