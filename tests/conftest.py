@@ -11,7 +11,9 @@ from hypothesis import settings
 
 from aggregates.store.store import Store
 from hub.servers.postgres import EmbeddedPostgres
+from ingest.formats import decode as decoding
 from ingest.formats.registry import load_formats
+from ingest.vocabulary import sources
 from lab.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
 from lab.rig.kafka import KafkaServer
 from tests.support.databases import fresh_database, timescale_url, without_fsync
@@ -73,6 +75,16 @@ def shared_cases(shared_data: Path) -> Path:
 def _payload_formats() -> None:
     """Every shipped payload format is loaded, as in the collector."""
     load_formats()
+
+
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """What a test registers, formats and sources, is forgotten after it."""
+    formats, known = dict(decoding.FORMATS), dict(sources._sources)
+    yield
+    for one, was in ((decoding.FORMATS, formats), (sources._sources, known)):
+        one.clear()
+        one.update(was)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,13 @@ class Asked:
         self.run("publish", *map(str, files), f"--source={source}", *flags)
         self.settle()
 
+    def reconcile(self, first: str, last: str) -> int:
+        """Compare all windows of some days with their readings, which must be equal, and give how many there were."""
+        lines = [line.split() for line in self.run("reconcile", f"--from={first}", f"--to={last}").splitlines()]
+        rows = [line[-2:] for line in lines if line and line[0].startswith("20")]
+        assert all(different == "0" for _, different in rows), rows
+        return sum(int(compared) for compared, _ in rows)
+
     def health(self) -> dict[str, Any]:
         """Ask `/healthz`."""
         answer: dict[str, Any] = json.loads(self.get("/healthz"))

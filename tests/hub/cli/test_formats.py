@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import typer
 
 from hub.cli.formats import formats_draft, formats_try
 from hub.settings.layers import load
-from ingest.formats import decode as decoding
 from ingest.vocabulary import sources
 
 Try = Callable[..., dict[str, Any]]
+pytestmark = pytest.mark.usefixtures("registries")
 MAPPING = """
 [source]
 title = "Boxes"
@@ -88,16 +88,6 @@ FILES = {
         [("garden", "temperature", "", 11), ("street/air 1", "temperature", "", 12)],
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def registries() -> Iterator[None]:
-    """What a try registers is forgotten after it."""
-    formats, known = dict(decoding.FORMATS), dict(sources._sources)
-    yield
-    for one, was in ((decoding.FORMATS, formats), (sources._sources, known)):
-        one.clear()
-        one.update(was)  # type: ignore[arg-type]
 
 
 @pytest.fixture

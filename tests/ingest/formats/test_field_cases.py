@@ -15,7 +15,6 @@ from ingest.formats import decode as decoding
 from ingest.formats.decode import decode
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
-from ingest.vocabulary import sources
 from ingest.vocabulary.readings import Message
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
@@ -104,16 +103,6 @@ CHANGED: dict[tuple[str, str], list[tuple[str, str]]] = {
         ('stamp = "/Date"', 'stamp_text = "{/Date} {/Hour}"'), ('"%d/%m/%Y"', '"%d/%m/%Y %H"')],
     ("validity-column", "eea.csv"): [("failed = [-999]", 'valid = { "/Validity" = [1, 2, 3] }')],
 }  # fmt: skip
-
-
-@pytest.fixture
-def registries() -> Iterator[None]:
-    """What a case registers is forgotten after it."""
-    formats, known = dict(decoding.FORMATS), dict(sources._sources)
-    yield
-    for one, was in ((decoding.FORMATS, formats), (sources._sources, known)):
-        one.clear()
-        one.update(was)  # type: ignore[arg-type]
 
 
 def sent(folder: Path, name: str, source: str) -> Iterator[Message]:
