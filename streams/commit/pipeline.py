@@ -11,7 +11,6 @@ that begin with them; where one is known already, the staging path says which ar
 windows are recomputed from the readings.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,8 +27,9 @@ from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreErr
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
 from ingest.vocabulary.dead_letters import DeadLetter, refused
-from ingest.vocabulary.readings import OWN_FLAGS, RUNNING_TOTAL, Flag, microseconds, utc
+from ingest.vocabulary.readings import OWN_FLAGS, RUNNING_TOTAL, Flag, utc
 from streams.commit.accounting import AMBIGUOUS, STORED, accounts, dead_letter_columns
+from streams.commit.identities import first_received
 from streams.commit.quality import clipped, impossible, inconsistent, out_of_range, unfinished
 from streams.commit.recompute import frozen_days, recompute
 from streams.commit.series import SeriesCache, TooManySensors
@@ -118,7 +118,7 @@ class Pipeline:
         waits = pauses(0.1, LONGEST_WAIT)
         while True:
             try:
-                batch = self._first_received(batch)
+                batch = first_received(self._store, batch)
                 self._attempt(batch, position)
                 self.trouble.clear()
                 return None
@@ -136,28 +136,6 @@ class Pipeline:
                 self.retries += 1
                 self.trouble[:] = [f"pipeline: the database: {error}"]
                 wait_for_database(self._stop, next(waits), error)
-
-    def _first_received(self, batch: Batch) -> Batch:
-        """
-        Stamp a message that its source named, and that came before, as it was stamped then: its readings are known.
-
-        Of two messages of a sensor that came at one moment nothing tells whose a reading is: they stay as they are.
-        """
-        if not batch.identities:
-            return batch
-        named = {"key": [one.key for one in batch.identities], "at": [utc(one.start) for one in batch.identities]}
-        first = dict(self._store.rows("note_identities", **named))
-        start, sensors = numbers(batch.readings, "start"), coded(batch.readings, "sensor_id")
-        together = Counter((one.sensor_id, one.start) for one in set(batch.identities))
-        moved = start.copy()
-        for one in batch.identities:
-            if together[one.sensor_id, one.start] == 1:
-                own = sensors.each(one.sensor_id.__eq__, bool) & (start == one.start)
-                moved[own] = microseconds(first[one.key])
-        at = batch.readings.schema.get_field_index("start")
-        field = batch.readings.schema.field(at)
-        rows = batch.readings.set_column(at, field, pa.array(moved).cast(field.type))
-        return Batch(rows, batch.sensors, batch.dead_letters)
 
     def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
         """
