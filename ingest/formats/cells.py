@@ -94,6 +94,10 @@ class Conditions:
             f"{pointer} is {found!r}" for pointer, wanted in self.all if among(found := pointer.first(where), wanted)
         ]
 
+    def hold(self, where: Where) -> bool:
+        """Tell whether all are met."""
+        return len(self.met(where)) == len(self.all)
+
     def key(self) -> set[tuple[str, str]]:
         """Give what they ask for, to be compared."""
         return {(str(pointer), str(sorted(map(text, wanted)))) for pointer, wanted in self.all}

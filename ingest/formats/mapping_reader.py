@@ -15,7 +15,7 @@ from ingest.formats.cells import among, check_whole, figure
 from ingest.formats.local_time import Interval, in_order, interval, is_twice
 from ingest.formats.mapping_schema import MappingFile, ReadingRule, TableEntry, check_unit
 from ingest.formats.parts import Part, lacks, note, parts
-from ingest.formats.pointers import Pointers, Where, every_pointer
+from ingest.formats.pointers import Pointers, every_pointer
 from ingest.formats.stamps import calendar_step, iso
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import (
@@ -26,6 +26,7 @@ from ingest.vocabulary.readings import (
     Message,
     Reading,
     SensorFact,
+    Status,
     Unreadable,
     microseconds,
 )
@@ -199,9 +200,11 @@ def _reading(
         when = _until(part, when)
     covers = None if when.period else SOURCES[part.source].interval
     value, weight, flags = _state(part, rule, entry, raw)
+    is_validated = bool(rule.validated.all) and rule.validated.hold(part.where)
     yield Reading(
         f"{part.source}/{entry.sensor or sensor}", entry.channel or rule.channel.fill(part.where, star) or "",
-        entry.quantity, when.period, when.start, value, weight, covers, flags | when.flags, version=entry.version,
+        entry.quantity, when.period, when.start, value, weight, covers, flags | when.flags,
+        Status.VALIDATED if is_validated else Status.PROVISIONAL, entry.version,
     )  # fmt: skip
 
 
@@ -215,7 +218,7 @@ def _until(part: Part, when: Interval) -> Interval:
 def _state(part: Part, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[float | None, float, int]:
     """Value in the registry's unit, weight and flags: a value, nothing to measure, or failed."""
     where, quantity = part.where, QUANTITIES[entry.quantity]
-    if raw is None or among(raw, rule.failed) or _says_failed(part, rule) or not _is_valid(rule, where):
+    if raw is None or among(raw, rule.failed) or _says_failed(part, rule) or not rule.valid.hold(where):
         return None, 0.0, Flag.SOURCE_ERROR.value
     if among(raw, rule.nothing):
         return None, 0.0, 0
@@ -228,14 +231,10 @@ def _state(part: Part, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[
     return converted, 1.0 if weight is None else figure(weight, str(rule.weight), part.spec.decimal), 0
 
 
-def _is_valid(rule: ReadingRule, where: Where) -> bool:
-    return len(rule.valid.met(where)) == len(rule.valid.all)
-
-
 def _says_failed(part: Part, rule: ReadingRule) -> bool:
     """Tell whether another member says that the measurement failed."""
     is_given = any(pointer.given(part.where) is not None for pointer, _ in rule.valid.all)
-    return bool(rule.failed_when.met(part.where)) or (is_given and not _is_valid(rule, part.where))
+    return bool(rule.failed_when.met(part.where)) or (is_given and not rule.valid.hold(part.where))
 
 
 def _value(part: Part, rule: ReadingRule, raw: Any) -> float:

@@ -68,6 +68,7 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     below: float | None = None
     weight: Pointers = Pointers([])
     valid: Conditions = Conditions({})
+    validated: Conditions = Conditions({})
     failed_when: Conditions = Conditions({})
     failed: list[float | str] = []
     nothing: list[float | str] = []

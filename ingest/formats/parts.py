@@ -47,7 +47,7 @@ def parts(source: str, spec: MappingFile, document: Any, message: Message) -> It
     whole = Where(document, message.topic, spec.unwrap)
     for rule in spec.message:
         for where in _found(rule, whole):
-            fits = len(rule.when.met(where)) == len(rule.when.all) and lacks(rule.has, where) is None
+            fits = rule.when.hold(where) and lacks(rule.has, where) is None
             if fits and where.path not in taken:
                 taken.add(where.path)
                 yield Part(source, spec, rule, where, message.received_at)

@@ -12,7 +12,7 @@ from ingest.formats.decode import FORMATS
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.formats.parts import unread
-from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, Unreadable
+from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, Status, Unreadable
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 EIGHT = datetime(2026, 5, 4, 8, tzinfo=UTC)
@@ -324,6 +324,17 @@ def test_file_that_can_never_be_right_is_refused(tmp_path: Path, text: str, reas
     """What can match nothing is refused when it is loaded, with what to write."""
     with pytest.raises(ValueError, match=reason):
         read(tmp_path, text, {})
+
+
+@pytest.mark.parametrize(
+    ("verification", "status"),
+    [(1, Status.VALIDATED), ("1", Status.VALIDATED), (2, Status.PROVISIONAL), (None, Status.PROVISIONAL)],
+)
+def test_verification_is_the_status(tmp_path: Path, verification: Any, status: Status) -> None:
+    """What the supplier has verified is validated, as EEA's column says it, and nothing else is."""
+    text = rule(reading=', validated = { "/Verification" = 1 }')
+    (found,) = read(tmp_path, text, {"t": "2026-05-04T08:00Z", "v": 7.5, "Verification": verification})
+    assert found.status == status
 
 
 def test_unit_that_the_message_leaves_out(tmp_path: Path) -> None:
