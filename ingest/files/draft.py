@@ -28,10 +28,10 @@ from ingest.files.names import (
     plain,
     quantity_of,
     quoted,
-    token,
 )
 from ingest.files.recordings import messages
 from ingest.formats.documents import decoded, json_document
+from ingest.formats.pointers import step
 from ingest.formats.stamps import iso
 from ingest.formats.xml import opened
 from ingest.vocabulary.quantities import QUANTITIES, Quantity, is_unit
@@ -106,7 +106,7 @@ def _leaves(value: Any, pointer: str = "", each: str | None = None) -> Iterator[
     """
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{pointer}/{token(key)}", each)
+            yield from _leaves(inner, f"{pointer}{step(key)}", each)
     elif isinstance(value, list) and value and isinstance(value[0], dict):
         texts = {key: text for key, text in value[0].items() if isinstance(text, str)}
         chosen = [
@@ -140,7 +140,7 @@ def _table(path: Path) -> _Sample:
     head += [f"delimiter = {quoted(delimiter)}"] if delimiter != "," else []
     above = next(at for at, line in enumerate(lines) if next(csv.reader([line], delimiter=delimiter), []) == rows[0])
     head += [f"# above the header: {line}" for line in lines[:above]]
-    return _Sample(head, "", {f"/{token(title)}": list(cells) for title, *cells in zip(*rows, strict=True)}, [])
+    return _Sample(head, "", {step(title): list(cells) for title, *cells in zip(*rows, strict=True)}, [])
 
 
 def _sensor(fields: Fields, topics: list[str], source: str, used: list[str]) -> tuple[str, list[str]]:
@@ -177,12 +177,12 @@ def _stamp(fields: Fields, zone: str) -> tuple[list[str], list[str], str]:
         is_doubtful = form.startswith(("%d/%m", "%d-%m")) and max(text[:2] for text in texts) <= "12"
         lines.append(f'written = "{form}"' + "  # or the month first? ask" * is_doubtful)
     lines += [] if moments[0].tzinfo else [f'zone = "{zone}"{_ASK}']
-    step = mode((after - before).total_seconds() for before, after in pairwise(moments)) if len(moments) > 2 else 0
-    if step < 60 or step % 60:
+    apart = mode((after - before).total_seconds() for before, after in pairwise(moments)) if len(moments) > 2 else 0
+    if apart < 60 or apart % 60:
         return used, [*lines, "# period = 3600  # seconds, where a value is not of a moment"], "instant"
-    if step == 86_400 and moments[0].tzinfo is None:
+    if apart == 86_400 and moments[0].tzinfo is None:
         return used, [*lines, 'period = "day"  # of the calendar, as are "week" and "month"'], "start"
-    return used, [*lines, f"period = {step:.0f}  # seconds between the stamps of this file"], "start"
+    return used, [*lines, f"period = {apart:.0f}  # seconds between the stamps of this file"], "start"
 
 
 def _is_moment(text: str, form: str) -> bool:

@@ -18,11 +18,6 @@ _NUMBER = re.compile(r"[+-]?\d[\d.]*(,\d+)?([eE][+-]?\d+)?")
 Fields = dict[str, list[Any]]  # the values of each column or member, by its pointer
 
 
-def token(name: str) -> str:
-    """Write a name as a step of a pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
 def quoted(text: str) -> str:
     """Write a text for TOML."""
     return dumps(text, ensure_ascii=False)

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from ingest.formats.cells import is_figure
 from ingest.formats.documents import table_rows
 from ingest.formats.mapping_schema import MappingFile, MessageRule
-from ingest.formats.pointers import Path, Pointers, Where, every_pointer
+from ingest.formats.pointers import Path, Pointers, Where, every_pointer, step
 from ingest.vocabulary.readings import BadPayload, Message
 
 UNREAD: Counter[tuple[str]] = Counter()  # numbers that came and that no rule reads, by source
@@ -102,7 +102,7 @@ def unread(source: str, spec: MappingFile, document: Any, message: Message) -> l
             listed[path] = "no rule reads this"
         if is_figure(value, spec.decimal):
             numbers.update(_ways(path))
-    return [Unread(_pointer(path), reason, path in numbers) for path, reason in listed.items()]
+    return [Unread("".join(map(step, path)), reason, path in numbers) for path, reason in listed.items()]
 
 
 def _ways(path: Path) -> list[Path]:
@@ -129,10 +129,6 @@ def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield path, value
     for name, one in inner or ():
         yield from _leaves(one, (*path, str(name)))
-
-
-def _pointer(path: Path) -> str:
-    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in path)
 
 
 def note(source: str, spec: MappingFile, names: set[str], document: Any, message: Message) -> None:

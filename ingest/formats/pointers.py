@@ -206,6 +206,16 @@ def _levels(shape: list[str], levels: list[str]) -> str | None:
     return "/".join(unquote(level) for part, level in zip(shape, levels, strict=True) if part == "+") or None
 
 
+def step(name: str) -> str:
+    """
+    Write a name as a step of a pointer.
+
+    >>> step("a/b~")
+    '/a~1b~0'
+    """
+    return "/" + name.replace("~", "~0").replace("/", "~1")
+
+
 def every_pointer(part: Any) -> Iterator[Pointer]:
     """Give every pointer in a mapping file, one of its rules, or what a rule holds."""
     if isinstance(part, Pointer):
