@@ -29,8 +29,9 @@ endif
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Four processes, also on two cores: most tests wait for servers of their own. WORKERS=1 for a small machine.
-WORKERS ?= 4
+# Six processes, also on two cores: most tests wait for servers of their own. WORKERS=1 for a small machine.
+WORKERS ?= 6
+unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes would compile every module anew
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 
 test: install-test
@@ -38,7 +39,7 @@ test: install-test
 
 # Everything, with the chaos runs, the benches and the national minute: half an hour with all servers.
 test-all: install-test
-	$(PYTEST)
+	STADSPULS_TEST_THOROUGH=1 $(PYTEST)
 
 # A distributed hub whose parts are killed while readings are counted; ends non-zero when one is lost. Needs some minutes.
 # As root on Debian it installs Mosquitto, Java, Maven and TimescaleDB. CHAOS="--seconds 60 --seed 7"

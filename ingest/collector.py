@@ -1,20 +1,21 @@
 """
-From the broker to the log: decodes what a receiver delivers, and acknowledges it once the log has it.
+From the broker to the log: decodes what a receiver gives, and acknowledges it once the log has it.
 
-`ingest.mqtt.receiver` delivers, `ingest.formats.decode` reads, and the log is Kafka (`ingest.log.kafka`) or the one
+`ingest.mqtt.receiver` receives, `ingest.formats.decode` reads, and the log is Kafka (`ingest.log.kafka`) or the one
 in this process (`ingest.log.queue`).
 """
 
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 
 from ingest.formats.decode import EARLIEST, decode
-from ingest.mqtt.rounds import Delivery, Token
 from ingest.vocabulary.batch import Batch
 from ingest.vocabulary.readings import Message, SensorFact, Site
 
@@ -41,8 +42,8 @@ class Collector(threading.Thread):
 
     def __init__(
         self,
-        rounds: Callable[[], Iterable[Sequence[Delivery]]],
-        acknowledge: Callable[[Iterable[Token]], None],
+        rounds: Callable[[], Iterable[Sequence[Message]]],
+        acknowledge: Callable[[Iterable[Any]], None],
         put: Callable[[Batch, Callable[[], None]], None],
         sites: Callable[[], Mapping[str, Site]] = lambda: MappingProxyType({}),
         earliest: datetime = EARLIEST,
@@ -58,19 +59,19 @@ class Collector(threading.Thread):
     def run(self) -> None:
         """Collect until the receiver has stopped and its last round is on the log."""
         try:
-            for deliveries in self._rounds():
-                self._collect(deliveries)
+            for taken in self._rounds():
+                self._collect(taken)
         except BaseException as error:
             _log.critical("the collector ends, and acknowledges nothing more", exc_info=True)
             self._on_failure(error)
 
-    def _collect(self, deliveries: Sequence[Delivery]) -> None:
+    def _collect(self, taken: Sequence[Message]) -> None:
         sites = self._sites()
-        messages = [Message(one.topic, one.payload, one.received_at, sites, one.replayed) for one in deliveries]
+        messages = [Message(one.topic, one.payload, one.received_at, sites, one.replayed) for one in taken]
         batch = self._decode(messages, self._earliest)
-        tokens = [delivery.token for delivery in deliveries]
+        tokens = [one.token for one in taken]
         facts = self._new_facts(batch.sensors)
-        self._put(Batch(batch.readings, facts, batch.dead_letters), lambda: self._acknowledge(tokens))
+        self._put(replace(batch, sensors=facts), lambda: self._acknowledge(tokens))
         self.readings += len(batch)
         self.dead_letters += len(batch.dead_letters)
 

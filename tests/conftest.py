@@ -18,9 +18,11 @@ from lab.rig.database import DatabaseServer, KillablePostgres, KillableTimescale
 from lab.rig.kafka import KafkaServer
 from tests.support.databases import fresh_database, timescale_url, without_fsync
 from tests.support.distributed import kafka_server
+from tests.support.examples import up_to
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
+DOORS = ROOT / "tests" / "hub"
 
 # Each checkout has a folder of its own: pytest closes the parent of its folders to others when it begins, and with it
 # the data of every PostgreSQL that another run of root has started there for the system user.
@@ -28,20 +30,29 @@ SCRATCH = Path(tempfile.gettempdir()) / f"stadspuls-tests-{hashlib.sha256(bytes(
 SCRATCH.mkdir(exist_ok=True)
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SCRATCH))
 
+# A Kafka that lives for some tests starts in half the processor time without the second compiler.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 # It breaks the Kafka log of whatever process imports it, as a search for doctests does.
 collect_ignore = ["support/careless"]
 
 
 # No test asserts a time, and neither does Hypothesis of its examples: machines are busy.
-settings.register_profile("stadspuls", deadline=None)
+settings.register_profile("stadspuls", deadline=None, max_examples=up_to(100))
 settings.load_profile("stadspuls")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make a long test a slow one on the second database."""
+    """
+    Make long tests, and those of commands, API and page, slow ones on the second database: they ask what others ask.
+
+    Long ones begin, so that none is left at the end.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
-        if item.get_closest_marker("long") and item.get_closest_marker("timescale"):
+        is_asked_twice = item.get_closest_marker("long") or DOORS in item.path.parents
+        if is_asked_twice and item.get_closest_marker("timescale"):
             item.add_marker(pytest.mark.slow)
 
 

@@ -17,7 +17,7 @@ import pytest
 from hub.cli.main import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 MAXIMUM = 120
 
 FOLDERS = ("ingest", "streams", "aggregates", "hub", "lab", "deploy", "tests", "docs", ".ci")

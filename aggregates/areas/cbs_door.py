@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -59,12 +60,8 @@ class Cbs:
 
     def boundaries(self, vintage: int, municipalities: Sequence[str]) -> list[Document]:
         """Fetch buurten, wijken and gemeenten, in RD."""
-        return [
-            document
-            for layer in LAYERS
-            for municipality in municipalities
-            for document in self._features(vintage, layer, municipality)
-        ]
+        layers = (self._features(vintage, layer, one) for layer in LAYERS for one in municipalities)
+        return list(chain.from_iterable(layers))
 
     def _pages(self, table: str, url: str | None) -> Iterator[Document]:
         while url:
@@ -81,34 +78,29 @@ class Cbs:
         PDOK ignores a CQL_FILTER, so this asks with an OGC filter; `aggregates.areas.inputs` drops the areas of other
         municipalities all the same.
         """
-        at = 0
-        while True:
+        title = f"wijkenbuurten {vintage} {layer} (PDOK)"
+        for at in count(0, PAGE):
             answer = self._json(_wfs(f"{self._pdok}/{vintage}/wfs/v1_0", layer, municipality, at))
-            features = answer.get("features")
-            if features is None:
+            if (features := answer.get("features")) is None:
                 raise Unreachable(f"{self._pdok}/{vintage}: answered {list(answer)[:5]}, expected features")
             if features:
-                title = f"wijkenbuurten {vintage} {layer} (PDOK)"
                 yield Document(title, json.dumps({**answer, "name": title}).encode())
             if len(features) < PAGE:
                 return
-            at += PAGE
 
     def _json(self, url: str) -> dict[str, Any]:
         """Return an answer from the cache or the net; only whole JSON is kept."""
         kept = self._cache / f"{hashlib.sha256(url.encode()).hexdigest()[:24]}.json"
-        if not self._refresh and kept.exists():
-            found: dict[str, Any] = json.loads(kept.read_bytes())
-        else:
+        if self._refresh or not kept.exists():
             found = self._fetched(url)
             self._cache.mkdir(parents=True, exist_ok=True)
             part = kept.with_suffix(f".{os.getpid()}")
-            part.write_text(json.dumps(found), encoding="utf-8")
+            part.write_bytes(found)
             part.replace(kept)
         self.on_page()
-        return found
+        return msgspec.json.decode(kept.read_bytes(), type=dict[str, Any])
 
-    def _fetched(self, url: str) -> dict[str, Any]:
+    def _fetched(self, url: str) -> bytes:
         """Ask until a whole answer comes; a refusal, but for "too many requests", is final."""
         trouble = ""
         for failures in range(self._tries):
@@ -117,7 +109,8 @@ class Cbs:
             try:
                 response = httpx.get(url, follow_redirects=True, **self._how)
                 if response.is_success:
-                    return msgspec.json.decode(response.content, type=dict[str, Any])
+                    msgspec.json.decode(response.content, type=dict)
+                    return response.content
                 trouble = f"status {response.status_code}"
                 if response.is_client_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
                     break

@@ -8,6 +8,7 @@ import re
 from typing import Literal
 
 Level = Literal["gemeente", "wijk", "buurt"]
+BASE_MAP = "base-map.geojson.gz"  # its name in a data directory
 _CODE = re.compile(r"GM\d{4}|WK\d{4}[0-9A-Z]{2}|BU\d{4}[0-9A-Z]{4}")
 _LEVELS: dict[str, Level] = {"GM": "gemeente", "WK": "wijk", "BU": "buurt"}
 

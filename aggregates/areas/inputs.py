@@ -26,8 +26,7 @@ from aggregates.areas.statistics import (
     BadDocument,
     Statistics,
     check_vintage,
-    read_observations,
-    read_wide,
+    read_table,
 )
 
 LARGEST = 500_000_000  # bytes that a map may unpack to: the country's has half of them
@@ -53,8 +52,9 @@ class Found:
     """The content of documents, as far as it is read without knowing the others."""
 
     maps: list[tuple[str, Map]] = field(default_factory=list)
-    wide: list[tuple[str, pd.DataFrame, dict[str, Any]]] = field(default_factory=list)  # and how to read it
-    observations: dict[str | None, tuple[str, list[pd.DataFrame]]] = field(default_factory=dict)  # by table id
+    frames: dict[object, tuple[str, list[pd.DataFrame], dict[str, Any]]] = field(
+        default_factory=dict
+    )  # and how to read it
     abouts: list[About] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -89,7 +89,7 @@ def gather(documents: Iterable[Document], vintage: int, municipalities: Sequence
     tables = list(_tables(found, vintage, municipalities))
     for name, one in () if tables else found.maps:
         about = About(f"{one.title} (attributes of the map)")
-        tables.append((name, read_wide(one.attributes.astype(object), about, municipalities, known_only=True)))
+        tables.append((name, read_table(one.attributes.astype(object), about, municipalities, known_only=True)))
     statistics = [(name, one) for name, one in tables if len(one.cells)]
     return Gathered(
         tuple(completed(_distinct(areas))), tuple(one for _, one in statistics),
@@ -146,7 +146,7 @@ def _add_json(name: str, data: bytes, found: Found) -> None:
         title = str(answer["bronnen"]["kerncijfers"])
         found.tables[name] = table[0].upper() if (table := TABLE_ID.search(title)) else name
         found.abouts.append(About(title, found.tables[name], str(answer.get("peildatum") or "")))
-        found.wide.append((name, _municipal(answer), {"known_only": True}))
+        found.frames[len(found.frames)] = name, [_municipal(answer)], {"known_only": True}
     elif isinstance(rows, list):
         if table := TABLE_ID.search(str(answer.get("odata.metadata") or answer.get("@odata.context"))):
             found.tables[name] = table[0].upper()
@@ -163,26 +163,23 @@ def _add_rows(name: str, frame: pd.DataFrame, found: Found) -> None:
     key = next((key for key in ("Identifier", "Key") if key in columns), "")
     if {"Measure", "Value"} <= columns:
         # Pages of one table belong together, for what no page holds is empty.
-        found.observations.setdefault(found.tables.get(name), (name, []))[1].append(frame)
+        found.frames.setdefault(("pages", found.tables.get(name)), (name, [], {}))[1].append(frame)
     elif key and "Unit" in columns:
         found.units |= {str(k): str(unit) for k, unit in zip(frame[key], frame["Unit"], strict=True) if unit}
     elif key == "Identifier" and "Title" in columns and not frame[key].map(is_code).any():
-        found.abouts += [_about(row) for row in frame.to_dict("records")]
+        for row in frame.to_dict("records"):
+            modified = row.get("ObservationsModified") or row.get("Modified")
+            found.abouts.append(About(str(row["Title"]), str(row["Identifier"]).upper(), modified and str(modified)))
     elif key and "Title" in columns:
         found.names |= {str(c).strip(): str(t).strip() for c, t in zip(frame[key], frame["Title"], strict=True)}
     elif len(frame):
-        found.wide.append((name, frame, {"blank": CANNOT_OCCUR if _padded(frame) else NOT_GIVEN}))
+        found.frames[len(found.frames)] = name, [frame], {"blank": CANNOT_OCCUR if _padded(frame) else NOT_GIVEN}
 
 
 def _padded(frame: pd.DataFrame) -> bool:
     """Whether this is the untyped form, whose cells are all text: there a blank has a meaning."""
     text = frame.drop(columns="ID", errors="ignore")
     return bool(text.map(lambda found: found is None or isinstance(found, str)).all(axis=None))
-
-
-def _about(answer: dict[Any, Any]) -> About:
-    modified = answer.get("ObservationsModified") or answer.get("Modified")
-    return About(str(answer["Title"]), str(answer["Identifier"]).upper(), str(modified) if modified else None)
 
 
 def _add_csv(name: str, data: bytes, found: Found) -> None:
@@ -200,18 +197,13 @@ def _add_csv(name: str, data: bytes, found: Found) -> None:
     title = next((line.strip(' ";,') for line in lines[:head] if "wijken en buurten" in line.casefold()), None)
     if title:
         found.abouts.append(About(title, found.tables.get(name)))
-    found.wide.append((name, frame, {"blank": CANNOT_OCCUR if mark == ";" else NOT_GIVEN}))
+    found.frames[len(found.frames)] = name, [frame], {"blank": CANNOT_OCCUR if mark == ";" else NOT_GIVEN}
 
 
 def _tables(found: Found, vintage: int, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
-    for name, frame, how in found.wide:
-        about = _about_of(name, found, vintage)
-        read = read_wide(frame, about, municipalities, units=found.units, **how)
+    for name, frames, how in found.frames.values():
+        read = read_table(pd.concat(frames), _about_of(name, found, vintage), municipalities, units=found.units, **how)
         yield name, replace(read, names={**read.names, **found.names})
-    for name, pages in found.observations.values():
-        about = _about_of(name, found, vintage)
-        read = read_observations(pd.concat(pages), about, municipalities, found.units)
-        yield name, replace(read, names=found.names)
 
 
 def _about_of(name: str, found: Found, vintage: int) -> About:

@@ -1,15 +1,21 @@
 """
-Maps of areas from any file that GDAL reads: GeoJSON, GeoPackage, shapefile; in RD or degrees.
+Maps from any file that GDAL reads, as GeoJSON, GeoPackage or shapefile, in RD or degrees: of areas, and of a model.
 
 `aggregates.areas.inputs` calls `read_map` with bytes. It returns areas in degrees (WGS84), and their attributes for
-`aggregates.areas.statistics`.
+`aggregates.areas.statistics`. `stadspuls areas base-map` makes the map of roads and water that `hub.web.live` draws
+beneath areas and sensors: GeoJSON, gzipped, with all lines or polygons of a kind of `base_map.toml` in one feature.
 """
 
+import gzip
 import re
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyogrio  # type: ignore[import-untyped]
@@ -27,6 +33,10 @@ _NAMES = ("buurtnaam", "bunaam", "wijknaam", "wknaam", "gemeentenaam", "gmnaam",
 _YEARS = ("jaar", "year")
 _WATER = ("h2o", "water")  # columns that tell the water of an area, "JA", from its land, "NEE"
 RD = "EPSG:28992"
+_MARGIN = 0.003  # degrees around the area, some 300 m: a road goes on beyond the border
+_GRID = 1e-5  # degrees, about a metre: what is drawn is rounded to
+_RULES = tomllib.loads(files("aggregates.areas").joinpath("base_map.toml").read_text("utf-8"))
+_KIND_OF = {word: kind for kind, words in _RULES["kinds"].items() for word in words}
 
 
 class Map(NamedTuple):
@@ -121,3 +131,77 @@ def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any
     transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
     move = transformer.transform
     return np.asarray(shapely.transform(shapes, lambda points: np.column_stack(move(points[:, 0], points[:, 1]))))
+
+
+def read_layer(path: Path, column: str) -> list[tuple[Any, float]]:
+    """Read a modelled map: polygons or grid cells with a value each; raises BadDocument."""
+    try:
+        meta, _, wkb, fields = pyogrio.raw.read(path)
+    except pyogrio.errors.DataSourceError as error:
+        raise BadDocument(f"{path.name}: {error}") from error
+    if column not in meta["fields"]:
+        columns = ", ".join(meta["fields"])
+        raise BadDocument(f"{path.name}: columns {columns}, expected {column} with the modelled values")
+    shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], path.name)
+    values = fields[list(meta["fields"]).index(column)]
+    return [(shape, float(value)) for shape, value in zip(shapes, values, strict=True) if value == value]
+
+
+def write_base_map(sources: Sequence[Path], within: Any, attribution: str, out: Path) -> None:
+    """
+    Write the roads and water of files that GDAL reads, in and just around `within` (degrees).
+
+    Raises BadDocument for a file that GDAL cannot read, and where nothing that is known lies within.
+    """
+    around = within.buffer(_MARGIN)
+    pieces = [piece for path in sources for piece in _pieces(path, around)]
+    features = []
+    for kind in _RULES["kinds"]:
+        shape = _together([shape for own, shape in pieces if own == kind], around)
+        if not shape.is_empty:
+            geometry = msgspec.Raw(shapely.to_geojson(shape).encode())
+            features.append({"type": "Feature", "properties": {"kind": kind}, "geometry": geometry})
+    if not features:
+        names = ", ".join(path.name for path in sources)
+        raise BadDocument(f"{names}: no roads and no water here, expected one of {_RULES['attributes']}")
+    written = msgspec.json.encode({"type": "FeatureCollection", "attribution": attribution, "features": features})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(gzip.compress(written, mtime=0))
+
+
+def _pieces(path: Path, within: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the shapes of a file that touch the box of `within`, each with its kind."""
+    try:
+        for layer, geometry in pyogrio.list_layers(path):
+            if geometry is not None:
+                yield from _of_layer(path, str(layer), within)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise BadDocument(f"{path.name}: {error}") from error
+
+
+def _of_layer(path: Path, layer: str, within: Any) -> Iterator[tuple[str, Any]]:
+    crs = pyogrio.read_info(path, layer=layer)["crs"] or "EPSG:4326"
+    box = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform_bounds(*within.bounds)
+    meta, _, wkb, columns = pyogrio.raw.read(path, layer=layer, bbox=box, force_2d=True, datetime_as_string=True)
+    if not len(wkb):
+        return
+    shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], f"{path.name}, layer {layer}")
+    frame = pd.DataFrame(dict(zip(map(str.lower, meta["fields"]), columns, strict=True)), index=range(len(shapes)))
+    words = frame.astype(str).apply(lambda column: column.str.lower())
+    kinds = pd.Series("water" if "water" in layer.lower() else None, index=words.index, dtype=object)
+    for name in words.columns.intersection(_RULES["attributes"]):
+        kinds = kinds.fillna(words[name].map(_KIND_OF))
+    fits = kinds.notna() & ((kinds == "water") == (shapely.get_dimensions(shapes) == 2))
+    yield from zip(kinds[fits], shapes[fits], strict=True)
+
+
+def _together(shapes: Sequence[Any], within: Any) -> Any:
+    """Give the shapes of one kind as one, cut to the area, simplified and rounded to what a screen can show."""
+    parts = shapely.get_parts(shapes)
+    if not len(parts):
+        return shapely.GeometryCollection()
+    dimension = shapely.get_dimensions(parts[0])
+    whole = shapely.line_merge(shapely.multilinestrings(parts)) if dimension == 1 else shapely.union_all(parts)
+    cut = shapely.get_parts(shapely.simplify(shapely.intersection(whole, within), _RULES["tolerance"]))
+    kept = shapely.set_precision(cut[shapely.get_dimensions(cut) == dimension], _GRID, mode="pointwise")
+    return shapely.multilinestrings(kept) if dimension == 1 else shapely.multipolygons(kept)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import shapely
 
-from aggregates.areas.geometry import Area, assign
+from aggregates.areas.geometry import Area, Placed, assign
 from aggregates.store.statements import statement_text
-from aggregates.store.store import Store, Transaction
+from aggregates.store.store import Store, Transaction, unnested
 
 Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
@@ -31,7 +31,7 @@ def place_sensors(store: Store) -> int:
         found = tx.rows("list_unplaced")
         for vintage, group in groupby(found, itemgetter(0)):
             _place(tx, vintage, list(group))
-        tx.rows("note_changed_validity", sensor_id=sorted({row[1] for row in found}))
+        tx.rows("note_placed", vintage=[row[0] for row in found], sensor_id=[row[1] for row in found])
     return len(found)
 
 
@@ -41,11 +41,12 @@ def _place(tx: Transaction, vintage: int, places: list[tuple[Any, ...]]) -> None
     ]
     lon, lat = (np.array([row[at] for row in places], dtype=np.float64) for at in (3, 4))
     placed = assign(areas, lon, lat)
+    sensors = [row[1] for row in places]
     tx.rows(
-        "upsert_placements", vintage=vintage, sensor_id=[row[1] for row in places], since=[row[2] for row in places],
-        lon=lon.tolist(), lat=lat.tolist(), status=[one.status for one in placed], code=[one.code for one in placed],
-        nearest=[one.nearest for one in placed], distance=[one.distance for one in placed],
+        "upsert_placements", vintage=vintage, sensor_id=sensors, since=[row[2] for row in places],
+        lon=lon.tolist(), lat=lat.tolist(), **unnested(placed, Placed._fields),
     )  # fmt: skip
+    tx.rows("close_placements", vintage=vintage, sensor_id=sensors)
 
 
 def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = None) -> int:
@@ -67,10 +68,10 @@ def _roll_some(store: Store, rolled: Rolled | None) -> bool:
     with store.transaction() as tx:
         tx.rows("lock_areas")
         tx.rows("plan_for_areas")
-        for quantity, first, last, first_day, last_day in tx.rows("take_area_marks"):
+        for quantity, vintage, first, last, first_day, last_day in tx.rows("take_area_marks"):
             for level, begin, end in (("1h", first, last), ("1d", first_day, last_day)):
                 made = statement_text("roll_areas").replace("<level>", level)
-                tx.script(made, quantity=quantity, first=begin, last=end)
+                tx.script(made, quantity=quantity, vintage=vintage, first=begin, last=end)
                 if rolled is not None:
                     rolled(tx, level, quantity, begin, end)
             return True

@@ -102,17 +102,28 @@ def cell(found: object, blank: str = NOT_GIVEN) -> tuple[float | None, str | Non
     return value, None, _STARS.get(number[2])
 
 
-def read_wide(
-    frame: pd.DataFrame, about: About, municipalities: Iterable[str], *, blank: str = NOT_GIVEN,
+def read_table(
+    rows: pd.DataFrame, about: About, municipalities: Iterable[str], *, blank: str = NOT_GIVEN,
     known_only: bool = False, units: Mapping[str, str] | None = None,
 ) -> Statistics:  # fmt: skip
     """
-    Read a table with a row an area and a column a measure.
+    Read a table with a row an area and a column a measure, or the long form of OData v4 with a row a cell.
 
-    The column with the codes is found by its content. Columns that the registry does not know keep their own name, or
-    are left out with `known_only`. Raises BadDocument where no column holds codes, or an area comes twice.
+    The column with the codes is found by its content; what is no area is left out. Columns that the registry does not
+    know keep their own name, or are left out with `known_only`. Cells that the long form leaves out, because they are
+    empty, come back as nulls with that reason. Raises BadDocument where no column holds codes, or an area or a cell
+    comes twice.
     """
-    frame, column = _own(frame.rename(columns=str), municipalities)
+    frame, wanted = rows.rename(columns=str), set(municipalities)
+    column = code_column(frame)
+    frame = frame.assign(code=frame[column].map(_stripped))
+    frame = frame[frame["code"].map(lambda code: is_code(code) and municipality_of(code) in wanted)]
+    is_long = {"Measure", "Value"} <= set(frame.columns)
+    cells = _cells(_observed(frame) if is_long else _melted(frame, column, known_only=known_only), blank, units)
+    return Statistics(about, _withheld(_with_absent(cells) if is_long else cells), _names(frame))
+
+
+def _melted(frame: pd.DataFrame, column: str, *, known_only: bool) -> pd.DataFrame:
     if (twice := frame["code"].duplicated()).any():
         raise BadDocument(f"column {column}: area {frame['code'][twice].iloc[0]} for a second time")
     # Of two columns for one measure the first counts.
@@ -124,38 +135,22 @@ def read_wide(
         if plain(key) not in _NOT_CELLS and (key in measures or not known_only)
     ]
     long = frame.melt("code", keys, "key", "found")
-    long["measure"] = long["key"].map(lambda key: measures.get(key, key))
-    return Statistics(about, _withheld(_cells(long, blank, units)), _names(frame))
+    return long.assign(measure=long["key"].map(lambda key: measures.get(key, key)), given=None)
 
 
-def read_observations(
-    rows: pd.DataFrame, about: About, municipalities: Iterable[str], units: Mapping[str, str] | None = None
-) -> Statistics:
-    """
-    Read the long form of OData v4; cells it leaves out, because they are empty, come back as nulls with that reason.
+def _observed(long: pd.DataFrame) -> pd.DataFrame:
+    found = long["Value"].astype(object).where(long["Value"].notna(), long.get("StringValue"))
+    key = long["Measure"].map(_stripped)
+    given = long.get("ValueAttribute", pd.Series("None", long.index)).replace("None", None)
+    return long.assign(found=found, key=key, measure=key.map(lambda key: measure_of(key) or key), given=given)
 
-    An observation without an area is left out. Raises BadDocument where one comes twice.
-    """
-    long, _ = _own(rows, municipalities)
-    text = long.get("StringValue")
-    long["found"] = long["Value"].astype(object).where(long["Value"].notna(), text)
-    long["key"] = long["Measure"].map(_stripped)
-    long["measure"] = long["key"].map(lambda key: measure_of(key) or key)
-    cells = _cells(long, NOT_GIVEN, units)
-    own = long.get("ValueAttribute", pd.Series("None", long.index)).fillna("None")
-    cells["attribute"] = cells["attribute"].where(own == "None", own)
+
+def _with_absent(cells: pd.DataFrame) -> pd.DataFrame:
     whole = pd.MultiIndex.from_product([cells["code"].unique(), cells["measure"].unique()], names=["code", "measure"])
     of_measure = cells.drop_duplicates("measure").set_index("measure")[["unit", "key"]]
     absent = whole.difference(pd.MultiIndex.from_frame(cells[["code", "measure"]])).to_frame(index=False)
     absent = absent.assign(attribute=EMPTY).join(of_measure, "measure")
-    return Statistics(about, _withheld(pd.concat([cells, absent], ignore_index=True)[COLUMNS]))
-
-
-def _own(frame: pd.DataFrame, municipalities: Iterable[str]) -> tuple[pd.DataFrame, str]:
-    """Keep the rows of areas in these municipalities, with their `code`; and say which column it is from."""
-    column, wanted = code_column(frame), set(municipalities)
-    frame = frame.assign(code=frame[column].map(_stripped))
-    return frame[frame["code"].map(lambda code: is_code(code) and municipality_of(code) in wanted)].copy(), column
+    return pd.concat([cells, absent], ignore_index=True)[COLUMNS]
 
 
 def code_column(frame: pd.DataFrame) -> str:
@@ -172,7 +167,7 @@ def code_column(frame: pd.DataFrame) -> str:
 
 
 def _cells(long: pd.DataFrame, blank: str, units: Mapping[str, str] | None) -> pd.DataFrame:
-    """Read the cells `found` of rows with code, measure and key."""
+    """Read the cells `found` of rows with code, measure and key; an attribute that was given goes before its own."""
     if long.duplicated(["code", "measure"]).any():
         twice = long[long.duplicated(["code", "measure"])].iloc[0]
         raise BadDocument(f"measure {twice['measure']} of {twice['code']} for a second time")
@@ -182,6 +177,7 @@ def _cells(long: pd.DataFrame, blank: str, units: Mapping[str, str] | None) -> p
         for name, key in zip(long["measure"], long["key"], strict=True)
     ]
     cells = pd.DataFrame(read, columns=["value", "content", "attribute"], index=long.index, dtype=object)
+    cells["attribute"] = long["given"].where(long["given"].notna(), cells["attribute"])
     return long.assign(**cells, unit=pd.Series(own, long.index, dtype=object))[COLUMNS]
 
 

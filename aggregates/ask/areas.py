@@ -1,24 +1,28 @@
 """
-Areas: their list, and their windows as a pandas frame.
+The windows of areas as an Arrow table.
 
-`stadspuls areas`, the API and the exports call it, and `aggregates.ask.query` for the windows of one area.
+`aggregates.ask.listings` puts measures beside them, `aggregates.ask.query` asks for those of one area.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import shapely
+from numpy.typing import NDArray
 
-from aggregates.ask.series import BadQuestion
+from aggregates.ask.dates import NO_AREAS, BadQuestion
+from aggregates.ask.series import nullable, stamps
+from aggregates.store.binary import unpacked
 from aggregates.store.store import Store, Transaction
 
+WORDS = pa.list_(pa.field("item", pa.string(), nullable=False))  # as the members of a window
 VIEWS = {"1h": "area_hour", "1d": "area_day"}  # of area windows, by their length
-NO_AREAS = "no areas are loaded, see `stadspuls areas load --help`"
 
 
-def newest_vintage(store: Store) -> int:
+def newest_vintage(store: Store | Transaction) -> int:
     """Return the newest vintage that is loaded; raises BadQuestion where none is."""
     ((vintage,),) = store.rows("read_newest_vintage")
     if vintage is None:
@@ -26,60 +30,61 @@ def newest_vintage(store: Store) -> int:
     return int(vintage)
 
 
-# A window as the statement `area_windows` packs it; stamps are seconds since 1970, NaN is null.
+# A window as the statement `area_windows` packs it; NaN is null.
 WINDOW = np.dtype([
-    ("start", ">i8"), ("end", ">i8"), ("value", ">f8"), ("estimate", ">f8"), ("minimum", ">f8"), ("maximum", ">f8"),
-    ("coverage", ">f8"), ("readings", ">i8"), ("flagged", ">i8"), ("failed", ">i8"), ("sensors", ">i4"),
-    ("valid_sensors", ">i4"), ("revision", ">i4"), ("valid", ">i4"),
+    ("start", "i8"), ("end", "i8"), ("value", "f8"), ("estimate", "f8"), ("minimum", "f8"), ("maximum", "f8"),
+    ("coverage", "f8"), ("readings", "i8"), ("flagged", "i8"), ("failed", "i8"), ("sensors", "i4"),
+    ("valid_sensors", "i4"), ("revision", "i4"), ("valid", "i4"), ("computed_at", "i8"),
 ])  # fmt: skip
-_LABELS = ("code", "name", "level", "unit", "members")
+_LABELS = ("code", "quantity", "level", "name", "unit", "members")
+_SCOPE = ("level", "quantities", "codes", "coverage", "valid")
 
 
-def area_frame(
-    tx: Transaction, window: str, *, quantity: str | None, first: datetime, last: datetime, vintage: int | None,
-    level: str | None = None, code: str | None = None,
-) -> pd.DataFrame:  # fmt: skip
+def area_windows(
+    tx: Transaction, window: str, vintage: int | None, *, first: datetime, last: datetime,
+    page: tuple[Sequence[object] | None, int] | None = None, **scope: object,
+) -> pa.Table:  # fmt: skip
     """
-    Return the windows (1h or 1d) of the areas of a vintage, by code and start: all, those of a level, or of one area.
+    Return windows (1h or 1d) of areas of a vintage, by code, quantity and start, or a page: behind a key, so many.
 
-    What repeats is a category, so that a million rows are small.
+    `scope` is what they must be, left out or null for any: `level`, `quantities`, `codes`, `coverage`, `valid`. What
+    repeats is a dictionary, so that a million rows are small.
     """
-    rows = tx.rows(
-        "area_windows", VIEWS[window], quantity=quantity, first=first, last=last, vintage=vintage, level=level,
-        code=code,
-    )  # fmt: skip
-    windows = np.frombuffer(b"".join(row[-1] for row in rows), WINDOW)
+    asked = {**dict.fromkeys(_SCOPE), **scope, "vintage": vintage, "first": first, "last": last}
+    if page is None:
+        tx.rows("plan_for_areas")
+        rows = tx.rows("area_windows", VIEWS[window], **asked)
+    else:
+        asked |= zip(("after_code", "after_quantity", "after_start"), page[0] or (None,) * 3, strict=True)
+        rows = tx.rows("page_of_area_windows", VIEWS[window], limit=page[1], **asked)
     times = [len(row[-1]) // WINDOW.itemsize for row in rows]
-    labels = {
-        name: pd.Categorical([row[at] for row in rows]).repeat(times) if rows else pd.Categorical([])
-        for at, name in enumerate(_LABELS)
-    }
-    numbers = {name: windows[name].astype(WINDOW[name].newbyteorder("=")) for name in WINDOW.names or ()}
-    frame = pd.DataFrame({**labels, **numbers})
-    frame["valid"] = frame["valid"].astype(bool)
-    for name in ("start", "end"):
-        frame[name] = frame[name].astype("M8[s]").astype("M8[us]").dt.tz_localize("UTC")
-    frame = frame.sort_values(["code", "start"], ignore_index=True)
-    frame.insert(2, "vintage", vintage)
-    frame.insert(3, "quantity", pd.Series(pd.Categorical([quantity]).repeat(len(frame))))
-    return frame
+    windows = unpacked(b"".join(row[-1] for row in rows), WINDOW, sum(times))
+    # Rows come by code and quantity, one for each set of members.
+    changes = [at > 0 and one[:2] != rows[at - 1][:2] for at, one in enumerate(rows)]
+    of_row = np.repeat(np.arange(len(rows)), times)
+    order = np.lexsort((windows["start"], np.repeat(np.cumsum(changes), times)))
+    columns = {name: _column(windows[order], name) for name in WINDOW.names or ()}
+    columns |= {name: _label(name, rows, at).take(pa.array(of_row[order])) for at, name in enumerate(_LABELS)}
+    return pa.table({**columns, "vintage": pa.array([vintage] * len(windows), pa.int32())})
 
 
-def areas(
-    store: Store, vintage: int, level: str | None = None, after: str = "", limit: int = 10_000, area: str | None = None
-) -> list[dict[str, Any]]:
-    """
-    List areas by code, those behind `after`; those without a boundary have `lon` and `lat` null.
-
-    `area` is the code of one: it and all that lie in it.
-    """
-    names = ("vintage", "code", "level", "name", "municipality", "derived", "geometry", "sensors", "statistics")
-    rows = store.rows("list_areas", vintage=vintage, level=level, after=after, limit=limit, area=area)
-    return [_area(dict(zip(names, row, strict=True))) for row in rows]
+def _column(windows: NDArray[Any], name: str) -> "pa.Array[Any]":
+    if name in ("start", "end", "computed_at"):
+        return stamps(windows[name])
+    return pa.array(windows[name].astype(bool)) if name == "valid" else nullable(windows[name])
 
 
-def _area(found: dict[str, Any]) -> dict[str, Any]:
-    shape = shapely.from_wkb(found["geometry"]) if found["geometry"] is not None else None
-    point = shapely.point_on_surface(shape) if shape is not None else None
-    place = {"lon": None, "lat": None} if point is None else {"lon": round(point.x, 6), "lat": round(point.y, 6)}
-    return {**found, **place, "geometry": shape}
+def _label(name: str, rows: Sequence[tuple[Any, ...]], at: int) -> Any:
+    found = [row[at] for row in rows]
+    return pa.array(found, WORDS) if name == "members" else pa.array(found, pa.string()).dictionary_encode()
+
+
+def codes_within(
+    store: Store, vintage: int | None, box: Sequence[float], codes: Sequence[str] | None = None
+) -> list[str]:
+    """Name the areas of a vintage, the newest by default, that meet a box (degrees); of `codes`, if given."""
+    west, south, east, north = box
+    found = store.rows("list_boundaries", vintage=vintage, codes=codes)
+    shapes = shapely.from_wkb(np.array([row[1] for row in found], dtype=object))
+    inside = shapely.intersects(shapes, shapely.box(west, south, east, north))
+    return [row[0] for row, meets in zip(found, inside, strict=True) if meets]

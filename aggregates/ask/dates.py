@@ -1,33 +1,42 @@
 """
-Dates and local time: what a date or stamp in a question means, and what stands beside the UTC stamps of an answer.
+Questions: what a date or stamp in one means, and what is said of one that has no answer.
 
 A date without a time is a local civil date of the hub's zone; where days are asked for, a date of the quantity's kind
 of day. A stamp without a zone is local time of the hub's zone; of the hour that autumn has twice it is the first.
-`hub.cli.common` and `hub.web.api.parameters` read questions with it, `aggregates.ask.query` completes answers.
+`hub.cli.common` and `hub.web.api.parameters` read questions with it, and every command loads it: so no pandas here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
-from typing import Any
 from zoneinfo import ZoneInfo
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.values import duration
+
+NO_AREAS = "no areas are loaded, see `stadspuls areas load --help`"
 
 
-def read(text: str) -> date:
+class BadQuestion(ValueError):  # noqa: N818 - the reaction is the name: ask again, corrected
+    """A question that has no answer: the text has what was found and expected, `name` the parameter at fault."""
+
+    def __init__(self, text: str, name: str = "") -> None:
+        super().__init__(text)
+        self.name = name
+
+
+def read(text: str, now: datetime | None = None) -> date:
     """
-    Read a date, or a stamp with or without a zone (a datetime); raises ValueError.
+    Read a date, a stamp with or without a zone (a datetime), or a time before `now` as -24h; raises ValueError.
 
-    >>> read("2024-06-01"), read("2024-06-01T12:00")
-    (datetime.date(2024, 6, 1), datetime.datetime(2024, 6, 1, 12, 0))
+    >>> read("2024-06-01"), read("2024-06-01T12:00"), read("-1d", datetime(2024, 6, 2, 12, 0))
+    (datetime.date(2024, 6, 1), datetime.datetime(2024, 6, 1, 12, 0), datetime.datetime(2024, 6, 1, 12, 0))
     """
     try:
-        return date.fromisoformat(text)
+        return now - duration(text[1:]) if now and text.startswith("-") else date.fromisoformat(text)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
     except ValueError:
         return datetime.fromisoformat(text)
 
@@ -49,47 +58,27 @@ def moment(asked: date, zone: str, window: str = "", quantities: Iterable[str] =
     return datetime.combine(asked, time(), ZoneInfo(named)).astimezone(UTC)
 
 
+@contextmanager
+def known_at(store: Store, asked: datetime | None, window: str = "1h") -> Iterator[None]:
+    """
+    Answer in the block as the hub knew closed hours, days and figures of areas at a moment (None: now).
+
+    Raises BadQuestion for a moment that is to come, or from before earlier figures are kept.
+    """
+    if asked is not None:
+        if window in ("5m", "15m", "period", ""):
+            raise BadQuestion(
+                f"window {window!r} as of a moment, expected 1h, 1d or longer: others keep no earlier figures", "asOf"
+            )
+        ((since, now),) = store.rows("read_versions_since")
+        if not since <= asked <= now:
+            said = f"as of {asked.isoformat()}, expected from {since.isoformat()} to now"
+            raise BadQuestion(f"{said}: earlier figures are kept since then", "asOf")
+    with store.as_of(asked):
+        yield
+
+
 def zone_of(tx: Store | Transaction) -> str:
     """Give the hub's zone, as the migration stored it."""
     ((zone,),) = tx.rows("read_zone")
     return str(zone)
-
-
-def with_dates(windows: pa.Table, zone: str, window: str) -> pa.Table:
-    """Add `date`, of days the quantity's kind of day, and `local_start`; `windows` has `start` and `quantity`."""
-    dates = _dates(windows["start"], zone)
-    for fixed in {one.zone for one in QUANTITIES.values() if one.zone} if window == "1d" else ():
-        theirs = pa.array([name for name, one in QUANTITIES.items() if one.zone == fixed])
-        chosen = pc.is_in(windows["quantity"].cast(pa.string()), value_set=theirs)
-        dates = pc.if_else(chosen, _dates(windows["start"], fixed), dates)
-    return windows.append_column("date", dates).append_column("local_start", local(windows["start"], zone))
-
-
-def dated(windows: pd.DataFrame, zone: str, window: str) -> pd.DataFrame:
-    """Do the same with a frame."""
-    found = with_dates(pa.Table.from_pandas(windows[["start", "quantity"]], preserve_index=False), zone, window)
-    return windows.assign(
-        date=found["date"].to_pandas(), local_start=found["local_start"].dictionary_encode().to_pandas()
-    )
-
-
-def _dates(stamps: Any, zone: str) -> Any:
-    return pc.local_timestamp(stamps.cast(pa.timestamp("us", zone))).cast(pa.date32(), safe=False)
-
-
-def local(stamps: Any, zone: str) -> "pa.Array[Any]":
-    """Write a column of stamps as local time with its offset, as 2024-06-01T12:00:00+02:00."""
-    coded: Any = (stamps.combine_chunks() if isinstance(stamps, pa.ChunkedArray) else stamps).dictionary_encode()
-    here: Any = pc.local_timestamp(coded.dictionary.cast(pa.timestamp("s", zone), safe=False))
-    # `strftime` takes ten times as long as these: the offset is one of a few texts.
-    ahead = pc.subtract(here.cast(pa.int64()), coded.dictionary.cast(pa.timestamp("s"), safe=False).cast(pa.int64()))
-    offsets: Any = ahead.dictionary_encode()
-    signs = pa.array([_offset(seconds) for seconds in offsets.dictionary.to_pylist()], pa.string())
-    clock = pc.replace_substring(here.cast(pa.string()), " ", "T")
-    found: pa.Array[Any] = pc.binary_join_element_wise(clock, signs.take(offsets.indices), "").take(coded.indices)
-    return found
-
-
-def _offset(seconds: int) -> str:
-    hours, minutes = divmod(abs(seconds) // 60, 60)
-    return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}"

@@ -1,11 +1,13 @@
 """
-Indicators that can be defended, on pandas frames; no I/O. `docs/indicators.md` has a method note for each.
+Indicators of areas that can be defended, as pandas frames. `docs/indicators.md` has a method note for each.
 
-What cannot be defended is refused with the reason: vehicles per 1,000 inhabitants or per km2 is nowhere here, and
-exposure needs a model layer.
+`stadspuls areas indicator` and the API call `compute`, which asks for the windows that one needs. What cannot be
+defended is refused with the reason: vehicles per 1,000 inhabitants or per km2 is nowhere here, and exposure needs a
+model layer.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,42 +15,75 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from aggregates.areas.geometry import Area
+from aggregates.ask.dates import BadQuestion, zone_of
+from aggregates.ask.listings import areas
+from aggregates.ask.query import Question, ask, chosen_series
+from aggregates.store.store import Store
 
 INDICATORS = ("panel-index", "heavy-share", "hours-above", "week-profile", "exposure")
 LEAST = 0.8  # of the days, on which a sensor of a panel is valid
-WEEK = [f"{day} {hour:02d}" for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun") for hour in range(24)]
+HEAVY = ("heavy", ">12.2", ">=12.2", ">12.20")  # Telraam's class, and NDW's longest
+_ABOVE = ["subject", "above", "valid", "hours", "not_measured", "threshold"]
+_PANEL = ["start", "index", "panel", "members", "date"]
+_PROFILE = ["hour_of_week", "mean", "hours", "label"]
 
 
 class Refused(ValueError):  # noqa: N818 - the reaction is the name: ask for something that can be defended
     """An indicator that cannot be made of what there is: the text has the reason."""
 
 
-def panel_index(days: pd.DataFrame, base: tuple[datetime, datetime]) -> pd.DataFrame:
+def compute(
+    store: Store, name: str, asked: Question, *, base_to: datetime | None = None, threshold: float | None = None,
+    heavy: Sequence[str] = HEAVY, layer: Sequence[tuple[Any, float]] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """
-    Compare days with a base period by the same sensors: base = 100.
+    Compute an indicator of an area, whatever the question's window.
 
-    `days` has sensor_id, start, value and valid, a row a sensor and day. The panel is every sensor with valid days on
-    at least the share `LEAST` of the days of the base, and of the days outside it. A day counts only where all of the
-    panel are valid; others stay null. Returns start, index, panel (how many), members. Raises Refused without a panel.
+    Raises BadQuestion for what is missing, `Refused` for what cannot be defended.
     """
-    table = days[days["valid"]].pivot(index="start", columns="sensor_id", values="value")
-    table = table.reindex(sorted(days["start"].unique()))
-    in_base = (table.index >= base[0]) & (table.index < base[1])
-    if not in_base.any():
-        raise Refused(f"no days in the base {base[0]:%Y-%m-%dT%H:%MZ} to {base[1]:%Y-%m-%dT%H:%MZ}, an index needs one")
-    enough = table[in_base].notna().mean() >= LEAST
-    if not in_base.all():
-        enough &= table[~in_base].notna().mean() >= LEAST
-    panel = sorted(table.columns[enough])
-    if not panel:
+    if name == "panel-index":
+        if base_to is None:
+            raise BadQuestion("panel-index without --base-to, expected the end of the base period")
+        return _panel_index(store, asked, base_to)
+    if name == "heavy-share":
+        return heavy_share(ask(store, replace(asked, window="1h", channels=True)), heavy)
+    if name == "week-profile":
+        return _of_area(store, "week_profile", asked, _PROFILE, zone=zone_of(store))
+    if name not in INDICATORS:
+        raise BadQuestion(f"indicator {name!r}, expected one of {', '.join(INDICATORS)}")
+    if threshold is None:
+        raise BadQuestion(f"{name} without --threshold, expected the limit in the quantity's unit")
+    if name == "hours-above":
+        return _of_area(store, "hours_above", asked, _ABOVE, threshold=threshold)
+    return exposure(areas(store, asked.vintage, "buurt", asked.area).to_pylist(), layer, threshold)
+
+
+def _of_area(store: Store, statement: str, asked: Question, columns: list[str], **more: Any) -> pd.DataFrame:
+    """Give what a statement makes of the windows of an area and of the sensors in it, in these columns."""
+    with store.transaction(snapshot=True) as tx:
+        chosen, area = chosen_series(tx, replace(asked, members=True))
+        span = {"first": asked.first, "last": asked.last, "quantity": asked.quantity}
+        rows = tx.rows(statement, series=chosen.series.tolist(), **span, **area, **more)
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _panel_index(store: Store, asked: Question, base_to: datetime) -> pd.DataFrame:
+    """
+    Compare days with a base period, until `base_to`, by the same sensors: base = 100.
+
+    The panel is every sensor with valid days on at least the share `LEAST` of the days of the base, and of those after
+    it. A day counts only where all of the panel are valid; others stay null. Raises Refused without a panel.
+    """
+    found = _of_area(store, "panel_index", asked, _PANEL, base_to=base_to, least=LEAST)
+    base = found[found["start"] < base_to]
+    if base.empty:
+        spanned = f"{asked.first:%Y-%m-%dT%H:%MZ} to {base_to:%Y-%m-%dT%H:%MZ}"
+        raise Refused(f"no days in the base {spanned}, an index needs one")
+    if not base["panel"].iloc[0]:
         raise Refused(f"no sensor is valid on {LEAST:.0%} of the days in and outside the base, a panel needs one")
-    whole = table[panel].sum(axis=1, skipna=False)
-    level = whole[in_base].mean()
-    if not level > 0:
+    if base["index"].isna().all():
         raise Refused("no day of the base on which the whole panel is valid and counted anything")
-    found = pd.DataFrame({"start": table.index, "index": (whole / level * 100).to_numpy()})
-    return found.assign(panel=len(panel), members=" ".join(panel))
+    return found
 
 
 def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
@@ -80,45 +115,15 @@ def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
     return found.assign(share=found["heavy"] / found["vehicles"].where(found["vehicles"] > 0)).reset_index()
 
 
-def hours_above(hours: pd.DataFrame, threshold: float, first: datetime, last: datetime) -> pd.DataFrame:
-    """
-    Count the valid hours above a threshold, and how many were not measured.
-
-    `hours` has subject, start, value and valid. The comparison is with the value as stored, not rounded. Returns above,
-    valid, hours (of the period), not_measured (share), by subject.
-    """
-    period = int((last - first).total_seconds() // 3600)
-    good = hours[hours["valid"] & hours["value"].notna()]
-    values = good.assign(above=(good["value"] > threshold).astype("int64")).groupby("subject")
-    found: pd.DataFrame = values.agg(above=("above", "sum"), valid=("value", "size"))
-    found = found.reindex(hours["subject"].unique(), fill_value=0)
-    found = found.assign(hours=period, not_measured=1 - found["valid"] / period, threshold=threshold)
-    return found.rename_axis("subject").reset_index()
-
-
-def week_profile(hours: pd.DataFrame, zone: str) -> pd.DataFrame:
-    """
-    Return the mean of the valid values by hour of the week in a time zone, Monday first, and its number of hours.
-
-    Returns hour_of_week (0 to 167), label, mean and hours. Hours that no value falls in stay null.
-    """
-    good = hours[hours["valid"] & hours["value"].notna()]
-    local = good["start"].dt.tz_convert(zone)
-    at = (local.dt.day_of_week * 24 + local.dt.hour).rename("hour_of_week")
-    found = good.groupby(at)["value"].agg(mean="mean", hours="size").reindex(range(168))
-    found["hours"] = found["hours"].fillna(0).astype(int)
-    return found.rename_axis("hour_of_week").reset_index().assign(label=WEEK)
-
-
 def exposure(
-    buurten: Sequence[Area], inhabitants: Mapping[str, float | None], layer: Sequence[tuple[Any, float]] | None,
-    limit: float,
-) -> pd.DataFrame:  # fmt: skip
+    buurten: Sequence[Mapping[str, Any]], layer: Sequence[tuple[Any, float]] | None, limit: float
+) -> pd.DataFrame:
     """
     Weigh a modelled concentration by the inhabitants of buurten, and count those who live where it is above `limit`.
 
-    `layer` is the model: shapes in degrees with a value each. A buurt's value is the mean over its area, by area. A
-    buurt that the layer covers less than 95 % of, or whose inhabitants are not known, is not counted and named so.
+    `buurten` are rows of the list of areas; those without a boundary are left out. `layer` is the model: shapes in
+    degrees with a value each. A buurt's value is the mean over its area, by area. A buurt that the layer covers less
+    than 95 % of, or whose inhabitants are not known, is not counted and named so.
     Returns a row a buurt: code, concentration, covered, inhabitants, above, reason. Raises Refused without a layer: a
     handful of stations does not show what people breathe where they live.
     """
@@ -127,17 +132,18 @@ def exposure(
             "exposure needs a model layer (--layer FILE): from sensors alone nobody knows what people breathe who do "
             "not live beside one"
         )
-    shapes, drawn = (np.array(one, dtype=object) for one in ([it for it, _ in layer], [it.shape for it in buurten]))
+    rows = [one for one in buurten if one["geometry"]]
+    shapes, drawn = np.array([it for it, _ in layer], object), shapely.from_wkb([one["geometry"] for one in rows])
     at, cell = shapely.STRtree(shapes).query(drawn, predicate="intersects")
     parts = shapely.area(shapely.intersection(shapes[cell], drawn[at]))
     values = np.array([value for _, value in layer])[cell]
     total, weighted = (np.bincount(at, weights, len(drawn)) for weights in (parts, parts * values))
-    people = pd.Series([inhabitants.get(area.code) for area in buurten], dtype="float64")
+    people = pd.Series([(one["statistics"] or {}).get("inhabitants") for one in rows], dtype="float64")
     mean, covered = pd.Series(weighted).div(total).where(total > 0), pd.Series(total / shapely.area(drawn))
     reasons = covered.map("the layer covers {:.0%}".format).where(covered < 0.95)
     reasons = reasons.where(reasons.notna() | people.notna(), "inhabitants not known")
     return pd.DataFrame({
-        "code": [area.code for area in buurten], "name": [area.name for area in buurten], "concentration": mean,
+        "code": [one["code"] for one in rows], "name": [one["name"] for one in rows], "concentration": mean,
         "covered": covered.clip(upper=1.0), "inhabitants": people,
         "above": people.where(mean > limit, 0.0).where(reasons.isna()),
         "reason": reasons.astype(object).where(reasons.notna(), None),

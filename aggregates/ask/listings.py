@@ -4,7 +4,8 @@ Lists as Arrow batches for the API, in the order of their keys, each from behind
 `listings.toml` names columns and key of each list, `columns.toml` has type and meaning of every column, once; the API's
 document, its JSON, Parquet and Arrow follow from these. Rows come from the database a batch at a time, so that no
 answer is ever whole in memory. Windows and readings of sensors are those of `aggregates.ask.query`, a quantity at a
-time, with the places of their sensors.
+time, with the places of their sensors; windows of areas have measures of CBS of the same vintage beside them, in one
+flat table.
 """
 
 import tomllib
@@ -13,25 +14,28 @@ from datetime import datetime
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
 from aggregates.areas.measures import MEASURES
-from aggregates.ask.areas import areas, newest_vintage
-from aggregates.ask.query import BadQuestion, Question, tables
-from aggregates.ask.series import Cursor
-from aggregates.store.store import Store
+from aggregates.ask.areas import WORDS, area_windows, newest_vintage
+from aggregates.ask.dates import BadQuestion, zone_of
+from aggregates.ask.query import Question, tables
+from aggregates.ask.series import Cursor, nullable, with_dates
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import microseconds
 
 SIZE = 5_000  # rows of a batch
+PAGE = 10_000  # rows of windows of areas: more are read as a whole
+EVERYTHING = 1_000_000_000  # rows: no limit
 Key = tuple[Any, ...]
 Batches = Generator[pa.RecordBatch, None, None]
 
-TEXT, NUMBER, COUNT, YES_OR_NO, BYTES = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.binary()
+TEXT, NUMBER, COUNT, YES_OR_NO, BYTES, MANY = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.binary(), WORDS
 STAMP, DATE = pa.timestamp("us", "UTC"), pa.date32()
-MANY = pa.list_(pa.field("item", TEXT, nullable=False))
 STATISTICS = pa.struct([pa.field(name, NUMBER) for name in MEASURES])
 _TYPES: Mapping[str, pa.DataType] = {
     "text": TEXT, "number": NUMBER, "count": COUNT, "yes_or_no": YES_OR_NO, "bytes": BYTES, "stamp": STAMP,
@@ -45,7 +49,15 @@ def _read(name: str) -> dict[str, Any]:
 
 COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     name: (_TYPES[kind], meaning) for kind, known in _read("columns.toml").items() for name, meaning in known.items()
+} | {
+    name: column
+    for one in MEASURES.values()
+    for name, column in (
+        (one.name, (NUMBER, f"{one.title}, in {one.unit}; null: see {one.name}_reason")),
+        (f"{one.name}_reason", (TEXT, f"why {one.name} has no number, or what CBS says of it")),
+    )
 }
+BESIDE = tuple(f"{name}{part}" for name in MEASURES for part in ("", "_reason"))  # columns, two of each measure
 
 
 def schema(names: str) -> pa.Schema:
@@ -73,16 +85,17 @@ class Listing(NamedTuple):
 
     def read(self, store: Store, after: Key | None, limit: int, view: str = "", **asked: object) -> Batches:
         """Yield at most `limit` rows from the one behind `after`. Raises `aggregates.store.store.StoreError`."""
+        with store.transaction(snapshot=True) as tx:
+            yield from self.stream(tx, after, limit, view, **asked)
+
+    def stream(self, tx: Transaction, after: Key | None, limit: int, view: str = "", **asked: object) -> Batches:
+        """Do so in an open transaction."""
         behind = after or (None,) * len(self.key)
         asked |= {f"after_{name}": value for name, value in zip(self.key, behind, strict=True)}
-        with store.transaction(snapshot=True) as tx:
-            for rows in tx.stream(self.statement, view, SIZE, limit=limit, **asked):
-                yield self._batch(rows)
-
-    def _batch(self, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-        columns = zip(*rows, strict=True)
-        arrays = [pa.array(values, column.type) for column, values in zip(self.columns, columns, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.columns)
+        for rows in tx.stream(self.statement, view, SIZE, limit=limit, **asked):
+            columns = zip(self.columns, zip(*rows, strict=True), strict=True)
+            arrays = [pa.array(values, column.type) for column, values in columns]
+            yield pa.RecordBatch.from_arrays(arrays, schema=self.columns)
 
 
 LISTS: Mapping[str, Listing] = {
@@ -91,28 +104,77 @@ LISTS: Mapping[str, Listing] = {
 }
 
 
+def areas(store: Store, vintage: int | None, level: str | None = None, area: str | None = None) -> pa.Table:
+    """Give the areas of a vintage (None: the newest), all or those of a level, or of an area and what lies in it."""
+    found = read_areas(store, None, EVERYTHING, vintage=vintage, level=level, area=area)
+    return pa.Table.from_batches(found, LISTS["areas"].columns)
+
+
 def read_areas(
     store: Store, after: Key | None, limit: int, *, vintage: int | None, level: str | None, area: str | None,
-    **_: object,
+    areas: Sequence[str] | None = None, **_: object,
 ) -> Batches:  # fmt: skip
-    """Yield areas by code with their boundaries; none where no vintage is loaded. Raises `StoreError`."""
+    """
+    Yield areas of a vintage, None the newest, by code with their boundaries, and a point that certainly lies in each.
+
+    `area` is the code of one: it and all that lie in it; `areas` are those of areas alone. Raises `StoreError`.
+    """
+    for found in LISTS["areas"].read(store, after, limit, vintage=vintage, level=level, area=area, codes=areas):
+        shapes = shapely.from_wkb(np.array(found["geometry"].to_pylist(), dtype=object))
+        points = shapely.point_on_surface(shapes)
+        for name, degrees in (("lon", shapely.get_x(points)), ("lat", shapely.get_y(points))):
+            at = found.schema.get_field_index(name)
+            found = found.set_column(at, found.schema.field(at), nullable(degrees.round(6)))
+        yield found
+
+
+def read_area_figures(
+    store: Store, after: Key | None, limit: int, *, areas: Sequence[str] | None, measures: Sequence[str] | None,
+    shapes: bool | None, zone: str, **asked: Any,
+) -> Batches:  # fmt: skip
+    """Yield the rows of the list `area_windows` and what `joined` puts beside them: none without areas."""
+    page = None if limit > PAGE and not after else (after, limit)
     try:
-        year = vintage or newest_vintage(store)
+        found = joined(store, measures=measures or (), shapes=bool(shapes), page=page, codes=areas, **asked)
     except BadQuestion:
         return
-    found = areas(store, year, level, after[0] if after else "", limit, area)
-    for at in range(0, len(found), SIZE):
-        rows = found[at : at + SIZE]
-        for row in rows:
-            row["geometry"] = None if row["geometry"] is None else shapely.to_wkb(row["geometry"])
-        yield pa.RecordBatch.from_pylist(rows, schema=LISTS["areas"].columns)
+    yield from found.to_batches(SIZE)
+
+
+def joined(
+    store: Store, *, window: str, vintage: int | None, measures: Sequence[str] = (), shapes: bool = False, **scope: Any
+) -> pa.Table:
+    """
+    Give windows of areas with date, local time and the measures of the area, and its boundary where it is asked for.
+
+    A measure is a column `<measure>` and a column `<measure>_reason`: why it has no number, or what is said of it.
+    `scope` is that of `aggregates.ask.areas.area_windows`. Without a vintage: the newest that is loaded; raises
+    BadQuestion where none is, and `StoreError`.
+    """
+    with store.transaction(snapshot=True) as tx:
+        year = vintage or newest_vintage(tx)
+        windows = area_windows(tx, window, year, **scope)
+        table = with_dates(windows.select(LISTS["area_windows"].columns.names), zone_of(tx), window)
+        return with_measures(tx, table, measures, shapes=shapes)
+
+
+def with_measures(tx: Store | Transaction, table: pa.Table, measures: Sequence[str], *, shapes: bool) -> pa.Table:
+    """Put measures beside rows with the `code` of an area and a `vintage`, the same in all, as `joined` does."""
+    codes = table["code"].cast(pa.string())
+    asked = {"vintage": pc.max(table["vintage"]).as_py(), "codes": codes.unique().to_pylist(), "shapes": shapes}
+    rows = tx.rows("list_area_measures", measures=list(measures), **asked)
+    at = pc.index_in(codes, value_set=pa.array([row[0] for row in rows], pa.string()))
+    for place, measure in enumerate(measures):
+        for name, kind, part in ((measure, pa.float64(), 1), (f"{measure}_reason", pa.string(), 2)):
+            table = table.append_column(name, pa.array([row[part][place] for row in rows], kind).take(at))
+    if shapes:
+        table = table.append_column("geometry", pa.array([row[3] for row in rows], pa.binary()).take(at))
+    return table
 
 
 def read_series(
     store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, window: str,
-    quantities: Sequence[str] | None, source: str | None, sensors: Sequence[str] | None, area: str | None,
-    vintage: int | None, channels: bool = False, coverage: float | None = None, valid: bool | None = None,
-    **sides: Any,
+    quantities: Sequence[str] | None, valid: bool | None = None, **scope: Any,
 ) -> Batches:  # fmt: skip
     """
     Yield the rows of `windows`, or of `readings` where the window is empty.
@@ -120,13 +182,10 @@ def read_series(
     A quantity after the other, by sensor, channel and start. Each row has the place of its sensor. Raises `StoreError`.
     """
     columns = LISTS["windows" if window else "readings"].columns
-    box = tuple(sides[side] for side in ("west", "south", "east", "north"))
-    scope: dict[str, Any] = {"area": area, "vintage": vintage, "members": area is not None, "source": source}
-    scope |= {"sensor": None if sensors is None else tuple(sensors), "box": None if None in box else box}
     for quantity, behind in _by_quantity(quantities or (list(QUANTITIES) if window else [None]), after):
         if first >= last or limit <= 0:
             return
-        asked = Question(quantity, first, last, window, channels=channels, coverage=coverage or 0.0, **scope)
+        asked = Question.of(quantity, first, last, window, **scope)
         most = limit if valid is None else None
         for table in tables(store, asked, after=behind, limit=most, places=True):
             kept = table if valid is None else table.filter(pc.equal(table["valid"], pa.scalar(valid)))

@@ -6,6 +6,7 @@ costs the hub's own process next to nothing.
 """
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,12 +15,11 @@ import shapely
 
 from aggregates.ask import dates
 from aggregates.ask.areas import VIEWS
-from aggregates.ask.series import BadQuestion
+from aggregates.ask.dates import BadQuestion
 from aggregates.store.store import Store
 
 RANGE = "range"  # the lens of some hours together: the last 24 where nothing is chosen
 LONGEST = timedelta(days=31)  # range
-WEEKS = 8  # of the same weekday make the usual band
 _GRID = 1e-5  # degrees, about a metre: what a boundary is rounded to on a screen
 
 
@@ -108,8 +108,13 @@ def places(store: Store, quantity: str) -> str:
 
 def shapes(store: Store, level: str) -> bytes:
     """Return the areas of one level of the newest vintage as GeoJSON, rounded to what a screen can show."""
+    return _drawn(tuple(store.rows("live_shapes", level=level)))
+
+
+@lru_cache(3)  # levels: of a country it takes a second
+def _drawn(areas: tuple[tuple[str, str, bytes | None], ...]) -> bytes:
     features = []
-    for code, name, wkb in store.rows("live_shapes", level=level):
+    for code, name, wkb in areas:
         shape = None if wkb is None else shapely.set_precision(shapely.from_wkb(wkb).simplify(_GRID), _GRID)
         features.append({
             "type": "Feature", "id": code, "properties": {"name": name},
@@ -125,18 +130,16 @@ def day_of(
     """
     Return a sensor, or an area of the newest vintage, and its day of a quantity as JSON; None where there is none such.
 
-    `day` is its `midnight`, or the beginning of a range that lasts `until` then; of a range nothing is usual. `hours`
-    are those since the day before, `[days ago, local hour, state, value, coverage, flagged, failed, seen, expected]`.
-    An area has its statistics. Of a sensor `usual` has by local hour the 10th, 50th and 90th percentile (linear between
-    the two nearest values, Hyndman and Fan 1996, definition 7) of the valid hours of `weeks` earlier days of this
-    weekday, and `flags` of the day are `[local hour, readings, flags]`.
+    `day` is its `midnight`, or the beginning of a range that lasts `until` then. `hours` are those since the day
+    before, `[days ago, local hour, state, value, coverage, flagged, failed, seen, expected]`. An area has its
+    statistics; of a sensor `flags` of the day are `[local hour, readings, flags]`.
     """
     asked = {
         "id": id, "quantity": quantity, "now": now, "zone": str(day.tzinfo), "yesterday": day - _DAY, "today": day,
-        "tomorrow": day + _DAY, "first": day - timedelta(weeks=WEEKS), "weekday": day.isoweekday(), "form": "HH24:MI",
+        "tomorrow": day + _DAY, "form": "HH24:MI",
     }  # fmt: skip
     if until:
-        asked |= {"yesterday": day, "first": day, "tomorrow": until, "form": "YYYY-MM-DD HH24:MI"}
+        asked |= {"yesterday": day, "tomorrow": until, "form": "YYYY-MM-DD HH24:MI"}
     with store.transaction(snapshot=True) as tx:
         found = tx.rows(f"live_{kind}", "sensor_1h", **asked)
     return found[0][0] if found else None

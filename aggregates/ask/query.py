@@ -5,7 +5,7 @@ Windows with their evidence, and the readings themselves, as Arrow tables or a p
 figures; `aggregates.ask.series` fetches them series by series.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,35 +13,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
+import pyarrow.compute as pc
 
 from aggregates.areas.codes import is_code
-from aggregates.ask.areas import area_frame
-from aggregates.ask.dates import local, with_dates, zone_of
-from aggregates.ask.series import (
-    FIGURES,
-    LENGTHS,
-    PERIOD,
-    READING,
-    WINDOW,
-    BadQuestion,
-    ChosenSeries,
-    Cursor,
-    Fetch,
-    Rows,
-    nullable,
-    pieces,
-    reading_columns,
-    stamps,
-    window_columns,
-)
+from aggregates.ask import series
+from aggregates.ask.areas import area_windows
+from aggregates.ask.dates import BadQuestion, zone_of
+from aggregates.ask.series import LENGTHS, PERIOD, ChosenSeries, Cursor, Fetch, Rows, Span
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 
 __all__ = ["PERIOD", "READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
 
 WINDOWS = tuple(LENGTHS)
+SHORT = ("5m", "15m", PERIOD)  # not rolled up, and not of areas
 READINGS = ""  # in place of a window: the readings themselves
+SIDES = ("west", "south", "east", "north")  # of a box
 USUAL = timedelta(minutes=1)  # between readings of a series, where nothing is known
 
 
@@ -84,13 +71,26 @@ class Question:
             raise BadQuestion(f"from {self.first.isoformat()} is after to {self.last.isoformat()}")
         if self.area and not is_code(self.area):
             raise BadQuestion(f"area {self.area!r}, expected a code as GM0014, WK001400 or BU00140002")
-        if self.of_area and self.window in ("5m", PERIOD):
+        if self.of_area and self.window in SHORT:
             raise BadQuestion(f"window {self.window!r} of an area, expected 1h or 1d, or one of its sensors")
         if not 0 <= self.coverage <= 1:
             raise BadQuestion(f"coverage {self.coverage}, expected 0 to 1")
         west, south, east, north = self.box or (0.0, 0.0, 0.0, 0.0)
         if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
             raise BadQuestion(f"box {self.box}, expected west, south, east, north in degrees, as 6.4,53.1,6.7,53.3")
+
+    @classmethod
+    def of(
+        cls, quantity: str | None, first: datetime, last: datetime, window: str, *,
+        sensors: Sequence[str] | None = None, channels: bool | None = None, area: str | None = None,
+        vintage: int | None = None, coverage: float | None = None, source: str | None = None, **sides: Any,
+    ) -> "Question":  # fmt: skip
+        """Make a question out of parameters of the API: of sensors, or those in an area; `sides` are those of a box."""
+        box: Any = tuple(sides.get(side) for side in SIDES)
+        return cls(
+            quantity, first, last, window, None if sensors is None else tuple(sensors), bool(channels), area, vintage,
+            area is not None, None if None in box else box, coverage or 0.0, source,
+        )  # fmt: skip
 
     @property
     def of_area(self) -> bool:
@@ -113,7 +113,7 @@ def tables(
     maximum (doubles in that unit), readings, nothing, flagged, failed, warned (counts), coverage (0 to 1), valid,
     revision, status (provisional or validated), of sensors in an area also area and vintage, date (local; of days,
     their own), local_start (in the hub's zone, with its offset), series (its number in the store). Of an area itself
-    see `aggregates.ask.areas.area_frame`. Of readings in place of the figures: value (null: nothing to measure or
+    see `aggregates.ask.areas.area_windows`. Of readings in place of the figures: value (null: nothing to measure or
     failed), weight, covers (s), flags (names with a blank between them, empty for none), status, version (the
     supplier's publication stamp or null), received_at; an instant ends when it starts.
 
@@ -123,30 +123,29 @@ def tables(
     with store.transaction(snapshot=True) as tx:
         zone = zone_of(tx)
         if question.of_area:
-            yield with_dates(_of_area(tx, question), zone, question.window)
+            yield series.with_dates(_of_area(tx, question), zone, question.window)
             return
-        chosen, area = _chosen(tx, question)
+        chosen, area = chosen_series(tx, question)
         step = LENGTHS.get(question.window, USUAL)
-        for rows, at in pieces(
-            chosen, _fetch(tx, question, area, chosen), (question.last - question.first) / step, after, limit
-        ):
-            columns = {**chosen.words(at), "start": stamps(rows["start"])}
+        span = question.first, question.last
+        for rows, at in series.pieces(chosen, _fetch(tx, question, area, chosen), span, step, after, limit):
+            columns = {**chosen.words(at), "start": series.stamps(rows["start"])}
             if question.window:
-                columns |= window_columns(rows, question.window, chosen.zones, chosen.periods[at])
+                columns |= series.window_columns(rows, question.window, chosen.zones, chosen.periods[at])
                 columns |= {name: pa.array([said] * len(rows), _AREA[name]) for name, said in area.items()}
-                table = with_dates(pa.table(columns), zone, question.window)
+                table = series.with_dates(pa.table(columns), zone, question.window)
             else:
-                columns |= reading_columns(rows, chosen.periods[at])
-                table = pa.table(columns | {"local_start": local(columns["start"], zone)})
+                columns |= series.reading_columns(rows, chosen.periods[at])
+                table = pa.table(columns | {"local_start": series.local(columns["start"], zone)})
             for name, degrees in (("lon", chosen.lon), ("lat", chosen.lat)) if places else ():
-                table = table.append_column(name, nullable(degrees[at]))
+                table = table.append_column(name, series.nullable(degrees[at]))
             yield table.append_column("series", pa.array(rows["series"]))
 
 
 def is_waiting(store: Store, first: datetime, last: datetime, window: str, *, areas: bool = False) -> bool:
     """Tell whether windows that start in `[first, last)` wait for the roll-up; to be asked before the windows."""
-    asked = {"first": first, "last": last, "days": window == "1d", "areas": areas}
-    return window not in ("5m", PERIOD) and bool(store.rows("is_waiting", **asked)[0][0])
+    asked = {"first": first, "last": last, "days": window != "1h", "areas": areas}
+    return window not in SHORT and bool(store.rows("is_waiting", **asked)[0][0])
 
 
 def ask(store: Store, question: Question) -> pd.DataFrame:
@@ -164,11 +163,11 @@ _AREA = {"area": pa.string(), "vintage": pa.int32()}
 MONTH = "date_bin('28 days', v.start, 'epoch')"  # what one value holds: it has at most 1 GB
 
 
-def _chosen(tx: Transaction, question: Question) -> tuple[ChosenSeries, dict[str, Any]]:
+def chosen_series(tx: Transaction, question: Question) -> tuple[ChosenSeries, dict[str, Any]]:
     """Find the series of a question, and the area and vintage that its windows must be of."""
     area = {"area": question.area, "vintage": _vintage(tx, question)} if question.area else {}
     sensors = [question.sensor] if isinstance(question.sensor, str) else question.sensor
-    box = dict(zip(("west", "south", "east", "north"), question.box or (None,) * 4, strict=True))
+    box = dict(zip(SIDES, question.box or (None,) * 4, strict=True))
     rows = tx.rows(
         "choose_series", quantity=question.quantity, sensors=None if sensors is None else list(sensors),
         channels=question.by_series, source=question.source, ever=True,
@@ -183,40 +182,38 @@ def _vintage(tx: Transaction, question: Question) -> int | None:
 
 
 def _fetch(tx: Transaction, question: Question, area: dict[str, Any], chosen: ChosenSeries) -> Fetch:
-    asked: dict[str, Any] = {"first": question.first, "last": question.last}
+    statement = "ask_windows_in_area" if area else "ask_windows"
 
-    def windows(view: str, series: NDArray[np.int32]) -> Rows:
-        return tx.numbers(
-            "ask_windows_in_area" if area else "ask_windows", WINDOW, view=f"{view}_{question.window}",
-            series=series.tolist(), coverage=question.coverage, **asked, **area,
-        )  # fmt: skip
-
-    def fetch(part: slice) -> Rows:
-        series, alone = chosen.series[part], chosen.alone[part]
+    def fetch(part: slice, span: Span) -> Rows:
+        asked: dict[str, Any] = dict(zip(("first", "last"), span, strict=True))
         if not question.window:
-            return tx.numbers("ask_readings", READING, by=MONTH, series=series.tolist(), **asked)
-        if question.by_series:
-            return windows("aggregate", series)
-        # Where nothing needs adding up a smaller view answers.
-        if alone.all():
-            return windows("sensor_alone", series)
-        return np.concatenate([windows("sensor_alone", series[alone]), windows("sensor", series[~alone])])
+            return tx.numbers("ask_readings", series.READING, by=MONTH, series=chosen.series[part].tolist(), **asked)
+        if question.window == "15m":
+            tx.rows("bound_quarters", **asked)
+        asked |= {"coverage": question.coverage, **area}
+        found = [
+            tx.numbers(statement, series.WINDOW, view=f"{view}_{question.window}", series=some, **asked)
+            for view, some in chosen.views(part, by_series=question.by_series)
+        ]
+        return np.concatenate([np.zeros(0, series.WINDOW), *found])
 
     return fetch
 
 
 _OF_AREA = [
-    "sensor_id", "channel", "quantity", "unit", "start", "end", *FIGURES, "readings", "flagged", "failed", "coverage",
-    "valid", "revision", "area", "name", "vintage", "sensors", "valid_sensors", "members", "series",
+    "sensor_id", "channel", "quantity", "unit", "start", "end", *series.FIGURES, "readings", "flagged", "failed",
+    "coverage", "valid", "revision", "area", "name", "vintage", "sensors", "valid_sensors", "members", "series",
 ]  # fmt: skip
 
 
 def _of_area(tx: Transaction, question: Question) -> pa.Table:
     """The windows of an area itself."""
-    found = area_frame(
-        tx, question.window, quantity=question.quantity, first=question.first, last=question.last,
-        vintage=_vintage(tx, question), code=question.area,
+    found = area_windows(
+        tx, question.window, _vintage(tx, question), first=question.first, last=question.last,
+        quantities=[question.quantity], codes=[question.area], coverage=question.coverage or None,
     )  # fmt: skip
-    found = found[found["coverage"] >= question.coverage] if question.coverage else found
-    found = found.rename(columns={"code": "area"}).assign(sensor_id="", channel="", series=0)
-    return pa.Table.from_pandas(found[_OF_AREA], preserve_index=False)
+    words: dict[str, Any] = dict(zip(found.column_names, found.columns, strict=True))
+    words |= {name: pa.array([""] * len(found)) for name in ("sensor_id", "channel")}
+    words |= {"area": words["code"], "members": pc.binary_join(words["members"].cast(pa.list_(pa.string())), " ")}
+    words["series"] = pa.array([0] * len(found))
+    return pa.table({name: words[name] for name in _OF_AREA})

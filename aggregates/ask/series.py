@@ -2,32 +2,33 @@
 Which series a question is about, and what is stored of them, in pieces of a bounded size.
 
 The database sends numbers alone, which numpy reads as they are; the words of a series (sensor, channel, quantity, unit)
-are put beside them here. `aggregates.ask.query` asks for windows and readings with it.
+are put beside them here, and local time and dates beside the UTC stamps of any answer. `aggregates.ask.query` asks for
+windows and readings with it.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ingest.vocabulary.readings import Flag, Status
+from aggregates.ask.dates import BadQuestion
+from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.readings import Flag, Status, microseconds, utc
 
-LENGTHS = {"5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+LENGTHS = {"5m": timedelta(minutes=5), "15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 PERIOD = "period"  # in place of a length: each reading by itself, if it is longer than an hour
 PIECE = 100_000  # rows that a piece is meant to have
 STAMP = pa.timestamp("us", tz="UTC")
 
 Rows = NDArray[Any]
 Places = NDArray[np.intp]  # of the series of rows, in the order of the answer
-Fetch = Callable[[slice], Rows]  # the rows of the series at these places
-
-
-class BadQuestion(ValueError):  # noqa: N818 - the reaction is the name: ask again, corrected
-    """A question that has no answer: the text has what was found and what was expected."""
+Span = tuple[datetime, datetime]
+Fetch = Callable[[slice, Span], Rows]  # the rows of the series at these places that start in the span
 
 
 class Cursor(NamedTuple):
@@ -59,6 +60,18 @@ class ChosenSeries:
         found: Places = self._order[np.searchsorted(self.series, series, sorter=self._order)]
         return found
 
+    def views(self, part: slice, *, by_series: bool) -> list[tuple[str, list[int]]]:
+        """
+        Give the series of a part of the answer, each with the beginning of the name of the views that have its windows.
+
+        Most sensors have one series, whose rows are theirs: each kind has a smaller view.
+        """
+        series, alone = self.series[part], self.alone[part]
+        if by_series:
+            return [("aggregate", series.tolist())]
+        kinds = ("sensor_alone", series[alone].tolist()), ("sensor_several", series[~alone].tolist())
+        return [(view, some) for view, some in kinds if some]
+
     def words(self, places: Places) -> dict[str, "pa.Array[Any]"]:
         """What the series at these places are, a column for each word."""
         used, codes = np.unique(places, return_inverse=True)
@@ -69,43 +82,55 @@ class ChosenSeries:
 
 
 def pieces(
-    chosen: ChosenSeries, fetch: Fetch, expected: float, after: Cursor | None, limit: int | None
-) -> Iterator[tuple[Rows, Places]]:
+    chosen: ChosenSeries, fetch: Fetch, span: Span, step: timedelta, after: Cursor | None,
+    limit: int | None,
+) -> Iterator[tuple[Rows, Places]]:  # fmt: skip
     """
-    Yield the rows of `chosen`, sorted by their words and start, in pieces, at least one; with the places of the series.
+    Yield the rows of `chosen` in a span, sorted by their words and start, in pieces, at least one; with their places.
 
-    At most `limit`, those behind `after`. `expected` is how many rows a series probably has; what is found corrects it.
+    At most `limit`, those behind `after`. `step` probably lies between two rows of a series; what is found corrects it.
     Raises BadQuestion for a cursor of another question.
     """
-    last = None if after is None else _place(chosen, after)
+    first, until = map(microseconds, span)
+    if after is not None and after.series not in chosen.series:
+        raise BadQuestion(f"a cursor at series {after.series}, expected `next` of the page before of the same question")
+    last = None if after is None else int(chosen.places(np.array([after.series], np.int32))[0])
     at = 0 if last is None else int(np.searchsorted(chosen.ranks, chosen.ranks[last]))
+    begin, begun = first if after is None else max(first, after.start), 0
     wanted = PIECE if limit is None else min(PIECE, limit)
-    count = max(1, int(wanted / max(1, expected)))
+    reach = max(1, wanted * (step // timedelta(microseconds=1)))  # us that one series fills a piece with
+    count = max(1, reach // max(1, until - first))
     nothing = True
     while at < len(chosen.series) and limit != 0:
-        # All of the same rank together: their rows are sorted by start.
-        end = int(np.searchsorted(chosen.ranks, chosen.ranks[min(at + count, len(chosen.ranks)) - 1], "right"))
-        rows, places = _sorted(fetch(slice(at, end)), chosen)
+        # All of the same rank together: their rows are sorted by start. One that is begun is finished by itself.
+        most = at if begin > first else min(at + count, len(chosen.ranks)) - 1
+        end = int(np.searchsorted(chosen.ranks, chosen.ranks[most], "right"))
+        stop = until if chosen.ranks[at] < chosen.ranks[end - 1] else min(until, begin + reach)
+        rows, places = _sorted(fetch(slice(at, end), (utc(begin), utc(stop))), chosen)
         if last is not None and after is not None:
-            start = rows["start"]
-            seen = (start < after.start) | ((start == after.start) & (places <= last))
-            behind = int((seen & (chosen.ranks[places] == chosen.ranks[last])).sum())
+            behind = _seen(rows, places, chosen.ranks, last, after)
             rows, places = rows[behind:], places[behind:]
         rows, places = rows[:limit], places[:limit]
         if len(rows):
             nothing = False
             yield rows, places
         limit = None if limit is None else limit - len(rows)
-        count = max(1, min(10 * count, (end - at) * wanted // max(1, len(rows))))
-        at = end
+        begun += len(rows)
+        if stop < until:
+            grown = reach * wanted // len(rows) if len(rows) else 10 * reach
+            begin, reach = stop, max(1, min(10 * reach, grown))
+        else:
+            count = max(1, min(10 * count, (end - at) * wanted // max(1, begun)))
+            at, begin, begun = end, first, 0
     if nothing:
-        yield _sorted(fetch(slice(0, 0)), chosen)
+        yield _sorted(fetch(slice(0, 0), span), chosen)
 
 
-def _place(chosen: ChosenSeries, after: Cursor) -> int:
-    if after.series not in chosen.series:
-        raise BadQuestion(f"a cursor at series {after.series}, expected `next` of the page before of the same question")
-    return int(chosen.places(np.array([after.series], np.int32))[0])
+def _seen(rows: Rows, places: Places, ranks: NDArray[np.int64], last: int, after: Cursor) -> int:
+    """Count the rows of the page before: those of the cursor's series, and of its other periods, up to its start."""
+    start = rows["start"]
+    seen = (start < after.start) | ((start == after.start) & (places <= last))
+    return int((seen & (ranks[places] == ranks[last])).sum())
 
 
 def _sorted(rows: Rows, chosen: ChosenSeries) -> tuple[Rows, Places]:
@@ -186,3 +211,35 @@ def _statuses(codes: NDArray[Any]) -> "pa.Array[Any]":
 
 
 _STATUSES = pa.array([status.name.lower() for status in Status], pa.string())
+
+
+def with_dates(windows: pa.Table, zone: str, window: str) -> pa.Table:
+    """Add `date`, of days the quantity's kind of day, and `local_start`; `windows` has `start` and `quantity`."""
+    dates = _dates(windows["start"], zone)
+    for fixed in {one.zone for one in QUANTITIES.values() if one.zone} if window == "1d" else ():
+        theirs = pa.array([name for name, one in QUANTITIES.items() if one.zone == fixed])
+        chosen = pc.is_in(windows["quantity"].cast(pa.string()), value_set=theirs)
+        dates = pc.if_else(chosen, _dates(windows["start"], fixed), dates)
+    return windows.append_column("date", dates).append_column("local_start", local(windows["start"], zone))
+
+
+def _dates(stamps: Any, zone: str) -> Any:
+    return pc.local_timestamp(stamps.cast(pa.timestamp("us", zone))).cast(pa.date32(), safe=False)
+
+
+def local(stamps: Any, zone: str) -> "pa.Array[Any]":
+    """Write a column of stamps as local time with its offset, as 2024-06-01T12:00:00+02:00."""
+    coded: Any = (stamps.combine_chunks() if isinstance(stamps, pa.ChunkedArray) else stamps).dictionary_encode()
+    here: Any = pc.local_timestamp(coded.dictionary.cast(pa.timestamp("s", zone), safe=False))
+    # `strftime` takes ten times as long as these: the offset is one of a few texts.
+    ahead = pc.subtract(here.cast(pa.int64()), coded.dictionary.cast(pa.timestamp("s"), safe=False).cast(pa.int64()))
+    offsets: Any = ahead.dictionary_encode()
+    signs = pa.array([_offset(seconds) for seconds in offsets.dictionary.to_pylist()], pa.string())
+    clock = pc.replace_substring(here.cast(pa.string()), " ", "T")
+    found: pa.Array[Any] = pc.binary_join_element_wise(clock, signs.take(offsets.indices), "").take(coded.indices)
+    return found
+
+
+def _offset(seconds: int) -> str:
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}"

@@ -5,33 +5,42 @@ Areas and their figures as files, each with source, vintage and licence, and who
 everything in a file stand in its metadata and in `_SOURCES.json` beside it.
 """
 
-from collections.abc import Iterable
+import functools
+import operator
+import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
 import pyarrow as pa
-import shapely
+import pyarrow.compute as pc
 
 from aggregates.ask.indicators import Refused
+from aggregates.ask.listings import areas
 from aggregates.export import forms
+from aggregates.export.objects import flattened
 from aggregates.store.store import Store
 from ingest.vocabulary.sources import SOURCES
 
+LICENCES: dict[str, str] = tomllib.loads(Path(__file__).with_name("licences.toml").read_text("utf-8"))
 Origin = dict[str, Any]  # a supplier of something: source, title, licence, vintage, commercial_use
 
 
-def origins(store: Store, vintage: int | None = None, quantity: str | None = None) -> list[Origin]:
+def origins(
+    store: Store, vintage: int | None = None, quantity: str | None = None, sensors: Sequence[str] | None = None
+) -> list[Origin]:
     """
     Name the suppliers of the areas and statistics of a vintage, and of a quantity measured in them.
 
-    Without a vintage: of everything in the hub.
+    Without a vintage: of a quantity, by these sensors; for a group its members stand. Of nothing: of all in the hub.
     """
-    named = store.rows("list_sources", vintage=vintage, quantity=quantity) if quantity or vintage is None else []
-    loads = {(row[0], row[3], row[5]) for row in store.rows("list_area_loads", vintage=vintage)}
+    everything, asked = not (vintage or quantity), {"quantity": quantity, "sensors": sensors}
+    named = store.rows("list_sources", vintage=vintage, **asked) if quantity or everything else []
+    loads = store.rows("list_area_loads", vintage=vintage) if vintage or everything else []
     return [supplier(name) for (name,) in named] + [
-        _origin("cbs", title, licence, True, year) for year, title, licence in sorted(loads)
+        _origin("cbs", title, licence, True, year)
+        for year, title, licence in sorted({(row[0], row[3], row[5]) for row in loads})
     ]
 
 
@@ -55,28 +64,24 @@ def check_open(found: Iterable[Origin]) -> None:
         raise Refused(f"open data without restrictions cannot hold {'; '.join(closed)}")
 
 
-def export_figures(figures: pd.DataFrame, found: list[Origin], out: Path) -> int:
+def export_figures(figures: pa.Table, found: list[Origin], out: Path) -> int:
     """Write figures as Parquet below `out`/vintage=/quantity=/level=/; give the number of files."""
     note = write_sources(out, found)
     keys = ["vintage", "quantity", "level"]
-    parts = list(figures.groupby(keys, observed=True))
-    for (vintage, quantity, level), part in parts:
-        path = out / f"vintage={vintage}" / f"quantity={quantity}" / f"level={level}" / "figures.parquet"
-        forms.write_file(path, "parquet", [forms.table_of(part.drop(columns=keys))], note)
+    parts = figures.group_by(keys).aggregate([]).select(keys).to_pylist()
+    for part in parts:
+        chosen = figures.filter(functools.reduce(operator.and_, (pc.field(name) == part[name] for name in keys)))
+        path = out.joinpath(*(f"{name}={part[name]}" for name in keys), "figures.parquet")
+        forms.write_file(path, "parquet", [chosen.drop_columns(keys)], note)
     return len(parts)
 
 
-def export_areas(areas: list[dict[str, Any]], found: list[Origin], out: Path, form: str) -> Path:
-    """Write areas with their statistics as `areas.geojson` or, GeoParquet, `areas.parquet`; give the path."""
-    rows = [{name: one[name] for name in _AREA} | (one["statistics"] or {}) for one in areas]
-    wkb = [None if one["geometry"] is None else shapely.to_wkb(one["geometry"]) for one in areas]
-    table = forms.table_of(pd.DataFrame(rows)).append_column("geometry", pa.array(wkb, pa.binary()))
+def export_areas(store: Store, vintage: int, level: str | None, out: Path, form: str) -> tuple[Path, int]:
+    """Write areas with statistics as `areas.geojson` or, GeoParquet, `areas.parquet`; give the path, and how many."""
+    table = flattened(areas(store, vintage, level))
     form = "geojson" if form == "geojson" else "parquet"
-    forms.write_file(out / f"areas.{form}", form, [table], write_sources(out, found))
-    return out / f"areas.{form}"
-
-
-_AREA = ("vintage", "code", "level", "name", "municipality", "derived", "sensors")
+    forms.write_file(out / f"areas.{form}", form, [table], write_sources(out, origins(store, vintage)))
+    return out / f"areas.{form}", table.num_rows
 
 
 def write_sources(out: Path, found: list[Origin]) -> forms.Beside:

@@ -15,23 +15,20 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aggregates.ask.area_figures import joined
-from aggregates.ask.areas import areas
-from aggregates.ask.query import READINGS, WINDOWS, Question, tables
-from aggregates.ask.series import BadQuestion
-from aggregates.export.areas import export_areas, origins, supplier, write_sources
-from aggregates.export.forms import table_of, write_file
-from aggregates.export.plan import LAYOUTS, LONG_AGO, Change, ExportFile, Journal, Scope
+from aggregates.ask.dates import BadQuestion
+from aggregates.ask.listings import joined
+from aggregates.ask.query import READINGS, SHORT, WINDOWS, Question, tables
+from aggregates.export.areas import export_areas, origins, write_sources
+from aggregates.export.forms import write_file
+from aggregates.export.plan import LAYOUTS, LONG_AGO, ExportFile, Journal, Scope
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.sources import source_of_sensor
 
-CSV = ("csv", "csv-nl")
 DATASETS = ("readings", "aggregates", "channels", "area_aggregates", "areas")
 EVER = (LONG_AGO, datetime(2200, 1, 1, tzinfo=UTC))
 
@@ -68,9 +65,9 @@ class Wanted:
 
 
 class Written(NamedTuple):
-    """A file that was written, with its rows; `path` None where there was nothing to write."""
+    """A file that was written, with its rows."""
 
-    path: Path | None
+    path: Path
     rows: int
 
 
@@ -84,11 +81,11 @@ def export(store: Store, out: Path, wanted: Wanted) -> Generator[Written, None, 
     with _alone(out):
         journal = Journal.read(out / f"_EXPORT_{wanted.form}.json", LAYOUTS[wanted.form])
         write_sources(out, origins(store))
+        vintages = [vintage for (vintage,) in store.rows("export_vintages")]
         for dataset in wanted.datasets:
-            if dataset == "areas":
-                yield from _areas(store, out)
-                continue
-            for scope in _scopes(store, dataset, wanted.windows):
+            for vintage in vintages if dataset == "areas" else ():
+                yield Written(*export_areas(store, vintage, None, out / f"areas/vintage={vintage}", "geoparquet"))
+            for scope in _scopes(dataset, wanted.windows, vintages):
                 yield from _scope(store, out, journal, scope, wanted)
 
 
@@ -107,11 +104,12 @@ def _alone(out: Path) -> Iterator[None]:
 def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Wanted) -> Iterator[Written]:
     ((at, closed),) = store.rows("export_clock")
     path = out / f"_EXPORT_{wanted.form}.json"
-    changed = scope.parts(_changed(store, scope, None if wanted.anew else journal.since(scope.name), wanted))
+    changed = _changed(store, scope, None if wanted.anew else journal.since(scope.name), wanted)
     changed |= dict.fromkeys(filter(wanted.has, journal.unfinished(scope, closed)), at)
     parts = sorted(changed) if wanted.anew else journal.missing(changed)
     for part, written in zip(parts, _side_by_side(store, out, parts, wanted, closed), strict=True):
-        yield written
+        if written:
+            yield written
         journal.note(part, at, closed)
         journal.write(path)
     if (wanted.quantity, wanted.first, wanted.last) == (None, *EVER):  # nothing was left out
@@ -119,24 +117,24 @@ def _scope(store: Store, out: Path, journal: Journal, scope: Scope, wanted: Want
         journal.write(path)
 
 
-def _scopes(store: Store, dataset: str, windows: tuple[str, ...]) -> list[Scope]:
-    if dataset == "readings":
-        return [Scope(dataset)]
+def _scopes(dataset: str, windows: tuple[str, ...], vintages: list[int]) -> list[Scope]:
+    """Give what a dataset consists of; areas themselves, which are few, are written whole each time."""
+    if dataset in ("areas", "readings"):
+        return [Scope(dataset)] if dataset == "readings" else []
     if dataset == "area_aggregates":
-        vintages = [vintage for (vintage,) in store.rows("export_vintages")]
-        return [Scope(dataset, window, vintage) for vintage in vintages for window in windows if window != "5m"]
+        return [Scope(dataset, window, vintage) for vintage in vintages for window in windows if window not in SHORT]
     return [Scope(dataset, window) for window in windows]
 
 
-def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted) -> list[Change]:
-    """Find what was written `since` a moment, None: whenever."""
+def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted) -> dict[ExportFile, datetime]:
+    """Find the files of which something was written `since` a moment (None: whenever), and when the newest was."""
     nothing_yet = since is None and scope.window
     rows = store.rows(
         "export_changed_areas" if scope.vintage else "export_span" if nothing_yet else "export_changed",
         since=since or LONG_AGO, first=wanted.first, last=wanted.last, vintage=scope.vintage,
-        window=scope.window,
+        window=scope.window, quantity=wanted.quantity,
     )  # fmt: skip
-    return [(quantity, day, at) for quantity, day, at in rows if wanted.quantity in (None, quantity)]
+    return {ExportFile(scope, quantity, day): at for quantity, day, at in rows}
 
 
 def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Table]:
@@ -146,7 +144,8 @@ def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Ta
     if dataset == "readings":
         return tables(store, Question(part.quantity, first, min(last, closed), READINGS))
     if vintage:
-        found = iter([table_of(joined(store, Question(part.quantity, first, last, window, vintage=vintage)))])
+        scope: dict[str, Any] = {"window": window, "vintage": vintage, "first": first, "last": last}
+        found = iter([joined(store, **scope, quantities=[part.quantity])])
     else:
         end = last if window == "1d" else min(last, closed)
         found = tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
@@ -155,14 +154,14 @@ def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Ta
 
 def _side_by_side(
     store: Store, out: Path, parts: Sequence[ExportFile], wanted: Wanted, closed: datetime
-) -> Iterator[Written]:
+) -> Iterator[Written | None]:
     """Write two files at once, each from a connection of its own, and give them in order."""
     with closing(store.another()) as other, ThreadPoolExecutor(2) as pool:
         free: SimpleQueue[Store] = SimpleQueue()
         free.put(store)
         free.put(other)
 
-        def write(part: ExportFile) -> Written:
+        def write(part: ExportFile) -> Written | None:
             mine = free.get()
             try:
                 return _written(mine, out, part, wanted, closed)
@@ -172,30 +171,29 @@ def _side_by_side(
         yield from pool.map(write, parts)
 
 
-def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: datetime) -> Written:
+def _written(store: Store, out: Path, part: ExportFile, wanted: Wanted, closed: datetime) -> Written | None:
     """Write one file; without rows there is none, but readings that were dropped since stay in the export."""
     path = out / part.folder / part.name(wanted.form)
-    vintage, rows, sources = part.scope.vintage, 0, set[str]()
-    suppliers = origins(store, vintage, part.quantity) if vintage else []
+    rows, sensors = 0, set[str]()
+    left_out = {"series", "quantity", "vintage"} if wanted.form == "parquet" else {"series"}  # the folders have them
 
     def counted(table: pa.Table) -> pa.Table:
         nonlocal rows
         rows += table.num_rows
         if "sensor_id" in table.column_names:
-            sources.update(source_of_sensor(str(name)) for name in table["sensor_id"].unique().to_pylist())
-        left_out = {"series"} if wanted.form in CSV else {"series", "quantity", "vintage"}  # the folders have them
+            sensors.update(map(str, table["sensor_id"].unique().to_pylist()))
         return table.select([name for name in table.column_names if name not in left_out])
+
+    def beside() -> dict[str, object]:
+        return {"sources": origins(store, part.scope.vintage or None, part.quantity, [*sensors] or None)}
 
     full = filter(len, _ahead(_content(store, part, closed)))
     if first := next(full, None):
-        write_file(
-            path, wanted.form, map(counted, chain([first], full)),
-            lambda: {"sources": [*suppliers, *map(supplier, sorted(sources))]}, wanted.zone,
-        )  # fmt: skip
+        write_file(path, wanted.form, map(counted, chain([first], full)), beside, wanted.zone)
         return Written(path, rows)
     if part.scope.dataset != "readings":
         path.unlink(missing_ok=True)
-    return Written(None, 0)
+    return None
 
 
 def _ahead(found: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -205,12 +203,3 @@ def _ahead(found: Iterator[pa.Table]) -> Iterator[pa.Table]:
         while (table := coming.result()) is not None:
             coming = pool.submit(next, found, None)
             yield table
-
-
-def _areas(store: Store, out: Path) -> Iterator[Written]:
-    """Write the areas of every vintage with their statistics, as GeoParquet; they are few."""
-    for (vintage,) in store.rows("export_vintages"):
-        found = areas(store, vintage, limit=1_000_000)
-        yield Written(
-            export_areas(found, origins(store, vintage), out / f"areas/vintage={vintage}", "geoparquet"), len(found)
-        )

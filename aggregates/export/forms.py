@@ -1,5 +1,5 @@
 """
-Arrow tables in every form that the hub gives: JSON, GeoJSON, CSV, CSV for a Dutch spreadsheet, Parquet and Arrow.
+Arrow tables in every form that the hub gives, from JSON to a Dutch spreadsheet: see `write`.
 
 `hub.web.api.answers` streams answers with it, `hub.cli.output` writes those of the command line, and
 `aggregates.export.export` files. Columns stand in the order of the first table. Tables are written one by one, so that
@@ -11,7 +11,7 @@ spreadsheet would read as a formula has an apostrophe before it. CSV has no geom
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import RawIOBase
 from itertools import chain
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import msgspec
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import shapely
+
+from aggregates.export.objects import CRS84, objects, without_geometry
+from aggregates.export.sheets import write_workbook
 
 UTC_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SHEET_FORMAT = "%Y-%m-%d %H:%M:%S"  # what a spreadsheet reads as a time; it has no zones
@@ -37,19 +37,22 @@ Beside = Callable[[], Mapping[str, object]]
 
 
 def write(
-    form: str, tables: Tables, out: IO[bytes], zone: str = "Europe/Amsterdam", beside: Beside | None = None
-) -> None:
+    form: str, tables: Tables, out: IO[bytes], zone: str = "Europe/Amsterdam", beside: Beside | None = None, *,
+    crs: str = CRS84, key: Sequence[str] = (),
+) -> None:  # fmt: skip
     """
-    Write tables of the same columns, at least one, in a form: json, geojson, csv, csv-nl, parquet or arrow.
+    Write tables of the same columns, at least one, in a form: json, geojson, csv, csv-nl, xlsx, parquet, arrow or html.
 
-    `zone` is the local time of csv-nl. `beside` is called after the last row and gives what stands beside the rows: as
-    members of the JSON object, or as metadata of Parquet, each value in JSON. Without it JSON is an array of objects.
+    `zone` is the local time of csv-nl and xlsx. `beside` is called after the last row and gives what stands beside the
+    rows: as members of the JSON object, or as metadata of Parquet, each value in JSON; of its `sources` a workbook has
+    a list. Without it JSON is an array of objects. Features of GeoJSON are in `crs`, with ids of the columns `key`.
     """
     match form:
         case "json":
-            _json(tables, out, beside)
+            _objects(out, b'{"items":' if beside else b"", (objects(table, form) for table in tables), beside or dict)
         case "geojson":
-            _enclosed(out, b'{"type":"FeatureCollection","features":', map(_features, tables), beside or dict)
+            rows = (objects(table, form, crs, key) for table in tables)
+            _objects(out, b'{"type":"FeatureCollection","features":', rows, beside or dict)
         case "csv":
             _csv(tables, out, ",")
         case "csv-nl":
@@ -59,8 +62,13 @@ def write(
             _parquet(tables, out, beside)
         case "arrow":
             _arrow(tables, out)
+        case "xlsx":
+            write_workbook((_flat(without_geometry(table)) for table in tables), out, zone, beside or dict)
+        case "html":
+            out.write(b"<!doctype html><html lang=en><meta charset=utf-8><title>Stadspuls</title>")
+            out.writelines(without_geometry(table).to_pandas().to_html(index=False).encode() for table in tables)
         case _:
-            raise ValueError(f"form {form!r}, expected json, geojson, csv, csv-nl, parquet or arrow")
+            raise ValueError(f"form {form!r}, expected json, geojson, csv, csv-nl, xlsx, parquet, arrow or html")
 
 
 def write_file(path: Path, form: str, tables: Tables, beside: Beside, zone: str = "Europe/Amsterdam") -> None:
@@ -82,58 +90,22 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
         draft.unlink(missing_ok=True)
 
 
-def table_of(frame: pd.DataFrame) -> pa.Table:
-    """Make a table of a frame without its index; NaN is null."""
-    return pa.Table.from_pandas(frame, preserve_index=False)
-
-
-def _json(tables: Tables, out: IO[bytes], beside: Beside | None) -> None:
-    rows = (_without_geometry(table).to_pylist() for table in tables)
-    if beside is None:
-        _array(out, rows)
-        out.write(b"\n")
-    else:
-        _enclosed(out, b'{"items":', rows, beside)
-
-
-def _enclosed(out: IO[bytes], begin: bytes, rows: Iterable[list[Any]], beside: Beside) -> None:
-    out.write(begin)
-    _array(out, rows)
+def _objects(out: IO[bytes], begin: bytes, pieces: Iterable[list[Any]], beside: Beside) -> None:
+    """Write rows as an array: by itself, or in the object that `begin` begins, before what stands beside it."""
+    out.write(begin + b"[")
+    between = b""
+    for piece in filter(None, pieces):
+        out.write(between + msgspec.json.encode(piece)[1:-1])
+        between = b","
     members = msgspec.json.encode(beside())[1:]
-    out.write(b"," + members if len(members) > 1 else members)
-
-
-def _array(out: IO[bytes], pieces: Iterable[list[Any]]) -> None:
-    between = b"["
-    for piece in pieces:
-        if piece:
-            out.write(between + msgspec.json.encode(piece)[1:-1])
-            between = b","
-    out.write(b"[]" if between == b"[" else b"]")
-
-
-def _features(table: pa.Table) -> list[dict[str, Any]]:
-    objects = _without_geometry(table).to_pylist()
-    return [
-        {"type": "Feature", "geometry": geometry, "properties": properties}
-        for geometry, properties in zip(_geometries(table), objects, strict=True)
-    ]
-
-
-def _geometries(table: pa.Table) -> Iterator[Any]:
-    """Give the column `geometry` (WKB), or points of `lon` and `lat`."""
-    if "geometry" in table.column_names:
-        shapes = shapely.from_wkb(np.array(table["geometry"].to_pylist(), dtype=object))
-        yield from (None if text is None else msgspec.Raw(text.encode()) for text in shapely.to_geojson(shapes))
-        return
-    for lon, lat in zip(table["lon"].to_pylist(), table["lat"].to_pylist(), strict=True):
-        yield None if lon is None or lat is None else {"type": "Point", "coordinates": [lon, lat]}
+    after = b"," + members if len(members) > 1 else members
+    out.write(b"]" + (after if begin else b"\n"))
 
 
 def _csv(tables: Tables, out: IO[bytes], separator: str, zone: str | None = None) -> None:
     header = True
     for table in tables:
-        cells = dict(_cells(_flat(_without_geometry(table)), zone))
+        cells = dict(_cells(_flat(without_geometry(table)), zone))
         if not cells:
             continue
         quoted = [_quoted(column, separator) for column in cells.values()]
@@ -152,8 +124,8 @@ def _cells(table: pa.Table, zone: str | None) -> Iterator[tuple[str, Any]]:
     """
     Yield the cells of each column, by the name in its header.
 
-    With a zone as a Dutch spreadsheet wants them: numbers with a decimal comma and at most 6 decimals, WAAR and ONWAAR,
-    each stamp in UTC and in local time.
+    With a zone as a Dutch spreadsheet wants them: numbers with a decimal comma and at most 4 decimals (of degrees 6),
+    ja and nee, each stamp in UTC and in local time.
     """
     for name, column in zip(table.column_names, table.columns, strict=True):
         if zone and pa.types.is_timestamp(column.type):
@@ -161,9 +133,9 @@ def _cells(table: pa.Table, zone: str | None) -> Iterator[tuple[str, Any]]:
             for place in ("UTC", zone):
                 yield f"{name} ({place})", pa.array(stamps.dt.tz_convert(place).dt.strftime(SHEET_FORMAT), pa.string())
         elif zone and pa.types.is_floating(column.type):
-            yield name, pc.replace_substring(_text(pc.round(column, 6)), ".", ",")
+            yield name, pc.replace_substring(_text(pc.round(column, 6 if name in ("lon", "lat") else 4)), ".", ",")
         elif zone and pa.types.is_boolean(column.type):
-            yield name, pc.if_else(column, "WAAR", "ONWAAR")
+            yield name, pc.if_else(column, "ja", "nee")
         elif pa.types.is_primitive(column.type):
             yield name, _text(column)
         else:
@@ -234,7 +206,3 @@ def _arrow(tables: Tables, out: IO[bytes]) -> None:
 
 def _flat(table: pa.Table) -> pa.Table:
     return table.flatten().replace_schema_metadata(table.schema.metadata)
-
-
-def _without_geometry(table: pa.Table) -> pa.Table:
-    return table.drop_columns("geometry") if "geometry" in table.column_names else table

@@ -9,7 +9,7 @@ Which files an export consists of, and which of them must be written: plan and j
 Pure, but for the journal's file.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +22,7 @@ DAY = timedelta(days=1)
 # A row carries the time at which its transaction began: one that took up to this long is still seen.
 LONGEST_TRANSACTION = timedelta(hours=1)
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
-LAYOUTS = {"parquet": 2, "csv": 3, "csv-nl": 3}  # of the names and columns of the files, by form
-
-Change = tuple[str, date, datetime]  # quantity, UTC day, when it was last written
+LAYOUTS = {"parquet": 3, "csv": 4, "csv-nl": 4, "xlsx": 1}  # of the names and columns of the files, by form
 
 
 class Scope(NamedTuple):
@@ -39,21 +37,6 @@ class Scope(NamedTuple):
         """Its name in the journal."""
         return "/".join(str(word) for word in self if word)
 
-    def parts(self, changed: Iterable[Change]) -> dict["ExportFile", datetime]:
-        """
-        Give the files that hold what changed, and when the newest of each was written.
-
-        >>> list(Scope("aggregates", "1h").parts([("no2", date(2024, 6, 2), LONG_AGO)]))[0].folder
-        'aggregates/window=1h/quantity=no2/month=2024-06'
-        """
-        found: dict[ExportFile, datetime] = {}
-        for quantity, day, at in changed:
-            # The local day that an hour belongs to may begin on the UTC day before.
-            for start in (day, day - DAY) if self.window == "1d" else (day,):
-                part = ExportFile(self, quantity, start.replace(day=1) if self.window else start)
-                found[part] = max(at, found.get(part, at))
-        return found
-
 
 class ExportFile(NamedTuple):
     """A file: a quantity's readings of a UTC day, or its windows of a UTC month; `day` is the first of it."""
@@ -64,7 +47,12 @@ class ExportFile(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Where it stands below the export's directory."""
+        """
+        Where it stands below the export's directory.
+
+        >>> ExportFile(Scope("aggregates", "1h"), "no2", date(2024, 6, 1)).folder
+        'aggregates/window=1h/quantity=no2/month=2024-06'
+        """
         dataset, window, vintage = self.scope
         keys = {"vintage": vintage, "window": window, "quantity": self.quantity}
         period = f"month={self.day:%Y-%m}" if window else f"date={self.day}"
@@ -78,14 +66,14 @@ class ExportFile(NamedTuple):
 
     def name(self, form: str) -> str:
         """
-        Give its name; of CSV, which is opened by itself, with what the folders say.
+        Give its name; of CSV and xlsx, which are opened by themselves, with what the folders say.
 
         >>> ExportFile(Scope("aggregates", "1h"), "no2", date(2024, 6, 1)).name("csv")
         'aggregates_1h_no2_2024-06.csv'
         """
         if form == "parquet":
             return "part.parquet"
-        return "_".join(word.rpartition("=")[2] for word in self.folder.split("/")) + ".csv"
+        return "_".join(word.rpartition("=")[2] for word in self.folder.split("/")) + f".{form.removesuffix('-nl')}"
 
     @property
     def span(self) -> tuple[datetime, datetime]:

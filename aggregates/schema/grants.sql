@@ -1,8 +1,9 @@
 -- What the roles may do, where there are roles.
 DO $$
 BEGIN
-    GRANT USAGE ON SCHEMA public TO stadspuls_reader, stadspuls_writer;
+    GRANT USAGE ON SCHEMA public, as_of TO stadspuls_reader, stadspuls_writer;
     GRANT SELECT ON ALL TABLES IN SCHEMA public TO stadspuls_reader;
+    GRANT SELECT ON ALL TABLES IN SCHEMA as_of TO stadspuls_reader, stadspuls_writer;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO stadspuls_writer;
     GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA public TO stadspuls_writer;
     GRANT EXECUTE ON FUNCTION drop_frozen_chunks TO stadspuls_writer;

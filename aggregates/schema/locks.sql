@@ -1,5 +1,5 @@
--- Lock the stored twins of the staged readings. Gives null, or their series where the days between are packed, for the
--- statements that change them: these unpack every series that they do not leave out by constants.
+-- Lock the stored twins of the staged readings that are not judged yet. Gives null, or the series that change where the days
+-- between are packed, for the statements that change them: these unpack every series that they do not leave out by constants.
 --
 -- TimescaleDB's community edition locks no row that is packed ("locking compressed tuples is not supported"), and an
 -- INSERT that does nothing on conflict leaves it packed. What it unpacks is what an UPDATE changes, so there each twin is
@@ -15,7 +15,8 @@ BEGIN
         INTO packed USING first, last;
     END IF;
     IF packed THEN
-        EXECUTE 'SELECT array_agg(DISTINCT series) FROM stage' INTO members;
+        EXECUTE 'SELECT coalesce(array_agg(DISTINCT series), ''{}'') FROM stage s WHERE NOT EXISTS'
+                ' (SELECT FROM judged j WHERE j.series = s.series AND j.start = s.start AND outcome = 2)' INTO members;
         EXECUTE format('UPDATE reading r SET version = r.version FROM stage s'
                        ' WHERE r.series = s.series AND r.start = s.start AND r.start BETWEEN %L AND %L'
                        ' AND r.series = ANY (%L::integer[])'
@@ -23,7 +24,9 @@ BEGIN
                        first, last, members);
     ELSE
         EXECUTE 'SELECT FROM stage s JOIN reading r ON r.series = s.series AND r.start = s.start'
-                ' WHERE r.start BETWEEN $1 AND $2 ORDER BY r.series, r.start FOR UPDATE OF r'
+                ' WHERE r.start BETWEEN $1 AND $2'
+                ' AND NOT EXISTS (SELECT FROM judged j WHERE j.series = s.series AND j.start = s.start)'
+                ' ORDER BY r.series, r.start FOR UPDATE OF r'
         USING first, last;
     END IF;
     RETURN members;

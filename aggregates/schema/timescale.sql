@@ -3,6 +3,8 @@ SELECT create_hypertable('reading', 'start', chunk_time_interval => %(chunk)s::i
                          create_default_indexes => false, if_not_exists => true, migrate_data => true);
 SELECT create_hypertable('window_5m', 'start', chunk_time_interval => %(chunk)s::interval,
                          create_default_indexes => false, if_not_exists => true, migrate_data => true);
+-- Of tables that are there already the setting applies to the chunks that are made from now on.
+SELECT set_chunk_time_interval('reading', %(chunk)s::interval), set_chunk_time_interval('window_5m', %(chunk)s::interval);
 -- Live 5-minute rows change every minute: see postgres.sql. A chunk takes the setting when it is made.
 ALTER TABLE window_5m SET (fillfactor = 45);
 CREATE INDEX IF NOT EXISTS window_1h_computed_at ON window_1h USING brin (computed_at);

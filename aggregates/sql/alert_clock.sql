@@ -1,17 +1,31 @@
 -- Rules about absence, and what is due by the clock, as `streams.alerts.clock` runs it.
 
--- name: read_alert_clock
--- Until when each level is judged.
-SELECT level, judged FROM alert_clock
-
--- name: read_closed_until
--- Until when hours are closed.
+-- name: note_ended
+-- The windows that ended since the last time are due, without an error: of 5-minute windows those of a day at most, for a hub
+-- may have been stopped, and days, each kind once, after its own midnight. From now on they are judged until here. Gives
+-- until when hours are closed.
+WITH ended AS (
+    SELECT '5m' AS level, date_bin('5 minutes', %(now)s, 'epoch') AS judged UNION ALL SELECT '1d', closed_until FROM rollup
+), noted AS (
+    INSERT INTO unjudged (rule, level, first, last, error)
+    SELECT '', level, greatest(c.judged, n.judged - interval '1 day'), n.judged - interval '5 minutes', ''
+    FROM ended n JOIN alert_clock c USING (level) WHERE level = '5m' AND c.judged < n.judged
+    UNION ALL
+    SELECT '', level, date_trunc('day', c.judged, zone),
+           (date_trunc('day', n.judged, zone) AT TIME ZONE zone - interval '1 day') AT TIME ZONE zone, ''
+    FROM ended n JOIN alert_clock c USING (level) CROSS JOIN (SELECT DISTINCT zone FROM quantity) z
+    WHERE level = '1d' AND c.judged < date_trunc('day', n.judged, zone)
+), advanced AS (
+    INSERT INTO alert_clock AS c (level, judged) SELECT level, judged FROM ended
+    ON CONFLICT (level) DO UPDATE SET judged = greatest(c.judged, excluded.judged)
+)
 SELECT closed_until FROM rollup
 
--- name: advance_alert_clock
--- A level is judged until here; never moved back.
-INSERT INTO alert_clock AS c (level, judged) VALUES (%(level)s, %(judged)s)
-ON CONFLICT (level) DO UPDATE SET judged = greatest(c.judged, excluded.judged)
+-- name: advance_coverage_today
+-- Today's coverage is judged of the hours that are closed, once: gives until when, where that is new.
+INSERT INTO alert_clock AS c (level, judged) SELECT 'coverage_today', closed_until FROM rollup
+ON CONFLICT (level) DO UPDATE SET judged = excluded.judged WHERE c.judged < excluded.judged
+RETURNING judged
 
 -- name: list_newest_readings
 -- Of sensors with a reading within `reach` that was new when it came: when it ended, how many intervals ago (of the series
@@ -23,18 +37,18 @@ FROM (
     SELECT s.sensor_id, coalesce(nullif(s.period, 0), n.interval) AS every, r.received_at,
            r.start + make_interval(secs => s.period) AS ended
     FROM series s JOIN sensor n USING (sensor_id) CROSS JOIN LATERAL (
-        SELECT r.start, r.received_at FROM reading r
-        WHERE r.series = s.series AND r.start > %(now)s - %(reach)s::interval ORDER BY r.start DESC LIMIT 1
+        SELECT max(start) AS start, (array_agg(received_at ORDER BY start DESC))[1] AS received_at, count(*) AS said FROM (
+            SELECT r.start, r.received_at FROM reading r
+            WHERE r.series = s.series AND r.start > %(now)s - %(reach)s::interval
+            ORDER BY r.start DESC LIMIT CASE WHEN n.catalogued THEN 1 ELSE 5 END
+        ) newest
     ) r
-    WHERE coalesce(nullif(s.period, 0), n.interval) > 0
-      AND (n.catalogued OR EXISTS (
-          SELECT FROM reading o WHERE o.series = s.series AND o.start > %(now)s - %(reach)s::interval
-          ORDER BY o.start DESC OFFSET 4 LIMIT 1))
+    WHERE coalesce(nullif(s.period, 0), n.interval) > 0 AND r.said >= CASE WHEN n.catalogued THEN 1 ELSE 5 END
 ) h
 WHERE received_at - ended < greatest(make_interval(secs => 3 * every), interval '10 minutes')
 GROUP BY sensor_id
 
--- name: read_coverage_today
+-- name: read_coverage_today, planned each time
 -- How much of the closed hours of today each sensor covered, by its worst quantity; those that are new today are left out.
 SELECT sensor_id, (extract(epoch FROM %(first)s) * 1000000)::bigint, min(covered)
 FROM (

@@ -38,53 +38,74 @@ SELECT FROM noted
 
 -- name: list_rolled_1h
 -- Sensors and hours that were rolled up, of quantities that a rule looks at.
-SELECT DISTINCT s.sensor_id, d.start FROM dirty d JOIN series s USING (series)
-WHERE s.quantity = ANY(%(quantities)s) AND d.start < %(until)s
+SELECT DISTINCT sensor_id, start FROM ({rolled_series}) r WHERE quantity = ANY(%(quantities)s) AND start < %(until)s
 
 -- name: list_rolled_1d
--- Sensors and days that were rolled up and are over, of quantities that a rule looks at.
+-- Sensors and days that were rolled up and are over, of quantities that a rule looks at. Days that have just ended are judged
+-- together, by the clock.
 SELECT sensor_id, start FROM (
-    SELECT DISTINCT s.sensor_id, q.zone, date_trunc('day', d.start, q.zone) AS start
-    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity)
-    WHERE s.quantity = ANY(%(quantities)s)
-) n WHERE ((start AT TIME ZONE zone) + interval '1 day') AT TIME ZONE zone <= %(until)s
+    SELECT DISTINCT r.sensor_id, q.zone, date_trunc('day', r.start, q.zone) AS start
+    FROM ({rolled_series}) r JOIN quantity q USING (quantity) WHERE quantity = ANY(%(quantities)s)
+) n WHERE ((start AT TIME ZONE zone) + interval '1 day') AT TIME ZONE zone
+          <= least(%(until)s, (SELECT judged FROM alert_clock WHERE level = '1d'))
+
+-- name: rolled_series
+-- The dirty hours d of sensors, and of the groups that they are part of.
+SELECT s.sensor_id, s.quantity, d.start FROM dirty d JOIN series s USING (series)
+UNION
+SELECT g.sensor_id, g.quantity, d.start FROM dirty_sensor d JOIN series g ON g.series = d.head
 
 -- name: list_judged_windows
 -- Windows that rules look at, of the sensors named (null: all): stamps in us; they begin with whole seconds, which
 -- date_part gives without the numerics of extract. <view> is sensor_*.
-SELECT quantity, sensor_id, date_part('epoch', start)::bigint * 1000000, date_part('epoch', "end")::bigint * 1000000,
-       value, coverage, valid, revision, readings, flagged, failed, warned
-FROM <view>
-WHERE quantity = ANY(%(quantities)s) AND start >= %(first)s AND start < %(last)s
+SELECT {judged_columns}
+FROM <view> f JOIN {bounds} USING (quantity)
+WHERE quantity = ANY(%(quantities)s) AND start >= %(first)s AND start < %(last)s AND {within_bounds}
   AND (%(subjects)s::text[] IS NULL OR sensor_id = ANY(%(subjects)s))
 
--- name: list_judged_windows_at
--- Windows that rules look at, of exactly these sensors and starts: where few of a large rectangle changed.
-SELECT f.quantity, f.sensor_id, (extract(epoch FROM f.start) * 1000000)::bigint,
-       (extract(epoch FROM f."end") * 1000000)::bigint, f.value, f.coverage, f.valid, f.revision, f.readings, f.flagged,
-       f.failed, f.warned
-FROM unnest(%(sensors)s::text[], %(starts)s::timestamptz[]) AS n (sensor_id, start)
+-- name: list_judged_windows_of_spans
+-- Those of some spans, each with its sensors: where few of one large rectangle are looked at.
+SELECT {judged_columns}
+FROM json_to_recordset(%(spans)s::json) AS n (first timestamptz, last timestamptz, subjects text[])
 CROSS JOIN LATERAL (
     SELECT * FROM <view> v
-    WHERE v.sensor_id = n.sensor_id AND v.start = n.start AND v.quantity = ANY(%(quantities)s) OFFSET 0
-) f
+    WHERE v.sensor_id = ANY(n.subjects) AND v.start >= n.first AND v.start < n.last
+      AND v.start >= %(first)s AND v.start < %(last)s AND v.quantity = ANY(%(quantities)s) OFFSET 0
+) f JOIN {bounds} USING (quantity)
+WHERE {within_bounds}
 
 -- name: list_judged_area_windows
 -- Windows of areas of the newest vintage that rules look at. <view> is area_hour or area_day.
-SELECT quantity, code, (extract(epoch FROM start) * 1000000)::bigint, (extract(epoch FROM "end") * 1000000)::bigint,
-       value, coverage, valid, revision, readings, flagged, failed, 0::bigint
-FROM <view>
-WHERE vintage = (SELECT max(vintage) FROM area) AND quantity = ANY(%(quantities)s) AND start >= %(first)s AND start < %(last)s
-  AND (%(subjects)s::text[] IS NULL OR code = ANY(%(subjects)s))
+SELECT {judged_columns}
+FROM (
+    SELECT *, code AS sensor_id, 0::bigint AS warned FROM <view>
+    WHERE vintage = (SELECT max(vintage) FROM area) AND quantity = ANY(%(quantities)s) AND start >= %(first)s
+      AND start < %(last)s AND (%(subjects)s::text[] IS NULL OR code = ANY(%(subjects)s))
+) f JOIN {bounds} USING (quantity)
+WHERE {within_bounds}
 
--- name: count_flagged_readings
+-- name: judged_columns
+-- What a rule looks at of a window f.
+quantity, f.sensor_id, date_part('epoch', f.start)::bigint * 1000000, date_part('epoch', f."end")::bigint * 1000000, f.value,
+f.coverage, f.valid, f.revision, f.readings, f.flagged, f.failed, f.warned
+
+-- name: bounds
+-- The bounds of each quantity.
+unnest(%(quantities)s::text[], %(whole)s::timestamptz[], %(above)s::float8[], %(below)s::float8[])
+    AS w (quantity, whole, above, below)
+
+-- name: within_bounds
+-- Whether a window f may be beyond a threshold.
+(f.start >= w.whole OR f.value >= w.above OR f.value <= w.below OR f.flagged + f.failed + f.warned > 0)
+
+-- name: count_flagged_readings, planned each time
 -- How many readings of an hour have one of some flags, of sensors that have a flag.
 SELECT s.sensor_id, s.quantity, (extract(epoch FROM date_trunc('hour', r.start, 'UTC')) * 1000000)::bigint, count(*)
 FROM series s JOIN reading r USING (series)
 WHERE s.sensor_id = ANY(%(sensors)s) AND r.start >= %(first)s AND r.start < %(last)s AND r.flags & %(flags)s <> 0
 GROUP BY 1, 2, 3
 
--- name: read_class_shares
+-- name: read_class_shares, planned each time
 -- How much of what each sensor counted was of the classes whose channel matches: sensor, quantity, start in us, share.
 SELECT a.sensor_id, a.quantity, (extract(epoch FROM a.start) * 1000000)::bigint,
        sum(a.value) FILTER (WHERE a.channel ~ %(classes)s) / nullif(sum(a.value), 0)
@@ -101,13 +122,13 @@ LEFT JOIN sensor_area a ON a.sensor_id = n.sensor_id AND a.vintage = (SELECT max
 WHERE n.sensor_id = ANY(%(sensors)s)
 GROUP BY n.sensor_id
 
--- name: list_alerts_near
+-- name: list_alerts_near, planned each time
 -- Alerts of these rules that a span of windows may belong to, and those just before it, with the columns of an `Episode`:
--- stamps in us, NaN for null.
+-- stamps in us, NaN for null, and for an end that is not known yet a stamp that never comes.
 SELECT rule, subject, (extract(epoch FROM since) * 1000000)::bigint, (extract(epoch FROM judged) * 1000000)::bigint,
        (extract(epoch FROM sure) * 1000000)::bigint, coalesce(value, 'NaN'), coalesce(worst, 'NaN'), threshold,
        coalesce(coverage, 'NaN'), coalesce(told, 'NaN'), calm, state = 'cannot_judge',
-       (extract(epoch FROM until) * 1000000)::bigint, alert, late
+       coalesce((extract(epoch FROM until) * 1000000)::bigint, 250000000000000000), alert, late
 FROM alert a
 WHERE rule = ANY(%(rules)s) AND NOT withdrawn AND (until IS NULL OR until > %(first)s) AND a.since < %(last)s
   AND (%(subjects)s::text[] IS NULL OR subject = ANY(%(subjects)s))
@@ -120,11 +141,18 @@ UPDATE alert a SET state = n.state, since = n.since, until = n.until, judged = n
     withdrawn = n.withdrawn, updated_at = CASE WHEN n.said THEN %(now)s ELSE a.updated_at END,
     raised_at = CASE WHEN a.late AND NOT n.late THEN %(now)s ELSE a.raised_at END,
     cleared_at = CASE WHEN n.until IS NOT NULL THEN coalesce(a.cleared_at, %(now)s) END
-FROM json_to_recordset(%(rows)s::json)
-    AS n (alert bigint, state text, since timestamptz, until timestamptz, judged timestamptz, sure timestamptz, calm int,
-          told float8, value float8, worst float8, threshold float8, coverage float8, late boolean, withdrawn boolean,
-          said boolean)
+FROM ({written_alerts}) n
 WHERE a.alert = n.alert
+
+-- name: written_alerts
+-- The rows of alerts that are written: stamps come in us.
+SELECT alert, rule, subject, quantity, level, severity, state, to_timestamp(since / 1e6) AS since,
+       to_timestamp(nullif(until, 250000000000000000) / 1e6) AS until, to_timestamp(judged / 1e6) AS judged,
+       to_timestamp(sure / 1e6) AS sure, calm, told, value, worst, threshold, coverage, late, withdrawn, said
+FROM json_to_recordset(%(rows)s::json)
+    AS r (alert bigint, rule text, subject text, quantity text, level text, severity text, state text, since bigint, until bigint,
+          judged bigint, sure bigint, calm int, told float8, value float8, worst float8, threshold float8, coverage float8,
+          late boolean, withdrawn boolean, said boolean)
 
 -- name: insert_alerts
 -- New alerts; returns their numbers.
@@ -132,7 +160,7 @@ INSERT INTO alert (rule, subject, quantity, level, severity, state, since, until
                    threshold, coverage, late, raised_at, updated_at, cleared_at)
 SELECT rule, subject, quantity, level, severity, state, since, until, judged, sure, calm, told, value, worst, threshold,
        coverage, late, %(now)s, %(now)s, CASE WHEN until IS NOT NULL THEN %(now)s END
-FROM json_populate_recordset(NULL::alert, %(rows)s::json)
+FROM ({written_alerts}) n
 RETURNING alert, rule, subject, since
 
 -- name: list_transition_kinds

@@ -21,9 +21,22 @@ SELECT %(vintage)s, * FROM unnest(%(sensor_id)s::text[], %(since)s::timestamptz[
 ON CONFLICT (vintage, sensor_id, since) DO UPDATE SET lon = excluded.lon, lat = excluded.lat, status = excluded.status,
     code = excluded.code, nearest = excluded.nearest, distance = excluded.distance
 
+-- name: close_placements
+-- A place holds until the sensor's next one.
+UPDATE placement p SET until = n.until
+FROM (SELECT sensor_id, since, coalesce(lead(since) OVER (PARTITION BY sensor_id ORDER BY since), 'infinity') AS until
+      FROM placement WHERE vintage = %(vintage)s AND sensor_id = ANY (%(sensor_id)s::text[])) n
+WHERE p.vintage = %(vintage)s AND (p.sensor_id, p.since) = (n.sensor_id, n.since) AND p.until <> n.until
+
 -- name: note_changed_validity
 -- The area figures of these sensors (null: of all) must be made anew.
 INSERT INTO changed_validity (sensor_id, areas) SELECT unnest(%(sensor_id)s::text[]), true
+
+-- name: note_placed
+-- The same of sensors that were placed, where only one vintage has places that are new of that alone.
+INSERT INTO changed_validity (sensor_id, areas, vintage)
+SELECT DISTINCT sensor_id, true, CASE WHEN cardinality(vintages) = 1 THEN vintages[1] END
+FROM unnest(%(sensor_id)s::text[]) sensor_id, (SELECT array_agg(DISTINCT v) AS vintages FROM unnest(%(vintage)s::integer[]) v) n
 
 -- name: mark_changed_validity
 -- Mark the hours in which those sensors are expected, from each hour that they have until their next one. Of what changed
@@ -33,16 +46,18 @@ WITH taken AS (
     WHERE (coalesce(c.sensor_id, ''), coalesce(c.quantity, '')) = (coalesce(n.sensor_id, ''), coalesce(n.quantity, ''))
     RETURNING c.*
 ), changed AS (
-    SELECT sensor_id, quantity, max(made_at) FILTER (WHERE NOT areas) AS made_at FROM taken GROUP BY sensor_id, quantity
+    SELECT sensor_id, quantity, max(made_at) FILTER (WHERE NOT areas) AS made_at,
+           CASE WHEN count(DISTINCT coalesce(vintage, 0)) FILTER (WHERE NOT marked) = 1 THEN min(vintage) END AS vintage
+    FROM taken GROUP BY sensor_id, quantity
 ), kept AS (
     INSERT INTO changed_validity (sensor_id, quantity, made_at, marked)
     SELECT sensor_id, quantity, made_at, true FROM changed WHERE made_at IS NOT NULL
 ), chosen AS (
-    SELECT DISTINCT s.series, s.quantity FROM changed c {of_changed} WHERE EXISTS (SELECT FROM area_load)
+    SELECT DISTINCT s.series, s.quantity, c.vintage FROM changed c {of_changed} WHERE EXISTS (SELECT FROM area_load)
 )
-INSERT INTO area_mark (hour, quantity)
-SELECT DISTINCT g.hour, w.quantity
-FROM (SELECT c.quantity, w.start, w.next FROM chosen c CROSS JOIN LATERAL (
+INSERT INTO area_mark (hour, quantity, vintage)
+SELECT DISTINCT g.hour, w.quantity, w.vintage
+FROM (SELECT c.quantity, c.vintage, w.start, w.next FROM chosen c CROSS JOIN LATERAL (
           SELECT start, lead(start) OVER (ORDER BY start) AS next FROM window_1h WHERE series = c.series) w) w
 CROSS JOIN LATERAL (SELECT {expected_until} AS until FROM rollup) e
 CROSS JOIN LATERAL generate_series(w.start, greatest(w.start, e.until - interval '1 hour'), '1 hour') g (hour)
@@ -79,14 +94,16 @@ SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'forc
        set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)
 
 -- name: take_area_marks
--- The marks of the oldest marked day and one quantity of it: delete what this statement sees, read the figures later.
-WITH oldest AS (
-    SELECT quantity, date_trunc('day', hour, 'UTC') AS day FROM area_mark ORDER BY hour LIMIT 1
+-- The marks of the newest marked day, which is looked at first, and one quantity of it, of one vintage, or (null) of several
+-- or all: delete what this statement sees, read the figures later.
+WITH newest AS (
+    SELECT quantity, date_trunc('day', hour, 'UTC') AS day FROM area_mark ORDER BY hour DESC LIMIT 1
 ), taken AS (
-    DELETE FROM area_mark m USING oldest o
-    WHERE m.quantity = o.quantity AND m.hour >= o.day AND m.hour < o.day + interval '1 day' RETURNING m.quantity, m.hour
+    DELETE FROM area_mark m USING newest o
+    WHERE m.quantity = o.quantity AND m.hour >= o.day AND m.hour < o.day + interval '1 day'
+    RETURNING m.quantity, m.vintage, m.hour
 )
-SELECT t.quantity, min(t.hour), max(t.hour), date_trunc('day', min(t.hour), min(q.zone)),
+SELECT t.quantity, CASE WHEN count(DISTINCT coalesce(t.vintage, 0)) = 1 THEN min(t.vintage) END, min(t.hour), max(t.hour), date_trunc('day', min(t.hour), min(q.zone)),
        date_trunc('day', max(t.hour), min(q.zone))
 FROM taken t JOIN quantity q USING (quantity) GROUP BY t.quantity
 
@@ -107,6 +124,7 @@ GROUP BY m.area, t.start HAVING count(f.sensor_id) > 0
 ON CONFLICT (vintage, code, quantity, start) DO UPDATE SET {replace_area_figures};
 -- Rows that this transaction did not make: their sensors are gone.
 DELETE FROM area_<level> WHERE quantity = %(quantity)s AND start >= %(first)s AND start <= %(last)s AND computed_at < now()
+  AND {of_vintage}
 
 -- name: expected_sensors
 -- The sensors that measure a quantity in a window t: they had an hour in it, or before it in the four weeks until the
@@ -124,7 +142,11 @@ GROUP BY s.sensor_id, d.day
 -- Which sensor belongs to which area, with numbers for both: sorting a million rows by text takes twice as long.
 SELECT vintage, code, sensor_id, since, until, dense_rank() OVER (ORDER BY vintage, code)::integer AS area,
        dense_rank() OVER (ORDER BY sensor_id COLLATE "C")::integer AS place
-FROM sensor_area
+FROM sensor_area WHERE {of_vintage}
+
+-- name: of_vintage
+-- Whether an area is of the vintage that is made; null: of all.
+(%(vintage)s::integer IS NULL OR vintage = %(vintage)s)
 
 -- name: area_columns
 -- The columns of an area window.

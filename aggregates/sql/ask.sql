@@ -8,19 +8,27 @@ FROM series s JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
 WHERE (%(channels)s OR s.series = s.head) AND (%(quantity)s::text IS NULL OR s.quantity = %(quantity)s) AND {in_scope}
 ORDER BY s.sensor_id COLLATE "C", s.channel COLLATE "C", s.quantity COLLATE "C", s.period
 
--- name: ask_windows
--- The windows of some series; <view> is aggregate_* or sensor_*.
+-- name: bound_quarters
+-- Say what time is asked about, for `asked_since` and `asked_until`: the 5-minute rows of quarters that start in it.
+SELECT set_config('stadspuls.asked_since', %(first)s::timestamptz::text, true),
+       set_config('stadspuls.asked_until', (%(last)s::timestamptz + interval '15 minutes')::text, true)
+
+-- name: ask_windows, planned each time
+-- The windows of some series; <view> is aggregate_* or sensor_*. A plan for any time would look at, and lock, all chunks.
 SELECT {window_bytes}
 FROM <view> v
 WHERE v.series = ANY (%(series)s::integer[]) AND v.start >= %(first)s AND v.start < %(last)s
   AND (%(coverage)s::float8 = 0 OR v.coverage >= %(coverage)s)
 
 -- name: ask_windows_in_area, planned each time
--- As `ask_windows`, of what stood in an area at a window's start. A plan for any area would look at all of them.
-{ask_windows}
-  AND EXISTS (SELECT FROM series s JOIN sensor_area m USING (sensor_id)
-              WHERE s.series = v.series AND m.code = %(area)s AND m.vintage = %(vintage)s
-                AND v.start >= m.since AND v.start < m.until)
+-- As `ask_windows`, of what stood in an area. A plan for any area would look at all of them.
+{ask_windows} AND {stood_in_area}
+
+-- name: stood_in_area
+-- Whether the sensor of a window v stood in an area at the window's start.
+EXISTS (SELECT FROM series s JOIN sensor_area m USING (sensor_id)
+        WHERE s.series = v.series AND m.code = %(area)s AND m.vintage = %(vintage)s
+          AND v.start >= m.since AND v.start < m.until)
 
 -- name: window_bytes
 -- A window v as the bytes of `aggregates.ask.series.WINDOW`, NaN for null. Four numbers go as one segment of a line, because

@@ -37,11 +37,3 @@ UPDATE catalogue SET version = version + 1
 -- name: read_catalogue_version
 -- How often an import has changed the sensors.
 SELECT version FROM catalogue
-
--- name: list_catalogue
--- Sensors by id, those without a place among them.
-SELECT sensor_id, name, kind, lon, lat, indoor, lanes, inferred, catalogued,
-       (SELECT count(*) FROM series s WHERE s.sensor_id = n.sensor_id) AS series
-FROM sensor n
-WHERE %(source)s::text IS NULL OR source = %(source)s
-ORDER BY sensor_id

@@ -14,7 +14,7 @@ ON CONFLICT (key) DO UPDATE SET
     first_at = least(d.first_at, excluded.first_at),
     last_at  = greatest(d.last_at, excluded.last_at)
 
--- name: list_dead_letters
+-- name: list_dead_letters, planned each time
 -- Dead letters, the newest first.
 SELECT encode(key, 'hex') AS key, source, topic, reason, count, first_at, last_at, size, payload
 FROM dead_letter
@@ -33,7 +33,18 @@ WITH listed AS (
 )
 DELETE FROM dead_letter d USING listed n WHERE d.key = n.key AND d.count <= n.count
 
--- name: delete_old_payloads
--- Delete the payloads of letters that are older than `limit`; the rest of the letter stays. So with names of messages.
-WITH named AS (DELETE FROM message_identity WHERE first_at < %(limit)s)
-UPDATE dead_letter SET payload = NULL WHERE payload IS NOT NULL AND last_at < %(limit)s
+-- name: merge_old_letters
+-- Letters older than `limit` go with their payloads; of each cause one stays, which counts them. So with names of messages.
+WITH named AS (DELETE FROM message_identity WHERE first_at < %(limit)s), old AS (
+    DELETE FROM dead_letter WHERE last_at < %(limit)s AND key <> {key_of_cause}
+    RETURNING source, topic, reason, size, count, first_at, last_at
+)
+INSERT INTO dead_letter AS d (key, source, topic, size, reason, count, first_at, last_at)
+SELECT {key_of_cause}, source, topic, max(size), reason, sum(count), min(first_at), max(last_at)
+FROM old GROUP BY source, topic, reason
+ON CONFLICT (key) DO UPDATE SET count = d.count + excluded.count, size = greatest(d.size, excluded.size),
+    first_at = least(d.first_at, excluded.first_at), last_at = greatest(d.last_at, excluded.last_at)
+
+-- name: key_of_cause
+-- The key of the letter without a payload that stands for all old ones of a source, topic and reason.
+sha256(convert_to(jsonb_build_array(source, topic, reason)::text, 'UTF8'))

@@ -2,29 +2,65 @@
 
 -- name: read_state
 -- What the hub's health is judged by.
-SELECT (SELECT count(*) FROM dead_letter) AS dead_letters,
-       (SELECT count(*) FROM mark WHERE hour + interval '1 hour' < %(now)s) AS marks,
-       (SELECT extract(epoch FROM %(now)s - min(CASE WHEN made_at < %(now)s THEN greatest(hour, made_at) ELSE hour END))
-        FROM mark WHERE hour + interval '1 hour' < %(now)s)::float8 AS oldest_mark,
+SELECT {count_dead_letters} AS dead_letters,
+       (SELECT count(*) FROM mark WHERE hour < %(now)s - interval '1 hour') AS marks,
+       (SELECT coalesce(extract(epoch FROM %(now)s - min(CASE WHEN made_at < %(now)s THEN greatest(hour, made_at) ELSE hour END)), 0)
+        FROM mark WHERE hour < %(now)s - interval '1 hour')::float8 AS rollup_lag,
        (SELECT count(*) FROM series) AS series,
-       (SELECT count(*) FROM sensor) AS sensors,
-       (SELECT count(*) FROM sensor WHERE lon IS NULL) AS unplaced,
+       (SELECT count(*) FROM sensor WHERE source <> 'group') AS sensors,
+       (SELECT count(*) FROM sensor WHERE lon IS NULL AND source <> 'group') AS sensors_without_place,
        (SELECT count(*) FROM frozen) AS frozen_days,
        (SELECT closed_until FROM rollup) AS closed_until,
-       (SELECT reconciled FROM rollup) AS reconciled,
-       (SELECT current_setting('server_version')) AS server_version,
-       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale_version
+       (SELECT reconciled FROM rollup) AS reconciled
+
+-- name: count_dead_letters
+-- How many dead letters there are: exactly up to 10,000, for it is asked every few seconds; of more as the planner knows.
+(SELECT CASE WHEN count(*) < 10000 THEN count(*) ELSE greatest(10000, max(reltuples))::bigint END
+ FROM (SELECT FROM dead_letter LIMIT 10000) d, (SELECT reltuples FROM pg_class WHERE oid = 'dead_letter'::regclass) c)
+
+-- name: hub_numbers
+-- The numbers of the hub for `/metrics`: name, values of its labels, number.
+SELECT 'readings_total' AS name, ARRAY[source, outcome] AS labels, number::float8
+FROM ({sum_accounting}) a (source, received, stored, duplicate, corrected, rejected), LATERAL (VALUES
+    ('received', received), ('stored', stored), ('duplicate', duplicate), ('corrected', corrected), ('rejected', rejected)
+) o (outcome, number)
+UNION ALL
+SELECT 'alerts_open', ARRAY[severity], coalesce(count, 0)
+FROM unnest(ARRAY['info', 'warning', 'critical']) s (severity) LEFT JOIN ({count_open_alerts}) o USING (severity)
+UNION ALL
+SELECT n.name, ARRAY[channel], number FROM ({outbox_state}) o,
+    LATERAL (VALUES ('outbox_waiting', waiting), ('outbox_oldest_seconds', oldest)) n (name, number)
+UNION ALL
+SELECT n.name, ARRAY[]::text[], number FROM ({read_state}) state, LATERAL (VALUES
+    ('dead_letters', dead_letters), ('rollup_marks', marks), ('rollup_lag_seconds', rollup_lag), ('series', series),
+    ('sensors', sensors)
+) n (name, number)
 
 -- name: note_sign_of_life
 -- A part of the hub is at work now.
 INSERT INTO sign_of_life (part, seen_at, trouble) VALUES (%(part)s, %(now)s, %(trouble)s)
 ON CONFLICT (part) DO UPDATE SET seen_at = excluded.seen_at, trouble = excluded.trouble
 
+-- name: use_zone
+-- For this transaction: stamps are written as the clock of a place shows them.
+SELECT set_config('timezone', %(zone)s, true)
+
 -- name: list_findings
 -- What `doctor` says of parts, alerts and readings, a line each: what about, what was found, and whether it is good.
 SELECT what, found, good FROM (
-    SELECT 1 AS place, part AS what, format('at work %%s s ago', round(age)) || coalesce(', ' || nullif(trouble, ''), '') AS found,
-           age < 60 AND trouble = '' AS good
+    SELECT h.* FROM ({read_state}) state CROSS JOIN LATERAL (VALUES
+        (-6, 'database', format('PostgreSQL %%s%%s, edition %%s', current_setting('server_version'),
+            (SELECT ', TimescaleDB ' || extversion FROM pg_extension WHERE extname = 'timescaledb'), %(edition)s::text), true),
+        (-5, 'roll-up', format('closed until %%s, lag %%s s', to_char(closed_until, 'YYYY-MM-DD HH24:MI TZ'), round(rollup_lag)),
+            rollup_lag < 600),
+        (-4, 'proven', coalesce(to_char(reconciled, 'YYYY-MM-DD HH24:MI TZ'), 'not yet, runs nightly'), null),
+        (-3, 'sensors', format('%%s with %%s series, %%s without a place', sensors, series, sensors_without_place), null),
+        (-2, 'frozen days', frozen_days::text, null),
+        (-1, 'dead letters', dead_letters::text, null)
+    ) h (place, what, found, good)
+    UNION ALL
+    SELECT 1, part, format('at work %%s s ago', round(age)) || coalesce(', ' || nullif(trouble, ''), ''),
+           age < 60 AND trouble = ''
     FROM (SELECT part, trouble, extract(epoch FROM %(now)s - seen_at) AS age FROM sign_of_life) p
     UNION ALL
     SELECT 2, 'alerts open', string_agg(format('%%s %%s', coalesce(o.count, 0), severity), ', ' ORDER BY s.place), null
@@ -73,6 +109,8 @@ SELECT what, found, good FROM (
     SELECT 10, 'ambiguous of ' || source, format('%%s readings since yesterday have two values, and nothing says which is right:'
            ' look whether its format tells them apart, send a version, or set `repeated`', sum(ambiguous)), false
     FROM accounting WHERE day >= (%(now)s AT TIME ZONE 'UTC')::date - 1 GROUP BY source HAVING sum(ambiguous) > 0
+    UNION ALL
+    SELECT 10, what, found, good FROM policy_findings()
     UNION ALL
     {list_area_findings}
 ) lines ORDER BY place, what

@@ -13,3 +13,11 @@ WHERE c.oid = %(table)s::regclass OR c.oid IN (SELECT inhrelid FROM pg_inherits 
 -- The readings of one source as they are stored, to prove that none is missing.
 SELECT sensor_id, (extract(epoch FROM start) * 1000000)::bigint AS start, value
 FROM reading JOIN series USING (series) JOIN sensor USING (sensor_id) WHERE source = %(source)s
+
+-- name: count_marks
+-- How many marks that were made by a moment wait for the roll-up, of hours from `first` to `last`.
+SELECT count(*) FROM mark WHERE hour BETWEEN %(first)s AND %(last)s AND made_at <= %(made_by)s
+
+-- name: read_clock
+-- The time of the database.
+SELECT clock_timestamp()

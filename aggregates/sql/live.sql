@@ -58,7 +58,7 @@ WITH newest AS (
 {live_sensors}
 
 -- name: live_sensors
--- What `newest` found of every sensor that measures the quantity, as JSON text.
+-- What `newest` found of every sensor that measures the quantity, as JSON text; rounded as numbers, for `numeric` is slow.
 ), judged AS (
     SELECT sensor_id, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged, n.warned, n.failed, n.lanes,
            n.lanes_expected, CASE
@@ -72,8 +72,8 @@ WITH newest AS (
     LEFT JOIN newest n USING (sensor_id)
 )
 SELECT json_build_object('rows', coalesce(json_agg(json_build_array(
-           sensor_id, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
-           date_part('epoch', "end")::bigint, flagged + warned, failed, round(estimate::numeric, 3), lanes, lanes_expected
+           sensor_id, state, round(value * 1000) / 1000, round(coverage * 1000) / 1000, date_part('epoch', start)::bigint,
+           date_part('epoch', "end")::bigint, flagged + warned, failed, round(estimate * 1000) / 1000, lanes, lanes_expected
        ) ORDER BY sensor_id), '[]'),
        'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value))::text
 FROM judged
@@ -130,12 +130,24 @@ sum(w.flagged) AS flagged, sum(w.failed) AS failed
 )
 SELECT coalesce(json_object_agg(level, found), '{}')::text FROM (
     SELECT level, json_build_object('rows', json_agg(json_build_array(
-               code, state, round(value::numeric, 3), round(coverage::numeric, 3), date_part('epoch', start)::bigint,
-               date_part('epoch', "end")::bigint, flagged, failed, round(estimate::numeric, 3), valid_sensors, sensors
+               code, state, round(value * 1000) / 1000, round(coverage * 1000) / 1000, date_part('epoch', start)::bigint,
+               date_part('epoch', "end")::bigint, flagged, failed, round(estimate * 1000) / 1000, valid_sensors, sensors
            ) ORDER BY code),
            'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value)) AS found
     FROM judged GROUP BY level
 ) l
+
+-- name: live_measures
+-- The measures that the newest vintage's areas have values of, as an area can be coloured by.
+SELECT DISTINCT measure FROM area_statistics
+WHERE vintage = (SELECT max(vintage) FROM area) AND value IS NOT NULL AND title IS NOT NULL ORDER BY measure
+
+-- name: live_statistic
+-- One measure of every area of a level of the newest vintage, as one JSON text.
+SELECT json_build_object('unit', min(unit), 'period', min(period), 'values',
+                         coalesce(json_object_agg(code, value) FILTER (WHERE value IS NOT NULL), '{}'))::text
+FROM area_statistics
+WHERE vintage = (SELECT max(vintage) FROM area) AND level = %(level)s AND measure = %(measure)s
 
 -- name: live_shapes
 -- Areas of one level of the newest vintage.
@@ -143,21 +155,13 @@ SELECT code, name, geometry FROM area
 WHERE vintage = (SELECT max(vintage) FROM area) AND level = %(level)s ORDER BY code
 
 -- name: live_sensor
--- A sensor, its hours since the day before, what is usual of them on this weekday (of three days at least) by local hour, and
--- its flags of the day, as one JSON text; <view> is sensor_1h.
+-- A sensor, its hours since the day before, and its flags of the day, as one JSON text; <view> is sensor_1h.
 WITH hour AS (
     SELECT start, value, coverage, valid, nothing, flagged, failed, warned, start AT TIME ZONE %(zone)s AS local,
            lanes AS seen, lanes_expected AS expected
     FROM <view>
-    WHERE sensor_id = %(id)s AND quantity = %(quantity)s AND start >= %(first)s AND start < %(tomorrow)s
+    WHERE sensor_id = %(id)s AND quantity = %(quantity)s AND start >= %(yesterday)s AND start < %(tomorrow)s
       AND start <= %(now)s
-      AND (start >= %(yesterday)s OR extract(isodow FROM start AT TIME ZONE %(zone)s) = %(weekday)s)
-), earlier AS (
-    SELECT local, value FROM hour
-    WHERE valid AND value IS NOT NULL AND start < %(today)s AND extract(isodow FROM local) = %(weekday)s
-), usual AS (
-    SELECT extract(hour FROM local) AS hour, percentile_cont(ARRAY[0.1, 0.5, 0.9]) WITHIN GROUP (ORDER BY value) AS band
-    FROM earlier GROUP BY 1 HAVING count(*) >= 3
 ), flag AS (
     SELECT to_char(date_trunc('hour', r.start AT TIME ZONE %(zone)s), %(form)s) AS hour, r.flags, count(*) AS readings
     FROM reading r JOIN series s USING (series)
@@ -166,15 +170,17 @@ WITH hour AS (
 )
 SELECT json_build_object(
     'kind', 'sensor', 'id', n.sensor_id, 'name', n.name, 'source', s.title, 'class', s.class, 'licence', s.licence,
+    'area', (SELECT json_build_array(a.code, a.name, t.value) FROM sensor_area m JOIN area a USING (vintage, code)
+             LEFT JOIN area_statistics t ON (t.vintage, t.code, t.measure) = (a.vintage, a.code, 'inhabitants')
+             WHERE m.sensor_id = n.sensor_id AND m.until = 'infinity' AND a.vintage = (SELECT max(vintage) FROM area)
+             ORDER BY length(a.code) DESC LIMIT 1),
     'indoor', n.indoor, 'lanes', n.lanes, 'parts', (
         SELECT CASE WHEN bool_or(channel ~ '^(lft|rgt)') THEN 'directions'
                     WHEN bool_or(channel ~ '^(lane|hardshoulder)') OR n.lanes > 1 THEN 'lanes' END
         FROM series WHERE sensor_id = n.sensor_id),
     'quantities', (SELECT coalesce(json_agg(DISTINCT quantity), '[]') FROM series
                    WHERE sensor_id = n.sensor_id AND channel !~ '^index'),
-    'weeks', (SELECT count(DISTINCT local::date) FROM earlier),
-    'usual', (SELECT coalesce(json_object_agg(hour, band), '{}') FROM usual),
-    'hours', (SELECT {live_hours} FROM hour WHERE start >= %(yesterday)s),
+    'hours', (SELECT {live_hours} FROM hour),
     'flags', (SELECT coalesce(json_agg(json_build_array(hour, readings, flags) ORDER BY hour, flags), '[]') FROM flag))::text
 FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(id)s
 
@@ -200,8 +206,12 @@ WITH hour AS (
 )
 SELECT json_build_object(
     'kind', 'area', 'id', a.code, 'name', a.name, 'level', a.level, 'vintage', a.vintage,
-    'sensors', (SELECT count(DISTINCT m.sensor_id) FROM sensor_area m
+    'sensors', (SELECT count(*) FROM sensor_area m
                 WHERE m.vintage = a.vintage AND m.code = a.code AND m.until = 'infinity'),
+    'members', (SELECT coalesce(json_agg(json_build_array(n.sensor_id, coalesce(n.name, n.sensor_id)) ORDER BY n.name), '[]')
+                FROM sensor n WHERE n.sensor_id IN (
+                    SELECT m.sensor_id FROM sensor_area m
+                    WHERE m.vintage = a.vintage AND m.code = a.code AND m.until = 'infinity')),
     'hours', (SELECT {live_hours} FROM hour),
     'statistics', (
         SELECT coalesce(json_agg(row_to_json(t) ORDER BY theme, title), '[]') FROM (
@@ -215,9 +225,9 @@ FROM area a WHERE a.code = %(id)s ORDER BY a.vintage DESC LIMIT 1
 -- those without any the catalogue's. One that ended more than eight days ago, as in an old file, is not expected any more.
 SELECT n.sensor_id, n.name, max(last.start) AS last
 FROM sensor n LEFT JOIN series s USING (sensor_id)
-LEFT JOIN LATERAL (SELECT start FROM window_5m w WHERE w.series = s.series ORDER BY start DESC LIMIT 1) last ON true
+LEFT JOIN LATERAL (SELECT start FROM window_5m w WHERE w.series = s.series AND w.start > %(now)s - interval '8 days'
+                   ORDER BY start DESC LIMIT 1) last ON true
 GROUP BY n.sensor_id, n.name, n.catalogued
-HAVING CASE WHEN max(last.start) IS NULL THEN n.catalogued ELSE
-           max(last.start) > %(now)s - interval '8 days' AND max(last.start)
-               < %(now)s - make_interval(secs => greatest(900, 3 * coalesce(min(greatest(s.period, n.interval)), 0))) END
+HAVING CASE WHEN count(s.series) = 0 THEN n.catalogued ELSE
+           max(last.start) < %(now)s - make_interval(secs => greatest(900, 3 * coalesce(min(greatest(s.period, n.interval)), 0))) END
 ORDER BY last NULLS FIRST, n.sensor_id

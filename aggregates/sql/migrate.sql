@@ -1,8 +1,8 @@
 -- A migration: one at a time, the numbered files that are new, then the registries, which the views join.
 
--- name: lock_migration
--- One migration at a time.
-SELECT pg_advisory_xact_lock(hashtext('stadspuls migrate'))
+-- name: limit_lock_wait
+-- Whoever waits for a lock lets nobody past: a migration gives up after two seconds, and those behind it go on.
+SET LOCAL lock_timeout = '2s'
 
 -- name: list_migrations
 -- The numbered files that this database has.
@@ -24,16 +24,17 @@ SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), to_reg
 
 -- name: upsert_quantity
 -- A quantity as `ingest.vocabulary.quantities` defines it.
-INSERT INTO quantity (quantity, unit, aggregation, zone, coverage, memory, hours, agree, channels)
-VALUES (%(name)s, %(unit)s, %(aggregation)s, %(zone)s, %(coverage)s, %(memory)s, %(hours)s, %(agree)s, %(channels)s)
+INSERT INTO quantity (quantity, unit, aggregation, zone, coverage, memory, hours, agree, channels, term)
+VALUES (%(name)s, %(unit)s, %(aggregation)s, %(zone)s, %(coverage)s, %(memory)s, %(hours)s, %(agree)s, %(channels)s,
+        %(term)s)
 ON CONFLICT (quantity) DO UPDATE SET unit = excluded.unit, aggregation = excluded.aggregation, zone = excluded.zone,
     coverage = excluded.coverage, memory = excluded.memory, hours = excluded.hours, agree = excluded.agree,
-    channels = excluded.channels
+    channels = excluded.channels, term = excluded.term
 
 -- name: upsert_source
 -- A source as `ingest.vocabulary.sources` defines it.
 INSERT INTO source (source, title, class, licence, commercial_use, channels)
-VALUES (%(name)s, %(title)s, %(source_class)s, %(licence)s, %(commercial_use)s, %(combined)s::text[])
+VALUES (%(name)s, %(title)s, %(class)s, %(licence)s, %(commercial_use)s, %(combined)s::text[])
 ON CONFLICT (source) DO UPDATE SET title = excluded.title, class = excluded.class, licence = excluded.licence,
     commercial_use = excluded.commercial_use, channels = excluded.channels
 
@@ -69,3 +70,14 @@ WITH RECURSIVE own AS (
     JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 )
 SELECT oid::regclass::text FROM built WHERE oid NOT IN (SELECT oid FROM own) ORDER BY 1
+
+-- name: say_password
+-- A password, for the statement after it in this transaction.
+SELECT set_config('stadspuls.password', %(password)s, true)
+
+-- name: let_reader_in
+-- Let the role that may only read in with the password that was said.
+DO $$
+BEGIN
+    EXECUTE 'ALTER ROLE stadspuls_reader LOGIN PASSWORD ' || quote_literal(current_setting('stadspuls.password'));
+END $$

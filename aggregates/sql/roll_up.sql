@@ -26,42 +26,47 @@ SELECT count(*), min(start), max(start) FROM dirty
 -- A temporary table has no statistics before.
 ANALYZE dirty
 
--- name: list_neighbour_readings
--- Readings with a value around the dirty hours of series that have neighbour rules: `judged` are those near enough to a
--- dirty hour for a verdict, the others are only compared with.
-WITH span AS (
-    SELECT series, sensor_id, quantity, unnest(range_agg(tstzrange(d.start - 2 * reach,
-        d.start + interval '1 hour' + 2 * reach))) AS span, reach
-    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
-    CROSS JOIN LATERAL (SELECT {rule_reach} AS reach) m
-    WHERE reach > interval '0' GROUP BY series, sensor_id, quantity, reach
-)
-SELECT p.series, (extract(epoch FROM r.start) * 1000000)::bigint, r.value, r.flags, r.status, p.quantity, p.sensor_id,
-       n.overrides -> p.quantity, r.start >= lower(p.span) + p.reach AND r.start < upper(p.span) - p.reach
-FROM span p JOIN reading r ON r.series = p.series AND r.start >= lower(p.span) AND r.start < upper(p.span)
-JOIN sensor n USING (sensor_id)
-WHERE r.value IS NOT NULL AND r.flags & 7 = 0 AND r.start >= %(first)s AND r.start < %(last)s
-ORDER BY p.series, p.span, r.start
+-- name: list_ruled_series
+-- The series of dirty hours that have neighbour rules, in order, with the rules of the sensor's own, whether the rules only
+-- warn, and how far they reach.
+SELECT series, quantity, n.overrides -> quantity, coalesce(o.class = 'reference', false), reach
+FROM (SELECT DISTINCT series FROM dirty) d JOIN series s USING (series) JOIN quantity q USING (quantity)
+JOIN sensor n USING (sensor_id) LEFT JOIN source o USING (source) CROSS JOIN LATERAL (SELECT {rule_reach} AS reach) m
+WHERE reach > interval '0' ORDER BY series
 
 -- name: rule_reach
 -- How far the neighbour rules of a quantity q reach at a sensor n; the catalogue may give it rules of its own.
 greatest(q.memory, 1.5 * (n.overrides -> q.quantity ->> 'stuck')::float8,
          CASE WHEN n.overrides -> q.quantity ? 'spike' THEN 21600 END) * interval '1 second'
 
--- name: read_rule_reach
--- How far from the dirty hours the readings are that their rules look at: neighbours have neighbours.
-SELECT coalesce(2 * max({rule_reach}), interval '0')
-FROM (SELECT DISTINCT series FROM dirty) d JOIN series s USING (series) JOIN quantity q USING (quantity)
-JOIN sensor n USING (sensor_id)
+-- name: list_neighbour_readings, planned each time
+-- Readings with a value around the dirty hours of some series that have neighbour rules, as bytes: `judged` are those near
+-- enough to a dirty hour for a verdict, the others are only compared with.
+WITH span AS (
+    SELECT series, reach, unnest(range_agg(tstzrange(d.start - 2 * reach, d.start + interval '1 hour' + 2 * reach))) AS span
+    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+    CROSS JOIN LATERAL (SELECT {rule_reach} AS reach) m
+    WHERE series = ANY(%(members)s::int[]) GROUP BY series, reach
+)
+SELECT int4send(p.series) || timestamptz_send(r.start) || float8send(r.value) || int4send(r.flags) || int2send(r.status)
+       || boolsend(r.start >= lower(p.span) + p.reach AND r.start < upper(p.span) - p.reach) AS bytes
+FROM span p JOIN reading r ON r.series = p.series AND r.start >= lower(p.span) AND r.start < upper(p.span)
+WHERE r.value IS NOT NULL AND r.flags & 7 = 0 AND r.start >= %(first)s AND r.start < %(last)s
 
 -- name: list_count_hours, planned each time
 -- The hours, of series of counts, that say whether dirty ones are dead, in order: is it zero, does it have the flags of dead
 -- readings, does it have readings without a flag. Candidates are hours among eight of zeros in a row which counted something
--- in one of the six weeks before, and neighbours of hours with flags: so counters that live, and nights, cost little. The
--- six weeks before the last day that counted, within half a year, are the profile.
-WITH candidate AS (
+-- in one of the six weeks before, and neighbours of hours with flags: so nights cost little, and counters that live a look at
+-- each hour and its neighbours. The six weeks before the last day that counted, within half a year, are the profile.
+WITH near_zero AS MATERIALIZED (
+    SELECT d.series, d.start FROM dirty d JOIN series s USING (series) CROSS JOIN LATERAL (
+        SELECT FROM window_1h p
+        WHERE p.series = d.series AND p.start BETWEEN d.start - interval '1 hour' AND d.start + interval '1 hour'
+          AND coalesce(p.maximum, 0) = 0 LIMIT 1) z
+    WHERE s.quantity = ANY(%(quantities)s)
+), candidate AS (
     SELECT d.series, min(d.start) AS first, max(d.start) AS last
-    FROM dirty d JOIN series s USING (series) CROSS JOIN LATERAL (
+    FROM near_zero d CROSS JOIN LATERAL (
         SELECT bool_or(p.start = d.start AND coalesce(p.maximum, 0) = 0) AS zero,
                bool_or(p.start BETWEEN d.start - interval '1 hour' AND d.start + interval '1 hour'
                        AND coalesce(p.maximum, 0) = 0 AND p.flagged + p.warned > 0) AS flagged,
@@ -72,21 +77,23 @@ WITH candidate AS (
         WHERE p.series = d.series AND p.start > d.start - interval '8 hours' AND p.start < d.start + interval '8 hours'
           AND p.start > %(first)s - interval '8 hours' AND p.start < %(last)s + interval '8 hours'
     ) near
-    WHERE s.quantity = ANY(%(quantities)s) AND (flagged OR zero AND zeros >= interval '8 hours' AND EXISTS (
+    WHERE flagged OR zero AND zeros >= interval '8 hours' AND EXISTS (
         SELECT FROM generate_series(1, 6) AS w (weeks)
-        JOIN window_1h p ON p.series = d.series AND p.start = d.start - w.weeks * interval '7 days' WHERE p.maximum > 0))
+        JOIN window_1h p ON p.series = d.series AND p.start = d.start - w.weeks * interval '7 days' WHERE p.maximum > 0)
     GROUP BY d.series
 )
-SELECT c.series, s.sensor_id, s.quantity, n.overrides -> s.quantity, (extract(epoch FROM w.start) * 1000000)::bigint,
+SELECT c.series, s.quantity, n.overrides -> s.quantity, (extract(epoch FROM w.start) * 1000000)::bigint,
        coalesce(w.maximum, 0) = 0, coalesce(f.dead, false), w.readings > w.warned
 FROM candidate c JOIN series s USING (series) JOIN sensor n USING (sensor_id)
 LEFT JOIN LATERAL (
     SELECT start FROM window_1d d WHERE d.series = c.series AND d.maximum > 0
     AND d.start > c.first - interval '26 weeks' AND d.start <= c.first ORDER BY start DESC LIMIT 1
 ) counted ON true
-JOIN window_1h w ON w.series = c.series
-    AND w.start >= coalesce(counted.start - interval '6 weeks', c.first - interval '1 day')
-    AND w.start <= c.last + interval '26 weeks'
+CROSS JOIN LATERAL (
+    SELECT * FROM window_1h h
+    WHERE h.series = c.series AND h.start >= coalesce(counted.start - interval '6 weeks', c.first - interval '1 day')
+      AND h.start <= c.last + interval '26 weeks' OFFSET 0
+) w
 LEFT JOIN LATERAL (
     SELECT true AS dead FROM reading r WHERE w.flagged + w.warned > 0 AND r.series = w.series AND r.start >= w.start
     AND r.start < w.start + interval '1 hour' AND r.flags & 1536 <> 0 LIMIT 1
@@ -94,19 +101,23 @@ LEFT JOIN LATERAL (
 WHERE w.readings > 0 OR f.dead
 ORDER BY c.series, w.start
 
--- name: list_zero_readings
--- The readings of zero in hours of series that are not frozen: number of the hour, start, flags, whether they are validated.
-SELECT h.at::integer, (extract(epoch FROM r.start) * 1000000)::bigint, r.flags, r.status = 1
-FROM unnest(%(series)s::int[], %(hours)s::timestamptz[]) WITH ORDINALITY AS h (series, hour, at)
+-- name: list_dead_readings, planned each time
+-- The readings of zero in hours of series, none of them frozen, that are not flagged as they should be: those of a dead
+-- counter with 512, with 1024 where that only warns, the others with neither. As bytes, with all their derived flags.
+SELECT int4send(r.series) || timestamptz_send(r.start) || int4send(r.flags & 408 | f.flag) AS bytes
+FROM unnest(%(series)s::int[], %(hours)s::timestamptz[], %(dead)s::bool[]) AS h (series, hour, dead)
+JOIN series s USING (series) JOIN sensor n USING (sensor_id) LEFT JOIN source o USING (source)
 JOIN reading r ON r.series = h.series AND r.start >= h.hour AND r.start < h.hour + interval '1 hour'
-WHERE r.value = 0 AND r.flags & 7 = 0
-  AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = (h.hour AT TIME ZONE 'UTC')::date)
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN NOT h.dead THEN 0 WHEN r.status = 1 OR o.class = 'reference' THEN 1024 ELSE 512 END AS flag) f
+WHERE r.value = 0 AND r.flags & 7 = 0 AND r.flags & 1536 <> f.flag
+  AND NOT EXISTS (SELECT FROM frozen z WHERE z.day = (h.hour AT TIME ZONE 'UTC')::date)
 
 -- name: clear_staged
 -- What was staged is written; other readings can be.
 TRUNCATE stage, judged, touched
 
--- name: set_neighbour_flags, planned each time
+-- name: set_derived_flags, planned each time
 -- Write the derived flags of the staged readings; 1944 are the flags that are derived from other readings.
 WITH changed AS (
     UPDATE reading r SET flags = r.flags & ~1944 | s.flags
@@ -122,6 +133,10 @@ INSERT INTO judged (series, start, outcome) SELECT series, start, 1 FROM changed
 INSERT INTO dirty (series, start)
 SELECT DISTINCT series, date_trunc('hour', start, 'UTC') FROM judged
 EXCEPT SELECT series, start FROM dirty
+
+-- name: list_touched_windows
+-- Sensor and start, in us, of the 5-minute windows whose readings changed.
+SELECT sensor_id, (extract(epoch FROM start) * 1000000)::bigint FROM touched JOIN series USING (series)
 
 -- name: roll_hours
 -- The dirty hours from their 5-minute rows; `again` only those of readings that got other flags after they were written.
@@ -180,14 +195,95 @@ ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, valid_hours = excl
 -- name: sum_days
 -- The days d (series, start, "end", period) of a quantity from their hours w, with the hours that are valid by themselves. A
 -- reading longer than an hour that ends after the day, by more than a valid day may lack, says not how much of it is covered.
+-- OFFSET makes the planner look up the hours of each day, and never read all hours that are stored.
 SELECT d.series, d.start, {sum_windows},
        CASE WHEN bool_and(w.covered IS NOT NULL AND (d.period <= 3600 OR w.start + d.period * interval '1 second'
                           <= d."end" + (1 - d.coverage) * (d."end" - d.start))) THEN sum(w.covered) END AS covered,
        (count(*) FILTER (WHERE coalesce(w.covered / 3600 >= d.coverage, false)))::integer AS valid_hours
-FROM days d JOIN window_1h w ON w.series = d.series AND w.start >= d.start AND w.start < d."end"
+FROM days d CROSS JOIN LATERAL (
+    SELECT * FROM window_1h h WHERE h.series = d.series AND h.start >= d.start AND h.start < d."end" OFFSET 0
+) w
 GROUP BY d.series, d.start
 
+-- name: take_dirty_sensors
+-- The sensors and hours of the dirty hours whose evidence is stored; whether there are any.
+WITH taken AS (
+    INSERT INTO dirty_sensor (head, start)
+    SELECT s.head, d.start FROM dirty d JOIN series s USING (series) WHERE s.stored AND NOT s.alone
+    UNION SELECT p.head, d.start FROM dirty d JOIN group_part p USING (series) JOIN series g ON g.series = p.head WHERE g.stored
+    RETURNING 1
+)
+SELECT count(*) > 0 FROM taken
+
+-- name: analyze_dirty_sensors
+-- A temporary table has no statistics before.
+ANALYZE dirty_sensor
+
+-- name: delete_sensor_hours, planned each time
+-- Delete the evidence of these sensors' hours, before it is made anew.
+DELETE FROM sensor_evidence_1h e USING dirty_sensor d
+WHERE e.head = d.head AND e.start = d.start AND e.start >= %(first)s AND e.start <= %(last)s
+
+-- name: roll_sensor_hours, planned each time
+-- The evidence of these sensors' hours.
+WITH figures AS (
+    SELECT a.* FROM dirty_sensor d JOIN series m ON m.head = d.head
+    JOIN ({rolled_hours}) a ON a.series = m.series AND a.start = d.start
+    WHERE a.start >= %(first)s AND a.start <= %(last)s
+    UNION ALL
+    SELECT a.* FROM dirty_sensor d JOIN ({rolled_group_hours}) a ON a.head = d.head AND a.start = d.start
+    WHERE a.start >= %(first)s AND a.start <= %(last)s
+), {combine_channels}
+INSERT INTO sensor_evidence_1h ({evidence_of_sensors}) SELECT {evidence_of_sensors} FROM sensors
+
+-- name: dirty_sensor_days
+-- The same for the days of these hours.
+SELECT DISTINCT d.head, date_trunc('day', d.start, q.zone) AS start
+FROM dirty_sensor d JOIN series s ON s.series = d.head JOIN quantity q USING (quantity)
+
+-- name: delete_sensor_days, planned each time
+-- Delete the evidence of these sensors' days, before it is made anew.
+DELETE FROM sensor_evidence_1d e USING ({dirty_sensor_days}) d
+WHERE e.head = d.head AND e.start = d.start AND e.start >= %(first)s - interval '25 hours' AND e.start <= %(last)s
+
+-- name: roll_sensor_days, planned each time
+-- The evidence of these sensors' days.
+WITH figures AS (
+    SELECT a.* FROM ({dirty_sensor_days}) d JOIN series m ON m.head = d.head
+    JOIN ({rolled_days}) a ON a.series = m.series AND a.start = d.start
+    WHERE a.start >= %(first)s - interval '25 hours' AND a.start <= %(last)s
+    UNION ALL
+    SELECT a.* FROM ({dirty_sensor_days}) d JOIN ({rolled_group_days}) a ON a.head = d.head AND a.start = d.start
+    WHERE a.start >= %(first)s - interval '25 hours' AND a.start <= %(last)s
+), {combine_channels}
+INSERT INTO sensor_evidence_1d ({evidence_of_sensors}) SELECT {evidence_of_sensors} FROM sensors
+
+-- name: take_unstored
+-- The next sensors whose evidence is to be stored: of those with days a few thousand of their series together, at least one
+-- sensor. What decides how their channels combine is read later.
+UPDATE series u SET stored = true
+FROM (
+    SELECT head, sum(days) OVER (ORDER BY head) - days AS before
+    FROM (SELECT DISTINCT head FROM series WHERE NOT stored AND NOT alone AND head IS NOT NULL ORDER BY head LIMIT 500) s
+    CROSS JOIN LATERAL (
+        SELECT count(*) * coalesce(extract(day FROM max(b.start) - min(a.start)), 0) AS days
+        FROM series m
+        CROSS JOIN LATERAL (SELECT start FROM window_1d w WHERE w.series = m.series ORDER BY start LIMIT 1) a
+        CROSS JOIN LATERAL (SELECT start FROM window_1d w WHERE w.series = m.series ORDER BY start DESC LIMIT 1) b
+        WHERE m.head = s.head OR m.series IN (SELECT p.series FROM group_part p WHERE p.head = s.head)
+    ) d
+) n
+WHERE u.head = n.head AND NOT u.alone AND n.before < 5000
+RETURNING u.series
+
+-- name: take_stored_hours
+-- All hours of these series, and of the parts of these groups, as if they were dirty.
+INSERT INTO dirty (series, start)
+SELECT series, start FROM window_1h
+WHERE series = ANY(%(series)s::integer[] || ARRAY(SELECT series FROM group_part WHERE head = ANY(%(series)s::integer[])))
+
 -- name: close_hours
--- Hours before `until` are served from window_1h, once none of those that are not closed yet is marked.
-UPDATE rollup SET closed_until = %(until)s
-WHERE closed_until < %(until)s AND NOT EXISTS (SELECT FROM mark WHERE hour >= closed_until AND hour < %(until)s)
+-- Hours before that of `until` are served from window_1h, once none of those that are not closed yet is marked.
+UPDATE rollup SET closed_until = h.until
+FROM (SELECT date_trunc('hour', %(until)s::timestamptz, 'UTC') AS until) h
+WHERE closed_until < h.until AND NOT EXISTS (SELECT FROM mark WHERE hour >= closed_until AND hour < h.until)

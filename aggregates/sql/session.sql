@@ -16,10 +16,16 @@ SELECT set_config('default_transaction_read_only', 'on', false), set_config('sta
        (SELECT set_config('role', rolname, false) FROM pg_roles
         WHERE rolname = %(role)s AND pg_has_role(current_user, oid, 'MEMBER'))
 
+-- name: look_back
+-- In this transaction closed windows, the figures of areas and the catalogue are what they were at a moment.
+SELECT set_config('search_path', 'as_of, ' || current_setting('search_path'), true),
+       set_config('stadspuls.as_of', %(moment)s, true)
+
 -- name: create_session_tables
--- The temporary tables of a session that writes, emptied by each commit. A row of `touched` adds nothing to its 5-minute
--- row but what it is given: no NOT NULL, nor a column too many, for every batch is copied into it.
-CREATE TEMP TABLE stage (LIKE reading) ON COMMIT DELETE ROWS;
+-- The temporary tables of a session that writes, emptied by each commit. A row of `stage` is a reading, or what becomes of
+-- one. A row of `touched` adds nothing to its 5-minute row but what it is given: no NOT NULL, nor a column too many, for
+-- every batch is copied into it.
+CREATE TEMP TABLE stage ON COMMIT DELETE ROWS AS SELECT * FROM reading WITH NO DATA;
 CREATE TEMP TABLE judged (series integer, start timestamptz, outcome smallint) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE touched (
     start    timestamptz,
@@ -39,7 +45,8 @@ CREATE TEMP TABLE touched (
     warned   integer DEFAULT 0,
     status   smallint DEFAULT 1
 ) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE dirty (series integer, start timestamptz) ON COMMIT DELETE ROWS
+CREATE TEMP TABLE dirty (series integer, start timestamptz) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE dirty_sensor (head integer, start timestamptz) ON COMMIT DELETE ROWS
 
 -- name: take_session_lock
 -- Whether this session has the advisory lock of a name, taking it where it is free; it ends with the session.

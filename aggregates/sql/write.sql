@@ -1,28 +1,41 @@
 -- A batch of readings in one transaction, as `streams.commit.pipeline` runs it: position, readings, 5-minute windows, marks.
 
 -- name: advance_position
--- Lock the log position's row for the rest of the transaction; without a position of its own the log counts batches.
-INSERT INTO log_position AS p (topic, partition, position)
-VALUES (%(topic)s, %(partition)s, coalesce(%(position)s, 1))
-ON CONFLICT (topic, partition) DO UPDATE
-SET position = greatest(p.position, coalesce(%(position)s, p.position + 1))
+-- Lock the log position's row for the rest of the transaction, then share the freeze lock; without a position of its own
+-- the log counts batches.
+WITH advanced AS (
+    INSERT INTO log_position AS p (topic, partition, position)
+    VALUES (%(topic)s, %(partition)s, coalesce(%(position)s, 1))
+    ON CONFLICT (topic, partition) DO UPDATE
+    SET position = greatest(p.position, coalesce(%(position)s, p.position + 1))
+    RETURNING topic
+)
+SELECT pg_advisory_xact_lock_shared(hashtext('stadspuls freeze')) FROM advanced
 
 -- name: note_identities
--- When each of these messages was received first. One that comes again after a day is another: counters begin anew.
-INSERT INTO message_identity AS m (identity, first_at)
-SELECT key, min(at) FROM unnest(%(key)s::text[], %(at)s::timestamptz[]) AS n (key, at) GROUP BY key ORDER BY key
-ON CONFLICT (identity) DO UPDATE
-SET first_at = CASE WHEN excluded.first_at > m.first_at + interval '1 day' THEN excluded.first_at ELSE m.first_at END
-RETURNING identity, first_at
+-- Note when each of these messages was received first; stamps in us. Gives sensor, stamp and first receipt, but not of two
+-- messages of one sensor and stamp. A message that comes again after a day is another: counters begin anew.
+WITH given AS (
+    SELECT key, sensor_id, start FROM unnest(%(key)s::text[], %(sensor_id)s::text[], %(start)s::bigint[])
+        AS n (key, sensor_id, start)
+), noted AS (
+    INSERT INTO message_identity AS m (identity, first_at)
+    SELECT key, timestamptz 'epoch' + min(start) * interval '1 microsecond' FROM given GROUP BY key ORDER BY key
+    ON CONFLICT (identity) DO UPDATE SET first_at = CASE
+        WHEN excluded.first_at > m.first_at + interval '1 day' THEN excluded.first_at ELSE m.first_at END
+    RETURNING identity, first_at
+)
+SELECT sensor_id, start, (extract(epoch FROM min(first_at)) * 1000000)::bigint
+FROM given JOIN noted ON identity = key GROUP BY sensor_id, start HAVING count(DISTINCT key) = 1
 
 -- name: share_freeze_lock
 -- Held while a batch is on its way, so that no day freezes meanwhile. In a statement before the one that reads `frozen`:
 -- a statement sees what was committed before it began to wait.
 SELECT pg_advisory_xact_lock_shared(hashtext('stadspuls freeze'))
 
--- name: list_frozen_days
--- The UTC days whose readings were deleted: nothing is recomputed there.
-SELECT day FROM frozen
+-- name: read_versions
+-- What a batch must not miss: how often an import has changed the sensors, and the frozen days, since 1970.
+SELECT version, ARRAY(SELECT day - date '1970-01-01' FROM frozen ORDER BY day) FROM catalogue
 
 -- name: keep_totals
 -- Running totals of a batch, at the ends of their periods; of two at one moment the greater is kept, and marked as unsure.
@@ -35,9 +48,11 @@ ORDER BY 1, 2
 ON CONFLICT (series, at) DO UPDATE SET total = greatest(t.total, excluded.total),
     unsure = t.unsure OR excluded.unsure OR t.total <> excluded.total
 
--- name: list_total_neighbours
--- The totals of a batch and the one after each: series, period in s, start, total, total before and the seconds since, both
--- null where there is none, its moment, and whether one of the two is unsure.
+-- name: list_counts
+-- What the totals of a batch, and the ones after each, make: series, start in us, count (NaN: it failed), weight, seconds
+-- it covers, version and flags. A count is the difference to the total before; one below 0.9 of that begins anew, one
+-- between the two is a fault (1). After more than 1.5 periods something is missing between (64). The version is the moment
+-- of the total before, and 1 us more where one of the two is unsure (4160).
 WITH given AS (
     SELECT series, n.start + make_interval(secs => s.period) AS at
     FROM unnest(%(series)s::int[], %(start)s::timestamptz[]) AS n (series, start) JOIN series s USING (series)
@@ -47,25 +62,44 @@ WITH given AS (
     SELECT g.series, l.at FROM given g CROSS JOIN LATERAL (
         SELECT r.at FROM running_total r WHERE r.series = g.series AND r.at > g.at ORDER BY r.at LIMIT 1) l
 )
-SELECT t.series, s.period, t.at - make_interval(secs => s.period), t.total, p.total,
-       extract(epoch FROM t.at - p.at)::float8, p.at, t.unsure OR coalesce(p.unsure, false)
+SELECT t.series, (extract(epoch FROM t.at) * 1000000)::bigint - s.period * 1000000::bigint, coalesce(c.value, 'NaN'),
+       (c.value IS NOT NULL)::integer::float8, coalesce(c.since, s.period),
+       coalesce((extract(epoch FROM p.at) * 1000000)::bigint, 0) + c.unsure::integer,
+       CASE WHEN c.value IS NULL THEN 1 ELSE 0 END | CASE WHEN c.since > 1.5 * s.period THEN 64 ELSE 0 END
+       | CASE WHEN c.unsure THEN 4160 ELSE 0 END
 FROM affected JOIN running_total t USING (series, at) JOIN series s USING (series)
 LEFT JOIN LATERAL (
     SELECT at, total, unsure FROM running_total r WHERE r.series = t.series AND r.at < t.at ORDER BY at DESC LIMIT 1
 ) p ON true
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN t.total >= p.total THEN t.total - p.total WHEN t.total < 0.9 * p.total THEN t.total END AS value,
+           extract(epoch FROM t.at - p.at)::float8 AS since, t.unsure OR coalesce(p.unsure, false) AS unsure
+) c
+
+-- name: leave_out_twins, planned each time
+-- Staged readings that are stored as they are change nothing, whatever happens to the stored ones meanwhile: they are
+-- duplicates before anything is locked or unpacked.
+INSERT INTO judged (series, start, outcome)
+SELECT s.series, s.start, 2
+FROM stage s JOIN reading r ON r.series = s.series AND r.start = s.start
+WHERE r.start BETWEEN %(first)s AND %(last)s
+  AND (s.status, s.version, s.value, s.weight, s.covers, s.flags & 2087) IS NOT DISTINCT FROM
+      (r.status, r.version, r.value, r.weight, r.covers, r.flags & 2087)
+  AND s.flags & 4160 & ~r.flags = 0
 
 -- name: insert_new_readings
 -- The staged readings that are new.
 WITH fresh AS (
     INSERT INTO reading (start, value, weight, covers, version, received_at, series, flags, status)
-    SELECT start, value, weight, covers, version, received_at, series, flags, status FROM stage ORDER BY series, start
+    SELECT start, value, weight, covers, version, received_at, series, flags, status FROM stage s
+    WHERE NOT EXISTS (SELECT FROM judged j WHERE j.series = s.series AND j.start = s.start) ORDER BY series, start
     ON CONFLICT (series, start) DO NOTHING
     RETURNING series, start
 )
 INSERT INTO judged (series, start, outcome) SELECT series, start, 0 FROM fresh
 
 -- name: lock_stored_readings
--- Lock the stored twins of the staged readings, in order, also those that are packed; the series to unpack, else null.
+-- Lock the other stored twins of the staged readings, in order, also those that are packed; the series to unpack, else null.
 SELECT lock_known(%(first)s, %(last)s)
 
 -- name: correct_readings, planned each time
@@ -88,6 +122,7 @@ WITH pair AS (
     CROSS JOIN LATERAL (SELECT CASE WHEN s.flags & 2048 <> 0 THEN s.covers ELSE 'Infinity' END AS reach) f
     CROSS JOIN LATERAL (SELECT CASE WHEN r.flags & 2048 <> 0 THEN r.covers ELSE 'Infinity' END AS reach) k
     WHERE r.start BETWEEN %(first)s AND %(last)s
+      AND NOT EXISTS (SELECT FROM judged j WHERE j.series = s.series AND j.start = s.start)
 ), verdict AS (
     SELECT *, CASE WHEN peers THEN (flags | known) & 4160 | differ
                    WHEN wins THEN flags & 4160 ELSE known & 4160 END AS ambiguous
@@ -147,9 +182,10 @@ readings, nothing, flagged, failed, warned, total, weight, weighted, squares, ha
 UPDATE window_5m w SET ({evidence_columns}) = (SELECT {evidence_columns} FROM (SELECT {fold_readings}
     FROM reading r
     WHERE r.series = w.series AND r.start >= w.start AND r.start < w.start + interval '5 minutes'
-      AND r.start >= %(first)s AND r.start < %(last)s) e)
+      AND r.start >= date_bin('5 minutes', %(first)s, 'epoch') AND r.start < %(end)s) e)
 FROM touched t
-WHERE w.series = t.series AND w.start = t.start AND w.start >= %(first)s AND w.start < %(last)s
+WHERE w.series = t.series AND w.start = t.start
+  AND w.start >= date_bin('5 minutes', %(first)s, 'epoch') AND w.start <= %(last)s
   AND (%(members)s::int[] IS NULL OR w.series = ANY (%(members)s::int[]))
 
 -- name: fold_readings

@@ -11,26 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 EPOCH_2000 = 946_684_800_000_000  # us from 1970 to PostgreSQL's own epoch
-_STAMPS = ("start", "received_at")
+_STAMPS = ("start", "end", "received_at", "computed_at")
 
 
 class Packed(NamedTuple):
-    """A structured array ready to be COPYed."""
+    """A structured array ready to be COPYed: its columns, and PostgreSQL's binary format."""
 
     names: tuple[str, ...]
     data: bytes | bytearray
 
-    @classmethod
-    def of(cls, rows: NDArray[Any]) -> "Packed":
-        """Pack the rows; the names of their fields are those of the columns."""
-        return cls(rows.dtype.names or (), binary_rows(rows))
 
-
-def binary_rows(rows: NDArray[Any]) -> bytes | bytearray:
+def packed(rows: NDArray[Any]) -> Packed:
     """
     Write a structured array in PostgreSQL's binary COPY format; NaN is NULL, stamps are microseconds since 1970.
 
-    >>> binary_rows(np.array([(7,)], dtype=[("series", "i4")]))[19:].hex()
+    >>> packed(np.array([(7,)], dtype=[("series", "i4")])).data[19:].hex()
     '00010000000400000007ffff'
     """
     names = rows.dtype.names or ()
@@ -53,9 +48,9 @@ def binary_rows(rows: NDArray[Any]) -> bytes | bytearray:
             kept = np.ones((len(rows), layout.itemsize), dtype=bool) if kept is None else kept
             kept[null, offset : offset + size] = False
     if kept is None:
-        return data
+        return Packed(names, data)
     body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
-    return _HEADER + body[kept].tobytes() + _END
+    return Packed(names, _HEADER + body[kept].tobytes() + _END)
 
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

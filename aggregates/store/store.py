@@ -9,14 +9,15 @@ the statements of `aggregates/sql/`. No other module knows psycopg. The class of
     │   ├── Slow      the statement took longer than this session lets it: ask for less
     │   ├── Limit     the server is at a limit: ask for less, or try again later
     │   └── Denied    this session's role may not: ask as another one
-    ├── Clash     a deadlock or a serialization failure: try again at once
+    ├── Clash     a deadlock, a serialization failure, a lock that took too long: try again
     └── Refused   it will never take these data: split them
-        └── Known     a key is there already, and all since the savepoint undone: write with care
+        └── Known     a key is there already: write with care
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, LiteralString
 
 import numpy as np
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from psycopg import errors, sql
 from psycopg.rows import namedtuple_row
 
-from aggregates.store.binary import Packed, unpacked
+from aggregates.store.binary import Packed, packed, unpacked
 from aggregates.store.statements import planned_each_time, statement_text
 
 
@@ -58,7 +59,14 @@ class Refused(StoreError):  # noqa: N818 - named for what a caller does
 
 
 class Known(Refused):
-    """A key is there already, and everything since the savepoint undone: write in the way that looks first."""
+    """A key is there already: write in the way that looks first."""
+
+
+# What PostgreSQL says of operands that do not go together, and of too many of them.
+_UNFIT = (
+    errors.AmbiguousFunction, errors.CannotCoerce, errors.DatatypeMismatch, errors.IndeterminateDatatype,
+    errors.StatementTooComplex, errors.UndefinedFunction,
+)  # fmt: skip
 
 
 class Store:
@@ -76,24 +84,44 @@ class Store:
         self._application = application
         self._patience = patience
         self._role = role
+        self._moment: datetime | None = None
         self._connection: psycopg.Connection[Any] | None = None
+        self._writing: psycopg.Connection[Any] | None = None  # the one that has the tables to write with
+        self._listening: psycopg.Connection[Any] | None = None
 
     def another(self) -> "Store":
         """Return a connection to the same database with the same rights, to be closed by itself."""
-        return Store(self.conninfo, application=self._application, patience=self._patience, role=self._role)
+        other = Store(self.conninfo, application=self._application, patience=self._patience, role=self._role)
+        other._moment = self._moment
+        return other
 
     @contextmanager
-    def transaction(self, *, snapshot: bool = False) -> Iterator["Transaction"]:
+    def as_of(self, moment: datetime | None) -> Iterator[None]:
+        """See closed windows, the figures of areas and the catalogue in the block as they were (None: as they are)."""
+        before, self._moment = self._moment, moment
+        try:
+            yield
+        finally:
+            self._moment = before
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False, writing: bool = False) -> Iterator["Transaction"]:
         """
         Open a transaction that commits when the block ends, and rolls back when it raises.
 
-        `snapshot` makes it read-only over one state of the database. Raises `StoreError`.
+        `snapshot` makes it read-only over one state of the database; one that is `writing` has the temporary tables of
+        the write path. Raises `StoreError`.
         """
         with _translated():
             connection = self._connect()
+            if writing and self._writing is not connection:
+                Transaction(connection).script(statement_text("create_session_tables"))
+                self._writing = connection
             with connection.transaction():
                 if snapshot:
                     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                if self._moment is not None:
+                    connection.execute(statement_text("look_back"), {"moment": self._moment.isoformat()})
                 yield Transaction(connection)
 
     def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
@@ -101,10 +129,24 @@ class Store:
         with self.transaction() as transaction:
             return transaction.rows(statement, **parameters)
 
-    def vacuum(self, table: str) -> None:
-        """Do to a table what autovacuum does sooner or later."""
+    def heard(self, channel: str, seconds: float) -> bool:
+        """
+        Wait at most so long for a NOTIFY since the last call; True at once in a new session, which may have missed one.
+
+        A store listens to one channel only. Raises `StoreError`.
+        """
         with _translated():
-            self._connect().execute(sql.SQL("VACUUM {}").format(sql.Identifier(table)))
+            connection = self._connect()
+            if self._listening is not connection:
+                connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                self._listening = connection
+                return True
+            return len(list(connection.notifies(timeout=seconds, stop_after=1))) > 0
+
+    def alone(self, statement: str) -> None:
+        """Run a statement that refuses to be in a transaction, as VACUUM does."""
+        with _translated():
+            self._connect().execute(statement.encode())
 
     def close(self) -> None:
         """End the session; the next use opens another."""
@@ -142,6 +184,17 @@ class Transaction:
         cursor = self._execute(_over(view, statement), parameters, prepare)
         return cursor.fetchall() if cursor.description else []
 
+    def select(self, text: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """
+        Run a SELECT made of texts of `aggregates/sql/` and names; what a user said is in the parameters alone.
+
+        What does not fit together, as a text in place of a number, is `Refused`, too; a fault of the statement is not.
+        """
+        try:
+            return self._connection.execute(text, parameters, binary=True, prepare=False).fetchall()
+        except _UNFIT as error:
+            raise Refused(f"{type(error).__name__}: {error}") from error
+
     def records(self, statement: str, **parameters: object) -> list[Any]:
         """Run a statement and return its rows as named tuples, with the names of its columns."""
         cursor = self._execute(_over("", statement), parameters, None)
@@ -175,25 +228,18 @@ class Transaction:
         with psycopg.ClientCursor(self._connection) as cursor:
             cursor.execute(text, parameters or None)
 
-    def prepare_session(self) -> None:
-        """Make the tables of this session that the write path works with, where they are not there yet."""
-        if not self._connection.execute("SELECT to_regclass('pg_temp.stage')").fetchall()[0][0]:
-            self.script(statement_text("create_session_tables"))
-
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what the block did when it raises; raises `Known` where it wrote a key that is there already."""
+        """Undo what the block did when it raises."""
         with _translated(), self._connection.transaction():
             yield
 
     @contextmanager
     def copying(self, table: str, rows: "NDArray[Any] | Packed") -> Iterator[None]:
         """COPY a structured array into the columns that its fields name, while the block calculates something else."""
-        packed = rows if isinstance(rows, Packed) else Packed.of(rows)
-        names = sql.SQL(", ").join(map(sql.Identifier, packed.names))
-        query = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), names)
-        with _translated(), self._connection.cursor().copy(query) as copy:
-            copy.write(packed.data)
+        names, data = rows if isinstance(rows, Packed) else packed(rows)
+        with _translated(), self._connection.cursor().copy(_copy_into(table, names)) as copy:
+            copy.write(data)
             yield
 
     def copy(self, table: str, rows: "NDArray[Any] | Packed") -> None:
@@ -210,12 +256,18 @@ def _over(view: str, statement: str) -> LiteralString:
     return statement_text(statement).replace("<view>", f'"{view}"')
 
 
+@cache
+def _copy_into(table: str, names: tuple[str, ...]) -> bytes:
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), columns).as_bytes()
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Raise the class of `StoreError` that fits what psycopg raised."""
     try:
         yield
-    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable) as error:
         raise Clash(str(error)) from error
     except errors.QueryCanceled as error:
         raise Slow(str(error)) from error

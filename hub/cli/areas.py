@@ -1,10 +1,9 @@
 """
-Areas on the command line: `areas load`, `join`, `list`, `measures`, `export` and `indicator`.
+Areas on the command line: `areas load`, `base-map`, `join`, `list`, `measures`, `export` and `indicator`.
 
 `aggregates.areas` does the work; here are the flags, what is fetched, and what is printed meanwhile.
 """
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,30 +11,31 @@ import pandas as pd
 import typer
 
 from aggregates.areas.cbs_door import Cbs, Unreachable
-from aggregates.areas.codes import Level
-from aggregates.areas.inputs import Document, Gathered, gather
-from aggregates.areas.load import load
+from aggregates.areas.codes import BASE_MAP, Level
+from aggregates.areas.inputs import Document, gather
+from aggregates.areas.load import boundary, load
+from aggregates.areas.maps import read_layer, write_base_map
 from aggregates.areas.measures import MEASURES, THEMES
 from aggregates.areas.roll_up import place_sensors, roll_areas
-from aggregates.ask.area_figures import HEAVY, compute, joined, read_layer
-from aggregates.ask.areas import areas, newest_vintage
-from aggregates.ask.indicators import INDICATORS
+from aggregates.ask.areas import newest_vintage
+from aggregates.ask.indicators import HEAVY, INDICATORS, compute
+from aggregates.ask.periods import LONG
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.store import Store
-from hub.cli.common import command, group, municipality_code, note_waiting, open_store, progress_bar, range_of, stamp
+from hub.cli.common import command, municipality_code, note_waiting, progress_bar, range_of, stamp
+from hub.cli.lists import command_of, rows_of
 from hub.cli.output import Format, errors, write
 from hub.run.gateways import door
 from hub.settings.settings import Settings
 
 Window = Literal["1h", "1d"]
+BESIDE = ["inhabitants", "density", "urbanity"]  # measures, where none are named
 
-areas_app = group("areas", "Areas of CBS, and the figures of the sensors in them.")
 
-
-@command(areas_app, "load", "database")
+@command("areas load")
 def areas_load(
-    settings: Settings, vintage: int, municipality: list[str], from_file: list[Path] | None = None,
+    settings: Settings, store: Store, vintage: int, municipality: list[str], from_file: list[Path] | None = None,
     offline: bool = False, refresh: bool = False,
 ) -> None:  # fmt: skip
     """Load boundaries (PDOK) and "Kerncijfers wijken en buurten" (CBS); what a file gives is not fetched."""
@@ -47,9 +47,18 @@ def areas_load(
         cbs = door(settings, tries=4, refresh=refresh)
         documents += _fetch(cbs, missing, vintage, codes, needed=not documents)
         found = gather(documents, vintage, codes)
-    _check_complete(found, vintage, codes)
-    with open_store(settings) as store:
-        _store_areas(store, vintage, codes, found)
+    given = {area.code[2:6] for area in found.areas}
+    given |= {code[2:6] for one in found.statistics for code in one.cells["code"]}
+    if lacking := [code for code in codes if code[2:6] not in given]:
+        raise BadQuestion(f"nothing of {lacking[0]} in vintage {vintage}: neither boundaries nor statistics")
+    changed = load(store, vintage, codes, found)
+    for part in changed:
+        count = len(part.areas) if part.statistics is None else part.statistics.cells["code"].nunique()
+        errors.print(f"{part.municipality} {vintage}: {part.name} of {count} areas from {part.origin}")
+    if not changed:
+        errors.print(f"vintage {vintage} had all of this already, nothing changed")
+    placed = place_sensors(store)
+    errors.print(f"{placed} places of sensors compared with the boundaries; `stadspuls areas join` makes the figures")
 
 
 def _fetch(cbs: Cbs, missing: list[str], vintage: int, codes: list[str], *, needed: bool) -> list[Document]:
@@ -68,71 +77,50 @@ def _fetch(cbs: Cbs, missing: list[str], vintage: int, codes: list[str], *, need
     return found
 
 
-def _check_complete(found: Gathered, vintage: int, codes: list[str]) -> None:
-    given = {area.code[2:6] for area in found.areas} | {
-        code[2:6] for one in found.statistics for code in one.cells["code"]
-    }
-    if lacking := [code for code in codes if code[2:6] not in given]:
-        raise BadQuestion(f"nothing of {lacking[0]} in vintage {vintage}: neither boundaries nor statistics")
-
-
-def _store_areas(store: Store, vintage: int, codes: list[str], found: Gathered) -> None:
-    changed = load(store, vintage, codes, found)
-    for part in changed:
-        count = len(part.areas) if part.statistics is None else part.statistics.cells["code"].nunique()
-        errors.print(f"{part.municipality} {vintage}: {part.name} of {count} areas from {part.origin}")
-    if not changed:
-        errors.print(f"vintage {vintage} had all of this already, nothing changed")
-    placed = place_sensors(store)
-    errors.print(f"{placed} places of sensors compared with the boundaries; `stadspuls areas join` makes the figures")
-
-
-@command(areas_app, "join", "database")
-def areas_join(
-    settings: Settings, quantity: str | None = None, first: str | None = None, last: str | None = None,
-    window: Window = "1h", level: Level | None = None, measure: list[str] | None = None, anew: bool = False,
-    vintage: int | None = None, form: Format = "table", out: Path | None = None,
+@command("areas base-map")
+def areas_base_map(
+    settings: Settings, store: Store, files: list[Path], /, municipality: str, attribution: str,
+    out: Path | None = None,
 ) -> None:  # fmt: skip
-    """Make the area figures that are due, and show them beside the area's statistics."""
-    with open_store(settings) as store:
-        if anew:
-            store.rows("note_changed_validity", sensor_id=[None])  # of every sensor
-        errors.print(f"{roll_areas(store)} days of quantities made")
-        if quantity is None:
-            return
-        span = range_of(first, last, settings.timezone, window, quantity)
-        frame = _joined(store, quantity, span, window, level, measure, vintage or newest_vintage(store))
-    if frame.empty:
+    """Draw roads and water of a municipality for the live page, which needs no internet for them then."""
+    code = municipality_code("municipality", municipality)
+    area = boundary(store, code)
+    if area is None:
+        raise BadQuestion(f"no boundary of {code}, expected one of `stadspuls areas load`")
+    written = out or settings.data_dir / BASE_MAP
+    write_base_map(files, area.shape, attribution, written)
+    errors.print(f"base map of {area.name} in {written}")
+
+
+@command("areas join")
+def areas_join(
+    settings: Settings, store: Store, quantity: str | None = None, first: str | None = None, last: str | None = None,
+    window: Literal["1h", "1d", "1w", "1mo", "1q", "1y", "whole"] = "1h", period: str | None = None,
+    profile: str | None = None, level: Level | None = None, measure: list[str] | None = None, anew: bool = False,
+    vintage: int | None = None, as_of: str | None = None, form: Format = "table", out: Path | None = None,
+) -> None:  # fmt: skip
+    """Make the area figures that are due, and show them, or averages over days of a kind, beside statistics."""
+    if anew:
+        store.rows("note_changed_validity", sensor_id=[None])  # of every sensor
+    errors.print(f"{roll_areas(store)} days of quantities made")
+    if quantity is None:
+        return
+    asked = {"from": first, "to": last, "window": window, "level": level, "vintage": vintage, "asOf": as_of,
+             "measure": measure or BESIDE}  # fmt: skip
+    if period or profile or window in LONG:
+        averaged = {**asked, "quantity": quantity, "period": period, "profile": profile}
+        table = rows_of(settings, "/area-averages", averaged)
+    else:
+        table = rows_of(settings, "/area-aggregates", {**asked, "quantity": [quantity]})
+    if not table.num_rows:
         errors.print("no area windows found for this question")
-    write(frame, form, out, settings.timezone)
+    write(table, form, out, settings.timezone)
 
 
-def _joined(
-    store: Store, quantity: str, span: tuple[datetime, datetime], window: str, level: str | None,
-    measure: list[str] | None, vintage: int,
-) -> pd.DataFrame:  # fmt: skip
-    """Give the figures of areas beside measures; raises BadQuestion where the flags cannot be."""
-    question = Question(quantity, *span, window, vintage=vintage)
-    measures = tuple(measure or ("inhabitants", "density", "urbanity"))
-    if strange := [name for name in measures if name not in MEASURES]:
-        raise BadQuestion(f"measure {strange[0]!r}, expected one of {', '.join(MEASURES)}")
-    note_waiting(store, span, window, areas=True)
-    return joined(store, question, level, measures)
+command_of("areas list", "/areas")
 
 
-@command(areas_app, "list", "database")
-def areas_list(
-    settings: Settings, vintage: int | None = None, level: Level | None = None, form: Format = "table"
-) -> None:
-    """List the areas of a vintage with their statistics."""
-    with open_store(settings) as store:
-        found = areas(store, vintage or newest_vintage(store), level, limit=1_000_000)
-    shown = ("vintage", "code", "level", "name", "lon", "lat", "derived", "sensors")
-    rows = [{name: one[name] for name in shown} | (one["statistics"] or {}) for one in found]
-    write(pd.DataFrame(rows), form, None, settings.timezone)
-
-
-@command(areas_app, "measures")
+@command("areas measures")
 def areas_measures(settings: Settings, form: Format = "table") -> None:
     """List the measures and indicators by theme; a theme without any is shown as such."""
     about = {"year": "<vintage>", "before": "<vintage - 1>"}
@@ -146,43 +134,41 @@ def areas_measures(settings: Settings, form: Format = "table") -> None:
     write(frame.sort_values(["theme", "measure"]), form, None, settings.timezone)
 
 
-@command(areas_app, "export", "database")
+@command("areas export")
 def areas_export(
-    settings: Settings, out: Path, quantity: str | None = None, first: str | None = None, last: str | None = None,
-    window: Window = "1h", level: Level | None = None, measure: list[str] | None = None,
+    settings: Settings, store: Store, out: Path, quantity: str | None = None, first: str | None = None,
+    last: str | None = None, window: Window = "1h", level: Level | None = None, measure: list[str] | None = None,
     shape: Literal["geojson", "geoparquet"] = "geojson", open_data: bool = False, vintage: int | None = None,
 ) -> None:  # fmt: skip
     """Export area figures (Parquet) or areas with their statistics, with source, vintage and licence of all of it."""
-    with open_store(settings) as store:
-        year = vintage or newest_vintage(store)
-        if quantity is None:
-            found = areas(store, year, level, limit=1_000_000)
-            errors.print(str(export_areas(found, origins(store, year), out, shape)))
-            return
-        span = range_of(first, last, settings.timezone, window, quantity)
-        figures = _joined(store, quantity, span, window, level, measure, year)
-        sources = origins(store, year, quantity)
-        if open_data:
-            check_open(sources)
-        errors.print(f"{export_figures(figures, sources, out)} files in {out}")
+    year = vintage or newest_vintage(store)
+    if quantity is None:
+        path, _ = export_areas(store, year, level, out, shape)
+        errors.print(str(path))
+        return
+    asked = {"quantity": [quantity], "from": first, "to": last, "window": window, "level": level, "vintage": year}
+    figures = rows_of(settings, "/area-aggregates", {**asked, "measure": measure or BESIDE})
+    sources = origins(store, year, quantity)
+    if open_data:
+        check_open(sources)
+    errors.print(f"{export_figures(figures, sources, out)} files in {out}")
 
 
-@command(areas_app, "indicator", "database")
+@command("areas indicator")
 def areas_indicator(
-    settings: Settings, name: Annotated[str, typer.Argument(help=", ".join(INDICATORS))], /, quantity: str, first: str,
-    last: str, area: str, base_to: str | None = None, threshold: float | None = None, heavy: list[str] | None = None,
-    layer: Path | None = None, column: str = "value", vintage: int | None = None, form: Format = "table",
-    out: Path | None = None,
+    settings: Settings, store: Store, name: Annotated[str, typer.Argument(help=", ".join(INDICATORS))], /,
+    quantity: str, first: str, last: str, area: str, base_to: str | None = None, threshold: float | None = None,
+    heavy: list[str] | None = None, layer: Path | None = None, column: str = "value", vintage: int | None = None,
+    form: Format = "table", out: Path | None = None,
 ) -> None:  # fmt: skip
     """Compute an indicator of an area; docs/indicators.md describes each, and its limits."""
     zone, length = settings.timezone, "1d" if name == "panel-index" else "1h"
     span = range_of(first, last, zone, length, quantity)
     until = None if base_to is None else stamp("base-to", base_to, zone, length, quantity)
-    with open_store(settings) as store:
-        note_waiting(store, span, length, areas=True)
-        asked = Question(quantity, *span, "1h", area=area, vintage=vintage or newest_vintage(store))
-        frame = compute(
-            store, name, asked, base_to=until, threshold=threshold,
-            heavy=heavy or HEAVY, layer=None if layer is None else read_layer(layer, column),
-        )  # fmt: skip
+    note_waiting(store, span, length, areas=True)
+    asked = Question(quantity, *span, "1h", area=area, vintage=vintage or newest_vintage(store))
+    frame = compute(
+        store, name, asked, base_to=until, threshold=threshold,
+        heavy=heavy or HEAVY, layer=None if layer is None else read_layer(layer, column),
+    )  # fmt: skip
     write(frame, form, out, zone)

@@ -7,13 +7,14 @@ Each other module of this folder registers its commands with `command`; `hub.cli
 import functools
 import inspect
 import json
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import tomllib
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -25,24 +26,26 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aggregates.areas.codes import is_code
-from aggregates.ask.dates import moment, read
-from aggregates.ask.query import BadQuestion, is_waiting
+from aggregates.ask.dates import BadQuestion, moment, read
+from aggregates.ask.periods import SHIPPED, Reporting
 from aggregates.store.store import Store
 from hub.cli.output import errors, set_up_logging
-from hub.servers.datadir import RunningHub, find_hub
-from hub.servers.process import CannotStart
+from hub.servers.process import CannotStart, RunningHub, find_hub
 from hub.settings.layers import load, sources_of
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from ingest.vocabulary.readings import YEARS
-from ingest.vocabulary.values import duration
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
 
 # What a flag is called where Python has the word, or another meaning for it.
-_NAMES = {"first": "from", "last": "to", "form": "format", "length": "for", "listed": "list", "ended": "end"}
-_WORDS: dict[str, dict[str, Any]] = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
-_SHARED = {key: one.description for key, one in Settings.model_fields.items()} | _WORDS["general"]
+_NAMES = {
+    "first": "from", "last": "to", "form": "format", "length": "for", "listed": "list", "ended": "end",
+    "condition": "filter",
+}  # fmt: skip
+WORDS: dict[str, dict[str, Any]] = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
+_SHARED = {key: one.description for key, one in Settings.model_fields.items()} | WORDS["general"]
+WAITING = "note: hours of this range still wait for the roll-up, figures will change; see `stadspuls doctor`"
 
 app = typer.Typer(name="stadspuls", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 Command = Callable[..., None]
@@ -75,31 +78,38 @@ def stadspuls(
     """Stadspuls: from the messages of a city's sensors to figures that people can act on."""
 
 
-def group(name: str, text: str) -> typer.Typer:
-    """Make a group of commands, `stadspuls NAME ...`."""
-    made = typer.Typer(no_args_is_help=True, help=text, rich_markup_mode=None)
+@functools.cache
+def _group(name: str) -> typer.Typer:
+    """Make a group of commands, `stadspuls NAME ...`; without a name those that are in none."""
+    if not name:
+        return app
+    made = typer.Typer(no_args_is_help=True, help=WORDS["groups"][name], rich_markup_mode=None)
     app.add_typer(made, name=name)
     return made
 
 
-def _flag(name: str, help: str, **more: Any) -> Any:
-    """Make an option `--a-b` that is also `STADSPULS_A_B`."""
+def flag(name: str, help: str, **more: Any) -> Any:
+    """Make an option `--a-b`, of a_b or aB, that is also `STADSPULS_A_B`."""
+    name = re.sub("([A-Z])", r"_\1", name).lower()
     return typer.Option(f"--{name.replace('_', '-')}", envvar=f"STADSPULS_{name.upper()}", help=help, **more)
 
 
-def command(parent: typer.Typer, name: str, *keys: str, service: bool = False) -> Callable[[Command], Command]:
+def command(called: str, *keys: str, service: bool = False) -> Callable[[Command], Command]:
     """
     Register a command: a function that takes the settings, then arguments (before a `/`) and flags.
 
     Its example and what they mean stand in `commands.toml`. The settings named by `keys`, and `data_dir`, are flags as
-    well. A command that is no `service` logs only warnings, unless a log level is set.
+    well. One that takes a `store` after the settings gets the database that is named, or the running hub's. A command
+    that is no `service` logs only warnings, unless a log level is set.
     """
-    names = (*keys, "data_dir")
 
     def register(function: Command) -> Command:
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        _, *own = inspect.signature(function).parameters.values()
+        if opens := bool(own) and own[0].name == "store":
+            own.pop(0)
+        names = (*keys, *["database"] * opens, "data_dir")
         arguments = [one.name for one in own if one.kind is one.POSITIONAL_ONLY]
-        words = _SHARED | _WORDS[function.__name__]
+        words = _SHARED | WORDS[function.__name__]
         about = f"{inspect.getdoc(function)}\n\nExample: stadspuls {words['example']}"
 
         @functools.wraps(function)
@@ -110,13 +120,16 @@ def command(parent: typer.Typer, name: str, *keys: str, service: bool = False) -
             settings = load({key: values[key] for key, one in sources.items() if one and one.name == "COMMANDLINE"})
             quiet = not service and sources_of(settings)["log_level"] == "default"
             set_up_logging("warning" if quiet else settings.log_level, settings.log_format)
-            function(settings, *(given.pop(key) for key in arguments), **given)
+            with ExitStack() as stack:
+                stores = [stack.enter_context(open_store(settings))] if opens else []
+                function(settings, *stores, *(given.pop(key) for key in arguments), **given)
 
         context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         parameters = [context, *(_described(one, words) for one in (*own, *map(_setting, names)))]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
-        parent.command(name, help=about)(run)
+        group, _, name = called.rpartition(" ")
+        _group(group).command(name, help=about)(run)
         return function
 
     return register
@@ -135,7 +148,7 @@ def _described(one: inspect.Parameter, words: Mapping[str, Any]) -> inspect.Para
     if get_origin(kind) is not Annotated:
         text, name = words[one.name], _NAMES.get(one.name, one.name)
         more = text if isinstance(text, dict) else {"help": text}
-        kind = Annotated[kind, typer.Argument(**more) if one.kind is one.POSITIONAL_ONLY else _flag(name, **more)]
+        kind = Annotated[kind, typer.Argument(**more) if one.kind is one.POSITIONAL_ONLY else flag(name, **more)]
     return one.replace(annotation=kind, kind=one.KEYWORD_ONLY)
 
 
@@ -161,6 +174,11 @@ def open_store(settings: Settings) -> closing[Store]:
     return closing(Store(_url(settings, "database")))
 
 
+def reporting_of(settings: Settings) -> Reporting:
+    """Give what averages over days are made by."""
+    return Reporting(settings.timezone, settings.calendars, settings.country, settings.periods or SHIPPED)
+
+
 def _url(settings: Settings, server: str) -> str:
     found = getattr(settings, server) or getattr(running_hub(settings), server, None)
     if not found:
@@ -171,7 +189,7 @@ def _url(settings: Settings, server: str) -> str:
 def stamp(name: str, text: str, zone: str, window: str = "", quantity: str = "") -> datetime:
     """Read a date or stamp of a flag as `aggregates.ask.dates` does, or a time before now; raises BadQuestion."""
     try:
-        asked = datetime.now(UTC) - duration(text[1:]) if text.startswith("-") else read(text)
+        asked = read(text, datetime.now(UTC))
     except ValueError:
         raise BadQuestion(f"--{name} {text!r}, expected a date or stamp in ISO 8601, or -24h") from None
     if asked.year not in YEARS:
@@ -188,10 +206,10 @@ def range_of(first: str | None, last: str | None, zone: str, *asked: str) -> tup
 
 def note_waiting(store: Store, span: tuple[datetime, datetime], window: str, *, areas: bool = False) -> None:
     """Say on stderr that figures of a range are still being made, where they are."""
+    from aggregates.ask.query import is_waiting  # which brings pandas along
+
     if is_waiting(store, *span, window, areas=areas):
-        errors.print(
-            "note: hours of this range still wait for the roll-up, figures will change; see `stadspuls doctor`"
-        )
+        errors.print(WAITING)
 
 
 def municipality_code(name: str, text: str) -> str:

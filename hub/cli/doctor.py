@@ -15,26 +15,25 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import typer
 
-from aggregates.ask.areas import NO_AREAS
-from aggregates.store.health import positions, state
-from aggregates.store.migrate import edition
+from aggregates.ask.dates import NO_AREAS
+from aggregates.store.health import list_findings, positions
 from aggregates.store.store import Store, StoreError
-from hub.cli.common import NO, app, command, installed
+from hub.cli.common import NO, command, installed
 from hub.cli.output import print_table
-from hub.servers.datadir import RunningHub, find_hub
+from hub.run.parts import topics
+from hub.servers.broker import BuiltInBroker
+from hub.servers.process import RunningHub, find_hub
 from hub.settings.layers import shown, sources_of
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 from ingest.mqtt.slots import held_slots, lost_slots
-from streams.alerts.calendar import BadCalendar, load_days
+from ingest.vocabulary.calendar import load_days
+from ingest.vocabulary.values import BadFile
 
 CALENDAR_ENDS = timedelta(days=30)  # a calendar is mentioned from so long before its end on
-LOCAL = "%Y-%m-%d %H:%M %Z"
-LAG = 600.0  # s that a closed hour may wait for the roll-up
 LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
 _ANSWERS_WITHIN = 5.0  # s
 NEITHER = "none named and no hub running"
@@ -48,18 +47,17 @@ class Finding(NamedTuple):
     good: bool | None = None
 
 
-@command(app, "doctor", "broker", "database")
+@command("doctor", "broker", "database")
 def doctor(settings: Settings) -> None:
     """Report what is wrong; exit 1 when something is."""
     running = find_hub(settings.data_dir)
     findings = list(examine(settings, running))
     marks = {True: "good", False: "BAD", None: ""}
-    print_table(pd.DataFrame([(marks[f.good], f.what, f.found) for f in findings], columns=["", "what", "found"]))
+    print_table(("", "what", "found"), [(marks[one.good], one.what, one.found) for one in findings])
     values, origins = shown(settings), sources_of(settings)
     for key, url in (("http_port", running.http), ("mqtt_port", running.broker)) if running and running.alive else ():
         values[key], origins[key] = str(urlsplit(url).port), "the running hub"
-    rows = [(key, value, origins[key]) for key, value in values.items()]
-    print_table(pd.DataFrame(rows, columns=["setting", "value", "from"]))
+    print_table(("setting", "value", "from"), [(key, value, origins[key]) for key, value in values.items()])
     if any(finding.good is False for finding in findings):
         raise typer.Exit(NO)
 
@@ -72,8 +70,9 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     database = settings.database or (running.database if running else None)
     checks = {
         "calendar": _calendar(settings),
-        "database": _database(database, ZoneInfo(settings.timezone)),
+        "database": _database(database, settings.timezone),
         "broker": _broker(settings, settings.broker or (running.broker if running else None)),
+        "broker holds": _held(BuiltInBroker(settings.data_dir), running),
     }
     if settings.kafka:
         checks |= {
@@ -83,7 +82,7 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     for what, findings in checks.items():
         try:
             yield from findings
-        except (BadCalendar, StoreError) as error:
+        except (BadFile, StoreError) as error:
             yield Finding(what, str(error), False)
 
 
@@ -104,31 +103,19 @@ def _hub(running: RunningHub) -> Iterator[Finding]:
 
 def _calendar(settings: Settings) -> Iterator[Finding]:
     """Warn when the calendar soon ends: in school holidays that it lacks, traffic would seem unusual."""
-    last = load_days(settings.timezone, settings.calendars, settings.country).school_until
+    school = load_days(settings.timezone, settings.calendars, settings.country).school
+    last = max((one.last for one in school), default=None)
     if last is not None and last < datetime.now(ZoneInfo(settings.timezone)).date() + CALENDAR_ENDS:
         where = "" if settings.calendars else ", in a copy of the shipped file that the setting calendars names"
         yield Finding("calendar", f"knows no school holidays after {last}: add those to come{where}")
 
 
-def _database(conninfo: str | None, zone: ZoneInfo) -> Iterator[Finding]:
+def _database(conninfo: str | None, zone: str) -> Iterator[Finding]:
     if conninfo is None:
         yield Finding("database", NEITHER, False)
         return
-    now = datetime.now(UTC)
     with closing(Store(conninfo, application="stadspuls doctor")) as store:
-        with store.transaction() as tx:
-            kind = edition(tx)
-        found = state(store, now)
-        extra = f", TimescaleDB {found.timescale_version}" if found.timescale_version else ""
-        yield Finding("database", f"PostgreSQL {found.server_version}{extra}, edition {kind}", True)
-        lag = found.oldest_mark or 0.0
-        closed, proven = (at and f"{at.astimezone(zone):{LOCAL}}" for at in (found.closed_until, found.reconciled))
-        yield Finding("roll-up", f"closed until {closed}, lag {lag:.0f} s", lag < LAG)
-        yield Finding("proven", proven or "not yet, runs nightly")
-        yield Finding("sensors", f"{found.sensors} with {found.series} series, {found.unplaced} without a place")
-        yield Finding("frozen days", str(found.frozen_days))
-        yield Finding("dead letters", str(found.dead_letters))
-        yield from (Finding(*line) for line in store.rows("list_findings", now=now, since=None, no_areas=NO_AREAS))
+        yield from (Finding(*line) for line in list_findings(store, datetime.now(UTC), zone, NO_AREAS))
 
 
 def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:
@@ -148,34 +135,47 @@ def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:
     yield Finding("retained messages", kept)
 
 
+def _held(broker: BuiltInBroker, running: RunningHub | None) -> Iterator[Finding]:
+    """Report what the built-in broker holds in memory; bad while no hub takes it."""
+    if broker.process() is None:
+        text = f"it has ended: at most {broker.held} messages are lost"
+        yield from [Finding("broker holds", text, False)] if broker.held else []
+    elif running and running.alive:
+        yield Finding("broker holds", f"at most {broker.held} messages that are not stored yet")
+    else:
+        text = f"it goes on without a hub, with at most {broker.held} messages for it: start it again"
+        yield Finding("broker holds", text, False)
+
+
 def _log(settings: Settings, conninfo: str | None) -> Iterator[Finding]:
     """Report the log between collectors and workers: what waits on it, and whether the database knows this log."""
-    from hub.run.kafka_log import log_state, topics
-    from ingest.log.topics import NoAnswer
+    from ingest.log import topics as kafka
 
     with closing(Store(conninfo or "", application="stadspuls doctor")) as store:
         stored = positions(store)
+    log = topics(settings)
     try:
-        now = log_state(topics(settings), settings.kafka_group, stored, datetime.now(UTC) - LOG_LAG)
-    except NoAnswer as error:
+        now, before = kafka.ends(log), kafka.ends(log, before=datetime.now(UTC) - LOG_LAG)
+        workers = kafka.workers(log, settings.kafka_group)
+    except kafka.NoAnswer as error:
         yield Finding("log", f"Kafka at {settings.kafka}: {error}", False)
         return
-    late = f", {now.late} of them for over {LOG_LAG.total_seconds() / 60:.0f} minutes" if now.late else ""
-    text = f"Kafka at {settings.kafka}, {now.partitions} partitions, {now.waiting} records wait{late}"
-    yield Finding("log", text, not now.late and (now.workers > 0 or not now.waiting))
-    yield Finding("workers", str(now.workers) if now.workers else "none: what waits is not stored", now.workers > 0)
-    for topic, partition in now.gone:
-        found = "ends before what the database has of it: another Kafka, or one that lost its log"
-        yield Finding(f"log {topic}/{partition}", found, False)
+    waiting, late = (sum(max(0, end - stored.get(home, 0)) for home, end in ends.items()) for ends in (now, before))
+    for_long = f", {late} of them for over {LOG_LAG.total_seconds() / 60:.0f} minutes" if late else ""
+    text = f"Kafka at {settings.kafka}, {len(now)} partitions, {waiting} records wait{for_long}"
+    yield Finding("log", text, not late and (workers > 0 or not waiting))
+    yield Finding("workers", str(workers) if workers else "none: what waits is not stored", workers > 0)
+    for home, position in sorted(stored.items()):
+        if home[0] in log.names and position > now.get(home, 0):
+            found = "ends before what the database has of it: another Kafka, or one that lost its log"
+            yield Finding("log {}/{}".format(*home), found, False)
 
 
 def _slots(directory: Path) -> Iterator[Finding]:
     """Report the collectors by their slots, where the directory of these is here."""
     if not directory.is_dir():
         yield Finding("collectors", f"not seen from here, their slots are not in {directory}")
-    elif lost := lost_slots(directory):
-        text = f"{len(held_slots(directory))}; one is gone and its queue is not: stadspuls collect --drain {lost[0]}"
-        yield Finding("collectors", text, False)
-    else:
-        running = len(held_slots(directory))
-        yield Finding("collectors", f"{running}, no slot lost", running > 0)
+        return
+    held, lost = len(held_slots(directory)), lost_slots(directory)
+    gone = f"; one is gone and its queue is not: stadspuls collect --drain {lost[0]}" if lost else ", no slot lost"
+    yield Finding("collectors", f"{held}{gone}", held > 0 and not lost)

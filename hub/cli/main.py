@@ -19,24 +19,21 @@ from hub.cli.output import errors
 # so neither of its commands.
 MODULES = {
     "hub.cli.run": "up migrate collect work rollup serve gateway",
-    "hub.cli.publish": "publish",
-    "hub.cli.formats": "formats",
-    "hub.cli.ask": "query export sensors",
+    "hub.cli.files": "publish formats",
+    "hub.cli.ask": "query usual limits history export groups sensors release report grafana",
     "hub.cli.areas": "areas",
-    "hub.cli.alerts": "alerts",
-    "hub.cli.keep": "dead-letters reconcile maintain",
+    "hub.cli.operate": "alerts dead-letters reconcile maintain",
     "hub.cli.doctor": "doctor",
-    "hub.cli.grafana": "grafana",
     "lab.bench.command": "bench",
     "lab.chaos.command": "chaos",
 }
 # The exit codes of failures, by module and name: to import the classes would make every command slow to start.
 CODES = {
-    WRONG: "layers.BadSettings series.BadQuestion catalogue.BadCatalogue readings.BadPayload statistics.BadDocument "
-    "channels.BadChannels",
+    WRONG: "layers.BadSettings dates.BadQuestion catalogue.BadCatalogue readings.BadPayload statistics.BadDocument "
+    "values.BadFile",
     NO: "indicators.Refused",
-    IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable "
-    "memory.Taken push.GrafanaRefused builtins.OSError",
+    IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable slots.SlotTaken "
+    "memory.Taken push.GrafanaRefused worker.WorkerEnded builtins.OSError",
 }
 
 

@@ -6,18 +6,23 @@ stderr, also the log, which every module writes with structlog, for people or as
 import io
 import logging
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
 
-import pandas as pd
 import structlog
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from aggregates.export import forms
 from ingest.vocabulary.values import visible, visible_lines
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 
 class _Errors(Console):
@@ -31,22 +36,27 @@ class _Errors(Console):
 errors = _Errors(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
-Format = Literal["table", "csv", "json", "parquet", "csv-nl"]  # what --format takes
+Format = Literal["table", "csv", "json", "parquet", "csv-nl", "xlsx", "arrow"]  # what --format takes
 
 
-def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str) -> None:
+def write(found: "pa.Table | pd.DataFrame", form: Format, out: Path | None, zone: str) -> None:
     """
-    Write a frame to a file or to stdout; stamps are UTC with a Z, null is an empty cell or null.
+    Write a table to a file or to stdout; stamps are UTC with a Z, null is an empty cell or null.
 
     `zone` is the hub's: a table for people has local time instead, which says so.
     """
+    import pyarrow as pa
+
+    from aggregates.export import forms  # brings much along that half of the commands do without
+
+    table = found if isinstance(found, pa.Table) else pa.Table.from_pandas(found, preserve_index=False)  # NaN is null
     if form == "table":
-        stamps = frame.select_dtypes("datetimetz").columns
-        frame = frame.drop(columns="local_start", errors="ignore")
-        print_table(frame.assign(**{str(name): frame[name].dt.tz_convert(zone) for name in stamps}), out)
+        names = [name for name in table.column_names if name != "local_start"]
+        rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+        print_table(names, rows, out, ZoneInfo(zone))
         return
     sink = io.BytesIO()
-    forms.write(form, [forms.table_of(frame)], sink, zone)
+    forms.write(form, [table], sink, zone)
     if out is not None:
         out.write_bytes(sink.getvalue())
     else:
@@ -54,29 +64,31 @@ def write(frame: pd.DataFrame, form: Format, out: Path | None, zone: str) -> Non
         sys.stdout.buffer.flush()
 
 
-def print_table(frame: pd.DataFrame, out: Path | None = None) -> None:
-    """Print a frame for people, on stdout or in a file; nothing is cut off but on a terminal."""
-    with out.open("w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
-        Console(file=file, width=None if file.isatty() else 300).print(_table(frame))
-
-
-def _table(frame: pd.DataFrame) -> Table:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], out: Path | None = None, zone: ZoneInfo | None = None
+) -> None:
+    """Print rows for people, on stdout or in a file, stamps in a zone; nothing is cut off but on a terminal."""
+    kept = list(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in frame.columns:
-        right = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
-        table.add_column(Text(visible(str(name))), justify="right" if right else "left", no_wrap=True)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(Text(visible(_cell(value))) for value in row))
-    return table
+    for at, name in enumerate(columns):
+        values = [row[at] for row in kept if row[at] is not None]
+        right = bool(values) and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values)
+        table.add_column(Text(visible(name)), justify="right" if right else "left", no_wrap=True)
+    for row in kept:
+        table.add_row(*(Text(visible(_cell(value, zone))) for value in row))
+    with out.open("w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
+        Console(file=file, width=None if file.isatty() else 300).print(table)
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, pd.Timestamp):
-        return value.strftime("%Y-%m-%d %H:%M %Z")
+def _cell(value: Any, zone: ZoneInfo | None) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+    if value is None or value != value:  # NaN
         return "-"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -94,7 +106,6 @@ def set_up_logging(level: str, form: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # what stderr is then, not now
-        cache_logger_on_first_use=False,
     )
 
 

@@ -2,48 +2,39 @@
 Running a hub: `up` as one program; `migrate`, `collect`, `work`, `rollup` and `serve` as a distributed one; `gateway`
 by itself, which polls open sources.
 
-`hub.run` has what runs; each command loads its part when it is called, because Kafka's client, Faust and the live page
-would make every other command slow to start.
+`hub.run` has what runs, and loads Kafka's client, Faust and the live page where they are needed.
 """
 
 import threading
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from aggregates.ask.query import BadQuestion
+from aggregates.ask.dates import BadQuestion
 from aggregates.store.store import Away, Store, without_password
-from hub.cli.common import (
-    IMPOSSIBLE,
-    app,
-    broker_of,
-    command,
-    end,
-    municipality_code,
-    open_store,
-    running_hub,
-    stop_signals,
-)
+from hub.cli.common import IMPOSSIBLE, broker_of, command, end, municipality_code, running_hub, stop_signals
 from hub.cli.output import errors
+from hub.run import distributed
+from hub.run.parts import migrated
 from hub.settings.settings import Settings
-from ingest.gateways.registry import Region, load_gateways
+from ingest.formats.registry import load_formats
 
-NAMES = load_gateways()
+if TYPE_CHECKING:
+    from ingest.gateways.turn import Region
 
 
 @command(
-    app, "up", "mqtt_host", "mqtt_port", "http_host", "http_port", "api_token", "public", "broker", "database",
-    "retention", service=True,
+    "up", "mqtt_host", "mqtt_port", "http_host", "http_port", "api_token", "public", "broker", "database",
+    "sql_port", "retention", "versions_kept", service=True,
 )  # fmt: skip
 def up(settings: Settings, demo: bool = False, city: str | None = None, wait_for_database: bool = False) -> None:
     """Run the whole hub as one program: broker, database, collector, pipeline, roll-ups."""
-    from hub.demo.demo import Demo
     from hub.run.embedded import EmbeddedHub
-    from hub.run.gateways import OpenCity
 
     code = municipality_code("city", city) if city else None
     stop = stop_signals()
@@ -52,17 +43,21 @@ def up(settings: Settings, demo: bool = False, city: str | None = None, wait_for
     with EmbeddedHub(settings) as hub, ExitStack() as parts:
         where = without_password(settings.database) if settings.database else settings.data_dir
         errors.print(f"ready  mqtt {hub.broker}  http {hub.http}  database {hub.edition} at {where}")
+        if settings.sql_port and not settings.database:
+            errors.print(f"sql    postgresql://stadspuls_reader@127.0.0.1:{settings.sql_port}/postgres  reads only")
         now = datetime.now(ZoneInfo(settings.timezone))
-        errors.print(
-            "try    stadspuls query --quantity vehicle_count --window 1h --from "
-            f"{now - timedelta(hours=3):%Y-%m-%dT%H:00} --to {now:%Y-%m-%dT%H:59}"
-        )
+        span = f"--from {now - timedelta(hours=3):%Y-%m-%dT%H:00} --to {now:%Y-%m-%dT%H:59}"
+        errors.print(f"try    stadspuls query --quantity vehicle_count --window 1h {span}")
         errors.print("Ctrl-C stops it; the other commands find it by its data directory")
-        make_demo = partial(Demo, settings.data_dir, hub.broker, hub.database, settings.timezone)
-        if demo:
-            parts.enter_context(make_demo())
-        if code is not None:
-            parts.enter_context(OpenCity(settings, hub, code, errors.print, make_demo))
+        if demo or code is not None:
+            from hub.run.gateways import OpenCity
+
+            simulated = import_module("lab.demo.demo").Demo  # the hub uses nothing of the laboratory
+            make_demo = partial(simulated, settings.data_dir, hub.broker, hub.database, settings.timezone)
+            if demo:
+                parts.enter_context(make_demo(areas=True))
+            if code is not None:
+                parts.enter_context(OpenCity(settings, hub, code, errors.print, make_demo))
         while not stop.wait(0.5):
             if hub.failed.is_set():
                 end(IMPOSSIBLE, "error: the pipeline failed, see the log; nothing unacknowledged is lost")
@@ -84,92 +79,78 @@ def _wait_for(database: str, stop: threading.Event) -> None:
     raise typer.Exit
 
 
-@command(app, "migrate", "database")
-def migrate(settings: Settings) -> None:
+@command("migrate")
+def migrate(settings: Settings, store: Store) -> None:
     """Bring the schema of a database up to date."""
-    from aggregates.store.migrate import migrate as migrate_store
-
-    with open_store(settings) as store:
-        edition = migrate_store(store, settings.timezone, settings.chunk_interval)
-    errors.print(f"schema is up to date, edition {edition}")
+    errors.print(f"schema is up to date, edition {migrated(store, settings)}")
 
 
-@command(app, "collect", "kafka", "broker", "slots_dir", "metrics_port", service=True)
+@command("collect", "kafka", "broker", "slots_dir", "metrics_port", service=True)
 def collect(
     settings: Settings,
     drain: Annotated[int | None, typer.Option("--drain", help="empty this slot, left by a collector, and end")] = None,
 ) -> None:
     """Take messages off the broker and put them on Kafka; any number of these share the work."""
-    from hub.run.collect import Collect
-
     stop = stop_signals()
-    with Collect(settings, drain) as collecting:
+    with distributed.Collect(settings, drain) as collecting:
         while not (stop.is_set() or collecting.broken or collecting.wait_ready(0.2)):
             pass
-        errors.print(f"ready  collector in slot {collecting.slot}")
+        errors.print(f"ready  collector in slot {collecting.slot.number}")
         while drain is None and not collecting.broken and not stop.wait(0.5):
             pass
         errors.print("stopping")
     if collecting.broken:
         end(IMPOSSIBLE, "error: the collector failed, see the log; nothing unacknowledged is lost")
     if drain is not None and not collecting.emptied:
-        end(
-            IMPOSSIBLE,
-            "error: not drained: another collector must run to take what comes meanwhile, and Kafka must answer",
-        )
+        end(IMPOSSIBLE, "error: not drained: another collector must take what comes meanwhile, and Kafka must answer")
 
 
-@command(app, "work", "kafka", "database", "metrics_port", service=True)
+@command("work", "kafka", "database", "metrics_port", service=True)
 def work(settings: Settings) -> None:
     """Take batches off Kafka and store them; any number of these share the work, up to the number of partitions."""
-    from hub.run import distributed
-    from streams.worker.worker import WorkerEnded
-
-    try:
-        distributed.work(settings)
-    except WorkerEnded as error:
-        end(IMPOSSIBLE, f"error: the worker ended, start it again: {error}")
+    distributed.work(settings)
 
 
-@command(app, "rollup", "database", "retention", "metrics_port", service=True)
+@command("rollup", "database", "retention", "versions_kept", "metrics_port", service=True)
 def rollup(settings: Settings) -> None:
     """Make hours and days, drop what is too old, reconcile every night; of several one works and the others wait."""
-    from hub.run import distributed
-
     stop = stop_signals()
     with distributed.rollup(settings):
         errors.print("ready  roll-up")
         stop.wait()
 
 
-@command(app, "serve", "database", "http_host", "http_port", "api_token", "public", service=True)
+@command("serve", "database", "http_host", "http_port", "api_token", "public", service=True)
 def serve(settings: Settings) -> None:
     """Serve the HTTP side of a hub whose database is elsewhere."""
-    from hub.run import distributed
-
     stop = stop_signals()
     with distributed.serve(settings) as address:
         errors.print(f"ready  http {address}")
         stop.wait()
 
 
-@command(app, "gateway", "broker", "database", "metrics_port", service=True)
+@command("gateway", "broker", "database", "metrics_port", service=True)
 def gateway(
     settings: Settings,
-    names: Annotated[list[str], typer.Argument(help=f"one or more of {', '.join(NAMES)}", metavar="NAME...")],
-    /, city: str | None = None, bbox: str | None = None, once: bool = False,
+    names: list[str], /, url: str | None = None, condition: str | None = None, city: str | None = None,
+    bbox: str | None = None, once: bool = False,
 ) -> None:  # fmt: skip
     """Poll open sources and publish their measurements over MQTT; what was published is kept in the data directory."""
-    from hub.run.gateways import GatewayCollector, plan
+    from hub.run.gateways import GatewayCollector, hosts, plan
     from hub.web.http import metrics_served
-    from ingest.gateways.schedule import Gateways
+    from ingest.gateways.schedule import Gateways, jobs
 
-    if unknown := [name for name in names if name not in NAMES]:
-        raise BadQuestion(f"gateway {unknown[0]!r}, expected one of {', '.join(NAMES)}")
+    if (url or condition) and len(names) > 1:
+        raise BadQuestion("--url and --filter are for one gateway, expected one name")
+    try:
+        load_formats(settings.mappings)
+        chosen = jobs(names, hosts(settings) | ({names[0]: url} if url else {}), condition or "")
+    except ValueError as error:
+        raise BadQuestion(str(error)) from error
     area = _area(settings, city, bbox)
     address = broker_of(settings)
     stop = stop_signals()
-    gateways = Gateways(plan(settings, list(dict.fromkeys(names)), address, area))
+    gateways = Gateways(plan(settings, chosen, address, area))
     health = {"ready": True, "gateways": names}
     with gateways, metrics_served(settings, GatewayCollector(lambda: gateways.counts), lambda: health):
         if once:
@@ -180,16 +161,16 @@ def gateway(
                 end(IMPOSSIBLE, f"error: {', '.join(failed)} could not be read, see the log")
             return
         gateways.start()
-        errors.print(
-            f"ready  gateways {', '.join(names)} for {area.name if area else 'the whole country'} to {address}"
-        )
+        place = area.name if area else "the whole country"
+        errors.print(f"ready  gateways {', '.join(names)} for {place} to {address}")
         stop.wait()
         errors.print("stopping")
 
 
-def _area(settings: Settings, city: str | None, bbox: str | None) -> Region | None:
+def _area(settings: Settings, city: str | None, bbox: str | None) -> "Region | None":
     """Give the area that is asked for, None for the whole country; raises BadQuestion, and as `municipality` does."""
     from hub.run.gateways import municipality
+    from ingest.gateways.turn import Region
 
     if city and bbox:
         raise BadQuestion("--city and --bbox, expected one of them")

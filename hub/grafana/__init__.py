@@ -1,6 +1,6 @@
 """
 Grafana's dashboards. They are data: a TOML file each in the folder `pages/`.
 
-`model` reads them and makes Grafana's typed dashboards of them, `push` brings these into a running Grafana.
-`hub.cli.grafana` calls them, also when the image of Grafana is built.
+`dashboards` makes the JSON of them that Grafana stores, `push` brings it into a running Grafana.
+`hub.cli.ask` calls them, also when the image of Grafana is built.
 """

@@ -1,7 +1,7 @@
 """
 Brings dashboards, folders and data source into an existing Grafana.
 
-`stadspuls grafana push` calls `push` with the dashboards of `hub.grafana.model`. What is as it should be is left
+`stadspuls grafana push` calls `push` with the dashboards of `hub.grafana.dashboards`. What is as it should be is left
 alone, so that a second push changes nothing; what differs is shown line by line.
 """
 
@@ -29,16 +29,14 @@ class GrafanaRefused(Exception):  # noqa: N818 - the event is the name
 
 
 def push(
-    address: str, token: str, dashboards: Mapping[str, Plain], folders: Mapping[str, str], source: Plain | None,
-    dry: bool,
-) -> list[tuple[str, list[str]]]:  # fmt: skip
+    address: str, token: str, dashboards: Mapping[str, tuple[str, Plain]], source: Plain | None, dry: bool
+) -> list[tuple[str, list[str]]]:
     """
     Bring data source, folders with their permissions, and dashboards up to date.
 
-    Gives what was or would be changed, each with the lines that differ.
-    `token` is a service account's, or `user:password`. `folders` says in which folder each dashboard is, by its uid.
-    Viewers may look, editors may edit; what single users and teams may do stays. Raises GrafanaRefused, and ValueError
-    for an address that is none.
+    Gives what was or would be changed, each with the lines that differ. `token` is a service account's, or
+    `user:password`; a dashboard has its folder before it. Viewers may look, editors may edit; what single users and
+    teams may do stays. Raises GrafanaRefused, and ValueError for an address that is none.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -50,7 +48,7 @@ def push(
     )  # fmt: skip
     changes = []
     try:
-        for what, name, before, after, change in _things(grafana, dashboards, folders, source):
+        for what, name, before, after, change in _things(grafana, dashboards, source):
             if lines := _difference(before, after):
                 changes.append((f"{what} {name}", lines))
                 if not dry:
@@ -60,9 +58,7 @@ def push(
     return changes
 
 
-def _things(
-    grafana: GrafanaFace, dashboards: Mapping[str, Plain], folders: Mapping[str, str], source: Plain | None
-) -> Iterator[Thing]:
+def _things(grafana: GrafanaFace, dashboards: Mapping[str, tuple[str, Plain]], source: Plain | None) -> Iterator[Thing]:
     """Yield each thing: what it is, its name, how it is in Grafana and how it should be, and what makes it so."""
     if source:
         known = _or_none(partial(grafana.datasource.find_datasource, source["name"]))
@@ -72,31 +68,25 @@ def _things(
         create = partial(grafana.datasource.create_datasource, source)
         renew = known and partial(grafana.datasource.update_datasource, known["id"], source)
         yield "data source", source["name"], found, shown, renew or create
-    for title in dict.fromkeys(folders.values()):
-        uid = _uid(title)
+    folders = {title: title.lower().replace(" ", "-") for title, _ in dashboards.values()}
+    for title, uid in folders.items():
         known = _or_none(partial(grafana.folder.get_folder, uid))
         if known is None:
             yield "folder", title, None, {"title": title}, partial(grafana.folder.create_folder, title, uid)
-        given = [] if known is None else [_grant(one) for one in grafana.folder.get_folder_permissions(uid)]
+        given = [] if known is None else [
+            {key: one[key] for key in ("role", "userId", "teamId", "permission") if one.get(key)}
+            for one in grafana.folder.get_folder_permissions(uid)
+        ]  # fmt: skip
         wanted = [*_GRANTS, *(one for one in given if one.get("role") not in ("Viewer", "Editor"))]
         renew = partial(grafana.folder.update_folder_permissions, uid, {"items": wanted})
         yield "permissions", title, {"items": sorted(given, key=str)}, {"items": sorted(wanted, key=str)}, renew
-    for uid, dashboard in dashboards.items():
-        folder = _uid(folders[uid])
+    for uid, (title, dashboard) in dashboards.items():
+        folder = folders[title]
         known = _or_none(partial(grafana.dashboard.get_dashboard, uid))
         found = known and _own(known["dashboard"]) | {"folder": known["meta"].get("folderUid")}
         sent = {"dashboard": {**dashboard, "uid": uid, "id": None}, "folderUid": folder, "overwrite": True}
         renew = partial(grafana.dashboard.update_dashboard, {**sent, "message": "stadspuls grafana push"})
         yield "dashboard", dashboard["title"], found, _own(dashboard) | {"folder": folder}, renew
-
-
-def _uid(folder: str) -> str:
-    return folder.lower().replace(" ", "-")
-
-
-def _grant(given: Plain) -> Plain:
-    """Give a folder's permission as Grafana takes it: who, and what."""
-    return {key: given[key] for key in ("role", "userId", "teamId", "permission") if given.get(key)}
 
 
 def _own(dashboard: Plain) -> Plain:

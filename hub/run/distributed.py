@@ -1,41 +1,156 @@
 """
-The services of the distributed hub, each a process of its own; `hub.run.collect` has the one at the broker.
+The services of the distributed hub, each a process of its own that loads what it alone needs.
 
     broker ──▶ collect ──▶ Kafka ──▶ work ──▶ database ◀── rollup
                                                  ▲──────── serve
 
-Between broker and log, and between log and database, this is the code of the embedded hub (`hub.run.embedded`);
-`hub.cli.run` runs it by command line.
+Between broker and log, and between log and database, this is the code of the embedded hub (`hub.run.embedded`), which
+has the same `intake`; `ingest.mqtt.slots` assigns the sessions at the broker. `hub.cli.run` runs it by command line.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from aggregates.store.health import positions
 from aggregates.store.store import Store, StoreError
-from hub.run.kafka_log import topics
-from hub.run.parts import needed
-from hub.run.upkeep import Upkeep, judge_of
+from hub.run.parts import END_WITHIN, Turns, needed, topics
 from hub.settings.settings import Settings
-from hub.web.http import application, listening, metrics_served
-from hub.web.live.mount import mount
-from hub.web.metrics import Gauges, ServiceCollector, histogram
-from ingest.log.topics import make_topics
+from hub.web.metrics import ServiceCollector, histogram, numbers
+from ingest.collector import Collector
+from ingest.files.site_table import SITES_FILE, SiteTable
+from ingest.formats.registry import load_formats
+from ingest.mqtt.address import Address
+from ingest.mqtt.client import LOOK_EVERY, clear_retained
+from ingest.mqtt.receiver import Receiver
+from ingest.mqtt.slots import lost_slots, take_slot
 from ingest.vocabulary.batch import Batch
-from streams.commit.pipeline import Pipeline, Position
-from streams.worker.worker import Worker
+from ingest.vocabulary.sources import subscriptions
+
+if TYPE_CHECKING:
+    from hub.run.upkeep import Upkeep
+    from streams.commit.pipeline import Position
 
 DATABASE = "postgresql://..."  # as an example
+GROUP = "stadspuls"  # of the collectors, at the broker
+_DRAIN_WITHIN = 30.0  # s to empty a slot; the rest waits in the broker
 
 log = structlog.get_logger(__name__)
 
 
+def intake(
+    undo: ExitStack, settings: Settings, broker: Address, client_id: str,
+    put: Callable[[Batch, Callable[[], None]], None], on_failure: Callable[[BaseException], None], group: str = "",
+) -> tuple[Receiver, Collector]:  # fmt: skip
+    """
+    Make what receives messages of a broker, and what makes batches of them for a log's `put`.
+
+    What a broker that is named retains is kept within its limit until `undo`; the built-in one sees to that itself.
+    """
+    if settings.broker:
+        look = partial(clear_retained, broker, settings.retained_bytes)
+        undo.enter_context(Turns("retained messages", LOOK_EVERY, look))
+    receiver = Receiver(
+        broker, subscriptions(), client_id, group,
+        in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,
+    )  # fmt: skip
+    sites = SiteTable(settings.data_dir / SITES_FILE)
+    taken = receiver.rounds, receiver.acknowledge, put, sites.current
+    return receiver, Collector(*taken, settings.earliest, on_failure)
+
+
+class Collect:
+    """
+    `stadspuls collect`: off the broker, onto Kafka, while the `with` block runs.
+
+    Leaving it finishes what was taken. Where another collector stays, the broker's session of this slot is emptied and
+    ended; the last one keeps it, for what is published until the next one starts. `emptied` is whether it was. Raises
+    CannotStart and `ingest.mqtt.slots.SlotTaken`.
+    """
+
+    def __init__(self, settings: Settings, slot: int | None = None) -> None:
+        self.failed = threading.Event()
+        self.emptied = False
+        self._settings, self._wanted = settings, slot
+        self._slots = settings.slots_dir or settings.data_dir / "slots"
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        from hub.web.http import metrics_served
+        from ingest.log.kafka import KafkaLog
+
+        with ExitStack() as undo:
+            settings = self._settings
+            address = Address.parse(needed(settings, "broker", "mqtt://host")).with_credentials(settings.credentials)
+            load_formats(settings.mappings)
+            self.slot = undo.enter_context(take_slot(self._slots, self._wanted))
+            self.log = KafkaLog(topics(settings), settings.batch_readings * 2)
+            self.receiver, self.collector = intake(
+                undo, settings, address, self.slot.client_id, self.log.put, lambda _: self.failed.set(), GROUP
+            )
+            undo.callback(self._stop)
+            self.collector.start()
+            self.receiver.start()
+            undo.enter_context(metrics_served(settings, ServiceCollector(numbers("collect", self)), self._health))
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing is acknowledged any more, because of a bug, which is in the log."""
+        return self.failed.is_set() or self.log.failed is not None
+
+    @property
+    def lost(self) -> int:
+        """How many sessions at the broker have no collector."""
+        return len(lost_slots(self._slots))
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Wait until the broker took the subscription; False when `seconds` were not enough."""
+        if not self.receiver.ready.wait(seconds):
+            return False
+        self.slot.joined()
+        return True
+
+    def _stop(self) -> None:
+        if self.broken:
+            self.receiver.stop(0.1)
+        elif self.slot.may_leave():
+            self.emptied = self.receiver.leave(_DRAIN_WITHIN)
+            self.slot.left(self.emptied)
+            done = "slot emptied" if self.emptied else "slot not emptied in time, it keeps the rest"
+            log.info(done, slot=self.slot.number)
+        else:
+            self.receiver.stop(END_WITHIN)
+            log.info("no other collector, the broker keeps what comes for this one", slot=self.slot.number)
+        self.log.close(END_WITHIN)
+        self.collector.join(END_WITHIN)
+
+    def _health(self) -> dict[str, object]:
+        return {
+            "ready": self.receiver.is_up and not self.broken,
+            "slot": self.slot.number,
+            "messages_received": self.receiver.received,
+            "messages_in_flight": self.receiver.in_flight,
+            "readings_in_flight": self.log.in_flight,
+        }
+
+
 def work(settings: Settings) -> None:
     """`stadspuls work`: off Kafka, into the database, until SIGINT or SIGTERM."""
+    from aggregates.store.health import positions
+    from hub.run.upkeep import judge_of
+    from hub.web.http import metrics_served
+    from ingest.log.topics import make_topics
+    from streams.commit.pipeline import Pipeline
+    from streams.worker.worker import Worker
+
     stop = threading.Event()
     log_of, conninfo = topics(settings), needed(settings, "database", DATABASE)
     with closing(Store(conninfo, application="stadspuls work")) as store:
@@ -45,7 +160,7 @@ def work(settings: Settings) -> None:
         seconds = histogram("work_batch_seconds", "seconds until a batch was stored, retries included", 0.01)
         readings = histogram("work_batch_readings", "readings in a batch", 1)
 
-        def store_measured(batch: Batch, position: Position) -> None:
+        def store_measured(batch: Batch, position: "Position") -> None:
             readings.observe(len(batch))
             with seconds.time():
                 pipeline.store(batch, position)
@@ -53,44 +168,26 @@ def work(settings: Settings) -> None:
         def health() -> dict[str, object]:
             trouble, done = list(pipeline.trouble), worker.metrics
             ready = worker.ready and not trouble
-            return {"ready": ready, "trouble": trouble, "lag": done.lag, "partitions": len(done.ends)}
+            return {"ready": ready, "trouble": trouble, "lag": done.lag, "partitions": done.partitions}
 
         worker = Worker(log_of, settings.kafka_group, store_measured, lambda: positions(store), stop)
-        collector = ServiceCollector(_worker_numbers(worker, pipeline), [seconds, readings])
-        with metrics_served(settings, collector, health):
+        gauges = numbers("work", worker.metrics) | numbers("pipeline", pipeline)
+        with metrics_served(settings, ServiceCollector(gauges, [seconds, readings]), health):
             worker.run()
 
 
-def _worker_numbers(worker: Worker, pipeline: Pipeline) -> Gauges:
-    done = worker.metrics
-    return {
-        "work_lag": ("records of this worker's partitions that wait to be stored", lambda: done.lag),
-        "work_partitions": ("partitions that this worker has", lambda: len(done.ends)),
-        "work_records_total": ("records stored", lambda: done.records),
-        "work_transactions_total": ("transactions they were stored in", lambda: done.transactions),
-        "work_readings_total": ("readings in these records", lambda: done.readings),
-        "work_retries_total": ("times the database was asked again", lambda: pipeline.retries),
-        "work_poisoned_total": ("records that could not be understood", lambda: done.poisoned),
-        "work_rebalances_total": ("times the partitions were assigned anew", lambda: done.rebalances),
-    }
-
-
 @contextmanager
-def rollup(settings: Settings) -> Iterator[Upkeep]:
+def rollup(settings: Settings) -> Iterator["Upkeep"]:
     """`stadspuls rollup`: hours, days, retention, the nightly proof and notifications, by who holds the locks."""
     from hub.run.notifying import notifier_of
+    from hub.run.upkeep import Upkeep, judge_of
+    from hub.web.http import metrics_served
 
     conninfo = needed(settings, "database", DATABASE)
     notifier = notifier_of(settings, conninfo)
     store = Store(conninfo, application="stadspuls rollup")
-    upkeep = Upkeep(store, settings.rollup_every, settings.grace, settings.retention,
-                    judge=judge_of(settings, conninfo), zone=settings.timezone, shared=True)  # fmt: skip
-    numbers: Gauges = {
-        **notifier.numbers(),
-        **upkeep.numbers(),
-        "rollup_leads": ("1 while this is the one that rolls up", lambda: upkeep.leads),
-        "rollup_hours_total": ("hours of series written", lambda: upkeep.rolled),
-    }
+    upkeep = Upkeep(store, settings, judge_of(settings, conninfo), shared=True)
+    gauges = numbers("notifier", notifier) | numbers("upkeep", upkeep) | numbers("rollup", upkeep)
 
     def health() -> dict[str, object]:
         trouble = upkeep.trouble + notifier.trouble
@@ -102,23 +199,24 @@ def rollup(settings: Settings) -> Iterator[Upkeep]:
             "alerts_leave": notifier.healthy,
         }
 
-    with metrics_served(settings, ServiceCollector(numbers, [upkeep.took]), health), upkeep, notifier:
+    with metrics_served(settings, ServiceCollector(gauges, [upkeep.took]), health), upkeep, notifier:
         yield upkeep
 
 
 @contextmanager
 def serve(settings: Settings) -> Iterator[str]:
     """`stadspuls serve`: the HTTP side over the database."""
+    from hub.web.http import application, listening
+
     conninfo = needed(settings, "database", DATABASE)
-    app = application(ServiceCollector({}, database=conninfo), partial(_database_health, conninfo), settings, conninfo)
-    mount(app, settings, dict, conninfo)
+
+    def health() -> dict[str, object]:
+        with closing(Store(conninfo, application="stadspuls ready")) as store:
+            try:
+                return {"ready": bool(store.rows("read_catalogue_version")), "trouble": []}
+            except StoreError as error:
+                return {"ready": False, "trouble": [f"the database: {error}"]}
+
+    app = application(ServiceCollector({}, database=conninfo), health, settings, conninfo)
     with listening(app, settings.http_host, settings.http_port) as address:
         yield address
-
-
-def _database_health(conninfo: str) -> dict[str, object]:
-    with closing(Store(conninfo, application="stadspuls ready")) as store:
-        try:
-            return {"ready": bool(store.rows("read_catalogue_version")), "trouble": []}
-        except StoreError as error:
-            return {"ready": False, "trouble": [f"the database: {error}"]}

@@ -1,39 +1,72 @@
 """
 A notifier from the settings: the file of channels read, every door opened, one delivery and one thread for each.
 
-`hub.run.embedded` and `hub.run.distributed` run it, `hub.cli.alerts` sends a test through one door. This module brings
-Apprise along, so it is loaded by those who need it only.
+`hub.run.embedded` and `hub.run.distributed` run it, `hub.cli.operate` sends a test through one door. Apprise is loaded
+where there is a channel.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
 from aggregates.store.store import Store
-from hub.run.parts import Part, Turns
+from hub.run.parts import END_WITHIN, Turns
 from hub.settings.settings import Settings
-from hub.web.metrics import Gauges
-from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import FILE, BadChannels, Channels, read_channels
 from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
 from streams.notify.texts import Style, sample_notification
 
-EVERY = 0.25  # s between two reads of the outbox
+if TYPE_CHECKING:
+    from streams.notify.apprise_door import AppriseDoor
+
+OUTBOX = "stadspuls_outbox"  # what the database notifies on when rows are written to it
+EVERY = 0.25  # s between two reads of the outbox while there may be something to send
+AWAKE = 5.0  # s after a notice in which there may be: what is not critical waits for others, and is tried again
+SELDOM = 5.0  # s otherwise: rows that come due, and a notice that did not arrive
+_SLICE = 0.5  # s after which one that listens looks whether it is to end
 
 
-class NotifierPart(Notifier, Part):
-    """A notifier that takes each of its turns in a thread of its own."""
+class OutboxTurns(Turns):
+    """Turns at the outbox: often for a while after the database tells that it has new rows, else seldom."""
+
+    def __init__(self, name: str, turn: Callable[[Store], object], store: Store) -> None:
+        super().__init__(name, EVERY, partial(turn, store), store.close)
+        self._store, self._awake_until = store, 0.0
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the next turn, longer each time while something fails; True when it is to end."""
+        if self.trouble and super().wait(seconds):
+            return True
+        if time.monotonic() < self._awake_until:
+            return self.stopping.wait(seconds)
+        self.step("listening to the database", self._listen)
+        return self.stopping.is_set()
+
+    def _listen(self) -> None:
+        until = time.monotonic() + SELDOM
+        while not self.stopping.is_set() and time.monotonic() < until:
+            if self._store.heard(OUTBOX, _SLICE):
+                self._awake_until = time.monotonic() + AWAKE
+                return
+
+
+class NotifierPart(Notifier):
+    """A notifier that takes each of its turns in a thread of its own, while its `with` block runs."""
 
     def __init__(self, database: str, channels: Channels, deliveries: Mapping[str, ChannelDelivery]) -> None:
         super().__init__(channels, deliveries)
-        self._lines = []
-        for name, turn in self.turns_of():
-            store = Store(database, application="stadspuls notify")
-            self._lines.append(Turns(name, EVERY, partial(turn, store), store.close))
+        self._lines = [OutboxTurns(*one, Store(database, application="stadspuls notify")) for one in self.turns_of()]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(END_WITHIN)
 
     def start(self) -> None:
         """Begin."""
@@ -48,10 +81,10 @@ class NotifierPart(Notifier, Part):
         for line in self._lines:
             line.stop(max(0.1, deadline - time.monotonic()))
 
-    def numbers(self) -> Gauges:
-        """Give what it counts, for `/metrics`."""
-        text = "turns that met a bug, which is in the log"
-        return {**super().numbers(), "notify_bugs_total": (text, lambda: sum(line.bugs for line in self._lines))}
+    @property
+    def bugs(self) -> int:
+        """How many turns met a bug."""
+        return sum(line.bugs for line in self._lines)
 
     @property
     def trouble(self) -> list[str]:
@@ -64,21 +97,24 @@ class NotifierPart(Notifier, Part):
         return super().healthy and not self.trouble
 
 
-def channels_file(settings: Settings) -> Path | None:
-    """Give the file of channels: the one named, else the data directory's own where it has one."""
-    own = settings.data_dir / FILE
-    return settings.alert_channels or (own if own.exists() else None)
+def open_channels(settings: Settings) -> "tuple[Channels, dict[str, AppriseDoor]]":
+    """
+    Read the file of channels, the one named or the data directory's own, and open the door of each; none without one.
 
+    Raises BadChannels for one that cannot work.
+    """
+    path = settings.alert_channels or settings.data_dir / FILE
+    if not (settings.alert_channels or path.exists()):
+        return Channels(), {}
+    from streams.notify.apprise_door import AppriseDoor
 
-def doors(path: Path, channels: Channels) -> dict[str, AppriseDoor]:
-    """Open the door of every channel; raises BadChannels for one that cannot work."""
-    found = {}
+    channels, doors = read_channels(path), dict[str, AppriseDoor]()
     for name, channel in channels.channels.items():
         try:
-            found[name] = AppriseDoor(channel.url)
+            doors[name] = AppriseDoor(channel.url)
         except ValueError as error:
             raise BadChannels(f"{path}: channel.{name}.url: {error}") from None
-    return found
+    return channels, doors
 
 
 def notifier_of(settings: Settings, database: str, link: str | None = None) -> NotifierPart:
@@ -87,9 +123,8 @@ def notifier_of(settings: Settings, database: str, link: str | None = None) -> N
 
     Raises BadChannels; nothing is connected to before it starts.
     """
-    path, zone = channels_file(settings), ZoneInfo(settings.timezone)
-    channels = Channels() if path is None else read_channels(path)
-    opened = {} if path is None else doors(path, channels)
+    channels, opened = open_channels(settings)
+    zone = ZoneInfo(settings.timezone)
     deliveries = {
         name: ChannelDelivery(name, one, opened[name].send, Style(one.language, zone, channels.link or link))
         for name, one in channels.channels.items()
@@ -101,14 +136,11 @@ def send_test(settings: Settings, name: str, now: datetime) -> str:
     """
     Send a test through a channel and give its URL without secrets.
 
-    Raises BadChannels where there is no such channel, `streams.notify.apprise_door.Unsent` where it is not taken.
+    Raises BadChannels where there is no such channel, `streams.notify.delivery.Unsent` where it is not taken.
     """
-    path = channels_file(settings)
-    if path is None:
-        raise BadChannels(f"no file of channels: expected --alert-channels, or {FILE} in {settings.data_dir}")
-    channels = read_channels(path)
-    if name not in channels.channels:
-        raise BadChannels(f"{path}: no channel {name!r}, expected one of {', '.join(channels.channels)}")
-    door = doors(path, channels)[name]
-    door.send(sample_notification(now, ZoneInfo(settings.timezone), channels.link))
-    return door.shown
+    channels, opened = open_channels(settings)
+    if name not in opened:
+        path = settings.alert_channels or settings.data_dir / FILE
+        raise BadChannels(f"{path}: no channel {name!r}, expected one of {', '.join(opened) or 'none'}")
+    opened[name].send(sample_notification(now, ZoneInfo(settings.timezone), channels.link))
+    return opened[name].shown

@@ -9,14 +9,19 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Self
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from aggregates.store.store import StoreError
+from aggregates.store.migrate import Edition, migrate
+from aggregates.store.store import Store, StoreError
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.vocabulary.backoff import pause
+
+if TYPE_CHECKING:
+    from ingest.log.topics import Topics
 
 END_WITHIN = 6.0  # s that a part with work in hand may take; what is not done is done again after the next start
 SILENT = 60.0  # s that one step may take before its part counts as stuck
@@ -32,28 +37,32 @@ def needed(settings: Settings, key: str, example: str) -> str:
     return str(found)
 
 
-class Part(ABC):
-    """What runs while its `with` block does, or between `start` and `stop`."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Begin."""
-
-    @abstractmethod
-    def stop(self, seconds: float) -> None:
-        """End, in at most so many seconds."""
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop(END_WITHIN)
+def migrated(store: Store, settings: Settings) -> Edition:
+    """Bring the schema of a database up to date; raises StoreError."""
+    edition = migrate(store, settings.timezone, settings.chunk_interval)
+    # Before a backlog comes: hours that are not closed are summed anew for each question.
+    store.rows("close_hours", until=datetime.now(UTC) - settings.grace)
+    return edition
 
 
-class Background(Part):
+def topics(settings: Settings) -> "Topics":
+    """Give the log that the settings name; raises CannotStart where they name none."""
+    from ingest.log.topics import Access, Topics  # with the client of Kafka, which the embedded hub does not need
+
+    secret = settings.kafka_password.get_secret_value() if settings.kafka_password else None
+    access = Access(
+        settings.kafka_tls, settings.kafka_username, secret, settings.kafka_mechanism, settings.kafka_ca,
+        settings.kafka_certificate, settings.kafka_key,
+    )  # fmt: skip
+    return Topics(
+        needed(settings, "kafka", "host:port"), settings.kafka_topic, settings.kafka_dead_letters,
+        partitions=settings.kafka_partitions, replicas=settings.kafka_replicas, access=access,
+    )  # fmt: skip
+
+
+class Background(ABC):
     """
-    A part that works in a thread of its own until `stopping` is set.
+    A part that works in a thread of its own while its `with` block runs, or between `start` and `stop`.
 
     No error ends the thread. A database that is away and what the system refuses are warnings; anything else is a bug,
     which is logged with its trace and counted in `bugs`. All are tried again, later each time, and `trouble` names them
@@ -65,7 +74,7 @@ class Background(Part):
         self.bugs = 0
         self.stopping = threading.Event()
         self._failing: dict[str, str] = {}
-        self._failures = 0
+        self._failures, self._stepped = 0, time.monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -77,6 +86,13 @@ class Background(Part):
         self.stopping.set()
         self._thread.join(seconds)
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(END_WITHIN)
+
     @abstractmethod
     def run(self) -> None:
         """Work until `stopping` is set."""
@@ -87,7 +103,7 @@ class Background(Part):
         return [f"{what}: {why}" for what, why in dict(self._failing).items()]
 
     def step(self, what: str, do: Callable[[], object]) -> bool:
-        """Do a part of the work, and note whether it failed."""
+        """Do a part of the work, and note whether it failed, and when it ended."""
         try:
             do()
         except StoreError as error:
@@ -103,6 +119,7 @@ class Background(Part):
             log.exception("a bug, it is tried again", part=self.name, step=what)
         else:
             self._failing.pop(what, None)
+        self._stepped = time.monotonic()
         return what not in self._failing
 
     def wait(self, seconds: float) -> bool:
@@ -124,7 +141,6 @@ class Turns(Background):
     ) -> None:
         super().__init__(name)
         self._every, self._take, self._close = every, turn, close
-        self._stepped = time.monotonic()
 
     def run(self) -> None:
         """Take turns; after a bug in a new session, so that locks of the old one go to whoever waits for them."""
@@ -135,12 +151,6 @@ class Turns(Background):
             if self.bugs > bugs:
                 self._close()
         self._close()
-
-    def step(self, what: str, do: Callable[[], object]) -> bool:
-        """Do a part of the work, and note when it ended."""
-        done = super().step(what, do)
-        self._stepped = time.monotonic()
-        return done
 
     @property
     def trouble(self) -> list[str]:

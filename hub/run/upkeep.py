@@ -11,27 +11,28 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 
 from aggregates.areas.roll_up import roll_areas
 from aggregates.store.store import Store
 from hub.run.parts import Turns
-from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
-from hub.web.metrics import Gauges, histogram
-from streams.alerts.calendar import BadCalendar, load_days
+from hub.web.metrics import histogram
+from ingest.vocabulary.calendar import load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
-from streams.alerts.rulebook import BadRule, load_rules
+from streams.alerts.rulebook import load_rules
 from streams.alerts.store import mirror_rules
-from streams.rollup.reconcile import changed_days, note_reconciled, reconcile
-from streams.rollup.retention import delete_frozen, freeze
+from streams.rollup.reconcile import reconcile
+from streams.rollup.retention import delete_frozen, maintain
 from streams.rollup.rollup import roll_up
 
 NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
 READINGS_FIRST = 60.0  # s that a turn waits at most while readings queue up
+LITTLE, RESTING = 0.2, 3  # s of a turn that rolled nothing up, after which the next comes so many times later
 ROLL_UPS = 5  # transactions of a turn, of `streams.rollup.rollup.MOST_HOURS` each: a backfill takes many turns
 BEAT = timedelta(seconds=10)  # between two signs of life in the database
 FROZEN_HOURS = 2  # whose readings a turn deletes at most
@@ -42,7 +43,8 @@ log = structlog.get_logger(__name__)
 
 class Upkeep(Turns):
     """
-    Rolls up every `every` seconds, freezes daily, reconciles nightly; `differences` is of the last reconciliation.
+    Rolls up as often as the settings say, less often while there is little to do, freezes daily, reconciles nightly;
+    `differences` is what the last reconciliation found, -1 before the first.
 
     A proof compares a day in each turn. While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history
     goes in sooner when its roll-ups do not use the same database and the same two cores. Of several that are `shared`,
@@ -50,46 +52,29 @@ class Upkeep(Turns):
     """
 
     def __init__(
-        self,
-        store: Store,
-        every: float = 1.0,
-        grace: timedelta = timedelta(minutes=1),
-        retention: timedelta | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        judge: Judge | None = None,
-        zone: str = "Europe/Amsterdam",
-        queued: Callable[[], bool] = lambda: False,
-        shared: bool = False,
-    ) -> None:
-        super().__init__("upkeep", every, self.turn, store.close)
-        self._store = store
-        self.differences: int | None = None
+        self, store: Store, settings: Settings, judge: Judge | None = None, *, shared: bool = False,
+        queued: Callable[[], bool] = lambda: False, clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:  # fmt: skip
+        super().__init__("upkeep", settings.rollup_every, self.turn, store.close)
+        self._store, self._settings = store, settings
+        self.differences = -1
         self.rolled = self.turns = 0
         self.leads = not shared
-        self.took = histogram(
-            "rollup_turn_seconds", "seconds that a turn took: roll-ups, areas, what else is due", 0.01
-        )
-        self._grace, self._retention, self._clock = grace, retention, clock
-        self._judge, self._queued, self._shared = judge, queued, shared
-        self._alert_clock = None if judge is None else AlertClock(judge, zone)
+        self.took = histogram("rollup_turn_seconds", "seconds of a turn: roll-ups, areas, what else is due", 0.01)
+        self._judge, self._queued, self._shared, self._clock = judge, queued, shared, clock
+        self._alert_clock = None if judge is None else AlertClock(judge, settings.timezone)
         self._frozen: date | None = None  # the day on which it froze last
         self._beaten: datetime | None = None
         self._proven: datetime | None = None
-        # A proof that is under way: when it began by our clock and by the database's, and the days to compare.
-        self._proof: tuple[datetime, datetime, list[date]] | None = None
+        # A proof that is under way: when it began by our clock and by the database's, and what to compare.
+        self._proof: tuple[datetime, datetime, list[tuple[Any, ...]]] | None = None
         self._found = 0
         self._turned = time.monotonic()
-
-    def numbers(self) -> Gauges:
-        """Give what the last reconciliation found, and how often a step met a bug, for `/metrics`."""
-        text = "windows that differed at the last nightly proof, -1 before the first"
-        return {
-            "reconcile_differences": (text, lambda: -1 if self.differences is None else self.differences),
-            "upkeep_bugs_total": ("steps that met a bug, which is in the log", lambda: self.bugs),
-        }
+        self._worked = True  # whether the last turn had something to do
 
     def turn(self, now: datetime | None = None) -> None:
         """Do what is due at `now`; where it is shared, only in the session that has or gets the lock."""
+        began, rolled, self._worked = time.monotonic(), self.rolled, True
         if self._queued() and time.monotonic() - self._turned < READINGS_FIRST:
             return
         now = now or self._clock()
@@ -104,6 +89,11 @@ class Upkeep(Turns):
         else:
             self._failing.clear()  # another one does it
         self._turned = time.monotonic()
+        self._worked = self.rolled > rolled or self._turned - began > LITTLE
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the next turn; True when it is to end."""
+        return super().wait(seconds if self._worked else RESTING * seconds)
 
     def _turn(self, now: datetime) -> None:
         self.step("roll-ups", lambda: self._roll_up(now))
@@ -116,11 +106,11 @@ class Upkeep(Turns):
         self.step("sign of life", lambda: self._beat(now))
 
     def _roll_up(self, now: datetime) -> None:
-        self.rolled += roll_up(self._store, now, self._grace, self._judge, ROLL_UPS)
+        self.rolled += roll_up(self._store, now, self._settings.grace, self._judge, ROLL_UPS)
 
     def _retain(self, now: datetime) -> None:
         if now.date() != self._frozen:
-            freeze(self._store, now, self._retention)
+            maintain(self._store, now, self._settings.retention, self._settings.versions_kept, hours=0)
             self._frozen = now.date()
         delete_frozen(self._store, FROZEN_HOURS)
 
@@ -137,23 +127,22 @@ class Upkeep(Turns):
             # By the clock of the database, which says when windows were written.
             ((at, proven),) = self._store.rows("read_reconciled")
             if proven is None:  # the first night proves what is written from about now on
-                note_reconciled(self._store, at - DAY)
+                self._store.rows("set_reconciled", at=at - DAY)
             self._proven = proven or now
         if self._proven < night and self._proof is None:
             ((at, _),) = self._store.rows("read_reconciled")
-            self._proof, self._found = (now, at, changed_days(self._store)), 0
-        if self._proof is not None:
-            self._prove_some(*self._proof)
-
-    def _prove_some(self, began: datetime, at: datetime, days: list[date]) -> None:
-        """Compare one of the days that changed since the last proof, and repair what differs."""
-        if days:
-            for difference in reconcile(self._store, days[0], days[0] + DAY, repair=True):
+            self._proof, self._found = (now, at, self._store.rows("list_changed_days")), 0
+        if self._proof is None:
+            return
+        began, at, days = self._proof
+        if days:  # compare what changed of one of them since the last proof, and repair what differs
+            day, members = days[0]
+            for difference in reconcile(self._store, day, day + DAY, repair=True, members=members):
                 self._found += len(difference.windows)
             del days[0]
         if not days:
             self.differences, self._proof = self._found, None
-            note_reconciled(self._store, at)
+            self._store.rows("set_reconciled", at=at)
             self._proven = began
             log.info("reconciled", differences=self._found)
 
@@ -162,12 +151,9 @@ def judge_of(settings: Settings, database: str | None = None) -> Judge:
     """
     Load rules and calendar, and name the rules in the database where one is given.
 
-    Raises CannotStart for a rule or a calendar that cannot work.
+    Raises `ingest.vocabulary.values.BadFile` for one that cannot work.
     """
-    try:
-        judge = Judge(load_rules(settings.rules), load_days(settings.timezone, settings.calendars, settings.country))
-    except (BadRule, BadCalendar) as error:
-        raise CannotStart(str(error)) from error
+    judge = Judge(load_rules(settings.rules), load_days(settings.timezone, settings.calendars, settings.country))
     if database is not None:
         with closing(Store(database, application="stadspuls rules")) as store:
             mirror_rules(store, judge.rules)

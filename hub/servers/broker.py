@@ -18,7 +18,7 @@ import msgspec
 import psutil
 import structlog
 
-from hub.servers.packets import LARGEST
+from hub.servers.packets import HELD, LARGEST
 from hub.servers.process import CannotStart, Identity, Server, bound, tail, write_private
 from hub.settings.values import is_loopback, url_host
 from ingest.mqtt.address import Address
@@ -28,7 +28,6 @@ from ingest.mqtt.client import refusal
 MESSAGE = 4096
 _SEGMENTS = 64
 _PATIENCE = 20.0
-_ASK_EVERY = 3.0  # s
 _ASKED_WITHIN = 5.0  # s
 _HANGS = 30.0  # s without an answer, after which a broker is started again
 
@@ -47,46 +46,46 @@ class BuiltInBroker(Server):
     endings = ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
 
     def __init__(
-        self,
-        directory: Path,
-        host: str = "127.0.0.1",
-        port: int = 1883,
-        queue: int = 200_000,
-        credentials: tuple[str, str] | None = None,
-    ) -> None:
+        self, directory: Path, host: str = "127.0.0.1", port: int = 1883, queue: int = 200_000,
+        credentials: tuple[str, str] | None = None, client_id: str = "",
+    ) -> None:  # fmt: skip
         if credentials is None and not is_loopback(host):
             raise ValueError(f"broker on {host} without credentials, expected a user name and a password")
         super().__init__(directory)
         self.port = port
         self.address = Address.parse(f"mqtt://{url_host(host)}:{port}").with_credentials(credentials)
-        self._host, self._queue = host, queue
-        self._ask_at = 0.0
+        self._host, self._queue, self._client_id = host, queue, client_id
         self._silent_since: float | None = None
         self._pidfile, self._configfile = (self._directory / f"broker.{ending}" for ending in ("json", "toml"))
+        self._heldfile = self._directory / HELD
 
     def _noted(self) -> psutil.Process | None:
         with suppress(FileNotFoundError, msgspec.DecodeError):
             return msgspec.json.decode(self._pidfile.read_bytes(), type=Identity).process()
         return None
 
-    def start(self) -> bool:
-        """
-        Start the broker, or adopt the one that still runs, with its queue; returns whether it was adopted.
+    @property
+    def held(self) -> int:
+        """How many messages it holds that the hub has not acknowledged, at most; of one that is dead, that it held."""
+        with suppress(FileNotFoundError, ValueError):
+            return int(self._heldfile.read_bytes())
+        return 0
 
-        Raises CannotStart where the port is taken. A broker that runs with another configuration is ended first.
-        """
+    def start(self) -> bool:
+        """Start it, or adopt it with its queue; one that runs with another configuration is ended first."""
         self._directory.mkdir(parents=True, exist_ok=True)
         config, running = self._config(), self.process()
-        if running is not None and self._configured(config) and self._answers():
+        if running is not None and self._configfile.read_text("utf-8") == config and self._answers():
             return True
         if running is not None:
             _log.warning("broker has other settings or does not answer, ends with what it queued", pid=running.pid)
             self.stop()
+        self._tell_lost()
         bound("mqtt", self._host, self.port).close()
         write_private(self._configfile, config)
         # -P: a directory named hub or iotcore where the user stands must not shadow ours.
         program = (sys.executable, "-P", "-m", "hub.servers.brokerd")
-        child = self._spawn(*program, str(self._configfile), self._numeric(), str(self.port))
+        child = self._spawn(*program, str(self._configfile), self._host, str(self.port), self._client_id)
         write_private(self._pidfile, msgspec.json.encode(Identity.of(child.pid)).decode())
         deadline = time.monotonic() + _PATIENCE
         while not self._answers():
@@ -100,9 +99,13 @@ class BuiltInBroker(Server):
         """End the broker with its queue; harmless when it does not run."""
         super().stop()
         self._pidfile.unlink(missing_ok=True)
+        self._tell_lost()
 
-    def _configured(self, config: str) -> bool:
-        return self._configfile.exists() and self._configfile.read_bytes() == config.encode()
+    def _tell_lost(self) -> None:
+        """Say what went with a broker that has ended; the hub may still store what it has received of it."""
+        if held := self.held:
+            _log.warning("broker ended with messages that the hub had not acknowledged, they are lost", at_most=held)
+        self._heldfile.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
         """Ask for a connection as a client does: a broker whose router has ended still listens."""
@@ -113,13 +116,12 @@ class BuiltInBroker(Server):
         return answers
 
     def _hangs(self) -> bool:
-        """Ask now and then; raises CannotStart while it does not answer, which a busy one may do for a while."""
-        if (now := time.monotonic()) >= self._ask_at:
-            self._ask_at = now + _ASK_EVERY
-            self._answers()
-        if self._silent_since is not None and now < self._silent_since + _HANGS:
+        """Ask it; raises CannotStart while it does not answer, which a busy one may do for a while."""
+        if self._answers() or self._silent_since is None:
+            return False
+        if time.monotonic() < self._silent_since + _HANGS:
             raise CannotStart(f"{self.address} does not answer")
-        return self._silent_since is not None
+        return True
 
     def _config(self) -> str:
         """
@@ -130,15 +132,9 @@ class BuiltInBroker(Server):
         """
         text = files("hub.servers").joinpath("rumqttd.toml").read_text("utf-8").format(
             segment_size=max(self._queue * MESSAGE // _SEGMENTS, LARGEST), segments=_SEGMENTS + 1,
-            listen=f"{self._numeric()} port {self.port}", payload=LARGEST,
+            listen=f"{self._host} port {self.port}", payload=LARGEST,
         )  # fmt: skip
         if self.address.user is None:
             return text
         name, password = (json.dumps(one, ensure_ascii=False) for one in (self.address.user, self.address.password))
         return text + "".join(f"[{one}.1.connections.auth]\n{name} = {password}\n" for one in ("v4", "v5"))
-
-    def _numeric(self) -> str:
-        try:
-            return str(socket.getaddrinfo(self._host, None, type=socket.SOCK_STREAM)[0][4][0])
-        except OSError as error:
-            raise CannotStart(f"broker cannot listen on {self._host!r}: {error.strerror}") from error

@@ -1,14 +1,16 @@
 """
-The built-in broker's own process: `python -m hub.servers.brokerd CONFIG HOST PORT` serves until it is stopped.
+The built-in broker's own process: `python -m hub.servers.brokerd CONFIG HOST PORT ID` serves until it is stopped.
 
 rumqttd listens on ports of this machine alone, and clients come in here, because it takes less than MQTT allows and
-closes connections without a word (`hub.servers.packets`). What is refused gets a CONNACK and a line in the log.
+closes connections without a word (`hub.servers.packets`). What is refused gets a CONNACK and a line in the log. A file
+beside the configuration says how many messages it holds for the hub, the client with this id.
 `hub.servers.broker` writes the configuration and starts it. Nothing else belongs here: it outlives the hub.
 """
 
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -16,16 +18,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from iotcore.iotcore import IotCoreBroker
 
-from hub.servers.packets import LARGEST, Connect, Refused, Stream, read_connect
+from hub.servers.packets import HELD, LARGEST, Connect, Held, Refused, Stream, read_connect
 from ingest.mqtt.socket import number
 
 _CHUNK = 256 * 1024
 _CONNECTS_WITHIN = 60.0  # s
+_LOOK_EVERY = 1.0  # s between two looks at what is held
 _LINES_EVERY = 1.0  # s between two lines of the log: strangers may make as many errors as they like
+
+_Way = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _log = logging.getLogger("broker")
 
@@ -33,11 +40,26 @@ _log = logging.getLogger("broker")
 class Door:
     """Lets clients in to rumqttd, which listens on a port for MQTT 3.1.1 and on one for MQTT 5."""
 
-    def __init__(self, ports: Sequence[int], asks: bool) -> None:
+    def __init__(self, ports: Sequence[int], asks: bool, hub: str, file: BinaryIO) -> None:
         # Where no user is asked for, rumqttd closes a connection only because it has ended.
         self._refusal = ("user name or password", 5, 0x87) if asks else ("rumqttd does not answer", 3, 0x88)
         self._ports = ports
+        self._held, self._hub, self._file = Held(), hub, file
+        self._hub_stream: Stream | None = None
         self._logged, self._unlogged = 0.0, 0
+
+    async def note(self) -> None:
+        """Keep the file up to date."""
+        written = -1
+        while True:
+            if written != (written := self._held.look()):
+                self.write()
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def write(self) -> None:
+        """Write how many messages are held, always in the same length, so that nobody reads half of it."""
+        with suppress(OSError):
+            os.pwrite(self._file.fileno(), b"%20d" % self._held.most, 0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client until it or rumqttd ends the connection."""
@@ -67,17 +89,37 @@ class Door:
                 reason, *codes = self._refusal
                 raise Refused(reason, answer or connect.refusal(*codes))
             writer.write(connect.accepted(answer))
-            stream = Stream(connect.five)
-            up = asyncio.create_task(_pump(reader, out, stream.taken))
-            down = asyncio.create_task(_pump(inside, writer, bytes))
-            done, left = await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+            await self._both_ways(connect, answer, (reader, out), (inside, writer))
+        finally:
+            out.close()
+
+    async def _both_ways(self, connect: Connect, answer: bytes, up: _Way, down: _Way) -> None:
+        stream = Stream(connect.five)
+        if is_hub := connect.client_id == self._hub:
+            self._hub_stream = stream
+            self._held.connected(True)
+            self._held.sent(answer)
+        try:
+            sending = asyncio.create_task(_pump(*up, partial(self._taken, stream)))
+            receiving = asyncio.create_task(_pump(*down, self._held.sent if is_hub else bytes))
+            done, left = await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
             for task in left:
                 task.cancel()
             await done.pop()
-            if up in left and not stream.left:
+            if sending in left and not stream.left:
                 raise Refused("silent, its id used by another client, or a packet that is against MQTT")
         finally:
-            out.close()
+            self._held.came(connect.has_will)
+            if self._hub_stream is stream:
+                self._held.connected(False)
+
+    def _taken(self, stream: Stream, data: bytes) -> bytes:
+        out = stream.taken(data)
+        self._held.came(stream.confirmed)
+        if self._hub_stream is stream:
+            self._held.acknowledged(stream.acknowledgements)
+        stream.confirmed = stream.acknowledgements = 0
+        return out
 
     def _say(self, text: str) -> None:
         self._unlogged += 1
@@ -122,19 +164,27 @@ def _rumqttd(template: str) -> list[int]:
     return ports
 
 
-async def _serve(template: str, host: str, port: int) -> None:
-    door = Door(_rumqttd(template), asks=".auth]" in template)
-    server = await asyncio.start_server(door.serve, host, port, limit=_CHUNK, backlog=1024)
-    await server.serve_forever()
+async def _serve(config: Path, host: str, port: int, hub: str) -> None:
+    template = config.read_text("utf-8")
+    with config.with_name(HELD).open("wb") as file:
+        door = Door(_rumqttd(template), ".auth]" in template, hub, file)
+
+        def end() -> None:
+            door.write()
+            os._exit(0)
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+        server = await asyncio.start_server(door.serve, host, port, limit=_CHUNK, backlog=1024)
+        await asyncio.gather(server.serve_forever(), door.note())
 
 
 def main() -> None:
-    """Serve with rumqttd's configuration, in which PORT and PORT_OF_5 stand for its ports, on HOST and PORT."""
+    """Serve with rumqttd's configuration, in which PORT and PORT_OF_5 stand for its ports, on HOST and PORT, for ID."""
     logging.basicConfig(format="%(asctime)s %(message)s")
     # rumqttd logs every message at level error; even dropping those lines late costs two thirds of its speed.
     logging.getLogger("rumqttd").setLevel(logging.CRITICAL + 1)
-    _, config, host, port = sys.argv
-    asyncio.run(_serve(Path(config).read_text("utf-8"), host, int(port)))
+    _, config, host, port, hub = sys.argv
+    asyncio.run(_serve(Path(config), host, int(port), hub))
 
 
 if __name__ == "__main__":

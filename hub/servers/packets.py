@@ -1,8 +1,11 @@
 """
-What clients send to the built-in broker, made such that rumqttd can take it; no I/O.
+What clients send to the built-in broker, made such that rumqttd can take it, and how many messages it holds for the
+hub; no I/O.
 
 `hub.servers.brokerd` reads with it. rumqttd takes no client id with `/ + # $`, no MQTT 3.1 and no keep-alive of 0; a
-message with properties ends its listener, and it keeps retained messages without a limit (docs/traps.md).
+message with properties ends its listener, and it keeps retained messages without a limit (docs/traps.md). It tells
+nobody how many it holds, and drops the oldest silently when a queue is full: so what goes in is counted here, and what
+the hub acknowledges; `hub.servers.broker` reads the number.
 """
 
 from typing import NamedTuple
@@ -13,6 +16,8 @@ from ingest.vocabulary.sources import is_news
 LARGEST = 1 << 20  # bytes of a packet
 _ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "%/+#$"})
 _NEVER = 0xFFFF  # s of keep-alive: 18 hours
+HELD = "broker.held"  # in the data directory, with the number
+WINDOW = 100  # messages that rumqttd sends before it waits for an acknowledgement
 
 
 class Refused(ValueError):  # noqa: N818 - the reaction is the name
@@ -29,6 +34,11 @@ class Connect(NamedTuple):
     client_id: str
     five: bool
     packet: bytes
+
+    @property
+    def has_will(self) -> bool:
+        """Whether the broker publishes a message when the connection breaks."""
+        return bool(self.packet[number(self.packet, 1)[1] + 7] & 0x04)
 
     def refusal(self, code: int, code_five: int) -> bytes:
         """Give the CONNACK with a code of MQTT 3.1.1, or of MQTT 5."""
@@ -69,6 +79,7 @@ class Stream:
 
     def __init__(self, five: bool) -> None:
         self.left = False  # whether the last one was DISCONNECT
+        self.confirmed = self.acknowledgements = 0  # messages at QoS 1 or 2, and those that the client has confirmed
         self._five, self._buffer = five, bytearray()
 
     def taken(self, data: bytes) -> bytes:
@@ -80,11 +91,14 @@ class Stream:
         buffer, out = self._buffer, bytearray()
         buffer += data
         at = begin = 0
-        while end := _end(buffer, at):
+        while end := _end_of(buffer, at):
             kind = buffer[at] >> 4
-            if kind == 3 and (self._five or buffer[at] & 1):
-                out += buffer[begin:at] + _plain(bytes(buffer[at:end]), self._five)
-                begin = end
+            if kind == 3:
+                self.confirmed += buffer[at] & 0x06 > 0
+                if self._five or buffer[at] & 1:
+                    out += buffer[begin:at] + _plain(bytes(buffer[at:end]), self._five)
+                    begin = end
+            self.acknowledgements += kind == 4
             self.left = kind == 14
             at = end
         out += buffer[begin:at]
@@ -104,7 +118,66 @@ def _plain(packet: bytes, five: bool) -> bytes:
     return bytes([first]) + _encoded(len(body)) + body
 
 
-def _end(data: bytearray, at: int) -> int:
+class Held:
+    """
+    At `most` so many messages are confirmed and not acknowledged by the hub, those on other topics among them.
+
+    What was dropped, or was not for the hub, is found by looking every second: while the hub acknowledges and the
+    window is never full, rumqttd has sent it all that came in before the last look.
+
+    >>> held = Held()
+    >>> held.connected(True)
+    >>> held.came(150)
+    >>> _ = held.sent(b"\\x32\\x05\\0\\1x\\0\\1" * 2)
+    >>> held.look(), held.acknowledged(2), held.most, held.look()
+    (150, None, 148, 0)
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._buffer = bytearray()
+        self._new = self._unacknowledged = self._due = 0  # since the last look; due: of what was sent before it
+        self._steady = False  # whether the hub was connected and the window not full since the last look
+        self._connected = False
+
+    def connected(self, now: bool) -> None:
+        """Take note that the hub has come or gone: what it has not acknowledged is sent again."""
+        self._connected, self._steady = now, False
+        self._unacknowledged = self._due = 0
+        self._buffer.clear()
+
+    def came(self, messages: int) -> None:
+        """Count messages that rumqttd was given at QoS 1 or 2."""
+        self.most += messages
+        self._new += messages
+
+    def sent(self, data: bytes) -> bytes:
+        """Count the messages at QoS 1 in what rumqttd sends to the hub, which is given back as it is."""
+        self._buffer += data
+        at = 0
+        while end := _end_of(self._buffer, at):
+            self._unacknowledged += self._buffer[at] & 0xF6 == 0x32
+            at = end
+        del self._buffer[:at]
+        self._steady = self._steady and self._unacknowledged < WINDOW
+        return data
+
+    def acknowledged(self, messages: int) -> None:
+        """Count what the hub has stored."""
+        self.most = max(0, self.most - messages)
+        self._unacknowledged = max(0, self._unacknowledged - messages)
+        self._due -= messages
+
+    def look(self) -> int:
+        """Give the number; to be called every second."""
+        if self._steady and self._due <= 0:
+            self.most = min(self.most, self._unacknowledged + self._new)
+        self._new, self._due = 0, self._unacknowledged
+        self._steady = self._connected and self._unacknowledged < WINDOW
+        return self.most
+
+
+def _end_of(data: bytearray, at: int) -> int:
     """Give where the packet at `at` ends, 0 while it is not complete; raises Refused where it is too large."""
     size, head = number(data, at + 1)
     if size > LARGEST:

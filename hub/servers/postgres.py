@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
@@ -27,47 +28,50 @@ VERSION = 18
 _LONGEST_SOCKET = 107
 _RECOVERY = 900.0  # s; crash recovery of 1 GB of WAL took longer than 10 s
 _ATTEMPTS = 20
+# Who may open the socket may be anybody; over TCP the reader alone comes in.
+ACCESS = "local all all trust\nhost postgres stadspuls_reader 127.0.0.1/32 scram-sha-256\n"
 
 _log = structlog.get_logger(__name__)
 
 
 class EmbeddedPostgres(Server):
-    """A PostgreSQL server of `directory`, reached by a unix socket only its owner (and root) can open."""
+    """
+    A PostgreSQL server of `directory`, reached by a unix socket only its owner (and root) can open.
+
+    Where there is a `port`, the role `stadspuls_reader` is let in there too, from this machine, by its password.
+    """
 
     name = "postgres"
     endings = ((signal.SIGINT, 14.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0))
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int = 0) -> None:
         super().__init__(directory)
         self._data = self._directory / "postgres"
+        self._configuration = self._data / "stadspuls.conf"
         self._programs = _programs()
         self._runner = Runner(self._data)
-        self._sockets = _socket_directory(self._data)
+        self._port, self._listen = port or 5432, "127.0.0.1" if port else ""
+        self._sockets = _socket_directory(self._data, self._port)
 
     @property
     def conninfo(self) -> str:
         """The server's address as a connection URL."""
-        return f"postgresql://postgres@/postgres?host={quote(str(self._sockets), safe='')}"
+        return f"postgresql://postgres@/postgres?host={quote(str(self._sockets), safe='')}&port={self._port}"
 
     def _noted(self) -> psutil.Process | None:
         lines = self._pidfile()
         process = living(int(lines[0])) if lines else None
-        try:
+        with suppress(psutil.NoSuchProcess):
             # Not by the name alone: after a reboot the pid may be any other process, or another postgres.
-            ours = process is not None and process.name() == "postgres" and str(self._data) in process.cmdline()
-        except psutil.NoSuchProcess:
-            return None
-        return process if ours else None
+            if process is not None and process.name() == "postgres" and str(self._data) in process.cmdline():
+                return process
+        return None
 
     def start(self) -> bool:
-        """
-        Start the server, or adopt the one that still runs, and wait until it takes connections.
-
-        Returns whether it was adopted. Waits for crash recovery as long as it takes, up to a quarter of an hour.
-        Raises CannotStart with the end of the server's log.
-        """
-        adopted = self.process() is not None
+        """Start or adopt it, and wait for crash recovery as long as it takes, up to a quarter of an hour."""
+        adopted = self.process() is not None and self._configuration.read_text("utf-8") == self._config()
         if not adopted:
+            self.stop()  # one that was set otherwise
             self._prepare()
         deadline = time.monotonic() + _RECOVERY
         attempts = 0
@@ -109,12 +113,16 @@ class EmbeddedPostgres(Server):
             if version != str(VERSION):
                 raise CannotStart(f"database in {self._data} is of PostgreSQL {version}, expected {VERSION}")
             self._runner.private(self._sockets, 0o027 if self._sockets == self._data else 0o077)
-            text = files("hub.servers").joinpath("postgres.conf").read_text("utf-8")
-            configuration = self._data / "stadspuls.conf"
-            write_private(configuration, text.format(sockets=self._sockets))
-            self._runner.own(configuration)
+            access = [(self._data / "pg_hba.conf", ACCESS)] if self._listen else []
+            for path, text in [(self._configuration, self._config()), *access]:
+                write_private(path, text)
+                self._runner.own(path)
         except OSError as error:
             raise CannotStart(f"database in {self._data} cannot be prepared: {error}") from error
+
+    def _config(self) -> str:
+        text = files("hub.servers").joinpath("postgres.conf").read_text("utf-8")
+        return text.format(sockets=self._sockets, port=self._port, listen=self._listen)
 
     def _create(self) -> None:
         # Under another name until it is whole: a hub killed here leaves nothing that looks like a database.
@@ -139,10 +147,10 @@ class EmbeddedPostgres(Server):
             (self._data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _socket_directory(data: Path) -> Path:
+def _socket_directory(data: Path, port: int) -> Path:
     """Give the data's own directory where its socket has a path that kernel, server and clients can read."""
     odd = set(str(data)) & set("\"',\\")  # clients read a comma as a list of hosts
-    if not odd and len(os.fsencode(data / ".s.PGSQL.5432.lock")) <= _LONGEST_SOCKET:
+    if not odd and len(os.fsencode(data / f".s.PGSQL.{port}.lock")) <= _LONGEST_SOCKET:
         return data
     return Path(tempfile.gettempdir()) / f"stadspuls-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
 

@@ -1,9 +1,12 @@
 """
-What the broker and the database of an embedded hub have in common: processes that outlive the hub, found again by pid.
+What the broker and the database of an embedded hub have in common: processes that outlive the hub, found again by pid,
+and the data directory that they live in: one hub at a time, and where others find it.
 
-`hub.servers.broker` and `hub.servers.postgres` are the two servers, `hub.servers.datadir` the directory both live in.
+`hub.servers.broker` and `hub.servers.postgres` are the two servers. `stadspuls up` holds a `DataDirectory`; every other
+command calls `find_hub`.
 """
 
+import fcntl
 import os
 import resource
 import signal
@@ -12,7 +15,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -20,6 +23,10 @@ import msgspec
 import psutil
 import structlog
 
+from ingest.vocabulary.sources import SOURCES
+
+_LOCK = "hub.lock"
+_ADDRESSES = "hub.json"
 _LARGE_LOG = 10 << 20
 _DRIFT = 5.0  # s: the clock may be set between two readings of when a process began
 
@@ -51,6 +58,66 @@ class Identity(msgspec.Struct, frozen=True):
         return None
 
 
+class RunningHub(msgspec.Struct, frozen=True):
+    """Where a hub that is ready can be reached; passwords are not in it, they come from the settings."""
+
+    hub: Identity
+    broker: str
+    database: str
+    http: str
+    sources: frozenset[str]
+
+    @property
+    def alive(self) -> bool:
+        """Whether the hub's process still runs."""
+        return self.hub.process() is not None
+
+
+class DataDirectory:
+    """A directory of this process's until the `with` block ends or it dies: its lock is the kernel's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._addresses = self.path / _ADDRESSES
+        self.is_new = not (self.path / _LOCK).exists()
+
+    def __enter__(self) -> "DataDirectory":
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / _LOCK).open("a+")
+        except OSError as error:
+            raise CannotStart(f"data directory {self.path} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with self._lock as lock:
+                holder = os.pread(lock.fileno(), 20, 0).decode("ascii", "replace").strip() or "unknown"
+            text = f"belongs to a running hub (pid {holder}), stop it or use another --data-dir"
+            raise CannotStart(f"data directory {self.path} {text}") from None
+        self._lock.truncate(0)
+        print(os.getpid(), file=self._lock, flush=True)
+        self._addresses.unlink(missing_ok=True)  # of a hub that was killed
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._addresses.unlink(missing_ok=True)
+        self._lock.close()
+
+    def announce(self, broker: str, database: str, http: str) -> RunningHub:
+        """Write down that the hub is ready, where, and which sources it knows."""
+        running = RunningHub(Identity.of(), broker, database, http, frozenset(SOURCES))
+        write_private(self._addresses, msgspec.json.format(msgspec.json.encode(running)).decode())
+        return running
+
+
+def find_hub(path: Path) -> RunningHub | None:
+    """Give the hub that was ready in this directory, dead or `alive`; None where there is none, or it stopped."""
+    try:
+        return msgspec.json.decode((path / _ADDRESSES).read_bytes(), type=RunningHub)
+    except (FileNotFoundError, NotADirectoryError, PermissionError, msgspec.DecodeError):
+        return None
+
+
 class Server(ABC):
     """A server of a data directory, as a process that outlives the hub and is found again by its pid."""
 
@@ -65,11 +132,7 @@ class Server(ABC):
 
     @abstractmethod
     def start(self) -> bool:
-        """
-        Start the server, or adopt the one that still runs, and wait until it answers; returns whether it was adopted.
-
-        Raises CannotStart with the reason.
-        """
+        """Start it, or adopt one that runs (True), and wait until it answers; raises CannotStart with the reason."""
 
     @abstractmethod
     def _noted(self) -> psutil.Process | None:
@@ -105,6 +168,9 @@ class Server(ABC):
         """Start a process in a session of its own: Ctrl-C in the terminal is for the hub, which then stops it."""
         if self.closed:
             raise CannotStart(f"{self.name} is not started any more, the hub stops")
+        if self._child is not None:  # one that died may have threads that are not gone yet
+            self._child.kill()
+            self._child.wait(5)
         with open_log(self._logfile) as log:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **more
@@ -128,11 +194,9 @@ def end(process: psutil.Process, endings: Sequence[tuple[signal.Signals, float]]
             process.send_signal(number)
         deadline = time.monotonic() + patience
         # Not psutil's wait: the zombie of an adopted process stays for ever where pid 1 of a container does not reap.
-        while process.is_running() and living(process.pid) is not None:
-            if time.monotonic() > deadline:
-                break
+        while (runs := process.is_running() and living(process.pid)) and time.monotonic() < deadline:
             time.sleep(0.02)
-        else:
+        if not runs:
             return
 
 
@@ -143,18 +207,13 @@ def raise_file_limit() -> None:
 
 
 def bound(what: str, host: str, port: int) -> socket.socket:
-    """Give a socket on a port, which `--<what>-port` sets; raises CannotStart with who holds it."""
-    with ExitStack() as undo:
-        try:
-            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            found = undo.enter_context(socket.socket(family))
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind(address)
-        except OSError as error:
-            held = f"{error.strerror}{_holder_of(port)}, choose another with --{what}-port"
-            raise CannotStart(f"{what} cannot listen on {host}:{port}: {held}") from error
-        undo.pop_all()
-    return found
+    """Give a socket that listens on a port, which `--<what>-port` sets; raises CannotStart with who holds it."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        held = f"{error.strerror}{_holder_of(port)}, choose another with --{what}-port"
+        raise CannotStart(f"{what} cannot listen on {host}:{port}: {held}") from error
 
 
 def _holder_of(port: int) -> str:
@@ -185,8 +244,7 @@ def open_log(path: Path) -> BinaryIO:
 
 def tail(path: Path, lines: int = 5) -> str:
     """Give the last lines of a log, for an error message."""
-    try:
+    with suppress(OSError):
         text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "no log"
-    return "\n".join(text.splitlines()[-lines:]) or "empty log"
+        return "\n".join(text.splitlines()[-lines:]) or "empty log"
+    return "no log"

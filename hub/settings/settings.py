@@ -11,10 +11,10 @@ from typing import Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 from hub.settings.values import Broker, Database, Directories, Duration, File, Files, Place, Port, Zone, is_loopback
-from ingest.log.kafka_login import Access
 
 _TOGETHER = [(f"{server}_username", f"{server}_password") for server in ("broker", "kafka")]
-_TOGETHER += [("kafka_certificate", "kafka_key")]
+_TOGETHER += [("kafka_certificate", "kafka_key"), ("sql_port", "sql_password")]
+_OPEN = "can be reached by others, expected"
 
 
 class Settings(BaseModel):
@@ -27,6 +27,7 @@ class Settings(BaseModel):
     mqtt_port: Port = Field(1883, description="port the built-in broker listens on")
     http_host: str = Field("127.0.0.1", description="address of the API and the live page")
     http_port: Port = Field(8080, description="port of the API and the live page")
+    frame_ancestors: str = Field("", description="pages that may show the live page in a frame: origins with blanks")
     http_hosts: str = Field("", description="further names of the hub, with commas; without a token others are refused")
     api_token: SecretStr | None = Field(None, description="token for reading; needed where others reach http_host")
     public: bool = Field(False, description="everyone who reaches http_host may read, without the token")
@@ -37,6 +38,8 @@ class Settings(BaseModel):
     broker_password: SecretStr | None = Field(None, description="password at the broker")
     broker_queue: PositiveInt = Field(200_000, description="messages that the built-in broker can queue")
     database: Database | None = Field(None, repr=False, description="postgresql:// URL or conninfo; empty: embedded")
+    sql_port: int = Field(0, ge=0, le=65_535, description="port on this machine for SQL, of the embedded one; 0: none")
+    sql_password: SecretStr | None = Field(None, description="password there, of stadspuls_reader, who may only read")
     kafka: str | None = Field(None, description="Kafka servers, host:port[,host:port]; for the distributed hub")
     kafka_topic: str = Field("readings", description="topic of the batches")
     kafka_dead_letters: str = Field("dead-letters", description="topic of dead letters")
@@ -58,23 +61,25 @@ class Settings(BaseModel):
     timezone: Zone = Field("Europe/Amsterdam", description="tz name of civil days, and of local time")
     earliest: AwareDatetime = Field(datetime(2000, 1, 1, tzinfo=UTC), description="oldest start of a reading taken")
     retention: Duration | None = Field(None, description="readings are kept this long (90d, 36h); empty: for ever")
+    versions_kept: Duration | None = Field(None, description="earlier figures are kept so long (730d); empty: for ever")
     chunk_interval: Duration = Field(timedelta(days=1), description="length of a TimescaleDB chunk (1d, 6h)")
     mappings: Directories = Field((), description="directories of your own mapping files")
     rules: Directories = Field((), description="directories of your own alert rules")
     calendars: Files = Field((), description="calendar files (TOML) in place of the shipped one")
     country: str = Field("NL", description="ISO code of the country whose public holidays count")
+    periods: File | None = Field(None, description="kinds of day and parts of the day (TOML) in place of the shipped")
     alert_channels: File | None = Field(None, description="channels of alerts; empty: data_dir/channels.toml, if any")
     in_flight_messages: PositiveInt = Field(20_000, description="messages taken and not yet acknowledged, at most")
     in_flight_bytes: PositiveInt = Field(64 << 20, description="bytes of such messages, at most")
     retained_bytes: PositiveInt = Field(4 << 20, description="retained messages that a broker may keep for sensors")
     new_sensors: PositiveInt = Field(50_000, description="sensors of a source that may be new within an hour")
     batch_readings: PositiveInt = Field(10_000, description="readings in a batch, at most")
-    rollup_every: PositiveFloat = Field(1.0, description="seconds between two roll-ups")
+    rollup_every: PositiveFloat = Field(1.0, description="seconds between two roll-ups, threefold while there are none")
     rollup_grace: float = Field(60.0, ge=0, description="seconds after its end before an hour is closed")
     grafana_url: str | None = Field(None, description="http(s):// address of an existing Grafana")
     grafana_token: SecretStr | None = Field(None, description="its service account's token, or user:password")
     grafana_database: SecretStr | None = Field(
-        None, description="Grafana's postgresql:// URL, as the reader; empty: left alone"
+        None, description="its URL of the database, as the reader; empty: as it is"
     )
     ndw_url: str = Field("", description="host of NDW's open data, empty: its own")
     luchtmeetnet_url: str = Field("", description="host of Luchtmeetnet's API, empty: its own")
@@ -83,8 +88,12 @@ class Settings(BaseModel):
     cbs_url: str = Field("", description="host of CBS's tables (OData 4), empty: its own")
     pdok_url: str = Field("", description="host of PDOK's boundaries, empty: its own")
     gateway_timeout: PositiveFloat = Field(45.0, description="seconds a gateway waits for an answer")
-    map_tiles: str = Field("", description="tiles under the live map, https://.../{z}/{x}/{y}.png; empty: none")
-    map_attribution: str = Field("", description="attribution of these tiles, as their licence wants it")
+    map_tiles: str = Field(
+        "https://service.pdok.nl/brt/achtergrondkaart/wmts/v2_0/grijs/EPSG:3857/{z}/{x}/{y}.png",
+        description="tiles under the live map, https://.../{z}/{x}/{y}.png; empty: none, the page stays offline",
+    )
+    map_attribution: str = Field("Kaart: Kadaster, CC BY 4.0", description="attribution that their licence asks for")
+    base_map: File | None = Field(None, description="roads and water; empty: data_dir/base-map.geojson.gz, if any")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
 
@@ -98,15 +107,6 @@ class Settings(BaseModel):
         return self.broker_username, self.broker_password.get_secret_value()
 
     @property
-    def kafka_access(self) -> Access:
-        """How Kafka lets the services in."""
-        secret = self.kafka_password.get_secret_value() if self.kafka_password else None
-        return Access(
-            self.kafka_tls, self.kafka_username, secret, self.kafka_mechanism, self.kafka_ca, self.kafka_certificate,
-            self.kafka_key,
-        )  # fmt: skip
-
-    @property
     def grace(self) -> timedelta:
         """How long after its end an hour is closed."""
         return timedelta(seconds=self.rollup_grace)
@@ -115,14 +115,12 @@ class Settings(BaseModel):
     def _access(self) -> Self:
         open_to_others = self.broker is None and not is_loopback(self.mqtt_host)
         if open_to_others and not (self.broker_username and self.broker_password):
-            raise ValueError(
-                f"mqtt_host {self.mqtt_host!r} can be reached by others, expected broker_username and broker_password"
-            )
+            raise ValueError(f"mqtt_host {self.mqtt_host!r} {_OPEN} broker_username and broker_password")
         for one, other in _TOGETHER:
             if bool(getattr(self, one)) != bool(getattr(self, other)):
                 raise ValueError(f"{one} and {other} go together, found one of them")
         if not self.kafka_tls and (self.kafka_ca or self.kafka_certificate):
             raise ValueError("kafka_ca and kafka_certificate are for TLS, expected kafka_tls = true")
         if not (is_loopback(self.http_host) or self.api_token or self.public):
-            raise ValueError(f"http_host {self.http_host!r} can be reached by others, expected api_token or public")
+            raise ValueError(f"http_host {self.http_host!r} {_OPEN} api_token or public")
         return self

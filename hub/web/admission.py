@@ -22,6 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub.settings.settings import Settings
 from hub.settings.values import is_loopback
 
+PREFIX = "/api/v1"  # of the API
+OGC = "/ogc"  # of OGC API Features
+STA = "/sta/v1.1"  # of SensorThings
+READABLE = (f"{PREFIX}/", f"{OGC}/", f"{STA}/")  # by pages of other sites, where who asks may read
+BASIC = 'Basic realm="Stadspuls, the token as password", charset="UTF-8"'  # asks a browser for the token
 LARGEST_BODY = 64 << 10
 READS = ("GET", "HEAD", "OPTIONS")
 SAFE = {
@@ -29,17 +34,26 @@ SAFE = {
 }  # fmt: skip
 
 
+def framed(ancestors: str) -> Mapping[str, str]:
+    """Give the headers of every answer; pages of these origins may show it in a frame."""
+    policy = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": f"frame-ancestors {ancestors}"}
+    return policy if ancestors else SAFE
+
+
 class Gate:
-    """Gives what `refusal` returns, or lets the application answer; adds headers to either."""
+    """Gives what `refusal` returns, or lets the application answer, HEAD as GET; adds headers to either."""
 
     def __init__(
-        self, app: ASGIApp, *, refusal: Callable[[Scope], Response | None], headers: Mapping[str, str] | None = None
-    ) -> None:
+        self, app: ASGIApp, *, refusal: Callable[[Scope], Response | None] = lambda _: None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self._app, self._refusal, self._headers = app, refusal, headers or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or let the application answer."""
         refused = self._refusal(scope) if scope["type"] == "http" else None
+        if scope.get("method") == "HEAD":
+            scope = {**scope, "method": "GET"}  # whose body the server leaves out
         await (refused or self._app)(scope, receive, partial(self._sent, send))
 
     async def _sent(self, send: Send, message: Message) -> None:
@@ -87,12 +101,12 @@ class Access:
             return False
         return self.token is not None and hmac.compare_digest(given.strip().encode(), self.token.encode())
 
-    def strange(self, scope: Scope, readable: str) -> Response | None:
+    def strange(self, scope: Scope) -> Response | None:
         """
         Refuse foreign names of the hub, pages of other sites, and bodies that are long or have no length.
 
-        What needs a token needs it under any name. What lies below `readable` may be asked for by pages of other sites;
-        CORS decides whether they see the answer.
+        What needs a token needs it under any name. What is READABLE may be asked for by pages of other sites; CORS
+        decides whether they see the answer.
         """
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -100,7 +114,7 @@ class Access:
         if self.trusting and not is_loopback(name := _name(f"//{host}")) and name not in {here, *self.hosts}:
             return PlainTextResponse(f"host {host!r}, expected a name of this hub: see the setting http_hosts\n", 421)
         own = origin is None or origin.partition("//")[2] == host or _name(origin) in self.hosts
-        if not own and not (scope.get("method") in READS and scope["path"].startswith(f"{readable}/")):
+        if not own and not (scope.get("method") in READS and scope["path"].startswith(READABLE)):
             return PlainTextResponse(f"a page of {origin!r} may not act here: see the setting http_hosts\n", 403)
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not length.isdecimal() or int(length) > LARGEST_BODY:

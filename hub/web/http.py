@@ -18,20 +18,23 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from functools import partial
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.datastructures import Headers
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from aggregates.store.store import Store
 from hub.servers.process import bound, raise_file_limit
 from hub.settings.settings import Settings
 from hub.settings.values import url_host
-from hub.web.admission import SAFE, Access, Gate
-from hub.web.api.app import PREFIX, api
+from hub.web.admission import BASIC, OGC, PREFIX, READABLE, Access, Gate, framed
 
+_REFERENCE = "/api/reference"  # of the files of its browsable form
 CLOSE_WITHIN = 2.0  # s for the answers that are running
 MOST = 1_000  # connections, but no more than half of the files that this process may open
 WHOLE_WITHIN = 20.0  # s until a request must be whole; of a connection that is used again, twice as long
@@ -74,22 +77,10 @@ def application(
     collector: Collector, health: Callable[[], Mapping[str, object]], settings: Settings | None = None,
     database: str = "",
 ) -> FastAPI:  # fmt: skip
-    """Make the application; `health` gives at least `ready`, and what it stands on; with `settings` it has the API."""
-    close: Callable[[], None] | None = None
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        if close is not None:
-            close()
-
-    app = FastAPI(title="Stadspuls", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    """Make the application; `health` gives at least `ready`, and what it stands on; with `settings` it is a hub's."""
+    app = FastAPI(title="Stadspuls", openapi_url=None, docs_url=None, redoc_url=None)
     if settings is not None:
-        access = Access.of(settings)
-        made, close = api(settings, database, access, health)
-        app.mount(PREFIX, made)
-        app.add_middleware(Gate, refusal=partial(_refusal, access), headers=SAFE)
-
+        _add_hub(app, settings, database, health)
     _add_health(app, health)
 
     @app.get("/metrics")
@@ -100,32 +91,63 @@ def application(
     return app
 
 
+def _add_hub(app: FastAPI, settings: Settings, database: str, health: Callable[[], Mapping[str, object]]) -> None:
+    """Add the API, OGC API Features, SensorThings and the live page, over the same connections."""
+    from hub.web.api.answers import Stores  # which a service with nothing but metrics does not need
+    from hub.web.api.app import api
+    from hub.web.features.app import ogc
+    from hub.web.live.mount import mount
+    from hub.web.sta.app import sensorthings
+
+    access, make = Access.of(settings), partial(Store, database, application="stadspuls api")
+    hasty = partial(make, patience=settings.api_patience)
+    readers = Stores(partial(hasty, role="stadspuls_reader"), settings.api_connections)
+    insiders, writers = Stores(hasty, settings.api_connections), Stores(make, 2)
+    app.mount(PREFIX, api(settings, readers, insiders, writers, access, health))
+    app.mount(OGC, ogc(settings, readers, access))
+    app.mount("/sta", sensorthings(settings, readers, access))
+    mount(app, settings, insiders, writers, Store(database, application="stadspuls live"), health)
+    app.add_middleware(Gate, refusal=partial(_refusal, access), headers=framed(settings.frame_ancestors))
+    _add_reference(app)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        for stores in (readers, insiders, writers):
+            stores.close()
+
+    app.include_router(APIRouter(lifespan=lifespan))
+
+
+def _add_reference(app: FastAPI) -> None:
+    """Show the API's document at `/docs` and `/api`, with Swagger UI as a wheel carries it: no internet is needed."""
+    app.mount(_REFERENCE, StaticFiles(packages=[("fastapi_offline", "static")]))
+    page = get_swagger_ui_html(
+        openapi_url=f"{PREFIX}/openapi.json", title="Stadspuls: API", swagger_favicon_url=f"{_REFERENCE}/favicon.png",
+        swagger_js_url=f"{_REFERENCE}/swagger-ui-bundle.js", swagger_css_url=f"{_REFERENCE}/swagger-ui.css",
+    )  # fmt: skip
+    for path in ("/docs", "/api"):
+        app.get(path)(lambda: page)
+
+
 def _add_health(app: FastAPI, health: Callable[[], Mapping[str, object]]) -> None:
     examiner = ThreadPoolExecutor(2, "health")  # not the threads of the API: its answers may be slow
 
-    async def examined() -> dict[str, object]:
-        return dict(await asyncio.get_running_loop().run_in_executor(examiner, health))
-
     @app.get("/healthz")
-    async def healthz() -> JSONResponse:
-        """The process lives, and these are its numbers."""
-        return JSONResponse(await examined())
-
     @app.get("/readyz")
-    async def readyz() -> JSONResponse:
-        """200 while the hub takes and stores messages, 503 otherwise; `trouble` names what is wrong."""
-        found = await examined()
-        return JSONResponse(found, 200 if found["ready"] else 503)
+    async def examined(request: Request) -> JSONResponse:
+        """Give the numbers of the process; `/readyz` is 503 while it stores nothing, and `trouble` names why."""
+        found = dict(await asyncio.get_running_loop().run_in_executor(examiner, health))
+        return JSONResponse(found, 503 if request.url.path == "/readyz" and not found["ready"] else 200)
 
 
 def _refusal(access: Access, scope: Scope) -> Response | None:
-    if strange := access.strange(scope, readable=PREFIX):
+    if strange := access.strange(scope):
         return strange
-    free = scope["path"] in ("/healthz", "/readyz") or scope["path"].startswith(f"{PREFIX}/")
+    free = scope["path"] in ("/healthz", "/readyz") or scope["path"].startswith(READABLE)
     if free or not access.guarded or access.has_token(Headers(scope=scope)):
         return None
-    asked = {"WWW-Authenticate": 'Basic realm="Stadspuls, the token as password", charset="UTF-8"'}
-    return PlainTextResponse("the token of this hub is needed\n", 401, asked)
+    return PlainTextResponse("the token of this hub is needed\n", 401, {"WWW-Authenticate": BASIC})
 
 
 @contextmanager

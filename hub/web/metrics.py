@@ -1,25 +1,27 @@
 """
 Numbers for Prometheus, read when they are requested: a service's own, and those of the whole hub.
 
-`hub.web.http` serves them at `/metrics`.
+`metrics.toml` names them all; `hub.web.http` serves them at `/metrics`.
 """
 
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from aggregates.store.health import balances, state
 from aggregates.store.store import Store, StoreError
 from ingest.formats.parts import UNREAD
-from streams.notify.operators import open_alerts, outbox
 
-OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
-Gauges = Mapping[str, tuple[str, Callable[[], float]]]
+METRICS: Mapping[str, Mapping[str, Any]] = tomllib.loads(Path(__file__).with_name("metrics.toml").read_text("utf-8"))
+Gauges = dict[str, tuple[str, Callable[[], float]]]
 
 
 def histogram(name: str, text: str, smallest: float) -> Histogram:
@@ -49,29 +51,24 @@ class ServiceCollector(Collector):
             yield from _of_hub(self._database)
 
 
+def numbers(service: str, of: object) -> Gauges:
+    """Give the numbers of a service by name, each with its meaning, out of the attributes of its parts."""
+    return {name: (about["text"], partial(attrgetter(about["of"]), of)) for name, about in METRICS[service].items()}
+
+
 def _of_hub(database: str) -> Iterable[Metric]:
-    clock = datetime.now(UTC)
+    found: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in METRICS["hub"]}
     try:
         with closing(Store(database, application="stadspuls metrics")) as store:
-            accounting, now = balances(store), state(store, clock)
-            alerts, waiting = open_alerts(store), outbox(store, clock)
+            for name, labels, number in store.rows("hub_numbers", now=datetime.now(UTC), since=None):
+                found[name][tuple(labels)] = number
     except StoreError:
         yield family("database_up", "1 while the database answers", 0)
         return
     yield family("database_up", "1 while the database answers", 1)
-    by = ("source", "outcome")
-    fates = {(one.source, outcome): getattr(one, outcome) for one in accounting for outcome in OUTCOMES}
-    yield family("readings_total", "readings by source and outcome; received is the sum of the others", fates, *by)
-    yield family("alerts_open", "alerts that are open", {(one,): count for one, count in alerts.items()}, "severity")
-    lengths = {(one.channel,): one.waiting for one in waiting}
-    yield family("outbox_waiting", "transitions not delivered yet", lengths, "channel")
-    ages = {(one.channel,): one.oldest for one in waiting}
-    yield family("outbox_oldest_seconds", "age of the oldest that no silence holds", ages, "channel")
-    yield family("dead_letters", "distinct dead letters kept", now.dead_letters)
-    yield family("rollup_marks", "marks of closed hours not rolled up", now.marks)
-    yield family("rollup_lag_seconds", "seconds that the first of them has waited", now.oldest_mark or 0)
-    yield family("series", "series known", now.series)
-    yield family("sensors", "sensors known", now.sensors)
+    for name, about in METRICS["hub"].items():
+        labels = about.get("labels", ())
+        yield family(name, about["text"], found[name] if labels else found[name][()], *labels)
 
 
 def family(name: str, text: str, value: float | Mapping[Any, float], *labels: str) -> Metric:

@@ -1,9 +1,10 @@
 """
 What people hand in as files.
 
+- `sections`: where a recorded file may be cut
 - `recordings`: recorded files of every source as MQTT messages
-- `names`: what the names of columns and members mostly mean
-- `draft`: a first mapping file from a recorded file
+- `sample`: the values of a file by the pointers to them, and what names of columns and members mostly mean
+- `draft`: a first mapping file from a sample
 - `site_table`: NDW's table of measurement sites
 - `catalogue`: the catalogue of sensors
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.sources import SOURCES, SourceClass, doubtful, rounded, source_of_sensor
+from ingest.vocabulary.sources import SOURCES, doubtful, rounded, source_of_sensor
 
 
 class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
@@ -87,18 +87,12 @@ _AT = re.compile(r"at `\$\.(\w+)")  # where in a row msgspec found a mistake
 
 def _entry(where: str, row: Mapping[str, Any]) -> Entry:
     try:
-        return _rounded(msgspec.convert(row, Entry, strict=False))
+        entry = msgspec.convert(row, Entry, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         at = _AT.search(str(error))
         found = f", found {row[at[1]]!r}" if at and at[1] in row else ""
         raise BadCatalogue(f"{where}: {error}{found}") from error
-
-
-def _rounded(entry: Entry) -> Entry:
-    # Citizen sensors stand at home addresses.
-    if SOURCES[source_of_sensor(entry.sensor_id)].source_class is not SourceClass.CITIZEN:
-        return entry
-    lon, lat = rounded(entry.lon, entry.lat)
+    lon, lat = rounded(source_of_sensor(entry.sensor_id), entry.lon, entry.lat)
     return msgspec.structs.replace(entry, lon=lon, lat=lat)
 
 

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
 from lxml import etree
+from msgspec.structs import asdict
 
 from ingest.formats.xml import opened, records
 from ingest.vocabulary.readings import BadPayload, Site, SiteIndex
@@ -30,16 +30,6 @@ MINUTE = 60
 _SIGNS = {
     "lessThan": "<", "lessThanOrEqualTo": "<=", "greaterThan": ">", "greaterThanOrEqualTo": ">=", "equalTo": "=",
 }  # fmt: skip
-_FIELDS: list["pa.Field[Any]"] = [
-    pa.field("id", pa.string(), nullable=False),
-    pa.field("version", pa.string(), nullable=False),
-    pa.field("name", pa.string()),
-    pa.field("lon", pa.float64()),
-    pa.field("lat", pa.float64()),
-    pa.field("lanes", pa.int32()),
-    pa.field("layout", pa.dictionary(pa.int32(), pa.string()), nullable=False),  # JSON: index: [channel, ...]
-]
-_SCHEMA = pa.schema(_FIELDS)
 
 log = structlog.get_logger("ingest.files")
 
@@ -70,13 +60,10 @@ def parse(stream: BinaryIO) -> Iterator[tuple[str, Site]]:
 
 
 def _site(record: etree._Element) -> Site:
-    layout = {}
-    for part in record.iterfind("{*}measurementSpecificCharacteristics[@index]"):
-        if (measured := _index(part)) is not None:
-            layout[part.get("index", "")] = measured
-    lanes = _text(record, "measurementSiteNumberOfLanes") or len(
-        {one.channel.partition("/")[0] for one in layout.values()}
-    )
+    parts = record.iterfind("{*}measurementSpecificCharacteristics[@index]")
+    layout = {part.get("index", ""): measured for part in parts if (measured := _index(part))}
+    counted = {one.channel.partition("/")[0] for one in layout.values()}
+    lanes = _text(record, "measurementSiteNumberOfLanes") or len(counted)
     # The first coordinates of a record are those for display; the ones of its OpenLR reference come later.
     lon, lat = (float(text) if (text := _text(record, name)) else None for name in ("longitude", "latitude"))
     name = next((_text(part, "value") for part in record.iterfind("{*}measurementSiteName")), None)
@@ -120,26 +107,26 @@ def write(target: Path, sites: Iterable[tuple[str, Site]]) -> int:
 
     Raises BadPayload for none.
     """
-    rows = [{"id": site_id, **msgspec.structs.asdict(site), "layout": _packed(site)} for site_id, site in sites]
+    rows = [{"id": site_id, **asdict(site), "layout": _layout(site)} for site_id, site in sites]
     if not rows:
         raise BadPayload("no site, expected a MeasurementSiteTable")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
-        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), file, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
         file.flush()
         os.fsync(file.fileno())
     os.replace(file.name, target)
     return len(rows)
 
 
-def _packed(site: Site) -> str:
+def _layout(site: Site) -> str:
     return sys.intern(msgspec.json.encode(site.layout).decode())  # some hundred layouts for tens of thousands of sites
 
 
 def read(path: Path) -> dict[str, Site]:
     """Read what `write` wrote; sites with the same layout share it."""
     layout = cache(msgspec.json.Decoder(dict[str, SiteIndex]).decode)
-    rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
+    rows = pq.read_table(path).to_pylist()
     return {row.pop("id"): Site(**row | {"layout": layout(row["layout"])}) for row in rows}
 
 
@@ -161,16 +148,14 @@ class SiteTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int] | None = None
-        self._sites: Mapping[str, Site] = MappingProxyType({})
+        self._sites: Mapping[str, Site] = {}
 
     def current(self) -> Mapping[str, Site]:
         """Give the sites by their id, as they are in the file now."""
-        try:
+        seen = None
+        with suppress(FileNotFoundError):
             status = self._path.stat()
-        except FileNotFoundError:
-            self._seen, self._sites = None, MappingProxyType({})
-            return self._sites
-        seen = (status.st_mtime_ns, status.st_ino)
+            seen = (status.st_mtime_ns, status.st_ino)
         if seen != self._seen:
-            self._sites, self._seen = MappingProxyType(sound(self._path)), seen
+            self._sites, self._seen = sound(self._path) if seen else {}, seen
         return self._sites

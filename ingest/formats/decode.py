@@ -14,23 +14,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.vocabulary.batch import Batch, Table, coded, columns, joined, numbers
-from ingest.vocabulary.dead_letters import DeadLetter, refused
+from ingest.vocabulary.batch import Batch, DeadLetter, Table, coded, columns, joined, numbers, refused
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import (
-    BadPayload,
-    Identity,
-    Message,
-    Reading,
-    SensorFact,
-    Status,
-    Unreadable,
-    microseconds,
-)
-from ingest.vocabulary.sources import OWN, counts_in_fractions, is_news, source_of_sensor, source_of_topic
-from ingest.vocabulary.values import stamp
+from ingest.vocabulary.readings import BadPayload, Identity, Message, Reading, SensorFact, Unreadable, microseconds
+from ingest.vocabulary.sources import OWN, SOURCES, is_news, source_of_sensor, source_of_topic
+from ingest.vocabulary.values import status_of, version_of
 
-PayloadFormat = Callable[[Message], Iterator[Reading | Table | SensorFact | Identity | Unreadable]]
+Item = Reading | Table | SensorFact | Identity | Unreadable
+PayloadFormat = Callable[[Message], Iterator[Item]]
 F = TypeVar("F", bound=PayloadFormat)
 
 FUTURE = timedelta(minutes=10)
@@ -93,24 +84,23 @@ def _read(message: Message) -> _Decoded:
         raise BadPayload(f"topic {topic!r} names no source that this hub knows, expected stadspuls/<source>/...")
     # A source without a format of its own (its gateway translates) sends the hub's.
     read = FORMATS.get(source) or FORMATS[OWN]
-    overrides = _overrides(message.topic) if "?" in message.topic else None
+    overrides = _overrides(message.topic) if "?" in message.topic else {}
     found = _Decoded(message, [], [], [], [], [])
     for item in _stamped(read, message) if message.replayed else read(message):
         if isinstance(item, SensorFact):
-            try:
-                _check_fact(item)
+            if wrong := _objection(item):  # it costs no reading
+                found.letters.append(_letter(message, BadPayload(wrong)))
+            else:
                 found.facts.append(item)
-            except BadPayload as error:  # it costs no reading
-                found.letters.append(_letter(message, error))
         elif isinstance(item, Identity):
             found.identities.append(item)
         elif isinstance(item, Unreadable):
             found.letters.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
         elif isinstance(item, Table):
-            found.tables.append(item._replace(**overrides) if overrides else item)
+            found.tables.append(item._replace(**overrides))
         else:
             found.readings.append(item._replace(**overrides) if overrides else item)
-    if not (found.readings or any(found.tables) or found.facts):
+    if not (found.readings or any(len(table.value) for table in found.tables) or found.facts):
         if found.letters:  # of a message of which nothing can be read the whole is kept, once
             raise BadPayload(found.letters[0].reason)
         if not message.replayed:
@@ -125,15 +115,16 @@ def _stamped(read: PayloadFormat, message: Message) -> list[Any]:
     return [one for one in read(message) if isinstance(one, Table) or one in known]
 
 
-def _check_fact(fact: SensorFact) -> None:
-    """Raise BadPayload for a fact that no catalogue can take."""
+def _objection(fact: SensorFact) -> str:
+    """Say why no catalogue can take a fact, "" where it can."""
     for text in (fact.sensor_id, fact.name, fact.kind):
         if text is not None and (_bad_text(text) or (not text.isascii() and _clean(text) != text)):
-            raise BadPayload(f"sensor fact {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text")
+            return f"sensor fact {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text"
     for name, (low, high) in _FACTS.items():
         number = getattr(fact, name)
         if number is not None and not low <= number <= high:
-            raise BadPayload(f"{name} {number} of sensor {fact.sensor_id!r}, expected {low} to {high}")
+            return f"{name} {number} of sensor {fact.sensor_id!r}, expected {low} to {high}"
+    return ""
 
 
 def _clean(text: str) -> str:
@@ -154,31 +145,15 @@ def _overrides(topic: str) -> dict[str, Any]:
     return {name: _OPTIONS[name](text) for name, text in options.items()}
 
 
-def status_of(text: str) -> Status:
-    """Give the status of a name; raises BadPayload for any other text."""
-    try:
-        return Status[text.upper()]
-    except KeyError:
-        raise BadPayload(f"status {text!r}, expected provisional or validated") from None
-
-
-def version_of(text: str) -> int:
-    """
-    Give the version of a publication stamp: microseconds since 1970.
-
-    >>> version_of("2024-07-01T00:00:00Z")
-    1719792000000000
-    """
-    return microseconds(stamp(text, "version"))
-
-
 _OPTIONS: Mapping[str, Callable[[str], int]] = {"status": status_of, "version": version_of}
 _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
 
 
 def _columns(decoded: Sequence[_Decoded], letters: list[DeadLetter]) -> pa.RecordBatch:
+    readings = [reading for one in decoded for reading in one.readings]
     try:
-        return _packed(decoded)
+        single = columns(readings, [one.message.received_at for one in decoded for _ in one.readings])
+        return joined([single, *(table.filled(one.message.received_at) for one in decoded for table in one.tables)])
     except _UNFIT as error:  # one reading holds something no column takes: find it, and let the others pass
         parts = decoded
         if len(decoded) == 1:
@@ -189,12 +164,6 @@ def _columns(decoded: Sequence[_Decoded], letters: list[DeadLetter]) -> pa.Recor
             letters.append(_letter(parts[0].message, error))
             return joined([])
         return joined([_columns([part], letters) for part in parts])
-
-
-def _packed(decoded: Sequence[_Decoded]) -> pa.RecordBatch:
-    readings = [reading for one in decoded for reading in one.readings]
-    single = columns(readings, [one.message.received_at for one in decoded for _ in one.readings])
-    return joined([single, *(table.filled(one.message.received_at) for one in decoded for table in one.tables)])
 
 
 def _letter(message: Message, error: Exception) -> DeadLetter:
@@ -208,13 +177,11 @@ def _screen(readings: pa.RecordBatch, earliest: datetime) -> tuple[pa.RecordBatc
     reasons = np.full(readings.num_rows, "", dtype=object)
     for reason, wrong in _objections(readings, earliest):
         reasons[wrong & (reasons == "")] = reason
-    if not reasons.any():
+    is_bad = reasons != ""
+    if not is_bad.any():
         return readings, []
-    bad = readings.filter(pa.array(reasons != "")).to_pylist()
-    why = reasons[reasons != ""]
-    return readings.filter(pa.array(reasons == "")), [
-        refused(row, reason) for row, reason in zip(bad, why, strict=True)
-    ]
+    letters = map(refused, readings.filter(pa.array(is_bad)).to_pylist(), reasons[is_bad])
+    return readings.filter(pa.array(~is_bad)), list(letters)
 
 
 def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -225,9 +192,10 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
     version = numbers(rows, "version")
     wrong = (version < 0) | (version > late)
     yield f"version is not a stamp from 1970 to {FUTURE.seconds // 60} minutes after receipt", wrong
-    yield "quantity not in the registry", _in_texts(rows, "quantity", lambda text: text not in QUANTITIES)
-    yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", _in_texts(rows, "sensor_id", _bad_id)
-    yield "channel is longer than 500 characters or has a NUL", _in_texts(rows, "channel", _bad_text)
+    yield "quantity not in the registry", ~coded(rows, "quantity").each(QUANTITIES.__contains__, bool)
+    sensor, channel = coded(rows, "sensor_id"), coded(rows, "channel")
+    yield "sensor_id is not <source>/<id> of at most 500 characters without NUL", sensor.each(_bad_id, bool)
+    yield "channel is longer than 500 characters or has a NUL", channel.each(_bad_text, bool)
     yield "count with a fraction, expected a whole number, or `fractions = true` of its source", _broken_counts(rows)
     yield f"period is not within 0 to {LONGEST_PERIOD} s", (period < 0) | (period > LONGEST_PERIOD)
     for name in ("value", "weight", "covers"):
@@ -240,17 +208,14 @@ def _objections(rows: pa.RecordBatch, earliest: datetime) -> Iterator[tuple[str,
 
 def _broken_counts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
     """Mark counts with a fraction, of sources that count in whole numbers; rounding of a float is none."""
-    counts = _in_texts(rows, "quantity", lambda text: text in QUANTITIES and QUANTITIES[text].aggregation == "sum")
-    counts &= _in_texts(rows, "sensor_id", lambda text: not counts_in_fractions(source_of_sensor(text)))
+    sums = {name for name, quantity in QUANTITIES.items() if quantity.aggregation == "sum"}
+    counts = coded(rows, "quantity").each(sums.__contains__, bool)
+    corrected = {name for name, source in SOURCES.items() if source.fractions}
+    counts &= coded(rows, "sensor_id").each(lambda name: source_of_sensor(name) not in corrected, bool)
     value = np.where(counts, numbers(rows, "value"), 0)
     with np.errstate(invalid="ignore"):
         broken: NDArray[np.bool_] = np.abs(value - np.rint(value)) > 1e-6 * np.maximum(1, np.abs(value))
     return broken
-
-
-def _in_texts(rows: pa.RecordBatch, name: str, wrong: Callable[[str], bool]) -> NDArray[np.bool_]:
-    codes, texts = coded(rows, name)
-    return np.array([wrong(text) for text in texts], dtype=bool)[codes]
 
 
 def _bad_text(text: str) -> bool:

@@ -1,7 +1,7 @@
 """
 Payloads to documents: JSON as devices write it, the rows of a CSV, the records of a SenML pack.
 
-`ingest.formats.mapping_reader` reads the documents; `ingest.files.recordings` cuts a CSV below its header.
+`ingest.formats.mapping_reader` reads the documents; `ingest.files.sections` cuts a CSV into its rows.
 """
 
 import codecs
@@ -9,17 +9,41 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
-from ingest.vocabulary.readings import BadPayload
+from ingest.formats.mapping_schema import MappingFile
+from ingest.vocabulary.readings import BadPayload, Message
 
 TITLES = 50  # lines at most that may stand above the header of a CSV
-TOO_LONG = None  # the member of a row that holds its cells beyond the header
+TOO_LONG = "beyond the last column"  # the member of a row that holds its cells there
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NOT_A_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"?|([+-]?\b(?:nan|inf(?:inity)?)\b)', re.IGNORECASE)  # outside of texts
 _NOW = 2**28  # s: a time of SenML below that counts from now
+
+
+def read(message: Message, spec: MappingFile, columns: Collection[str]) -> Iterator[Any]:
+    """
+    Give the documents of a message by a mapping file; `columns` are those that the file reads.
+
+    By a file for CSV every row is one, or every element of a list in JSON. Raises BadPayload for a payload that is not
+    of the file's format.
+    """
+    try:
+        text = decoded(message.payload, spec.encoding).strip("\ufeff\0")
+    except UnicodeDecodeError as error:
+        raise BadPayload(f"not {spec.format.upper()}: {error}") from error
+    if spec.format == "csv" and not text.lstrip().startswith(("[", "{")):
+        yield from csv_rows(io.StringIO(text, newline=""), spec.delimiter, columns)
+        return
+    document = json_document(text, short_names=spec.short_names)
+    if spec.format == "csv" and isinstance(document, list):
+        yield from document
+    else:
+        yield list(senml(document, message.received_at)) if spec.format == "senml" else document
 
 
 def decoded(data: bytes, encoding: str | None = None) -> str:
@@ -51,22 +75,27 @@ def json_document(text: str, *, short_names: bool = False, odd: Callable[[str], 
     ({'t': None, 'a': [1, 2]}, 'unavailable')
     """
     text = text.strip()
-    hooks: dict[str, Any] = {
-        "object_pairs_hook": _short if short_names else _members, "parse_constant": odd,
-        "parse_int": lambda digits: int(digits) if len(digits) < 400 else digits,
-    }  # fmt: skip
+    hooks: dict[str, Any] = {"object_pairs_hook": _short if short_names else _members, "parse_constant": odd}
     try:
         return json.loads(text, **hooks)
     except RecursionError:
         raise BadPayload("not JSON: nested too deeply") from None
     except ValueError as error:
         wrong = error
+    hooks["parse_int"] = lambda digits: int(digits) if len(digits) < 400 else digits
     try:
         return json.loads(_NOT_A_NUMBER.sub(lambda found: "NaN" if found[1] else found[0], text), **hooks)
     except (ValueError, RecursionError):
         if text and len(text) <= 50 and text.isprintable() and not set(text) & set('{}[]"'):
             return text
         raise BadPayload(f"not JSON: {wrong}") from None
+
+
+def is_nearly_json(data: bytes) -> bool:
+    """Tell whether data are a JSON object or list, as devices write them."""
+    with suppress(BadPayload, UnicodeDecodeError):
+        return isinstance(json_document(decoded(data)), dict | list)
+    return False
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -93,37 +122,41 @@ def _last(name: Any) -> Any:
     return re.split("[/#]", name)[-1] if isinstance(name, str) and "://" in name else name
 
 
-def csv_rows(text: str, delimiter: str, columns: Collection[str]) -> Iterator[dict[Any, Any]]:
+def csv_rows(lines: Iterable[str], delimiter: str, columns: Collection[str]) -> Iterator[dict[str, Any]]:
     """
     Give the rows below the header, each with its cells by their column; cells beyond the header are at `TOO_LONG`.
 
     The header is the line with most of `columns`, those that a mapping file points at: titles may stand above it.
-    Raises BadPayload where it has none of these, or one twice, and csv.Error.
+    Raises BadPayload where it has none of these, or one twice, and for what is no CSV.
     """
-    lines = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
-    at = header(lines, columns)
-    names = lines[at] if lines else []
+    rows = _rows(lines, delimiter)
+    first = list(islice(rows, TITLES))
+    at = _header(first, columns)
+    names = first[at] if first else []
     if columns and not set(columns) & set(names):
         raise BadPayload(f"a header without {', '.join(sorted(columns)[:5])}, expected these columns: see delimiter")
     if twice := [name for name in columns if names.count(name) > 1]:
         raise BadPayload(f"column {twice[0]!r} {names.count(twice[0])} times in the header, expected it once")
-    for row in lines[at + 1 :]:
+    for row in chain(first[at + 1 :], rows):
         if any(row):
             beyond = {TOO_LONG: row[len(names) :]} if any(row[len(names) :]) else {}
-            yield dict.fromkeys(names, "") | dict(zip(names, row, strict=False)) | beyond
+            yield dict(zip(names, row, strict=False)) | beyond
 
 
-def row(cells: dict[Any, Any]) -> bytes:
-    """Write a row as JSON, so that it can be published again."""
-    named = {"beyond" if name is TOO_LONG else name: cell for name, cell in cells.items()}
-    return json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    try:
+        for row in csv.reader(lines, delimiter=delimiter):
+            yield [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise BadPayload(f"not CSV: {error}") from error
 
 
-def header(lines: Sequence[Sequence[str]], columns: Collection[str]) -> int:
-    """Tell which line is the header: the first, where none has two of the columns."""
-    named = [len(set(columns) & {cell.strip() for cell in line}) for line in lines[:TITLES]]
+def _header(lines: Sequence[Sequence[str]], columns: Collection[str]) -> int:
+    """Tell which line is the header: the first with most of the columns; with one of several below a title alone."""
+    named = [len(set(columns) & set(line)) for line in lines]
     best = max(named, default=0)
-    return named.index(best) if best >= min(2, len(columns)) else 0
+    is_titled = best == 1 and len(lines[0]) == 1
+    return named.index(best) if is_titled or best >= min(2, len(columns)) else 0
 
 
 def senml(pack: Any, received_at: datetime) -> Iterator[dict[str, Any]]:

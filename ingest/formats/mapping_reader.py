@@ -1,23 +1,26 @@
 """
 Reads messages by a mapping file: the payload format of every source that needs no code.
 
-`ingest.formats.mapping_schema` says what such a file holds, `ingest.formats.documents` makes documents of payloads, and
-`ingest.formats.pointers` finds what the file points at.
+`ingest.formats.mapping_schema` says what such a file holds, `ingest.formats.documents` makes documents of payloads,
+`ingest.formats.parts` finds the rule of each part, and `ingest.formats.states` what its values mean.
 """
 
-import csv
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
+from msgspec import UNSET, structs
+
 from ingest.formats import documents
-from ingest.formats.cells import among, check_whole, figure
-from ingest.formats.local_time import Interval, in_order, interval, is_twice
-from ingest.formats.mapping_schema import MappingFile, ReadingRule, TableEntry, check_unit
+from ingest.formats.cells import figure
+from ingest.formats.mapping_schema import MappingFile, ReadingRule, TableEntry
 from ingest.formats.parts import Part, lacks, note, parts
-from ingest.formats.pointers import Pointers, every_pointer
-from ingest.formats.stamps import calendar_step, iso
-from ingest.vocabulary.quantities import QUANTITIES, convert
+from ingest.formats.pointers import Pointers, Star, every_pointer
+from ingest.formats.stamps import WORDS, Interval, calendar_step, ends, in_order, interval, is_twice, iso
+from ingest.formats.states import chosen, covered, in_directions, state, values
 from ingest.vocabulary.readings import (
     RUNNING_TOTAL,
     BadPayload,
@@ -30,139 +33,182 @@ from ingest.vocabulary.readings import (
     Unreadable,
     microseconds,
 )
-from ingest.vocabulary.sources import SOURCES, SourceClass, rounded
+from ingest.vocabulary.sources import SOURCES, rounded
 from ingest.vocabulary.values import stamp
 
-_INDOOR = {**dict.fromkeys(("1", "true", "indoor", "inside"), True),
-           **dict.fromkeys(("0", "false", "outdoor", "outside"), False)}  # fmt: skip
 CLOCK = 2000  # a device whose clock was never set says a year before
+Found = Reading | SensorFact | Identity
 
 
 class MappedFormat:
     """The payload format that a mapping file describes."""
 
     def __init__(self, source: str, spec: MappingFile) -> None:
-        self.source, self.spec, self.columns = source, spec, spec.columns()
+        self.source, self.spec, self.columns = source, spec, spec.named
         self.selectors = {name for pointer in every_pointer(spec.message) for _, name in pointer.selectors}
 
-    def __call__(self, message: Message) -> Iterator[Reading | SensorFact | Identity | Unreadable]:
+    def __call__(self, message: Message) -> Iterator[Found | Unreadable]:
         """Read what can be read; what cannot costs itself alone. Raises BadPayload where nothing can."""
         return in_order(self._read(message), message.received_at)
 
-    def _read(self, message: Message) -> Iterator[Reading | SensorFact | Identity | Unreadable]:
-        found: list[Reading | SensorFact | Identity] = []
+    def _read(self, message: Message) -> Iterator[Found | Unreadable]:
+        found: list[Found] = []
         letters = []
-        for document in self.documents(message):
-            wrong: list[str] = []
-            found += self._document(document, message, wrong)
+        every = [self._parts(document, message) for document in documents.read(message, self.spec, self.columns)]
+        _tell_step([part for _, taken, _ in every for part in taken if part.rule.period == "step"])
+        directed = in_directions(part for _, taken, _ in every for part in taken)
+        for document, taken, wrong in every:
+            for part in taken:
+                try:
+                    found += _items(part, part.sensor in directed, wrong)
+                except BadPayload as error:
+                    wrong.append(str(error))
             if wrong:
-                is_row = self.spec.format == "csv" and isinstance(document, dict)
-                payload = documents.row(document) if is_row else message.payload
+                payload = message.payload
+                if self.spec.format == "csv" and isinstance(document, dict):  # a row alone, to be published again
+                    payload = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
                 letters.append(Unreadable(payload, "; ".join(dict.fromkeys(wrong))))
             note(self.source, self.spec, self.selectors, document, message)
         if letters and not found:
             raise BadPayload(letters[0].reason)
-        yield from dict.fromkeys(one for one in found if not isinstance(one, Reading))
-        yield from (one for one in found if isinstance(one, Reading))
+        readings = [one for one in found if isinstance(one, Reading)]
+        others = dict.fromkeys(one for one in found if not isinstance(one, Reading))
+        yield from _with_lanes(others, readings) if self.spec.lanes else others
+        yield from readings
         yield from letters
 
-    def _document(self, document: Any, message: Message, wrong: list[str]) -> Iterator[Reading | SensorFact | Identity]:
+    def _parts(self, document: Any, message: Message) -> tuple[Any, list[Part], list[str]]:
+        """Give a document with its parts and what is wrong with it."""
         try:
             if isinstance(document, dict) and (beyond := document.get(documents.TOO_LONG)):
-                raise BadPayload(f"{beyond!r} beyond the last column, expected none: see delimiter")
-            for part in parts(self.source, self.spec, document, message):
-                try:
-                    yield from _items(part, wrong)
-                except BadPayload as error:
-                    wrong.append(str(error))
+                raise BadPayload(f"{beyond!r} {documents.TOO_LONG}, expected none: see delimiter")
+            return document, list(parts(self.source, self.spec, document, message)), []
         except BadPayload as error:
-            wrong.append(str(error))
-
-    def documents(self, message: Message) -> Iterator[Any]:
-        """Give the documents of a message; raises BadPayload for a payload that is not of the file's format."""
-        spec = self.spec
-        try:
-            text = documents.decoded(message.payload, spec.encoding).strip("\ufeff\0")
-            if spec.format == "csv" and not text.lstrip().startswith(("[", "{")):
-                yield from documents.csv_rows(text, spec.delimiter, self.columns)
-                return
-            document = documents.json_document(text, short_names=spec.short_names)
-            yield list(documents.senml(document, message.received_at)) if spec.format == "senml" else document
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise BadPayload(f"not {spec.format.upper()}: {error}") from error
+            return document, [], [str(error)]
 
 
-def _items(part: Part, wrong: list[str]) -> Iterator[Reading | SensorFact | Identity]:
+def _with_lanes(others: Iterable[Found], readings: Sequence[Reading]) -> Iterator[Found]:
+    """Tell of every sensor the lanes or directions that its channels name."""
+    lanes: dict[str, set[str]] = {}
+    for reading in readings:
+        lanes.setdefault(reading.sensor_id, set()).add(reading.channel.partition("/")[0])
+    facts = {one.sensor_id: one for one in others if isinstance(one, SensorFact)}
+    yield from (one for one in others if not isinstance(one, SensorFact))
+    for sensor_id, fact in (dict.fromkeys(lanes) | facts).items():
+        count = len(lanes.get(sensor_id, set()) - {""}) or 1
+        yield structs.replace(fact or SensorFact(sensor_id), lanes=count)
+
+
+def _tell_step(parts: Sequence[Part]) -> None:
+    """Tell parts the step between the stamps of their message, which is their period."""
+    moments = set()
+    for part in parts:
+        with suppress(BadPayload):
+            moments.add(_interval(part).start)
+    steps = [int((after - before).total_seconds()) for before, after in pairwise(sorted(moments))]
+    for part in parts:
+        part.step = min(steps, default=0)
+
+
+def _items(part: Part, is_in_directions: bool, wrong: list[str]) -> Iterator[Found]:
     """Give the fact about the part's sensor, where there is one, and its readings."""
     rule, where = part.rule, part.where
     if skipped := rule.skip.met(where):
-        raise BadPayload(f"skipped: {skipped[0]}")
-    if lacking := lacks(rule.require, where):
+        raise BadPayload(f"skipped: {skipped}")
+    if unmet := rule.expect.unmet(where):
+        raise BadPayload(unmet)
+    if lacking := lacks(rule.require, where, empty=(UNSET, "")):
         raise BadPayload(f"no {lacking} in the message, expected one")
-    sensor = rule.sensor.fill(where)
-    if sensor is None:
+    if rule.period == "step" and not part.step:
+        raise BadPayload("one stamp alone, expected two or more to tell the period by")
+    if part.sensor is None:
         raise BadPayload(f"nothing to name the sensor, expected one of {rule.sensor.texts}")
+    sensor_id = f"{part.source}/{part.sensor}"
     try:
-        yield from _facts(part, f"{part.source}/{sensor}")
+        yield from _facts(part, sensor_id)
     except BadPayload as error:
         wrong.append(str(error))
-    try:
-        when: Interval | BadPayload = _interval(part, rule.stamp)
-    except BadPayload as error:
-        when = error
-        if not any(one.stamp.each for one in rule.reading):
-            raise
+    when = None if any(one.stamp.each for one in rule.reading) else _interval(part)
     named = rule.identity.fill(where) if rule.identity else None
-    if named and isinstance(when, Interval) and when.start == part.received_at:
-        yield Identity(f"{part.source} {named}", f"{part.source}/{sensor}", microseconds(when.start))
-    for one in rule.reading:
-        yield from _readings(part, one, sensor, when, wrong)
+    if named and (when is None or when.start == part.received_at):
+        yield Identity(f"{part.source} {named}", sensor_id, microseconds(part.received_at))
+    for one in chosen(part, is_in_directions):
+        for star, raw in values(part, one):
+            try:
+                entry = part.spec.entry(one.key.fill(where, star)) if one.key else one.entry
+                if entry.quantity:  # else a key to leave out
+                    yield _reading(part, when or _interval(part, one.stamp), one, entry, star, raw)
+            except BadPayload as error:
+                wrong.append(str(error))
 
 
-def _interval(part: Part, stamps: Pointers) -> Interval:
-    """Read the first stamp that can be read; one of a clock that was never set only where there is no other."""
-    rule, means = part.rule, part.rule.means or SOURCES[part.source].stamp
-    text = rule.stamp_text.fill(part.where) if rule.stamp_text else None
+def _reading(part: Part, when: Interval, rule: ReadingRule, entry: TableEntry, star: Star, raw: Any) -> Reading:
+    """Give the reading of one value."""
+    if rule.total:  # of the period that ends where it was read
+        back = 0 if part.means == "end" else int(part.period)
+        when = Interval(when.start - timedelta(seconds=back), int(part.period), when.flags | RUNNING_TOTAL)
+    seen = covered(part, when.period)
+    covers = seen.seconds if seen else None if when.period else SOURCES[part.source].interval
+    value, weight, flags = state(part, rule, entry, raw, seen)
+    is_validated = bool(rule.validated.all) and rule.validated.hold(part.where)
+    sensor = entry.sensor or (rule.sensor.fill(part.where, star) if rule.sensor else part.sensor)
+    channel = entry.channel or rule.channel.fill(part.where, star) or ""
+    return Reading(
+        f"{part.source}/{sensor}", part.spec.word(channel), entry.quantity, when.period, when.start, value, weight,
+        covers, flags | when.flags, Status.VALIDATED if is_validated else Status.PROVISIONAL, entry.version,
+    )  # fmt: skip
+
+
+def _interval(part: Part, own: Pointers | None = None) -> Interval:
+    """
+    Read the first stamp that can be read, those of `own`, a value's, before the part's.
+
+    One of a clock that was never set is read only where there is no other.
+    """
+    rule, where = part.rule, part.where
+    text = rule.stamp_text.fill(where) if rule.stamp_text else None
     unset = wrong = None
-    for found in [text] if text else stamps.all_given(part.where):
+    for found in [*(own.all_given(where) if own else ()), *([text] if text else rule.stamp.all_given(where))]:
         try:
-            one = _span(part, found, means)
+            one = _span(part, found)
         except BadPayload as error:
             wrong = wrong or error
             continue
         if one.start.year >= CLOCK:
             return one
         unset = unset or one
-    if means == "received":
-        return Interval(part.received_at, rule.period if isinstance(rule.period, int) else 0, 0)
+    if part.means == "received":
+        return Interval(part.received_at, part.period if isinstance(part.period, int) else 0, 0)
     if unset:
         return unset
-    raise wrong or BadPayload(f"no stamp in the message, expected one at {rule.stamp_text or stamps}")
+    raise wrong or BadPayload(f"no stamp in the message, expected one at {rule.stamp_text or rule.stamp}")
 
 
-def _span(part: Part, found: Any, means: str) -> Interval:
+def _span(part: Part, found: Any) -> Interval:
     """Read one stamp, with the end that stands beside it or at `until`."""
     rule, forms = part.rule, [part.rule.written] if isinstance(part.rule.written, str) else part.rule.written
-    begin, _, end = found.partition("/") if isinstance(found, str) and not forms else (found, "", "")
+    begin, end = ends(found) if isinstance(found, str) and not forms else (found, "")
     begin, until = iso(begin, rule.epoch, forms), end or rule.until.given(part.where)
     if until is not None:
         return interval(begin, iso(until, rule.epoch, forms), rule.zone, ("stamp", "end"))
     flags = Flag.AMBIGUOUS.value if is_twice(begin, rule.zone) else 0
-    if rule.zone is not None and isinstance(rule.period, str):
+    if rule.zone is not None and isinstance(part.period, str):
         moment = stamp(begin, "stamp", rule.zone)
-        ends = [moment, calendar_step(moment, rule.period, rule.zone, -1 if means == "end" else 1)]
-        return Interval(min(ends), int(abs(ends[1] - ends[0]).total_seconds()), flags)
-    length = timedelta(seconds=int(rule.period) if means == "end" else 0)
+        both = [moment, calendar_step(moment, part.period, rule.zone, -1 if part.means == "end" else 1)]
+        return Interval(min(both), int(abs(both[1] - both[0]).total_seconds()), flags)
+    length = timedelta(seconds=int(part.period) if part.means == "end" else 0)
     start = stamp(begin, "stamp", rule.zone, end=length) - length
-    return Interval(start, 0 if means == "instant" else int(rule.period), flags)
+    return Interval(start, 0 if part.means == "instant" else int(part.period), flags)
 
 
 def _facts(part: Part, sensor_id: str) -> Iterator[SensorFact]:
-    given, rule = part.rule.name.given(part.where), part.rule
-    name, lon, lat = given if isinstance(given, str) else None, _degrees(part, rule.lon), _degrees(part, rule.lat)
-    if SOURCES[part.source].source_class is SourceClass.CITIZEN:
-        lon, lat = rounded(lon, lat)
-    indoor = _INDOOR.get(str(rule.indoor.given(part.where)).lower())
+    rule = part.rule
+    if not (rule.name.each or rule.lon.each or rule.indoor.each):
+        return
+    name = rule.name.given(part.where)
+    name = name if isinstance(name, str) else None
+    lon, lat = rounded(part.source, _degrees(part, rule.lon), _degrees(part, rule.lat))
+    indoor = WORDS["indoor"].get(str(rule.indoor.given(part.where)).lower())
     if (name, lon, lat, indoor) != (None, None, None, None):
         yield SensorFact(sensor_id, name, lon, lat, kind=rule.kind, indoor=indoor)
 
@@ -170,87 +216,3 @@ def _facts(part: Part, sensor_id: str) -> Iterator[SensorFact]:
 def _degrees(part: Part, pointers: Pointers) -> float | None:
     found = (value for value in pointers.all_given(part.where) if not isinstance(value, list | dict | bool))
     return next((figure(value, str(pointers), part.spec.decimal) for value in found), None)
-
-
-def _readings(
-    part: Part, rule: ReadingRule, sensor: str, when: Interval | BadPayload, wrong: list[str]
-) -> Iterator[Reading]:
-    for star, raw in rule.value.find(part.where):
-        is_absent = among(raw, part.spec.absent) or (part.spec.format == "csv" and raw == "")
-        if is_absent and not _says_failed(part, rule):
-            continue
-        try:
-            yield from _reading(part, rule, sensor, when, star, raw)
-        except BadPayload as error:
-            wrong.append(str(error))
-
-
-def _reading(
-    part: Part, rule: ReadingRule, sensor: str, when: Interval | BadPayload, star: str, raw: Any
-) -> Iterator[Reading]:
-    """Give the reading of one value, unless its key is one to leave out."""
-    entry = part.spec.entry(rule.key.fill(part.where, star)) if rule.key else TableEntry(rule.quantity, rule.unit)
-    if not entry.quantity:
-        return
-    if rule.stamp.given(part.where) is not None:
-        when = _interval(part, rule.stamp)
-    if isinstance(when, BadPayload):
-        raise when
-    if rule.total:
-        when = _until(part, when)
-    covers = None if when.period else SOURCES[part.source].interval
-    value, weight, flags = _state(part, rule, entry, raw)
-    is_validated = bool(rule.validated.all) and rule.validated.hold(part.where)
-    yield Reading(
-        f"{part.source}/{entry.sensor or sensor}", entry.channel or rule.channel.fill(part.where, star) or "",
-        entry.quantity, when.period, when.start, value, weight, covers, flags | when.flags,
-        Status.VALIDATED if is_validated else Status.PROVISIONAL, entry.version,
-    )  # fmt: skip
-
-
-def _until(part: Part, when: Interval) -> Interval:
-    """Give the period that ends where a running total was read."""
-    back = 0 if (part.rule.means or SOURCES[part.source].stamp) == "end" else int(part.rule.period)
-    start = when.start - timedelta(seconds=back)
-    return Interval(start, int(part.rule.period), when.flags | RUNNING_TOTAL)
-
-
-def _state(part: Part, rule: ReadingRule, entry: TableEntry, raw: Any) -> tuple[float | None, float, int]:
-    """Value in the registry's unit, weight and flags: a value, nothing to measure, or failed."""
-    where, quantity = part.where, QUANTITIES[entry.quantity]
-    if raw is None or among(raw, rule.failed) or _says_failed(part, rule) or not rule.valid.hold(where):
-        return None, 0.0, Flag.SOURCE_ERROR.value
-    if among(raw, rule.nothing):
-        return None, 0.0, 0
-    value, weight = _value(part, rule, raw), rule.weight.given(where)
-    if value in rule.failed or value in rule.nothing:
-        return None, 0.0, Flag.SOURCE_ERROR.value if value in rule.failed else 0
-    converted = _converted(part, rule, entry, value)
-    if quantity.aggregation == "sum" and rule.factor == 1 and not SOURCES[part.source].fractions:
-        check_whole(raw, converted, rule.value.text, part.spec.decimal)
-    return converted, 1.0 if weight is None else figure(weight, str(rule.weight), part.spec.decimal), 0
-
-
-def _says_failed(part: Part, rule: ReadingRule) -> bool:
-    """Tell whether another member says that the measurement failed."""
-    is_given = any(pointer.given(part.where) is not None for pointer, _ in rule.valid.all)
-    return bool(rule.failed_when.met(part.where)) or (is_given and not rule.valid.hold(part.where))
-
-
-def _value(part: Part, rule: ReadingRule, raw: Any) -> float:
-    """Read a number; one below a limit of detection, `<1.2`, is the share `below` of it."""
-    if rule.below is not None and isinstance(raw, str) and raw.startswith("<"):
-        return rule.below * figure(raw[1:], rule.value.text, part.spec.decimal)
-    return figure(raw, rule.value.text, part.spec.decimal)
-
-
-def _converted(part: Part, rule: ReadingRule, entry: TableEntry, value: float) -> float:
-    sent, quantity = rule.unit_at.given(part.where), QUANTITIES[entry.quantity]
-    unit = sent.strip() if isinstance(sent, str) else entry.unit
-    unit = part.spec.units.get(unit or "", unit)
-    try:
-        if rule.unit_at.each:
-            check_unit(entry.quantity, unit)
-        return convert(value * rule.factor, quantity.unit if unit is None else unit, quantity)
-    except ValueError as error:
-        raise BadPayload(f"{error}, at {rule.value.text}") from None

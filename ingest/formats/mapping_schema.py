@@ -5,36 +5,25 @@ What a mapping file may hold: the payload formats that need no code.
 work is refused with its name, the reason and the key.
 """
 
+import re
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ingest.formats.cells import Conditions, Decimal
-from ingest.formats.pointers import Pointer, Pointers, Template, every_pointer, meet
-from ingest.formats.stamps import Calendar, Epoch
+from ingest.formats.cells import Conditions, Decimal, Words
+from ingest.formats.pointers import Pointers, Template, every_pointer, meet
+from ingest.formats.stamps import CALENDARS, Calendar, Epoch
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload
-from ingest.vocabulary.sources import OWN, SOURCES, Channels, Repeated, Source, SourceClass, Stamp, add_source
+from ingest.vocabulary.sources import OWN, SOURCES, Source, Stamp, add_source
+from ingest.vocabulary.values import BadFile
 
 # Gases come in ug/m3, mg/m3, ppb and ppm, speeds in km/h, m/s and mph: without a unit nobody knows.
 _NEEDS_UNIT = {name for name, quantity in QUANTITIES.items() if quantity.molar or quantity.unit == "km/h"}
-
-
-class SourceTable(msgspec.Struct, forbid_unknown_fields=True, rename={"source_class": "class"}):
-    """`[source]`: a supplier that the hub does not know yet."""
-
-    title: str
-    stamp: Stamp
-    source_class: SourceClass
-    licence: str
-    interval: float | None = None
-    topic: str | None = None
-    commercial_use: bool = True
-    repeated: Repeated = "greatest"
-    fractions: bool = False
-    channels: Channels | None = None
 
 
 class TableEntry(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,10 +42,10 @@ class TableEntry(msgspec.Struct, forbid_unknown_fields=True):
             convert(0, self.unit, QUANTITIES[self.quantity])
 
 
-class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
+class ReadingRule(msgspec.Struct, forbid_unknown_fields=True, dict=True):
     """`[[message.reading]]`: where one value is and what it means; `key` looks it up in `[table]`."""
 
-    value: Pointer
+    value: Pointers
     quantity: str = ""
     key: Template | None = None
     unit: str | None = None
@@ -70,13 +59,24 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True):
     valid: Conditions = Conditions({})
     validated: Conditions = Conditions({})
     failed_when: Conditions = Conditions({})
-    failed: list[float | str] = []
-    nothing: list[float | str] = []
+    failed: Words = Words()
+    nothing: Words = Words()
+    hourly: bool = False
+    sensor: Template | None = None
+    pattern: str = ""
+    parts: list["ReadingRule"] = []
 
     def __post_init__(self) -> None:
         if bool(self.quantity) == bool(self.key):
             raise ValueError("expected a quantity or a key of [table], and not both")
-        TableEntry(self.quantity, self.unit)
+        if not self.value.each:
+            raise ValueError("value without a pointer, expected at least one")
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r}: {error}") from None
+        self.where = str(self.value)
+        self.entry = TableEntry(self.quantity, self.unit)
 
 
 def check_unit(quantity: str, unit: str | None) -> None:
@@ -98,12 +98,15 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     has: list[Pointers] = []
     when: Conditions = Conditions({})
     skip: Conditions = Conditions({})
+    expect: Conditions = Conditions({})
     require: list[Pointers] = []
     stamp: Pointers = Pointers([])
     stamp_text: Template | None = None
     identity: Template | None = None
     until: Pointers = Pointers([])
-    period: int | Calendar = 0
+    covers: Pointers = Pointers([])
+    covers_unit: float = 1
+    period: int | Calendar | Literal["step"] = 0
     means: Stamp | None = None
     zone: ZoneInfo | None = None
     epoch: Epoch | None = None
@@ -115,7 +118,7 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
     indoor: Pointers = Pointers([])
 
     def __post_init__(self) -> None:
-        if isinstance(self.period, str) and self.zone is None:
+        if self.period in CALENDARS and self.zone is None:
             raise ValueError(f"period {self.period!r} without a zone, expected the zone of its calendar")
         if isinstance(self.period, int) and self.period < 0:
             raise ValueError(f"period {self.period}, expected 0 or more seconds")
@@ -126,23 +129,29 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
         if any(one.total for one in self.reading) and not (isinstance(self.period, int) and self.period > 0):
             raise ValueError(f"a running total with period {self.period!r}, expected the seconds between two messages")
 
+    def every(self) -> Iterator[ReadingRule]:
+        """Give the rules of its readings, those of parts too."""
+        return (one for rule in self.reading for one in (rule, *rule.parts))
+
     def keys(self) -> tuple[set[object], ...]:
         """Give what a part must have for the rule: `each`, then conditions."""
         return {str(self.each)}, {*self.when.key(), *map(str, self.has)}
 
 
-class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
+class MappingFile(msgspec.Struct, forbid_unknown_fields=True, dict=True):
     """A whole file; its name is the name of the source."""
 
     message: list[MessageRule]
-    source: SourceTable | None = None
+    source: Source | None = None
     format: Literal["json", "csv", "senml"] = "json"
     delimiter: str = ","
     encoding: str | None = None
     decimal: Decimal = None
     unwrap: str | None = None
     short_names: bool = False
-    absent: list[float | str] = []
+    absent: Words = Words()
+    lanes: bool = False
+    words: dict[str, str] = {}
     units: dict[str, str] = {}
     table: dict[str, TableEntry] = {}
 
@@ -166,14 +175,19 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True):
 
     def unstated(self) -> list[str]:
         """Name the quantities that suppliers give in several units and of which the file does not say the unit."""
-        rules = [one for rule in self.message for one in rule.reading if not one.unit_at.each]
+        rules = [one for rule in self.message for one in rule.every() if not one.unit_at.each]
         entries = [TableEntry(one.quantity, one.unit) for one in rules]
         entries += self.table.values() if any(one.key for one in rules) else ()
         return sorted({one.quantity for one in entries if one.quantity in _NEEDS_UNIT and one.unit is None})
 
-    def columns(self) -> set[str]:
+    @cached_property
+    def named(self) -> set[str]:
         """Name the columns of a CSV that the file points at."""
         return {one.path[0] for one in every_pointer(self) if one.path} - {"*"}
+
+    def word(self, channel: str) -> str:
+        """Give a channel in the hub's words, between its slashes."""
+        return "/".join(self.words.get(one, one) for one in channel.split("/")) if self.words else channel
 
     def entry(self, key: str | None) -> TableEntry:
         """Give what a key measures; raises BadPayload for one that is not in the table."""
@@ -196,7 +210,9 @@ def _check_topics(name: str, spec: MappingFile) -> None:
             raise ValueError(f"topic {topic!r} is that of source {taken[0]!r}, expected another")
         filters.append(topic)
     templates = [one for rule in spec.message for one in (rule.sensor, rule.stamp_text)]
-    templates += [one for rule in spec.message for read in rule.reading for one in (read.key, read.channel)]
+    templates += [
+        one for rule in spec.message for read in rule.every() for one in (read.key, read.channel, read.sensor)
+    ]
     for shape in (shape for one in templates if one for shape in one.shapes):
         if not any(meet(shape.split("/"), one.split("/")) for one in filters):
             raise ValueError(f"{{topic:{shape}}} can never match, expected a shape of {' or '.join(filters)}")
@@ -206,24 +222,25 @@ def load(path: Path, source: str = "") -> MappingFile:
     """
     Read a mapping file, and register the source it brings along, named after the file unless a name is given.
 
-    Raises ValueError for a file that cannot work.
+    Raises BadFile for one that cannot work.
     """
     name = source or path.stem
     try:
-        spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile, dec_hook=_made)
+        spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile, dec_hook=made)
         if spec.source is not None:
-            add_source(Source(name=name, **msgspec.structs.asdict(spec.source)))
+            add_source(msgspec.structs.replace(spec.source, name=name))
         elif name not in SOURCES:
             raise ValueError(f"source {name!r} is not known, expected a [source] table or another file name")
         _check_topics(name, spec)
         if SOURCES[name].repeated == "last" and any(entry.version for entry in spec.table.values()):
             raise ValueError("a version in [table] beside repeated 'last', expected one of them: a receipt is greater")
     except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
+        raise BadFile(f"{path.name}: {error}") from error
     return spec
 
 
-def _made(kind: type, given: Any) -> Any:
+def made(kind: type, given: Any) -> Any:
+    """Make what a file gives one of the types here; raises ValueError."""
     try:
         return kind(given)
     except KeyError as error:  # of ZoneInfo

@@ -6,24 +6,27 @@ counts for the hub's metrics.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from ingest.formats.cells import is_figure
 from ingest.formats.documents import table_rows
 from ingest.formats.mapping_schema import MappingFile, MessageRule
-from ingest.formats.pointers import Path, Pointers, Where, every_pointer, step
+from ingest.formats.pointers import Path, Pointers, Where, every_pointer
+from ingest.formats.stamps import Calendar
 from ingest.vocabulary.readings import BadPayload, Message
+from ingest.vocabulary.sources import SOURCES
 
 UNREAD: Counter[tuple[str]] = Counter()  # numbers that came and that no rule reads, by source
-_SHAPES = 1_000  # shapes of documents whose unread numbers are known
-_known: dict[int, int] = {}  # by a hash of source and shape
+_SHAPES = 10_000  # shapes of objects whose unread numbers are known
+_known: dict[int, int] = {}  # how many these are, by a hash of source and shape
 
 
-class Part(NamedTuple):
+class Part(Struct, dict=True):
     """One part of a message, and the rule that takes it."""
 
     source: str
@@ -31,12 +34,28 @@ class Part(NamedTuple):
     rule: MessageRule
     where: Where
     received_at: datetime
+    step: int = 0
+
+    @property
+    def period(self) -> int | Calendar:
+        """Give the seconds of the part's period, or that of the calendar."""
+        return self.step if self.rule.period == "step" else self.rule.period
+
+    @cached_property
+    def sensor(self) -> str | None:
+        """Name the part's sensor, without its source."""
+        return self.rule.sensor.fill(self.where)
+
+    @property
+    def means(self) -> str:
+        """Say what a stamp of the part means."""
+        return self.rule.means or SOURCES[self.source].stamp
 
 
 class Unread(NamedTuple):
-    """Something in a message that became nothing; `path` is a JSON pointer, `has_number` whether it is a number."""
+    """Something in a message that became nothing; `has_number` tells whether it is a number."""
 
-    path: str
+    path: Path
     reason: str
     has_number: bool
 
@@ -55,9 +74,9 @@ def parts(source: str, spec: MappingFile, document: Any, message: Message) -> It
         raise BadPayload(f"no part of the message is of a known shape, expected {_shapes(spec)}")
 
 
-def lacks(wanted: list[Pointers], where: Where) -> Pointers | None:
-    """Give the first of the pointers that finds nothing."""
-    return next((pointer for pointer in wanted if pointer.first(where) is UNSET), None)
+def lacks(wanted: list[Pointers], where: Where, empty: Sequence[Any] = (UNSET,)) -> Pointers | None:
+    """Give the first of the pointers that finds nothing, or what is as nothing."""
+    return next((pointer for pointer in wanted if pointer.first(where) in empty), None)
 
 
 def _found(rule: MessageRule, whole: Where) -> Iterator[Where]:
@@ -90,7 +109,7 @@ def unread(source: str, spec: MappingFile, document: Any, message: Message) -> l
     try:
         taken = list(parts(source, spec, document, message))
     except BadPayload as error:
-        return [Unread("", str(error), has_number=True)]
+        return [Unread((), str(error), has_number=True)]
     reached = {way for part in taken for way in _ways(part.where.path)}
     found = {_bare(path, spec) for part in taken for path in _read(part)}
     offered = [where.path for rule in spec.message if not rule.columns for where in _found(rule, whole)]
@@ -102,7 +121,7 @@ def unread(source: str, spec: MappingFile, document: Any, message: Message) -> l
             listed[path] = "no rule reads this"
         if is_figure(value, spec.decimal):
             numbers.update(_ways(path))
-    return [Unread("".join(map(step, path)), reason, path in numbers) for path, reason in listed.items()]
+    return [Unread(path, reason, path in numbers) for path, reason in listed.items()]
 
 
 def _ways(path: Path) -> list[Path]:
@@ -132,11 +151,24 @@ def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def note(source: str, spec: MappingFile, names: set[str], document: Any, message: Message) -> None:
-    """Count the numbers that no rule reads; documents of one shape, with the same texts in `names`, have the same."""
-    leaves = ((path, str(value) if path and path[-1] in names else "") for path, value in _leaves(document))
-    shape = hash((source, *leaves))
-    if shape not in _known:
+    """Count the numbers that no rule reads; objects of one place, shape and texts in `names` have as many of them."""
+    objects = {path: hash((source, shape)) for path, shape in _objects(document, names)}
+    if not _known.keys() >= set(objects.values()):
         if len(_known) >= _SHAPES:
             _known.clear()
-        _known[shape] = sum(one.has_number for one in unread(source, spec, document, message))
-    UNREAD[(source,)] += _known[shape]
+        numbers = (one.path for one in unread(source, spec, document, message) if one.has_number)
+        missed = Counter(next(way for way in reversed(_ways(path)) if way in objects) for path in numbers)
+        _known.update((shape, missed[path]) for path, shape in objects.items())
+    UNREAD[(source,)] += sum(map(_known.__getitem__, objects.values()))
+
+
+def _objects(value: Any, names: set[str], path: Path = (), above: object = None) -> Iterator[tuple[Path, object]]:
+    """Give the way to the document and every object in it, with what tells its shape from others."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        above = (above, tuple(value), tuple(str(value[name]) for name in names & value.keys()))
+    if isinstance(value, dict) or not path:
+        yield path, above
+    for name, one in inner:
+        if isinstance(one, dict | list):
+            yield from _objects(one, names, (*path, str(name)), (above, name if isinstance(name, str) else "*"))

@@ -18,6 +18,7 @@ from msgspec import UNSET, Struct
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _SELECT = re.compile(r"\[([^=\]]+)=([^\]]*)\]")
 Path = tuple[str, ...]
+Star = str | dict[str, Any]  # what `*` stood for, or the groups of its pattern, the whole as ""
 
 
 class Where(NamedTuple):
@@ -74,15 +75,18 @@ class Pointer:
             ]
         return found
 
-    def find(self, where: Where) -> Iterator[tuple[str, Any]]:
+    def find(self, where: Where) -> list[tuple[str, Any]]:
         """Give what is there, with the name that `*` stood for ("" without one); nothing where nothing is there."""
-        unwrap = where.unwrap
-        if self.member and isinstance(where.document, dict) and self.member in where.document:  # most are like this
-            found = [("", where.document[self.member])]
+        document, unwrap = where.document, where.unwrap
+        if self.member and isinstance(document, dict) and (unwrap is None or self.member in document):  # most are so
+            found = [("", document[self.member])] if self.member in document else []
         else:
             found = [(one.star, one.document) for one in self._walk(where)]
-        for star, value in found:
-            yield star, value[unwrap] if isinstance(value, dict) and unwrap in value else value
+        if unwrap is None:
+            return found
+        return [
+            (star, value[unwrap] if isinstance(value, dict) and unwrap in value else value) for star, value in found
+        ]
 
     def parts(self, where: Where) -> Iterator[Where]:
         """Give what is there with the way to it, every element of an array by itself."""
@@ -131,7 +135,9 @@ class Pointers:
 
     def first(self, where: Where) -> Any:
         """Give what is there, UNSET where nothing is; null is something."""
-        return next((value for pointer in self.each for _, value in pointer.find(where)), UNSET)
+        found = self.each[0].find(where) if self.each else []
+        found = found or next(filter(None, (pointer.find(where) for pointer in self.each[1:])), [])
+        return found[0][1] if found else UNSET
 
     def all_given(self, where: Where) -> Iterator[Any]:
         """Give everything that is there and neither null nor empty."""
@@ -140,7 +146,7 @@ class Pointers:
 
     def given(self, where: Where) -> Any:
         """Give the first of them, None without one."""
-        return next(self.all_given(where), None)
+        return next(self.all_given(where), None) if self.each else None
 
     def __str__(self) -> str:
         return " or ".join(pointer.text for pointer in self.each)
@@ -150,9 +156,9 @@ class Template:
     """
     A text with holes, or several: the first whose holes can all be filled counts.
 
-    A hole is `{/a/pointer}`, `{topic:a/+/b}` (the levels at the `+` of a topic of that shape, and at a `#` at its end)
-    or `{*}` (what `*` of the value stood for, else that of the part). Raises ValueError for a hole that can never be
-    filled.
+    A hole is `{/a/pointer}`, `{topic:a/+/*}` (the levels at the `+` of a topic of that shape, and at a `#` at its end;
+    a `*` is any level), `{*}` (what `*` of the value stood for, else that of the part) or `{*name}` (a group of that).
+    Raises ValueError for a hole that can never be filled.
 
     >>> Template(["lane{/lane}/any", "{topic:a/#}"]).fill(Where({"lane": None}, "a/here/or/there"))
     'here/or/there'
@@ -165,13 +171,16 @@ class Template:
         ]
         holes = [part for parts in self._parts for part in parts if isinstance(part, _Hole)]
         self.pointers = [pointer for hole in holes if hole.pointer for pointer in hole.pointer.each]
-        self.shapes = ["/".join(hole.shape) for hole in holes if hole.shape]
+        self.shapes = [hole.shape for hole in holes if hole.shape]
+        self._fixed = None if holes else self.texts[0]
 
     def __str__(self) -> str:
         return " or ".join(self.texts)
 
-    def fill(self, where: Where, star: str = "") -> str | None:
+    def fill(self, where: Where, star: Star = "") -> str | None:
         """Give the text, or None."""
+        if self._fixed is not None:
+            return self._fixed
         for parts in self._parts:
             filled = [part if isinstance(part, str) else part.fill(where, star) for part in parts]
             known = [part for part in filled if part is not None]
@@ -183,27 +192,25 @@ class Template:
 class _Hole:
     def __init__(self, text: str) -> None:
         kind, _, shape = text.partition(":")
-        self.shape = shape.split("/") if kind == "topic" else None
-        self.pointer = None if self.shape or text == "*" else Pointers(text)
-        if self.shape and "+" not in self.shape and self.shape[-1] != "#":
+        self.shape = shape if kind == "topic" else ""
+        self.group = text[1:] if text.startswith("*") else None
+        self.pointer = None if self.shape or self.group is not None else Pointers(text)
+        levels = self.shape.split("/")
+        if self.shape and "+" not in levels and levels[-1] != "#":
             raise ValueError(f"{{{text}}}, expected a topic with a level '+' or '#'")
+        signs = {"+": "([^/]*)", "*": "[^/]*", "#": "(.*)"}
+        self._topic = re.compile("/".join(signs.get(level, re.escape(level)) for level in levels), re.DOTALL)
 
-    def fill(self, where: Where, star: str) -> str | None:
+    def fill(self, where: Where, star: Star) -> str | None:
         if self.shape:
-            return _levels(self.shape, where.topic.partition("?")[0].split("/"))
-        value = self.pointer.first(where) if self.pointer else star or where.star
+            found = self._topic.fullmatch(where.topic.partition("?")[0])
+            return unquote("/".join(found.groups())) or None if found else None
+        name = star.get(self.group or "") if isinstance(star, dict) else star or where.star
+        value = self.pointer.first(where) if self.pointer else name
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         is_text = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
         return str(value) if is_text else None
-
-
-def _levels(shape: list[str], levels: list[str]) -> str | None:
-    if shape[-1] == "#":
-        shape = shape[:-1] + ["+"] * (len(levels) - len(shape) + 1)
-    if len(shape) != len(levels) or any(part not in ("+", level) for part, level in zip(shape, levels, strict=True)):
-        return None
-    return "/".join(unquote(level) for part, level in zip(shape, levels, strict=True) if part == "+") or None
 
 
 def step(name: str) -> str:
@@ -221,8 +228,8 @@ def every_pointer(part: Any) -> Iterator[Pointer]:
     if isinstance(part, Pointer):
         yield part
         return
-    inner = getattr(part, "pointers", part if isinstance(part, list) else [])
-    for one in [getattr(part, name) for name in part.__struct_fields__] if isinstance(part, Struct) else inner:
+    inner = part if isinstance(part, list) else getattr(part, "pointers", [])
+    for one in (getattr(part, name) for name in part.__struct_fields__) if isinstance(part, Struct) else inner:
         yield from every_pointer(one)
 
 
@@ -235,4 +242,4 @@ def meet(one: list[str], other: list[str]) -> bool:
     """
     if not (one and other) or "#" in (one[0], other[0]):
         return one == other or ["#"] in (one, other)
-    return ("+" in (one[0], other[0]) or one[0] == other[0]) and meet(one[1:], other[1:])
+    return (bool({"+", "*"} & {one[0], other[0]}) or one[0] == other[0]) and meet(one[1:], other[1:])

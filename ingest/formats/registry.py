@@ -16,6 +16,7 @@ import ingest.formats.coded
 from ingest.formats.decode import FORMATS, payload_format
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
+from ingest.vocabulary.values import BadFile
 
 SHIPPED = Path(__file__).with_name("mappings")
 _loaded: dict[str, Path] = {}
@@ -26,7 +27,7 @@ def load_formats(mapping_dirs: Sequence[Path] = ()) -> None:
     """
     Register every payload format; a user's file takes the place of the shipped mapping with the same name.
 
-    Raises ValueError, naming file, key and reason, for a file that cannot work, for two user's files with one name, and
+    Raises BadFile, naming file, key and reason, for a file that cannot work, for two user's files with one name, and
     for a name that is a format with code.
     """
     for module in pkgutil.iter_modules(ingest.formats.coded.__path__):
@@ -35,7 +36,7 @@ def load_formats(mapping_dirs: Sequence[Path] = ()) -> None:
         if _loaded.get(path.stem) == path:
             continue
         if path.stem in FORMATS:
-            raise ValueError(f"{path}: source {path.stem!r} has a payload format already")
+            raise BadFile(f"{path}: source {path.stem!r} has a payload format already")
         spec = load(path)
         if taken := spec.unstated():
             _log.warning("no unit in a mapping file, the registry's is taken", file=path.name, quantities=taken)
@@ -47,6 +48,6 @@ def _chosen(mapping_dirs: Sequence[Path]) -> list[Path]:
     own: dict[str, Path] = {}
     for path in (path for folder in mapping_dirs for path in sorted(folder.glob("*.toml"))):
         if own.setdefault(path.stem, path) != path:
-            raise ValueError(f"{path}: a second file for source {path.stem!r}, beside {own[path.stem]}")
-    shipped = [path for path in sorted(SHIPPED.glob("*.toml")) if _loaded.get(path.stem, path) == path]
-    return [*own.values(), *(path for path in shipped if path.stem not in own)]
+            raise BadFile(f"{path}: a second file for source {path.stem!r}, beside {own[path.stem]}")
+    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.toml")) if _loaded.get(path.stem, path) == path}
+    return [*(shipped | own).values()]

@@ -2,13 +2,12 @@
 What a gateway's job remembers over a restart: what was published, how far it got, and what the source's answers were.
 
 One small SQLite file for each job in the data directory. One transaction lasts from turn to turn, and so keeps other
-processes out. What a turn writes counts only when the broker has its messages: `ingest.gateways.schedule` calls `keep`,
-or `keep_published` where the turn failed half-way.
+processes out. What a turn writes counts only when the broker has its messages: then `ingest.gateways.schedule` calls
+`keep`.
 """
 
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,28 +33,15 @@ class Taken(Exception):  # noqa: N818 - named for what happened
     """Another process polls this source from the same data directory."""
 
 
-def anything_published(directory: Path) -> bool:
-    """Tell whether any job with its memory in this directory has ever published something."""
-    for path in directory.glob(f"*{SUFFIX}"):
-        try:
-            with closing(sqlite3.connect(path)) as database:
-                if database.execute("SELECT 1 FROM published LIMIT 1").fetchone():
-                    return True
-        except sqlite3.DatabaseError:
-            continue  # damaged, or just being made
-    return False
-
-
 class Memory:
     """One job's memory; raises Taken when another process has it open, OSError where the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._learned: dict[str, bytes] = {}
         self._written: dict[str, bytes] = {}
         try:
-            self._database = _opened(path)
+            self._database = self._opened()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise Taken(f"{path.stem} is polled by another process with this data directory") from None
@@ -63,31 +49,40 @@ class Memory:
         except sqlite3.DatabaseError as error:
             self._begin_anew(error)
 
+    def _opened(self) -> sqlite3.Connection:
+        """Open the file with its transaction begun; raises sqlite3.DatabaseError for one that is damaged or in use."""
+        database = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            database.executescript(_SCHEMA)
+            if (found := database.execute("PRAGMA quick_check").fetchone()) != ("ok",):
+                raise sqlite3.DatabaseError(*found)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
     def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
         log.warning("a gateway's memory cannot be read, it begins anew", file=str(self._path), error=str(error))
         for part in self._path.parent.glob(f"{self._path.name}*"):
             part.replace(part.with_name(f"damaged-{part.name}"))
-        self._database = _opened(self._path)
+        self._database = self._opened()
 
     def close(self) -> None:
-        """Keep what was learnt, and let another process have the file."""
-        self.forget()
-        if self._learned:
-            self._commit()
+        """Let another process have the file; what was not kept is forgotten."""
         self._database.close()
 
     def note(self, name: str, kind: type[T], default: D) -> T | D:
         """Give what was written under a name, or the default, also where the file has it in another form."""
         stored = self._database.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone() or (None,)
-        raw = self._written.get(name) or self._learned.get(name) or stored[0]
+        raw = self._written.get(name, stored[0])
         try:
             return default if raw is None else msgspec.json.decode(raw, type=kind)
         except msgspec.DecodeError:
             return default
 
     def learn(self, name: str, value: object) -> None:
-        """Write something that stays true whatever becomes of the turn."""
-        self._learned[name] = msgspec.json.encode(value)
+        """Write something that stays true if the turn fails."""
+        self._change("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, msgspec.json.encode(value))])
 
     def write(self, name: str, value: object) -> None:
         """Write something that counts when the turn ends well."""
@@ -95,32 +90,32 @@ class Memory:
 
     def is_new(self, key: str, mark: str, now: int) -> bool:
         """Tell whether a measurement was not published yet, or with another mark: its value is another one now."""
-        self._begin()
-        known = "UPDATE published SET met = ? WHERE key = ? AND mark = ?"
-        return self._database.execute(known, (now, key, mark)).rowcount == 0
+        return not self._change("UPDATE published SET met = ? WHERE key = ? AND mark = ?", [(now, key, mark)])
 
     def publish(self, marks: Mapping[str, str], now: int) -> None:
         """Note measurements that are on their way to the broker."""
-        self._begin()
         rows = [(key, mark, now) for key, mark in marks.items()]
-        self._database.executemany("INSERT OR REPLACE INTO published VALUES (?, ?, ?)", rows)
+        self._change("INSERT OR REPLACE INTO published VALUES (?, ?, ?)", rows)
 
-    def keep(self, before: int) -> None:
-        """Keep everything that the turn wrote; forget measurements that were last met before `before`."""
-        self._learned |= self._written
-        self.keep_published(before)
+    def keep(self, before: int, *, is_whole: bool) -> None:
+        """
+        Keep what is known to be published, and what was learnt; of a turn that went well also what else it wrote.
 
-    def keep_published(self, before: int) -> None:
-        """Keep what is known to be published, and forget what else the turn wrote."""
-        self._database.execute("DELETE FROM published WHERE met < ?", (before,))
-        self._commit()
+        Measurements that were last met before `before` are forgotten.
+        """
+        if is_whole:
+            self._change("INSERT OR REPLACE INTO note VALUES (?, ?)", list(self._written.items()))
+        self._written = {}
+        self._change("DELETE FROM published WHERE met < ?", [(before,)])
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN IMMEDIATE")
 
     def forget(self) -> None:
         """Forget what the turn wrote; a file that was damaged meanwhile is put aside."""
         self._written = {}
         try:
             self._database.rollback()
-            self._begin()
+            self._database.execute("BEGIN IMMEDIATE")
             self._database.execute("SELECT count(*) FROM published")
         except sqlite3.OperationalError:
             raise
@@ -128,25 +123,8 @@ class Memory:
             self._database.close()
             self._begin_anew(error)
 
-    def _begin(self) -> None:
+    def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> int:
+        """Change rows in the transaction, and give how many."""
         if not self._database.in_transaction:  # the last attempt may have failed
             self._database.execute("BEGIN IMMEDIATE")
-
-    def _commit(self) -> None:
-        self._database.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", self._learned.items())
-        self._database.commit()
-        self._begin()
-        self._learned, self._written = {}, {}
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Open a file with its transaction begun; raises sqlite3.DatabaseError for one that is damaged or in use."""
-    database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        database.executescript(_SCHEMA)
-        if (found := database.execute("PRAGMA quick_check").fetchone()) != ("ok",):
-            raise sqlite3.DatabaseError(*found)
-    except BaseException:
-        database.close()
-        raise
-    return database
+        return self._database.executemany(statement, rows).rowcount

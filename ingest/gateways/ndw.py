@@ -8,20 +8,18 @@ there is a newer one, and goes into the file that the collector reads (`ingest.f
 
 import re
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
-from lxml import etree
 
-from ingest.files.recordings import Recorded, messages, topic_of
+from ingest.files.recordings import messages
+from ingest.files.sections import Recorded, topic_of
 from ingest.files.site_table import import_table, sound
 from ingest.formats.xml import opened, records
-from ingest.gateways.registry import Measurement, Region, Turn, gateway
-from ingest.gateways.web import FormChanged, SourceUnreachable
-from ingest.vocabulary.readings import BadPayload
+from ingest.gateways.turn import Job, Measurement, Region, Turn
+from ingest.gateways.web import SourceUnreachable
 from ingest.vocabulary.values import stamp
 
 SOURCE = "ndw"
@@ -37,27 +35,30 @@ _STAMP = re.compile(rb"measurementTimeDefault\b.*?>\s*(\d{4}-[^<\s]+)", re.DOTAL
 log = structlog.get_logger("ingest.gateways")
 
 
-@gateway(SOURCE, HOST, every=600, job="sites")
+def jobs(host: str) -> list[Job]:
+    """Give both jobs of the gateway, at a host in place of NDW's own."""
+    return [
+        Job("ndw_sites", sites, host or HOST, timedelta(minutes=10)),
+        Job("ndw", minutes, host or HOST, timedelta(seconds=20)),
+    ]
+
+
 def sites(turn: Turn) -> None:
     """Fetch the table where there is none, or a newer one; once a day where the host cannot say that it is newer."""
     is_there, fetched = turn.sites.exists(), turn.memory.note("fetched", datetime, None)
     fresh = fetched is not None and turn.now - fetched < UNCOMPARED
     if is_there and fresh and not turn.web.can_compare(TABLE):
         return
-    with _downloaded(turn, TABLE, conditional=is_there) as path:
-        if path is not None:
-            log.info("a site table came", sites=import_table(path, turn.sites))
-            turn.memory.write("fetched", turn.now)
+    read = partial(import_table, target=turn.sites)
+    if (found := turn.web.ask(TABLE, read, tries=1, newer=is_there)) is not None:
+        log.info("a site table came", sites=found)
+        turn.memory.write("fetched", turn.now)
 
 
-@gateway(SOURCE, HOST, every=20)
 def minutes(turn: Turn) -> None:
     """Publish what the newest file has that was not published yet, one message for each site and minute."""
-    if turn.region is not None and not turn.sites.exists():
-        return  # which sites are in the region is only in the table, which the other job fetches
-    with _downloaded(turn, MINUTES) as path:
-        if path is not None:
-            _publish(turn, path)
+    if turn.region is None or turn.sites.exists():  # which sites are in the region is only in the table
+        turn.web.ask(MINUTES, partial(_publish, turn), newer=True)
 
 
 def _publish(turn: Turn, path: Path) -> None:
@@ -91,27 +92,3 @@ def _published(path: Path) -> datetime:
     with opened(path) as stream:
         first = next(records(stream, "publicationTime", "siteMeasurements"), None)
         return stamp((first is not None and first.text) or "", "publicationTime")
-
-
-@contextmanager
-def _downloaded(turn: Turn, name: str, *, conditional: bool = True) -> Iterator[Path | None]:
-    """
-    Give a file of NDW for as long as the block lasts, None where it is not newer than the last one.
-
-    Where the block cannot read it raises SourceUnreachable for a file that was cut off and comes whole the next time,
-    FormChanged for one in another form.
-    """
-    path = turn.sites.with_name(f"{name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("w+b") as file:
-            fresh = turn.web.download(name, file, conditional=conditional)
-        yield path if fresh else None
-    except (EOFError, OSError, zlib.error) as error:
-        raise SourceUnreachable(f"{name} came cut off: {error or type(error).__name__}") from error
-    except BadPayload as error:
-        if isinstance(error.__cause__, etree.XMLSyntaxError):
-            raise SourceUnreachable(f"{name} came cut off: {error}") from error
-        raise FormChanged(f"{name}: {error}") from error
-    finally:
-        path.unlink(missing_ok=True)

@@ -1,88 +1,101 @@
 """
-Runs gateways: every job in a thread of its own, again and again, through every failure, until it is stopped.
+Which gateways there are, and running them: every job in a thread of its own, again and again, through every failure.
 
-A turn asks the source, publishes what is new, waits until the broker has it, and only then keeps what it learnt. So a
-measurement is published once, also over a restart; after a kill -9 between the broker's answer and the file at most the
-last turn's messages come again, and the fence counts them as duplicates.
+A gateway is a definition in `sources`, or the user's own file; NDW needs code. A turn asks the source, publishes what
+is new, waits until the broker has it, and only then keeps what it learnt. So a measurement is published once, also over
+a restart; after a kill -9 between the broker's answer and the file at most the last turn's messages come again, and the
+fence counts them as duplicates.
 """
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import structlog
 
-from ingest.gateways.memory import SUFFIX, Memory
-from ingest.gateways.registry import Counts, Job, Region, Turn, jobs
-from ingest.gateways.web import FIRST_WAIT, LONGEST_WAIT, FormChanged, GatewayStopped, SourceUnreachable, Web
-from ingest.mqtt.address import Address
-from ingest.mqtt.sender import BrokerRefused, Sender
+from ingest.gateways import ndw
+from ingest.gateways.definition import SHIPPED, load
+from ingest.gateways.poll import poll
+from ingest.gateways.turn import Counts, Job, Plan, Turn
+from ingest.gateways.web import FIRST_WAIT, LONGEST_WAIT, FormChanged, GatewayStopped, SourceUnreachable
+from ingest.mqtt.sender import BrokerRefused
 from ingest.vocabulary.backoff import pause
+
+GATEWAYS = sorted([ndw.SOURCE, *(path.stem for path in SHIPPED.glob("*.toml"))])
 
 log = structlog.get_logger("ingest.gateways")
 
 _END_WITHIN = 5.0  # s for all threads together
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What gateways need to know: which, for which region, to which broker, and where their memory is."""
+def jobs(names: Sequence[str], hosts: Mapping[str, str], condition: str = "") -> list[Job]:
+    """
+    Give the jobs of these gateways, each the name of a shipped one or a file of one's own.
 
-    sources: tuple[str, ...]
-    broker: Address
-    directory: Path
-    sites: Path
-    region: Region | None = None
-    hosts: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 45.0  # s that a host may send nothing
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    `hosts` are addresses in place of their own, `condition` is one that records must meet at the source. Raises
+    ValueError for what cannot work.
+    """
+    return [job for name in dict.fromkeys(names) for job in _jobs(name, hosts.get(name, ""), condition)]
 
 
-class Runner:
-    """One job with its memory, its connection to the broker and its numbers."""
+def _jobs(name: str, host: str, condition: str) -> list[Job]:
+    if name not in GATEWAYS and not name.endswith(".toml"):
+        raise ValueError(f"gateway {name!r}, expected one of {', '.join(GATEWAYS)}, or a file .toml")
+    path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+    spec = None if name == ndw.SOURCE else load(path)
+    if condition and not (spec and "{filter}" in str(spec.ask.params)):
+        raise ValueError(f"gateway {name!r} takes no --filter")
+    if spec is None:
+        return ndw.jobs(host)
+    if not (host := host or spec.host):
+        raise ValueError(f"gateway {name!r} without an address, expected --url")
+    spec.filter = condition or spec.filter
+    # Another service or another condition has a memory of its own: nothing was asked of it yet.
+    own = "" if spec.host and not condition else f"-{crc32(f'{host} {condition}'.encode()):x}"
+    return [Job(path.stem + own, partial(poll, spec), host, spec.every, spec.pace, spec.keep)]
+
+
+class Runner(Turn):
+    """One job that is done again and again, in a thread."""
 
     def __init__(self, job: Job, plan: Plan, stop: threading.Event) -> None:
-        self.job, self.counts = job, Counts(job.name)
-        self._clock, self._stop = plan.clock, stop
-        self._memory = Memory(plan.directory / f"{job.name}{SUFFIX}")
-        host, clock = plan.hosts.get(job.gateway, job.host), lambda: plan.clock().timestamp()
-        self.web = Web(host, job.pace, clock, self.counts.add, self._memory, stop, plan.timeout)
-        self._sender = Sender(plan.broker)
-        put = self._sender.publish
-        self._turn = Turn(plan.clock(), plan.region, self.web, self._memory, self.counts, plan.sites, put)
+        super().__init__(job, plan, stop)
         self._thread = threading.Thread(target=self._run, name=f"gateway-{job.name}", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        self.start = self._thread.start
 
     def join(self, seconds: float) -> None:
         """Wait for the end of the turn that runs, then close what it used."""
         if self._thread.is_alive():
             self._thread.join(seconds / 2)
-        self._sender.close()  # who waits for the broker waits no longer
+        self.sender.close()  # who waits for the broker waits no longer
         if self._thread.is_alive():
             self._thread.join(seconds / 2)
         self.web.close()
         if not self._thread.is_alive():  # else the end of the process closes it
-            self._memory.close()
+            self.memory.close()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             try:
                 wait = self.turn()
             except Exception:  # its memory could not be put right: a full disk, a damaged file
                 log.exception("a gateway failed, it is tried again", gateway=self.job.name)
                 wait = LONGEST_WAIT
-            self._stop.wait(wait)
+            self.stop.wait(wait)
 
     def turn(self) -> float:
         """Do one turn, whatever comes of it; give the seconds until the next."""
-        now = self._turn.now = self._clock()
+        now = self.now = self.plan.clock()
+        is_whole = False
         try:
-            self._poll(int((now - self.job.keep).timestamp()))
+            try:
+                self.job.poll(self)
+                is_whole = True
+            finally:  # what was published before a failure counts, too
+                self._flush()
+                self.memory.keep(int((now - self.job.keep).timestamp()), is_whole=is_whole)
         except GatewayStopped:
             return 0.0
         except Exception as error:
@@ -91,36 +104,27 @@ class Runner:
             log.info("a source is back", gateway=self.job.name, after_failures=self.counts.failures)
         self.counts.failures, self.counts.succeeded = 0, now.timestamp()
         self.counts.add("turns", "good")
-        return max(1.0, self.job.every - (self._clock() - now).total_seconds())
-
-    def _poll(self, before: int) -> None:
-        try:
-            self.job.poll(self._turn)
-        except Exception:
-            self._flush()
-            self._memory.keep_published(before)
-            raise
-        self._flush()
-        self._memory.keep(before)
+        return max(1.0, (self.job.every - (self.plan.clock() - now)).total_seconds())
 
     def _flush(self) -> None:
         """Wait until the broker has everything; raises GatewayStopped when stopped before."""
         while True:
             try:
-                self._sender.flush(1.0)
+                self.sender.flush(1.0)
                 return
             except TimeoutError as error:
-                if self._stop.is_set():
+                if self.stop.is_set():
                     raise GatewayStopped from error
 
     def _failed(self, error: Exception) -> float:
-        self._memory.forget()
-        if self._stop.is_set():
+        self.memory.forget()
+        if self.stop.is_set():
             return 0.0
         self.counts.failures += 1
         self.counts.add("turns", "failed")
         after = error.after if isinstance(error, SourceUnreachable) else 0.0
-        wait = max(after + pause(self.counts.failures, FIRST_WAIT, LONGEST_WAIT), min(self.job.every, 10.0))
+        again = after + pause(self.counts.failures, FIRST_WAIT, LONGEST_WAIT)
+        wait = max(again, min(self.job.every.total_seconds(), 10.0))
         fields = {"gateway": self.job.name, "error": str(error) or type(error).__name__, "again_in": f"{wait:.0f} s"}
         if isinstance(error, FormChanged):
             self.counts.add("form_changes")
@@ -136,14 +140,14 @@ class Gateways:
     """
     Gateways that run while the `with` block does.
 
-    Raises ValueError for a name that is none, `ingest.gateways.memory.Taken` where another process runs one of them.
+    Raises `ingest.gateways.memory.Taken` where another process runs one of them.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._stop = threading.Event()
         self.runners: list[Runner] = []
         try:
-            for job in jobs(plan.sources):
+            for job in plan.jobs:
                 self.runners.append(Runner(job, plan, self._stop))
         except BaseException:
             self.stop()
@@ -165,11 +169,11 @@ class Gateways:
             runner.turn()
         return [runner.job.name for runner in self.runners if runner.counts.failures]
 
-    def stop(self, seconds: float = _END_WITHIN) -> None:
+    def stop(self) -> None:
         """End: what the broker has not confirmed is not noted as published."""
         self._stop.set()
         for runner in self.runners:
-            runner.join(seconds / len(self.runners))
+            runner.join(_END_WITHIN / len(self.runners))
 
     def __enter__(self) -> "Gateways":
         return self

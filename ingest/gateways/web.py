@@ -4,26 +4,30 @@ The HTTP door of the gateways: conditional requests, time-outs, retries, and not
 Each job of a gateway has a `Web` of its own; no other module of `ingest` knows httpx.
 """
 
-import io
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import msgspec
+from lxml import etree
 
 from ingest.gateways.memory import Memory
 from ingest.vocabulary.backoff import pause
+from ingest.vocabulary.readings import BadPayload
 
 T = TypeVar("T")
-Params = Mapping[str, str | int]
+Params = Mapping[str, str]
 
 ASKED = "asked for"  # the note of when requests were made,
-VALIDATORS = "validators of"  # and of ETag and Last-Modified of an answer, by its path
+VALIDATORS = "question and validators of"  # and of the last question at a path, and its answer's
+CONDITIONS = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}
 TRIES = 3
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # s between two attempts or two turns
 WITHIN_A_TURN = 20.0  # s: who has to wait longer ends the turn, so that the hub can stop
@@ -52,31 +56,22 @@ class GatewayStopped(Exception):  # noqa: N818 - it is no error: the gateway end
     """The gateway has to end, in the middle of a wait."""
 
 
-class _Request(NamedTuple):
-    path: str
-    read: Callable[[BinaryIO], Any]
-    into: BinaryIO
-    largest: int
-    params: Params | None = None
-    conditional: bool | None = None  # False: whole, and only a newer one the next time
-    tries: int = TRIES
-
-
 class Web:
     """
     One source's host; `base` is the beginning of every address, `timeout` the seconds it may send nothing.
 
-    There are at most `pace` requests in so many seconds, also over a restart: `asked` is when the last ones were made.
+    There are at most `pace` requests in a time, also over a restart: `asked` is when the last ones were made. An answer
+    is in the file `part` while it is read.
     """
 
     def __init__(
-        self, base: str, pace: tuple[int, float], clock: Callable[[], float], count: Callable[[str, str], None],
-        memory: Memory, stop: threading.Event, timeout: float,
+        self, base: str, pace: tuple[int, timedelta], clock: Callable[[], float], count: Callable[[str, str], None],
+        memory: Memory, stop: threading.Event, timeout: float, part: Path,
     ) -> None:  # fmt: skip
         self.base = base.rstrip("/")
-        self._count, self._memory, self._clock, self._stop = count, memory, clock, stop
-        (most, self._seconds), self._patience = pace, SLOWEST * timeout
-        self.asked = deque((at for at in memory.note(ASKED, list[float], []) if at <= clock()), most)
+        self._count, self._memory, self._clock, self._stop, self._part = count, memory, clock, stop, part
+        self._seconds, self._patience = pace[1].total_seconds(), SLOWEST * timeout
+        self.asked = deque((at for at in memory.note(ASKED, list[float], []) if at <= clock()), pace[0])
         agent = {"User-Agent": "stadspuls (open data gateway)"}
         self._client = httpx.Client(timeout=timeout, follow_redirects=True, headers=agent)
 
@@ -84,24 +79,36 @@ class Web:
         """Close the connections."""
         self._client.close()
 
-    def json(self, path: str, kind: type[T], params: Params | None = None, *, tries: int = TRIES) -> T:
-        """Ask for JSON; raises SourceUnreachable, FormChanged where it is of another kind, GatewayStopped."""
-        found: T = self._tried(_Request(path, _decoder(kind), io.BytesIO(), LARGEST, params, tries=tries))
-        return found
+    def ask(
+        self, path: str, read: Callable[[Path], T], params: Params | None = None, *, tries: int = TRIES,
+        newer: bool = False,
+    ) -> T | None:  # fmt: skip
+        """
+        Ask, and read the answer; with `newer` None where it is the same as to this question in the last good turn.
 
-    def news(self, path: str, kind: type[T]) -> T | None:
-        """Ask for JSON that is newer than what was asked for in the last good turn; None where there is none."""
-        found: T | None = self._tried(_Request(path, _decoder(kind), io.BytesIO(), LARGEST, conditional=True))
-        return found
-
-    def download(self, path: str, into: BinaryIO, *, conditional: bool = True) -> bool:
-        """Write an answer to a file; False where it is not newer than in the last good turn."""
-        request = _Request(path, lambda file: True, into, LARGEST_FILE, conditional=conditional)
-        return self._tried(request) is not None
+        Raises SourceUnreachable also for what came cut off, FormChanged for what is whole and no answer,
+        GatewayStopped.
+        """
+        for attempt in range(1, tries + 1):
+            self.wait()
+            try:
+                return self._once(path, read, params, newer=newer)
+            except SourceUnreachable as error:
+                if not error.kind:
+                    raise
+                self._count("requests", error.kind)
+                wait = error.after + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
+                if attempt == tries or wait > WITHIN_A_TURN:
+                    raise SourceUnreachable(f"{self.base}/{path}: {error}", error.after, error.status) from error
+                if self._stop.wait(wait):
+                    raise GatewayStopped from error
+            finally:
+                self._part.unlink(missing_ok=True)
+        raise AssertionError("a try ends by an answer or an error")
 
     def can_compare(self, path: str) -> bool:
         """Tell whether the last answer had an ETag or a Last-Modified, so that the next need not be whole."""
-        return any(self._memory.note(f"{VALIDATORS} {path}", list[str], []))
+        return any(self._memory.note(f"{VALIDATORS} {path}", list[str], [])[1:])
 
     def wait(self) -> None:
         """Return when one more request is within the pace."""
@@ -111,65 +118,51 @@ class Web:
         self.asked.append(self._clock())
         self._memory.learn(ASKED, list(self.asked))
 
-    def _tried(self, request: _Request) -> Any:
-        for attempt in range(1, request.tries + 1):
-            self.wait()
-            try:
-                return self._once(request)
-            except SourceUnreachable as error:
-                if not error.kind:
-                    raise
-                self._count("requests", error.kind)
-                wait = error.after + pause(attempt, FIRST_WAIT, LONGEST_WAIT)
-                if attempt == request.tries or wait > WITHIN_A_TURN:
-                    text = f"{self.base}/{request.path}: {error}"
-                    raise SourceUnreachable(text, error.after, error.status) from error
-                if self._stop.wait(wait):
-                    raise GatewayStopped from error
-        raise AssertionError("a try ends by an answer or an error")
-
-    def _once(self, request: _Request) -> Any:
-        request.into.seek(0)
-        request.into.truncate()
-        url, headers = f"{self.base}/{request.path}", self._condition(request)
+    def _once(self, path: str, read: Callable[[Path], T], params: Params | None, *, newer: bool) -> T | None:
+        url, note = f"{self.base}/{path}", f"{VALIDATORS} {path}"
+        question, *known = self._memory.note(note, list[str], [""])
+        headers = {name: value for name, value in zip(CONDITIONS, known, strict=False) if value}
+        headers = headers if newer and question == str(params) else {}
         try:
-            with self._client.stream("GET", url, params=request.params, headers=headers) as response:
-                if request.conditional and response.status_code == httpx.codes.NOT_MODIFIED:
+            with self._client.stream("GET", url, params=params, headers=headers) as response:
+                if headers and response.status_code == httpx.codes.NOT_MODIFIED:
                     self._count("requests", "not_modified")
                     return None
                 _check(response)
-                self._take(response, request)
+                self._take(response)
         except httpx.TimeoutException as error:
             raise SourceUnreachable(f"no answer in time ({type(error).__name__})", kind="timeout") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise SourceUnreachable(f"{error or type(error).__name__}", kind="broken") from error
         except httpx.HTTPError as error:
             raise SourceUnreachable(f"{url}: {error}") from error
-        request.into.seek(0)
-        found = request.read(request.into)
+        found = self._read(read)
         self._count("requests", "good")
-        if request.conditional is not None:
-            validators = [response.headers.get(name, "") for name in ("ETag", "Last-Modified")]
-            self._memory.write(f"{VALIDATORS} {request.path}", validators)
+        self._memory.write(note, [str(params), *(response.headers.get(name, "") for name in CONDITIONS.values())])
         return found
 
-    def _condition(self, request: _Request) -> dict[str, str]:
-        known = self._memory.note(f"{VALIDATORS} {request.path}", list[str], []) if request.conditional else []
-        headers = dict(zip(("If-None-Match", "If-Modified-Since"), known, strict=False))
-        return {name: value for name, value in headers.items() if value}
+    def _read(self, read: Callable[[Path], T]) -> T:
+        try:
+            return read(self._part)
+        except (EOFError, OSError, zlib.error, msgspec.DecodeError, BadPayload) as error:
+            if isinstance(error, BadPayload) and not isinstance(error.__cause__, etree.XMLSyntaxError):
+                raise FormChanged(f"{error}") from error
+            text = f"came cut off, or is no answer: {error or type(error).__name__}"
+            raise SourceUnreachable(text, kind="not_whole") from error
 
-    def _take(self, response: httpx.Response, request: _Request) -> None:
+    def _take(self, response: httpx.Response) -> None:
         until = time.monotonic() + self._patience
         size = 0
-        for chunk in response.iter_bytes():
-            request.into.write(chunk)
-            size += len(chunk)
-            if self._stop.is_set():
-                raise GatewayStopped
-            if time.monotonic() > until:
-                raise SourceUnreachable(f"{size} bytes in {self._patience:.0f} s, and no end", kind="timeout")
-            if size > request.largest:
-                raise SourceUnreachable(f"{response.url}: more than {request.largest} bytes")
+        with self._part.open("wb") as file:
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+                size += len(chunk)
+                if self._stop.is_set():
+                    raise GatewayStopped
+                if time.monotonic() > until:
+                    raise SourceUnreachable(f"{size} bytes in {self._patience:.0f} s, and no end", kind="timeout")
+                if size > LARGEST_FILE:
+                    raise SourceUnreachable(f"{response.url}: more than {LARGEST_FILE} bytes")
 
 
 def _check(response: httpx.Response) -> None:
@@ -183,24 +176,16 @@ def _check(response: httpx.Response) -> None:
 def _retry_after(response: httpx.Response) -> float:
     """Give the seconds that a server asks for, by a number or by a date; at most an hour."""
     asked = response.headers.get("Retry-After", "")
-    if asked.isdigit():
-        return min(float(asked), 3600.0)
     try:
-        moment = parsedate_to_datetime(asked)
-    except ValueError:
+        date = None if asked.isdigit() else parsedate_to_datetime(asked)
+        seconds = float(asked) if date is None else (date - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):  # neither, or a date without a zone
         return 0.0
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (moment - datetime.now(UTC)).total_seconds()), 3600.0)
+    return min(max(0.0, seconds), 3600.0)
 
 
-def _decoder(kind: type[T]) -> Callable[[BinaryIO], T]:
-    def decoded(file: BinaryIO) -> T:
-        text = file.read()
-        try:
-            return msgspec.json.decode(text, type=kind)
-        except msgspec.ValidationError as error:
-            raise FormChanged(f"{error}, in an answer of {len(text)} bytes") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise SourceUnreachable(f"{len(text)} bytes that are not whole JSON", kind="not_whole") from error
-
-    return decoded
+def document(path: Path) -> msgspec.Raw:
+    """Read JSON, which has to be whole; raises SourceUnreachable where it is too large for the memory."""
+    if path.stat().st_size > LARGEST:
+        raise SourceUnreachable(f"more than {LARGEST} bytes of JSON")
+    return msgspec.json.decode(path.read_bytes(), type=msgspec.Raw)

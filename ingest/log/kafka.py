@@ -1,15 +1,13 @@
 """
-The Kafka door: batches onto the log, acknowledged when Kafka has all of their records.
+The Kafka door: batches onto the log, acknowledged when Kafka has all of their records on all replicas.
 
 `ingest.log.queue` has the queue and its thread, `ingest.log.records` cuts, `ingest.log.topics` has the topics, and
-`streams.worker.worker` takes the records off again. The thread sends what came, and waits until every record of it is
-on all replicas, for as long as that takes.
+`streams.worker.worker` takes the records off again.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -29,26 +27,15 @@ _log = structlog.get_logger("ingest.log.kafka")
 
 
 class KafkaLog(QueuedLog):
-    """
-    Batches onto Kafka.
-
-    While Kafka is away it keeps trying with what was taken, and `put` waits once the queue is full.
-    """
+    """Batches onto Kafka: while it is away the thread keeps trying with what it took, and `put` waits for room."""
 
     def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000) -> None:
         self.records = self.bytes = self.retries = 0
         self.seconds = 0.0  # spent waiting for Kafka
         self._topics = topics
         self._most = MOST  # bytes of a record
-        self._given_up = False
         self._producer: AIOKafkaProducer | None = None
         super().__init__(self._produce, together, waiting)
-
-    def close(self, seconds: float | None = None) -> bool:
-        """Take no more, and wait until everything is on the log; False when `seconds` were not enough."""
-        closed = super().close(seconds)
-        self._given_up = self._thread.is_alive()
-        return closed
 
     # In the thread.
 
@@ -69,7 +56,10 @@ class KafkaLog(QueuedLog):
             try:
                 async with asyncio.timeout(PATIENCE):
                     producer = await self._ready()
-                    return await _send(producer, await self._records(producer, batch))
+                    records = await self._records(producer, batch)
+                    sent = [await producer.send(topic, value, partition=part) for topic, part, value in records]
+                    await asyncio.gather(*sent)  # raises what Kafka answered to the first that it did not take
+                    return
             except (KafkaError, OSError, TimeoutError) as error:
                 if self._given_up:
                     raise LogClosed("the log was closed while Kafka was away") from error
@@ -115,9 +105,3 @@ class KafkaLog(QueuedLog):
             sender.sender_task.cancel()
         with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(producer.stop(), 5)
-
-
-async def _send(producer: AIOKafkaProducer, records: Sequence[tuple[str, int, bytes]]) -> None:
-    """Send records and wait for Kafka; raises what it answered to the first that it did not take."""
-    sent = [await producer.send(topic, value, partition=partition) for topic, partition, value in records]
-    await asyncio.gather(*sent)

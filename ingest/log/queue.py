@@ -1,8 +1,7 @@
 """
-Batches queued in memory for the one thread of a log: bounded, taken many at a time, committed in order.
+Batches queued in memory for the one thread of a log, which stores them (embedded hub) or puts them onto Kafka.
 
-In the embedded hub it has them stored, `ingest.log.kafka` puts them onto Kafka. Nothing here is durable: the broker
-keeps each message until its batch is committed.
+Nothing here is durable: the broker keeps each message until its batch is committed.
 """
 
 import threading
@@ -24,7 +23,7 @@ class LogClosed(Exception):  # noqa: N818 - what happened is the name
 
 class QueuedLog:
     """
-    A bounded queue, in which `ingest.collector` puts batches, and one thread that empties it.
+    A bounded queue, in which `ingest.collector` puts batches, and one thread that commits them in order.
 
     The thread calls `deliver` with what waits, several batches as one; it returns once this is durable, and raises only
     for a bug. Then `failed` is set, nothing more is committed, and `put` raises. `together` and `waiting` count
@@ -37,7 +36,7 @@ class QueuedLog:
         self._deliver, self._together, self._waiting = deliver, together, waiting
         self._queue: deque[QueuedBatch] = deque()
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._given_up = False  # given up: nobody waits any more for what was taken
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -62,7 +61,8 @@ class QueuedLog:
             self._closed = True
             self._changed.notify_all()
         self._thread.join(seconds)
-        return not self._thread.is_alive() and self.failed is None
+        self._given_up = self._thread.is_alive()
+        return not self._given_up and self.failed is None
 
     def _has_room(self, batch: Batch) -> bool:
         # Each batch counts one more than its readings: one with dead letters alone is not free either.

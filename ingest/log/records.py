@@ -6,17 +6,17 @@ one partition, and all of one sensor and start into one record, for rules of qua
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
-from msgspec.structs import replace
+from msgspec import structs
 from numpy.typing import NDArray
 
-from ingest.vocabulary.batch import SCHEMA, Batch, coded, columns, middle, numbers
-from ingest.vocabulary.dead_letters import DeadLetter, refused
+from ingest.vocabulary.batch import SCHEMA, Batch, DeadLetter, coded, columns, middle, numbers, refused
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import SensorFact
+from ingest.vocabulary.readings import Identity, SensorFact
 
 _FRAME = 4096  # bytes that are left for what is around the data
 LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
@@ -53,7 +53,8 @@ def reading_records(
     rows, cuts = _by_partition(batch.readings, partitions)
     for partition in range(partitions):
         part = rows.slice(cuts[partition], cuts[partition + 1] - cuts[partition])
-        for one in (Batch(_NONE, facts.get(partition, ())), Batch(part)):
+        named = _identities(batch.identities, part)
+        for one in (Batch(_NONE, facts.get(partition, ())), Batch(part, identities=named)):
             for value in _fitting(one, min(largest, most), most):
                 yield partition, value
 
@@ -87,7 +88,8 @@ def read_record(value: bytes) -> Batch:
     if not new.any():
         return batch
     letters = [refused(row, UNKNOWN) for row in batch.readings.filter(pa.array(new)).to_pylist()]
-    return Batch(batch.readings.filter(pa.array(~new)), batch.sensors, (*batch.dead_letters, *letters))
+    known = batch.readings.filter(pa.array(~new))
+    return replace(batch, readings=known, dead_letters=(*batch.dead_letters, *letters))
 
 
 def _by_partition(rows: pa.RecordBatch, partitions: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
@@ -104,12 +106,12 @@ def _fitting(batch: Batch, largest: int, most: int) -> Iterator[bytes]:
         return
     # Letters may be all that a collector has in flight: so many are cut before they are encoded.
     is_heavy = len(batch.dead_letters) > 1 and sum(len(one.payload) for one in batch.dead_letters) > largest
-    value = b"" if is_heavy else Batch(_compact(batch.readings), batch.sensors, batch.dead_letters).to_ipc()
+    value = b"" if is_heavy else replace(batch, readings=_compact(batch.readings)).to_ipc()
     if (is_heavy or len(value) > largest) and (halves := _halves(batch, by_force=len(value) > most)):
         for half in halves:
             yield from _fitting(half, largest, most)
     elif len(value) > most and batch.dead_letters and (payload := batch.dead_letters[0].payload):
-        letter = replace(batch.dead_letters[0], payload=payload[: most - len(value)])
+        letter = structs.replace(batch.dead_letters[0], payload=payload[: most - len(value)])
         yield from _fitting(Batch(_NONE, (), [letter]), largest, most)
     else:
         yield value
@@ -122,8 +124,15 @@ def _halves(batch: Batch, *, by_force: bool) -> tuple[Batch, Batch] | None:
     half_facts, half_letters = len(facts) // 2, len(letters) // 2
     if not (cut or half_facts or half_letters):
         return None
-    first = Batch(rows.slice(0, cut), facts[:half_facts], letters[:half_letters])
-    return first, Batch(rows.slice(cut), facts[half_facts:], letters[half_letters:])
+    one, two = rows.slice(0, cut), rows.slice(cut)
+    first = Batch(one, facts[:half_facts], letters[:half_letters], _identities(batch.identities, one))
+    return first, Batch(two, facts[half_facts:], letters[half_letters:], _identities(batch.identities, two))
+
+
+def _identities(every: Sequence[Identity], rows: pa.RecordBatch) -> list[Identity]:
+    """Give those of these rows, with which they travel."""
+    there = set(zip(rows["sensor_id"].to_pylist(), numbers(rows, "start").tolist(), strict=True)) if every else ()
+    return [one for one in every if (one.sensor_id, one.start) in there]
 
 
 def _compact(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,17 +1,18 @@
 """
-The topics of the log: made where they are missing, and how far they reach.
+The topics of the log: how Kafka lets a client in, made where they are missing, and how far they reach.
 
-`ingest.log.kafka` writes to them, `streams.worker.worker` reads them; with these two it is all that knows a Kafka
-client.
+`hub.run.parts` makes them of the settings, `ingest.log.kafka` writes to them, `streams.worker.worker` reads them.
 """
 
 import asyncio
 import logging
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -19,7 +20,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-unt
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
 
-from ingest.log.kafka_login import Access
 from ingest.vocabulary.backoff import pauses
 
 LONGEST_WAIT = 5.0  # s between two attempts
@@ -43,6 +43,41 @@ logging.getLogger("aiokafka").addHandler(_last_error)
 
 class NoAnswer(Exception):  # noqa: N818 - what happened is the name
     """Kafka did not answer in time, or not as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """
+    Name and password, if Kafka asks for them, and TLS, if it uses that; neither by default.
+
+    `ca` names who signed Kafka's certificate, where the system does not know them; `certificate` and `key` are the
+    client's own.
+    """
+
+    tls: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    mechanism: str = "SCRAM-SHA-512"
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """Make the TLS context, None without TLS; raises OSError for files that are no certificate or key."""
+        if not self.tls:
+            return None
+        made = ssl.create_default_context(cafile=self.ca)
+        if self.certificate is not None:
+            made.load_cert_chain(self.certificate, self.key)
+        return made
+
+    def arguments(self) -> dict[str, Any]:
+        """Give the arguments that every client of aiokafka takes."""
+        sasl, tls = "" if self.username is None else "SASL_", "SSL" if self.tls else "PLAINTEXT"
+        return {
+            "security_protocol": sasl + tls, "ssl_context": self.context(), "sasl_mechanism": self.mechanism,
+            "sasl_plain_username": self.username, "sasl_plain_password": self.password,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Where a broker is and how to get in: one URL, checked when it is read.
 import ssl
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _VERSIONS = {"3.1.1": 4, "5": 5}
@@ -43,9 +43,15 @@ class Address:
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         files = {name: Path(options[name]) for name in _FILES if name in options}
         version = options.get("version", "3.1.1")
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
         for wrong, found in (
             (parts.scheme not in _PORTS, f"scheme {parts.scheme!r}, expected mqtt or mqtts"),
             (not parts.hostname, "without a host, expected mqtt://host[:port]"),
+            (port == -1, "port is not a number from 1 to 65535"),
+            (port == 0, "port 0, expected 1 to 65535"),
             (parts.path not in ("", "/") or parts.fragment, f"path {parts.path!r}, expected none behind the port"),
             (version not in _VERSIONS, f"option version {version!r}, expected 3.1.1 or 5"),
             (files and parts.scheme != "mqtts", f"option {', '.join(files)} with mqtt, expected mqtts"),
@@ -57,7 +63,7 @@ class Address:
                 raise ValueError(f"broker {found}")
         return cls(
             host=parts.hostname or "",
-            port=_port(parts),
+            port=_PORTS[parts.scheme] if port is None else port,
             user=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password is not None else None,
             tls=parts.scheme == "mqtts",
@@ -79,13 +85,3 @@ class Address:
         if self.cert is not None:
             context.load_cert_chain(self.cert, self.key)
         return context
-
-
-def _port(parts: SplitResult) -> int:
-    try:
-        port = _PORTS[parts.scheme] if parts.port is None else parts.port
-    except ValueError as error:
-        raise ValueError("broker port is not a number from 1 to 65535") from error
-    if port == 0:
-        raise ValueError("broker port 0, expected 1 to 65535")
-    return port

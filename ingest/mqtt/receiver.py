@@ -1,36 +1,49 @@
 """
 Receives at QoS 1 and acknowledges a message only when its taker has done so.
 
-`ingest.collector` takes rounds of deliveries and acknowledges their tokens, from its own threads; `ingest.mqtt.loop`
-drives the connection. Messages that wait for an acknowledgement are bounded: beyond that nothing is read. One that
-shares its subscription with others can leave them for good; `ingest.mqtt.slots` says who may.
+`ingest.collector` takes rounds of messages and acknowledges their tokens, from its own threads. Messages that wait for
+an acknowledgement are bounded: beyond that nothing is read. A receiver that shares its subscription with others can
+leave them for good; `ingest.mqtt.slots` says who may.
 """
 
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+
+import msgspec
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 from ingest.mqtt.connection import Connection
-from ingest.mqtt.loop import Loop
-from ingest.mqtt.rounds import Delivery, Rounds, Token
 from ingest.mqtt.socket import Published
+from ingest.vocabulary.readings import Message
 
+ENDING = "-0"  # of a receiver's client id: sessions at the brokers of running hubs have it
 _PROOFS = 2  # answers in a row without a message, after which a session that is unsubscribed is empty
-_PAUSE = 0.25  # s between two
+_PAUSE, _IDLE = 0.25, 0.5  # s between two; s without a message, after which it is idle
+ROUND_MESSAGES, ROUND_BYTES = 5_000, 1_000_000  # of what waits, given at once: about so much at most
+GATHER = 0.05  # s from one round to the next, unless one is full or the broker waits for us
+_QUIET = 0.005  # s without a message, after which the broker may be waiting for an acknowledgement,
+_WINDOW = 10  # where it has sent so many: the built-in one sends 100 without, Mosquitto 20 by default, none fewer
+
+
+class Token(msgspec.Struct):
+    """A message that the broker keeps until it is acknowledged: packet id, 0 for QoS 0, and size; opaque to others."""
+
+    mid: int
+    size: int
+    done: bool = False
 
 
 class Receiver(Connection):
     """
-    A connection as a stream of deliveries; started again with the same client id it finds its persistent session.
+    A connection as a stream of messages; started again with the same client id it finds its persistent session.
 
     What is in flight is limited in messages and bytes; the bytes may pass the limit by one buffer. `gather` is how many
-    seconds small rounds are apart. Receivers of one
-    `group` share a subscription. Never give a group to the built-in broker: it dies when a member leaves with a message
-    unacknowledged (see docs/traps.md).
+    seconds small rounds are apart. Receivers of one `group` share a subscription. Never give a group to the built-in
+    broker: it dies when a member leaves with a message unacknowledged (see docs/traps.md).
     """
 
     def __init__(
@@ -44,52 +57,63 @@ class Receiver(Connection):
         gather: float | None = None,
     ) -> None:
         shared = [f"$share/{group}/{name}" for name in filters] if group else filters
-        # Sessions at the brokers of running hubs end in this number.
-        super().__init__(address, f"{client_id}-0", shared)
-        self.ready = threading.Event()  # set once subscribed
+        super().__init__("mqtt-receive", address, client_id + ENDING, shared)
         self.received = self.in_flight = self.in_flight_bytes = 0
         self._most, self._most_bytes = in_flight_messages, in_flight_bytes
         self._unacknowledged: deque[Token] = deque()  # in the order in which the broker sent them
         self._acknowledged: deque[Iterable[Token]] = deque()
-        self._new: list[Delivery] = []
-        self._rounds = Rounds(lambda: len(self._unacknowledged), gather)
-        self._stopping = False
-        self._asked = self._sent = self._answered = 0  # number of the UNSUBSCRIBE that is wanted, sent, answered
-        self._packet: int | None = None  # id of the packet sent
+        self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
+        self._gather = GATHER if gather is None else gather
+        self._stopping = self._asking = False  # asking: whether to unsubscribe once nothing is in flight
+        self._asked: tuple[int, int] | None = None  # id of the UNSUBSCRIBE under way, and what was received before it
+        self._proofs = 0  # that the broker has nothing more for a session that is unsubscribed
         self._client.on_unsubscribe = self._on_unsubscribe
-        self._loop = Loop("mqtt-receive", self)
 
-    @property
-    def reconnects(self) -> int:
-        """How often the connection came up again."""
-        return max(0, self.connects - 1)
-
-    def start(self) -> None:
-        """Begin to receive."""
-        self._loop.start()
-
-    def rounds(self) -> Iterator[list[Delivery]]:
+    def rounds(self) -> Iterator[list[Message]]:
         """
-        Give rounds of deliveries, waiting for the next, until the receiver stops and all are given.
+        Give rounds of messages, waiting for the next, until the receiver stops and all are given.
 
-        Raises RuntimeError when the thread that receives has ended for a bug.
+        Each becomes one batch and costs one transaction, whatever is in it, so small ones come `gather` s apart; a
+        message that comes alone is given at once. Raises RuntimeError when the thread has ended for a bug.
         """
-        return iter(self._rounds)
+        due = 0.0
+        while (taken := self._waiting.get()) and not self._over:
+            self._complete(taken, due)
+            due = time.monotonic() + self._gather
+            yield taken
+        if self.failed:
+            raise RuntimeError("nothing is received any more") from self.failed
+
+    def _complete(self, taken: list[Message], due: float) -> None:
+        """Add to a round what waits, and what comes until it is due."""
+        size = sum(one.token.size for one in taken)
+        while len(taken) < ROUND_MESSAGES and size < ROUND_BYTES:
+            left = due - time.monotonic()
+            try:
+                new = self._waiting.get(timeout=max(0.0, min(left, _QUIET)))
+            except Empty:
+                if left <= 0 or len(self._unacknowledged) >= _WINDOW:
+                    break
+                continue
+            if not new:
+                self._waiting.put(new)  # the end, for `rounds`
+                break
+            taken += new
+            size += sum(one.token.size for one in new)
 
     def acknowledge(self, tokens: Iterable[Token]) -> None:
-        """Let the broker forget these deliveries; from any thread, in any order."""
+        """Let the broker forget the messages of these tokens; from any thread, in any order."""
         self._acknowledged.append(tokens)
-        self._loop.wake()
+        self.wake()
 
-    def wait_idle(self, seconds: float, quiet: float = 0.5) -> bool:
-        """Go on receiving until for `quiet` s nothing came and nothing was in flight; False after `seconds`."""
-        until, since, before = time.monotonic() + seconds, time.monotonic(), -1
-        while (now := time.monotonic()) < until and not self._loop.failed:
-            if self.received != before or self.in_flight or not self.is_up:
-                since, before = now, self.received
-            elif now - since >= quiet:
+    def wait_idle(self, seconds: float) -> bool:
+        """Go on receiving until for half a second nothing came and nothing was in flight; False after `seconds`."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.failed:
+            before = self.received
+            time.sleep(_IDLE)
+            if self.is_up and self.received == before and not self.in_flight:
                 return True
-            time.sleep(0.02)
         return False
 
     def stop(self, seconds: float = 10.0) -> bool:
@@ -99,23 +123,30 @@ class Receiver(Connection):
         False when `seconds` were not enough: the broker delivers the rest again.
         """
         self._stopping = True
-        self._rounds.close()
-        self._loop.wake()
+        self._waiting.put([])
+        self.wake()
         until = time.monotonic() + seconds
-        while self.in_flight and not self._loop.failed and time.monotonic() < until:
+        while self.in_flight and not self.failed and time.monotonic() < until:
             time.sleep(0.01)
-        self._loop.end()
-        self._rounds.clear()
+        self.close()
         return not self.in_flight
 
     def leave(self, seconds: float) -> bool:
         """
         Unsubscribe, take what the broker still has for this session, and make it forget the session.
 
+        Silence proves nothing, for the network may be cut. But an answer to UNSUBSCRIBE comes behind all that the
+        broker had to send when it was asked, and it is asked behind the last acknowledgement. Two in a row without a
+        message before them prove that the session is empty.
+
         False when `seconds` were not enough: the session stays, for the next collector that takes the slot.
         """
         until = time.monotonic() + seconds
-        empty = self._drained(until)
+        while self._proofs < _PROOFS and time.monotonic() < until and not self.failed:
+            self._asking = True
+            self.wake()
+            time.sleep(_PAUSE)
+        empty = self._proofs >= _PROOFS
         # Not before everything is acknowledged: a session that ends takes along what it still has.
         gone = self.stop(max(0.1, until - time.monotonic())) and empty
         while gone and refusal(self.address, max(1.0, until - time.monotonic()), self.client_id) is not None:
@@ -123,42 +154,19 @@ class Receiver(Connection):
             time.sleep(_PAUSE)
         return gone
 
-    def _drained(self, until: float) -> bool:
-        """
-        Unsubscribe until the broker has answered twice in a row without a message before the answer.
-
-        Silence proves nothing, for the network may be cut. An answer comes behind all that the broker had to send when
-        it was asked, and it was asked behind the last acknowledgement.
-        """
-        proofs = 0
-        while proofs < _PROOFS and time.monotonic() < until and not self._loop.failed:
-            before, idle = self.received, not self.in_flight
-            if idle:
-                self._asked += 1
-                self._loop.wake()
-                while self._answered < self._asked and time.monotonic() < until and not self._loop.failed:
-                    time.sleep(0.01)
-            empty = idle and self._answered == self._asked and self.received == before and not self.in_flight
-            proofs = proofs + 1 if empty else 0
-            time.sleep(_PAUSE)
-        return proofs == _PROOFS
-
-    # In the thread of the loop.
+    # In the thread.
 
     def turn(self) -> None:
-        """Hand over what came in, acknowledge what is done, and unsubscribe where that is wanted."""
-        if self._new:
-            self._rounds.add(self._new, more=self.room() > 0)
-            self._new = []
+        """Acknowledge what is done, and unsubscribe where that is wanted."""
         if self._acknowledged:
             self._send_acks()
-        if self.is_up and self._sent < self._asked:
-            self._sent = self._asked
-            self._packet = self._client.unsubscribe(list(self._filters))[1]
+        if self._asking and self.is_up and not self.in_flight and self._asked is None:
+            self._asking = False
+            self._asked = self._client.unsubscribe(list(self._filters))[1] or 0, self.received
 
     def _on_unsubscribe(self, _client: object, _user: object, mid: int, *_: object) -> None:
-        if mid == self._packet:
-            self._answered = self._sent
+        self._proofs = self._proofs + 1 if self._asked == (mid, self.received) else 0
+        self._asked = None
 
     def _send_acks(self) -> None:
         """Acknowledge what may be: a broker may disconnect when one acknowledgement overtakes another."""
@@ -179,29 +187,27 @@ class Receiver(Connection):
             return 0
         return self._most - self.in_flight
 
-    def up(self) -> None:
-        """Tell that the broker took the subscription: one that is leaving unsubscribes again."""
-        self._sent = self._answered = 0
-        self.ready.set()
-
     def down(self) -> None:
-        """Void what waits for an acknowledgement: the broker delivers it again on the next connection."""
+        """Void what waits for an acknowledgement or an answer: the broker delivers it again on the next connection."""
         self._unacknowledged.clear()
-        self._rounds.reconnected()
+        self._asked, self._proofs = None, 0
 
     def ended(self) -> None:
-        """Let who takes rounds know that none comes any more."""
-        self._rounds.close(self._loop.failed)
+        """Let who takes rounds know that no more comes."""
+        self._waiting.put([])
 
     def messages(self, received: Sequence[Published]) -> None:
-        """Take messages in; those at QoS 1 wait for an acknowledgement."""
+        """Take messages in and hand them over; those at QoS 1 wait for an acknowledgement."""
         now = datetime.now(UTC)
+        new: list[Message] = []
         for topic, payload, mid, retained in received:
             token = Token(mid, len(payload))
             if mid:
                 self._unacknowledged.append(token)
+            # In a session that was there before, what is retained came when it was published.
             replayed = retained and self.resumed
-            self._new.append(Delivery(topic.decode(errors="replace"), payload, now, token, replayed))
-        self.received += len(received)
-        self.in_flight += len(received)
-        self.in_flight_bytes += sum(len(one[1]) for one in received)
+            new.append(Message(topic.decode(errors="replace"), payload, now, replayed=replayed, token=token))
+        self.received += len(new)
+        self.in_flight += len(new)
+        self.in_flight_bytes += sum(one.token.size for one in new)
+        self._waiting.put(new)

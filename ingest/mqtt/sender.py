@@ -1,7 +1,7 @@
 """
 Publishes at QoS 1, fast and bounded, and knows when the broker has everything.
 
-Used by `stadspuls publish`, the gateways, the simulated city and the benches; `ingest.mqtt.loop` drives it.
+Used by `stadspuls publish`, the gateways, the simulated city and the benches.
 """
 
 import secrets
@@ -10,15 +10,14 @@ from collections import deque
 from typing import Self
 
 import structlog
-from paho.mqtt.client import Client
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.connection import Connection
-from ingest.mqtt.loop import Loop
+from ingest.vocabulary.readings import BadPayload
 
 WINDOW, WINDOW_BYTES = 2_000, 32_000_000  # messages that the broker has not confirmed
+_LEAST = WINDOW_BYTES // WINDOW  # bytes of the window that a message takes
 LARGEST = 1 << 20  # the packet limit of the brokers that come with the hub
 _OVERHEAD = 16  # at most: header, topic length, packet id, empty properties
 _FORBIDDEN = frozenset("+#\x00")  # a broker disconnects on these, and would again after every reconnect
@@ -34,47 +33,43 @@ class Sender(Connection):
     """
     A bounded window of messages that the broker has not confirmed; sent again after every reconnect.
 
-    After a reconnect a message that the broker already had may arrive twice: QoS 1 is at least once.
+    After a reconnect a message that the broker already had may arrive twice: QoS 1 is at least once. What is not
+    confirmed when it is closed may be lost, so `flush` first.
     """
 
     def __init__(self, address: Address, largest: int = LARGEST) -> None:
-        super().__init__(address, f"stadspuls-send-{secrets.token_hex(6)}")
+        super().__init__("mqtt-send", address, f"stadspuls-send-{secrets.token_hex(6)}")
         self._largest = largest
         self._room = threading.Condition()
-        self._queue: deque[tuple[str, bytes]] = deque()
-        self._sizes: dict[int, int] = {}  # of what is in flight, by packet id
-        self._outstanding = self._outstanding_bytes = 0
+        self._queue: deque[tuple[str, bytes, int]] = deque()  # topic, payload, bytes of the window
+        self._sizes: dict[int, int] = {}  # such bytes of what is in flight, by packet id
+        self._outstanding = self._bytes = 0
         self._refused = 0  # since the last flush
-        self._closed = False
         self._client.on_publish = self._on_publish
-        self._loop = Loop("mqtt-send", self)
-        self._loop.start()
+        self.start()
 
     def publish(self, topic: str, payload: bytes) -> None:
         """
         Send one message; waits while the window is full.
 
-        Raises ValueError for one that no broker of ours would take, RuntimeError when closed.
+        Raises BadPayload for one that no broker of ours would take, RuntimeError when closed.
         """
         size = len(topic.encode()) + len(payload) + _OVERHEAD
         if size > self._largest:
-            raise ValueError(f"message of {size} bytes for {topic[:200]!r}, expected at most {self._largest}")
+            raise BadPayload(f"message of {size} bytes for {topic[:200]!r}, expected at most {self._largest}")
         if not topic or len(topic) > 65_535 // 4 or not _FORBIDDEN.isdisjoint(topic):
-            raise ValueError(f"topic {topic[:200]!r}, expected a short one without wildcards and NUL")
+            raise BadPayload(f"topic {topic[:200]!r}, expected a short one without wildcards and NUL")
+        size = max(size, _LEAST)
         with self._room:
-            self._room.wait_for(lambda: self._fits(size) or self._closed)
-            if self._closed:
+            self._room.wait_for(lambda: self._over or not self._outstanding or self._bytes + size <= WINDOW_BYTES)
+            if self._over:
                 raise RuntimeError("publish on a closed sender")
-            self._queue.append((topic, payload))
+            self._queue.append((topic, payload, size))
             self._outstanding += 1
-            self._outstanding_bytes += size
+            self._bytes += size
             first = len(self._queue) == 1
         if first:
-            self._loop.wake()
-
-    def _fits(self, size: int) -> bool:
-        room = self._outstanding < WINDOW and self._outstanding_bytes + size <= WINDOW_BYTES
-        return room or not self._outstanding
+            self.wake()
 
     def flush(self, seconds: float | None = None) -> None:
         """
@@ -83,16 +78,11 @@ class Sender(Connection):
         Raises TimeoutError after `seconds`, BrokerRefused when the broker turned messages down since the last flush.
         """
         with self._room:
-            if not self._room.wait_for(lambda: not self._outstanding or self._closed, seconds) or self._outstanding:
+            if not self._room.wait_for(lambda: not self._outstanding or self._over, seconds) or self._outstanding:
                 raise TimeoutError(f"{self._outstanding} messages are not confirmed by {self.address}")
             refused, self._refused = self._refused, 0
         if refused:
             raise BrokerRefused(f"{refused} messages were refused by {self.address}")
-
-    def close(self) -> None:
-        """Disconnect; what is not confirmed may be lost, so flush first."""
-        self.ended()
-        self._loop.end()
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +90,7 @@ class Sender(Connection):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # In the thread of the loop.
+    # In the thread.
 
     def turn(self) -> None:
         """Send what the broker has room for."""
@@ -110,21 +100,19 @@ class Sender(Connection):
                 self._room.notify_all()
         room = min(WINDOW, self._taken_by_broker) - len(self._sizes) if self.is_up else 0
         for _ in range(min(room, len(self._queue))):
-            topic, payload = self._queue.popleft()
+            topic, payload, size = self._queue.popleft()
             # Paho keeps the message until the broker has it, and sends it again where a connection broke.
-            mid = self._client.publish(topic, payload, qos=1).mid
-            self._sizes[mid] = len(topic.encode()) + len(payload) + _OVERHEAD
+            self._sizes[self._client.publish(topic, payload, qos=1).mid] = size
 
     def ended(self) -> None:
         """Let who publishes or flushes wait no longer."""
         with self._room:
-            self._closed = True
             self._room.notify_all()
 
-    def _on_publish(self, _c: Client, _u: object, mid: int, why: ReasonCode, _p: Properties | None) -> None:
+    def _on_publish(self, _c: object, _u: object, mid: int, why: ReasonCode, _p: object) -> None:
         with self._room:
             self._outstanding -= 1
-            self._outstanding_bytes -= self._sizes.pop(mid, 0)
+            self._bytes -= self._sizes.pop(mid, 0)
             self._refused += why.is_failure
         if why.is_failure:
             _log.error("the broker refuses a message", broker=str(self.address))

@@ -5,8 +5,6 @@ When a member of a shared subscription goes for good, the broker keeps its part 
 not belong to a process or a host but to a slot: who starts takes a free slot, first one whose session a killed
 collector left, and with it what the broker kept. `Receiver.leave` empties a session that is given up.
 
-Who knows the client id of a session can take it over, so it holds a random part, kept in a file beside the slot's.
-
 A slot's file is locked while a collector has it, and holds the state of its session: `joining` until the subscription
 is granted, `session` then, `leaving` while it is emptied, nothing when it is gone.
 """
@@ -16,20 +14,20 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Self
 
 import structlog
 
-MOST = 1000
 _JOINING, _SESSION, _LEAVING = b"joining\n", b"session\n", b"leaving\n"
 
 log = structlog.get_logger("ingest.mqtt.slots")
 
 
 class SlotTaken(Exception):  # noqa: N818 - what happened is the name
-    """A slot belongs to a collector that runs, or no slot is free."""
+    """A slot belongs to a collector that runs."""
 
 
 class Slot:
@@ -56,8 +54,7 @@ class Slot:
         """
         with _alone(self._directory):
             slots = _slots(self._directory)
-            stay = any(held and state == _SESSION for number, held, state in slots if number != self.number)
-            if stay:
+            if stay := any(held and state == _SESSION for number, held, state in slots if number != self.number):
                 self._note(_LEAVING)
         return stay
 
@@ -83,39 +80,37 @@ def take_slot(directory: Path, number: int | None = None) -> Slot:
     Raises SlotTaken when a collector that runs has it, or OSError where the directory cannot be used.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if number is None:
-        for free in (*lost_slots(directory), *range(MOST)):
-            with suppress(SlotTaken):
-                return take_slot(directory, free)
-        raise SlotTaken(f"all {MOST} slots in {directory} belong to running collectors")
-    lock = os.open(directory / f"slot-{number}", os.O_RDWR | os.O_CREAT, 0o660)
-    with _alone(directory):
-        if not _lockable(lock):
-            os.close(lock)
-            raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
-    return Slot(directory, number, lock)
+    for one in chain(lost_slots(directory), count()) if number is None else (number,):
+        lock = os.open(directory / f"slot-{one}", os.O_RDWR | os.O_CREAT, 0o660)
+        with _alone(directory):
+            is_free = _lockable(lock)
+        if is_free:
+            return Slot(directory, one, lock)
+        os.close(lock)
+    raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
 
 
 def client_id(directory: Path, number: int = 0, known: str = "") -> str:
     """
     Give the client id of a session, which is `known` or made at random when it is asked for first.
 
-    A broker closes the connection of whoever has a client id when another client names it.
+    It is kept in a file beside the slot's. Who can guess it takes the session over: a broker closes the connection of
+    whoever has a client id when another client names it.
     """
     path = directory / f"client-id-{number}"
     with _alone(directory):
-        found = path.read_bytes() if path.exists() else b""
-        if path.exists() and not re.fullmatch(rb"[\w-]{1,100}", found):
-            log.warning(
-                "a client id cannot be read, is put aside, and what the broker kept for it stays", file=str(path)
-            )
+        found = path.read_text("latin-1") if path.exists() else None
+        if found is not None and re.fullmatch(r"[\w-]{1,100}", found, re.ASCII):
+            return found
+        if found is not None:
+            said = "a client id cannot be read, is put aside, and what the broker kept for it stays"
+            log.warning(said, file=str(path))
             path.replace(path.with_suffix(".damaged"))
-        if not path.exists():
-            draft = path.with_suffix(".new")
-            draft.write_text(known or f"stadspuls-{secrets.token_hex(12)}", "ascii")
-            draft.chmod(0o660)
-            draft.replace(path)
-        return path.read_text("ascii")
+        draft, made = path.with_suffix(".new"), known or f"stadspuls-{secrets.token_hex(12)}"
+        draft.write_text(made, "ascii")
+        draft.chmod(0o660)
+        draft.replace(path)
+        return made
 
 
 def lost_slots(directory: Path) -> list[int]:

@@ -2,8 +2,8 @@
 A socket with room on both sides: one system call for many small packets.
 
 paho asks for one byte at a time and sends every packet by itself. `ingest.mqtt.client` gives it this socket
-instead, calls `fill` when the selector finds something to read and `flush` when a round is done. Messages are
-cut out here, because paho takes 20 us for each; all other packets go to paho, and only when they are complete.
+instead, and `ingest.mqtt.connection` fills and flushes it. Messages are cut out here, because paho takes 20 us for
+each; all other packets go to paho, and only when they are complete.
 """
 
 import socket
@@ -13,6 +13,7 @@ from contextlib import suppress
 
 SIZE = 256 * 1024
 _CLOSES_WITHIN = 1.0  # s
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 # Topic, payload, the packet id to acknowledge (0 for QoS 0), and whether it is one that the broker retains.
 Published = tuple[bytes, bytes, int, bool]
@@ -22,45 +23,44 @@ class BufferedSocket:
     """Looks to paho like a non-blocking socket; reads and writes the network only in `fill` and `flush`."""
 
     def __init__(self, sock: socket.socket) -> None:
+        self.read_at = self.written_at = time.monotonic()
         self._sock = sock
-        self._tls = isinstance(sock, ssl.SSLSocket)
         self._in = b""
         self._at = self._framed = 0
-        self._out = bytearray()
+        self.unsent = bytearray()  # waits for the network
         self._ended = False
 
     def recv(self, size: int) -> bytes:
         """Give at most `size` bytes of the packets that `frame` lets through; b"" at the end of the stream."""
-        at = self._at
-        data = self._in[at : min(at + size, self._framed)]
+        data = self._in[self._at : min(self._at + size, self._framed)]
         if not data and not self.finished():
             raise BlockingIOError
-        self._at = at + len(data)
+        self._at += len(data)
         return data
 
     def frame(self) -> int:
-        """Let the complete packets through, up to the next PUBLISH at QoS 1, and give how many bytes they are."""
-        at = self._at
-        while (after := self._after(at)) and not _is_message(self._in[at]):
-            at = after
-        self._framed = at
-        return at - self._at
+        """Let the complete packets through, up to the next PUBLISH, and give how many bytes they are."""
+        self._framed = self._at
+        while (after := self._after(self._framed)) and not _is_message(self._in[self._framed]):
+            self._framed = after
+        return self._framed - self._at
 
     def messages(self, most: int, five: bool) -> list[Published]:
-        """Take complete PUBLISH packets at QoS 1 from the front, at most `most`."""
+        """Take complete PUBLISH packets from the front, at most `most`; none is at QoS 2, for the hub asks for 1."""
         taken: list[Published] = []
         data, at = self._in, self._at
         while len(taken) < most and (after := self._after(at)) and _is_message(data[at]):
             head = at + 2 if data[at + 1] < 0x80 else number(data, at + 1)[1]
-            topic = head + 2 + (data[head] << 8 | data[head + 1])
-            body = topic + 2
+            body = topic = head + 2 + (data[head] << 8 | data[head + 1])
+            mid = 0
+            if data[at] & 0x06:
+                mid, body = data[topic] << 8 | data[topic + 1], topic + 2
             if five:  # properties, of which the hub uses none
                 size, body = number(data, body)
                 body += size
             if body > after:
                 raise ValueError(f"PUBLISH of {after - at} bytes ends before its payload begins")
-            mid, retained = data[topic] << 8 | data[topic + 1], bool(data[at] & 0x01)
-            taken.append((data[head + 2 : topic], data[body:after], mid, retained))
+            taken.append((data[head + 2 : topic], data[body:after], mid, bool(data[at] & 0x01)))
             at = after
         self._at = at
         return taken
@@ -79,60 +79,48 @@ class BufferedSocket:
 
     def send(self, data: bytes | bytearray) -> int:
         """Take all of `data`; it leaves at the next `flush`."""
-        self._out += data
+        self.unsent += data
         return len(data)
 
     def finished(self) -> bool:
         """Tell whether only the end of the stream is left to receive."""
         return self._ended and not self._after(self._at)
 
-    def unsent(self) -> int:
-        """Count the bytes that wait for the network."""
-        return len(self._out)
-
     def fill(self) -> None:
         """Read what the network has, about `SIZE` bytes at most; an error ends the stream."""
-        self._in = self._in[self._at :]
-        self._at = self._framed = 0
-        chunks = [self._in]
+        self.read_at = time.monotonic()
+        chunks, room = [self._in[self._at :]], SIZE
         try:
-            self._read(chunks)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            # Until there is no more: TLS gives one record at a time, and a poll cannot see those that OpenSSL holds.
+            while room > 0 and (chunk := self._sock.recv(room)):
+                chunks.append(chunk)
+                room -= len(chunk)
+            self._ended = self._ended or room > 0
+        except _LATER:
             pass
         except OSError:
             self._ended = True
-        self._in = b"".join(chunks)
-
-    def _read(self, chunks: list[bytes]) -> None:
-        room = SIZE
-        while room > 0:
-            chunk = self._sock.recv(room)
-            if not chunk:
-                self._ended = True
-                return
-            chunks.append(chunk)
-            # TLS gives one record at a time, and the selector cannot see those that OpenSSL already holds.
-            room = room - len(chunk) if self._tls else 0
+        self._in, self._at, self._framed = b"".join(chunks), 0, 0
 
     def flush(self) -> None:
         """Write as much as the network takes; a broken connection shows as the end of the stream."""
         try:
-            while self._out:
-                sent = self._sock.send(self._out)
-                del self._out[:sent]
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while self.unsent:
+                self.written_at = time.monotonic()
+                del self.unsent[: self._sock.send(self.unsent)]
+        except _LATER:
             pass
         except OSError:
             self.abort()
 
     def abort(self) -> None:
         """Let the reader see the end of the stream."""
-        self._out.clear()
+        self.unsent.clear()
         self._in, self._at, self._framed = b"", 0, 0
         self._ended = True
 
     def fileno(self) -> int:
-        """Give the file descriptor, for a selector."""
+        """Give the file descriptor, for a poll."""
         return self._sock.fileno()
 
     def setblocking(self, flag: bool) -> None:
@@ -156,7 +144,7 @@ class BufferedSocket:
 
 
 def _is_message(first: int) -> bool:
-    return first & 0xF6 == 0x32  # PUBLISH at QoS 1, whatever its flags for duplicate and retained
+    return first >> 4 == 3  # PUBLISH, whatever its flags
 
 
 def number(data: bytes | bytearray, at: int) -> tuple[int, int]:

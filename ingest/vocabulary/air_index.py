@@ -40,19 +40,15 @@ def index_of(name: str, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     array([7., 2.])
     """
     index = INDICES[name]
-    parts = np.array([_bands(index.bounds[one], value) for one, value in values.items() if one in index.bounds])
-    if not len(parts):
+    known = {one: value for one, value in values.items() if one in index.bounds}
+    if not known:
         return np.full(len(next(iter(values.values()), ())), np.nan)
-    none = np.isnan(parts)
+    none = np.isnan(list(known.values()))
+    parts = np.array([np.searchsorted(index.bounds[one], value) + 1.0 for one, value in known.items()])
     worst = np.where(none, -np.inf, parts).max(axis=0)
     agree = np.where(none, np.inf, parts).min(axis=0) == worst
     many = (~none).sum(axis=0) >= 2
     return np.where(none.all(axis=0), np.nan, worst + (index.plus_one & agree & many))
-
-
-def _bands(bounds: tuple[float, ...], values: NDArray[Any]) -> NDArray[Any]:
-    found = np.searchsorted(np.array(bounds), values, side="left") + 1.0
-    return np.where(np.isnan(values), np.nan, found)
 
 
 def bands() -> Iterator[dict[str, object]]:

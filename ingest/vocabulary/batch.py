@@ -2,22 +2,28 @@
 Many readings as columns: the unit that travels from the collector over the log to the store.
 
 `ingest.formats.decode` fills batches, with single readings or with tables of them, `ingest.log.kafka` ships them as
-Arrow IPC, `streams.commit.pipeline` stores them.
+Arrow IPC, `streams.commit.pipeline` stores them. Beside them is what could not be taken: `ingest.formats.decode` makes
+dead letters of what it cannot read, `ingest.log.records` and `streams.commit.pipeline` of readings that are refused
+later; `hub.cli.operate` lists and replays them.
 """
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import force_setattr
 from numpy.typing import NDArray
 
-from ingest.vocabulary.dead_letters import DeadLetter
 from ingest.vocabulary.readings import Identity, Reading, SensorFact, Status, microseconds
+from ingest.vocabulary.sources import HUB, source_of_sensor
 
+KEPT_BYTES = 1 << 20  # of a payload: what is longer is cut before it goes on the log
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _STAMP = pa.timestamp("us", tz="UTC")
 
@@ -39,6 +45,46 @@ SCHEMA = pa.schema(
 )
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """
+    A message, or one reading as own JSON, that could not be taken, with the reason.
+
+    `size` is that of the payload as it came, of which `KEPT_BYTES` are kept.
+    """
+
+    source: str
+    topic: str
+    payload: bytes
+    reason: str
+    received_at: datetime
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        """Cut the payload."""
+        force_setattr(self, "size", self.size or len(self.payload))
+        force_setattr(self, "payload", self.payload[:KEPT_BYTES])
+
+    @property
+    def key(self) -> bytes:
+        """What makes two dead letters the same: source, topic, payload as far as it is kept, and reason."""
+        parts = (self.source.encode(), self.topic.encode(), self.payload, self.reason.encode())
+        return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+
+
+def refused(row: Mapping[str, Any], reason: str) -> DeadLetter:
+    """Make a dead letter of one row of a batch that is refused after decoding."""
+    source = source_of_sensor(row["sensor_id"])
+    return DeadLetter(source, f"{HUB}refused", own_json(row), reason, row["received_at"])
+
+
+def own_json(row: Mapping[str, Any]) -> bytes:
+    """Write one row of a batch as the hub's own JSON, so that it can be published again; infinity is a word."""
+    kept = {key: value for key, value in row.items() if key != "received_at" and (value is not None or key == "value")}
+    kept |= {key: str(value) for key, value in kept.items() if isinstance(value, float) and not isfinite(value)}
+    kept["status"] = Status(row["status"]).name.lower()
+    return msgspec.json.encode(kept)
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """
@@ -56,10 +102,9 @@ class Batch:
         return int(self.readings.num_rows)
 
     def to_ipc(self) -> bytes:
-        """Write the Arrow IPC stream, lz4; sensors and dead letters travel in the schema's metadata."""
-        extra = {b"sensors": _encoder.encode(self.sensors), b"dead_letters": _encoder.encode(self.dead_letters)}
-        extra[b"identities"] = _encoder.encode(self.identities)
-        readings = self.readings.replace_schema_metadata(extra)
+        """Write the Arrow IPC stream, lz4; what is not readings travels in the schema's metadata."""
+        beside = {name: msgspec.msgpack.encode(getattr(self, name)) for name in _BESIDE}
+        readings = self.readings.replace_schema_metadata(beside)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, readings.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
             stream.write_batch(readings)
@@ -70,23 +115,25 @@ class Batch:
         """Read what `to_ipc` wrote; raises `pyarrow.ArrowInvalid` for anything else."""
         with pa.ipc.open_stream(data) as stream:
             readings = stream.read_next_batch()
-        extra = readings.schema.metadata or {}
-        sensors = msgspec.msgpack.decode(extra[b"sensors"], type=tuple[SensorFact, ...])
-        dead_letters = msgspec.msgpack.decode(extra[b"dead_letters"], type=tuple[DeadLetter, ...])
-        identities = msgspec.msgpack.decode(extra.get(b"identities", _encoder.encode(())), type=tuple[Identity, ...])
-        return cls(readings.replace_schema_metadata(None), sensors, dead_letters, identities)
+        found = readings.schema.metadata or {}
+        beside = {
+            name: msgspec.msgpack.decode(found.get(name.encode(), _NONE), type=kind) for name, kind in _BESIDE.items()
+        }
+        return cls(readings.replace_schema_metadata(None), **beside)
 
     @classmethod
     def concat(cls, batches: Sequence["Batch"]) -> "Batch":
         """Make one batch of several, in their order."""
         if len(batches) == 1:
             return batches[0]
-        readings = joined([batch.readings for batch in batches])
-        sensors = tuple(fact for batch in batches for fact in batch.sensors)
-        letters, identities = (
-            tuple(one for batch in batches for one in getattr(batch, name)) for name in ("dead_letters", "identities")
-        )
-        return cls(readings, sensors, letters, identities)
+        beside = {name: tuple(one for batch in batches for one in getattr(batch, name)) for name in _BESIDE}
+        return cls(joined([batch.readings for batch in batches]), **beside)
+
+
+_BESIDE: dict[str, Any] = {
+    "sensors": tuple[SensorFact, ...], "dead_letters": tuple[DeadLetter, ...], "identities": tuple[Identity, ...],
+}  # fmt: skip
+_NONE = msgspec.msgpack.encode(())  # what a collector sent that did not know them yet
 
 
 class Table(NamedTuple):
@@ -104,10 +151,6 @@ class Table(NamedTuple):
     value: NDArray[np.float64]
     status: int = Status.PROVISIONAL
     version: int = 0
-
-    def __bool__(self) -> bool:
-        """Whether it has a reading."""
-        return len(self.value) > 0
 
     def filled(self, received_at: datetime) -> pa.RecordBatch:
         """Give the columns of `SCHEMA`."""
@@ -186,6 +229,3 @@ def _microseconds(stamps: Sequence[datetime]) -> list[int]:
     # Few stamps are distinct, and pyarrow takes 2 us for each aware datetime.
     known = {stamp: microseconds(stamp) for stamp in set(stamps)}
     return [known[stamp] for stamp in stamps]
-
-
-_encoder = msgspec.msgpack.Encoder()

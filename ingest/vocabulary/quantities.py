@@ -30,7 +30,9 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     the seconds an unchanging value may last where it is further than `flat` from zero, `dead` the probability below
     which a run of zeros is marked. Two values for one reading agree where both round to the same multiple of
     `agree`. Channels of a sensor are `lanes`, which add up, or `separate` things, of which there is no mean.
-    `molar` is the mass of a gas in g/mol, by which shares of volume become concentrations.
+    `molar` is the mass of a gas in g/mol, by which shares of volume become concentrations. What is usual for an hour
+    has a spread of at least `least_spread`, and of `least_share` of the usual value. `term` is what it is in a
+    vocabulary of others.
     """
 
     name: str
@@ -50,6 +52,9 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     agree: float = 1
     channels: Literal["lanes", "separate"] = "separate"
     molar: float | None = None
+    least_spread: float = 1
+    least_share: float = 0.1
+    term: str = ""
 
     @property
     def memory(self) -> float:
@@ -63,14 +68,10 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 _read = tomllib.loads(files("ingest.vocabulary").joinpath("quantities.toml").read_text("utf-8"))
-
+_kinds, _lines = _read["kind"], _read["quantity"]
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
-    {
-        name: msgspec.convert(_read["kind"][line["kind"]] | line | {"name": name}, Quantity)
-        for name, line in _read["quantity"].items()
-    }
+    {name: msgspec.convert({**_kinds[one["kind"]], **one, "name": name}, Quantity) for name, one in _lines.items()}
 )
-
 
 GAS = 8.314462618  # J/(mol K), CODATA 2018
 _SHARE = re.compile(r"(ppm|ppb) at (-?[0-9.]+) degC and ([0-9.]+) hPa")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, IntFlag
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -80,6 +80,7 @@ class Message(NamedTuple):
     received_at: datetime
     sites: Mapping[str, Site] = MappingProxyType({})
     replayed: bool = False  # a retained message that was delivered before: what has no stamp of its own is known
+    token: Any = None  # by which its receiver acknowledges it
 
 
 class Reading(NamedTuple):

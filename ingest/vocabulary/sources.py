@@ -26,9 +26,9 @@ class SourceClass(StrEnum):
     CITIZEN = "citizen"
 
 
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"source_class": "class"}):
     """
-    One line of the registry.
+    One line of the registry, or the `[source]` of a mapping file, which has the name of the file.
 
     `interval` is the seconds an instant stands for (None: unknown). `topic` is the supplier's own topic filter,
     where it has one, beside `stadspuls/<name>/#`, which every source has. `repeated` tells which of several values
@@ -38,7 +38,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     may have a fraction, because they are corrected or rates.
     """
 
-    name: str
+    name: str = ""
     title: str
     stamp: Stamp
     source_class: SourceClass
@@ -50,11 +50,6 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fractions: bool = False
     channels: Channels | None = None
 
-    @property
-    def combined(self) -> list[str] | None:
-        """How channels make one figure, as the store has it."""
-        return [self.channels] if isinstance(self.channels, str) else self.channels
-
 
 OWN = "stadspuls"
 HUB = f"{OWN}/hub/"  # topics of the hub's own account, which alone sends own JSON for sensors of every source
@@ -65,15 +60,17 @@ SOURCES: Mapping[str, Source] = MappingProxyType(_sources)
 
 
 def add_source(source: Source) -> None:
-    """Add the source that a user's mapping file brings along; raises ValueError for a name that is taken."""
+    """
+    Add the source that a user's mapping file brings along; a topic of a shipped source is its own from then on.
+
+    Raises ValueError for a name that is taken.
+    """
     if source.name in _sources or f"{OWN}/{source.name}/" == HUB:
         raise ValueError(f"a second source {source.name!r}")
+    for name in _read:
+        if source.topic is not None and _sources[name].topic == source.topic:
+            _sources[name] = msgspec.structs.replace(_sources[name], topic=None)
     _sources[source.name] = source
-
-
-def counts_in_fractions(name: str) -> bool:
-    """Tell whether the counts of a source may have a fraction."""
-    return name in _sources and _sources[name].fractions
 
 
 COUNTRY = (3.0, 50.5, 7.5, 54.0)  # a box around the Netherlands: west, south, east, north
@@ -92,13 +89,15 @@ def doubtful(lon: float | None, lat: float | None) -> str | None:
     return "lon and lat are swapped" if west <= lat <= east and south <= lon <= north else "not in the Netherlands"
 
 
-def rounded(lon: float | None, lat: float | None) -> tuple[float | None, float | None]:
+def rounded(source: str, lon: float | None, lat: float | None) -> tuple[float | None, float | None]:
     """
-    Round a citizen's place to 3 decimals, about 100 m, so that it does not point at a home.
+    Round a citizen's place to 3 decimals, about 100 m, so that it does not point at a home; others stay as they are.
 
-    >>> rounded(6.566502, 53.219383)
-    (6.567, 53.219)
+    >>> rounded("telraam", 6.566502, 53.219383), rounded("ndw", 6.566502, None)
+    ((6.567, 53.219), (6.566502, None))
     """
+    if SOURCES[source].source_class is not SourceClass.CITIZEN:
+        return lon, lat
     return None if lon is None else round(lon, 3), None if lat is None else round(lat, 3)
 
 

@@ -1,16 +1,22 @@
 """
-Text of others: numbers, stamps and lengths of time out of it, read strictly, and text made fit to show.
+Text of others: numbers, stamps, lengths of time and files of settings, read strictly, and text made fit to show.
 
 The payload formats read numbers and stamps here, settings, rules, channels and the command line lengths of time, so
 that a bad one is refused everywhere with the same error.
 """
 
 import re
+import tomllib
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
+from pathlib import Path
+from typing import TypeVar
 
-from ingest.vocabulary.readings import BadPayload, NoSuchHour
+import msgspec
 
+from ingest.vocabulary.readings import BadPayload, NoSuchHour, Status, microseconds
+
+T = TypeVar("T")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _FORM = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)\s*")
@@ -98,3 +104,44 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """Do it in each line of a text."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+def status_of(text: str) -> Status:
+    """Give the status of a name; raises BadPayload for any other text."""
+    try:
+        return Status[text.upper()]
+    except KeyError:
+        raise BadPayload(f"status {text!r}, expected provisional or validated") from None
+
+
+def version_of(text: str) -> int:
+    """
+    Give the version of a publication stamp: microseconds since 1970.
+
+    >>> version_of("2024-07-01T00:00:00Z")
+    1719792000000000
+    """
+    return microseconds(stamp(text, "version"))
+
+
+class BadFile(ValueError):  # noqa: N818 - named for the reaction: the user corrects the file
+    """A file that cannot work; the text names the file, the key, what was found and what was expected."""
+
+
+def read_toml(path: Path, kind: type[T], error: type[BadFile]) -> T:
+    """Read a file into a struct; raises `error`."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
+        raise error(f"{path}: {reason}") from reason
+    return converted(found, kind, error, str(path))
+
+
+def converted(found: object, kind: type[T], error: type[BadFile], place: str, table: str = "") -> T:
+    """Make a struct of a table of a file; raises `error` with the place, the table and the key."""
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as invalid:
+        reason, _, key = str(invalid).partition(" - at `$")
+        where = f"{table}{key.rstrip('`')}".lstrip(".")
+        raise error(": ".join(filter(None, (place, where, reason[:1].lower() + reason[1:])))) from None

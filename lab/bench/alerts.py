@@ -11,28 +11,25 @@ itself.
 met, every window ended, so that every batch is judged: in ordinary traffic only each fifth is.
 """
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.mqtt.sender import Sender
+from ingest.vocabulary.calendar import load_days
 from ingest.vocabulary.readings import microseconds
 from lab.bench.latency import message, send
-from lab.bench.result import Result
+from lab.load.alarms import Hook, alarm, alerting, webhook
+from lab.load.result import Result
 from lab.load.servers import database, hub, received, scratch, until
 from lab.load.traffic import BEGIN, MINUTE, Traffic
-from streams.alerts.calendar import load_days
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import Rule
 from streams.commit.pipeline import Pipeline
@@ -40,15 +37,6 @@ from streams.commit.pipeline import Pipeline
 SERIES, RULES = 10_000, 100
 _EVERY = 100  # one message in so many raises an alert
 _PATIENCE = 120.0  # s
-_RULE = """
-[[rule]]
-name = "bench"
-title = "Bench"
-quantity = "no2"
-level = "5m"
-raise = 100
-severity = "critical"
-"""
 
 
 def alerts(settings: Settings, rate: int = 1_000, seconds: float = 30.0, batches: int = 20) -> Result:
@@ -67,62 +55,16 @@ def alerts(settings: Settings, rate: int = 1_000, seconds: float = 30.0, batches
     return Result("alerts", p99, "s", baseline, name, p99 / baseline, details)
 
 
-class Hook:
-    """A webhook that notes when each subject first arrived."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.posts = 0
-        self.seen: dict[str, float] = {}
-
-    def take(self, body: bytes) -> None:
-        """Note a post."""
-        now = time.perf_counter()
-        posted = msgspec.json.decode(body)["alerts"]
-        self.posts += bool(posted)
-        for one in posted:
-            self.seen.setdefault(one["subject"], now)
-
-
-@contextmanager
-def webhook() -> Iterator[Hook]:
-    """Run a webhook on a free port."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            hook.take(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hook = Hook(server.server_address[1])
-    threading.Thread(target=server.serve_forever, name="webhook", daemon=True).start()
-    try:
-        yield hook
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def _delay(
     settings: Settings, directory: Path, hook: Hook, rate: int, seconds: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give how long each alert took, and how long the door takes by itself."""
-    rules = directory / "rules"
-    rules.mkdir()
-    (rules / "bench.toml").write_text(_RULE)
-    channels = directory / "channels.toml"
-    channels.write_text(f'[channel.hook]\nurl = "json://127.0.0.1:{hook.port}/"\n')
-    changed = settings.model_copy(update={"alert_channels": channels, "rules": (rules,)})
     now = datetime.now(UTC)
     window = now.replace(minute=now.minute // 5 * 5, second=0, microsecond=0) - timedelta(minutes=5)
     count = int(rate * seconds)
-    with hub(changed) as running, Sender(running.address) as sender:
+    with hub(alerting(settings, directory, hook)) as running, Sender(running.address) as sender:
         before = (message(number, now - timedelta(minutes=1)) for number in range(count))
-        send(sender, 1e6, chain(before, (_reading(number, window, 10) for number in range(0, count, _EVERY))))
+        send(sender, 1e6, chain(before, (alarm(number, window, 10) for number in range(0, count, _EVERY))))
         with closing(Store(running.database)) as store:
             until(lambda: received(store), count + count // _EVERY, "readings committed", _PATIENCE)
         due = send(sender, rate, (_one(number, now, window) for number in range(count)))
@@ -132,17 +74,7 @@ def _delay(
 
 
 def _one(number: int, now: datetime, window: datetime) -> tuple[str, bytes]:
-    return message(number, now) if number % _EVERY else _reading(number, window, 412)
-
-
-def _reading(number: int, window: datetime, value: float) -> tuple[str, bytes]:
-    """A value of a whole window; only what is published last raises, for the windows before it are other ones."""
-    start = window if value > 100 else window - timedelta(minutes=5)
-    payload = (
-        f'{{"sensor_id":"stadspuls/ALARM-{number:06d}","quantity":"no2","unit":"ug/m3",'
-        f'"start":"{start:%Y-%m-%dT%H:%M:%SZ}","period":300,"value":{value}}}'
-    )
-    return f"stadspuls/stadspuls/ALARM-{number:06d}", payload.encode()
+    return message(number, now) if number % _EVERY else alarm(number, window, 412)
 
 
 def _alone(hook: Hook, times: int = 50) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from ingest.formats.decode import decode
 from ingest.formats.registry import load_formats
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import Message
-from lab.bench.result import Result
+from lab.load.result import Result
 from lab.load.servers import hub, received, scratch, until
 
 STATIONS = 72

@@ -21,21 +21,20 @@ from aggregates.areas.inputs import Gathered
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.areas.statistics import COLUMNS, About, Statistics
-from aggregates.ask.area_figures import joined
-from aggregates.ask.query import Question
+from aggregates.ask.listings import joined
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.files.catalogue import Entry
-from lab.bench.result import Result
+from lab.load.result import Result
 from lab.load.servers import database
 from lab.load.traffic import QUANTITIES, Traffic, fill_hours
 
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)
 VINTAGE = 2024
 _SIDE = 0.01  # degrees of a buurt
-_TABLES = "area, area_load, area_statistic, area_1h, area_1d, area_mark"
+TABLES = "area, area_load, area_statistic, area_1h, area_1d, area_mark"
 
 
 def areas(settings: Settings, sensors: int = 2000, hours: int = 720, places: int = 20_000) -> Result:
@@ -44,12 +43,12 @@ def areas(settings: Settings, sensors: int = 2000, hours: int = 720, places: int
         if store.rows("list_area_loads", vintage=None):
             raise CannotStart("database named has areas in it, expected an empty one made for the bench")
         try:
-            made = _load(store, municipalities=20, wijken=10, buurten=14)
-            values = _fill(store, sensors, hours)
+            made = load_squares(store, municipalities=20, wijken=10, buurten=14)
+            values = fill_sensors(store, sensors, hours)
             seconds = _timed(store, hours)
         finally:
             with store.transaction() as tx:
-                tx.script(f"TRUNCATE {_TABLES}")
+                tx.script(f"TRUNCATE {TABLES}")
     baseline, ours = _pandas(values, hours), seconds["figures"] + seconds["beside"]
     details: dict[str, object] = {
         "edition": str(edition), "sensors": sensors, "areas": made, "hours": hours, "rows": int(seconds["rows"]),
@@ -69,7 +68,8 @@ def _timed(store: Store, hours: int) -> dict[str, float]:
     roll_areas(store)
     rolled = time.perf_counter()
     end = BEGIN + timedelta(hours=hours)
-    rows = len(joined(store, Question("vehicle_count", BEGIN, end, "1h", vintage=VINTAGE), "buurt", ("inhabitants",)))
+    asked: dict[str, Any] = {"window": "1h", "quantities": ["vehicle_count"], "measures": ["inhabitants"]}
+    rows = len(joined(store, **asked, vintage=VINTAGE, first=BEGIN, last=end, level="buurt"))
     done = time.perf_counter()
     return {"placing": placed - began, "figures": rolled - placed, "beside": done - rolled, "rows": rows}
 
@@ -86,7 +86,8 @@ def squares(municipalities: int, wijken: int, buurten: int) -> list[Area]:
     return found
 
 
-def _load(store: Store, municipalities: int, wijken: int, buurten: int) -> int:
+def load_squares(store: Store, municipalities: int, wijken: int, buurten: int) -> int:
+    """Load squares as areas, each with a number of inhabitants; give how many there are of all levels."""
     found = completed(squares(municipalities, wijken, buurten))
     cells = [(area.code, "inhabitants", 1000.0, None, None, "1", "AantalInwoners_5") for area in found]
     statistics = Statistics(About("made up", "none"), pd.DataFrame(cells, columns=COLUMNS))
@@ -95,11 +96,11 @@ def _load(store: Store, municipalities: int, wijken: int, buurten: int) -> int:
     return len(found)
 
 
-def _fill(store: Store, sensors: int, hours: int) -> NDArray[Any]:
+def fill_sensors(store: Store, sensors: int, hours: int, columns: int = 280) -> NDArray[Any]:
     """Put sensors in the areas and hours of counts in the table, and mark them as closed."""
     traffic = Traffic(store, sensors * len(QUANTITIES))
     noise = np.random.default_rng(1)
-    lon, lat = 3 + noise.uniform(0, 280 * _SIDE, sensors), 51 + noise.uniform(0, 10 * _SIDE, sensors)
+    lon, lat = 3 + noise.uniform(0, columns * _SIDE, sensors), 51 + noise.uniform(0, 10 * _SIDE, sensors)
     places = zip(traffic.sensors, lon.tolist(), lat.tolist(), strict=True)
     import_sensors(store, [Entry(sensor, lon=x, lat=y, lanes=1) for sensor, x, y in places])
     values = noise.uniform(1, 60, (hours, sensors))

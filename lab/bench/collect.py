@@ -22,7 +22,7 @@ from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.batch import Batch
-from lab.bench.result import Result
+from lab.load.result import Result
 from lab.rig.broker import local_broker
 
 _FILTER = "stadspuls/#"

@@ -23,7 +23,7 @@ from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
-from lab.bench.result import Result
+from lab.load.result import Result
 from lab.load.servers import BenchHub, hub, received, until
 from lab.load.viewers import looked_at
 

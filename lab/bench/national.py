@@ -14,13 +14,13 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from aggregates.store.health import Balance, balances
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.formats.registry import load_formats
 from ingest.mqtt.sender import Sender
-from lab.bench.result import Result
 from lab.load import minute as minutes
+from lab.load.balances import Balance, balances
+from lab.load.result import Result
 from lab.load.servers import BenchHub, hub, received, until
 from lab.rig.service import repeated
 

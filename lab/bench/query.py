@@ -29,15 +29,14 @@ from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.files.catalogue import Entry
-from lab.bench.result import Result
-from lab.load.servers import database, emptied, scratch
+from lab.load.result import Result
+from lab.load.servers import NO_TIMESCALE, database, emptied, scratch
 from lab.load.traffic import fill_hours, known
 from lab.rig.database import KillableTimescale, installation, running_database
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 QUANTITY = "vehicle_count"
 LANES = 12  # channels of one more sensor, whose figure is made of them
-NO_TIMESCALE = "not measured: no TimescaleDB found (see lab.rig.database), and none named with --database"
 Figures = dict[str, object]
 
 

@@ -11,20 +11,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
-from aggregates.store.health import balances
 from aggregates.store.migrate import Edition
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.log.kafka import KafkaLog
 from ingest.log.topics import Topics, make_topics
 from ingest.vocabulary.batch import Batch
-from lab.bench.result import Result
+from lab.load.balances import balances
 from lab.load.plain import RATE
-from lab.load.servers import database, empty, scratch, until
+from lab.load.result import Result
+from lab.load.servers import database, empty, processes_of, scratch, until
 from lab.load.traffic import Traffic
 from lab.rig.broker import free_port
 from lab.rig.kafka import KafkaServer
@@ -32,6 +33,7 @@ from lab.rig.service import Service
 
 BATCH = 10_000  # readings that a collector packs together
 _PATIENCE = 300.0  # s
+BESIDE = ("quixstreams", "bytewax")  # other frameworks, measured where they are installed
 
 
 class Run:
@@ -121,16 +123,6 @@ class Line:
         return _seconds(ours), _seconds(processes_of(self.store))
 
 
-def processes_of(store: Store) -> list[psutil.Process]:
-    """Give the processes of a database's server, also where others run here; none of a server that is elsewhere."""
-    ((backend,),) = store.rows("read_backend")
-    with suppress(psutil.NoSuchProcess):
-        server = psutil.Process(backend).parent()
-        if server is not None and server.name().startswith("postgres"):
-            return [server, *server.children()]
-    return []
-
-
 def _seconds(processes: list[psutil.Process]) -> float:
     """CPU time of processes, and of those of their children that have ended."""
     total = 0.0
@@ -163,18 +155,34 @@ def worker(settings: Settings, readings: int = 2_000_000, plain: int = 30_000) -
         ours = found.run(5_000, readings, 1)
         size = found.size(readings)
         baseline = _plain(found, plain)
-    details = {"edition": str(found.edition), "series": 5_000, "readings": readings, **ours.details(), **size}
+        beside = {name: _beside(found, name, plain) for name in BESIDE}
+    details = {"edition": str(found.edition), "series": 5_000, "readings": readings, **ours.details(), **size, **beside}
     name = "plain Faust agent, a table updated for each reading, no database"
     return Result("worker", ours.rate, "readings/s", baseline, name, ours.rate / baseline, details)
 
 
 def _plain(found: Line, readings: int) -> float:
     make_topics(Topics(found.kafka.servers, "plain", "plain-dead-letters", partitions=1))
-    command = [sys.executable, "-P", "-m", "lab.load.plain", found.kafka.servers, str(readings), str(found.directory)]
+    return _rate("lab.load.plain", found.kafka.servers, str(readings), str(found.directory))
+
+
+def _beside(found: Line, name: str, readings: int) -> object:
+    """Let another framework sum the readings that the plain agent had; text where it is not installed, or fails."""
+    if find_spec(name) is None:
+        return f"not measured: {name} is not installed"
+    words = name, found.kafka.servers, str(readings), str(found.directory), found.store.conninfo
+    try:
+        return {"readings_s": round(_rate("lab.load.beside", *words))}
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        return f"not measured: {error}"
+
+
+def _rate(module: str, *words: str) -> float:
+    command = [sys.executable, "-P", "-m", module, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
     rates = [line.removeprefix(RATE) for line in done.stdout.splitlines() if line.startswith(RATE)]
     if not rates:
-        raise RuntimeError(f"the plain agent ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}")
+        raise RuntimeError(f"{module} ended with {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}")
     return float(rates[0])
 
 

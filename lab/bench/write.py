@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aggregates.store.migrate import Edition
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
-from lab.bench.result import Result
+from lab.load.result import Result
 from lab.load.servers import database
 from lab.load.time_shares import Spent
 from lab.load.traffic import Traffic

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from aggregates.ask.query import WINDOWS, Question, ask
-from aggregates.store.health import Balance, balances
 from aggregates.store.store import Store
 from lab.chaos.readings import BEGIN, QUANTITY, NumberedReadings
+from lab.load.balances import Balance, balances
 
 SOURCE = "stadspuls"
 _SHOWN = 5

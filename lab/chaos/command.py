@@ -11,13 +11,13 @@ import sys
 import typer
 from rich.console import Console
 
-from aggregates.ask.query import BadQuestion
-from hub.cli.common import NO, app, command
+from aggregates.ask.dates import BadQuestion
+from hub.cli.common import NO, command
 from hub.cli.output import errors
 from hub.settings.settings import Settings
 
 
-@command(app, "chaos", "database")
+@command("chaos", "database")
 def chaos(
     settings: Settings, seconds: float = 180.0, rate: float = 2_000.0, seed: int | None = None,
     only: list[str] | None = None,
@@ -25,8 +25,8 @@ def chaos(
     """Kill, freeze and cut off the parts of a distributed hub, and prove that no reading is lost; else exit 1."""
     from lab.chaos.plan import POSSIBLE, USUAL
     from lab.chaos.report import show
-    from lab.chaos.run import Scale
     from lab.chaos.run import chaos as run_chaos
+    from lab.chaos.stage import Scale
 
     names = {f"{action} {part}": (action, part) for action, part in POSSIBLE}
     if unknown := sorted(set(only or ()) - names.keys()):

@@ -81,4 +81,4 @@ def value(number: N) -> N:
 def _begin(start: "pd.Series[pd.Timestamp]", level: str, zone: str) -> "pd.Series[pd.Timestamp]":
     if level == "1d":
         return start.dt.tz_convert(zone).dt.normalize().dt.tz_convert("UTC")
-    return start.dt.floor({"5m": "5min", "1h": "1h"}[level])
+    return start.dt.floor({"5m": "5min", "15m": "15min", "1h": "1h"}[level])

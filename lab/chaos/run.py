@@ -10,17 +10,13 @@ prints the report.
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import structlog
 
-from aggregates.store.health import balances
-from aggregates.store.migrate import migrate
 from aggregates.store.store import Store, StoreError
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
@@ -29,33 +25,15 @@ from lab.chaos.checks import SOURCE, Check, check_promises, counted
 from lab.chaos.disturbances import Disturbances, Outcome, unjudged
 from lab.chaos.plan import USUAL, Action, Part, plan
 from lab.chaos.publisher import Publisher
-from lab.chaos.readings import QUANTITY, NumberedReadings, sensor_id
-from lab.load.servers import emptied
-from lab.rig.broker import free_port, mosquitto
-from lab.rig.chain import Addresses, Chain, missing, supervised
-from lab.rig.database import DatabaseServer, killable_database
-from lab.rig.kafka import KafkaServer
-from lab.rig.relay import Place, Relay
+from lab.chaos.readings import NumberedReadings
+from lab.chaos.stage import Scale, disturbable, empty_database
+from lab.load.balances import balances
+from lab.rig.chain import Chain, missing, supervised
 
-_AUTOSAVE = "autosave_interval 10"  # as deploy/mosquitto/mosquitto.conf
 _CONFIRMED_WITHIN = 180.0  # s
 _PROGRESS_WITHIN = 90.0  # s without a reading stored, after which no more are expected
 _SETTLED_WITHIN = 300.0
 _JUDGED_WITHIN = 240.0  # s in which what could not be judged is
-
-# A rule that has something to write for every batch, for when judging is made to raise.
-_RULES = f"""
-[[rule]]
-name = "chaos-many"
-title = "Many"
-quantity = "{QUANTITY}"
-level = "5m"
-raise = 240
-sensors = ["{sensor_id(0)[:-1]}*"]
-severity = "info"
-clear = 240
-retrospect = "0s"
-"""
 
 log = structlog.get_logger(__name__)
 
@@ -80,17 +58,6 @@ class Report:
         return bool(self.checks) and all(check.good for check in self.checks)
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How long and how much: seconds of publishing, readings a second, sensors that they are of."""
-
-    seconds: float = 180.0
-    rate: float = 2_000.0
-    sensors: int = 2_000
-    collectors: int = 2
-    workers: int = 2
-
-
 def chaos(
     settings: Settings, scale: Scale, seed: int, disturbances: tuple[tuple[Action, Part], ...] = USUAL,
     show: Callable[[str], None] = log.info,
@@ -107,9 +74,9 @@ def chaos(
     with ExitStack() as stack:
         workplace = tempfile.TemporaryDirectory(prefix="stadspuls-chaos-", ignore_cleanup_errors=True)
         directory = Path(stack.enter_context(workplace))
-        name, url, place, server = stack.enter_context(_database(settings, directory))
+        name, url, place, server = stack.enter_context(empty_database(settings, directory))
         show(f"database {name}, seed {seed}; logs in {directory}")
-        chain, relays = _chain(directory, url, place, scale, stack)
+        chain, relays = disturbable(directory, url, place, scale, stack)
         chain.start()
         report = Report(seed, name)
         run = _Run(chain, NumberedReadings(scale.sensors, settings.timezone), scale, report, show)
@@ -194,70 +161,6 @@ def came_back(disturbances: Sequence[Outcome]) -> Check:
     gone = [f"{one.event}: {one.note}" for one in disturbances if one.back is None]
     found = f"{len(disturbances) - len(gone)}"
     return Check("parts back after what was done", f"{len(disturbances)}", "; ".join([found, *gone]), not gone)
-
-
-def _chain(
-    directory: Path, url: str, place: Place, scale: Scale, stack: ExitStack
-) -> tuple[Chain, Mapping[Part, Relay]]:
-    """Make the hub, with a relay before each server."""
-    broker = mosquitto(directory, _AUTOSAVE)
-    ports = {Part.BROKER: free_port(), Part.KAFKA: free_port()}
-    kafka_port = free_port()
-    kafka = KafkaServer(directory / "kafka", kafka_port, free_port(), advertised=ports[Part.KAFKA])
-    sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stadspuls-way-")))  # a short path
-    relays = {
-        Part.BROKER: Relay(("127.0.0.1", ports[Part.BROKER]), ("127.0.0.1", broker.port)),
-        Part.KAFKA: Relay(("127.0.0.1", ports[Part.KAFKA]), ("127.0.0.1", kafka_port)),
-        Part.DATABASE: Relay(sockets / ".s.PGSQL.5432", place),
-    }
-    for relay in relays.values():
-        stack.enter_context(relay)
-    addresses = Addresses(f"mqtt://127.0.0.1:{ports[Part.BROKER]}", kafka.servers, _through(url, sockets))
-    (directory / "rules").mkdir()
-    (directory / "rules/chaos.toml").write_text(_RULES, "utf-8")
-    rules = {"rules": str(directory / "rules")}
-    chain = Chain(directory, broker, kafka, url, addresses, scale.collectors, scale.workers, settings=rules)
-    stack.callback(chain.clean_up)
-    return chain, MappingProxyType(relays)
-
-
-@contextmanager
-def _database(settings: Settings, directory: Path) -> Iterator[tuple[str, str, Place, DatabaseServer | None]]:
-    """Give name, URL and place of a migrated, empty database, and its server where it may be killed."""
-    if settings.database:
-        with emptied(settings.database, settings) as (_, edition):
-            yield f"{edition}, as named", settings.database, _place(settings.database), None
-        return
-    with killable_database(directory) as (name, server):
-        with closing(Store(server.conninfo)) as store:
-            migrate(store, settings.timezone, settings.chunk_interval)
-        yield name, server.conninfo, server.socket, server
-
-
-def _place(url: str) -> Place:
-    """
-    Give where the server of a URL listens; raises CannotStart where the URL has no host.
-
-    >>> _place("postgresql://writer:secret@db:5433/stadspuls")
-    ('db', 5433)
-    """
-    parts = urlsplit(url)
-    host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
-    if not parts.scheme.startswith("postgres") or not host:
-        raise CannotStart("the chaos run cuts the way to the database, expected postgresql://user@host/name")
-    return Path(host) / f".s.PGSQL.{parts.port or 5432}" if host.startswith("/") else (host, parts.port or 5432)
-
-
-def _through(url: str, sockets: Path) -> str:
-    """
-    Give the URL of the same database, reached by a unix socket in a directory.
-
-    >>> _through("postgresql://writer:secret@db:5433/stadspuls", Path("/tmp/way"))
-    'postgresql://writer:secret@/stadspuls?host=%2Ftmp%2Fway'
-    """
-    parts = urlsplit(url)
-    user, at, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=user + at, query=f"host={quote(str(sockets), safe='')}"))
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from ingest.files.recordings import messages, topic_of
+from ingest.files.recordings import messages
+from ingest.files.sections import topic_of
 from ingest.formats.decode import decode
 from ingest.vocabulary.readings import Message
 

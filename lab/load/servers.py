@@ -10,29 +10,33 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
-from aggregates.store.health import balances, state
+from aggregates.store.health import state
 from aggregates.store.migrate import Edition, migrate
 from aggregates.store.store import Store
 from hub.servers.broker import BuiltInBroker
-from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart
+from hub.servers.process import CannotStart, RunningHub, find_hub
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
+from lab.load.balances import balances
 from lab.rig.broker import end_child, free_port
 from lab.rig.database import KillablePostgres, running_database
 from lab.rig.service import Service
 
+NO_TIMESCALE = "not measured: no TimescaleDB found (see lab.rig.database), and none named with --database"
 LOOK = 0.02  # s between two looks at what is committed
 _READY_WITHIN = 90.0  # s
 _STOPPED_WITHIN = 30.0
-_FILLED = "reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, series, sensor"
+_FILLED = (
+    "reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, series, sensor, "
+    "sensor_evidence_1h, sensor_evidence_1d"
+)
 
 
 @contextmanager
@@ -99,6 +103,16 @@ def empty(store: Store) -> None:
         tx.script(
             f"TRUNCATE {_FILLED} CASCADE; UPDATE rollup SET closed_until = '2000-01-01 00:00+00', reconciled = NULL"
         )
+
+
+def processes_of(store: Store) -> list[psutil.Process]:
+    """Give the processes of a database's server, also where others run here; none of a server that is elsewhere."""
+    ((backend,),) = store.rows("read_backend")
+    with suppress(psutil.NoSuchProcess):
+        server = psutil.Process(backend).parent()
+        if server is not None and server.name().startswith("postgres"):
+            return [server, *server.children()]
+    return []
 
 
 class BenchHub:

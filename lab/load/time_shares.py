@@ -20,12 +20,12 @@ from aggregates.store.store import Store, Transaction
 # The functions that calculate, by the end of their file's name; what they call is part of them.
 _FUNCTIONS = {
     ("series.py", "_numbered"): "python: which series",
-    ("pipeline.py", "_readings"): "python: rows and quality, series included",
+    ("quality.py", "received_rows"): "python: rows and quality",
     ("windows.py", "ordered"): "python: sort",
     ("windows.py", "distinct"): "python: distinct",
     ("windows.py", "fold"): "python: fold",
-    ("accounts.py", "accounts"): "python: accounting",
-    ("binary.py", "binary_rows"): "python: binary rows, part of the copies",
+    ("accounting.py", "accounts"): "python: accounting",
+    ("binary.py", "packed"): "python: binary rows, part of the copies",
 }
 
 
@@ -49,10 +49,10 @@ class Spent(Store):
         self._total = time.perf_counter() - self._began
 
     @contextmanager
-    def transaction(self, *, snapshot: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, snapshot: bool = False, writing: bool = False) -> Iterator[Transaction]:
         """Open a transaction as `Store` does."""
         began = time.perf_counter()
-        with super().transaction(snapshot=snapshot) as tx:
+        with super().transaction(snapshot=snapshot, writing=writing) as tx:
             self._seconds["sql: begin and commit"] += time.perf_counter() - began
             yield _Timed(tx, self._seconds)
             began = time.perf_counter()

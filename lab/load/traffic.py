@@ -62,9 +62,9 @@ class Traffic:
         sensor = np.repeat(np.arange(len(self.sensors)), minutes * len(QUANTITIES))
         columns: dict[str, pa.Array[Any]] = {name: pa.array(rows[name]) for name in READING.names or ()}
         columns |= {name: columns[name].cast(SCHEMA.field(name).type) for name in ("start", "received_at")}
-        columns["sensor_id"] = _words(sensor, self.sensors)
-        columns["quantity"] = _words(np.where(self._is_speed(minutes), 1, 0), QUANTITIES)
-        columns["channel"] = _words(np.zeros(len(rows), int), [CHANNEL])
+        columns["sensor_id"] = words(sensor, self.sensors)
+        columns["quantity"] = words(np.where(self._is_speed(minutes), 1, 0), QUANTITIES)
+        columns["channel"] = words(np.zeros(len(rows), int), [CHANNEL])
         columns["period"] = pa.array(np.full(len(rows), 60, np.int32))
         return Batch(pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA))
 
@@ -94,7 +94,7 @@ def fill_hours(
         with store.transaction() as tx:
             tx.copy("window_1h", rows)
     store.rows("close_hours", until=begin + timedelta(hours=hours))
-    store.vacuum("window_1h")
+    store.alone("VACUUM window_1h")
     with store.transaction() as tx:
         tx.script("ANALYZE")
 
@@ -109,6 +109,6 @@ def _hours(series: NDArray[Any], begin: int, values: NDArray[Any]) -> NDArray[An
     return windows
 
 
-def _words(codes: NDArray[np.int_], words: Sequence[str]) -> "pa.Array[Any]":
-    indices = codes.astype(np.int32)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(words), pa.string()))
+def words(codes: NDArray[Any], vocabulary: Sequence[str]) -> "pa.Array[Any]":
+    """Give the words of a vocabulary by their codes, as a column of a batch."""
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), pa.array(list(vocabulary), pa.string()))

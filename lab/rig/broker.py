@@ -6,6 +6,7 @@ Tests, benches and the chaos run use it; `lab.rig.chain` puts it before Kafka. W
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -36,10 +37,11 @@ set_tcp_nodelay true
 
 
 def free_port() -> int:
-    """Give a port of this machine that was free a moment ago."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+    """Give a port of this machine that was free a moment ago, below those that connections to others take."""
+    while True:
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", random.randint(10_000, 32_000)))
+            return int(trial.getsockname()[1])
 
 
 class Child(Protocol):

@@ -20,8 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hub.servers.process import CannotStart, open_log, tail
-from ingest.log.kafka_login import Access
-from ingest.log.topics import NoAnswer, Topics, ends
+from ingest.log.topics import Access, NoAnswer, Topics, ends
 from lab.rig.broker import end_child
 
 VERSION = "4.1.0"

@@ -3,9 +3,7 @@ Episodes of an alert, computed from windows: pure, no clock, no store.
 
 An *episode* is the time from the first window that raised an alert to the one that cleared it. It depends on the
 windows alone, not on the order in which they arrived; `streams.alerts.store` makes the stored alerts equal to the
-episodes. `streams.alerts.comparison` makes the windows.
-
-    windows of one subject, in order ──▶ fold ──▶ episodes with their transitions
+episodes. `streams.alerts.comparison` makes the windows, `fold` episodes of those of one subject.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.alerts.rulebook import Rule
+
+FOREVER = 250_000_000_000_000_000  # us, a stamp that the database can store
 
 
 class Window(NamedTuple):
@@ -72,26 +72,29 @@ class Episode:
     told: float  # what was compared when it was raised or last updated
     calm: int = 0  # consecutive windows that would clear it
     unsure: bool = False
-    until: int | None = None
+    until: int = FOREVER  # it is open
     alert: int | None = None
     late: bool = False  # found long after its windows
     withdrawn: bool = False  # later data show that it never was: it ends where it began
     transitions: list[Transition] = field(default_factory=list)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has no end yet."""
+        return self.until == FOREVER
+
+    @property
     def state(self) -> str:
         """How the alert stands."""
-        if self.until is not None:
-            return "cleared"
-        return "cannot_judge" if self.unsure else "raised"
+        return "cleared" if not self.is_open else "cannot_judge" if self.unsure else "raised"
 
     def age(self, now: int) -> None:
         """Mark it as cannot be judged, and later clear it, where no window could be judged since `sure`."""
         times = self.rule.times
-        if self.until is None and not self.unsure and now - self.sure >= times["patience"]:
+        if self.is_open and not self.unsure and now - self.sure >= times["patience"]:
             self.unsure = True
             self._record("cannot_judge", self.sure + times["patience"])
-        if self.until is None and now - self.sure >= times["forget"]:
+        if self.is_open and now - self.sure >= times["forget"]:
             self.until = self.sure + times["forget"]
             self._record("cleared", self.until)
 
@@ -145,7 +148,7 @@ def fold(
     for window in windows:
         if opened:
             opened.age(window.start)
-        if opened and opened.until is None:
+        if opened and opened.is_open:
             opened.take(window)
             run = []
             continue

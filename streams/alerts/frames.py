@@ -1,36 +1,45 @@
 """
-Windows of sensors and areas read from the store as a frame, for `streams.alerts.comparison`.
+Windows of sensors and areas read from the store as frames, for `streams.alerts.comparison`.
 
 `streams.alerts.judge` says which windows; every function works inside the transaction that changed them.
+`streams.alerts.unusual` reads hours here, too.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from aggregates.store.binary import unpacked
 from aggregates.store.store import Transaction
+from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.readings import utc
-from streams.alerts.comparison import COLUMNS
-from streams.alerts.rulebook import MARKED, Rule
+from streams.alerts.comparison import COLUMNS, Bound, comparison_hours, usual
+from streams.alerts.rulebook import LENGTHS, MARKED, Rule
 
 VIEWS = {"sensor": {"5m": "sensor_5m", "1h": "sensor_1h", "1d": "sensor_1d"},
          "area": {"1h": "area_hour", "1d": "area_day"}}  # fmt: skip
-MOST_SPARSE = 4  # a rectangle of sensors and starts that is emptier than this is read window by window
-MOST_EXACT = 200  # windows that are read one by one
-_TYPES = {"value": "f8", "coverage": "f8", "valid": "?"}  # the others are objects
-_SELECTED = [name for name in COLUMNS if name != "level"]
+BLOCK = 24  # windows: changed ones this near to each other are read together
+_SELECTED = {name: "f8" for name in COLUMNS if name != "level"} | {
+    "start": "i8", "end": "i8", "valid": "?", "quantity": "O", "subject": "O",
+}  # fmt: skip
+_HOUR = np.dtype([("start", "i8"), ("value", "f8"), ("coverage", "f8"), ("valid", "f8"), ("nothing", "f8")])
+_SENSOR = ["sensor_id", "name", "lon", "lat", "hours", "bytes"]
+_EVERYWHERE = dict.fromkeys(("source", "sensors", "west", "south", "east", "north", "area", "vintage"))
 
 
 class Span(NamedTuple):
-    """Windows of some subjects (None: all) that start in `[first, last)` us; `exact` is sensor and start of each."""
+    """Windows of some subjects (None: all) that start in `[first, last)` us."""
 
     first: int
     last: int
     subjects: Sequence[str] | None = None
-    exact: tuple[Sequence[str], NDArray[np.int64]] | None = None
+
+
+Edges = tuple[int, int]  # us
 
 
 class ChangedWindows(NamedTuple):
@@ -39,48 +48,61 @@ class ChangedWindows(NamedTuple):
     sensors: Sequence[str]
     starts: NDArray[np.int64]
 
-    def span(self) -> Span:
-        """Give what to read: a rectangle of sensors and starts where the windows nearly fill one, else each window."""
-        sensors, starts = sorted(set(self.sensors)), np.unique(self.starts)
-        gaps = np.diff(starts)
-        dense = not len(gaps) or gaps.max() <= 10 * np.median(gaps)
-        rectangle = Span(int(starts[0]), int(starts[-1]) + 1, sensors)
-        if dense and len(sensors) * len(starts) <= MOST_SPARSE * len(self.starts):
-            return rectangle
-        pairs = sorted(set(zip(self.sensors, self.starts.tolist(), strict=True)))
-        return rectangle._replace(exact=([one for one, _ in pairs], np.array([start for _, start in pairs])))
+    def spans(self, level: str) -> list[Span]:
+        """Give what to read, in order of time: the sensors of each `BLOCK`; blocks of the same sensors are one span."""
+        size = BLOCK * LENGTHS[level] * 1_000_000
+        blocks: dict[int, set[str]] = {}
+        for sensor, block in zip(self.sensors, (self.starts // size).tolist(), strict=True):
+            blocks.setdefault(block, set()).add(sensor)
+        begin, end = int(self.starts.min()), int(self.starts.max()) + 1
+        found: list[Span] = []
+        for block in sorted(blocks):
+            span = Span(max(begin, block * size), min(end, (block + 1) * size), sorted(blocks[block]))
+            if found and (found[-1].last, found[-1].subjects) == (span.first, span.subjects):
+                span = span._replace(first=found.pop().first)
+            found.append(span)
+        return found
 
 
-def quantities_of(rules: Sequence[Rule]) -> list[str]:
-    """Give the quantities that rules need."""
-    return sorted(frozenset[str]().union(*(rule.needs for rule in rules)))
+def named(spans: Sequence[Span]) -> list[str] | None:
+    """Give the subjects of spans, None where these are of all subjects."""
+    return None if spans[0].subjects is None else sorted({one for span in spans for one in span.subjects or ()})
 
 
-def load_windows(tx: Transaction, rules: Sequence[Rule], span: Span) -> pd.DataFrame:
+def edges(spans: Iterable[Span], subjects: set[str], length: int) -> dict[str, Edges]:
+    """Give the start of the first and the end of the last window, of `length` s, of those subjects that spans have."""
+    found: dict[str, Edges] = {}
+    for span in spans:
+        for one in subjects if span.subjects is None else subjects & set(span.subjects):
+            found[one] = found.get(one, (span.first, 0))[0], span.last + length * 1_000_000
+    return dict(sorted(found.items()))
+
+
+def load_windows(tx: Transaction, rules: list[Rule], spans: list[Span], bounds: list[Bound] | None) -> pd.DataFrame:
     """
     Read the windows that rules of one level, all about sensors or all about areas, look at.
 
-    The frame has the columns of `streams.alerts.comparison.COLUMNS`.
+    With `bounds` only those within one, and those with flags. One question for all spans, where there are several of
+    named subjects; of areas it may find more. The frame has the columns of `streams.alerts.comparison.COLUMNS`.
     """
     level, per = rules[0].level, rules[0].per
-    asked: dict[str, Any] = {"quantities": quantities_of(rules), "first": utc(span.first), "last": utc(span.last)}
-    if span.exact is not None:
-        sensors, starts = np.array(span.exact[0], np.object_), span.exact[1]
-        if len(starts) > MOST_EXACT:  # all of one start together
-            parts = [(int(start), sorted(set(sensors[starts == start]))) for start in np.unique(starts)]
-            spans = [Span(start, start + 1, some) for start, some in parts]
-            return pd.concat([load_windows(tx, rules, one) for one in spans], ignore_index=True)
-        asked |= {"sensors": sensors.tolist(), "starts": [utc(start) for start in starts.tolist()]}
-        rows = tx.rows("list_judged_windows_at", VIEWS[per][level], **asked)
-    else:
-        asked["subjects"] = None if span.subjects is None else list(span.subjects)
-        view = VIEWS[per][level]
-        rows = tx.rows("list_judged_windows" if per == "sensor" else "list_judged_area_windows", view, **asked)
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(_SELECTED)
-    made: dict[str, NDArray[Any]] = {
-        name: np.array(column, _TYPES.get(name, "O")) for name, column in zip(_SELECTED, columns, strict=True)
-    }
-    return pd.DataFrame(made).assign(level=level)[COLUMNS]
+    first, last = min(span.first for span in spans), max(span.last for span in spans)
+    if per == "area" and len(spans) > 1:
+        spans = [Span(first, last, named(spans))]
+    if bounds is None:
+        bounds = [Bound(quantity, first) for rule in rules for quantity in sorted(rule.needs)]
+    quantity, whole, above, below = zip(*bounds, strict=True)
+    asked: dict[str, Any] = {
+        "quantities": list(quantity), "whole": list(map(utc, whole)), "above": list(above), "below": list(below),
+        "first": utc(first), "last": utc(last), "subjects": spans[0].subjects,
+    }  # fmt: skip
+    statement = "list_judged_windows" if per == "sensor" else "list_judged_area_windows"
+    if len(spans) > 1:
+        statement = "list_judged_windows_of_spans"
+        parts = [{"first": utc(span.first), "last": utc(span.last), "subjects": span.subjects} for span in spans]
+        asked["spans"] = msgspec.json.encode(parts).decode()
+    found = pd.DataFrame(tx.rows(statement, VIEWS[per][level], **asked), columns=list(_SELECTED))
+    return found.astype(_SELECTED).assign(level=level)[COLUMNS]
 
 
 def completed(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
@@ -92,26 +114,49 @@ def completed(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFram
     """
     if rule.share_of:
         enough = windows[windows["value"].to_numpy(np.float64) >= (rule.least or 1)]
-        return enough.assign(value=_looked_up("read_class_shares", tx, enough, np.nan, classes=rule.share_of))
+        return enough.assign(value=_looked_up(tx, "read_class_shares", enough, classes=rule.share_of))
     if (flags := MARKED.get(rule.statistic)) is not None:
         suspect = windows[(windows["flagged"] + windows["warned"] > 0) & (windows["level"] == "1h")]
-        counts = pd.Series(_looked_up("count_flagged_readings", tx, suspect, 0.0, flags=int(flags)), suspect.index)
-        return windows.assign(**{rule.statistic: counts.reindex(windows.index, fill_value=0.0)})
+        counts = _looked_up(tx, "count_flagged_readings", suspect, flags=int(flags)).reindex(windows.index)
+        return windows.assign(**{rule.statistic: counts.fillna(0.0)})
     return windows
 
 
-def _looked_up(
-    statement: str, tx: Transaction, windows: pd.DataFrame, otherwise: float, **parameters: object
-) -> NDArray[np.float64]:
-    """Run a statement that gives sensor, quantity, start (us) and a number, and give the number of each window."""
+def _looked_up(tx: Transaction, statement: str, windows: pd.DataFrame, **asked: object) -> "pd.Series[float]":
+    """Give of each window the number that a statement gives by sensor, quantity and start (us), else NaN."""
     if not len(windows):
-        return np.array([], np.float64)
-    first, last = int(windows["start"].min()), int(windows["end"].max())
-    sensors = windows["subject"].unique().tolist()
-    found = tx.rows(statement, sensors=sensors, first=utc(first), last=utc(last), **parameters)
+        return pd.Series(dtype=float)
+    span = {"first": utc(windows["start"].min()), "last": utc(windows["end"].max())}
+    found = tx.rows(statement, sensors=windows["subject"].unique().tolist(), **span, **asked)
     known = {tuple(key): number for *key, number in found}
     keys = zip(windows["subject"], windows["quantity"], windows["start"], strict=True)
-    return np.array([known.get(key, otherwise) for key in keys], np.float64)
+    return pd.Series([known.get(key, np.nan) for key in keys], windows.index, float)
+
+
+def load_hours(
+    tx: Transaction, quantity: str, starts: NDArray[np.int64], **scope: Any
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """
+    Read the hours of a quantity that start at some stamps (us), and the sensors that measure it, by sensor_id.
+
+    Hours have subject, start (us), value, coverage, valid and nothing, sensors sensor_id, name, lon and lat. `scope`
+    narrows them by the keys of the statement `in_scope`.
+    """
+    asked = {**_EVERYWHERE, "ever": False, **scope, "starts": [utc(one) for one in starts.tolist()]}
+    sensors = pd.DataFrame(tx.rows("list_hours_to_compare", "sensor_1h", quantity=quantity, **asked), columns=_SENSOR)
+    counts = sensors["hours"].to_numpy(np.int64)
+    hours = pd.DataFrame(unpacked(b"".join(filter(None, sensors["bytes"])), _HOUR, int(counts.sum())))
+    hours = hours.assign(subject=np.repeat(sensors["sensor_id"].to_numpy(), counts), valid=hours["valid"] > 0)
+    return sensors[_SENSOR[:4]], hours
+
+
+def load_usual(tx: Transaction, rule: Rule, windows: pd.DataFrame, days: Days) -> pd.DataFrame | None:
+    """Read the earlier hours that these hours are compared with, and give what is usual for them, if the rule asks."""
+    if rule.baseline is None:
+        return None
+    starts = comparison_hours(windows["start"].to_numpy(np.int64), days)
+    _, past = load_hours(tx, rule.quantity, starts, sensors=windows["subject"].unique().tolist())
+    return usual(windows, past, days, rule.quantity, rule.baseline)
 
 
 def subjects_of_rule(tx: Transaction, rule: Rule, subjects: Collection[str]) -> set[str]:

@@ -8,33 +8,32 @@ them:
 
     changed windows ─▶ candidates (beyond a threshold, or near an alert) ─▶ lock ─▶ fold ─▶ changes ─▶ outbox
 
-The lock is the last one that a transaction takes: its holder waits for nobody. Judging works inside savepoints: what
-fails is undone, and `streams.alerts.unjudged` notes its windows, which are judged again later.
+The lock is the last one that a transaction takes: its holder waits for nobody. What fails is undone and noted
+(`streams.alerts.unjudged`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from msgspec.structs import replace
 
 from aggregates.store.store import Away, Store, Transaction
 from ingest.vocabulary.batch import coded, numbers
-from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.readings import microseconds, utc
-from streams.alerts.calendar import Days, Usual, comparison_hours, usual
-from streams.alerts.comparison import beyond, by_subject, compare, may_raise, of_rule
-from streams.alerts.episodes import Episode, Transition, Window, fold
-from streams.alerts.frames import ChangedWindows, Span, completed, load_windows, quantities_of, subjects_of_rule
-from streams.alerts.rulebook import BadRule, Rule
-from streams.alerts.store import Change, load_alerts, lookback, only_new, task_of, write_changes
+from streams.alerts import frames
+from streams.alerts.comparison import beyond, bounds_of, by_subject, compare, of_rule
+from streams.alerts.episodes import FOREVER, Episode, Transition, Window, fold
+from streams.alerts.frames import ChangedWindows, Edges, Span
+from streams.alerts.rulebook import LENGTHS, BadRule, Rule
+from streams.alerts.store import Change, load_alerts, only_new, task_of, write_changes
 from streams.alerts.unjudged import ALL, Failures
 from streams.commit.windows import HOUR_US, WINDOW_US
 
-FOREVER = 250_000_000_000_000_000  # us, a stamp that the database can store
 _LONGEST_DAY = 25 * HOUR_US
-_REACH = 24  # windows after the last change that are folded before all later ones are
 
 
 class Judge:
@@ -44,7 +43,10 @@ class Judge:
         self.rules = rules
         self.failures = Failures()
         self._days = days
-        self._watched = {level: quantities_of(self.rules_of(level)) for level in ("5m", "1h", "1d")}
+        self._watched = {
+            level: sorted({quantity for rule in self.rules_of(level) for quantity in rule.needs})
+            for level in ("5m", "1h", "1d")
+        }
 
     def rules_of(self, level: str, per: str | None = None, name: str = ALL) -> list[Rule]:
         """Give the rules of a level, about sensors or areas or (None) both, of this name or all."""
@@ -55,43 +57,32 @@ class Judge:
         """Judge the 5-minute windows of a batch that had ended when it was received; that never fails the batch."""
         start = numbers(readings, "start")
         with self.failures.noted(tx, "5m", start.min() - WINDOW_US, start.max()):
-            windows, now = self._ended(readings)
+            codes, words = coded(readings, "quantity")
+            watched = np.array([word in self._watched["5m"] for word in words], bool)
+            now = int(numbers(readings, "received_at").max())
+            start = start - start % WINDOW_US
+            chosen = watched[codes] & (start + WINDOW_US <= now)
+            codes, words = coded(readings, "sensor_id")
+            windows = ChangedWindows([words[code] for code in codes[chosen]], start[chosen])
             if len(windows.starts):
                 tx.rows("limit_judging")
-                self.changed(tx, "5m", windows, utc(now))
-
-    def _ended(self, readings: pa.RecordBatch) -> tuple[ChangedWindows, int]:
-        """Give the watched 5-minute windows that had ended when their readings were received, and when that was."""
-        codes, words = coded(readings, "quantity")
-        watched = np.array([word in self._watched["5m"] for word in words], bool)
-        now = int(numbers(readings, "received_at").max())
-        start = numbers(readings, "start")
-        start = start - start % WINDOW_US
-        chosen = watched[codes] & (start + WINDOW_US <= now)
-        codes, words = coded(readings, "sensor_id")
-        return ChangedWindows([words[code] for code in codes[chosen]], start[chosen]), now
+                self.changed(tx, "5m", windows, utc(now), utc(now))
 
     def rolled(self, tx: Transaction, until: datetime, now: datetime) -> None:
         """Judge the hours in the table `dirty` and their days, if they ended by `until`."""
         ((_, first, last),) = tx.rows("read_dirty_span")
         span = microseconds(first) - _LONGEST_DAY, microseconds(last)
         for level in ("1h", "1d"):
-            with self.failures.noted(tx, level, *span), tx.savepoint():
+            with self.failures.noted(tx, level, *span):
                 rows = tx.rows(f"list_rolled_{level}", quantities=self._watched[level], until=until)
                 starts = np.array([microseconds(start) for _, start in rows], np.int64)
                 self.changed(tx, level, ChangedWindows([sensor for sensor, _ in rows], starts), now, until)
 
-    def changed(
-        self, tx: Transaction, level: str, windows: ChangedWindows, now: datetime, until: datetime | None = None
-    ) -> None:
-        """
-        Judge changed windows that ended by `until` (default `now`).
-
-        Raises `aggregates.store.store.StoreError` only where the transaction is lost.
-        """
+    def changed(self, tx: Transaction, level: str, windows: ChangedWindows, now: datetime, until: datetime) -> None:
+        """Judge changed windows that ended by `until`; raises `StoreError` only where the transaction is lost."""
         if len(windows.starts):
             with self.failures.noted(tx, level, windows.starts.min(), windows.starts.max()):
-                self._judge(tx, self.rules_of(level, "sensor"), windows.span(), now, until or now)
+                self._judge(tx, self.rules_of(level, "sensor"), windows.spans(level), now, until)
 
     def between(
         self, tx: Transaction, rule: str, level: str, first: datetime, last: datetime, now: datetime, until: datetime
@@ -99,28 +90,29 @@ class Judge:
         """Judge the windows that start in `[first, last]` and ended by `until`, by one rule or all."""
         span = Span(microseconds(first), microseconds(last) + 1)
         for per in ("sensor", "area"):
-            self._judge(tx, self.rules_of(level, per, rule), span, now, until)
+            self._judge(tx, self.rules_of(level, per, rule), [span], now, until)
 
     def areas(self, tx: Transaction, level: str, quantity: str, first: datetime, last: datetime, now: datetime) -> None:
         """Judge the windows of areas of a quantity that start in `[first, last]`."""
         span = Span(microseconds(first), microseconds(last) + 1)
         with self.failures.noted(tx, level, span.first, span.last):
             rules = [rule for rule in self.rules_of(level, "area") if quantity in rule.needs]
-            self._judge(tx, rules, span, now, now)
+            self._judge(tx, rules, [span], now, now)
 
     def stale(self, tx: Transaction, now: datetime) -> None:
         """Change open alerts without recent windows to `cannot_judge`, later to `cleared`; those without a rule now."""
-        until, rules = microseconds(now), self.rules
-        found = tx.rows(
-            "list_stale_alerts", rule=list(rules),
-            patience=[now - timedelta(microseconds=rule.times["patience"]) for rule in rules.values()],
-            forget=[now - timedelta(microseconds=rule.times["forget"]) for rule in rules.values()],
-        )  # fmt: skip
+        rules, until = list(self.rules), microseconds(now)
+        ages = {
+            key: [now - timedelta(microseconds=rule.times[key]) for rule in self.rules.values()]
+            for key in ("patience", "forget")
+        }
+        found = tx.rows("list_stale_alerts", rule=rules, **ages)
         if found:
             tx.rows("lock_alerts")
-            tx.rows("clear_orphaned_alerts", rules=list(rules), now=now)
-        for name in sorted({name for name, _ in found} & rules.keys()):
-            self._update(tx, rules[name], [one for rule, one in found if rule == name], until, until, now, now)
+            tx.rows("clear_orphaned_alerts", rules=rules, now=now)
+        for name in sorted({name for name, _ in found} & self.rules.keys()):
+            changed = {one: (until, until) for rule, one in found if rule == name}
+            self._update(tx, self.rules[name], changed, now, now)
 
     def replay(self, store: Store, rule: Rule, first: datetime, last: datetime) -> list[Transition]:
         """
@@ -131,27 +123,24 @@ class Judge:
         """
         if rule.level == "clock":
             raise BadRule(f"rule {rule.name!r} is about the present, expected one with a level of 5m, 1h or 1d")
-        begin, end = microseconds(first), microseconds(last)
+        rule, begin, end = replace(rule, first=None, last=None), microseconds(first), microseconds(last)
         with store.transaction() as tx:
-            windows = load_windows(tx, [rule], Span(begin - lookback(rule), end))
-            compared = self._compare(tx, rule, of_rule(rule, windows), effective=False)
-            subjects = subjects_of_rule(tx, rule, beyond(compared))
-        episodes = [
-            one
-            for subject, some in by_subject(compared, subjects).items()
-            for one in fold(rule, subject, some, now=end)
-        ]
-        found = [said for one in episodes for said in one.transitions if said.about > begin]
+            windows = frames.load_windows(tx, [rule], [Span(begin - rule.lookback, end)], None)
+            compared = self._compare(tx, rule, of_rule(rule, windows))
+            subjects = frames.subjects_of_rule(tx, rule, beyond(compared))
+        some = by_subject(compared, subjects).items()
+        episodes = [episode for subject, windows in some for episode in fold(rule, subject, windows, now=end)]
+        found = [said for episode in episodes for said in episode.transitions if said.about > begin]
         return sorted(found, key=lambda one: (one.about, one.subject))
 
-    def _compare(self, tx: Transaction, rule: Rule, windows: pd.DataFrame, *, effective: bool = True) -> pd.DataFrame:
+    def _compare(self, tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
         """Give the windows of a rule as `streams.alerts.comparison.compare` does, after loading what else it needs."""
-        windows = completed(tx, rule, windows)
-        return compare(rule, windows, lambda rule, windows: self._usual(tx, rule, windows), effective=effective)
+        windows = frames.completed(tx, rule, windows)
+        return compare(rule, windows, frames.load_usual(tx, rule, windows, self._days))
 
-    def _judge(self, tx: Transaction, rules: Sequence[Rule], span: Span, now: datetime, until: datetime) -> None:
+    def _judge(self, tx: Transaction, rules: list[Rule], spans: list[Span], now: datetime, until: datetime) -> None:
         """
-        Judge the windows of a span that ended by `until`; the rules have one level and subject.
+        Judge the windows of spans, in order of time, that ended by `until`; the rules have one level and subject.
 
         Where it fails, each rule judges alone, and the windows of those that fail are noted.
         """
@@ -159,75 +148,62 @@ class Judge:
             return
         try:
             with tx.savepoint():
-                self._judge_together(tx, rules, span, now, until)
+                self._judge_all(tx, rules, spans, now, until)
         except Exception as error:
             if len(rules) > 1 and not isinstance(error, Away):
                 for rule in rules:
-                    self._judge(tx, [rule], span, now, until)
+                    self._judge(tx, [rule], spans, now, until)
             else:
                 name = rules[0].name if len(rules) == 1 else ALL
-                self.failures.note(tx, rules[0].level, span.first, span.last, name, error)
+                self.failures.note(tx, rules[0].level, spans[0].first, spans[-1].last, name, error)
 
-    def _judge_together(
-        self, tx: Transaction, rules: Sequence[Rule], span: Span, now: datetime, until: datetime
-    ) -> None:
-        windows = load_windows(tx, rules, span)
-        windows = windows[windows["end"] <= microseconds(until)]
-        if not len(windows):
-            return
-        first, last = int(windows["start"].min()), int(windows["end"].max())
-        stored = load_alerts(tx, rules, first - max(map(lookback, rules)), last)
-        candidates = list(self._candidates(tx, rules, windows, stored, now))
+    def _judge_all(self, tx: Transaction, rules: list[Rule], spans: list[Span], now: datetime, until: datetime) -> None:
+        found = self._raised(tx, rules, spans, now, until)
+        first, last = spans[0].first - max(rule.lookback for rule in rules), spans[-1].last
+        for alert in load_alerts(tx, rules, first, last, frames.named(spans)):
+            found[alert.rule.name].add(alert.subject)
+        candidates = [(rule, frames.edges(spans, found[rule.name], LENGTHS[rule.level])) for rule in rules]
+        candidates = [(rule, changed) for rule, changed in candidates if changed]
         if candidates:
             tx.rows("lock_alerts")
-        for rule, subjects in candidates:
-            self._update(tx, rule, subjects, first, last, now, until)
+            for rule, changed in candidates:
+                self._update(tx, rule, changed, now, until)
 
-    def _candidates(
-        self, tx: Transaction, rules: Sequence[Rule], windows: pd.DataFrame, stored: Sequence[Episode], now: datetime
-    ) -> Iterator[tuple[Rule, list[str]]]:
-        """Give each rule with the subjects whose alerts may change."""
-        parts = dict(iter(windows.groupby("quantity", sort=False)))
-        present = set(windows["subject"].unique())
-        for rule in rules:
-            part = parts.get(rule.quantity) if rule.quantity in QUANTITIES else of_rule(rule, windows)
-            found = {one.subject for one in stored if one.rule is rule} & present
-            if part is not None and may_raise(rule, part):
-                limit = rule.times["retrospect"] or FOREVER
-                recent = part[part["end"].to_numpy() > microseconds(now) - limit]
-                found = found | subjects_of_rule(tx, rule, beyond(self._compare(tx, rule, recent)))
-            if found:
-                yield rule, sorted(found)
-
-    def _usual(self, tx: Transaction, rule: Rule, windows: pd.DataFrame) -> Usual:
-        """Load the earlier hours that these hours are compared with, and give what is usual."""
-        assert rule.baseline is not None
-        starts = comparison_hours(windows["start"].to_numpy(np.int64), self._days)
-        if not len(starts):
-            return Usual(*(np.full(len(windows), np.nan) for _ in range(2)))
-        sensors = windows["subject"].unique().tolist()
-        pairs = ([one for one in sensors for _ in starts], np.tile(starts, len(sensors)))
-        span = Span(int(starts[0]), int(starts[-1]) + 1, sensors, pairs)
-        past = load_windows(tx, [rule], span)
-        past = past[past["valid"] & past["value"].notna()]
-        return usual(windows, past[["subject", "start", "value"]], self._days, rule.baseline)
-
-    def _update(
-        self, tx: Transaction, rule: Rule, subjects: Sequence[str], first: int, last: int, now: datetime,
-        until: datetime,
-    ) -> None:  # fmt: skip
-        """Make the alerts of one rule and some subjects equal to the episodes of the windows around a span."""
+    def _raised(
+        self, tx: Transaction, rules: list[Rule], spans: list[Span], now: datetime, until: datetime
+    ) -> dict[str, set[str]]:
+        """Give the subjects with windows beyond the threshold that raises, by the name of the rule."""
+        found: dict[str, set[str]] = {rule.name: set() for rule in rules}
         clock = microseconds(now)
-        stored: dict[str, list[Episode]] = {one: [] for one in subjects}
-        for alert in load_alerts(tx, [rule], first - lookback(rule), FOREVER, subjects):
+        since = min(rule.since(clock) for rule in rules)
+        young = [one._replace(first=max(one.first, since)) for one in spans if one.last > since]
+        bounds = bounds_of(rules, spans[-1].last, clock)
+        if not (young and bounds):
+            return found
+        windows = frames.load_windows(tx, rules, young, bounds).loc[lambda some: some["end"] <= microseconds(until)]
+        for rule in rules if len(windows) else ():
+            recent = of_rule(rule, windows[windows["end"] > clock - (rule.times["retrospect"] or FOREVER)])
+            if len(recent):
+                raised = beyond(self._compare(tx, rule, recent))
+                found[rule.name] = frames.subjects_of_rule(tx, rule, raised)
+        return found
+
+    def _update(self, tx: Transaction, rule: Rule, changed: dict[str, Edges], now: datetime, until: datetime) -> None:
+        """Make the alerts of one rule and some subjects equal to the episodes of the windows around what changed."""
+        clock = microseconds(now)
+        stored: dict[str, list[Episode]] = {one: [] for one in changed}
+        first = min(first for first, _ in changed.values()) - rule.lookback
+        for alert in load_alerts(tx, [rule], first, FOREVER, list(changed)):
             stored[alert.subject].append(alert)
         # A batch that is read again was received long ago: what was judged since has ended too.
         limit = max([microseconds(until), *(one.judged for mine in stored.values() for one in mine)])
-        tasks = {subject: task_of(rule, subject, mine, first) for subject, mine in stored.items()}
+        tasks = {subject: task_of(rule, subject, mine, changed[subject][0]) for subject, mine in stored.items()}
         changes: list[Change] = []
-        for end in dict.fromkeys((min(limit, last + _REACH * rule.length * 1_000_000), limit)):
-            windows = self._windows_of(tx, rule, list(tasks), min(task.start for task in tasks.values()), end)
-            for subject, task in list(tasks.items()):
+        for reach in (frames.BLOCK * LENGTHS[rule.level] * 1_000_000, FOREVER):
+            asked = {one: (task.start, min(limit, changed[one][1] + reach)) for one, task in tasks.items()}
+            windows = self._windows_of(tx, rule, asked)
+            for subject, (_, end) in asked.items():
+                task = tasks[subject]
                 episodes = task.fold(windows.get(subject, []), clock if end == limit else None)
                 if end == limit or task.final(episodes, end):
                     changes += tasks.pop(subject).changes(episodes, clock, end)
@@ -235,11 +211,15 @@ class Judge:
                 break
         write_changes(tx, only_new(tx, changes), now)
 
-    def _windows_of(
-        self, tx: Transaction, rule: Rule, subjects: Sequence[str], first: int, last: int
-    ) -> Mapping[str, list[Window]]:
-        """Read the windows that start from `first` on and end by `last`, by subject."""
-        if rule.level == "clock" or first >= last:
+    def _windows_of(self, tx: Transaction, rule: Rule, asked: Mapping[str, Edges]) -> Mapping[str, list[Window]]:
+        """Read the windows of each subject that start from the first stamp on and end by the last."""
+        subjects: dict[Edges, list[str]] = {}
+        for subject, (first, last) in asked.items():
+            if rule.level != "clock" and first < last:
+                subjects.setdefault((first, last), []).append(subject)
+        if not subjects:
             return {}
-        windows = load_windows(tx, [rule], Span(first, last, subjects))
-        return by_subject(self._compare(tx, rule, of_rule(rule, windows[windows["end"] <= last])))
+        spans = [Span(*edges, some) for edges, some in sorted(subjects.items())]
+        windows = frames.load_windows(tx, [rule], spans, None)
+        ends = windows["subject"].map({subject: last for subject, (_, last) in asked.items()})
+        return by_subject(self._compare(tx, rule, of_rule(rule, windows[windows["end"] <= ends])))

@@ -1,8 +1,6 @@
 """
 Alerts in the store, made equal to the episodes of the windows around a change, with their transitions and the outbox.
 
-    stored alerts ─▶ Task (from which window to fold) ─▶ fold ─▶ compare with the stored alerts ─▶ write what changed
-
 `streams.alerts.judge` finds the subjects and takes the lock, `streams.alerts.episodes` folds; every function works
 inside the transaction that changed the windows. Rows leave as JSON, of which the database makes the types of the
 columns; NaN is null there.
@@ -20,17 +18,16 @@ from ingest.vocabulary.readings import microseconds, utc
 from streams.alerts.episodes import Episode, Transition, Window, fold
 from streams.alerts.rulebook import Rule
 
-WITHDRAWN = "withdrawn: what came in later says that it never was"
-WITHDRAWN_NL = "ingetrokken: latere gegevens zeggen dat het nooit zo was"
-NOTHING = "nothing that could be judged since {}"
-NOTHING_NL = "niets dat beoordeeld kon worden sinds {}"
+WITHDRAWN = ("withdrawn: what came in later says that it never was",
+             "ingetrokken: latere gegevens zeggen dat het nooit zo was")  # fmt: skip
+NOTHING = "nothing that could be judged since {}", "niets dat beoordeeld kon worden sinds {}"
+_OWN = ("alert", "subject", "state", "since", "until", "judged", "sure", "calm", "told", "value", "worst", "threshold",
+        "coverage", "late", "withdrawn")  # fmt: skip
 Change = tuple[Episode | None, Episode]  # the alert that is stored, if any, and what it becomes
 
 
-def load_alerts(
-    tx: Transaction, rules: Sequence[Rule], first: int, last: int, subjects: Sequence[str] | None = None
-) -> list[Episode]:
-    """Read the alerts that windows of `[first, last)` us may belong to, by when they began."""
+def load_alerts(tx: Transaction, rules: list[Rule], first: int, last: int, subjects: list[str] | None) -> list[Episode]:
+    """Read the alerts, of some subjects or all, that windows of `[first, last)` us may belong to, by their begin."""
     named = {rule.name: rule for rule in rules}
     rows = tx.rows("list_alerts_near", rules=list(named), first=utc(first), last=utc(last), subjects=subjects)
     return [Episode(named[name], *alert) for name, *alert in rows]
@@ -52,18 +49,16 @@ class Task(NamedTuple):
 
     def final(self, episodes: Sequence[Episode], end: int) -> bool:
         """Tell whether windows from `end` on cannot change these episodes: none is open there, or about to begin."""
-        if episodes and episodes[-1].until is None:
+        if episodes and episodes[-1].is_open:
             return False
-        edge = end - lookback(self.rule)
-        return all(
-            one.since >= end or (one.since < edge and one.until is not None and one.until <= end) for one in self.stored
-        )
+        edge = end - self.rule.lookback
+        return all(one.since >= end or (one.since < edge and one.until <= end) for one in self.stored)
 
     def changes(self, episodes: Sequence[Episode], now: int, end: int) -> Iterator[Change]:
         """Pair episodes with the stored alerts they overlap; an alert without an episode is withdrawn."""
         left = [one for one in self.stored if one.since < end]
         for episode in episodes:
-            stored = next((one for one in left if _overlap(one, episode)), None)
+            stored = next((one for one in left if one.since < episode.until and episode.since < one.until), None)
             if stored is not None:
                 left.remove(stored)
             episode.alert = None if stored is None else stored.alert
@@ -77,30 +72,20 @@ class Task(NamedTuple):
 
 def task_of(rule: Rule, subject: str, stored: Sequence[Episode], first: int) -> Task:
     """Find from where windows must be folded again, where those from `first` on changed."""
-    past = [one.until for one in stored if one.until is not None and one.until <= first]
-    mine = [one for one in stored if one.until is None or one.until > first]
-    if len(mine) == 1 and mine[0].until is None and mine[0].judged <= first:
+    past = [one.until for one in stored if one.until <= first]
+    mine = [one for one in stored if one.until > first]
+    if len(mine) == 1 and mine[0].is_open and mine[0].judged <= first:
         return Task(rule, subject, mine[0].judged, mine[0], mine)
     if mine and mine[0].since <= first:
         return Task(rule, subject, mine[0].since, None, mine)
-    return Task(rule, subject, max([first - lookback(rule), *past]), None, mine)
-
-
-def lookback(rule: Rule) -> int:
-    """How far before a window, in us, others may decide about it: a run of windows, a day being at most 25 hours."""
-    return (rule.windows - 1) * rule.length * 1_050_000
-
-
-def _overlap(stored: Episode, episode: Episode) -> bool:
-    begins_before = episode.until is None or stored.since < episode.until
-    return begins_before and (stored.until is None or episode.since < stored.until)
+    return Task(rule, subject, max([first - rule.lookback, *past]), None, mine)
 
 
 def _is_late(stored: Episode | None, episode: Episode, now: int) -> bool:
     """Tell whether an alert was found long after its windows, and no recent window has kept it open since."""
-    last = episode.sure if episode.until is None else episode.until
+    last = episode.sure if episode.is_open else episode.until
     past = last < now - episode.rule.times["late_after"]
-    return past if stored is None else stored.late and (past or episode.until is not None)
+    return past if stored is None else stored.late and (past or not episode.is_open)
 
 
 def only_new(tx: Transaction, changes: Sequence[Change]) -> list[Episode]:
@@ -126,10 +111,10 @@ def _with_state(stored: Episode, new: Episode, found: list[Transition]) -> list[
     """
     hidden = stored.late and not new.late and new.rule.late == "quiet"
     begins = new.state == "raised" and (hidden or stored.state == "cleared")
-    kind = "raised" if begins else "updated" if new.state == "raised" else new.state
-    same = ("raised", "updated") if new.state == "raised" else (kind,)
+    same = ("raised", "updated") if new.state == "raised" else (new.state,)
     last = next((one for one in found if one.kind in same), None)
     if last is None and (begins or stored.state != new.state):
+        kind = "raised" if begins else same[-1]
         known = [one for one in new.transitions if one.kind == kind]
         return [*found, known[-1] if known else new.transition(kind, new.judged)]
     return [one._replace(kind="raised") if begins and one is last else one for one in found]
@@ -140,14 +125,14 @@ def write_changes(tx: Transaction, changes: Sequence[Episode], now: datetime) ->
     new = [one for one in changes if one.alert is None]
     # Those that end go first: of one rule and subject never two alerts may be open, not even between two statements.
     for is_open in (False, True):
-        if part := [one for one in changes if one.alert is not None and (one.until is None) == is_open]:
+        if part := [one for one in changes if one.alert is not None and one.is_open == is_open]:
             tx.rows("update_alerts", now=now, rows=_json(map(_row, part)))
     if new:
         made = tx.rows("insert_alerts", now=now, rows=_json(map(_row, new)))
         numbers = {(rule, subject, microseconds(since)): alert for alert, rule, subject, since in made}
         for one in new:
             one.alert = numbers[one.rule.name, one.subject, one.since]
-    if said := [row for one in changes for row in _transitions(one)]:
+    if said := [_said(one, transition) for one in changes for transition in one.transitions]:
         tx.rows("insert_transitions", now=now, rows=_json(said))
 
 
@@ -156,47 +141,36 @@ def _json(rows: Iterable[object]) -> str:
 
 
 def _row(one: Episode) -> dict[str, Any]:
-    """Give the columns of an alert."""
-    kept = ("alert", "subject", "state", "calm", "told", "value", "worst", "threshold", "coverage", "late", "withdrawn")
-    stamps = {name: getattr(one, name) for name in ("since", "until", "judged", "sure")}
+    """Give the columns of an alert, as the statement `written_alerts` takes them."""
+    of_rule = {name: getattr(one.rule, name) for name in ("quantity", "level", "severity")}
+    own = {name: getattr(one, name) for name in _OWN}
+    return {"rule": one.rule.name, "said": bool(one.transitions), **of_rule, **own}
+
+
+def _said(one: Episode, said: Transition) -> dict[str, Any]:
+    """Give the columns of a transition, with the channels that it goes to."""
+    told = said.kind in one.rule.notify and (not one.late or one.rule.late == "tell")
+    text, text_nl = _texts(one, said)
+    windows = [
+        {"subject": one.subject, "level": one.rule.level, "start": utc(window.start), "end": utc(window.end),
+         "value": window.value, "coverage": window.coverage, "revision": window.revision}
+        for window in said.windows
+    ]  # fmt: skip
     return {
-        "rule": one.rule.name,
-        **{name: getattr(one.rule, name) for name in ("quantity", "level", "severity")},
-        **{name: getattr(one, name) for name in kept},
-        **{name: None if stamp is None else utc(stamp) for name, stamp in stamps.items()},
-        "said": bool(one.transitions),
-    }
-
-
-def _transitions(one: Episode) -> Iterator[dict[str, Any]]:
-    """Give the columns of its transitions, each with the channels that it goes to."""
-    rule = one.rule
-    for said in one.transitions:
-        told = said.kind in rule.notify and (not one.late or rule.late == "tell")
-        text, text_nl = _texts(one, said)
-        yield {
-            "alert": one.alert, "kind": said.kind, "about": utc(said.about), "late": one.late, "value": said.value,
-            "threshold": said.threshold, "coverage": said.coverage, "text": text, "text_nl": text_nl,
-            "windows": [_window(one, window) for window in said.windows], "channels": rule.channels if told else (),
-        }  # fmt: skip
+        "alert": one.alert, "kind": said.kind, "about": utc(said.about), "late": one.late, "value": said.value,
+        "threshold": said.threshold, "coverage": said.coverage, "text": text, "text_nl": text_nl, "windows": windows,
+        "channels": one.rule.channels if told else (),
+    }  # fmt: skip
 
 
 def _texts(one: Episode, said: Transition) -> tuple[str, str]:
     """Give the text of a transition in English and Dutch."""
-    rule = one.rule
     if one.withdrawn:
-        return WITHDRAWN, WITHDRAWN_NL
+        return WITHDRAWN
     if not said.windows and said.kind in ("cannot_judge", "cleared"):
         stamp = f"{utc(one.sure):%Y-%m-%d %H:%M} UTC"
-        return NOTHING.format(stamp), NOTHING_NL.format(stamp)
-    return said.text(rule, rule.text), said.text(rule, rule.text_nl or rule.text)
-
-
-def _window(one: Episode, window: Window) -> dict[str, object]:
-    return {
-        "subject": one.subject, "level": one.rule.level, "start": utc(window.start), "end": utc(window.end),
-        "value": window.value, "coverage": window.coverage, "revision": window.revision,
-    }  # fmt: skip
+        return NOTHING[0].format(stamp), NOTHING[1].format(stamp)
+    return said.text(one.rule, one.rule.text), said.text(one.rule, one.rule.text_nl or one.rule.text)
 
 
 def mirror_rules(store: Store, rules: Mapping[str, Rule]) -> None:

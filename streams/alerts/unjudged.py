@@ -28,12 +28,13 @@ class Failures:
     @contextmanager
     def noted(self, tx: Transaction, level: str, first: int, last: int, rule: str = ALL) -> Iterator[None]:
         """
-        Go on where the block raises, and note the windows that start in `[first, last]` us as not judged by a rule.
+        Where the block raises undo it, and note the windows that start in `[first, last]` us as not judged by a rule.
 
         Raises `aggregates.store.store.StoreError` only where the transaction is lost.
         """
         try:
-            yield
+            with tx.savepoint():
+                yield
         except Exception as error:
             self.note(tx, level, first, last, rule, error)
 

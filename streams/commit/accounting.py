@@ -6,21 +6,20 @@ The outcome of every reading, counted by source and day of receipt, and dead let
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, date, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aggregates.store.store import unnested
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import DeadLetter
+from ingest.vocabulary.readings import microseconds, utc
 from streams.commit.series import source_code, source_names
 from streams.commit.windows import DAY_US
 
 STORED, CORRECTED, DUPLICATE = range(3)  # as the statement `correct_readings` numbers them
 AMBIGUOUS = 4  # added by it where nothing says which of two values is right, and did not before
 SOURCES = 1 << 15  # more than a hub will ever have
-EPOCH = date(1970, 1, 1)
 
 
 def accounts(
@@ -39,7 +38,7 @@ def accounts(
     not be read, each of which counts one.
     """
     pairs, reached = (rows["received_at"] // DAY_US * SOURCES + rows["source"] for rows in (received, kept))
-    days = [(letter.received_at.astimezone(UTC).date() - EPOCH).days for letter in letters]
+    days = [microseconds(letter.received_at) // DAY_US for letter in letters]
     dead = np.array([day * SOURCES + source_code(one.source) for day, one in zip(days, letters, strict=True)], np.int64)
     # Day and source as one number: numpy finds distinct numbers far faster than distinct pairs.
     keys = np.unique(np.concatenate([pairs, dead]))
@@ -56,7 +55,7 @@ def accounts(
     names = source_names()
     return {
         "source": [names[key % SOURCES] for key in keys.tolist()],
-        "day": [EPOCH + timedelta(days=key // SOURCES) for key in keys.tolist()],
+        "day": [utc(key // SOURCES * DAY_US).date() for key in keys.tolist()],
         **{name: column.tolist() for name, column in counts.items()},
     }
 

@@ -5,14 +5,12 @@ Messages that their source names and that are stamped on receipt: the same again
 What is noted stays noted when that transaction fails, so that the message is stamped alike when it comes again.
 """
 
-from collections import Counter
-
 import numpy as np
 import pyarrow as pa
 
-from aggregates.store.store import Store
+from aggregates.store.store import Store, unnested
 from ingest.vocabulary.batch import Batch, coded, numbers
-from ingest.vocabulary.readings import microseconds, utc
+from ingest.vocabulary.readings import Identity
 
 
 def first_received(store: Store, batch: Batch) -> Batch:
@@ -23,16 +21,11 @@ def first_received(store: Store, batch: Batch) -> Batch:
     """
     if not batch.identities:
         return batch
-    named = {"key": [one.key for one in batch.identities], "at": [utc(one.start) for one in batch.identities]}
-    first = {key: microseconds(at) for key, at in store.rows("note_identities", **named)}
-    together = Counter((one.sensor_id, one.start) for one in set(batch.identities))
-    known = {(one.sensor_id, one.start): first[one.key] for one in batch.identities}
+    noted = store.rows("note_identities", **unnested(batch.identities, Identity.__struct_fields__))
+    known = {(sensor_id, start): first for sensor_id, start, first in noted}
     sensors = coded(batch.readings, "sensor_id")
     pairs, at = np.unique(np.stack([sensors.codes, numbers(batch.readings, "start")]), axis=1, return_inverse=True)
-    stamps = [
-        known[message] if together[message] == 1 else message[1]
-        for message in ((sensors.words[code], start) for code, start in pairs.T.tolist())
-    ]
+    stamps = [known.get((sensors.words[code], start), start) for code, start in pairs.T.tolist()]
     place = batch.readings.schema.get_field_index("start")
     field = batch.readings.schema.field(place)
     moved = pa.array(np.array(stamps, np.int64)[at.reshape(-1)]).cast(field.type)

@@ -22,22 +22,20 @@ import pyarrow as pa
 import structlog
 from numpy.typing import NDArray
 
-from aggregates.store.binary import Packed
+from aggregates.store.binary import packed
 from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreError, Transaction
 from ingest.vocabulary.backoff import pauses
-from ingest.vocabulary.batch import Batch, by_sensor_and_start, coded, middle, numbers
-from ingest.vocabulary.dead_letters import DeadLetter, refused
-from ingest.vocabulary.readings import OWN_FLAGS, RUNNING_TOTAL, Flag, utc
+from ingest.vocabulary.batch import Batch, DeadLetter, by_sensor_and_start, coded, middle, numbers, refused
+from ingest.vocabulary.readings import Flag, utc
 from streams.commit.accounting import AMBIGUOUS, STORED, accounts, dead_letter_columns
 from streams.commit.identities import first_received
-from streams.commit.quality import clipped, impossible, inconsistent, out_of_range, unfinished
-from streams.commit.recompute import frozen_days, recompute
+from streams.commit.quality import received_rows
+from streams.commit.recompute import change_staged
 from streams.commit.series import SeriesCache, TooManySensors
 from streams.commit.totals import LATER, differences
 from streams.commit.windows import (
     DAY_US,
     READING,
-    RECEIVED,
     LatestWindows,
     dirty_hours,
     distinct,
@@ -81,6 +79,8 @@ class Condemned(Refused):
 def _own_statements() -> Iterator[None]:
     try:
         yield
+    except Known:
+        raise
     except Refused as error:
         raise Condemned(str(error)) from error
 
@@ -122,6 +122,10 @@ class Pipeline:
                 self._attempt(batch, position)
                 self.trouble.clear()
                 return None
+            except Known as error:
+                if not self._expect_new:
+                    return self._split(batch, position, error)
+                self._expect_new = False  # without a savepoint, which every batch would pay for
             except Condemned as error:
                 return self._split(batch, position, error)
             except TooManySensors as error:
@@ -139,7 +143,7 @@ class Pipeline:
 
     def _split(self, batch: Batch, position: Position, error: StoreError) -> None:
         """
-        Store a batch in halves, a refused one until the refused reading is alone; the last part moves the position.
+        Store a batch in halves, and readings of one sensor and start alone; the last part moves the position.
 
         A part that is stored twice is harmless: the primary key of `reading` rejects duplicates.
         """
@@ -149,23 +153,22 @@ class Pipeline:
             return self.store(Batch(rows, (), batch.dead_letters), position)
         if len(batch) > 1:
             rows = by_sensor_and_start(rows)
-            if not (cut := middle(rows)):
-                rows, cut = self._totals_first(rows)
-            self.store(Batch(rows.slice(0, cut)), first)
-            return self.store(Batch(rows.slice(cut), (), batch.dead_letters), position)
+            cut = middle(rows)
+            *parts, last = (rows.slice(0, cut), rows.slice(cut)) if cut else self._singles(rows)
+            for part in parts:
+                self.store(Batch(part), first)
+            return self.store(Batch(last, (), batch.dead_letters), position)
         log.warning("refused by the database", error=str(error), readings=len(batch), facts=len(batch.sensors))
         letters = [refused(row, str(error)) for row in rows.to_pylist()]
         return self.store(Batch(rows.slice(0, 0), (), (*batch.dead_letters, *letters)), position)
 
     def _attempt(self, batch: Batch, position: Position) -> None:
         with _own_statements():
-            readings = self._readings(batch)
-        with self._store.transaction() as tx:
-            tx.prepare_session()
+            readings = received_rows(batch.readings, self._series.of(batch))
+        with self._store.transaction(writing=True) as tx:
             tx.rows("advance_position", topic=position.topic, partition=position.partition, position=position.position)
-            tx.rows("share_freeze_lock")
-            self._series.check(tx)
-            days = frozen_days(tx)
+            ((version, days),) = tx.rows("read_versions")
+            self._series.check(version)
             frozen = np.isin(readings["start"] // DAY_US, days)
             rows = distinct(ordered(readings[~frozen]))
             with _own_statements():
@@ -181,80 +184,47 @@ class Pipeline:
             if self._judge is not None and len(rows):
                 self._judge(tx, batch.readings)
 
-    def _readings(self, batch: Batch) -> NDArray[Any]:
-        """The batch as rows of the table `reading`, with the flags of the pipeline's rules."""
-        lines = self._series.of(batch)
-        rows = np.empty(len(batch), RECEIVED)
-        for name in ("start", "value", "weight", "covers", "version", "received_at", "status"):
-            rows[name] = numbers(batch.readings, name)
-        for name in ("series", "source", "high", "agree"):
-            rows[name] = lines[name]
-        received = (rows["version"] == 0) & (numbers(batch.readings, "flags") & RUNNING_TOTAL == 0)
-        rows["version"] += received * lines["repeated"] * rows["received_at"]
-        period = numbers(batch.readings, "period")
-        instant = np.isnan(rows["covers"]) & (period == 0)
-        rows["covers"][instant] = lines["interval"][instant]
-        rows["flags"] = numbers(batch.readings, "flags") & ~int(OWN_FLAGS)
-        rows["flags"] |= (early := unfinished(rows["start"], period, rows["received_at"]))
-        ran = np.maximum(0, rows["received_at"] - rows["start"]) / 1e6
-        rows["covers"] = np.where(early, np.fmin(rows["covers"], ran), rows["covers"])
-        rows["value"] = clipped(rows["value"], lines["low"], lines["high"], lines["tolerance"])
-        rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
-        rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
-        sensor, quantity, channel = (coded(batch.readings, name) for name in ("sensor_id", "quantity", "channel"))
-        rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
-        rows["flags"][rows["flags"] & RUNNING_TOTAL != 0] &= ~int(Flag.OUT_OF_RANGE | Flag.INCONSISTENT)
-        return rows
-
-    def _totals_first(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
-        """Split readings of one sensor and start: totals, with their consistency flag, before the classes in them."""
-        total = coded(rows, "channel").each(lambda word: word.endswith("/any"), bool)
-        if total.all() or not total.any():
-            return rows, len(total) // 2
+    def _singles(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+        """Part readings of one sensor and start, each with what comparing it with the others has found."""
         with suppress(StoreError, TooManySensors):  # the database was asked for these series a moment ago
-            flags = numbers(rows, "flags") | self._readings(Batch(rows))["flags"] & int(Flag.INCONSISTENT)
+            found = received_rows(rows, self._series.of(Batch(rows)))["flags"] & int(Flag.INCONSISTENT)
             at = rows.schema.get_field_index("flags")
-            rows = rows.set_column(at, rows.schema.field(at), pa.array(flags, pa.int32()))
-        return rows.take(np.argsort(~total, kind="stable")), int(total.sum())
+            rows = rows.set_column(at, rows.schema.field(at), pa.array(numbers(rows, "flags") | found, pa.int32()))
+        return [rows.slice(at, 1) for at in range(rows.num_rows)]
 
     def _insert(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
         """Write readings, 5-minute rows and marks; give the outcome of each reading."""
         outcome = np.zeros(len(rows), dtype=np.int8)
         if not len(rows):
             return outcome
-        if not (self._expect_new and self._insert_new(tx, rows)):
+        if self._expect_new:
+            self._insert_new(tx, rows)
+        else:
             outcome = self._insert_staged(tx, rows)
             self._expect_new = bool((outcome == STORED).all())
         return outcome
 
-    def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> bool:
-        """Write by the optimistic path; False, with everything undone, where a row exists already."""
-        try:
-            with tx.savepoint():
-                with tx.copying("reading", rows[COLUMNS]):
-                    windows = fold(rows)
-                    begun = self._latest.advance(windows)
-                    running = Packed.of(without_zeros(windows[~begun]))
-                    ahead = Packed.of(windows[begun])
-                    marks = dirty_hours(windows["series"], windows["start"])
-                if not begun.all():
-                    tx.copy("touched", running)
-                    tx.rows("merge_windows")
-                if begun.any():
-                    tx.copy("window_5m", ahead)
-                tx.rows("insert_marks", **marks)
-        except Known:
-            return False
-        return True
+    def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> None:
+        """Write by the optimistic path; raises `Known` where a row exists already."""
+        with tx.copying("reading", rows[COLUMNS]):
+            windows = fold(rows)
+            begun = self._latest.advance(windows)
+            running = packed(without_zeros(windows[~begun]))
+            ahead = packed(windows[begun])
+            marks = dirty_hours(windows["series"], windows["start"])
+        if not begun.all():
+            tx.copy("touched", running)
+            tx.rows("merge_windows")
+        if begun.any():
+            tx.copy("window_5m", ahead)
+        tx.rows("insert_marks", **marks)
 
     def _insert_staged(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
         span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
         tx.copy("stage", rows[COLUMNS])
+        tx.rows("leave_out_twins", **span)
         tx.rows("insert_new_readings")
-        ((members,),) = tx.rows("lock_stored_readings", **span)
-        tx.rows("correct_readings", **span, members=members)
-        tx.rows("touch_changed_windows")
-        recompute(tx, rows["start"], members)
+        change_staged(tx, "correct_readings", **span)
         tx.rows("mark_touched_hours")
         return np.array([outcome for (outcome,) in tx.rows("list_outcomes")], dtype=np.int8)
 

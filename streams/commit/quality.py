@@ -1,23 +1,24 @@
 """
-The quality rules: each marks readings with a flag; none deletes a reading.
+The quality rules: each marks readings with a flag; none deletes a reading. Pure.
 
-`clipped`, `out_of_range`, `impossible` and `inconsistent` work on the readings of one batch and are called by
-`streams.commit.pipeline`; readings of one sensor and start are always in one batch. `NEIGHBOUR_RULES` need the readings
-before and after, `dead` the hours of weeks: pure functions of what is stored, called by `streams.rollup.rollup`. A new
-rule is one function here.
+`streams.commit.pipeline` calls `received_rows` before its transaction, with what `streams.commit.series` knows: the
+rules that need only the readings of one batch, in which those of one sensor and start always are. `NEIGHBOUR_RULES`
+need the readings before and after, `dead` the hours of weeks: functions of what is stored, called by
+`streams.rollup.derived`. A new rule is one function here.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from ingest.vocabulary.batch import Coded
+from ingest.vocabulary.batch import Coded, coded, numbers
 from ingest.vocabulary.quantities import QUANTITIES, SPIKE_MEMORY, Quantity
-from ingest.vocabulary.readings import EXCLUDES, Flag
-from streams.commit.windows import HOUR_US, first_of
+from ingest.vocabulary.readings import EXCLUDES, OWN_FLAGS, RUNNING_TOTAL, Flag
+from streams.commit.windows import HOUR_US, RECEIVED, first_of
 
 Column = NDArray[Any]
 WEEK = 168  # h
@@ -32,6 +33,31 @@ def limits_of(quantity: str, overrides: Mapping[str, Any] | None = None) -> Quan
     400
     """
     return replace(QUANTITIES[quantity], **overrides or {})
+
+
+def received_rows(readings: pa.RecordBatch, lines: Column) -> Column:
+    """Give readings as rows of `RECEIVED`, with flags; `lines` are what is known of their series (`SeriesCache.of`)."""
+    rows = np.empty(len(readings), RECEIVED)
+    for name in ("start", "value", "weight", "covers", "version", "received_at", "status"):
+        rows[name] = numbers(readings, name)
+    for name in ("series", "source", "high", "agree"):
+        rows[name] = lines[name]
+    received = (rows["version"] == 0) & (numbers(readings, "flags") & RUNNING_TOTAL == 0)
+    rows["version"] += received * lines["repeated"] * rows["received_at"]
+    period = numbers(readings, "period")
+    instant = np.isnan(rows["covers"]) & (period == 0)
+    rows["covers"][instant] = lines["interval"][instant]
+    rows["flags"] = numbers(readings, "flags") & ~int(OWN_FLAGS)
+    rows["flags"] |= (early := unfinished(rows["start"], period, rows["received_at"]))
+    ran = np.maximum(0, rows["received_at"] - rows["start"]) / 1e6
+    rows["covers"] = np.where(early, np.fmin(rows["covers"], ran), rows["covers"])
+    rows["value"] = clipped(rows["value"], lines["low"], lines["high"], lines["tolerance"])
+    rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
+    rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
+    sensor, quantity, channel = (coded(readings, name) for name in ("sensor_id", "quantity", "channel"))
+    rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
+    rows["flags"][rows["flags"] & RUNNING_TOTAL != 0] &= ~int(Flag.OUT_OF_RANGE | Flag.INCONSISTENT)
+    return rows
 
 
 def out_of_range(value: Column, low: Column, high: Column) -> Column:

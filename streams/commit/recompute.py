@@ -1,34 +1,32 @@
 """
-Rows of `window_5m` made again from their readings, and the days for which that is not possible any more.
+Rows of `window_5m` made again from their readings, where these were corrected, flagged or damaged.
 
-`streams.commit.pipeline` calls it for corrections, `streams.rollup.rollup` for new flags and `streams.rollup.reconcile`
-for a repair, each inside its own transaction.
+`streams.commit.pipeline` corrects readings by `change_staged`, `streams.rollup.derived` sets flags by it, and
+`streams.rollup.reconcile` repairs by `recompute`, each inside its own transaction.
 """
 
 from collections.abc import Sequence
-from datetime import date
-
-import numpy as np
-from numpy.typing import NDArray
+from datetime import datetime, timedelta
 
 from aggregates.store.store import Transaction
-from ingest.vocabulary.readings import utc
-from streams.commit.windows import WINDOW_US
+
+WINDOW = timedelta(minutes=5)
 
 
-def recompute(tx: Transaction, starts: NDArray[np.int64], members: Sequence[int] | None) -> None:
+def change_staged(tx: Transaction, statement: str, first: datetime, last: datetime) -> None:
+    """Change stored readings that start from `first` to `last` by those in the table `stage`, and their windows."""
+    ((members,),) = tx.rows("lock_stored_readings", first=first, last=last)
+    tx.rows(statement, first=first, last=last, members=members)
+    tx.rows("touch_changed_windows")
+    recompute(tx, first, last, members)
+
+
+def recompute(tx: Transaction, first: datetime, last: datetime, members: Sequence[int] | None) -> None:
     """
     Lock the 5-minute rows named in the table `touched`, then compute them from their readings.
 
-    `starts` (us) limit the search in time; `members` limit it to these series (None: all), so that of a compressed day
-    only theirs are decompressed.
+    They have readings from `first` to `last`, or start then; `members` limits the search to these series (None: all),
+    so that of a compressed day only theirs are decompressed.
     """
     tx.rows("merge_windows")
-    first, last = int(starts.min()), int(starts.max())
-    span = {"first": utc(first - first % WINDOW_US), "last": utc(last - last % WINDOW_US + WINDOW_US)}
-    tx.rows("recompute_windows", **span, members=members)
-
-
-def frozen_days(tx: Transaction) -> NDArray[np.int64]:
-    """Give the days whose readings were dropped, sorted, as days since 1970."""
-    return np.sort(np.array([(day - date(1970, 1, 1)).days for (day,) in tx.rows("list_frozen_days")], dtype=np.int64))
+    tx.rows("recompute_windows", first=first, last=last, end=last + WINDOW, members=members)

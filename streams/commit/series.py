@@ -20,7 +20,6 @@ from streams.commit.quality import limits_of
 
 HELD = 10_000  # sensors that were refused, whose last fact is kept
 _KEY = ("sensor_id", "quantity", "channel", "period")
-SeriesKind = tuple[str, str, int]
 
 # Of each known series: its number, its source's place in `source_names`, plausible range with its tolerance, the
 # seconds that an instant of it covers (NaN: unknown), of which multiple two values must be to agree, and which of
@@ -65,7 +64,7 @@ class SeriesCache:
         self._store, self._most = store, most
         self._held: dict[str, SensorFact] = {}  # what was said of sensors that were refused, for when they are not
         self._sensors: dict[str, int] = {}
-        self._kinds: dict[SeriesKind, int] = {}
+        self._kinds: dict[tuple[str, str, int], int] = {}
         self._version: int | None = None
         self._keys, self._lines = _EMPTY
 
@@ -83,23 +82,30 @@ class SeriesCache:
         lines: NDArray[Any] = self._lines[at]
         return lines
 
-    def check(self, tx: Transaction) -> None:
-        """Raise `Clash` where the catalogue was imported since lines were given: their parameters may have changed."""
-        if self._outdated(tx):
-            raise Clash("the catalogue was imported meanwhile")
+    def check(self, version: int) -> None:
+        """Drop all lines where the catalogue was imported since, and raise `Clash`: what they say may have changed."""
+        known, self._version = self._version, version
+        if version != known:
+            self._keys, self._lines = _EMPTY
+            if known is not None:
+                raise Clash("the catalogue was imported meanwhile")
 
     def _numbered(self, readings: pa.RecordBatch) -> NDArray[np.int64]:
         """Give the key of each reading's series."""
-        codes, words = coded(readings, "sensor_id")
-        sensors = [self._sensors.setdefault(word, len(self._sensors)) for word in words]
-        kind_codes, kinds = _kinds(readings)
-        numbers = [self._kinds.setdefault(kind, len(self._kinds)) for kind in kinds]
-        keys: NDArray[np.int64] = np.array(sensors, np.int64)[codes] << 32 | np.array(numbers, np.int64)[kind_codes]
+        sensor, quantity, channel = (coded(readings, name) for name in _KEY[:3])
+        pair = quantity.codes.astype(np.int64) * len(channel.words) + channel.codes
+        _, rows, at = np.unique(pair << 32 | numbers(readings, "period"), return_index=True, return_inverse=True)
+        first = readings.take(rows)
+        kinds = zip(*(first.column(name).to_pylist() for name in _KEY[1:]), strict=True)
+        known = np.array([self._kinds.setdefault(kind, len(self._kinds)) for kind in kinds], np.int64)
+        sensors = np.array([self._sensors.setdefault(word, len(self._sensors)) for word in sensor.words], np.int64)
+        keys: NDArray[np.int64] = sensors[sensor.codes] << 32 | known[at]
         return keys
 
     def _load(self, batch: Batch, keys: NDArray[np.int64]) -> None:
         with self._store.transaction() as tx:
-            self._outdated(tx)
+            ((version,),) = tx.rows("read_catalogue_version")
+            self.check(version)
             missing, rows = np.unique(keys, return_index=True)
             new = self._keys[np.searchsorted(self._keys, missing)] != missing
             unknown = batch.readings.take(pa.array(rows[new]))
@@ -125,25 +131,6 @@ class SeriesCache:
                 del self._held[oldest]
             raise TooManySensors(refused)
         return list(({name: self._held[name] for name in named if name in self._held} | facts).values())
-
-    def _outdated(self, tx: Transaction) -> bool:
-        """Drop all lines where the catalogue was imported since; True if so."""
-        known = self._version
-        ((self._version,),) = tx.rows("read_catalogue_version")
-        if self._version == known:
-            return False
-        self._keys, self._lines = _EMPTY
-        return known is not None
-
-
-def _kinds(readings: pa.RecordBatch) -> tuple[NDArray[np.int32], list[SeriesKind]]:
-    """Give quantity, channel and period of each reading as codes, and the distinct kinds that they index."""
-    (quantity, quantities), (channel, channels) = coded(readings, "quantity"), coded(readings, "channel")
-    combined = (quantity.astype(np.int64) * len(channels) + channel) << 32 | numbers(readings, "period")
-    encoded = pa.array(combined).dictionary_encode()
-    names = [(key >> 32, key & 0xFFFF_FFFF) for key in encoded.dictionary.to_pylist()]
-    kinds = [(quantities[name // len(channels)], channels[name % len(channels)], period) for name, period in names]
-    return encoded.indices.to_numpy(), kinds
 
 
 def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregates.store.store import Transaction
-from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, microseconds, utc
+from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, utc
 from streams.commit.windows import ordered
 
-RESET = 0.9  # of the total before: a total below that begins anew, one between the two is a fault
-GAP = 1.5  # periods since the total before, above which something is missing between
 UNSURE = Flag.AMBIGUOUS | Flag.CONFLICT
 LATER = -1  # the source of a row that no reading of the batch gave
 Rows = NDArray[Any]
@@ -43,29 +41,12 @@ def differences(tx: Transaction, rows: Rows) -> Rows:
     unsure = rows["flags"][totals] & UNSURE == UNSURE
     tx.rows("keep_totals", **asked, total=rows["value"][totals].tolist(), unsure=unsure.tolist())
     later = []
-    for series, period, begin, total, before, since, known_at, two in tx.rows("list_total_neighbours", **asked):
-        start = microseconds(begin)
+    for series, start, value, weight, covers, version, flags in tx.rows("list_counts", **asked):
         row = known.get((series, start))
         if row is None:
             row = alike[series].copy()
             row["start"], row["source"], row["flags"] = start, LATER, 0
             later.append(row)
-        _count(row, period, total, before, since)
-        row["version"] = two + (0 if known_at is None else microseconds(known_at))
-        row["flags"] |= UNSURE * two
+        row["value"], row["weight"], row["covers"], row["version"] = value, weight, covers, version
+        row["flags"] |= flags | (Flag.OUT_OF_RANGE if value > row["high"] else 0)
     return ordered(np.concatenate([rows, *later])) if later else rows
-
-
-def _count(row: Rows, period: int, total: float, before: float | None, since: float | None) -> None:
-    value = np.nan
-    if before is not None and total >= before:
-        value = total - before
-    elif before is not None and total < RESET * before:
-        value = total
-    row["value"], row["weight"], row["covers"] = value, float(not np.isnan(value)), since or period
-    if np.isnan(value):
-        row["flags"] |= Flag.SOURCE_ERROR
-    elif value > row["high"]:
-        row["flags"] |= Flag.OUT_OF_RANGE
-    if since is not None and since > GAP * period:
-        row["flags"] |= Flag.AMBIGUOUS

@@ -5,7 +5,6 @@ Readings to 5-minute windows with numpy, and nothing else: no clock, no store.
 `streams.rollup.reconcile` proves that they agree.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -50,10 +49,8 @@ def ordered(readings: Rows) -> Rows:
         return readings
     value = np.nan_to_num(readings["value"], nan=-np.inf)
     covers = np.nan_to_num(readings["covers"], nan=-1)
-    by = ("flags", "weight")
-    keys = [covers, *(readings[name] for name in by), value]
-    keys += [readings["version"], _reach(readings), *(readings[name] for name in ("status", "start", "series"))]
-    return readings[np.lexsort(keys)]
+    figures = readings["flags"], readings["weight"], value, readings["version"], _reach(readings)
+    return readings[np.lexsort((covers, *figures, readings["status"], readings["start"], readings["series"]))]
 
 
 def distinct(readings: Rows) -> Rows:
@@ -63,7 +60,7 @@ def distinct(readings: Rows) -> Rows:
     Where two values of the greatest status, reach and version differ, nothing says which is right: the greater is kept
     and marked `AMBIGUOUS`; where they do not agree also `CONFLICT`.
     """
-    last = _last_of(readings["series"], readings["start"])
+    last = np.roll(first_of(readings["series"], readings["start"]), -1)
     if last.all():
         return readings
     group = np.concatenate(([0], np.cumsum(last)[:-1]))
@@ -95,9 +92,8 @@ def fold(readings: Rows) -> Rows:
     windows["series"], windows["start"] = readings["series"][at], bucket[at]
     for name, column in _evidence(readings).items():
         windows[name] = np.add.reduceat(column, at)
-    counted = ~(np.isnan(readings["value"]) | (readings["flags"] & EXCLUDES != 0))
-    windows["minimum"] = _extreme(np.minimum, readings["value"], counted, at)
-    windows["maximum"] = _extreme(np.maximum, readings["value"], counted, at)
+    value = np.where(readings["flags"] & EXCLUDES != 0, np.nan, readings["value"])
+    windows["minimum"], windows["maximum"] = np.fmin.reduceat(value, at), np.fmax.reduceat(value, at)
     windows["status"] = np.minimum.reduceat(readings["status"], at)
     return windows
 
@@ -122,12 +118,6 @@ def dirty_hours(series: Rows, start: Rows) -> dict[str, list[Any]]:
         "hour": [utc(at * HOUR_US) for at in hour[first]],
         "members": ["{" + ",".join(map(str, some.tolist())) + "}" for some in np.split(member, first[1:])],
     }
-
-
-def day_span(day: date) -> dict[str, datetime]:
-    """Give a UTC day as `first` and `last`, the parameters of statements."""
-    first = datetime.combine(day, time(), UTC)
-    return {"first": first, "last": first + timedelta(days=1)}
 
 
 def first_of(*keys: Rows) -> Rows:
@@ -188,13 +178,3 @@ def _evidence(readings: Rows) -> dict[str, Rows]:
 
 def _reach(readings: Rows) -> Rows:
     return np.where(readings["flags"] & Flag.UNFINISHED != 0, readings["covers"], np.inf)
-
-
-def _extreme(ufunc: np.ufunc, value: Rows, counted: Rows, at: Rows) -> Rows:
-    neutral = np.inf if ufunc is np.minimum else -np.inf
-    found = ufunc.reduceat(np.where(counted, value, neutral), at)
-    return np.where(np.isinf(found), np.nan, found)
-
-
-def _last_of(*keys: Rows) -> Rows:
-    return np.roll(first_of(*keys), -1) if len(keys[0]) else np.ones(0, dtype=bool)

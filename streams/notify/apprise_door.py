@@ -12,15 +12,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import urlopen
 
 import msgspec
-from apprise import Apprise, AppriseResult, NotifyFormat, NotifyType
+from apprise import Apprise, NotifyFormat, NotifyType
 from apprise.plugins import NotifyBase
 from apprise.plugins.custom_json import NotifyJSON
 from apprise.plugins.email import NotifyEmail
 from apprise.plugins.mqtt import NotifyMQTT
 
+from streams.notify.delivery import Unsent
 from streams.notify.texts import Notification
 
 TOPIC = "stadspuls/alerts"
@@ -31,25 +31,14 @@ logging.getLogger("apprise").addHandler(logging.NullHandler())
 logging.getLogger("apprise").propagate = False
 
 
-class Unsent(Exception):  # noqa: N818 - named for what happened
-    """The service did not accept a notification; the text is the reason, without secrets."""
-
-    @property
-    def for_good(self) -> bool:
-        """Tell whether the service will never take this message, by the status of HTTP, though it may take others."""
-        status = re.search(r"error=(\d{3})\b", str(self))
-        return status is not None and status[1] in ("400", "406", "413", "414", "415", "422", "431")
-
-
 class AppriseDoor:
     """A service of Apprise, by its URL. Raises ValueError with the reason, without the secrets in the URL."""
 
     def __init__(self, url: str) -> None:
         self._plugin = _plugin(url)
-        self._secrets = _secrets(url, self.shown)
+        self._url = url
         self._plugin.request_rate_per_sec = 0  # `streams.notify.delivery` limits the rate; Apprise must not sleep
-        self._apprise = Apprise()
-        self._apprise.add(self._plugin)
+        self._apprise = Apprise(self._plugin)
 
     @property
     def shown(self) -> str:
@@ -60,29 +49,29 @@ class AppriseDoor:
     def send(self, message: Notification) -> None:
         """Send a message; raises Unsent when the service did not accept it."""
         if isinstance(self._plugin, NotifyMQTT):
-            self._publish(self._plugin, message)
+            self._plugin.qos, self._plugin.retain = 1, True  # a later subscriber gets the last transition of each alert
+            for one in message.data:
+                self._plugin.topics = [topic_of(one)]
+                self._notify("", msgspec.json.encode({"key": message.key, **one}).decode(), NotifyType.INFO)
             return
         if isinstance(self._plugin, NotifyJSON):
             self._plugin.headers["Idempotency-Key"] = message.key
             self._plugin.payload_extras.update(key=message.key, severity=message.severity, alerts=list(message.data))
         elif isinstance(self._plugin, NotifyEmail):
-            self._plugin.headers.update(_mail_headers(message))
+            # The mails of one alert are one thread, and the key tells a copy.
+            alerts = {one["alert"] for one in message.data}
+            thread = f"stadspuls-alert-{alerts.pop()}" if len(alerts) == 1 else message.key
+            self._plugin.headers.update({"X-Stadspuls-Message": message.key, "References": f"<{thread}@stadspuls>"})
         kind = NotifyType.SUCCESS if message.good else _TYPES[message.severity]
         as_is = isinstance(self._plugin, NotifyJSON | NotifyEmail)
         title, body = (message.title, message.body) if as_is else (inert(message.title), inert(message.body))
         self._notify(title, body, kind)
 
-    def _publish(self, plugin: NotifyMQTT, message: Notification) -> None:
-        """Publish each transition on the topic of its alert, retained: a later subscriber gets the last one."""
-        plugin.qos, plugin.retain = 1, True
-        for one in message.data:
-            plugin.topics = [topic_of(TOPIC, one)]
-            self._notify("", msgspec.json.encode({"key": message.key, **one}).decode(), NotifyType.INFO)
-
     def _notify(self, title: str, body: str, kind: NotifyType) -> None:
         result = self._apprise.notify(body=body, title=title, notify_type=kind, body_format=NotifyFormat.TEXT)
         if not result:
-            raise Unsent(_hidden(_reason(result), self._secrets) or f"{self.shown} did not accept it")
+            said = " ".join(entry.message for entry in result.logs() if entry.level in ("WARNING", "ERROR", "CRITICAL"))
+            raise Unsent(_hidden(said[:500], self._url, self.shown) or f"{self.shown} did not accept it")
 
 
 def inert(text: str) -> str:
@@ -95,20 +84,14 @@ def inert(text: str) -> str:
     return re.sub(r"(@|<|\](?=\())(?=\S)", "\\1\u2060", text)
 
 
-def ping(url: str, seconds: float = 10.0) -> None:
-    """Request a URL, so that a monitor knows that the notifier runs. Raises OSError."""
-    with urlopen(url, timeout=seconds) as answer:
-        answer.read(1_000)
-
-
-def topic_of(root: str, one: dict[str, Any]) -> str:
+def topic_of(one: dict[str, Any]) -> str:
     """
     Give the topic of an alert; characters that a topic must not contain are percent-encoded.
 
-    >>> topic_of("stadspuls/alerts", {"rule": "no2", "subject": "luchtmeetnet/NL10938"})
+    >>> topic_of({"rule": "no2", "subject": "luchtmeetnet/NL10938"})
     'stadspuls/alerts/no2/luchtmeetnet/NL10938'
     """
-    return f"{root}/{quote(str(one['rule']), safe='')}/{quote(str(one['subject']), safe='/:')}"
+    return f"{TOPIC}/{quote(str(one['rule']), safe='')}/{quote(str(one['subject']), safe='/:')}"
 
 
 def _plugin(url: str) -> NotifyBase:
@@ -118,7 +101,7 @@ def _plugin(url: str) -> NotifyBase:
     try:
         plugin = Apprise.instantiate(url, suppress_exceptions=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(_hidden(f"{scheme}:// {error}", _secrets(url, scheme))) from None
+        raise ValueError(_hidden(f"{scheme}:// {error}", url, scheme)) from None
     if not isinstance(plugin, NotifyBase):
         raise ValueError(f"{scheme}:// names no service of Apprise, or lacks what that service needs")
     if not len(plugin):
@@ -126,26 +109,10 @@ def _plugin(url: str) -> NotifyBase:
     return plugin
 
 
-def _secrets(url: str, shown: str) -> list[str]:
-    """Give the parts of a URL that are not in the masked one: no error message may contain them."""
+def _hidden(text: str, url: str, shown: str) -> str:
+    """Mask in a message the parts of a URL that are not in what is shown of it."""
     parts = re.split(r"[/:@?&=,]+", url)
-    secret = {part for part in (*parts, *map(unquote, parts)) if len(part) > 3 and part not in shown}
-    return sorted(secret, key=len, reverse=True)
-
-
-def _hidden(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
+    secrets = {part for part in (*parts, *map(unquote, parts)) if len(part) > 3 and part not in shown}
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
-
-
-def _mail_headers(message: Notification) -> dict[str, str]:
-    """Put the mails of one alert in one thread, and give each notification a key by which a copy is recognised."""
-    alerts = {one["alert"] for one in message.data}
-    thread = f"<stadspuls-alert-{alerts.pop()}@stadspuls>" if len(alerts) == 1 else f"<{message.key}@stadspuls>"
-    return {"X-Stadspuls-Message": message.key, "References": thread}
-
-
-def _reason(result: AppriseResult) -> str:
-    texts = [entry.message for entry in result.logs() if entry.level in ("WARNING", "ERROR", "CRITICAL")]
-    return " ".join(texts)[:500]

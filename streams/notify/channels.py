@@ -1,23 +1,14 @@
 """
 The channels of notifications: where each goes, and which transitions it gets; a TOML file that is checked when read.
 
-`streams.notify.delivery` asks a channel what it accepts; `streams.notify.apprise_door` sends to its URL.
-Shape of a file:
-
-    link = "https://stadspuls.example"         # where messages point to
-
-    [channel.duty]
-    url = "mailtos://hub:${MAIL_PASSWORD}@mail.example?to=duty@example.nl"
-    severity = "warning"
-
-    [heartbeat]
-    url = "https://heartbeat.example/${HEARTBEAT}"
+`streams.notify.delivery` asks a channel what it accepts; `streams.notify.apprise_door` sends to its URL,
+docs/alerts.md shows a file and explains its keys.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import time, timedelta
+from datetime import time
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -25,8 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ingest.vocabulary.toml import BadFile, converted, read_toml
-from ingest.vocabulary.values import duration
+from ingest.vocabulary.values import BadFile, converted, duration, read_toml
 
 FILE = "channels.toml"
 ALL = "operators"  # every channel that is not `named_only`; the default of a rule
@@ -47,8 +37,8 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     `severity` is the least that is sent, `rules` are patterns, `kinds` the transitions that are sent. `group` or more
     transitions that are due are one notification; after `burst` notifications within ten minutes, or a grouped one,
-    they are collected for a minute each time (0: never). With `escalate_after` it gets only alerts that nobody
-    acknowledged for so long; `digest` is the local time of a daily summary.
+    they are collected for a minute each time (0: never). With `escalate_after` (as 30min) it gets only alerts that
+    nobody acknowledged for so long; `digest` (as 07:30) is the local time of a daily summary.
     """
 
     url: str
@@ -61,16 +51,6 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     burst: NotNegative = 20
     escalate_after: str | None = None
     digest: str | None = None
-
-    @property
-    def escalation_delay(self) -> timedelta | None:
-        """How long an alert is unacknowledged before it is sent here; None: not a channel for escalation."""
-        return None if self.escalate_after is None else duration(self.escalate_after)
-
-    @property
-    def digest_at(self) -> time | None:
-        """When the daily summary is due, local time."""
-        return None if self.digest is None else time.fromisoformat(self.digest)
 
     def matches(self, rule: str, severity: str) -> bool:
         """Tell whether it gets alerts of a rule at all."""
@@ -87,11 +67,6 @@ class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     url: str
     every: str = "5min"
-
-    @property
-    def period(self) -> timedelta:
-        """Time between two of them."""
-        return duration(self.every)
 
 
 class Channels(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,19 +117,15 @@ def _problems(found: Channels) -> Iterator[tuple[str, str]]:
             yield where, f"expected a name of a-z, 0-9, - and _, not {ALL!r} or {DIGEST!r}"
         if not channel.kinds and not channel.digest:
             yield f"{where}.kinds", "expected at least one, or a digest: nothing would ever be sent"
-        if channel.url.partition(":")[0] in ("grafana", "grafanas"):
-            yield f"{where}.url", "no longer a channel: the dashboards show alerts as annotations by themselves"
-        yield from _unreadable(f"{where}.escalate_after", channel.escalate_after, duration)
+        yield from _unreadable(f"{where}.escalate_after", channel.escalate_after, duration, "")
         yield from _unreadable(f"{where}.digest", channel.digest, time.fromisoformat, "expected a time of day as 07:30")
     if (heart := found.heartbeat) is not None:
         if urlsplit(heart.url).scheme not in ("http", "https") or not urlsplit(heart.url).hostname:
             yield "heartbeat.url", web
-        yield from _unreadable("heartbeat.every", heart.every, duration)
+        yield from _unreadable("heartbeat.every", heart.every, duration, "")
 
 
-def _unreadable(
-    key: str, text: str | None, read: Callable[[str], object], expected: str = ""
-) -> Iterator[tuple[str, str]]:
+def _unreadable(key: str, text: str | None, read: Callable[[str], object], expected: str) -> Iterator[tuple[str, str]]:
     try:
         if text is not None:
             read(text)

@@ -13,9 +13,10 @@ is sent in halves, and the transition at fault dropped; after `PATIENCE` attempt
 taken the channel goes on with the others. `streams.notify.notifier` runs one `ChannelDelivery` for each channel.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
 from operator import attrgetter
 from uuid import uuid4
@@ -24,10 +25,8 @@ import structlog
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.backoff import pause
-from streams.notify.apprise_door import Unsent
 from streams.notify.channels import Channel
-from streams.notify.operators import alerts, silences
-from streams.notify.silences import longest_silence
+from streams.notify.operators import alerts, longest_silence, silences
 from streams.notify.texts import Notification, OutboxRow, Style, digest, notification_of
 
 KEPT = timedelta(days=1)  # a transition is tried for so long
@@ -42,6 +41,16 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 600.0  # s
 log = structlog.get_logger(__name__)
 
 
+class Unsent(Exception):  # noqa: N818 - named for what happened
+    """The service did not accept a notification; the text is the reason, without secrets."""
+
+    @property
+    def for_good(self) -> bool:
+        """Tell whether the service will never take this message, by the status of HTTP, though it may take others."""
+        status = re.search(r"error=(\d{3})\b", str(self))
+        return status is not None and status[1] in ("400", "406", "413", "414", "415", "422", "431")
+
+
 class ChannelDelivery:
     """Sends the outbox of one channel; `delivered`, `failed` and `failing_since` are for metrics and health."""
 
@@ -49,8 +58,8 @@ class ChannelDelivery:
         self.delivered = self.failed = 0
         self.failing_since: datetime | None = None
         self._name, self._channel, self._send_message, self._style = name, channel, send, style
-        self._sent: deque[tuple[datetime, bool]] = deque()  # when, and whether it was grouped
-        self._digest_again: datetime | None = None
+        self._sent = deque[tuple[datetime, bool]](maxlen=max(channel.burst, 1))  # when, and whether it was grouped
+        self._digest_again = datetime.min.replace(tzinfo=UTC)
 
     def turn(self, store: Store, now: datetime) -> bool:
         """Send the next notification that is due; True when one was delivered, so that another may be due."""
@@ -70,7 +79,9 @@ class ChannelDelivery:
 
     def _begin(self, store: Store, now: datetime, failing: Sequence[Sequence[OutboxRow]]) -> list[OutboxRow]:
         """Choose the rows of the next notification, and commit that before anything is sent."""
-        only_critical = not self._may_overtake(failing)
+        # One overtakes what fails for long as a trial, all once the channel is known to work.
+        patient = all(one[0].attempts >= PATIENCE for one in failing)
+        only_critical = not patient or (len(failing) > 1 and self.failing_since is not None)
         if only_critical and any(_is_critical(one) for one in failing):
             return []
         with store.transaction() as tx:
@@ -88,11 +99,6 @@ class ChannelDelivery:
 
     def _note(self, statement: str, source: Store | Transaction, rows: Sequence[OutboxRow], **what: object) -> None:
         source.rows(statement, channel=self._name, transitions=[row.transition for row in rows], **what)
-
-    def _may_overtake(self, failing: Sequence[Sequence[OutboxRow]]) -> bool:
-        """Tell whether what fails lets others go: a single one as a trial, all once the channel is known to work."""
-        patient = all(one[0].attempts >= PATIENCE for one in failing)
-        return patient and (len(failing) < 2 or self.failing_since is None)
 
     def _filtered(self, tx: Transaction, due: Sequence[OutboxRow], now: datetime) -> list[OutboxRow]:
         """Give the rows to send: drop those that are not for this channel, hold those that a silence covers."""
@@ -112,7 +118,7 @@ class ChannelDelivery:
         """Give the reason why a transition is never sent here; None where it may be."""
         if not self._channel.accepts(row.rule, row.severity, row.kind):
             return "not for this channel"
-        if self._channel.escalation_delay is not None and row.kind != "escalated" and not sent_before:
+        if self._channel.escalate_after is not None and row.kind != "escalated" and not sent_before:
             return "sent here only when nobody acknowledges"
         if row.held_by is not None and row.over and not sent_before:
             return f"over before silence {row.held_by} ended"
@@ -122,21 +128,15 @@ class ChannelDelivery:
 
     def _chosen(self, rows: list[OutboxRow], now: datetime) -> list[OutboxRow]:
         """Choose the next notification: one transition, or all of them where they are many or there is a storm."""
-        if not rows or _is_critical(rows):
-            return self._grouped(rows)
-        oldest = min(row.written_at for row in rows)
-        if self._in_storm(now):
-            return rows if oldest <= now - STORM_WAIT else []
-        return self._grouped(rows) if oldest <= now - GROUP_WAIT or not self._channel.group else []
-
-    def _grouped(self, rows: list[OutboxRow]) -> list[OutboxRow]:
-        return rows if self._channel.group and len(rows) >= self._channel.group else rows[:1]
-
-    def _in_storm(self, now: datetime) -> bool:
-        while self._sent and self._sent[0][0] < now - STORM_SPAN:
-            self._sent.popleft()
-        many = len(self._sent) >= self._channel.burst or any(grouped for _, grouped in self._sent)
-        return bool(self._channel.burst and self._channel.group) and many
+        group, burst = self._channel.group, self._channel.burst
+        recent = [grouped for at, grouped in self._sent if at >= now - STORM_SPAN]
+        wait = timedelta()
+        if group and not _is_critical(rows):
+            is_storm = burst and (len(recent) >= burst or any(recent))
+            wait = STORM_WAIT if is_storm else GROUP_WAIT
+        if any(row.written_at <= now - wait for row in rows):
+            return rows if wait == STORM_WAIT or 0 < group <= len(rows) else rows[:1]
+        return []
 
     def _send(self, store: Store, rows: list[OutboxRow], now: datetime) -> bool:
         key = rows[0].message
@@ -159,17 +159,13 @@ class ChannelDelivery:
         return reason is None or for_good
 
     def _try(self, made: Callable[[], Notification], now: datetime) -> tuple[str | None, bool]:
-        """
-        Make and send a notification; give the reason where that failed, whatever the service's code raises.
-
-        And whether it fails for good: the service says so, or it cannot be made.
-        """
+        """Make and send a notification; give why that failed, and if for good: refused so, or it cannot be made."""
         for_good = True
         try:
             message = made()
             for_good = False
             self._send_message(message)
-        except Exception as error:
+        except Exception as error:  # whatever the service's code raises
             self.failed += 1
             self.failing_since = self.failing_since or now
             if isinstance(error, Unsent):
@@ -185,8 +181,8 @@ class ChannelDelivery:
     def summary(self, store: Store, now: datetime) -> bool:
         """Send the daily summary where it is due, once a day; True when it was delivered."""
         local = now.astimezone(self._style.zone)
-        at = self._channel.digest_at
-        if at is None or local.time() < at or (self._digest_again is not None and now < self._digest_again):
+        at = self._channel.digest
+        if at is None or local.time() < time.fromisoformat(at) or now < self._digest_again:
             return False
         if store.rows("digest_sent", channel=self._name, day=local.date())[0][0]:
             return False
@@ -203,7 +199,7 @@ class ChannelDelivery:
         found = store.rows("digest_counts", since=now - timedelta(days=1), channel=self._name)
         mine = [counts for rule, severity, *counts in found if self._channel.matches(rule, severity)]
         counts = {name: sum(row[at] for row in mine) for at, name in enumerate(COUNTED)}
-        is_open = alerts(store, now, self._style.zone, limit=None)
+        is_open = alerts(store, now, self._style.zone)
         open_alerts = [one for one in is_open if self._channel.matches(one["rule"], one["severity"])]
         key = f"stadspuls-digest-{self._name}-{now.astimezone(self._style.zone).date()}"
         return digest(open_alerts, counts, key, self._style)

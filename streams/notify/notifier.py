@@ -8,11 +8,12 @@ Of several notifiers one is active: the one that holds the advisory lock. The ot
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from urllib.request import urlopen
 
 import structlog
 
 from aggregates.store.store import Store, StoreError
-from streams.notify.apprise_door import ping
+from ingest.vocabulary.values import duration
 from streams.notify.channels import ALL, DIGEST, Channels, Heartbeat
 from streams.notify.delivery import KEPT, ChannelDelivery
 
@@ -26,24 +27,13 @@ log = structlog.get_logger(__name__)
 
 
 class Notifier:
-    """
-    Sends notifications while it runs; `leads` is True while this is the active one.
+    """Sends notifications while it runs; `leads` while it is the active one. `deliveries` are the channels by name."""
 
-    `deliveries` are the channels by name. `clock` gives the time.
-    """
-
-    def __init__(
-        self,
-        channels: Channels,
-        deliveries: Mapping[str, ChannelDelivery],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self.leads = False
-        self.turns = self.heartbeats = 0
-        self.deliveries = deliveries
-        self._channels, self._clock = channels, clock
-        self._beaten: datetime | None = None
-        self._ping_at = clock()
+    def __init__(self, channels: Channels, deliveries: Mapping[str, ChannelDelivery]) -> None:
+        self.leads, self.turns, self.heartbeats = False, 0, 0
+        self.deliveries, self._channels = deliveries, channels
+        self._clock: Callable[[], datetime] = partial(datetime.now, UTC)
+        self._beaten = self._ping_at = datetime.min.replace(tzinfo=UTC)
 
     def turns_of(self) -> Iterator[tuple[str, Callable[[Store], object]]]:
         """Give what has a thread of its own: its name, and what it does in a turn."""
@@ -57,20 +47,18 @@ class Notifier:
     def healthy(self) -> bool:
         """Tell whether alerts are sent: one is active, the database answers, and no channel has failed for long."""
         now = self._clock()
-        recent = self._beaten is not None and self._beaten > now - 3 * _BEAT
         failing = [one.failing_since for one in self.deliveries.values() if one.failing_since is not None]
-        return recent and all(since > now - _LONGEST_FAILURE for since in failing)
+        return self._beaten > now - 3 * _BEAT and all(since > now - _LONGEST_FAILURE for since in failing)
 
-    def numbers(self) -> Mapping[str, tuple[str, Callable[[], float]]]:
-        """Give what it counts, by name and with its meaning, for `/metrics`."""
-        lines = self.deliveries.values()
-        return {
-            "notify_leads": ("1 while this is the active notifier", lambda: self.leads),
-            "notify_healthy": ("1 while alerts are sent: no channel has failed for long", lambda: self.healthy),
-            "notify_delivered_total": ("transitions delivered", lambda: sum(one.delivered for one in lines)),
-            "notify_failed_total": ("attempts to deliver that failed", lambda: sum(one.failed for one in lines)),
-            "notify_heartbeats_total": ("heartbeats that were accepted", lambda: self.heartbeats),
-        }
+    @property
+    def delivered(self) -> int:
+        """How many transitions were delivered."""
+        return sum(one.delivered for one in self.deliveries.values())
+
+    @property
+    def failed(self) -> int:
+        """How many attempts to deliver failed."""
+        return sum(one.failed for one in self.deliveries.values())
 
     def lead(self, store: Store) -> None:
         """Be active, where this session has or gets the lock; the lock ends with the session."""
@@ -98,7 +86,7 @@ class Notifier:
         reason = "sent to every channel" if everyone else "no channel is configured"
         store.rows("outbox_spread", everyone=ALL, channels=everyone, reason=reason)
         store.rows("outbox_spread", everyone=DIGEST, channels=[], reason="in the daily summary")
-        if self._beaten is None or now >= self._beaten + _BEAT:
+        if now >= self._beaten + _BEAT:
             self._escalate(store, now)
             names = sorted(self._channels.channels)
             store.rows("outbox_expire", channels=names, before=now - KEPT, reason="no channel of this name")
@@ -107,8 +95,9 @@ class Notifier:
 
     def _escalate(self, store: Store, now: datetime) -> None:
         for name, channel in self._channels.channels.items():
-            if (delay := channel.escalation_delay) is not None:
-                waiting = store.rows("list_unanswered_alerts", before=now - delay, channel=name)
+            if channel.escalate_after is not None:
+                before = now - duration(channel.escalate_after)
+                waiting = store.rows("list_unanswered_alerts", before=before, channel=name)
                 chosen = [alert for alert, rule, severity in waiting if channel.accepts(rule, severity, "escalated")]
                 if chosen:
                     store.rows("escalate_alerts", alerts=chosen, channel=name, now=now)
@@ -119,9 +108,10 @@ class Notifier:
         if now < self._ping_at or not (self.leads and self.healthy):
             return
         try:
-            ping(heart.url)
+            with urlopen(heart.url, timeout=10.0) as answer:
+                answer.read(1_000)
             self.heartbeats += 1
-            self._ping_at = now + heart.period
+            self._ping_at = now + duration(heart.every)
         except (OSError, ValueError) as error:
             log.warning("heartbeat not accepted", reason=type(error).__name__)
-            self._ping_at = now + min(_PING_AGAIN, heart.period)
+            self._ping_at = now + min(_PING_AGAIN, duration(heart.every))

@@ -1,59 +1,151 @@
 """
 What operators do with alerts: list, acknowledge and silence them; for the commands, the API and the live page.
 
-Each function is one statement or one transaction. `streams.notify.delivery` notifies others of an acknowledgement.
+A silence has patterns of rule and subject, a span of time, and optionally weekly windows in the hub's time zone.
+`streams.notify.delivery` holds back what is silenced and sends what is still open when the silence ends, and notifies
+others of an acknowledgement. Each function that changes something is one statement or one transaction.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, time, timedelta
+from fnmatch import fnmatchcase
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pyarrow as pa
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.readings import YEARS
-from streams.notify.channels import SEVERITIES
-from streams.notify.silences import Silence, weekly
 
-COLUMNS = (
-    "alert", "rule", "title", "title_nl", "subject", "name", "quantity", "level", "severity", "state", "since", "until",
-    "value", "worst", "threshold", "unit", "coverage", "late", "withdrawn", "raised_at", "updated_at", "cleared_at",
-    "acknowledged_at", "acknowledged_by", "lon", "lat",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from aggregates.ask.listings import Batches
+
 Row = dict[str, Any]
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CHECK_AGAIN = timedelta(hours=1)  # whether a silence without an end has been ended
+_DAY = timedelta(days=1)
+
+
+class Weekly(NamedTuple):
+    """A window on some days of the week, local time; an end not after the begin is on the next day."""
+
+    days: frozenset[int]
+    begin: time
+    end: time
+
+    def end_of(self, moment: datetime) -> datetime | None:
+        """Give the end of the window that a local moment lies in."""
+        for day in (moment.date() - _DAY, moment.date()):
+            last = day if self.end > self.begin else day + _DAY
+            end = datetime.combine(last, self.end, moment.tzinfo)
+            if day.weekday() in self.days and datetime.combine(day, self.begin, moment.tzinfo) <= moment < end:
+                return end
+        return None
+
+
+class Silence(NamedTuple):
+    """One silence; without `last` it has no end, without `weekly` windows it is all of the time between."""
+
+    silence: int
+    rule: str
+    subject: str
+    first: datetime
+    last: datetime | None
+    weekly: tuple[str, ...] = ()
+    made_by: str = ""
+    reason: str = ""
+
+    def covers(self, rule: str, subjects: Iterable[str]) -> bool:
+        """Tell whether it is about a rule and one of these subjects: a sensor and the areas it is in."""
+        return fnmatchcase(rule, self.rule) and any(fnmatchcase(subject, self.subject) for subject in subjects)
+
+    def until(self, now: datetime, zone: ZoneInfo) -> datetime | None:
+        """Give the moment when what it holds back at `now` is checked again; None where it is not active now."""
+        if now < self.first or (self.last is not None and now >= self.last):
+            return None
+        if not self.weekly:
+            return self.last or now + _CHECK_AGAIN
+        local = now.astimezone(zone)
+        end = max((end for one in self.weekly if (end := weekly(one).end_of(local))), default=None)
+        return end if end is None or self.last is None else min(end, self.last)
+
+
+def longest_silence(
+    quiet: Sequence[Silence], rule: str, subjects: Sequence[str], now: datetime, zone: ZoneInfo
+) -> tuple[Silence, datetime] | None:
+    """Give the silence that holds back a rule and its subjects the longest, and until when."""
+    found = ((one, one.until(now, zone)) for one in quiet if one.covers(rule, subjects))
+    return max(((one, until) for one, until in found if until is not None), key=itemgetter(1), default=None)
+
+
+def weekly(text: str) -> Weekly:
+    """
+    Read weekly windows; raises ValueError.
+
+    >>> weekly("mon-fri 22:00-07:00").begin
+    datetime.time(22, 0)
+    >>> sorted(weekly("sat,sun 00:00-24:00").days)
+    [5, 6]
+    """
+    found = re.fullmatch(r"\s*([a-z,-]+)\s+(\d\d:\d\d)-(\d\d:\d\d)\s*", text.lower())
+    if not found:
+        raise ValueError(
+            f"weekly window {text!r}, expected days and times as 'mon-fri 22:00-07:00' or 'daily 01:00-02:00'"
+        )
+    begin, end = (time.fromisoformat("00:00" if part == "24:00" else part) for part in found.groups()[1:])
+    return Weekly(frozenset(_days(found[1])), begin, end)
+
+
+def _days(text: str) -> Iterator[int]:
+    for part in ("mon-sun" if text == "daily" else text).split(","):
+        first, dash, last = part.partition("-")
+        if first not in DAYS or (dash and last not in DAYS):
+            raise ValueError(f"day {part!r}, expected one of {', '.join(DAYS)}, two of them with a dash, or daily")
+        length = (DAYS.index(last or first) - DAYS.index(first)) % 7
+        yield from ((DAYS.index(first) + step) % 7 for step in range(length + 1))
+
+
+def read_alerts(store: Store, after: Any, limit: int, now: datetime, *, zone: str, **asked: Any) -> "Batches":
+    """Yield alerts, the newest first, as the listing of this name does, with silences of `now` and local time."""
+    from aggregates.ask.listings import LISTS, schema  # which bring pandas along
+    from aggregates.ask.series import local
+
+    quiet = [one for one in silences(store, now) if one.until(now, ZoneInfo(zone)) is not None]
+    for batch in list(LISTS["alerts"].read(store, after, limit, **asked)):
+        found = batch.select(["rule", "subject", "state"]).to_pylist()
+        subjects = sorted({one["subject"] for one in found}) if quiet else []
+        areas = {sensor: codes for sensor, _, _, codes in store.rows("list_sensor_areas", sensors=subjects)}
+        for one in found:  # a raised alert that no channel gets now
+            about = (one["subject"], *areas.get(one["subject"], ()))
+            if one["state"] == "raised" and any(silence.covers(one["rule"], about) for silence in quiet):
+                one["state"] = "silenced"
+        place = batch.schema.get_field_index("state")
+        states = pa.array([one["state"] for one in found], pa.string())
+        shown = batch.set_column(place, batch.schema.field(place), states)
+        yield shown.append_column(schema("local_since").field(0), local(batch["since"], zone))
 
 
 def alerts(
-    store: Store, now: datetime, zone: ZoneInfo, *, everything: bool = False, rule: str | None = None,
-    subject: str | None = None, limit: int | None = 100,
+    store: Store, now: datetime, zone: ZoneInfo, *, everything: bool = False, subject: str | None = None,
+    limit: int = 1_000_000,
 ) -> list[Row]:  # fmt: skip
-    """Give the open alerts, or all of them, the newest first, each with the columns of `COLUMNS` and `local_since`."""
-    rows = store.rows("list_operator_alerts", everything=everything, rule=rule, subject=subject, limit=limit)
-    found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    silent = silenced(store, [(row["rule"], row["subject"]) for row in found], now, zone)
-    for row, quiet in zip(found, silent, strict=True):
-        row |= {"state": state_of(row["state"], quiet), "local_since": row["since"].astimezone(zone).isoformat()}
-    return found
+    """Give the open alerts, or all of them, as rows of `read_alerts`."""
+    asked = {"rule": None, "subject": subject, "severity": None, "open": None if everything else True}
+    found = read_alerts(store, None, limit, now, zone=zone.key, **asked)
+    return [row for batch in found for row in batch.to_pylist()]
 
 
-def silenced(store: Store, found: Sequence[tuple[str, str]], now: datetime, zone: ZoneInfo) -> list[bool]:
-    """Tell of each rule and subject whether a silence covers it now."""
-    quiet = [one for one in silences(store, now) if one.until(now, zone) is not None]
-    subjects = sorted({subject for _, subject in found}) if quiet else []
-    areas = {sensor: codes for sensor, _, _, codes in store.rows("list_sensor_areas", sensors=subjects)}
-    return [any(one.covers(rule, (subject, *areas.get(subject, ()))) for one in quiet) for rule, subject in found]
-
-
-def state_of(state: str, quiet: bool) -> str:
-    """Give the state to show: `silenced` for a raised alert that no channel gets now."""
-    return "silenced" if quiet and state == "raised" else state
-
-
-def may_act(store: Store) -> bool:
-    """Tell whether the role of this connection may acknowledge and silence."""
-    ((may,),) = store.rows("may_act")
-    return bool(may)
+def alerts_about(store: Store, subject: str, first: datetime, last: datetime) -> list[Row]:
+    """Give the alerts about a sensor or an area in `[first, last)` that stand, the newest first, as `alerts` does."""
+    found = alerts(store, last, ZoneInfo("UTC"), everything=True, subject=subject)
+    ended = (row["until"] or row["cleared_at"] or last for row in found)
+    return [
+        row for row, until in zip(found, ended, strict=True)
+        if row["since"] < last and until > first and not row["withdrawn"]
+    ]  # fmt: skip
 
 
 def acknowledge(store: Store, alert: int, by: str, now: datetime) -> bool:
@@ -91,7 +183,7 @@ def silence(
 def silences(source: Store | Transaction, now: datetime) -> list[Silence]:
     """Give the silences that are active or to come."""
     return [
-        Silence(number, rule, subject, first, last, tuple(map(weekly, windows or ())), by, reason)
+        Silence(number, rule, subject, first, last, tuple(windows or ()), by, reason)
         for number, rule, subject, first, last, windows, by, reason in source.rows("list_silences", now=now)
     ]
 
@@ -99,21 +191,3 @@ def silences(source: Store | Transaction, now: datetime) -> list[Silence]:
 def end_silence(store: Store, number: int, now: datetime) -> bool:
     """End a silence: what it held back is due now; False where there is none to end."""
     return bool(store.rows("end_silence", silence=number, now=now))
-
-
-def described(one: Silence, now: datetime, zone: ZoneInfo) -> Row:
-    """Give a silence as a row to show."""
-    silent_now = one.until(now, zone) is not None
-    return {**one._asdict(), "weekly": "; ".join(map(str, one.weekly)), "silent_now": silent_now}
-
-
-def outbox(store: Store, now: datetime) -> list[Any]:
-    """Give the backlog of each channel that has one, with the columns of the statement `outbox_state`."""
-    with store.transaction() as tx:
-        return tx.records("outbox_state", now=now)
-
-
-def open_alerts(store: Store) -> dict[str, int]:
-    """Count the alerts that are open, by severity, the three always named."""
-    found = dict(store.rows("count_open_alerts"))
-    return {severity: int(found.get(severity, 0)) for severity in SEVERITIES}

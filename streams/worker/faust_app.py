@@ -13,14 +13,10 @@ import faust
 import structlog
 from faust.auth import SASLCredentials
 
-from ingest.log.kafka_login import Access
-from ingest.log.topics import Topics
+from ingest.log.topics import Access, Topics
 
 SESSION_TIMEOUT = 10.0  # s after which a killed worker's partitions go to others
-PREFETCHED = 16  # records that Faust holds
 LONGEST_OUTAGE = 7 * 86_400.0  # s that a record may wait for the database before Kafka removes the worker
-LARGEST_FETCH = 4 << 20
-TOPICS_KNOWN_FOR = 5.0  # s between two requests for the topics: a Kafka that has just started may not list them yet
 _REPEAT_AFTER = 10.0  # s before the same message of Faust is logged again
 
 _log = structlog.get_logger("streams.worker.worker")
@@ -44,9 +40,9 @@ def make_app(topics: Topics, group: str, scratch: str) -> Any:
         broker_max_poll_interval=LONGEST_OUTAGE,
         stream_processing_timeout=LONGEST_OUTAGE,
         stream_wait_empty=False,
-        stream_buffer_maxsize=PREFETCHED,
-        consumer_max_fetch_size=LARGEST_FETCH,
-        consumer_metadata_max_age_ms=int(TOPICS_KNOWN_FOR * 1000),
+        stream_buffer_maxsize=16,
+        consumer_max_fetch_size=4 << 20,
+        consumer_metadata_max_age_ms=5000,  # a Kafka that has just started may not list the topics yet
         consumer_auto_offset_reset="earliest",
     )
 

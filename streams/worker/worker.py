@@ -29,12 +29,10 @@ from ingest.collector import end_process
 from ingest.log.records import BadRecord, read_record
 from ingest.log.topics import NoAnswer, Topics, ends
 from ingest.vocabulary.backoff import pauses
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from streams.commit.pipeline import Position, Stopped, wait_for_database
 from streams.worker.faust_app import LogHandler, WorkerRunner, make_app
-from streams.worker.order import Partition
-from streams.worker.partitions import Partitions, WorkerMetrics
+from streams.worker.partitions import Partition, Partitions, WorkerMetrics
 
 WAITING = 64  # records, of up to 512 kB, that wait to be stored together
 _CHECK_EVERY = 5.0  # s between two checks for records that did not come
@@ -42,13 +40,14 @@ _MOST_STUCK = 12  # checks in a row that find this worker stuck, after which the
 _ANSWER_WITHIN = 30.0  # s
 _LONGEST_WAIT = 5.0
 
-Offsets = Mapping[Partition, int]
-
 _log = structlog.get_logger("streams.worker.worker")
 
 
 class WorkerEnded(Exception):  # noqa: N818 - what happened is the name
     """Faust ended or failed; nothing is lost, and the worker has to be started again."""
+
+    def __str__(self) -> str:
+        return f"the worker ended, start it again: {super().__str__()}"
 
 
 class Worker:
@@ -64,12 +63,12 @@ class Worker:
         topics: Topics,
         group: str,
         store: Callable[[Batch, Position], None],
-        positions: Callable[[], Offsets],
+        positions: Callable[[], Mapping[Partition, int]],
         stop: threading.Event,
     ) -> None:
         self.metrics = WorkerMetrics()
         self._store, self._positions, self._stop = store, positions, stop
-        self._waiting: list[Any] = []
+        self._waiting: dict[Any, list[Any]] = {}  # by partition, in the order of their first records
         self._busy = 0  # calls that run in the thread, or wait for it
         self._topics = topics
         self._arrived = asyncio.Event()
@@ -115,9 +114,9 @@ class Worker:
         try:
             async for event in stream.noack().events():
                 if await self._partitions.is_next(event.message):
-                    self._waiting.append(event)
+                    self._waiting.setdefault(event.message.tp, []).append(event)
                     self._arrived.set()
-                while len(self._waiting) >= WAITING:
+                while sum(map(len, self._waiting.values())) >= WAITING:
                     await asyncio.sleep(0.005)
         finally:
             for task in tasks:
@@ -161,23 +160,15 @@ class Worker:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while events := self._take():
+            while self._waiting:
+                events = self._waiting.pop(next(iter(self._waiting)))
                 await self._in_thread(self._store_records, [event.message for event in events])
                 for event in events:
                     await stream.ack(event)
 
-    def _take(self) -> list[Any]:
-        """Take the waiting records of the partition whose record came first."""
-        if not self._waiting:
-            return []
-        first = self._waiting[0].message.tp
-        taken = [event for event in self._waiting if event.message.tp == first]
-        self._waiting = [event for event in self._waiting if event.message.tp != first]
-        return taken
-
     async def _revoke(self, app: Any, revoked: Any, **_: object) -> None:
         """Drop the waiting records when a rebalance begins: they are read again."""
-        self._waiting = []
+        self._waiting = {}
         self._partitions.revoke()
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: object) -> Any:
@@ -190,7 +181,6 @@ class Worker:
         except Exception as error:
             _log.critical("the worker ends, its record is read again", exc_info=True)
             end_process(error)
-            raise
         finally:
             self._busy -= 1
 
@@ -200,7 +190,7 @@ class Worker:
 
     # In the thread.
 
-    def _known_positions(self) -> Offsets:
+    def _known_positions(self) -> Mapping[Partition, int]:
         waits = pauses(0.1, _LONGEST_WAIT)
         while True:
             try:

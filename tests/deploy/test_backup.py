@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from aggregates.store.health import balances
 from aggregates.store.migrate import migrate
 from aggregates.store.store import Store
 from hub.servers.postgres import _programs
+from lab.load.balances import balances
 from lab.rig.database import installation
 from streams.commit.pipeline import Pipeline, Position
 from streams.rollup.reconcile import reconcile

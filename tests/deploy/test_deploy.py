@@ -36,8 +36,7 @@ from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile

@@ -10,10 +10,8 @@ import pytest
 
 from ingest.collector import Collector
 from ingest.log.queue import QueuedLog
-from ingest.mqtt.rounds import Delivery, Token
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
-from ingest.vocabulary.readings import Message, Reading, SensorFact, Site
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.readings import Identity, Message, Reading, SensorFact, Site, microseconds
 
 NOW = datetime(2024, 5, 1, 8, tzinfo=UTC)
 SITES = MappingProxyType({"A": Site("1", "Hereweg", 6.57, 53.2, 2, {})})
@@ -24,22 +22,21 @@ class Handed:
 
     def __init__(self) -> None:
         self.acknowledged: list[int] = []
-        self._rounds: queue.SimpleQueue[list[Delivery] | None] = queue.SimpleQueue()
+        self._rounds: queue.SimpleQueue[list[Message] | None] = queue.SimpleQueue()
         self._count = 0
 
     def hand(self, *payloads: bytes) -> None:
         first, self._count = self._count, self._count + len(payloads)
-        tokens = (Token(number, 1) for number in range(first, self._count))
-        self._rounds.put([Delivery("stadspuls/x", p, NOW, t) for p, t in zip(payloads, tokens, strict=True)])
+        self._rounds.put([Message("stadspuls/x", one, NOW, token=at) for at, one in enumerate(payloads, first)])
 
     def end(self) -> None:
         self._rounds.put(None)
 
-    def rounds(self) -> Iterator[list[Delivery]]:
+    def rounds(self) -> Iterator[list[Message]]:
         return iter(self._rounds.get, None)
 
-    def acknowledge(self, tokens: Iterable[Token]) -> None:
-        self.acknowledged += [token.mid for token in tokens]
+    def acknowledge(self, tokens: Iterable[int]) -> None:
+        self.acknowledged += tokens
 
 
 class Kept:
@@ -61,7 +58,8 @@ def words(messages: Sequence[Message], earliest: datetime) -> Batch:
     facts = [SensorFact(f"stadspuls/{word.split()[0]}", " ".join(word.split()[1:])) for word in good]
     letters = [DeadLetter("stadspuls", m.topic, m.payload, "bad", NOW) for m in messages if m.payload == b"bad"]
     assert all(message.sites is SITES for message in messages)
-    return Batch(columns(readings, [NOW] * len(readings)), tuple(facts), tuple(letters))
+    names = [Identity(word.split()[0], f"stadspuls/{word.split()[0]}", microseconds(earliest)) for word in good]
+    return Batch(columns(readings, [NOW] * len(readings)), tuple(facts), tuple(letters), names)
 
 
 def collect(handed: Handed, log: Kept | QueuedLog, failures: list[BaseException] | None = None) -> Collector:
@@ -103,6 +101,14 @@ def test_bad_message_is_a_dead_letter_on_the_log() -> None:
     assert collector.dead_letters == 1
     committed()
     assert handed.acknowledged == [0, 1]
+
+
+def test_what_a_source_calls_its_messages_goes_with_the_readings() -> None:
+    """The store knows a message by it that was delivered before."""
+    handed, log = Handed(), Kept()
+    handed.hand(b"a one")
+    collect(handed, log)
+    assert [one.key for one in log.puts[0][0].identities] == ["a"]
 
 
 def test_fact_is_sent_when_it_changes() -> None:

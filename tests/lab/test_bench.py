@@ -24,14 +24,15 @@ from lab.bench.latency import latency
 from lab.bench.national import national
 from lab.bench.query import query
 from lab.bench.registry import BENCHES
-from lab.bench.result import Result
-from lab.bench.workers import processes_of, scale, worker
+from lab.bench.workers import BESIDE, scale, worker
 from lab.bench.write import write
 from lab.load.minute import SITES, made_up, recorded
-from lab.load.servers import database
+from lab.load.result import Result
+from lab.load.servers import database, processes_of
 from lab.load.traffic import Traffic
 from lab.rig.database import KillablePostgres, running_database
 from lab.rig.kafka import missing_programs
+from lab.soak.publish import publish
 from streams.commit.pipeline import Pipeline
 from tests.support.commands import app
 
@@ -69,6 +70,7 @@ def test_worker(settings: Settings) -> None:
         pytest.skip(f"no {', '.join(lacking)} on this machine")
     details = _well_formed(worker(settings, readings=20_000, plain=200), "worker")
     assert details["cpu_us_a_reading"].keys() == {"workers", "database"}
+    assert all(details[name] for name in BESIDE)
 
 
 def test_cpu_is_of_the_bench_s_own_database(store: Store, tmp_path: Path) -> None:
@@ -90,6 +92,12 @@ def test_scale(settings: Settings) -> None:
     details = _well_formed(scale(settings, readings=20_000, counts=(1, 2)), "scale")
     assert set(details["workers"]) == {"1", "2"}
     assert {"after_stop_s", "after_kill_s", "20_series", "2000_series"} <= details.keys()
+
+
+def test_publish(settings: Settings) -> None:
+    """Both sides make the same averages; the report and the join are measured too."""
+    details = _well_formed(publish(settings, sensors=4, buurten=3, runs=1), "publish")
+    assert {"report_s", "join_s", "averages_s", "pandas_s"} <= details.keys()
 
 
 @pytest.mark.slow

@@ -36,6 +36,7 @@ from streams.rollup.rollup import roll_up
 from tests.conftest import ROOT
 from tests.support.databases import list_dead_letters
 from tests.support.distributed import programs_or_skip
+from tests.support.programs import command
 
 NUMBERED = NumberedReadings(20, "Europe/Amsterdam")
 PUBLISHED = 3_000  # to half past midnight in Amsterdam
@@ -202,8 +203,7 @@ def judged(database: str, published: int = PUBLISHED) -> dict[str, Check]:
     """Give the check_promises by promise."""
 
     def stadspuls(*words: str) -> subprocess.CompletedProcess[str]:
-        call = [*COMMAND, *words, f"--database={database}"]
-        return subprocess.run(call, capture_output=True, text=True, check=False, timeout=60)
+        return command(*words, f"--database={database}")
 
     return {check.promise: check for check in check_promises(database, stadspuls, NUMBERED, published, 3)}
 
@@ -214,7 +214,7 @@ class TestVerdict:
     def test_whole(self, filled: str) -> None:
         """Every reading, window and account is there, over midnight in Amsterdam."""
         found = judged(filled)
-        assert len(found) == 11
+        assert len(found) == 12
         assert [check for check in found.values() if not check.good] == []
         assert found["windows of 1d as recomputed"].expected == "40"
 

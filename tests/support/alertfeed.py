@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from aggregates.store.store import Store
-from streams.alerts.calendar import load_days
+from ingest.vocabulary.calendar import load_days
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules
 from streams.rollup.rollup import roll_up

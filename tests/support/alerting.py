@@ -1,13 +1,14 @@
 """Alerts as the judging core writes them: rows in one transaction; and the transitions of rules on windows."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pandas as pd
 import psycopg
 
-from streams.alerts.comparison import UsualOf, beyond, by_subject, compare, of_rule
+from streams.alerts.comparison import beyond, by_subject, compare, of_rule
 from streams.alerts.episodes import Transition, fold
 from streams.alerts.rulebook import Rule
 from streams.notify.channels import ALL
@@ -76,15 +77,19 @@ def outbox(url: str) -> list[tuple[int, str, bool, str | None]]:
         ).fetchall()
 
 
+UsualOf = Callable[[Rule, pd.DataFrame], pd.DataFrame]
+
+
 def replay(
     rules: Iterable[Rule], windows: pd.DataFrame, usual_of: UsualOf | None = None, *, effective: bool = False
 ) -> list[Transition]:
     """Give the transitions of rules on these windows, in order of time; `effective` limits them to their dates."""
     found: list[Transition] = []
-    for rule in rules:
+    for one in rules:
+        rule = one if effective else msgspec.structs.replace(one, first=None, last=None)
         clean = of_rule(rule, windows).assign(stuck=0, dead=0, ambiguous=0)
-        compared = compare(rule, clean, usual_of, effective=effective)
+        compared = compare(rule, clean, usual_of and usual_of(rule, clean))
         subjects = filter(rule.applies_to, beyond(compared))
         for subject, some in by_subject(compared, list(subjects)).items():
-            found += [one for episode in fold(rule, subject, some) for one in episode.transitions]
+            found += [said for episode in fold(rule, subject, some) for said in episode.transitions]
     return sorted(found, key=lambda one: (one.about, one.rule, one.subject))

@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import psycopg
+from psycopg.types.json import Jsonb
 
+from aggregates.areas.groups import Group, Member, import_groups
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
@@ -18,8 +20,7 @@ from hub.settings.settings import Settings
 from hub.web.http import application, listening
 from hub.web.metrics import ServiceCollector
 from ingest.files.catalogue import Entry
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
 from streams.notify.operators import silence
@@ -48,6 +49,23 @@ def fill(store: Store) -> None:
     roll_up(store, LATER)
     place_sensors(store)
     roll_areas(store)
+    import_groups(store, {name: Group(name, (Member("stadspuls/none"),)) for name in ("north", "south")})
+    _published(store)
+
+
+def _published(store: Store) -> None:
+    """Two releases, and two hours that were corrected after them."""
+    with psycopg.connect(store.conninfo) as connection:
+        about = {"from": "2024-06-03", "to": "2024-06-05", "licence": "CC0-1.0", "files": [{"file": "hours.csv"}]}
+        for name in ("2024", "2025"):
+            manifest = Jsonb({"title": name, "citation": name, **about})
+            connection.execute("INSERT INTO release VALUES (%s, %s, %s, %s)", (name, LATER, LATER, manifest))
+        connection.execute(
+            "INSERT INTO window_1h_version SELECT w.*, now(), 'correction'"
+            " FROM window_1h w JOIN series USING (series) WHERE sensor_id = 'stadspuls/a' AND start < %s",
+            (BEGIN + timedelta(hours=2),),
+        )
+        connection.execute("UPDATE window_1h_version SET computed_at = computed_at - interval '1 hour'")
 
 
 def _air(sensor: str, base: float) -> Iterator[Reading]:

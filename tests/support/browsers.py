@@ -4,9 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 expect.set_options(timeout=30_000)  # ms: machines are busy, and what never comes true fails all the same
 
@@ -30,3 +31,17 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=path, args=flags)
         yield started
         started.close()
+
+
+def check_accessible(page: Page) -> None:
+    """By day and by night axe finds no violation, of WCAG 2.1 AA or of good practice, and did look."""
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(500)
+        found = page.evaluate("axe.run()")
+        faults = [
+            (one["id"], one["nodes"][0]["html"], one["nodes"][0]["failureSummary"]) for one in found["violations"]
+        ]
+        assert faults == [], scheme
+        assert {"color-contrast", "button-name", "html-has-lang"} <= {one["id"] for one in found["passes"]}

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from zlib import crc32
+
+C = TypeVar("C", bound="Country")
 
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 5, 4, 9, 30, 20, tzinfo=UTC)
@@ -144,9 +146,9 @@ def _json(document: object) -> Answer:
 
 
 @contextmanager
-def country() -> Iterator[Country]:
+def country(kind: type[C]) -> Iterator[C]:
     """Run the server as long as the block."""
-    made = Country()
+    made = kind()
     thread = threading.Thread(target=made.server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

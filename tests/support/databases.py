@@ -127,7 +127,7 @@ def truncate(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "TRUNCATE reading, window_5m, window_1h, window_1d, mark, log_position, accounting, dead_letter, frozen, "
-            "running_total;"
+            "running_total, sensor_evidence_1h, sensor_evidence_1d;"
             "UPDATE rollup SET closed_until = '2000-01-01 00:00+00', reconciled = NULL"
         )
 
@@ -139,3 +139,10 @@ def list_dead_letters(
     asked = {"source": source, "reason": reason, "limit": limit, "after_last_at": None, "after_key": None}
     with store.transaction() as tx:
         return tx.records("list_dead_letters", **asked)
+
+
+def sensors(store: Store, source: str | None = None) -> list[Any]:
+    """List sensors by id, as the API asks for them."""
+    nothing = dict.fromkeys(("sensors", "quantities", "west", "south", "east", "north", "area", "vintage"))
+    with store.transaction() as tx:
+        return tx.records("list_sensors", **nothing, source=source, after_sensor_id=None, ever=False, limit=1000)

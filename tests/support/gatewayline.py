@@ -4,8 +4,8 @@ from itertools import count
 from pathlib import Path
 
 from ingest.formats.decode import decode
-from ingest.gateways.registry import Region
-from ingest.gateways.schedule import Gateways, Plan, Runner
+from ingest.gateways.schedule import Gateways, Runner, jobs
+from ingest.gateways.turn import Plan, Region
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import Message
@@ -25,14 +25,17 @@ class Line:
         self.sources, self.broker, self.directory = sources, broker, directory
         self.taker = Taker(Receiver(broker.address(), [FILTER], client_id=f"test-{directory.name}"))
         self._gateways: Gateways | None = None
+        self.base = ""  # of every address, below the host
 
-    def open(self, *names: str, area: Region | None = GRONINGEN, timeout: float = 1.0) -> list[Runner]:
+    def open(
+        self, *names: str, area: Region | None = GRONINGEN, timeout: float = 1.0, condition: str = ""
+    ) -> list[Runner]:
         """Open gateways on the same memory, as after a restart; those that were open end."""
         self.close()
-        hosts = dict.fromkeys(names, self.sources.url)
+        chosen = jobs(names, dict.fromkeys(names, self.sources.url + self.base), condition)
         folder, sites = self.directory / "gateways", self.directory / "ndw_sites.parquet"
         self._gateways = Gateways(
-            Plan(names, self.broker.address(), folder, sites, area, hosts, timeout, clock=lambda: self.now)
+            Plan(chosen, self.broker.address(), folder, sites, area, timeout, clock=lambda: self.now)
         )
         return self._gateways.runners
 

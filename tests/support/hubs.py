@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hub.servers.broker import BuiltInBroker
-from hub.servers.datadir import RunningHub, find_hub
 from hub.servers.postgres import EmbeddedPostgres
+from hub.servers.process import RunningHub, find_hub
 from lab.rig.broker import free_port
 from tests.support.programs import Program, command, stadspuls
 
@@ -125,15 +125,17 @@ class UpHub(Asked):
         return done.stdout
 
     def settle(self, seconds: float = 120.0) -> None:
-        """Wait until nothing is on its way any more and every closed hour is rolled up."""
-        deadline = time.monotonic() + seconds
-        before, quiet = -1, 0
+        """Wait until nothing is on its way and all hours are rolled up; fail after `seconds` without a change."""
+        deadline, before, quiet = 0.0, (-1, -1.0), 0
         while quiet < 4:
-            assert time.monotonic() < deadline, f"not settled: {self.health()}"
             now = self.health()
             on_its_way = now["messages_in_flight"] + now["readings_in_flight"] + self.metric("stadspuls_rollup_marks")
-            quiet = quiet + 1 if now["messages_received"] == before and not on_its_way else 0
-            before = now["messages_received"]
+            found = (now["messages_received"], on_its_way)
+            if found != before:
+                deadline = time.monotonic() + seconds
+            assert time.monotonic() < deadline, f"not settled: {now}"
+            quiet = quiet + 1 if found[0] == before[0] and not on_its_way else 0
+            before = found
             time.sleep(0.3)
 
     @property

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from ingest.mqtt.receiver import Receiver
-from ingest.mqtt.rounds import Delivery
 from ingest.mqtt.sender import Sender
+from ingest.vocabulary.readings import Message
 from tests.support.brokers import Broker
 
 FILTER = "stadspuls/#"
@@ -16,7 +16,7 @@ class Taker:
     """Takes deliveries from a receiver in a thread of its own, acknowledging them if told to."""
 
     def __init__(self, receiver: Receiver, acknowledge: bool = True) -> None:
-        self.taken: list[Delivery] = []
+        self.taken: list[Message] = []
         self.receiver = receiver
         self._acknowledge = acknowledge
         self._thread = threading.Thread(target=self._run, daemon=True)

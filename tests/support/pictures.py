@@ -1,5 +1,5 @@
 """
-The pictures of `docs/first-five-minutes.md`, taken anew: `make pictures`.
+The pictures of `docs/first-five-minutes.md` and of the Dutch guide, taken anew: `make pictures`.
 
 A hub with the simulated city is started as a newcomer starts it; what stands in the pictures is what it said, what its
 page showed, and what the commands printed.
@@ -17,11 +17,14 @@ from pathlib import Path
 from playwright.sync_api import Browser
 
 from tests.conftest import ROOT
+from tests.support import guide
 from tests.support.browsers import browser
+from tests.support.guide import SERVED
 from tests.support.hubs import UpHub
 
 IMAGES = ROOT / "docs" / "images"
-LARGEST = 150_000  # bytes of a picture
+SHOWN = "stadspuls/counter-01"  # Hereweg
+LARGEST = 300_000  # bytes of a picture
 _BUSIEST = """\
 import pandas as pd
 
@@ -48,6 +51,8 @@ def main() -> None:
             _wait_for_history(hub)
             with browser() as chrome:
                 take(hub, chrome)
+                take_guide(f"http://127.0.0.1:{hub.http_port}", chrome)
+                guide.write()
         finally:
             hub.stop()
             hub.clean_up()
@@ -59,18 +64,40 @@ def take(hub: UpHub, chrome: Browser) -> None:
     log = hub.log().replace(str(hub.directory), "data")
     said = [line for line in log.splitlines() if line.startswith(("ready", "try", "Ctrl-C"))]
     _terminal(chrome, "run", [("make run", "\n".join(said))])
-    _page(chrome, "page", f"{url}/?lens=1h&lang=en")
-    _page(chrome, "sensor", f"{url}/?lens=1h&lang=en&sensor=ndw/GEO0B_SIM_05")
-    _page(chrome, "table-dark", f"{url}/?lens=1h&quantity=pm10&show=table&lang=nl", scheme="dark", height=620)
-    _page(chrome, "phone", f"{url}/?lens=1h&lang=nl", width=390)
-    asked = (
-        f"{url}/api/v1/aggregates?quantity=vehicle_count&window=1h&sensor=ndw/GEO0B_SIM_05&from={_ago(2)}&to={_ago(1)}"
-    )
+    _page(chrome, "page", f"{url}/?lang=en")
+    _page(chrome, "busiest", f"{url}/?lang=en&show=table&sort=-value", height=620)
+    _page(chrome, "sensor", f"{url}/?lang=en&sensor={SHOWN}")
+    _page(chrome, "area", f"{url}/?lang=en&area=BU00140600&measure=density")
+    _page(chrome, "yesterday", f"{url}/?lang=en&lens=1d&sensor={SHOWN}")
+    _page(chrome, "table-dark", f"{url}/?quantity=pm10&show=table&lang=nl", scheme="dark", height=620)
+    _page(chrome, "phone", f"{url}/?lang=nl", width=390)
+    asked = f"{url}/api/v1/aggregates?quantity=vehicle_count&window=1h&sensor={SHOWN}&from={_ago(2)}&to={_ago(1)}"
     answer = json.dumps(json.loads(hub.get(asked.removeprefix(url))), indent=2)
     _terminal(chrome, "api", [(f"curl '{asked}' | python -m json.tool", answer)])
     script = _BUSIEST.format(hub=url, first=_ago(24), last=_ago(0))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     _terminal(chrome, "pandas", [(f"python\n{script}", done.stdout)])
+
+
+def take_guide(url: str, chrome: Browser) -> None:
+    """Take the pictures of the Dutch guide."""
+    day, both = "lens=1d&quantity=vehicle_count", "|".join((SHOWN, "stadspuls/counter-12", "group/cordon-centrum"))
+    for name, address, part in (
+        ("kaart", "?lens=1d", ".city"),
+        ("sensor", f"?{day}&sensor={SHOWN}", "body"),
+        ("vergelijken", f"?{day}&compare={both}", "#compare"),
+        ("buurt", "?lens=1d&area=BU00140600&measure=density", "body"),
+        ("tabel", "?lens=1d&show=table&sort=-value", ".stage"),
+        ("meldingen", "?lens=1d", ".card:has(#alerts-history)"),
+        ("hub", "health?", "body"),
+    ):
+        context = chrome.new_context(viewport={"width": 960, "height": 640}, locale="nl-NL")
+        page = context.new_page()
+        page.goto(f"{url}/{address}&lang=nl")
+        page.wait_for_selector(part)
+        page.wait_for_timeout(6_000)  # the figures of the hub come after some seconds
+        _keep(name, page.screenshot() if part == "body" else page.locator(part).screenshot(), SERVED)
+        context.close()
 
 
 def _ago(hours: int) -> str:
@@ -81,10 +108,10 @@ def _wait_for_history(hub: UpHub) -> None:
     """Wait for the last full hour, which comes last, and until the roll-up has made every hour before it."""
     now = datetime.now(UTC)
     asked = (f"{now - timedelta(hours=1):%Y-%m-%dT%H:00}", f"{now:%Y-%m-%dT%H:00}", "1h", "--sensor=stadspuls/air-14")
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + 1200
     while not hub.query("pm10", *asked) or hub.metric("stadspuls_rollup_marks"):
         if time.monotonic() > deadline:
-            raise TimeoutError("the simulated city has no history after 400 s")
+            raise TimeoutError("the simulated city has no history after 1200 s")
         time.sleep(2)
 
 
@@ -108,10 +135,10 @@ def _terminal(chrome: Browser, name: str, lines: list[tuple[str, str]]) -> None:
     page.close()
 
 
-def _keep(name: str, picture: bytes) -> None:
+def _keep(name: str, picture: bytes, folder: Path = IMAGES) -> None:
     if len(picture) > LARGEST:
         raise ValueError(f"picture {name} has {len(picture)} bytes, expected at most {LARGEST}")
-    (IMAGES / f"{name}.png").write_bytes(picture)
+    (folder / f"{name}.png").write_bytes(picture)
 
 
 if __name__ == "__main__":

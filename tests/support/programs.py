@@ -20,7 +20,7 @@ from lab.rig.service import Service
 
 _CHECKOUT = Path(__file__).parents[2]
 _LAZY = (
-    "hub.demo.demo hub.run.distributed hub.run.embedded hub.run.gateways hub.run.notifying streams.worker.worker "
+    "lab.demo.demo hub.run.distributed hub.run.embedded hub.run.gateways hub.run.notifying streams.worker.worker "
     "tests.support.alertfeed tests.support.killed_notifier"
 )
 _FORKS = get_context("forkserver")

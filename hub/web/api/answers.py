@@ -5,34 +5,34 @@ An answer is written to a file that is in memory while it is small, and only the
 before a slow client is, an error in the middle is an error and not half an answer, and the ETag is of the content.
 """
 
-import hashlib
-import tempfile
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from functools import partial
-from http import HTTPStatus
+from hashlib import blake2b
 from queue import Empty, LifoQueue
 from typing import Any, TypeVar
 
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
-from aggregates.ask.areas import NO_AREAS
-from aggregates.ask.listings import COLUMNS
-from aggregates.ask.query import is_waiting
+from aggregates.ask.dates import NO_AREAS
+from aggregates.ask.listings import COLUMNS, STAMP, Batches
+from aggregates.ask.series import local
 from aggregates.export.forms import write
+from aggregates.export.objects import CRS84, RD, objects
 from aggregates.store.store import Away, Slow, Store
-from hub.web.accept import chosen
-from hub.web.api.paging import PageRows, decoded
-from hub.web.api.parameters import Query
+from hub.web.api.paging import Body, PageRows, decoded
+from hub.web.api.parameters import Query, chosen
 from hub.web.api.problems import Problem, wrong
 from hub.web.api.resources import FORMS, PAGED, Resource
 
 T = TypeVar("T")
-CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-SMALL = 1 << 20  # bytes of an answer that stay in memory
-CHUNK = 1 << 16
+MOST_COUNTED = 250_000  # rows, as many as an answer holds
+_HEADERS = {"rolling_up": "Rolling-Up", "note": "Note", "count": "Total-Count"}  # of what is said beside the rows
 WAIT = 10.0  # s for a connection
 
 
@@ -81,65 +81,39 @@ class Stores:
             self._free.get().close()
 
 
-class Body(tempfile.SpooledTemporaryFile[bytes]):
-    """A file being written: in memory while small, on disk beyond."""
-
-    def __init__(self) -> None:
-        super().__init__(SMALL)
-
-    def close(self) -> None:
-        """Do nothing: writers close what they write to, but this is still to be read."""
-
-    def drop(self) -> None:
-        """Delete it unread."""
-        super().close()
-
-    def tag(self) -> str:
-        """Give the ETag: a hash of the content."""
-        self.seek(0)
-        return f'"{hashlib.file_digest(self, partial(hashlib.blake2b, digest_size=16)).hexdigest()}"'
-
-    def chunks(self) -> Iterator[bytes]:
-        """Give what was written, once, and delete it."""
-        with self:
-            self.seek(0)
-            while data := self.read(CHUNK):
-                yield data
-
-
 def answer(request: Request, resource: Resource, asked: Query, stores: Stores, zone: str) -> Response:
     """Answer one request; raises Problem, or what the store raises."""
     arguments = asked.arguments(zone, resource.window, resource.days)
-    form = _form(request, resource, asked)
-    bulk = 0 if form in PAGED else resource.bulk
+    form, crs = _form(request, resource, asked), _system(request, arguments.pop("crs", None))
+    bulk = resource.whole(form)
     most, limit = bulk or resource.most, asked.limit or bulk or resource.page
     if limit > most:
         raise wrong("limit", f"{limit}, expected at most {most} in this form")
     after = decoded(asked.cursor, [COLUMNS[name][0] for name in resource.key]) if asked.cursor else None
 
+    if "shapes" in arguments:
+        arguments["shapes"] = bool(arguments["shapes"]) or form == "geojson"
+
     def fetch(store: Store) -> tuple[Body, PageRows]:
         with closing(resource.find(store, after, limit + 1, **arguments)) as found:
-            rows = PageRows(found, resource.columns, resource.key, limit)
-            if _is_waiting(store, resource, arguments):
+            rows = PageRows(found, resource.shown(arguments), resource.key, limit)
+            if resource.is_waiting(store, arguments):
                 rows.notes["rolling_up"] = True
-            return _written(rows, form, partial(_lacks_areas, store, resource, arguments)), rows
+            if asked.count:
+                rows.notes["count"] = _count(resource.find(store, None, MOST_COUNTED + 1, **arguments))
+
+            def tables() -> Iterator[pa.Table]:
+                yield from (_local(table, zone) if asked.local else table for table in rows)
+                if not rows.count and resource.lacks_areas(store, arguments):
+                    rows.notes["note"] = NO_AREAS
+
+            return _written(request, tables(), rows, form, crs, zone), rows
 
     body, rows = stores.ask(fetch)
     if rows.next and asked.limit is None and bulk:
         body.drop()
         raise wrong("limit", f"more than {limit} rows: ask for a shorter range, or for pages with limit and cursor")
-    return _response(request, form, body, rows)
-
-
-def _is_waiting(store: Store, resource: Resource, asked: Mapping[str, Any]) -> bool:
-    window = asked.get("window", resource.window)
-    areas = "sensors" not in asked
-    return bool(window) and is_waiting(store, asked["first"], asked["last"], window, areas=areas)
-
-
-def _lacks_areas(store: Store, resource: Resource, asked: Mapping[str, Any]) -> bool:
-    about = "area" in resource.path or asked.get("area") is not None
-    return about and store.rows("read_newest_vintage") == [(None,)]
+    return _response(request, form, crs, body, rows.notes, rows.next)
 
 
 def _form(request: Request, resource: Resource, asked: Query) -> str:
@@ -149,54 +123,106 @@ def _form(request: Request, resource: Resource, asked: Query) -> str:
     form = asked.format or chosen(", ".join(request.headers.getlist("accept")), offered)
     if form is None:
         raise Problem(406, f"expected to accept one of {', '.join(offered.values())}")
-    if form == "geojson" and not asked.format and request.headers.get("accept-crs", CRS84).strip("<> ") != CRS84:
-        raise Problem(406, f"expected Accept-Crs: {CRS84}")
     return form
 
 
-def _written(rows: PageRows, form: str, lacks_areas: Callable[[], bool]) -> Body:
-    def tables() -> Iterator[pa.Table]:
-        yield from rows
-        if rows.empty and lacks_areas():
-            rows.notes["note"] = NO_AREAS
+def item(request: Request, resource: Resource, key: str, asked: Query, stores: Stores, zone: str) -> Response:
+    """Answer with the one row of a key, as an object; raises Problem 404 where there is none."""
+    if (form := _form(request, resource, asked)) not in PAGED:
+        raise Problem(406, f"expected one of {', '.join(FORMS[name] for name in PAGED)}")
+    arguments = asked.arguments(zone, resource.window, resource.days)
+    crs = _system(request, arguments.pop("crs", None))
+    if resource.item:
+        arguments[resource.item] = key if resource.item == "area" else [key]
+
+    def fetch(store: Store) -> pa.Table | None:
+        for batch in resource.find(store, None, MOST_COUNTED, **arguments):
+            found = batch.filter(pc.equal(batch[resource.key[0]], pa.scalar(key)))
+            if found.num_rows:
+                return pa.Table.from_batches([found.select(resource.columns.names)])
+        return None
+
+    if (row := stores.ask(fetch)) is None:
+        raise Problem(404, f"{resource.path}: nothing with the {resource.key[0]} {key!r}")
+    body = Body()
+    body.write(msgspec.json.encode(objects(_local(row, zone) if asked.local else row, form, crs, resource.key)[0]))
+    return _response(request, form, crs, body, {}, None)
+
+
+def _count(found: Batches) -> int:
+    count = sum(batch.num_rows for batch in found)
+    if count > MOST_COUNTED:
+        raise wrong("count", f"more than {MOST_COUNTED} rows, expected a narrower question")
+    return count
+
+
+def _local(table: pa.Table, zone: str) -> pa.Table:
+    """Write the stamps of a table in a time zone."""
+    for at, column in enumerate(table.schema):
+        if column.type == STAMP:
+            table = table.set_column(at, column.name, local(table.column(at), zone))
+    return table
+
+
+def _system(request: Request, asked: str | None) -> str:
+    found = asked or request.headers.get("accept-crs", CRS84).strip("<> ")
+    if found not in (CRS84, RD):
+        raise Problem(406, f"expected Accept-Crs: {CRS84} or {RD}")
+    return found
+
+
+def _written(
+    request: Request, tables: Iterator[pa.Table], rows: PageRows, form: str, crs: str, zone: str
+) -> Body:  # fmt: skip
+    def beside() -> dict[str, Any]:
+        shown = {"next": rows.next, **rows.notes}
+        if form == "json":
+            return shown
+        # As OGC API Features has them: GDAL follows `next`.
+        pages = {"self": request.url} | (
+            {"next": request.url.include_query_params(cursor=rows.next)} if rows.next else {}
+        )
+        links = [{"rel": rel, "href": str(url), "type": FORMS["geojson"]} for rel, url in pages.items()]
+        return {"links": links, "numberReturned": rows.count, **shown}
 
     body = Body()
     try:
-        write(form, tables(), body, beside=(lambda: {"next": rows.next, **rows.notes}) if form in PAGED else None)
+        write(form, tables, body, zone, beside if form in PAGED else None, crs=crs, key=rows.key)
     except BaseException:
         body.drop()
         raise
     return body
 
 
-def _response(request: Request, form: str, body: Body, rows: PageRows) -> Response:
-    size, tag = body.tell(), body.tag()
-    headers = {"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
+def _response(
+    request: Request, form: str, crs: str, body: Body, notes: Mapping[str, Any], cursor: str | None
+) -> Response:  # fmt: skip
+    headers = {"Content-Length": str(body.tell())}
+    if form not in PAGED:
+        headers["Content-Disposition"] = f'attachment; filename="{_file_name(request, form)}"'
     if form == "geojson":
-        headers["Content-Crs"] = f"<{CRS84}>"
-    if "rolling_up" in rows.notes:
-        headers["Rolling-Up"] = "true"
-    if "note" in rows.notes:
-        headers["Note"] = rows.notes["note"]
-    if rows.next:
-        headers["Link"] = f'<{_next(request, rows.next)}>; rel="next"'
-    if _known(request.headers.get("if-none-match", ""), tag):
+        headers["Content-Crs"] = f"<{crs}>"
+    for name, text in notes.items():
+        headers[_HEADERS[name]] = "true" if text is True else str(text)
+    if cursor:
+        url = request.url.include_query_params(cursor=cursor)
+        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    whole = StreamingResponse(body.chunks(), media_type=FORMS[form], headers=headers)
+    if (found := tagged(request, whole, body.tag())) is not whole:
         body.drop()
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    headers["Content-Length"] = str(size)
-    return StreamingResponse(body.chunks(), media_type=FORMS[form], headers=headers)
+    return found
 
 
-def _next(request: Request, cursor: str) -> str:
-    url = request.url.include_query_params(cursor=cursor)
-    return f"{url.path}?{url.query}"
+def tagged(request: Request, found: Response, tag: str = "") -> Response:
+    """Give an answer with its ETag, by default a hash of its body; or say that the client has it."""
+    tag = tag or f'"{blake2b(bytes(found.body), digest_size=16).hexdigest()}"'
+    found.headers.update({"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"})
+    known = StaticFiles(check_dir=False).is_not_modified(found.headers, request.headers)
+    return NotModifiedResponse(found.headers) if known else found
 
 
-def _known(header: str, tag: str) -> bool:
-    """
-    Tell whether a client has this already (RFC 9110, 13.1.2; the comparison is weak).
-
-    >>> _known('W/"a", "b"', '"a"'), _known("*", '"a"'), _known('"b"', '"a"')
-    (True, True, False)
-    """
-    return any(one.strip().removeprefix("W/") in (tag, "*") for one in header.split(","))
+def _file_name(request: Request, form: str) -> str:
+    """Give a name that says what is in a file: the list, and what was asked for."""
+    asked = [value for name, value in request.query_params.multi_items() if name not in ("format", "limit", "cursor")]
+    words = [request.url.path.rpartition("/api/v1/")[2], *asked]
+    return f"{re.sub(r'[^A-Za-z0-9_.,-]+', '-', '_'.join(words))[:150]}.{form.removesuffix('-nl')}"

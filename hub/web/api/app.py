@@ -1,132 +1,185 @@
 """
 The application below `/api/v1`: a route for each resource, health, who may read, and what every answer carries.
 
-`hub.web.http` mounts it; `hub.web.api.resources` has the lists. Read-only, but for what `hub.web.api.alerts` changes
-for those with the token: every other method than GET, HEAD and OPTIONS is 405.
+`hub.web.http` mounts it; `hub.web.api.resources` has the lists. What may be changed are alerts: they are acknowledged,
+silences made and ended. That needs the token, also where everyone may read; a hub without a token refuses it, and
+where the server's database role may only read (`serve` in Compose) the answer is 403. Every other method than GET, HEAD
+and OPTIONS is 405.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from aggregates.store.health import state
-from aggregates.store.store import Store
 from hub.settings.settings import Settings
-from hub.web.admission import READS, Access, Gate
-from hub.web.api.alerts import actions
-from hub.web.api.answers import Stores, answer
-from hub.web.api.document import VERSION, Documented, problems, responses
-from hub.web.api.parameters import Query as Asked
-from hub.web.api.parameters import query
+from hub.web.admission import PREFIX, READS, Access, Gate
+from hub.web.api.answers import Stores, answer, item
+from hub.web.api.catalog import MEDIA, catalog, turtle
+from hub.web.api.document import VERSION, Documented, problems, reference, responses
+from hub.web.api.parameters import Text, chosen, query
 from hub.web.api.problems import Problem, install
 from hub.web.api.problems import answer as refusal
-from hub.web.api.resources import RESOURCES, Resource
+from hub.web.api.resources import RESOURCES, Resource, by_settings
+from streams.notify import operators
 
-PREFIX = "/api/v1"
-READER = "stadspuls_reader"
+_SECRET = [f"{PREFIX}{one.path}" for one in RESOURCES if one.secret]
 _TOKEN = Depends(HTTPBearer(scheme_name="token", auto_error=False))  # for the document alone: `_refusal` checks it
 
 
-class Health(BaseModel):
-    """How the hub is."""
-
-    ready: bool = Field(description="whether messages are taken and stored; of `serve`, whether the database answers")
-    sensors: int = Field(description="sensors known")
-    sensors_without_place: int = Field(description="of these, how many have no place")
-    series: int = Field(description="series known")
-    dead_letters: int = Field(description="distinct messages that could not be read")
-    rollup_lag: float = Field(description="seconds that the oldest closed hour waits to be rolled up; 0: none waits")
-    closed_until: datetime = Field(description="hours before this are rolled up")
-    reconciled: datetime | None = Field(description="readings received before this are proven; null: not yet")
-    frozen_days: int = Field(description="days whose readings were dropped")
-
-
 def api(
-    settings: Settings, database: str, access: Access, health: Callable[[], Mapping[str, object]]
-) -> tuple[ASGIApp, Callable[[], None]]:
-    """Make the application, to be mounted at PREFIX, and what closes its connections to the database."""
-    make = partial(Store, database, application="stadspuls api")
-    readers, insiders = (
-        Stores(partial(make, patience=settings.api_patience, role=role), settings.api_connections)
-        for role in (READER, "")
-    )
-    writers = Stores(make, 1)
+    settings: Settings, readers: Stores, insiders: Stores, writers: Stores, access: Access,
+    health: Callable[[], Mapping[str, object]],
+) -> ASGIApp:  # fmt: skip
+    """
+    Make the application, to be mounted at PREFIX; `insiders` read what is secret.
+
+    Raises `aggregates.ask.periods.BadPeriods` for a file of periods that cannot be read.
+    """
+    resources = by_settings(settings)
     app = Documented(
         servers=[{"url": PREFIX}], responses=problems(503, *[401] * access.guarded),
         dependencies=[_TOKEN] * access.guarded,
     )  # fmt: skip
     install(app)
-    for resource in RESOURCES:
+    for resource in resources.values():
         _add(app, resource, insiders if resource.secret else readers, access, settings.timezone)
     _add_health(app, readers, health)
+    _add_catalog(app, readers)
     app.include_router(actions(writers))
-    app.add_middleware(Gate, refusal=partial(_refusal, access))
+    return Gate(admitted(app, access), headers={"API-Version": VERSION})
+
+
+def admitted(app: FastAPI, access: Access, challenge: str = "Bearer") -> FastAPI:
+    """Let an application answer those alone who may read, pages of other sites among them."""
+    app.add_middleware(Gate, refusal=partial(_refusal, access, challenge))
     if not access.trusting:
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD"], allow_headers=["*"],
-            expose_headers=["ETag", "Link", "API-Version", "Content-Crs", "Rolling-Up", "Note"],
+            expose_headers=["ETag", "Link", "API-Version", "Content-Crs", "Rolling-Up", "Note", "Total-Count"],
         )  # fmt: skip
-    gate = Gate(app, refusal=lambda _: None, headers={"API-Version": VERSION})
+    return app
 
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer HEAD as GET: the server leaves the body out."""
-        await gate({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
 
-    def close() -> None:
-        for stores in (readers, insiders, writers):
-            stores.close()
+class _Name(PathConvertor):
+    """What names a row in a path: slashes too, but not nothing."""
 
-    return answered, close
+    regex = ".+"
+
+
+register_url_convertor("name", _Name())
 
 
 def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access, zone: str) -> None:
-    def give(request: Request, asked: Asked) -> Response:
-        if resource.secret and (problem := _without_token(access, request.headers)):
-            raise problem
+    words = f"{resource.parameters}{' crs' * resource.geographic}{' bbox-crs' * ('bbox' in resource.parameters)}"
+    parameters: Any = Annotated[query(words, resource.most, resource.bulk), Query()]
+    name = resource.path.strip("/").replace("/", "_").replace("-", "_")
+    secret = [403, *[401] * (access.token is not None)] if resource.secret else []
+
+    @app.get(
+        resource.path, name=name, summary=resource.about, responses={**responses(resource), **problems(*secret)},
+        dependencies=[_TOKEN] * (401 in secret), response_class=Response,
+    )  # fmt: skip
+    def give(request: Request, asked: parameters) -> Response:
         return answer(request, resource, asked, stores, zone)
 
-    give.__annotations__["asked"] = Annotated[query(resource.parameters, resource.most, resource.bulk), Query()]
-    give.__name__ = resource.path.strip("/").replace("/", "_").replace("-", "_")
-    secret = [403, *[401] * (access.token is not None)] if resource.secret else []
-    app.get(
-        resource.path, summary=resource.about, responses={**responses(resource), **problems(*secret)},
-        dependencies=[_TOKEN] * (401 in secret), response_class=Response,
-    )(give)  # fmt: skip
+    if resource.item is not None:
+
+        @app.get(
+            f"{resource.path}/{{key:name}}", name=f"{name}_item", response_class=Response,
+            summary=f"One of {resource.path}, by its {resource.key[0]}.", responses=responses(resource, one=True),
+        )  # fmt: skip
+        def give_one(request: Request, key: Text, asked: parameters) -> Response:
+            return item(request, resource, key, asked, stores, zone)
 
 
 def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]]) -> None:
-    @app.get("/health", summary="How the hub is.")
-    def give_health() -> Health:
+    content = {"application/json": {"schema": reference("Health")}}
+
+    @app.get("/health", summary="How the hub is.", response_class=Response, responses={200: {"content": content}})
+    def give_health() -> Response:
+        now = stores.ask(lambda store: state(store, datetime.now(UTC)))
+        found = {"ready": bool(health()["ready"]), **now._asdict()}
+        return Response(msgspec.json.encode(found), media_type="application/json")
+
+
+def _add_catalog(app: FastAPI, stores: Stores) -> None:
+    @app.get("/catalog", include_in_schema=False)
+    def give_catalog(request: Request, format: Literal["json", "turtle"] | None = None) -> Response:
+        form = format or chosen(", ".join(request.headers.getlist("accept")), MEDIA) or "json"
+        hub = str(request.url.replace(path=PREFIX, query=""))
+        tree = stores.ask(lambda store: catalog(store, hub))
+        return Response(turtle(tree) if form == "turtle" else json.dumps(tree), media_type=MEDIA[form])
+
+
+class Acknowledgement(BaseModel, extra="forbid"):
+    """Who acknowledges an alert."""
+
+    by: Text
+
+
+class NewSilence(BaseModel, extra="forbid"):
+    """Which alerts are silenced, when, by whom and why."""
+
+    rule: Text = "*"
+    subject: Text = "*"
+    first: AwareDatetime | None = Field(None, alias="from")
+    last: AwareDatetime | None = Field(None, alias="to")
+    windows: list[Text] = Field([], alias="weekly")
+    by: Text
+    reason: Text
+
+
+def actions(stores: Stores) -> APIRouter:
+    """Give what changes something: `_refusal` lets in only requests with the token."""
+    actions = APIRouter(prefix="/alerts", include_in_schema=False)
+
+    @actions.post("/{alert}/ack", status_code=204)
+    def acknowledge(alert: int, wanted: Acknowledgement) -> Response:
         with stores.lend() as store:
-            now = state(store, datetime.now(UTC))
-        return Health(
-            ready=bool(health()["ready"]), sensors=now.sensors, sensors_without_place=now.unplaced, series=now.series,
-            dead_letters=now.dead_letters, rollup_lag=now.oldest_mark or 0.0, closed_until=now.closed_until,
-            reconciled=now.reconciled, frozen_days=now.frozen_days,
-        )  # fmt: skip
+            if not operators.acknowledge(store, alert, wanted.by, datetime.now(UTC)):
+                raise Problem(404, f"alert {alert} is not open")
+        return Response(status_code=204)
+
+    @actions.post("/silences", status_code=201)
+    def silence(wanted: NewSilence) -> Mapping[str, int]:
+        now = datetime.now(UTC)
+        try:
+            with stores.lend() as store:
+                number = operators.silence(store, now=now, **{**wanted.model_dump(), "first": wanted.first or now})
+        except ValueError as error:
+            raise Problem(400, str(error)) from error
+        return {"silence": number}
+
+    @actions.delete("/silences/{silence}", status_code=204)
+    def end_silence(silence: int) -> Response:
+        with stores.lend() as store:
+            if not operators.end_silence(store, silence, datetime.now(UTC)):
+                raise Problem(404, f"silence {silence} does not exist or is over")
+        return Response(status_code=204)
+
+    return actions
 
 
-def _refusal(access: Access, scope: Scope) -> Response | None:
-    """Ask for the token before the body is read: where reading needs it, and for what changes something."""
-    acts = scope.get("method") not in READS and scope["path"].startswith(f"{PREFIX}/alerts/")
-    if acts or (access.guarded and scope["path"] != f"{PREFIX}/openapi.json"):
-        problem = _without_token(access, Headers(scope=scope))
-        return refusal(problem) if problem else None
-    return None
-
-
-def _without_token(access: Access, headers: Headers) -> Problem | None:
-    if access.has_token(headers):
+def _refusal(access: Access, challenge: str, scope: Scope) -> Response | None:
+    """Ask for the token before the body is read: where reading needs it, for what is secret or changes something."""
+    path = scope["path"]
+    acts = scope.get("method") not in READS and path.startswith(f"{PREFIX}/alerts/")
+    needed = acts or path in _SECRET or (access.guarded and path != f"{PREFIX}/openapi.json")
+    if not needed or access.has_token(Headers(scope=scope)):
         return None
     if access.token is None:
-        return Problem(403, "this needs a token, and the hub has none: set api_token")
-    asked = {"WWW-Authenticate": "Bearer"}
-    return Problem(401, "expected Authorization: Bearer with the token of this hub", headers=asked)
+        return refusal(Problem(403, "this needs a token, and the hub has none: set api_token"))
+    asked = {"WWW-Authenticate": challenge}
+    return refusal(Problem(401, "expected Authorization: Bearer with the token of this hub", headers=asked))

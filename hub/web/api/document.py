@@ -2,92 +2,66 @@
 The OpenAPI document: FastAPI makes it of the routes; here is what the answers of a resource add, from its columns.
 
 Every answer that the API can give is in it, with an example of every column (`examples.toml`); `document.toml` has its
-texts. A test sends requests of all kinds and compares the answers with it.
+texts, and the schemas of what is no row. A test sends requests of all kinds and compares the answers with it.
 """
 
 import tomllib
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any
 
 import pyarrow as pa
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field, create_model
-from pydantic.json_schema import models_json_schema
 
-from aggregates.ask.listings import BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
-from hub.web.api.problems import MEDIA, ProblemDetails
+from aggregates.ask.listings import BESIDE, BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
+from hub.web.api.problems import MEDIA
 from hub.web.api.resources import RESOURCES, Resource
 
-VERSION = "1.0.0"
-_REFERENCE = "#/components/schemas/{model}"
+VERSION = "1.1.0"
+Schema = dict[str, Any]
 _FILE = {"type": "string", "format": "binary"}
 _TEXTS: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("document.toml").read_text("utf-8"))
-_HEADERS: Mapping[str, str] = _TEXTS["headers"]
-_TYPES: Mapping[pa.DataType, Any] = {
-    TEXT: str, BYTES: str, NUMBER: float, COUNT: int, YES_OR_NO: bool, STAMP: datetime, DATE: date, MANY: list[str],
-    STATISTICS: dict[str, float | None],
+_EXAMPLES: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("examples.toml").read_text("utf-8"))
+_TYPES: Mapping[pa.DataType, Schema] = {
+    TEXT: {"type": "string"}, BYTES: {"type": "string"}, NUMBER: {"type": "number"}, COUNT: {"type": "integer"},
+    YES_OR_NO: {"type": "boolean"}, STAMP: {"type": "string", "format": "date-time"},
+    DATE: {"type": "string", "format": "date"}, MANY: {"type": "array", "items": {"type": "string"}},
+    STATISTICS: {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
 }  # fmt: skip
-
-Row = TypeVar("Row", bound=BaseModel)
-
-
-class _Page(BaseModel):
-    next: str | None = Field(description="cursor of the next page; null: this is the last")
-    rolling_up: bool = Field(False, description=_HEADERS["Rolling-Up"])
-    note: str = Field("", description=_HEADERS["Note"])
-
-
-class JsonPage(_Page, Generic[Row]):
-    """Rows as JSON."""
-
-    items: list[Row]
-
-
-class Feature(BaseModel, Generic[Row]):
-    """A row as GeoJSON."""
-
-    type: Literal["Feature"]
-    geometry: dict[str, Any] | None = Field(examples=[{"type": "Point", "coordinates": [6.5793, 53.2169]}])
-    properties: Row
-
-
-class FeatureCollection(_Page, Generic[Row]):
-    """Rows as GeoJSON."""
-
-    type: Literal["FeatureCollection"]
-    features: list[Feature[Row]]
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Give answers that are errors, for FastAPI."""
-    content = {MEDIA: {"schema": _reference("ProblemDetails")}}
+    content = {MEDIA: {"schema": reference("ProblemDetails")}}
     return {code: {"description": _TEXTS["problems"][str(code)], "content": content} for code in codes}
 
 
-def responses(resource: Resource) -> dict[int | str, dict[str, Any]]:
-    """Give the answers of a resource, for FastAPI."""
+def responses(resource: Resource, *, one: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Give the answers of a resource, or of `one` of its rows, for FastAPI."""
     given = {
-        "Rolling-Up": "from!" in resource.parameters,
+        "Rolling-Up": bool(resource.window) or "window" in resource.parameters,
         "Note": "area" in resource.path + resource.parameters,
         "Content-Crs": resource.geographic,
     }
-    about = {name: text for name, text in _HEADERS.items() if given.get(name, True)}
+    about = {name: text for name, text in _TEXTS["headers"].items() if given.get(name, True)}
     headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}
-    schemas = {"json": _reference(f"JsonPage_{_name(resource)}_")}
-    schemas["geojson"] = _reference(f"FeatureCollection_{_name(resource)}_")
-    content = {media: {"schema": schemas.get(form, _FILE)} for form, media in resource.forms.items()}
+    names = {"json": "", "geojson": "Feature"} if one else {"json": "JsonPage", "geojson": "FeatureCollection"}
+    schemas = {form: reference(_name(resource) + kind) for form, kind in names.items()}
+    content = {
+        media: {"schema": schemas.get(form, _FILE)}
+        for form, media in resource.forms.items()
+        if not one or form in schemas
+    }
     computed = resource.path.startswith("/indicators/")
     return {
-        200: {"description": "A page.", "headers": headers, "content": content},
+        200: {"description": "One." if one else "A page.", "headers": headers, "content": content},
         304: {"description": "You have it already (If-None-Match).", "content": {}},
-        **problems(400, 406, *[422] * computed),
+        **problems(400, 406, *[404] * one, *[422] * computed),
     }
 
 
 class Documented(FastAPI):
-    """The application of the API, whose document has the models of all resources."""
+    """The application of the API, whose document has the schemas of all resources."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(
@@ -99,9 +73,10 @@ class Documented(FastAPI):
         """Give the document; it is made when it is first asked for."""
         if self.openapi_schema is None:
             made = super().openapi()
-            made["components"]["schemas"] |= _schemas()
+            schemas = made["components"]["schemas"]
             for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which this API never gives
-                del made["components"]["schemas"][name]
+                del schemas[name]
+            schemas |= _TEXTS["schemas"] | {name: one for each in RESOURCES for name, one in _schemas(each)}
             for path in made["paths"].values():
                 said = path["get"]["responses"]
                 if MEDIA not in said.get("422", {}).get("content", MEDIA):
@@ -109,33 +84,40 @@ class Documented(FastAPI):
         return self.openapi_schema or {}
 
 
-def _schemas() -> dict[str, Any]:
-    models: list[tuple[type[BaseModel], Literal["serialization"]]] = [(ProblemDetails, "serialization")]
-    for resource in RESOURCES:
-        row = _row(resource)
-        pages: list[Any] = [JsonPage, FeatureCollection] if resource.geographic else [JsonPage]
-        models += [(page[row], "serialization") for page in pages]
-    found: dict[str, Any] = models_json_schema(models, ref_template=_REFERENCE)[1]["$defs"]
-    return found
+def _schemas(resource: Resource) -> Iterator[tuple[str, Schema]]:
+    """Give the schemas of a row, of a page, and where it has places those of a feature and of a page of them."""
+    name = _name(resource)
+    columns = [column for column in resource.columns if column.name != "geometry"]
+    yield name, {
+        "type": "object", "properties": {column.name: _column(column) for column in columns},
+        "required": [column.name for column in columns if column.name not in BESIDE], "additionalProperties": False,
+    }  # fmt: skip
+    rows = {"type": "array", "items": reference(name)}
+    features = {"type": "array", "items": reference(f"{name}Feature")}
+    yield _page(name, "JsonPage", rows, _TEXTS["beside"])
+    if resource.geographic:
+        yield _page(name, "Feature", reference(name), {})
+        yield _page(name, "FeatureCollection", features, _TEXTS["beside"])
 
 
-def _row(resource: Resource) -> Any:
-    """Make the model of a row: every column is there, and no other."""
-    examples = tomllib.loads(Path(__file__).with_name("examples.toml").read_text("utf-8"))
-    fields: dict[str, Any] = {
-        field.name: (
-            _TYPES[field.type] | None if field.nullable else _TYPES[field.type],
-            Field(description=(field.metadata or {})[b"description"].decode(), examples=[examples.get(field.name)]),
-        )
-        for field in resource.columns
-        if field.name != "geometry"
-    }
-    return create_model(_name(resource), __config__=ConfigDict(extra="forbid"), **fields)
+def _page(name: str, kind: str, rows: Schema, beside: Mapping[str, Schema]) -> tuple[str, Schema]:
+    """Give the schema of one kind of page, with its name."""
+    known = dict(_TEXTS["page"][kind])
+    properties = {**known.get("properties", {}), known.pop("of"): rows, **beside}
+    return name + kind, {**known, "properties": properties}
+
+
+def _column(column: "pa.Field[Any]") -> Schema:
+    """Give the schema of one column of a row, which is there; measures are where they are asked for."""
+    kind = _TYPES[column.type]
+    about = {"description": (column.metadata or {})[b"description"].decode(), "examples": [_EXAMPLES.get(column.name)]}
+    return {**kind, "type": [kind["type"], "null"] if column.nullable else kind["type"], **about}
 
 
 def _name(resource: Resource) -> str:
     return resource.path.replace("/", "-").title().replace("-", "")
 
 
-def _reference(model: str) -> dict[str, str]:
-    return {"$ref": _REFERENCE.format(model=model)}
+def reference(schema: str) -> dict[str, str]:
+    """Refer to a schema of the document."""
+    return {"$ref": f"#/components/schemas/{schema}"}

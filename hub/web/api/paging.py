@@ -1,13 +1,16 @@
 """
-Pages: where one ends, and the cursor with which the next begins.
+Pages: where one ends, the cursor with which the next begins, and the file that it waits in until it is sent.
 
 A cursor is the key of a page's last row, opaque to clients. One that somebody made up gets an error or another page,
 never a statement of its own: each part must have the type of its column.
 """
 
 import base64
+import hashlib
+import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -17,6 +20,8 @@ from msgspec import Meta
 from aggregates.ask.listings import COUNT, STAMP, TEXT
 from hub.web.api.problems import wrong
 
+SMALL = 1 << 20  # bytes of an answer that stay in memory
+CHUNK = 1 << 16
 _KINDS: dict[pa.DataType, Any] = {
     TEXT: Annotated[str, Meta(pattern=r"^[^\x00]*$")],
     COUNT: Annotated[int, Meta(ge=0, lt=2**31)],
@@ -29,14 +34,14 @@ class PageRows:
     The rows of one page as tables, at least one.
 
     It reads one row more than `limit`; after the last table `next` is the cursor of the next page, where there is one.
-    `notes` are what an answer says beside its rows.
+    `notes` are what an answer says beside its rows, `count` says how many they are.
     """
 
     def __init__(self, batches: Iterable[pa.RecordBatch], columns: pa.Schema, key: tuple[str, ...], limit: int) -> None:
         self.next: str | None = None
-        self.empty = False
         self.notes: dict[str, Any] = {}
-        self._batches, self._columns, self._key, self._limit = batches, columns, key, limit
+        self.key, self.count = key, 0
+        self._batches, self._columns, self._limit = batches, columns, limit
 
     def __iter__(self) -> Iterator[pa.Table]:
         left = self._limit
@@ -46,12 +51,12 @@ class PageRows:
             left -= kept.num_rows
             if kept.num_rows:
                 last = kept
+                self.count += kept.num_rows
                 yield pa.Table.from_batches([kept.select(self._columns.names)])
             if last and kept.num_rows < batch.num_rows:
-                self.next = encoded([last.column(name)[last.num_rows - 1].as_py() for name in self._key])
+                self.next = encoded([last.column(name)[last.num_rows - 1].as_py() for name in self.key])
                 return
         if last is None:
-            self.empty = True
             yield self._columns.empty_table()
 
 
@@ -75,3 +80,29 @@ def decoded(cursor: str, kinds: list[pa.DataType]) -> tuple[Any, ...]:
     except ValueError:  # of base64 and of msgspec
         raise wrong("cursor", "expected `next` of the page before, of this list") from None
     return found
+
+
+class Body(tempfile.SpooledTemporaryFile[bytes]):
+    """A file being written: in memory while small, on disk beyond."""
+
+    def __init__(self) -> None:
+        super().__init__(SMALL)
+
+    def close(self) -> None:
+        """Do nothing: writers close what they write to, but this is still to be read."""
+
+    def drop(self) -> None:
+        """Delete it unread."""
+        super().close()
+
+    def tag(self) -> str:
+        """Give the ETag: a hash of the content."""
+        self.seek(0)
+        return f'"{hashlib.file_digest(self, partial(hashlib.blake2b, digest_size=16)).hexdigest()}"'
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give what was written, once, and delete it."""
+        with self:
+            self.seek(0)
+            while data := self.read(CHUNK):
+                yield data

@@ -11,56 +11,41 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.indicators import Refused
-from aggregates.ask.query import BadQuestion
 from aggregates.store.store import Away, Clash, Denied, Slow
 
 MEDIA = "application/problem+json"
 
 
-class Fault(BaseModel):
-    """What is wrong with one parameter."""
-
-    where: str = Field(serialization_alias="in")
-    name: str
-    detail: str
-
-
-class ProblemDetails(BaseModel):
-    """The body of an answer that is an error (RFC 9457)."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str = Field(description="what was found and what was expected")
-    errors: list[Fault] = []
-
-
 class Problem(HTTPException):
-    """An answer that is an error: its status, a sentence for people, and what is wrong with which parameter."""
+    """
+    An answer that is an error: its status, a sentence for people, and what is wrong with which parameter.
+
+    Each of `errors` says where the parameter stands (`in`), its `name`, and what is wrong (`detail`).
+    """
 
     def __init__(
-        self, status: int, detail: str, errors: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
-    ) -> None:
+        self, status: int, detail: str, errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(status, detail, headers)
-        self.errors = list(errors)
+        self.errors = errors
 
 
 def wrong(name: str, detail: str) -> Problem:
     """Make the problem of one parameter that cannot be right."""
-    return Problem(400, f"{name}: {detail}", [Fault(where="query", name=name, detail=detail)])
+    return Problem(400, f"{name}: {detail}", [{"in": "query", "name": name, "detail": detail}])
 
 
 def answer(problem: Problem) -> JSONResponse:
     """Write a problem as a response."""
     status = problem.status_code
-    body = ProblemDetails(
-        title=HTTPStatus(status).phrase, status=status, detail=problem.detail, errors=problem.errors
-    ).model_dump(by_alias=True, exclude=None if problem.errors else {"errors"})
-    return JSONResponse(body, status, problem.headers, media_type=MEDIA)
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": problem.detail}
+    errors = {"errors": problem.errors} if problem.errors else {}
+    return JSONResponse({**body, **errors}, status, problem.headers, media_type=MEDIA)
 
 
 # What an error that is no Problem means: a status, and a sentence unless the error has one for people itself.
@@ -90,6 +75,8 @@ def install(app: FastAPI) -> None:
 
 
 def _of_failure(_: Request, error: Exception) -> Response:
+    if isinstance(error, BadQuestion) and error.name:
+        return answer(wrong(error.name, str(error)))
     status, text = next(_MEANING[kind] for kind in type(error).__mro__ if kind in _MEANING)
     return answer(Problem(status, text or str(error), headers={"Retry-After": "5"} if status == 503 else None))
 
@@ -101,10 +88,9 @@ def _of_routing(request: Request, error: Any) -> Response:
 
 def _of_parameters(_: Request, error: Any) -> Response:
     # A repeated parameter goes by its name, not by a number; a body that is no JSON has no name.
-    errors = [
-        Fault(where=str(one["loc"][0]), name=str([*one["loc"], "body"][1]), detail=_text(one)) for one in error.errors()
-    ]
-    return answer(Problem(400, "; ".join(f"{one.name}: {one.detail}" for one in errors), errors))
+    places = [(str(one["loc"][0]), str([*one["loc"], "body"][1]), _text(one)) for one in error.errors()]
+    errors = [{"in": where, "name": name, "detail": text} for where, name, text in places]
+    return answer(Problem(400, "; ".join(f"{name}: {text}" for _, name, text in places), errors))
 
 
 def _text(error: Mapping[str, Any]) -> str:

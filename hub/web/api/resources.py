@@ -8,32 +8,39 @@ entry there, and here a function where its rows do not come from a listing of th
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pyarrow as pa
 
-from aggregates.ask.area_figures import compute
-from aggregates.ask.areas import VIEWS, newest_vintage
-from aggregates.ask.dates import local, with_dates
-from aggregates.ask.indicators import Refused
-from aggregates.ask.listings import LISTS, Batches, Key, read_areas, read_series, schema
-from aggregates.ask.query import BadQuestion, Question
+from aggregates.ask.areas import newest_vintage
+from aggregates.ask.averages import read_area_averages, read_averages
+from aggregates.ask.dates import known_at
+from aggregates.ask.indicators import Refused, compute
+from aggregates.ask.limits import read_limits
+from aggregates.ask.listings import BESIDE, LISTS, Batches, Key, read_area_figures, read_areas, read_series, schema
+from aggregates.ask.periods import SHIPPED, Reporting
+from aggregates.ask.query import BadQuestion, Question, is_waiting
 from aggregates.store.store import Store
+from hub.settings.settings import Settings
+from ingest.vocabulary.calendar import Days, load_days
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
-from streams.notify.operators import silenced, silences, state_of
+from streams.alerts.unusual import beside_usual, closed_hour
+from streams.notify.operators import read_alerts, silences
 
-Rows = Iterable[tuple[Any, ...]]
+Rows = pd.DataFrame | Iterable[tuple[Any, ...]]
 FORMS = {
     "json": "application/json", "geojson": "application/geo+json", "csv": "text/csv",
-    "parquet": "application/vnd.apache.parquet", "arrow": "application/vnd.apache.arrow.stream",
+    "csv-nl": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "html": "text/html",
 }  # fmt: skip
-PAGED = ("json", "geojson")  # the other forms are for machines, which want all rows at once
+PAGED = ("json", "geojson", "html")  # the other forms are files, which hold all rows at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,9 @@ class Resource:
 
     `page` rows are given by default and `most` at most; `bulk`, where it is not 0, are both for CSV, Parquet and Arrow.
     `window` is the length of the windows that it is about and `days` its longest range, where no parameter says it.
-    `secret` ones are for those with the token alone.
+    `secret` ones are for those with the token alone. `find` takes `beside` from `by_settings`: days or reporting.
+    Where `item` is given each row has a path of its own below, asked by this argument of `find` ("": among all).
+    `only` are its forms, where it has not the usual ones.
     """
 
     path: str
@@ -59,97 +68,146 @@ class Resource:
     secret: bool = False
     window: str = ""
     days: int = 31
+    beside: str = ""
+    item: str | None = None
+    only: tuple[str, ...] = ()
+
+    def whole(self, form: str) -> int:
+        """Give how many rows an answer has at most that is a whole, not a page; 0: it is a page."""
+        return 0 if form in PAGED or not self.bulk else self.most if form == "xlsx" else self.bulk
+
+    def shown(self, asked: Mapping[str, Any]) -> pa.Schema:
+        """Give the columns of an answer: measures and shapes are there where they are asked for."""
+        measures = asked.get("measures", ()) or ()
+        hidden = {name for name in BESIDE if "measures" in asked and name.removesuffix("_reason") not in measures}
+        hidden |= set() if asked.get("shapes", True) else {"geometry"}
+        return pa.schema([column for column in self.columns if column.name not in hidden])
 
     @property
     def forms(self) -> Mapping[str, str]:
         """The media types of its forms, which `aggregates.export.forms` writes, by name."""
-        return {name: media for name, media in FORMS.items() if self.geographic or name != "geojson"}
+        offered = self.only or [name for name in FORMS if name != "html" and (self.geographic or name != "geojson")]
+        return {name: FORMS[name] for name in offered}
+
+    def is_waiting(self, store: Store, asked: Mapping[str, Any]) -> bool:
+        """Tell whether windows that are asked for wait for the roll-up; to be asked before the windows."""
+        window = asked.get("window", self.window)
+        if not window or asked.get("as_of"):
+            return False
+        return is_waiting(store, *_span(asked), window, areas="sensors" not in asked)
+
+    def lacks_areas(self, store: Store, asked: Mapping[str, Any]) -> bool:
+        """Tell whether it has no rows because no areas are loaded."""
+        about = "area" in self.path or asked.get("area") is not None
+        return about and store.rows("read_newest_vintage") == [(None,)]
+
+
+def _span(asked: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """Give the range of windows that are asked for: a range, a year or an hour."""
+    if "year" in asked:
+        return datetime(asked["year"], 1, 1, tzinfo=UTC), datetime(asked["year"] + 1, 1, 1, tzinfo=UTC)
+    if "at" in asked:
+        return closed_hour(asked["at"], datetime.now(UTC)), datetime.now(UTC)
+    return asked["first"], asked["last"]
 
 
 def _resource(path: str, listing: str = "", columns: str = "", **given: Any) -> Resource:
     """Make a list of `resources.toml`."""
     listed = LISTS.get(listing)
+    columns = columns.replace("{measures}", "? ".join([*BESIDE, ""]))
     made = pa.schema([*(listed.columns if listed else ()), *schema(columns)])
     if listed:
         find = _FIND.get(path, partial(listed.read, ever=False))
-    elif path in _KNOWN:
-        find = partial(_read_known, _KNOWN[path], made)
     else:
-        find = partial(_compute, path.removeprefix("/indicators/"), made)
+        find = partial(_page, _WHOLE.get(path) or partial(_compute, path.removeprefix("/indicators/")), made)
+    find = partial(_as_known, find) if "asOf" in given.get("parameters", "") else find
     return Resource(path=path, columns=made, key=listed.key if listed else (made.names[0],), find=find, **given)
 
 
-def _read_known(
-    rows: Callable[[Store], Rows], columns: pa.Schema, store: Store, after: Key | None, limit: int, **_: object
+def _as_known(
+    find: Callable[..., Batches], store: Store, *page: Any, as_of: datetime | None = None, **asked: Any
 ) -> Batches:
-    """Give rows that are all known before the first is given."""
-    yield _page(rows(store), columns, after, limit)
+    """Give rows as the hub knew them at a moment, where one is asked for."""
+    with known_at(store, as_of, asked.get("window", "1h")):
+        yield from find(store, *page, **asked)
 
 
-def _page(rows: Rows, columns: pa.Schema, after: Key | None, limit: int) -> pa.RecordBatch:
-    ordered = sorted(rows, key=lambda row: row[0])
-    page = [row for row in ordered if after is None or row[0] > after[0]][:limit]
-    return pa.RecordBatch.from_pylist([dict(zip(columns.names, row, strict=True)) for row in page], schema=columns)
+def _page(
+    read: Callable[..., Rows], columns: pa.Schema, store: Store, after: Key | None, limit: int, **asked: Any
+) -> Batches:
+    """Give rows that are all known before the first is given; what is no number is null."""
+    key = columns.names[0]
+    found = pd.DataFrame(read(store, **asked), columns=columns.names).sort_values(key)
+    page = found[found[key] > after[0]] if after else found
+    yield from pa.Table.from_pandas(page.iloc[:limit], schema=columns, preserve_index=False).to_batches()
 
 
 def _compute(
-    name: str, columns: pa.Schema, store: Store, after: Key | None, limit: int, *, quantity: str, first: datetime,
-    last: datetime, area: str, vintage: int | None, zone: str, **more: Any,
-) -> Batches:  # fmt: skip
-    """Compute an indicator, by the names of the API; what is no number is null."""
+    name: str, store: Store, *, quantity: str, first: datetime, last: datetime, area: str, vintage: int | None,
+    zone: str, **more: Any,
+) -> pd.DataFrame:  # fmt: skip
+    """Compute an indicator, by the names of the API."""
     try:
         question = Question(quantity, first, last, "1h", area=area, vintage=vintage or newest_vintage(store))
     except BadQuestion as error:
         raise Refused(str(error)) from error
     frame = compute(store, name, question, **more).rename(columns={"valid": "valid_hours"})
-    if "members" in frame:
-        frame["members"] = frame["members"].str.split()
-    kept = frame[columns.names].astype(object)
-    yield _page(kept.where(kept.notna(), None).itertuples(index=False), columns, after, limit)
+    return frame.assign(members=frame["members"].str.split()) if "members" in frame else frame
 
 
-def _silences(store: Store) -> Rows:
+def _usual(store: Store, *, days: Days, quantity: str, at: datetime | None, zone: str, **scope: Any) -> pd.DataFrame:
+    start = closed_hour(at, datetime.now(UTC))
+    found = beside_usual(store, days, quantity, [start], **scope).rename(columns={"hours": "earlier"})
+    hour = {"start": start, "end": start + timedelta(hours=1)}
+    reason = found["reason"].where(found["reason"] != "", None)
+    return found.assign(quantity=quantity, unit=QUANTITIES[quantity].unit, reason=reason, **hour)
+
+
+def _silences(store: Store, **_: object) -> Rows:
     return ((*one[:5], [str(part) for part in one.weekly], *one[6:]) for one in silences(store, datetime.now(UTC)))
 
 
-def _area_windows(store: Store, after: Key | None, limit: int, *, zone: str, window: str, **asked: Any) -> Batches:
-    for batch in LISTS["area_windows"].read(store, after, limit, VIEWS[window], **asked):
-        windows = with_dates(pa.Table.from_batches([batch]), zone, window)
-        columns = pa.schema([*batch.schema, *schema("date local_start")])
-        yield from windows.cast(columns).combine_chunks().to_batches()
+def _alerts(store: Store, after: Key | None, limit: int, **asked: Any) -> Batches:
+    return read_alerts(store, after, limit, datetime.now(UTC), **asked)
 
 
-def _alerts(store: Store, after: Key | None, limit: int, *, zone: str, **asked: Any) -> Batches:
-    """Give the alerts, the newest first; a silence is in the hub's own zone."""
-    for batch in list(LISTS["alerts"].read(store, after, limit, **asked)):
-        pairs = list(zip(*(batch[name].to_pylist() for name in ("rule", "subject")), strict=True))
-        quiet = silenced(store, pairs, datetime.now(UTC), ZoneInfo(zone))
-        states = [state_of(str(state), hush) for state, hush in zip(batch["state"].to_pylist(), quiet, strict=True)]
-        place = batch.schema.get_field_index("state")
-        shown = batch.set_column(place, batch.schema.field(place), pa.array(states, pa.string()))
-        yield shown.append_column(schema("local_since").field(0), local(batch["since"], zone))
-
-
-def _indicators(_: Store) -> Rows:
+def _indicators(*_: Store, **__: object) -> Rows:
     return ((one.path.rpartition("/")[2], one.about) for one in RESOURCES if one.path.startswith("/indicators/"))
 
 
 _FIND: Mapping[str, Callable[..., Batches]] = {
     "/readings": partial(read_series, window="", ever=True),
     "/aggregates": partial(read_series, ever=True),
+    "/averages": read_averages,
+    "/limits": read_limits,
     "/areas": read_areas,
-    "/area-aggregates": _area_windows,
+    "/area-aggregates": read_area_figures,
+    "/area-averages": read_area_averages,
     "/alerts": _alerts,
 }
-_KNOWN: Mapping[str, Callable[[Store], Rows]] = {
-    "/sources": lambda _: (
+_WHOLE: Mapping[str, Callable[..., Rows]] = {
+    "/sources": lambda *_, **__: (
         (it.name, it.title, it.source_class, it.licence, it.commercial_use) for it in SOURCES.values()
     ),
-    "/quantities": lambda _: (
+    "/quantities": lambda *_, **__: (
         (it.name, it.unit, it.aggregation, it.day, it.low, it.high) for it in QUANTITIES.values()
     ),
     "/indicators": _indicators,
+    "/usual": _usual,
     "/alerts/silences": _silences,
 }
 _given = tomllib.loads(Path(__file__).with_name("resources.toml").read_text("utf-8"))
 RESOURCES = tuple(_resource(**one) for one in _given["resource"])
+
+
+def by_settings(settings: Settings) -> Mapping[str, Resource]:
+    """
+    Give the lists by path, with the calendar of a hub and its periods.
+
+    Raises `aggregates.ask.periods.BadPeriods` and `ingest.vocabulary.values.BadFile` for a file that is wrong.
+    """
+    reporting = Reporting(settings.timezone, settings.calendars, settings.country, settings.periods or SHIPPED)
+    reporting.read()
+    days = load_days(settings.timezone, settings.calendars, settings.country)
+    known: Mapping[str, Any] = {"": {}, "days": {"days": days}, "reporting": {"reporting": reporting}}
+    return {one.path: replace(one, find=partial(one.find, **known[one.beside])) for one in RESOURCES}

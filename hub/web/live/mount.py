@@ -1,153 +1,161 @@
 """
 The live page as part of the hub's HTTP side: the page at `/`, and what its scripts fetch below `/live`.
 
-`hub.run` calls `mount`. What the scripts fetch is no part of the API, and changes with them. Who may read the page may
-acknowledge and silence alerts as through the API, unless the hub is public or its database role may only read.
+`hub.web.http` calls `mount`. What the scripts fetch is no part of the API, and changes with them. Who may read the page
+may acknowledge and silence alerts as through the API, unless the hub is public or its database role may only read.
 """
 
-import gzip
-import mimetypes
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from importlib.metadata import distribution
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import PositiveInt
+from starlette.middleware.gzip import GZipMiddleware
 
+from aggregates.areas.codes import BASE_MAP, Level
 from aggregates.ask import dates
 from aggregates.ask.live import LENSES, RANGE, chosen, day_of, midnight, newest, places, shapes
-from aggregates.store.store import Store, StoreError
+from aggregates.store.health import list_findings
+from aggregates.store.store import Store
 from hub.settings.settings import Settings
-from hub.web.api.alerts import actions
+from hub.web.admission import Gate
 from hub.web.api.answers import Stores
-from hub.web.api.parameters import Stamp
+from hub.web.api.app import actions
+from hub.web.api.parameters import Quantity, Stamp
 from hub.web.api.problems import Problem, install
-from hub.web.live.watch import View, Watch, packed
-from hub.web.live.words import LANGUAGES, preferred, words
-from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import Flag
-from streams.notify.operators import may_act
+from hub.web.live.known import LANGUAGES, known, preferred, words
+from hub.web.live.watch import UsualHours, Watch, packed
+from ingest.vocabulary.calendar import load_days
+from streams.alerts.unusual import closed_hour
+from streams.notify.operators import alerts_about
 
-_OWN = Path(__file__).parent / "static"
-_WHEEL = distribution("nicegui")  # carries Vue, Leaflet and ECharts as files; none of its Python is imported
-_CARRIED = {
-    "vue.js": "nicegui/static/vue.esm-browser.prod.js",
-    "leaflet.js": "nicegui/elements/leaflet/dist/index.js",
-    "leaflet.css": "nicegui/elements/leaflet/dist/leaflet/leaflet.css",
-    "echarts/": "nicegui/elements/echart/dist",
-}
+OWN = Path(__file__).parent / "static"
+# Vue, Leaflet and ECharts come as files of this wheel; none of its Python is imported.
+_WHEEL = "nicegui"
+_CARRIED = {"vue": "static", "leaflet": "elements/leaflet/dist", "echarts": "elements/echart/dist"}
 _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+Lens: Any = Literal[tuple(LENSES)]
+_NEWEST = {"Cache-Control": "no-cache"}
+_PACKED = {"Content-Encoding": "gzip"}
 
 
-def mount(app: FastAPI, settings: Settings, health: Callable[[], Mapping[str, object]], database: str) -> None:
-    """Add the page and what it fetches. `health` gives the numbers of `/healthz`."""
-    open_store = partial(Store, database, application="stadspuls live")
-    watch = Watch(open_store, health, settings.timezone)
-    readers, writers = Stores(partial(open_store, patience=settings.api_patience)), Stores(open_store, 2)
-    app.include_router(_page(watch, readers, writers, settings))
-    app.mount("/live", _fetched(watch, readers, writers, settings))
+def mount(
+    app: FastAPI, settings: Settings, readers: Stores, writers: Stores, watching: Store,
+    health: Callable[[], Mapping[str, object]],
+) -> None:  # fmt: skip
+    """Add the page and what it fetches; `watching` looks for news. `health` gives the numbers of `/healthz`."""
+    watch = Watch(watching, health, settings.timezone)
+    usual = UsualHours(load_days(settings.timezone, settings.calendars, settings.country))
+    base_map = settings.base_map or settings.data_dir / BASE_MAP
+    app.include_router(_page(watch, writers, settings, base_map))
+    app.mount("/live", _fetched(watch, usual, readers, writers, settings, base_map))
 
 
-def _page(watch: Watch, readers: Stores, writers: Stores, settings: Settings) -> APIRouter:
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with watch.running():
-            yield
-        for stores in (readers, writers):
-            stores.close()
-
-    router = APIRouter(include_in_schema=False, lifespan=lifespan)
-    text, stamp = Template((_OWN / "index.html").read_text("utf-8")), _stamp()
+def _page(watch: Watch, writers: Stores, settings: Settings, base_map: Path) -> APIRouter:
+    router = APIRouter(include_in_schema=False, lifespan=watch.running)
+    text = Template((OWN / "index.html").read_text("utf-8"))
+    own = b"".join(path.read_bytes() for path in sorted(OWN.rglob("*.*")))
+    # In the addresses of all files, which may be cached for ever.
+    stamp = blake2b(own + version(_WHEEL).encode(), digest_size=6).hexdigest()
+    first = f'<link rel="modulepreload" href="live/files/{stamp}/'
+    modules = "\n    ".join(f'{first}{one.name}">' for one in sorted(OWN.glob("*.js")))
 
     @router.get("/")
+    @router.get("/health")
     def page(request: Request) -> HTMLResponse:
         """Fill in the language of the viewer, and what the scripts must know."""
         asked = request.query_params.get("lang") or request.cookies.get("lang") or ""
         language = asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
-        themes = (request.query_params.get("theme"), request.cookies.get("theme"))
-        theme = next((one for one in themes if one in ("dark", "light")), "")
-        known = msgspec.json.encode(_known(writers, settings, language)).decode().replace("<", r"\u003c")
-        filled = text.substitute(language=words(language)["locale"], theme=theme, stamp=stamp, known=known)
-        return HTMLResponse(filled, headers={"Cache-Control": "no-cache"})
+        found = {"stamp": stamp, "base": base_map.is_file(), **known(writers, settings, language)}
+        inside = msgspec.json.encode(found).decode().replace("<", r"\u003c")
+        filled = text.substitute(language=words(language)["locale"], stamp=stamp, modules=modules, known=inside)
+        return HTMLResponse(filled, headers=_NEWEST)
 
     return router
 
 
-def _known(stores: Stores, settings: Settings, language: str) -> dict[str, object]:
-    """Give what the scripts must know before they fetch anything."""
-    try:
-        measured, drawn, may = stores.ask(
-            lambda store: (store.rows("live_choices"), store.rows("live_levels"), may_act(store))
-        )
-    except (StoreError, Problem):
-        measured, drawn, may = [], [], False
-    return {
-        "language": language, "words": words(language), "zone": settings.timezone,
-        "levels": [level for (level,) in drawn],
-        "measured": [name for name, _, _ in measured], "shortest": {name: period for name, _, period in measured},
-        "quantities": dict(QUANTITIES), "lenses": {name: lens.length.total_seconds() for name, lens in LENSES.items()},
-        "flags": {flag.name: flag.value for flag in Flag}, "may_act": may and not settings.public,
-        "tiles": settings.map_tiles, "attribution": settings.map_attribution,
-    }  # fmt: skip
-
-
-def _fetched(watch: Watch, readers: Stores, writers: Stores, settings: Settings) -> FastAPI:
+def _fetched(
+    watch: Watch, usual: UsualHours, readers: Stores, writers: Stores, settings: Settings, base_map: Path
+) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     install(app)
-    app.get("/files/{stamp}/{name:path}")(_file)
-    _add_figures(app, watch, readers, settings.timezone)
-    _add_places(app, readers, settings.timezone)
+    app.add_middleware(GZipMiddleware, compresslevel=3)  # but for what is packed already
+    places = {f"/{name}": StaticFiles(packages=[(_WHEEL, place)]) for name, place in _CARRIED.items()}
+    for path, files in {**places, "": StaticFiles(directory=OWN)}.items():
+        app.mount(f"/files/{{stamp}}{path}", Gate(files, headers=_FOR_EVER))
+    _add_figures(app, watch, usual, readers, settings.timezone)
     if not settings.public:
         app.include_router(actions(writers))
+
+        @app.get("/findings")
+        def findings() -> Response:
+            """What `stadspuls doctor` finds in the database: lines of what about, what, and whether it is good."""
+            asked = datetime.now(UTC), settings.timezone, dates.NO_AREAS
+            return _json(msgspec.json.encode(readers.ask(lambda store: list_findings(store, *asked))))
+
+    _add_places(app, usual, readers, settings.timezone, base_map)
     return app
 
 
-def _file(name: str) -> Response:
-    """Give a script or a style, own or of the wheel; the stamp in its address is of their content."""
-    if name not in _files():
-        raise Problem(404, f"file {name!r} is no part of the page")
-    kind, _ = mimetypes.guess_type(name)
-    return _gzipped(_compressed(_files()[name]), kind or "application/octet-stream", _FOR_EVER)
-
-
-def _add_figures(app: FastAPI, watch: Watch, stores: Stores, zone: str) -> None:
+def _add_figures(app: FastAPI, watch: Watch, usual: UsualHours, stores: Stores, zone: str) -> None:
     @app.get("/figures")
-    async def figures(quantity: str, lens: str) -> Response:
+    async def figures(quantity: Quantity, lens: Lens) -> Response:
         """The newest figures of a view."""
-        return _gzipped(await watch.packed(_view(quantity, lens)))
+        return _json(await watch.packed((quantity, lens)), **_PACKED)
 
     @app.get("/past")
-    def past(quantity: str, lens: str, at: Stamp, until: Stamp | None = None) -> Response:
+    def past(quantity: Quantity, lens: Lens, at: Stamp, until: Stamp | None = None) -> Response:
         """The figures of the window that a moment is in, or of a range; stamps without a zone are local time."""
-        view = _view(quantity, lens)
-        seen, end = chosen(view.lens, view.quantity, zone, at, until)
-        return _gzipped(packed(stores.ask(lambda store: newest(store, view.quantity, seen, end)), end, 0))
+        seen, end = chosen(lens, quantity, zone, at, until)
+        found = stores.ask(lambda store: newest(store, quantity, seen, end))
+        return _json(packed(found, end), **_PACKED)
 
     @app.get("/events")
-    async def events(quantity: str, lens: str) -> StreamingResponse:
+    async def events(quantity: Quantity, lens: Lens) -> StreamingResponse:
         """News for a viewer, while it looks."""
-        found = watch.events(_view(quantity, lens))
-        return StreamingResponse(found, media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+        return StreamingResponse(watch.events((quantity, lens)), media_type="text/event-stream", headers=_NEWEST)
+
+    @app.get("/usual")
+    def beside(quantity: Quantity, at: Stamp | None = None, most: PositiveInt | None = None) -> Response:
+        """The hour that a moment is in, or the last one, of every sensor beside what is usual for it."""
+        start = closed_hour(dates.moment(at, zone) if at else None, datetime.now(UTC))
+        return _json(msgspec.json.encode(stores.ask(lambda store: usual.hour(store, quantity, start, most))))
 
 
-def _add_places(app: FastAPI, stores: Stores, zone: str) -> None:
+def _add_places(app: FastAPI, usual: UsualHours, stores: Stores, zone: str, base_map: Path) -> None:
+    @app.get("/base")
+    def base(request: Request) -> Response:
+        """Roads and water as GeoJSON; whoever has it is told so."""
+        if not base_map.is_file():
+            raise Problem(404, "no base map, expected one of `stadspuls areas base-map`")
+        found = StaticFiles(check_dir=False).file_response(base_map, base_map.stat(), request.scope)
+        found.headers.update({"Content-Type": "application/geo+json", **_PACKED, **_NEWEST})
+        return found
+
     @app.get("/places")
     def placed(quantity: str) -> Response:
         """Where the sensors of a quantity stand."""
-        return _gzipped(gzip.compress(stores.ask(lambda store: places(store, quantity)).encode(), 3))
+        return _json(stores.ask(lambda store: places(store, quantity)))
 
     @app.get("/areas")
-    def boundaries(level: Literal["gemeente", "wijk", "buurt"]) -> Response:
+    def boundaries(level: Level) -> Response:
         """The boundaries of a level, as GeoJSON."""
-        return _gzipped(gzip.compress(stores.ask(lambda store: shapes(store, level)), 3))
+        return _json(stores.ask(lambda store: shapes(store, level)))
+
+    @app.get("/statistic")
+    def statistic(level: Level, measure: str) -> Response:
+        """One measure of CBS for every area of a level."""
+        ((text,),) = stores.ask(lambda store: store.rows("live_statistic", level=level, measure=measure))
+        return _json(text)
 
     @app.get("/{kind}")
     def day(
@@ -160,36 +168,14 @@ def _add_places(app: FastAPI, stores: Stores, zone: str) -> None:
             seen, end = chosen(RANGE, quantity, zone, at, until)
             first = (end - seen.length).astimezone(ZoneInfo(zone))
         found = stores.ask(lambda store: day_of(store, kind, id, quantity, first, now, end))
-        return Response(found or "null", media_type="application/json", headers={"Cache-Control": "no-cache"})
+        if found:
+            until = end or first + timedelta(days=1)
+            more: dict[str, object] = {"alerts": stores.ask(lambda store: alerts_about(store, id, first, until))}
+            if kind == "sensor" and not end:
+                more["usual"] = stores.ask(lambda store: usual.band(store, id, quantity, first))
+            found = f"{found[:-1]},{msgspec.json.encode(more).decode()[1:]}"
+        return _json(found or "null")
 
 
-def _view(quantity: str, lens: str) -> View:
-    if quantity not in QUANTITIES or lens not in LENSES:
-        raise Problem(404, f"view {quantity!r} {lens!r}, expected a quantity and one of {', '.join(LENSES)}")
-    return View(quantity, lens)
-
-
-def _gzipped(body: bytes, kind: str = "application/json", caching: Mapping[str, str] | None = None) -> Response:
-    headers = {"Content-Encoding": "gzip", "Cache-Control": "no-cache", **(caching or {})}
-    return Response(body, media_type=kind, headers=headers)
-
-
-@cache
-def _files() -> Mapping[str, Path]:
-    """Give the files of the page by name."""
-    found = {path.name: path for path in _OWN.iterdir() if path.suffix in (".js", ".css")}
-    for name, place in _CARRIED.items():
-        path = Path(str(_WHEEL.locate_file(place)))
-        found |= {f"{name}{one.name}": one for one in path.glob("*.js")} if name.endswith("/") else {name: path}
-    return found
-
-
-def _stamp() -> str:
-    """Give a short hash of the page's own files and the wheel's version, for addresses that may be cached for ever."""
-    own = b"".join(path.read_bytes() for name, path in sorted(_files().items()) if path.parent == _OWN)
-    return blake2b(own + _WHEEL.version.encode(), digest_size=6).hexdigest()
-
-
-@cache
-def _compressed(path: Path) -> bytes:
-    return gzip.compress(path.read_bytes())
+def _json(text: str | bytes, **headers: str) -> Response:
+    return Response(text, media_type="application/json", headers=_NEWEST | headers)

@@ -1,13 +1,12 @@
 """
 Luchtmeetnet's hourly air figures: the answers of its API (`luchtmeetnet.toml`), and monthly and yearly CSV files.
 
-`ingest.gateways.luchtmeetnet` sends the API's measurements, and its answer about each station on that station's topic.
+The gateway sends the API's measurements, and its answer about each station on that station's topic.
 
 The API stamps the *end* of the hour, the files give both ends: here every reading has its start, and a station has the
 same id by both roads. Negative concentrations near zero are real and stay. An empty cell is missing: no reading at all.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from math import nan
@@ -16,21 +15,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ingest.formats.decode import payload_format
+from ingest.formats.decode import Item, payload_format
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.batch import Table
 from ingest.vocabulary.quantities import QUANTITIES, convert
-from ingest.vocabulary.readings import (
-    BadPayload,
-    Identity,
-    Message,
-    Reading,
-    SensorFact,
-    Status,
-    Unreadable,
-    microseconds,
-)
+from ingest.vocabulary.readings import BadPayload, Message, SensorFact, Status, Unreadable, microseconds
 from ingest.vocabulary.values import number, stamp
 
 CET = timezone(timedelta(hours=1))  # the files never use summer time
@@ -44,7 +34,7 @@ HourRow = tuple[str, int, int, list[float]]  # quantity, period in s, start in u
 
 
 @payload_format("luchtmeetnet")
-def luchtmeetnet(message: Message) -> Iterator[Reading | Table | SensorFact | Identity | Unreadable]:
+def luchtmeetnet(message: Message) -> Iterator[Item]:
     """Read an API answer, one measurement, a station, or a piece of a CSV file; raises BadPayload for anything else."""
     if message.payload.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
         return _file(message.payload)
@@ -95,12 +85,9 @@ def _columns(stations: Line) -> list[tuple[str, str]]:
     """Give sensor and channel of each column; the second of a station (a second instrument) has channel "2"."""
     while stations and not stations[-1]:  # a semicolon at the end of the line
         stations.pop()
-    seen: Counter[str] = Counter()
-    columns = []
-    for station in stations:
-        seen[station] += 1
-        columns.append((f"luchtmeetnet/{station}", str(seen[station]) if seen[station] > 1 else ""))
-    return columns
+    times = [stations[: at + 1].count(station) for at, station in enumerate(stations)]
+    channels = [str(count) if count > 1 else "" for count in times]
+    return [(f"luchtmeetnet/{station}", channel) for station, channel in zip(stations, channels, strict=True)]
 
 
 def _facts(columns: list[tuple[str, str]], lines: list[Line]) -> Iterator[SensorFact]:

@@ -1,33 +1,64 @@
 """
-NDW's traffic minutes: DATEX II v2.3 and v3 site measurements.
+NDW's traffic minutes, and what other countries publish likewise: DATEX II v2.3 and v3 site measurements.
 
 A message is a MeasuredDataPublication, or one `siteMeasurements` of it (`ingest.files.recordings` sends those). Every
-flow and speed becomes a reading; what its index means is in the measurement-site table, else in the supplier's pattern
-(`ingest.formats.coded.ndw_layouts`). A stamp is the start of the minute. A flow is vehicles per hour, the reading is
-the count. A speed without a vehicle is *observed, nothing to measure*, never a number, however its supplier writes it:
--1, 0 of 0 vehicles, 252 beside a flow of 0.
+flow and speed becomes a reading; what its index means is in the measurement-site table, else in the pattern of its
+supplier: `datex2.toml` has these, and who publishes. NDW's stamp is the start of the minute. A flow is vehicles per
+hour, the reading is the count. A speed without a vehicle is *observed, nothing to measure*, never a number, however its
+supplier writes it: -1, 0 of 0 vehicles, 252 beside a flow of 0.
 """
 
+import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache, partial
 from itertools import pairwise
-from math import isfinite, isnan, nan
+from math import isfinite, nan
+from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from lxml import etree
 
-from ingest.formats.coded.ndw_layouts import FLOW, SPEED, Layout, inferred
 from ingest.formats.decode import payload_format
+from ingest.formats.states import FAILED, NOTHING, State
 from ingest.formats.xml import local, parsed
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, Unreadable
 from ingest.vocabulary.values import stamp
 
+FLOW, SPEED = "F", "S"
 QUANTITY = {FLOW: "vehicle_count", SPEED: "vehicle_speed"}
 SUPPLIER = 5  # NDW gives every supplier an id of five characters, with which its site ids begin
-MINUTE = 60
 NO_SPEED = -1
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _VALUES = ("measuredValue", "physicalQuantity")
+
+
+class Publisher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    Whose publications a source reads: their country, the seconds that a value is of, and when they begin.
+
+    `offset` is the seconds from a stamp to the start of its period, `channels` what an index means for every site.
+    """
+
+    country: str
+    period: int = 60
+    offset: int = 0
+    channels: Mapping[str, str] = {}
+
+
+class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The flows and speeds of one lane in their order, the classes of which it has one of each, and who sends it."""
+
+    lane: str
+    classes: list[str]
+    suppliers: list[str]
+    evidence: str
+
+
+_data = tomllib.loads(Path(__file__).with_name("datex2.toml").read_text("utf-8"))
+PUBLISHERS = msgspec.convert(_data["publisher"], dict[str, Publisher])  # by their sources
+_PATTERNS = msgspec.convert(_data["layout"], list[Pattern])
 
 
 class Measured(NamedTuple):
@@ -40,78 +71,75 @@ class Measured(NamedTuple):
     error: bool
 
 
-@payload_format("ndw")
-def ndw(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
+def measured(source: str, message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
     """
     Read the flows and speeds of one site or of a publication; a value that is no number, or an odd site, costs itself.
 
     Raises BadPayload for other documents.
     """
-    for site in _sites(parsed(message.payload)):
+    for site in _sites(parsed(message.payload), PUBLISHERS[source]):
         wrong: list[str] = []
         try:
-            yield from _site(site, message.sites, wrong)
+            yield from _site(site, source, message.sites, wrong)
         except BadPayload as error:
             wrong.append(str(error))
         if wrong:
             yield Unreadable(etree.tostring(site, with_tail=False), "; ".join(dict.fromkeys(wrong)))
 
 
-def _sites(root: etree._Element) -> Iterator[etree._Element]:
+for _source in PUBLISHERS:
+    payload_format(_source)(partial(measured, _source))
+
+
+def _sites(root: etree._Element, publisher: Publisher) -> Iterator[etree._Element]:
     if local(root) == "siteMeasurements":
         return iter((root,))
-    for element in root.iter():
-        if local(element) in ("payloadPublication", "payload"):
-            _check_publication(element)
-            return (child for child in element if local(child) == "siteMeasurements")
-    raise BadPayload(f"XML of {local(root)!r}, expected a MeasuredDataPublication or one siteMeasurements")
-
-
-def _check_publication(publication: etree._Element) -> None:
+    publication = next(root.iter("{*}payloadPublication", "{*}payload"), None)
+    if publication is None:
+        raise BadPayload(f"XML of {local(root)!r}, expected a MeasuredDataPublication or one siteMeasurements")
     kind = publication.get(_TYPE, "without a type").rpartition(":")[2]
     if kind != "MeasuredDataPublication":
         raise BadPayload(f"publication {kind}, expected MeasuredDataPublication")
-    for child in publication:
-        if local(child) == "publicationCreator":
-            check_creator(child)
+    for creator in publication.iterfind("{*}publicationCreator"):
+        check_creator(creator, publisher)
+    return publication.iterfind("{*}siteMeasurements")
 
 
-def check_creator(creator: etree._Element) -> None:
-    """Refuse a publication of another country; raises BadPayload."""
-    for inner in creator:
-        if local(inner) == "country" and inner.text != "nl":
-            # A French stamp is neither the start nor the end of its six minutes, and only a site table gives the six.
-            raise BadPayload(f"publication of country {inner.text!r}, expected nl: its periods are unknown")
+def check_creator(creator: etree._Element, publisher: Publisher) -> None:
+    """Refuse a publication of another country, whose periods are others; raises BadPayload."""
+    country = creator.findtext("{*}country", publisher.country)
+    if country != publisher.country:
+        raise BadPayload(f"publication of country {country!r}, expected {publisher.country}: its periods differ")
 
 
-def _site(element: etree._Element, sites: Mapping[str, Site], wrong: list[str]) -> Iterator[Reading | SensorFact]:
+def _site(
+    element: etree._Element, source: str, sites: Mapping[str, Site], wrong: list[str]
+) -> Iterator[Reading | SensorFact]:
+    publisher = PUBLISHERS[source]
     site_id, version, start, values = _read(element, wrong)
     site = sites.get(site_id)
     name, lon, lat = (site.name, site.lon, site.lat) if site is not None else (None, None, None)
     if site is not None and site.version == version:
-        yield SensorFact(f"ndw/{site_id}", name, lon, lat, site.lanes)
+        yield SensorFact(f"{source}/{site_id}", name, lon, lat, site.lanes)
         places = _by_table(values, site)
     else:
-        layout = _inferred(site_id, values)
-        yield SensorFact(f"ndw/{site_id}", name, lon, lat, layout and layout.lanes, inferred=layout is not None)
-        places = {index: (channel, MINUTE) for index, channel in (layout.channels if layout else {}).items()}
-    yield from _readings(f"ndw/{site_id}", start, values, places)
+        is_whole = bool(values) and values[0].at == 1 and values[-1].at == len(values)
+        known = inferred(site_id[:SUPPLIER], "".join(one.kind for one in values)) if is_whole else None
+        lanes = len({channel.partition("/")[0] for channel in known.values()}) if known else None
+        yield SensorFact(f"{source}/{site_id}", name, lon, lat, lanes, inferred=known is not None)
+        channels = known or publisher.channels
+        places = {index: (channel, publisher.period) for index, channel in channels.items()}
+    begin = start + timedelta(seconds=publisher.offset)
+    yield from _readings(f"{source}/{site_id}", begin, values, places, publisher.period)
 
 
 def _read(element: etree._Element, wrong: list[str]) -> tuple[str, str, datetime, list[Measured]]:
-    parts: dict[str, etree._Element] = {}
-    values: list[Measured] = []
-    for child in element:
-        if (name := local(child)) in _VALUES:
-            values += _measured(child, wrong)
-        else:
-            parts[name] = child
-    reference, stamped = parts.get("measurementSiteReference"), parts.get("measurementTimeDefault")
+    reference, stamped = element.find("{*}measurementSiteReference"), element.find("{*}measurementTimeDefault")
     if reference is None or not (site_id := reference.get("id")):
         raise BadPayload("siteMeasurements without the id of its site, expected measurementSiteReference with an id")
     if stamped is None:
         raise BadPayload(f"no measurementTimeDefault at site {site_id!r}")
-    values.sort()
+    values = sorted(one for child in element if local(child) in _VALUES for one in _measured(child, wrong))
     for one, following in pairwise(values):
         if one[:2] == following[:2]:
             raise BadPayload(f"index {one.at} twice at site {site_id!r}, expected each once")
@@ -119,13 +147,10 @@ def _read(element: etree._Element, wrong: list[str]) -> tuple[str, str, datetime
 
 
 def _start(element: etree._Element) -> datetime:
-    text = element.text
-    for child in element:
-        if local(child) == "timeMeaning" and child.text != "beginTime":
-            raise BadPayload(f"timeMeaning {child.text!r}, expected beginTime")
-        if local(child) == "timeValue":
-            text = child.text
-    return stamp((text or "").strip(), "measurementTimeDefault")
+    meaning = element.findtext("{*}timeMeaning", "beginTime")
+    if meaning != "beginTime":
+        raise BadPayload(f"timeMeaning {meaning!r}, expected beginTime")
+    return stamp(element.findtext("{*}timeValue", element.text or "").strip(), "measurementTimeDefault")
 
 
 def _measured(element: etree._Element, wrong: list[str]) -> Iterator[Measured]:
@@ -163,56 +188,60 @@ def _by_table(values: list[Measured], site: Site) -> dict[str, Place]:
     places: dict[str, Place] = {}
     taken = set()
     for one in values:
-        known = site.layout.get(str(one.at))
-        if known is None:
-            continue
-        is_first = known.quantity == QUANTITY[one.kind] and known[:2] not in taken
-        places[str(one.at)] = (known.channel if is_first else f"index{one.at}", known.period)
-        if is_first:
-            taken.add(known[:2])
+        if (known := site.layout.get(str(one.at))) is not None:
+            is_first = known.quantity == QUANTITY[one.kind] and known[:2] not in taken
+            places[str(one.at)] = (known.channel if is_first else f"index{one.at}", known.period)
+            if is_first:
+                taken.add(known[:2])
     return places
 
 
-def _inferred(site_id: str, values: list[Measured]) -> Layout | None:
-    if not values or values[0].at != 1 or values[-1].at != len(values):
-        return None
-    return inferred(site_id[:SUPPLIER], "".join([one.kind for one in values]))
+@lru_cache(maxsize=4096)
+def inferred(supplier: str, kinds: str) -> Mapping[str, str] | None:
+    """
+    Give the channels by index of a site that sends `kinds` ("F" flow, "S" speed, from index 1); None: nothing is known.
+
+    >>> inferred("RWS01", "FSFS")
+    {'1': 'lane1/any', '2': 'lane1/any', '3': 'lane2/any', '4': 'lane2/any'}
+    >>> inferred("PGR08", "FSFS") is None
+    True
+    """
+    for pattern in _PATTERNS:
+        size = len(pattern.lane)
+        lanes, rest = divmod(len(kinds), size)
+        if supplier in pattern.suppliers and lanes and not rest and pattern.lane * lanes == kinds:
+            names = pattern.classes * 2 * lanes
+            return {str(at + 1): f"lane{at // size + 1}/{name}" for at, name in enumerate(names)}
+    return None
 
 
 def _readings(
-    sensor_id: str, start: datetime, values: list[Measured], places: Mapping[str, Place]
+    sensor_id: str, start: datetime, values: list[Measured], places: Mapping[str, Place], usual: int
 ) -> Iterator[Reading]:
-    placed = [(one, *places.get(str(one.at), (f"index{one.at}", MINUTE))) for one in values]
+    placed = [(one, *places.get(str(one.at), (f"index{one.at}", usual))) for one in values]
     counts = {
         channel: one.value * period / 3600
         for one, channel, period in placed
         if one.kind == FLOW and not one.error and one.value >= 0
     }
     for one, channel, period in placed:
-        if isnan(one.value):
-            continue
-        state = _count(one, period) if one.kind == FLOW else _speed(one, counts.get(channel))
-        yield Reading(sensor_id, channel, QUANTITY[one.kind], period, start, *state)
-
-
-State = tuple[float | None, float, None, int]
-_NOTHING: State = (None, 0.0, None, 0)
-_FAILED: State = (None, 0.0, None, Flag.SOURCE_ERROR.value)
+        if isfinite(one.value):
+            value, weight, flags = _count(one, period) if one.kind == FLOW else _speed(one, counts.get(channel))
+            yield Reading(sensor_id, channel, QUANTITY[one.kind], period, start, value, weight, flags=flags)
 
 
 def _count(flow: Measured, period: int) -> State:
     if flow.value < 0 or (flow.error and not flow.value):
-        return _FAILED
-    return flow.value * period / 3600, 1.0, None, Flag.SOURCE_ERROR.value if flow.error else 0
+        return FAILED
+    return flow.value * period / 3600, 1.0, Flag.SOURCE_ERROR.value if flow.error else 0
 
 
 def _speed(speed: Measured, count: float | None) -> State:
     if speed.error and speed.value <= 0:
-        return _FAILED
+        return FAILED
     vehicles = speed.used or (speed.used if count is None else count)
     if speed.value == NO_SPEED or vehicles == 0 or (speed.value == 0 and not speed.used):
-        return _NOTHING
+        return NOTHING
     if speed.value < 0:
-        return _FAILED
-    weight = 1.0 if vehicles is None else float(vehicles)
-    return speed.value, weight, None, Flag.SOURCE_ERROR.value if speed.error else 0
+        return FAILED
+    return speed.value, 1.0 if vehicles is None else float(vehicles), Flag.SOURCE_ERROR.value if speed.error else 0

@@ -1,7 +1,7 @@
 """
 The hub's own JSON: one reading, a list of readings, or a document with facts about its sensor.
 
-Anything that can write JSON can send it; `ingest.vocabulary.dead_letters` writes it for readings that were refused,
+Anything that can write JSON can send it; `ingest.vocabulary.readings` writes it for readings that were refused,
 so that they can be sent again. `stadspuls.schema.json` beside this module is the same in JSON Schema. This is the hot
 path.
 """
@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ingest.formats.decode import payload_format, status_of, version_of
+from ingest.formats.decode import payload_format
 from ingest.formats.documents import decoded, json_document
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status, Unreadable
-from ingest.vocabulary.sources import HUB, OWN, SOURCES, SourceClass, rounded, source_of_topic
-from ingest.vocabulary.values import number, stamp
+from ingest.vocabulary.sources import HUB, OWN, SOURCES, rounded, source_of_sensor, source_of_topic
+from ingest.vocabulary.values import number, stamp, status_of, version_of
 
 ANY_FLAG = sum(Flag)
 FLAGS = ", ".join(str(flag.name).lower() for flag in Flag)
@@ -93,11 +93,11 @@ def _by_member(payload: bytes, error: Exception) -> tuple[Document, list[Unreada
     """Read a document member by member, because of an error in it, and JSON that is none, as far as is safe."""
     try:
         given = json_document(decoded(payload, "utf-8").strip("\ufeff\0"), odd=str)
-    except (BadPayload, UnicodeDecodeError):
-        given = None
+    except (BadPayload, UnicodeDecodeError) as wrong:
+        raise BadPayload(_said(wrong if isinstance(wrong, UnicodeDecodeError) else error)) from error
     every = given.get("readings", [given]) if isinstance(given, dict) else given
     if not isinstance(every, list):
-        raise BadPayload(f"not the hub's own JSON: {error}") from error
+        raise BadPayload(_said(error)) from error
     made, letters = Document([]), []
     for name in _FACTS if isinstance(given, dict) and "readings" in given else ():
         try:
@@ -201,7 +201,6 @@ def _facts(document: Document, topic: str) -> Iterator[SensorFact]:
     if len(named) != 1:
         raise BadPayload(f"facts beside readings of {len(named)} sensors, expected a sensor_id beside them")
     sensor_id = full_id(named.pop(), topic)
-    citizen = SOURCES[sensor_id.partition("/")[0]].source_class is SourceClass.CITIZEN
-    lon, lat = rounded(document.lon, document.lat) if citizen else (document.lon, document.lat)
+    lon, lat = rounded(source_of_sensor(sensor_id), document.lon, document.lat)
     yield SensorFact(sensor_id, document.name, lon, lat, document.lanes,
                      interval=document.interval, indoor=document.indoor)  # fmt: skip

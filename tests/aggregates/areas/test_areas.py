@@ -1,5 +1,6 @@
 """Areas in the store: loaded whole or not at all, sensors placed, figures made and made anew; the command line."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,8 @@ from typer.testing import CliRunner
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
-from aggregates.ask.area_figures import joined
-from aggregates.ask.areas import areas
 from aggregates.ask.indicators import Refused
+from aggregates.ask.listings import areas, joined
 from aggregates.ask.query import BadQuestion, Question, ask, is_waiting
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors
@@ -36,6 +36,7 @@ AREAS = CASES / "areas"
 GM = "GM9901"
 BEGIN = datetime(2024, 6, 3, tzinfo=UTC)
 LATER = datetime(2024, 9, 1, tzinfo=UTC)
+HOURS: dict[str, Any] = {"window": "1h", "first": BEGIN, "last": LATER, "quantities": ["no2"]}
 PLACES = {"a": (6.002, 53.002), "b": (6.004, 53.004), "c": (6.005, 53.015), "far": (7.0, 53.0)}
 
 
@@ -51,7 +52,7 @@ def place(store: Store, **places: tuple[float, float]) -> None:
 
 
 def hours(
-    store: Store, name: str, values: list[float | None], quantity: str = "no2", begin: datetime = BEGIN,
+    store: Store, name: str, values: Sequence[float | None], quantity: str = "no2", begin: datetime = BEGIN,
     channel: str = "", **more: Any,
 ) -> None:  # fmt: skip
     """Store an hour for each value, from `begin` on."""
@@ -120,11 +121,11 @@ class TestLoading:
     def test_parts_alone(self, store: Store) -> None:
         """Statistics without a map make areas without a boundary; the map, loaded later, gives it to them."""
         load_cases(store, 2024, "typed_v3.json")
-        listed = areas(store, 2024)
+        listed = areas(store, 2024).to_pylist()
         assert {one["code"] for one in listed} >= {"BU99010000", "WK9901TB"}
         assert all(one["lon"] is None for one in listed)
         load_cases(store, 2024, "map_2024.geojson")
-        named = {one["code"]: one for one in areas(store, 2024)}
+        named = {one["code"]: one for one in areas(store, 2024).to_pylist()}
         assert named["BU99010000"]["lon"] == pytest.approx(6.005)
         assert named["WK9901TB"]["lon"] is None
         assert named["GM9901"]["name"] == "Zeestad"
@@ -224,6 +225,20 @@ class TestFigures:
         asked = Question("no2", now - timedelta(days=1), now + timedelta(hours=1), "1h", area="BU99010101")
         assert ask(loaded, asked)["value"].tolist() == [99]
 
+    def test_an_area_of_any_level_finds_its_sensors_by_an_index(self, loaded: Store) -> None:
+        """A page of the national list reads the sensors of its areas alone; one that moved counts where it is now."""
+        refresh(loaded)
+        place(loaded, a=(6.015, 53.015))
+        refresh(loaded)
+        found = {one["code"]: one["sensors"] for one in areas(loaded, 2024).to_pylist()}
+        assert [found[code] for code in ("BU99010000", "BU99010101", "WK990100", "WK990101", GM)] == [1, 1, 1, 2, 3]
+        with psycopg.connect(loaded.conninfo) as connection:
+            connection.execute("SET enable_seqscan = off")
+            for code, index in (("BU99010000", "area"), ("WK990100", "wijk"), (GM, "gemeente")):
+                asked = f"EXPLAIN SELECT FROM sensor_area WHERE vintage = 2024 AND code = '{code}'"
+                plan = "\n".join(line for (line,) in connection.execute(asked.encode()).fetchall())
+                assert f"placement_{index}" in plan
+
     def test_changed_boundaries_place_sensors_again(self, loaded: Store) -> None:
         """With other boundaries of the same vintage the figures are those of the new ones."""
         hours(loaded, "a", [10])
@@ -235,6 +250,22 @@ class TestFigures:
         assert figures(loaded, "BU99010000").empty
         assert figures(loaded, "GM9901").empty
         assert ("outside",) in fetched(loaded, "SELECT status FROM placement WHERE sensor_id = 'stadspuls/a'")
+
+    def test_another_vintage_leaves_the_figures_of_the_first(self, loaded: Store) -> None:
+        """Boundaries of another year have their own figures made, and no hour of the others is made again."""
+        hours(loaded, "a", [10, 20])
+        refresh(loaded)
+        first = "SELECT code, start, computed_at, revision FROM area_1h WHERE vintage = 2024 ORDER BY 1, 2"
+        before = fetched(loaded, first)
+        load_cases(loaded, 2023)
+        refresh(loaded)
+        made = "SELECT vintage, count(*) FROM area_1h GROUP BY vintage ORDER BY 1"
+        assert fetched(loaded, made) == [(2023, len(before)), (2024, len(before))]
+        assert fetched(loaded, first) == before
+        place(loaded, a=(6.015, 53.02))
+        hours(loaded, "a", [30], begin=BEGIN + timedelta(hours=2))
+        refresh(loaded)
+        assert len({count for _, count in fetched(loaded, made)}) == 1
 
     def test_members_and_channels(self, loaded: Store) -> None:
         """Of an area one may also ask what each of its sensors counted, and every series."""
@@ -250,7 +281,8 @@ class TestFigures:
     def test_doctor_lists_how_sensors_lie(self, loaded: Store) -> None:
         """The one far away is there with its distance, and nothing waits."""
         refresh(loaded)
-        lines = {what: found for what, found, _ in loaded.rows("list_findings", now=LATER, since=None, no_areas="")}
+        asked = {"now": LATER, "since": None, "edition": "postgres", "no_areas": ""}
+        lines = {what: found for what, found, _ in loaded.rows("list_findings", **asked)}
         assert lines["sensors 2024 inside"].startswith("3, as stadspuls/a")
         assert "m from BU99010" in lines["sensors 2024 outside"]
 
@@ -389,26 +421,39 @@ class TestOutput:
         place(loaded, d=(6.015, 53.005))
         hours(loaded, "d", [10])
         refresh(loaded)
-        asked = Question("no2", BEGIN, LATER, "1h", vintage=2024)
-        (row,) = joined(loaded, asked, "buurt", ("inhabitants", "cars_per_household", "gas")).to_dict("records")
+        measures = ("inhabitants", "cars_per_household", "gas")
+        (row,) = joined(loaded, **HOURS, vintage=2024, level="buurt", measures=measures).to_pylist()
         assert (row["inhabitants"], row["inhabitants_reason"]) == (100, None)
-        assert pd.isna(row["cars_per_household"])
+        assert row["cars_per_household"] is None
         assert row["cars_per_household_reason"] == "withheld: fewer than 50 households"
         assert row["gas_reason"] == "not in the table of this vintage"
+
+    def test_the_view_is_the_join(self, loaded: Store) -> None:
+        """SQL has the same table: a window and the measures of its area in columns, with the reason of a null."""
+        place(loaded, d=(6.015, 53.005))
+        hours(loaded, "d", [10, 12])
+        refresh(loaded)
+        rows = joined(loaded, **HOURS, vintage=2024, measures=("density", "gas")).to_pylist()
+        columns = ("code", "start", "value", "valid", "density", "density_reason", "gas", "gas_reason")
+        view = "SELECT {} FROM area_figures_hour WHERE vintage = 2024 AND quantity = 'no2' ORDER BY code, start"
+        found = fetched(loaded, view.format(", ".join(columns)))
+        assert [tuple(row[name] for name in columns) for row in rows] == found
+        assert len(found) >= 6
 
     def test_exports_carry_their_origins(self, loaded: Store, tmp_path: Path) -> None:
         """Figures and areas come with source, vintage and licence; GeoParquet says where its geometry is."""
         hours(loaded, "a", [10])
         refresh(loaded)
-        found = joined(loaded, Question("no2", BEGIN, LATER, "1h"), None, ("inhabitants",))
+        found = joined(loaded, **HOURS, vintage=None, measures=("inhabitants",))
         named = origins(loaded, 2024, "no2")
         assert export_figures(found, named, tmp_path / "figures") == 3
         again = pd.read_parquet(tmp_path / "figures", columns=["code", "value", "vintage", "level"])
         assert set(again["code"]) == {"GM9901", "WK990100", "BU99010000"}
         assert "CC BY 4.0" in (tmp_path / "figures" / "_SOURCES.json").read_text()
-        geojson = export_areas(areas(loaded, 2024), named, tmp_path, "geojson")
+        geojson, count = export_areas(loaded, 2024, None, tmp_path, "geojson")
+        assert count == len(areas(loaded, 2024))
         assert '"vintage":2024' in geojson.read_text()
-        parquet = export_areas(areas(loaded, 2024), named, tmp_path, "geoparquet")
+        parquet, _ = export_areas(loaded, 2024, None, tmp_path, "geoparquet")
         assert "geometry" in pd.read_parquet(parquet)
         check_open(named)
 
@@ -441,6 +486,7 @@ class TestOutput:
         assert "{" not in measures
 
 
+@pytest.mark.long
 @pytest.mark.shared
 class TestRecorded:
     """A month of real NO2 in two real municipalities."""
@@ -470,5 +516,5 @@ class TestRecorded:
             ("gap", "BU00141207")
         ]
         with closing(Store(store.conninfo)) as other:
-            shown = joined(other, Question("no2", BEGIN, LATER, "1d"), "buurt", ("density",))
-        assert shown["density"].notna().all()
+            shown = joined(other, **HOURS | {"window": "1d"}, vintage=None, level="buurt", measures=("density",))
+        assert shown["density"].null_count == 0

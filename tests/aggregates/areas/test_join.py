@@ -20,9 +20,7 @@ from aggregates.areas import inputs
 from aggregates.areas.geometry import assign
 from aggregates.areas.inputs import Document, Gathered, gather
 from aggregates.areas.measures import MEASURES, TABLES, THEMES, plain
-from aggregates.areas.statistics import About, BadDocument, Statistics, check_vintage, read_wide
-from aggregates.ask.area_figures import beside
-from aggregates.ask.indicators import Refused
+from aggregates.areas.statistics import About, BadDocument, Statistics, check_vintage, read_table
 from tests.conftest import CASES
 
 AREAS = CASES / "areas"
@@ -186,7 +184,7 @@ class TestRefused:
         """An area that comes twice in one table is refused: nothing says which row is right."""
         frame = pd.DataFrame({"c": ["GM9901", "GM9901    "], "AantalInwoners_5": [1, 2]})
         with pytest.raises(BadDocument, match="GM9901 for a second time"):
-            read_wide(frame, About(), MADE_UP)
+            read_table(frame, About(), MADE_UP)
 
 
 def to_rd(shape: shapely.Geometry) -> shapely.Geometry:
@@ -281,17 +279,8 @@ class TestAssignment:
         assert (found.status, found.code) == ("overlap", "BU99010001")
 
 
-class TestBeside:
-    """Figures beside statistics."""
-
-    def test_vintages_are_never_mixed(self) -> None:
-        """Figures of one vintage beside statistics of another are refused."""
-        figures = pd.DataFrame({"code": ["BU1"], "vintage": [2024]})
-        cells = pd.DataFrame(
-            {"code": ["BU1"], "measure": ["density"], "value": [1.0], "attribute": [None], "vintage": [2020]}
-        )
-        with pytest.raises(Refused, match=r"\[2020, 2024\]"):
-            beside(figures, cells, ["density"])
+class TestRegistry:
+    """The registry of measures."""
 
     def test_measures_are_whole(self) -> None:
         """Every theme of the centre is there, and every threshold names a measure that exists."""

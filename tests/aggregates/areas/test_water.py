@@ -9,7 +9,7 @@ import shapely
 from typer.testing import CliRunner
 
 from aggregates.areas.inputs import Document, Gathered, gather
-from aggregates.ask.areas import areas
+from aggregates.ask.listings import areas
 from aggregates.store.store import Store
 from tests.aggregates.areas.test_areas import GM, fetched
 from tests.support.commands import app
@@ -85,4 +85,4 @@ def test_field_cases(database: str, shared_cases: Path) -> None:
         with closing(Store(database)) as store:
             question = "SELECT value FROM area_statistic WHERE code = '{}' AND measure = 'inhabitants'"
             assert fetched(store, question.format(code)) == [(inhabitants,)]
-            assert code in {one["code"] for one in areas(store, 2020)}
+            assert code in areas(store, 2020)["code"].to_pylist()

@@ -16,10 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from aggregates.ask.areas import NO_AREAS
-from aggregates.ask.dates import local, moment
-from aggregates.ask.query import BadQuestion
-from aggregates.ask.series import STAMP
+from aggregates.ask.dates import NO_AREAS, BadQuestion, moment
+from aggregates.ask.series import STAMP, local
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading

@@ -3,17 +3,18 @@
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import shapely
 
-from aggregates.areas.geometry import Area
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
+from aggregates.areas.maps import read_layer
 from aggregates.areas.roll_up import roll_areas
-from aggregates.ask.area_figures import compute, joined, read_layer
-from aggregates.ask.indicators import Refused, exposure, heavy_share, hours_above, panel_index, week_profile
+from aggregates.ask.indicators import Refused, compute, exposure, heavy_share
+from aggregates.ask.listings import joined
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
 from ingest.files.recordings import messages
@@ -21,46 +22,58 @@ from ingest.formats.decode import decode
 from ingest.vocabulary.readings import Message
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
+from tests.aggregates.areas.test_areas import hours, load_cases, place, refresh
 
 BEGIN = datetime(2024, 6, 3, tzinfo=UTC)  # a Monday
 DAY = timedelta(days=1)
 LATER = datetime(2024, 9, 1, tzinfo=UTC)
 
 
-def days(**sensors: list[float | None]) -> pd.DataFrame:
-    """Days of sensors from BEGIN on; None is a day that is not valid."""
-    rows = [
-        (name, BEGIN + at * DAY, value or 0.0, value is not None)
-        for name, values in sensors.items()
-        for at, value in enumerate(values)
-    ]
-    return pd.DataFrame(rows, columns=["sensor_id", "start", "value", "valid"])
+def days(store: Store, **sensors: list[float | None]) -> None:
+    """Store bicycles of sensors in a buurt, days from BEGIN on; None is a day that is not valid."""
+    load_cases(store)
+    place(store, **dict.fromkeys(sensors, (6.002, 53.002)))
+    begin = datetime(2024, 6, 2, 22, tzinfo=UTC)
+    for name, values in sensors.items():
+        for at, value in enumerate(values):
+            hours(store, name, [1.0 if value is None else value / 24] * (1 if value is None else 24),
+                  "bicycle_count", begin + at * DAY)  # fmt: skip
+    refresh(store)
+
+
+def panel_index(store: Store, base: int, last: int = 20, first: int = 0) -> pd.DataFrame:
+    """Ask for the index of days of that buurt, the first of them being the base."""
+    begin = datetime(2024, 6, 2, 22, tzinfo=UTC)
+    asked = Question("bicycle_count", begin + first * DAY, begin + last * DAY, "1d", area="BU99010000", vintage=2024)
+    return compute(store, "panel-index", asked, base_to=begin + base * DAY)
 
 
 class TestPanelIndex:
     """The same sensors, valid days, base = 100."""
 
-    def test_new_counter_changes_nothing(self) -> None:
+    def test_new_counter_changes_nothing(self, store: Store) -> None:
         """A counter that begins after the base is not in the panel, so the index does not jump."""
-        found = panel_index(
-            days(a=[100, 100, 110], b=[300, 300, 330], new=[None, None, 5000]), (BEGIN, BEGIN + 2 * DAY)
-        )
+        days(store, a=[120, 120, 132], b=[360, 360, 396], new=[None, None, 5000])
+        found = panel_index(store, 2)
         assert found["index"].tolist() == pytest.approx([100, 100, 110])
-        assert found["members"].unique().tolist() == ["a b"]
+        assert found["members"].unique().tolist() == ["stadspuls/a stadspuls/b"]
+        assert found["date"].map(str).tolist() == ["2024-06-03", "2024-06-04", "2024-06-05"]
 
-    def test_day_without_the_whole_panel_is_null(self) -> None:
+    def test_day_without_the_whole_panel_is_null(self, store: Store) -> None:
         """A day on which one of the panel is not valid has no index, instead of a dip."""
-        values: list[float | None] = [100.0] * 10
-        found = panel_index(days(a=values, b=[*values[:7], None, *values[8:]]), (BEGIN, BEGIN + 5 * DAY))
+        values: list[float | None] = [120.0] * 10
+        days(store, a=values, b=[*values[:7], None, *values[8:]])
+        found = panel_index(store, 5)
         assert math.isnan(found["index"].iloc[7])
-        assert found["index"].drop(7).eq(100).all()
+        assert found["index"].drop(7).tolist() == pytest.approx([100] * 9)
 
-    def test_refused(self) -> None:
+    def test_refused(self, store: Store) -> None:
         """Without a base, or a sensor that is valid in it, there is no index."""
-        with pytest.raises(Refused, match="an index needs one"):
-            panel_index(days(a=[1, 2]), (BEGIN - 9 * DAY, BEGIN - 8 * DAY))
+        days(store, a=[1, None], b=[None, 1])
+        with pytest.raises(Refused, match="2024-05-24T22:00Z to 2024-05-25T22:00Z, an index needs one"):
+            panel_index(store, -8, first=-9)
         with pytest.raises(Refused, match="a panel needs one"):
-            panel_index(days(a=[1, None], b=[None, 1]), (BEGIN, BEGIN + DAY))
+            panel_index(store, 1)
 
 
 class TestHeavyShare:
@@ -85,43 +98,60 @@ class TestHeavyShare:
 
 
 class TestHours:
-    """Hours above a threshold, and profiles."""
+    """Hours above a threshold, and profiles, of the hours of an area in the store."""
 
-    def test_not_measured_is_in_the_answer(self) -> None:
-        """40.0 is not above 40; of 10 hours 4 were measured."""
-        values = [39.0, 40.0, 40.1, 99.0, 99.0]
-        frame = pd.DataFrame(
-            {"subject": "s", "start": [BEGIN + timedelta(hours=h) for h in range(5)], "value": values}
-        ).assign(valid=[True, True, True, True, False])
-        (row,) = hours_above(frame, 40.0, BEGIN, BEGIN + timedelta(hours=10)).to_dict("records")
-        assert (row["above"], row["valid"], row["hours"], row["not_measured"]) == (2, 4, 10, pytest.approx(0.6))
+    def test_not_measured_is_in_the_answer(self, store: Store) -> None:
+        """40.0 is not above 40; of 10 hours 4 were measured, at the station that stands there and so in the area."""
+        load_cases(store)
+        place(store, a=(6.002, 53.002), far=(7.0, 53.0))
+        hours(store, "a", [39.0, 40.0, 40.1, 99.0])
+        hours(store, "a", [99.0], begin=BEGIN + timedelta(hours=4), covers=900.0)
+        hours(store, "far", [99.0])
+        refresh(store)
+        asked = Question("no2", BEGIN, BEGIN + timedelta(hours=10), "1h", area="BU99010000", vintage=2024)
+        rows = compute(store, "hours-above", asked, threshold=40.0).to_dict("records")
+        assert [row["subject"] for row in rows] == ["stadspuls/a", "BU99010000"]
+        for row in rows:
+            assert (row["above"], row["valid"], row["hours"], row["not_measured"]) == (2, 4, 10, pytest.approx(0.6))
+        nowhere = Question("no2", BEGIN, LATER, "1h", area="BU99010001", vintage=2024)
+        assert compute(store, "hours-above", nowhere, threshold=40.0).empty
 
-    def test_profile_is_in_local_time(self) -> None:
+    def test_profile_is_in_local_time(self, store: Store) -> None:
         """Monday 00:00 UTC in summer is Monday 02:00 in Amsterdam; hours without a value are null with 0 hours."""
-        start = pd.Series(pd.to_datetime([BEGIN, BEGIN + 7 * DAY]))
-        frame = pd.DataFrame({"start": start, "value": [10.0, 20.0], "valid": True})
-        found = week_profile(frame, "Europe/Amsterdam")
+        load_cases(store)
+        place(store, a=(6.002, 53.002))
+        hours(store, "a", [10.0])
+        hours(store, "a", [20.0], begin=BEGIN + 7 * DAY)
+        hours(store, "a", [99.0], begin=BEGIN + 14 * DAY, covers=900.0)
+        refresh(store)
+        found = compute(store, "week-profile", Question("no2", BEGIN, LATER, "1h", area="BU99010000", vintage=2024))
         assert len(found) == 168
         rows = found.to_dict("records")
         assert rows[2] == {"hour_of_week": 2, "mean": 15.0, "hours": 2, "label": "Mon 02"}
         assert math.isnan(rows[3]["mean"])
+        assert rows[167]["label"] == "Sun 23"
 
 
 class TestExposure:
     """Refused from sensors alone; by inhabitants with a model."""
 
-    BUURTEN = (Area("BU1", "a", shapely.box(0, 0, 1, 1)), Area("BU2", "b", shapely.box(1, 0, 2, 1)),
-               Area("BU3", "c", shapely.box(5, 5, 6, 6)))  # fmt: skip
+    BUURTEN = tuple(
+        {"code": code, "name": code, "geometry": shape and shapely.to_wkb(shape), "statistics": {"inhabitants": people}}
+        for code, shape, people in (
+            ("BU1", shapely.box(0, 0, 1, 1), 100.0), ("BU2", shapely.box(1, 0, 2, 1), None),
+            ("BU3", shapely.box(5, 5, 6, 6), None), ("BU4", None, 100.0),
+        )
+    )  # fmt: skip
 
     def test_refused_from_sensors(self) -> None:
         """Without a layer the reason is given."""
         with pytest.raises(Refused, match="nobody knows what people breathe"):
-            exposure(self.BUURTEN, {}, None, 10)
+            exposure(self.BUURTEN, None, 10)
 
     def test_weighted(self) -> None:
         """A buurt's value is the mean over its area; what is not covered or not known is not counted, and named."""
         layer = [(shapely.box(0, 0, 0.5, 1), 20.0), (shapely.box(0.5, 0, 2, 1), 8.0)]
-        found = exposure(self.BUURTEN, {"BU1": 100.0, "BU2": None}, layer, 10).set_index("code")
+        found = exposure(self.BUURTEN, layer, 10).set_index("code")
         assert (found["concentration"].iloc[0], found["above"].iloc[0]) == (14.0, 100.0)
         assert found.loc["BU2", "reason"] == "inhabitants not known"
         assert found.loc["BU3", "reason"] == "the layer covers 0%"
@@ -148,6 +178,7 @@ def test_missing_argument_is_named(store: Store) -> None:
         compute(store, "exposure", asked, threshold=10.0)
 
 
+@pytest.mark.long
 @pytest.mark.shared
 def test_finding_of_the_analysts_page(store: Store, shared_data: Path) -> None:
     """The figures in docs/analysts.md: NO2 by hour of the week in two centres, beside density."""
@@ -174,7 +205,9 @@ def test_finding_of_the_analysts_page(store: Store, shared_data: Path) -> None:
             by_hour.idxmax(), *(round(one, 1) for one in (by_hour.max(), working["mean"].mean(), sunday)),
             station["above"], station["hours"] - station["valid"],
         )  # fmt: skip
-    beside = joined(store, Question("no2", first, last, "1h", vintage=2024), "buurt", ("density",)).groupby("code")
+    span: dict[str, Any] = {"window": "1h", "first": first, "last": last}
+    table = joined(store, **span, vintage=2024, quantities=["no2"], level="buurt", measures=("density",))
+    beside = table.to_pandas().groupby("code", observed=True)
     assert beside["value"].mean().round(1).to_dict() == {"BU00140002": 11.3, "BU07725130": 11.4, "BU07726240": 15.3}
     assert beside["density"].first().to_dict() == {"BU00140002": 16413, "BU07725130": 6574, "BU07726240": 5950}
     # Hour of the highest mean on working days, that mean, means of working days and Sundays; hours above 25, missing.

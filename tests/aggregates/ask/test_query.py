@@ -182,7 +182,7 @@ class TestQuestion:
         ("changed", "given"),
         [
             ({"quantity": "no3"}, "quantity 'no3', expected one of"),
-            ({"window": "2h"}, "window '2h', expected one of 5m, 1h, 1d"),
+            ({"window": "2h"}, "window '2h', expected one of 5m, 15m, 1h, 1d"),
             ({"last": HOUR - timedelta(hours=1)}, "is after to"),
             ({"first": datetime(2024, 1, 1)}, "without a zone"),  # noqa: DTZ001
         ],

@@ -19,10 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import structlog
+from openpyxl import load_workbook
 from typer.testing import CliRunner
 
+from aggregates.areas.groups import Group, Member, import_groups
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.query import READINGS, Question, ask, tables
-from aggregates.ask.series import BadQuestion
 from aggregates.export import plan as partitions
 from aggregates.export.export import Wanted, export
 from aggregates.export.forms import replaced
@@ -81,7 +83,7 @@ def commit(store: Store, *said: Reading) -> Store:
 
 def written(store: Store, out: Path, wanted: Wanted = Wanted()) -> list[str]:  # noqa: B008 - frozen
     """Export, and say which files were written."""
-    return sorted(str(one.path.relative_to(out)) for one in export(store, out, wanted) if one.path)
+    return sorted(str(one.path.relative_to(out)) for one in export(store, out, wanted))
 
 
 def whole_month(store: Store, quantity: str, window: str) -> pd.DataFrame:
@@ -144,6 +146,19 @@ class TestFiles:
             "ndw",
             "luchtmeetnet",
         }
+
+    def test_sources_of_a_group_are_those_of_its_members(self, city: Store, tmp_path: Path) -> None:
+        """A group's figures are made of what others supply: they are named, with their licence."""
+        import_groups(city, {"all": Group("All", (Member("ndw/a"),), quantities=("vehicle_count",))})
+        roll_up(city, LATER)
+        written(city, tmp_path, Wanted(("aggregates",), ("1h",), "vehicle_count"))
+        for path in tmp_path.rglob("*.parquet"):
+            assert "group/all" in pd.read_parquet(path)["sensor_id"].to_list()
+            assert [one["source"] for one in json.loads((pq.read_metadata(path).metadata or {})[b"sources"])] == ["ndw"]
+        assert [one["source"] for one in json.loads((tmp_path / "_SOURCES.json").read_text())] == [
+            "luchtmeetnet",
+            "ndw",
+        ]
 
     def test_running_hours_wait(self, city: Store, tmp_path: Path) -> None:
         """An hour that has not closed is in no file, and its readings neither."""
@@ -286,8 +301,27 @@ def test_sheet_for_a_dutch_spreadsheet(city: Store, tmp_path: Path) -> None:
     header, first, *_ = (tmp_path / path).read_bytes().decode("utf-8").splitlines()
     assert header.startswith("\ufeffsensor_id;channel;quantity;unit;start (UTC);start (Europe/Amsterdam);end (UTC)")
     assert first.startswith("ndw/a;;vehicle_count;1;2024-05-31 20:00:00;2024-05-31 22:00:00;2024-05-31 21:00:00")
-    assert ";31,333333;" in first
-    assert ";ONWAAR;" in first
+    assert ";31,3333;" in first
+    assert ";nee;" in first
+
+
+def test_workbook(city: Store, tmp_path: Path) -> None:
+    """Real dates in UTC and local time, numbers, truth values, units in the header, and a sheet that explains them."""
+    commit(city, Reading("ndw/a", "lane1", "vehicle_count", 3600, BEGIN, 10 + 1 / 3, version=1))
+    (path, *_) = written(city, tmp_path, Wanted(("aggregates",), ("1h",), "vehicle_count", form="xlsx"))
+    assert path.endswith("/month=2024-05/aggregates_1h_vehicle_count_2024-05.xlsx")
+    book = load_workbook(tmp_path / path)
+    header, first, *_ = book["data"].iter_rows(values_only=True)
+    row = dict(zip(header, first, strict=True))
+    assert (row["start (UTC)"], row["start (Europe/Amsterdam)"]) == (
+        datetime(2024, 5, 31, 20),  # noqa: DTZ001 - a sheet has no zones
+        datetime(2024, 5, 31, 22),  # noqa: DTZ001
+    )
+    assert (row["sensor_id"], row["valid"]) == ("ndw/a", False)
+    assert row["value (1)"] == pytest.approx(31 + 1 / 3)
+    explained = list(book["explanation"].iter_rows(values_only=True))
+    assert ("coverage", "0 to 1", "share of the window that was covered, 0 to 1; null: not known") in explained
+    assert explained[-1][:2] == ("Nationaal Dataportaal Wegverkeer", "NDW open data")
 
 
 def test_query_for_a_dutch_spreadsheet(city: Store) -> None:
@@ -301,9 +335,13 @@ def test_query_for_a_dutch_spreadsheet(city: Store) -> None:
 
 
 def test_formula_is_text_in_every_csv() -> None:
-    """What a spreadsheet would calculate has an apostrophe before it; numbers stay as they are, also those in text."""
+    """What a spreadsheet would calculate has an apostrophe before it, and is text in xlsx; numbers stay as they are."""
     said = ["=1+1", "+cmd|'x'!A0", "@sum", "-2+3", "-12.5", "+1", "Brug"]
     table = pa.table({"name": pa.array(said).dictionary_encode(), "value": [-1.5] * len(said)})
+    sheet = io.BytesIO()
+    write_form("xlsx", [table], sheet)
+    cells_of = load_workbook(sheet)["data"].iter_rows(min_row=2, max_col=1)
+    assert [(cell.value, cell.data_type) for (cell,) in cells_of] == [(text, "s") for text in said]
     for form, separator, value in (("csv", ",", "-1.5"), ("csv-nl", ";", "-1,5")):
         out = io.BytesIO()
         write_form(form, [table], out)

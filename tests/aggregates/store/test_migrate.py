@@ -1,7 +1,9 @@
 """The schema: brought forward once, by one at a time, on whatever edition it finds."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,10 +13,9 @@ import pytest
 
 from aggregates.store import migrate as migrate_module
 from aggregates.store.migrate import Edition, edition, migrate
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import Store, StoreError, Transaction
 from ingest.formats.decode import decode
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Message, Reading
 from ingest.vocabulary.sources import OWN, SOURCES
@@ -143,6 +144,16 @@ def test_chunks_are_as_long_as_was_asked(store: Store, database: str) -> None:
     assert asked(database, chunks) == [(3,)]
 
 
+def test_chunks_to_come_follow_a_changed_setting(store: Store, database: str) -> None:
+    """Another length counts for the chunks made after the next `migrate`; those that are there stay."""
+    if migrate(store, ZONE) is Edition.POSTGRES:
+        pytest.skip("plain PostgreSQL has no chunks")
+    for length in (timedelta(hours=6), timedelta(days=7)):
+        migrate(store, ZONE, chunk=length)
+        known = "SELECT DISTINCT time_interval FROM timescaledb_information.dimensions"
+        assert asked(database, known) == [(length,)]
+
+
 def changing(monkeypatch: pytest.MonkeyPatch, view: str) -> None:
     """Let the next migration have another text of a view, with the same columns."""
     texts = dict(migrate_module._views())
@@ -184,7 +195,7 @@ def test_view_that_stands_on_no_changed_one_is_left_alone(
     with psycopg.connect(database) as connection:
         connection.execute("CREATE VIEW busy AS SELECT * FROM sensor_1h")
         connection.execute("CREATE VIEW old AS SELECT 1; COMMENT ON VIEW old IS 'made by stadspuls of 123'")
-    oids = "SELECT relname, oid FROM pg_class WHERE relname IN ('sensor_1h', 'index_1h') ORDER BY 1 DESC"
+    oids = "SELECT oid FROM pg_class WHERE oid IN ('sensor_1h'::regclass, 'index_1h'::regclass) ORDER BY relname DESC"
     kept, replaced = asked(database, oids)
     changing(monkeypatch, "index_1h")
     migrate(store, ZONE)
@@ -245,3 +256,70 @@ def test_refused_readings_of_an_older_version_can_be_published_again(store: Stor
     migrating(database)()
     found = {one.source: decode([Message(one.topic, one.payload or b"", LATER)]) for one in list_dead_letters(store)}
     assert [len(found[one]) for one in ("ndw", OWN)] == [1, 0]
+
+
+class TestInterrupted:
+    """Files of a later version, and what keeps them from their work: other sessions, and a kill."""
+
+    @pytest.fixture
+    def later(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+        """The files that the next migration has more, by name; those that it noted are not run again."""
+        more: dict[str, str] = {}
+        known = migrate_module._lacking
+
+        def lacking(tx: Transaction) -> list[tuple[str, str]]:
+            done = {name for (name,) in tx.rows("list_migrations")}
+            return known(tx) + [(name, text) for name, text in more.items() if name not in done]
+
+        monkeypatch.setattr(migrate_module, "_lacking", lacking)
+        return more
+
+    def _until_it_waits(self, url: str, for_what: str) -> int:
+        deadline = time.monotonic() + 20
+        waits = f"SELECT pid FROM pg_stat_activity WHERE query LIKE '%{for_what}%' AND wait_event_type = 'Lock'"
+        while not (found := asked(url, waits)):
+            assert time.monotonic() < deadline, f"nothing waits with {for_what}"
+            time.sleep(0.02)
+        return int(found[0][0])
+
+    def test_a_killed_migration_goes_on_where_it_was(self, store: Store, database: str, later: dict[str, str]) -> None:
+        """What a file did before the kill is undone with it, what earlier files did stays and is not done again."""
+        later["9001_one.sql"] = "CREATE TABLE one (n integer); INSERT INTO one VALUES (1)"
+        later["9002_two.sql"] = "CREATE TABLE two (n integer); SELECT pg_terminate_backend(pg_backend_pid())"
+        with pytest.raises(StoreError):
+            migrate(store, ZONE)
+        assert asked(database, "SELECT n, to_regclass('two') FROM one") == [(1, None)]
+        later["9002_two.sql"] = "CREATE TABLE two (n integer)"
+        migrate(store, ZONE)
+        assert asked(database, "SELECT count(*), to_regclass('two')::text FROM one") == [(1, "two")]
+
+    def test_an_index_that_a_kill_left_half_made_is_made_whole(
+        self, store: Store, database: str, later: dict[str, str]
+    ) -> None:
+        """The statements of such a file run without a transaction: killed in between it leaves a bad index."""
+        later["9001_index_concurrently.sql"] = migrate_module._schema("0024_mark_hour_concurrently")
+        with psycopg.connect(database) as connection:
+            connection.execute("DROP INDEX mark_hour")
+        is_valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'mark_hour'::regclass"
+        with ThreadPoolExecutor(1) as pool, psycopg.connect(database) as holds:
+            holds.execute("LOCK mark IN ROW EXCLUSIVE MODE")  # a batch on its way, which is not kept waiting either
+            migrated = pool.submit(migrating(database))
+            asked(database, f"SELECT pg_terminate_backend({self._until_it_waits(database, 'CREATE INDEX CONC')})")
+            with pytest.raises(StoreError):
+                migrated.result(30)
+        assert asked(database, is_valid) == [(False,)]
+        migrate(store, ZONE)
+        assert asked(database, is_valid) == [(True,)]
+
+    def test_who_stands_behind_a_migration_is_let_past(self, database: str, later: dict[str, str]) -> None:
+        """A long question keeps the migration from a table, and the migration nobody for longer than two seconds."""
+        later["9001_column.sql"] = "ALTER TABLE sensor ADD COLUMN more integer"
+        with ThreadPoolExecutor(1) as pool, psycopg.connect(database) as holds:
+            holds.execute("SELECT count(*) FROM sensor")
+            migrated = pool.submit(migrating(database))
+            self._until_it_waits(database, "ADD COLUMN more")
+            with psycopg.connect(database, options="-c statement_timeout=15s") as behind:
+                assert behind.execute("SELECT count(*) FROM sensor").fetchall() == [(0,)]
+            assert not migrated.done()
+            holds.rollback()
+            assert isinstance(migrated.result(60), Edition)

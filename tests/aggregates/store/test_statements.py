@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 # What takes the name of a statement as its first argument.
 METHODS, FUNCTIONS = ("rows", "records", "numbers"), ("statement_text", "Listing")
 INCLUDED = re.compile(r"\{(\w+)\}")
-SCRIPTS = {"roll_areas", "start_session", "create_session_tables"}  # which run as whole texts
+# These run as whole texts.
+SCRIPTS = {"roll_areas", "resolve_groups", "start_session", "create_session_tables", "let_reader_in"}
 
 
 def named_in(source: str) -> Iterator[str]:
@@ -38,7 +39,7 @@ def test_every_statement_is_there_and_used() -> None:
     """
     A statement that code, a view or another statement names is there, and each is named by one of them.
 
-    A name may also be handed on to a function that runs it.
+    A name may also be handed on to a function that runs it, also by a file of data.
     """
     code = [path for room in ("aggregates", "streams", "hub", "lab") for path in (ROOT / room).rglob("*.py")]
     views = [path.read_text() for path in (ROOT / "aggregates" / "schema").glob("*.sql")]
@@ -47,7 +48,8 @@ def test_every_statement_is_there_and_used() -> None:
     wanted |= {name for statement in _all().values() for name in INCLUDED.findall(statement.text)}
     found = {pattern: {name for name in _all() if re.fullmatch(pattern, name)} for pattern in wanted}
     assert {pattern for pattern, names in found.items() if not names} == set()
-    handed_on = {text for path in code for text in re.findall(r'"(\w+)"', path.read_text())}
+    data = list((ROOT / "hub").rglob("*.toml"))
+    handed_on = {text for path in [*code, *data] for text in re.findall(r'"(\w+)"', path.read_text())}
     assert _all().keys() - set().union(handed_on, *found.values()) == set()
 
 

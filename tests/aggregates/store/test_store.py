@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregates.store.binary import binary_rows
-from aggregates.store.health import balances
+from aggregates.store.binary import packed
 from aggregates.store.store import Away, Clash, Known, Limit, Refused, Store, StoreError, Transaction
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
+from lab.load.balances import balances
 from streams.commit.pipeline import Pipeline
+from tests.support.databases import sensors
 
 EVERY_KIND = np.dtype([("series", "i4"), ("status", "i2"), ("version", "i8"), ("start", "i8"), ("value", "f8"),
                        ("received_at", "i8"), ("small", "f4")])  # fmt: skip
@@ -61,7 +62,7 @@ class TestBinaryRows:
     def test_reads_back(self, given: list[tuple[Any, ...]]) -> None:
         """Every value comes back from the wire; NaN is null, and stamps count from 2000."""
         shift = 946_684_800_000_000
-        for row, values in zip(read_copy(bytes(binary_rows(np.array(given, EVERY_KIND)))), given, strict=True):
+        for row, values in zip(read_copy(bytes(packed(np.array(given, EVERY_KIND)).data)), given, strict=True):
             expected = dict(zip(EVERY_KIND.names or (), values, strict=True))
             for name, value in row.items():
                 if name in ("start", "received_at"):
@@ -108,7 +109,7 @@ class TestErrors:
         ("state", "kind"),
         [("40P01", Clash), ("40001", Clash), ("22003", Refused), ("22021", Refused), ("23505", Known),
          ("23514", Refused), ("53400", Limit), ("53200", Limit), ("53100", Away), ("57P01", Away),
-         ("57P03", Away), ("42P01", Away), ("55P03", Away), ("XX000", Away)],
+         ("57P03", Away), ("42P01", Away), ("55P03", Clash), ("XX000", Away)],
     )  # fmt: skip
     def test_error_class_by_sqlstate(self, store: Store, state: str, kind: type[StoreError]) -> None:
         """Deadlocks are tried at once, bad data never again, anything else later; the session goes on."""
@@ -116,6 +117,18 @@ class TestErrors:
             provoke(store, raising(state))
         assert type(caught.value) is kind
         assert store.rows("list_migrations")
+
+    @pytest.mark.parametrize(
+        ("text", "kind"),
+        [("'a' || 1 > 2", Refused), ("now() + 1", Refused), ("1 / 0", Refused), ("1 2", Away), ("nothing", Away)],
+    )
+    def test_a_composed_statement_at_fault_is_not_refused(
+        self, store: Store, text: str, kind: type[StoreError]
+    ) -> None:
+        """Operands that do not go together are what a user said; bad syntax and unknown columns are the statement's."""
+        with pytest.raises(StoreError) as raised, store.transaction() as tx:
+            tx.select(f"SELECT {text}", {})
+        assert type(raised.value) is kind
 
     def test_no_database_is_away(self) -> None:
         """A server that nobody runs is away."""
@@ -155,14 +168,27 @@ class TestReconnect:
 
     def test_next_use_opens_another(self, store: Store, database: str) -> None:
         """One failure while the database is away, then it works again, temporary tables included."""
-        with store.transaction() as tx:
-            tx.prepare_session()
+        with store.transaction(writing=True):
+            pass
         kill_sessions(database)
         with pytest.raises(Away):
             store.rows("list_migrations")
-        with store.transaction() as tx:
-            tx.prepare_session()
+        with store.transaction(writing=True) as tx:
             assert tx.rows("read_dirty_span") == [(0, None, None)]
+
+    def test_notices_are_heard(self, store: Store, database: str) -> None:
+        """At once, also those of before the wait; a new session may have missed one, and says so."""
+        assert store.heard("news", 0)
+        assert not store.heard("news", 0)
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute("NOTIFY news")
+        store.rows("list_migrations")
+        assert store.heard("news", 60)
+        assert not store.heard("news", 0)
+        kill_sessions(database)
+        with pytest.raises(Away):
+            store.heard("news", 60)
+        assert store.heard("news", 0)
 
     def test_within_a_transaction_everything_is_undone(self, store: Store, database: str) -> None:
         """A session that ends before its commit leaves nothing behind."""
@@ -229,8 +255,7 @@ def test_values_are_parameters(store: Store) -> None:
     with store.transaction() as tx:
         assert isinstance(tx, Transaction)
         tx.rows("insert_series", sensor_id=[f"stadspuls/{nasty}"], quantity=["no2"], channel=[nasty], period=[0])
-    (row,) = store.rows("list_catalogue", source=None, after="", limit=9)
-    assert row[0] == f"stadspuls/{nasty}"
+    assert [row.sensor_id for row in sensors(store)] == [f"stadspuls/{nasty}"]
 
 
 def test_vanished_session_is_noticed(store: Store, database: str) -> None:

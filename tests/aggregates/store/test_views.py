@@ -187,7 +187,7 @@ class TestLevels:
 
 
 def _figures(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name not in ("revision", "computed_at")}
+    return {name: value for name, value in row.items() if name not in ("revision", "computed_at", "running")}
 
 
 def _days() -> Iterator[tuple[str, str, datetime, int]]:

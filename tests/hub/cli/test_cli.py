@@ -25,6 +25,7 @@ from aggregates.ask.query import BadQuestion
 from aggregates.export.export import DATASETS
 from hub.cli.common import stamp
 from hub.cli.main import CODES, MODULES, main
+from ingest.gateways.schedule import GATEWAYS
 from tests.conftest import ROOT
 from tests.support.commands import app
 from tests.support.databases import fresh_database
@@ -87,13 +88,40 @@ def test_each_word_loads_its_commands() -> None:
     homes: dict[str, set[str]] = {}
     for words, command in COMMANDS.items():
         homes.setdefault(command.callback.__module__, set()).add(words.split()[0])
-    assert homes == {module: set(words.split()) for module, words in MODULES.items()}
+    lists = homes.pop("hub.cli.lists")  # registered by the modules of other commands
+    for module, words in MODULES.items():
+        assert set(words.split()) - lists <= homes[module] <= set(words.split())
+    assert set().union(*homes.values()) | lists == set(" ".join(MODULES.values()).split())
 
 
-def test_no_other_command_loads_the_laboratory() -> None:
-    """`bench` and `chaos` are loaded when they are called, and not for the help of another command."""
-    code = "import sys; from hub.cli.main import load; load('query'); print([m for m in sys.modules if m == 'lab'])"
+OF_LISTS = {"about", "columns", "greatest", "most", "nothing"}  # of commands that show a list of the API
+
+# What is loaded for the help of a command, and what else when it is called; what none of it may bring along.
+TABLES, HTTP, SHAPES = "pandas", "fastapi uvicorn", "pyogrio pyproj"
+UNUSED = {
+    "query": ("", f"lab {TABLES} {HTTP} {SHAPES} apprise aiokafka faust httpx lxml pyarrow shapely"),
+    "publish": ("", f"lab {TABLES} {HTTP} {SHAPES} apprise aiokafka faust httpx"),
+    "doctor": ("", f"lab {TABLES} {HTTP} {SHAPES} apprise aiokafka faust httpx"),
+    "up": ("hub.run.embedded", f"lab {TABLES} {HTTP} {SHAPES} apprise aiokafka faust httpx"),
+    "collect": ("hub.run.distributed", f"lab {SHAPES} apprise faust httpx shapely"),
+    "work": ("hub.run.distributed streams.worker.worker", f"lab {SHAPES} apprise httpx"),
+}
+
+
+@pytest.mark.parametrize("word", UNUSED)
+def test_a_command_loads_nothing_that_it_does_not_use(word: str) -> None:
+    """Each library costs memory and time at every start; `bench` and `chaos` alone load the laboratory."""
+    called, unused = UNUSED[word]
+    code = f"import sys; from hub.cli.main import load; load({word!r}); "
+    code += "".join(f"import {module}; " for module in called.split())
+    code += f"print(sorted(set(sys.modules) & set({unused.split()!r})))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_help_names_every_gateway() -> None:
+    """It does so without loading them."""
+    words = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
+    assert words["gateway"]["names"]["help"].startswith(f"one or more of {', '.join(GATEWAYS)}, or ")
 
 
 def test_words_of_commands_are_used() -> None:
@@ -101,8 +129,9 @@ def test_words_of_commands_are_used() -> None:
     own = {one.callback.__wrapped__.__name__: {*one.callback.__signature__.parameters} for one in COMMANDS.values()}
     tables = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
     shared = tables.pop("general")
+    assert tables.pop("groups").keys() == {words.split()[0] for words in COMMANDS if " " in words}
     assert tables.keys() == own.keys()
-    assert {name: words.keys() - own[name] - {"example"} for name, words in tables.items()} == {
+    assert {name: words.keys() - own[name] - OF_LISTS - {"example"} for name, words in tables.items()} == {
         name: set() for name in own
     }
     assert shared.keys() <= set().union(*own.values())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from hub.cli.formats import formats_draft, formats_try
+from hub.cli.files import formats_draft, formats_try
 from hub.settings.layers import load
 from ingest.vocabulary import sources
 

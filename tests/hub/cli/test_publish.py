@@ -14,14 +14,15 @@ from types import SimpleNamespace
 import pytest
 
 from aggregates.ask.query import BadQuestion
-from hub.cli.publish import at_speed, kept_back, publish, recorded
-from hub.servers.datadir import DataDirectory
+from hub.cli.files import at_speed, kept_back, publish, recorded
+from hub.servers.process import DataDirectory
 from ingest.formats.decode import decode
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import BadPayload, Message, Status
 from tests.support.brokers import Broker, built_in
 from tests.support.hubs import installed
 from tests.support.lines import Taker, receiver, until
+from tests.support.programs import command
 
 EIGHT = datetime(2026, 5, 4, 8, tzinfo=UTC)
 VERSION = "2024-07-01T00:00:00+02:00"
@@ -50,7 +51,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = SimpleNamespace(
         monotonic=lambda: moments[-1], sleep=lambda seconds: moments.append(moments[-1] + seconds)
     )  # fmt: skip
-    monkeypatch.setattr("hub.cli.publish.time", clock)
+    monkeypatch.setattr("hub.cli.files.time", clock)
     return moments
 
 
@@ -87,11 +88,11 @@ def test_publish_says_what_became_of_the_values(broker: Broker, tmp_path: Path) 
     good.write_text(json.dumps([first, failed, first | {"quantity": "unicorns"}]))
     bad.write_text('{"not": "a reading"}')
     to = ("--source=stadspuls", f"--broker=mqtt://127.0.0.1:{broker.port}")
-    done = subprocess.run([*installed(), "publish", str(good), *to], capture_output=True, text=True, check=False)
+    done = command("publish", str(good), *to)
     assert "1 messages published: 1 values taken, 1 failed, 1 refused" in done.stderr
     assert "refused 1 times: quantity not in the registry" in done.stderr
     assert done.returncode == 0
-    done = subprocess.run([*installed(), "publish", str(bad), *to], capture_output=True, text=True, check=False)
+    done = command("publish", str(bad), *to)
     assert (done.returncode, "0 values taken, 0 failed, 1 refused" in done.stderr) == (1, True), done.stderr
 
 
@@ -108,7 +109,7 @@ def test_source_that_the_running_hub_does_not_know_is_refused(tmp_path: Path) ->
     mapped = os.environ | {"STADSPULS_MAPPINGS": str(tmp_path)}
     with DataDirectory(tmp_path) as directory:
         directory.announce("mqtt://127.0.0.1:1", "postgresql:///x", "http://127.0.0.1:2")
-        done = subprocess.run([*installed(), *words], capture_output=True, text=True, check=False, env=mapped)
+        done = command(*words, environment=mapped)
     assert (done.returncode, "the running hub does not know source 'mine'" in done.stderr) == (1, True), done.stderr
 
 
@@ -138,8 +139,8 @@ def test_hub_that_is_behind_is_waited_for(
     """Above half the broker's queue nothing more is sent; a hub that is gone, or began anew, is not waited for."""
     looks = [{"messages_received": taken, "broker_queue": 100} for taken in (1_000, 1_000, 1_030, 1_060)]
     answers = iter([*looks, {}])
-    monkeypatch.setattr("hub.cli.publish._health", lambda http: next(answers))
-    monkeypatch.setattr("hub.cli.publish._LOOK_EVERY", 110)
+    monkeypatch.setattr("hub.cli.files._health", lambda http: next(answers))
+    monkeypatch.setattr("hub.cli.files._LOOK_EVERY", 110)
     file = tmp_path / "many.json"
     file.write_text("\n".join(json.dumps({"n": n}) for n in range(220)))
     with Sender(broker.address()) as sender:

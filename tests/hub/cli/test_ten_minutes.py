@@ -29,6 +29,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UpHub]:
     made.clean_up()
 
 
+@pytest.mark.long
 def test_page_from_a_sample_file_to_figures(hub: UpHub, tmp_path: Path) -> None:
     """Every command of the page works in its place; the last answers what the file says, `doctor` what is not read."""
     place = {

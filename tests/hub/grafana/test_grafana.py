@@ -9,17 +9,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import msgspec
 import psycopg
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from typer.testing import CliRunner
 
 from aggregates.areas.measures import MEASURES
 from aggregates.areas.roll_up import roll_areas
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
-from hub.grafana.model import Page, Panel, Variable, alerts_statement, dashboards, pages, statement, variables
+from hub.grafana.dashboards import around
+from hub.grafana.dashboards import dashboards as filed
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.quantities import QUANTITIES
@@ -30,6 +33,7 @@ from tests.aggregates.areas.test_areas import load_cases, place
 from tests.conftest import ROOT
 from tests.support.commands import app
 
+Plain = dict[str, Any]
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 DAYS = 9
 RANGES = {"5m": timedelta(hours=24), "1h": timedelta(days=30), "1d": timedelta(days=200)}
@@ -82,6 +86,21 @@ def filled(store: Store) -> Store:
     return store
 
 
+def dashboards() -> dict[str, Plain]:
+    """Every dashboard by uid."""
+    return {uid: made for uid, (_, made) in filed().items()}
+
+
+def statement(panel: Plain) -> str:
+    """Give the SQL of a panel."""
+    return str(panel["targets"][0]["rawSql"])
+
+
+def alerts_statement(page: Plain) -> str:
+    """Give the SQL of the annotations of a page."""
+    return str(page["annotations"]["list"][0]["target"]["rawSql"])
+
+
 class Reader:
     """What Grafana does with a statement: choices and macros put in, then run as the role that may only read."""
 
@@ -91,14 +110,16 @@ class Reader:
         self._connection = psycopg.connect(store.conninfo, autocommit=True)
         self._connection.execute("SET ROLE stadspuls_reader")
 
-    def choose(self, name: str, spec: Variable) -> None:
-        """Choose the first that is offered."""
-        if spec.all or spec.words:
-            self.chosen[name] = spec.all or spec.words[0]
-            return
-        offered = self.rows(spec.query)
-        assert offered, f"nothing to choose for {name}"
-        self.chosen[name] = str(offered[0][-1])
+    def choose(self, page: Plain) -> None:
+        """Choose the first that is offered, of every choice."""
+        for one in page["templating"]["list"]:
+            name, query = one["name"], one["query"]
+            if one["type"] == "custom" or one["includeAll"]:
+                self.chosen[name] = one.get("allValue") or query.partition(",")[0]
+                continue
+            offered = self.rows(query)
+            assert offered, f"nothing to choose for {name}"
+            self.chosen[name] = str(offered[0][-1])
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement as Grafana would send it."""
@@ -122,25 +143,24 @@ class Reader:
 @pytest.mark.parametrize("level", RANGES)
 def test_every_panel_has_rows_at_the_level_of_its_range(filled: Store, level: str) -> None:
     """A day is shown in 5 minutes, a month in hours, a year in days, and no panel is empty or refused to the reader."""
-    for uid, page in pages().items():
+    for uid, page in dashboards().items():
         with Reader(filled, RANGES[level]) as reader:
-            for name in page.variables:
-                reader.choose(name, variables()[name])
+            reader.choose(page)
             hourly = level == "5m" and reader.chosen.get("quantity") == "no2"
             assert {reader.chosen.get(name, level) for name in ("level", "counting")} <= {
                 "1h" if hourly else level,
                 level,
             }
-            for panel in page.panel:
+            for panel in page["panels"]:
                 rows = reader.rows(statement(panel))
-                assert rows or (uid, panel.title) in QUIET, f"{uid}: {panel.title}"
-                if panel.kind == "timeseries":
-                    assert any(value is not None for *_, value in rows), f"{uid}: {panel.title}"
+                assert rows or (uid, panel["title"]) in QUIET, f"{uid}: {panel['title']}"
+                if panel["type"] == "timeseries":
+                    assert any(value is not None for *_, value in rows), f"{uid}: {panel['title']}"
 
 
 def test_statements_name_what_there_is() -> None:
     """A measure or quantity that a panel asks for is in the registry; a name that is gone shows nothing for ever."""
-    said = "".join(panel.sql for page in pages().values() for panel in page.panel)
+    said = "".join(statement(panel) for page in dashboards().values() for panel in page["panels"])
     for column, known in (("measure", MEASURES), ("quantity", QUANTITIES)):
         named = re.findall(rf"{column} (?:=|IN) \(?((?:'[a-z]\w*'(?:, )?)+)", said)
         names = {name for list_ in named for name in re.findall(r"\w+", list_)}
@@ -150,31 +170,33 @@ def test_statements_name_what_there_is() -> None:
 
 def test_every_choice_changes_something() -> None:
     """What can be chosen at the top of a dashboard stands in a statement of it, or narrows another choice."""
-    for uid, page in pages().items():
-        asked = [panel.sql for panel in page.panel] + [variables()[name].query for name in page.variables]
-        idle = [name for name in page.variables if not any(f"${name}" in sql for sql in asked)]
+    for uid, page in dashboards().items():
+        choices = page["templating"]["list"]
+        asked = [*map(statement, page["panels"]), *(one["query"] for one in choices)]
+        idle = [one["name"] for one in choices if not re.search(rf"\$\{{?{one['name']}\b", "".join(asked))]
         assert idle == [], uid
 
 
 def test_classes_are_not_added_to_their_total(filled: Store) -> None:
     """Stacked classes are the vehicles that passed: the total of all classes is not one more class."""
-    panel = next(one for one in pages()["stadspuls-traffic"].panel if one.title == "Vehicles by class")
+    panels = dashboards()["stadspuls-traffic"]["panels"]
+    panel = next(one for one in panels if one["title"] == "Vehicles by class")
     with Reader(filled, timedelta(hours=24)) as reader:
         reader.chosen = {"counter": "stadspuls/a", "counting": "5m", "figures": "all"}
-        assert {metric for _, _, metric, _ in reader.rows(panel.sql)} == {"<5.6", ">5.6"}
+        assert {metric for _, metric, _ in reader.rows(statement(panel))} == {"<5.6", ">5.6"}
 
 
 def test_gap_is_a_gap(filled: Store) -> None:
     """Where windows are missing a row without a value ends the line; where none are, there is no such row."""
-    panel = Panel("x", "timeseries", MORNING)
     with Reader(filled, timedelta(days=1)) as reader:
-        rows = [(f"{time.astimezone(UTC):%H:%M}", value is None) for time, _, value in reader.rows(statement(panel))]
+        found = reader.rows(around("gaps", MORNING))
+    rows = [(f"{time.astimezone(UTC):%H:%M}", value is None) for time, _, value in found]
     assert rows == [("08:00", False), ("08:05", False), ("08:10", True), ("09:00", False)]
 
 
 def test_every_alert_is_one_annotation(filled: Store) -> None:
     """An annotation runs from the start of its alert to its end or to now, with its text and its severity as tag."""
-    page = pages()["stadspuls-alerts"]
+    page = dashboards()["stadspuls-alerts"]
     with Reader(filled, timedelta(days=1)) as reader:
         ((start, end, text, tags),) = reader.rows(alerts_statement(page))
         assert (start, text, tags) == (NOW, "no2-high: stadspuls/b", "warning,no2-high,stadspuls/b")
@@ -196,17 +218,12 @@ def test_every_alert_is_one_annotation(filled: Store) -> None:
 
 def test_annotations_are_those_of_what_is_chosen(filled: Store) -> None:
     """Every dashboard's condition can be run, and the one of a sensor leaves out the alerts of others."""
-    for uid, page in pages().items():
+    for page in dashboards().values():
         with Reader(filled, timedelta(days=1)) as reader:
-            for name in page.variables:
-                reader.choose(name, variables()[name])
-            if page.alerts:
+            reader.choose(page)
+            if "annotations" in page:
                 reader.rows(alerts_statement(page))
-            annotations = dashboards()[uid].get("annotations", {}).get("list", [])
-            assert [one["target"]["rawSql"] for one in annotations] == [alerts_statement(page).strip()] * bool(
-                page.alerts
-            )
-    page = pages()["stadspuls-sensor"]
+    page = dashboards()["stadspuls-sensor"]
     with Reader(filled, timedelta(days=1)) as reader:
         for sensor, count in (("stadspuls/b", 1), ("stadspuls/c", 0)):
             reader.chosen = {"sensor": sensor, "quantity": "no2"}
@@ -218,8 +235,7 @@ def test_image_of_grafana_has_every_dashboard(tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["grafana", "write", "--out", str(tmp_path)])
     assert answer.exit_code == 0, answer.output
     written = {path.relative_to(tmp_path): json.loads(path.read_text()) for path in tmp_path.rglob("*.json")}
-    folders = {uid: page.folder for uid, page in pages().items()}
-    assert written == {Path(folders[uid], f"{uid}.json"): made for uid, made in dashboards().items()}
+    assert written == {Path(folder, f"{uid}.json"): made for uid, (folder, made) in filed().items()}
     options = yaml.safe_load((ROOT / "deploy/grafana/dashboards.yaml").read_text())["providers"][0]["options"]
     assert options["foldersFromFilesStructure"]
     image = (ROOT / "deploy/Dockerfile").read_text()
@@ -227,15 +243,29 @@ def test_image_of_grafana_has_every_dashboard(tmp_path: Path) -> None:
     assert f"COPY --from=dashboards /dashboards {options['path']}\n" in image
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [('colour = "red"', "colour"), ('title = 3', "title"), ('kind = "cake"', "cake")],
-)  # fmt: skip
-def test_page_that_cannot_work_is_refused(wrong: str, said: str) -> None:
-    """A key or word that no dashboard has is refused, by its name."""
-    text = f'title = "t"\ndescription = ""\nfolder = "f"\nvariables = []\n[[panel]]\nkind = "stat"\nsql = ""\n{wrong}\n'
-    with pytest.raises(msgspec.ValidationError, match=said):
-        msgspec.toml.decode(text if 'kind = "cake' not in wrong else text.replace('kind = "stat"\n', ""), type=Page)
+def lost(given: Any, read: Any, place: str = "") -> Iterator[str]:
+    """Where Grafana's typed model has dropped or changed what it was given."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for key, value in given.items():
+            yield from lost(value, read.get(key, "nothing"), f"{place}.{key}")
+    elif isinstance(given, list) and isinstance(read, list) and len(given) == len(read):
+        for at, (one, other) in enumerate(zip(given, read, strict=True)):
+            yield from lost(one, other, f"{place}[{at}]")
+    elif given != read:
+        yield f"{place}: {given!r:.60} is read as {read!r:.60}"
+
+
+@pytest.mark.parametrize("uid", dashboards())
+def test_grafana_knows_every_option(uid: str) -> None:
+    """Its typed model reads a dashboard without loss: a wrong key or word fails here, and is no blank panel there."""
+    register_default_plugins()
+    page = dashboards()[uid]
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(json.loads(json.dumps(page)))))
+    # The model knows no query of the annotations of a data source.
+    assert [text for text in lost(page, read) if not text.startswith(".annotations.list[0].target")] == []
+    page["panels"][0]["fieldConfig"]["defaults"]["colour"] = "red"
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(json.loads(json.dumps(page)))))
+    assert any("colour" in text for text in lost(page, read))
 
 
 class Recorder(BaseHTTPRequestHandler):

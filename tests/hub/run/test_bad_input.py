@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from aggregates.store.health import balances
 from aggregates.store.store import Store
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import Flag
+from lab.load.balances import balances
 from tests.conftest import CASES
 from tests.support.databases import list_dead_letters
 from tests.support.hubs import UpHub

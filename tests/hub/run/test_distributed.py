@@ -11,13 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from aggregates.store.health import balances
 from aggregates.store.store import Store
 from ingest.formats.decode import decode
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
 from ingest.mqtt.slots import lost_slots
 from ingest.vocabulary.readings import Message
+from lab.load.balances import balances
 from lab.rig.chain import supervised
 from lab.rig.database import DatabaseServer
 from lab.rig.kafka import KafkaServer

@@ -23,11 +23,12 @@ from aggregates.store.store import Store
 from hub.run.notifying import NotifierPart
 from hub.run.parts import Turns
 from hub.run.upkeep import Upkeep
+from hub.settings.layers import load
 from hub.web.http import application, listening
 from hub.web.metrics import ServiceCollector
 from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.calendar import load_days
 from ingest.vocabulary.readings import Reading
-from streams.alerts.calendar import load_days
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules
 from streams.commit.pipeline import Pipeline
@@ -88,7 +89,7 @@ def test_a_fault_at_any_call_of_the_upkeep_loses_nothing(database: str, store: S
 
     def made() -> tuple[Judge, Upkeep]:
         judge = Judge(load_rules(), load_days(ZONE))
-        return judge, Upkeep(store, judge=judge, retention=timedelta(days=90))
+        return judge, Upkeep(store, load({"retention": "90d"}), judge)
 
     line = Store(database)
     calls = faults()

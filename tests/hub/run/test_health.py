@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,18 +16,17 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
-from aggregates.store.health import Balance, state
+from aggregates.store.health import state
 from aggregates.store.store import Store
 from hub.cli.doctor import Finding, examine
-from hub.run.embedded import Supervisor
-from hub.run.kafka_log import LogState
+from hub.run.parts import Turns
 from hub.servers.broker import BuiltInBroker
 from hub.servers.process import Server
 from hub.settings.layers import load
-from hub.web.metrics import OUTCOMES, ServiceCollector
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from hub.web.metrics import ServiceCollector
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Reading, SensorFact
+from lab.load.balances import Balance
 from streams.commit.pipeline import Pipeline
 from streams.rollup.retention import maintain
 from streams.rollup.rollup import roll_up
@@ -36,6 +35,7 @@ from tests.support.brokers import Broker, built_in, free_port
 from tests.support.commands import app
 from tests.support.databases import fresh_database, timescale_url
 
+OUTCOMES = ("received", "stored", "duplicate", "corrected", "rejected")
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -62,8 +62,8 @@ class TestState:
         """Sensors, series, those without a place, letters, frozen days and how far hours are closed."""
         feed(store)
         found = state(store, LATER)
-        assert (found.sensors, found.unplaced, found.series, found.dead_letters) == (2, 2, 2, 1)
-        assert (found.marks, found.oldest_mark, found.frozen_days, found.reconciled) == (0, None, 0, None)
+        assert (found.sensors, found.sensors_without_place, found.series, found.dead_letters) == (2, 2, 2, 1)
+        assert (found.marks, found.rollup_lag, found.frozen_days, found.reconciled) == (0, 0, 0, None)
         assert found.closed_until == LATER - timedelta(hours=1)
         maintain(store, LATER + timedelta(days=9), timedelta(days=1))
         assert state(store, LATER).frozen_days == 1
@@ -73,14 +73,14 @@ class TestState:
         feed(store, roll=False)
         assert state(store, START + timedelta(minutes=59)).marks == 0
         waiting = state(store, START + timedelta(hours=2))
-        assert (waiting.marks, waiting.oldest_mark) == (1, 7200)
+        assert (waiting.marks, waiting.rollup_lag) == (1, 7200)
 
     def test_late_reading_waits_since_it_came(self, store: Store) -> None:
         """An hour of years ago that is marked now, as by a first start with history, has not waited for years."""
         feed(store, roll=False)
         waiting = state(store, datetime.now(UTC))
         assert waiting.marks == 1
-        assert 0 < (waiting.oldest_mark or 0) < timedelta(days=1).total_seconds()
+        assert 0 < waiting.rollup_lag < timedelta(days=1).total_seconds()
 
     def test_balance_holds_when_everything_adds_up(self) -> None:
         """Anything missing or too much breaks the identity."""
@@ -236,7 +236,11 @@ class TestDoctor:
         """Records that wait are well while a worker is at them; with none, or after five minutes, they are not."""
 
         def log(waiting: int, late: int, workers: int) -> Finding:
-            monkeypatch.setattr("hub.run.kafka_log.log_state", lambda *_: LogState(8, waiting, late, [], workers))
+            monkeypatch.setattr(
+                "ingest.log.topics.ends",
+                lambda _, before=None: {("readings", at): (late if before else waiting) * (at == 3) for at in range(8)},
+            )
+            monkeypatch.setattr("ingest.log.topics.workers", lambda *_: workers)
             settings = load({"database": store.conninfo, "kafka": "nowhere:1", "data_dir": str(tmp_path)}, tmp_path)
             return {finding.what: finding for finding in examine(settings, None)}["log"]
 
@@ -335,6 +339,68 @@ def test_each_server_is_looked_after_for_itself(tmp_path: Path) -> None:
     servers = [Slow(tmp_path, go), Slow(tmp_path, go)]
     with ExitStack() as stack:
         for server in servers:
-            stack.enter_context(Supervisor(server))
+            stack.enter_context(Turns(server.name, 0.01, server.keep))
         assert all(server.looked.wait(30) for server in servers)
         go.set()
+
+
+class TestPolicies:
+    """What TimescaleDB's community edition does in the background. It is not here: the views by which it tells are."""
+
+    @pytest.fixture
+    def policies(self, store: Store) -> Iterator[Callable[[str], dict[str, tuple[str, bool]]]]:
+        """Give the findings about policies after the views were filled in."""
+        if store.rows("read_edition")[0][1] is not None:
+            pytest.skip("this server has the views themselves")
+        with psycopg.connect(store.conninfo, autocommit=True) as connection:
+            connection.execute(
+                "CREATE SCHEMA timescaledb_information;"
+                " CREATE TABLE timescaledb_information.jobs (job_id integer, proc_name name, hypertable_name name,"
+                "     config jsonb);"
+                " CREATE TABLE timescaledb_information.job_stats (job_id integer, hypertable_name name,"
+                "     last_run_status text, last_run_started_at timestamptz, total_failures bigint, total_runs bigint);"
+                " CREATE TABLE timescaledb_information.chunks (hypertable_name name, range_end timestamptz,"
+                "     is_compressed boolean);"
+                " CREATE TABLE packing (before_compression_total_bytes bigint, after_compression_total_bytes bigint);"
+                " CREATE FUNCTION chunk_compression_stats(regclass) RETURNS SETOF packing LANGUAGE sql"
+                "     AS 'SELECT * FROM packing'"
+            )
+            connection.execute(
+                "INSERT INTO timescaledb_information.jobs"
+                " VALUES (1, 'policy_compression', 'reading', '{\"compress_after\": \"7 days\"}')"
+            )
+
+            def found(filled: str) -> dict[str, tuple[str, bool]]:
+                connection.execute(filled.encode())
+                rows = connection.execute("SELECT * FROM policy_findings()").fetchall()
+                return {what: (text, good) for what, text, good in rows}
+
+            yield found
+
+    CHUNKS = (
+        "INSERT INTO packing SELECT 1024 * 1024, {2} * 1024 FROM generate_series(1, 10);"
+        " INSERT INTO timescaledb_information.chunks SELECT 'reading', now() - n * interval '1 day', n > {0}"
+        " FROM generate_series(0, 30) n;"
+        " INSERT INTO timescaledb_information.job_stats VALUES (1, 'reading', '{1}', '2026-11-01 03:00+00', 2, 9)"
+    )
+
+    def test_packed_in_time(self, policies: Callable[[str], dict[str, tuple[str, bool]]]) -> None:
+        """Chunks of the last days are not packed yet, and need not be."""
+        found = policies(self.CHUNKS.format(8, "Success", 100))
+        assert found == {"packed reading": ("22 chunks, 1000 kB of 10 MB", True)}
+
+    def test_chunks_that_grew(self, policies: Callable[[str], dict[str, tuple[str, bool]]]) -> None:
+        """Few readings of many series a chunk take more room packed than not: that is bad, and says what helps."""
+        text, good = policies(self.CHUNKS.format(8, "Success", 5000))["packed reading"]
+        assert text == "22 chunks, 49 MB of 10 MB: sparse chunks grow when they are packed, set chunk_interval longer"
+        assert not good
+
+    def test_a_policy_that_fails_and_chunks_that_wait_for_it(
+        self, policies: Callable[[str], dict[str, tuple[str, bool]]]
+    ) -> None:
+        """Both are bad, and say since when and how many."""
+        found = policies(self.CHUNKS.format(12, "Failed", 100))
+        assert found["packed reading"] == ("18 chunks, 1000 kB of 10 MB, and 4 older than 7 days that are not", False)
+        text, good = found["policy policy_compression of reading"]
+        assert text.startswith("failed at 2026-11-01 03:00 UTC, 2 of 9 times")
+        assert not good

@@ -41,7 +41,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 @pytest.fixture
 def sources() -> Iterator[Country]:
     """The country's sources, all of them empty."""
-    with country() as made:
+    with country(Country) as made:
         yield made
 
 
@@ -121,6 +121,7 @@ def test_city_that_can_be_reached(
     assert hub.stop() == 0
 
 
+@pytest.mark.long
 def test_city_without_internet(hub: UpHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every host refuses, the hub says what it could not reach and shows the simulated city."""
     with socket.socket() as closed:
@@ -148,17 +149,19 @@ def test_hosts_that_never_answer_do_not_keep_the_hub_from_starting(hub: UpHub, m
         assert hub.stop(seconds=20) == 0
 
 
-def test_real_measurements_end_the_simulation(
+@pytest.mark.slow
+def test_boundaries_end_the_simulation(
     hub: UpHub, sources: Country, offices: Offices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was away comes back: the simulated city ends when the first real measurement is published."""
+    """What was away comes back: the simulated city ends, and the gateways start."""
     filled(sources, middle(), datetime.now(UTC))
     hosts(monkeypatch, sources.url, offices.url)
     offices.closed = "/"
     hub.start()
     until(lambda: "going on with the simulated city" in hub.log(), 60)
     offices.closed = ""
-    until(lambda: "the simulated city ends" in hub.log(), 90)
+    until(lambda: "city   gateways for" in hub.log(), 90)
+    assert "the simulated city ends" in hub.log()
     assert hub.stop() == 0
 
 
@@ -181,6 +184,7 @@ def test_gateway_without_a_broker(hub: UpHub) -> None:
     assert "name a --broker" in done.stderr
 
 
+@pytest.mark.long
 def test_gateway_killed_in_the_middle_loses_nothing_and_doubles_nothing(
     hub: UpHub, sources: Country, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -246,6 +250,7 @@ def test_real_groningen(tmp_path: Path, shared_data: Path, sources: Country, mon
         city.clean_up()
 
 
+@pytest.mark.long
 def test_statistics_that_were_away_come_with_the_next_start(
     hub: UpHub, sources: Country, offices: Offices, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,10 +14,9 @@ import psycopg
 import pytest
 
 from hub.servers.broker import BuiltInBroker
-from hub.servers.datadir import DataDirectory, find_hub
 from hub.servers.pgaccess import allow_traversal, may_traverse
 from hub.servers.postgres import EmbeddedPostgres
-from hub.servers.process import CannotStart, Identity, Server, living, open_log, tail
+from hub.servers.process import CannotStart, DataDirectory, Identity, Server, find_hub, living, open_log, tail
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 
@@ -26,7 +25,7 @@ _HUB = """
 import sys, time
 from pathlib import Path
 from hub.servers.broker import BuiltInBroker
-from hub.servers.datadir import DataDirectory
+from hub.servers.process import DataDirectory
 from hub.servers.postgres import EmbeddedPostgres
 path, port = Path(sys.argv[1]), int(sys.argv[2])
 with DataDirectory(path) as directory:
@@ -237,6 +236,20 @@ def test_database_starts_and_stops(database: EmbeddedPostgres) -> None:
     children = process.children(recursive=True)
     database.stop()
     assert not any(one.is_running() for one in [process, *children])
+
+
+def test_database_with_another_port_starts_anew(database: EmbeddedPostgres, tmp_path: Path) -> None:
+    """One that still runs without a port of TCP is not adopted by a hub that wants it, nor the other way round."""
+    database.start()
+    other = EmbeddedPostgres(tmp_path, free_port())
+    assert not other.start()
+    with psycopg.connect(other.conninfo) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
+    assert other.start()
+    assert not database.start()
+    with psycopg.connect(database.conninfo) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+    other.stop()
 
 
 def test_database_killed_keeps_its_data(database: EmbeddedPostgres) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
@@ -10,28 +9,15 @@ import pytest
 
 from hub.settings.layers import load
 from hub.web.admission import LARGEST_BODY, Access
-from hub.web.http import application, listening
-from hub.web.live.mount import mount
-from hub.web.metrics import ServiceCollector
 from tests.support.apis import served, serving
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
 
 
-@contextmanager
-def live(**more: object) -> Iterator[str]:
-    """Serve a hub with the live page, on its own machine and without a token, and give its address."""
-    settings = load({"database": NOWHERE, **more})
-    app = application(ServiceCollector({}), lambda: {"ready": True}, settings, NOWHERE)
-    mount(app, settings, lambda: {"ready": True}, NOWHERE)
-    with listening(app, "127.0.0.1", 0) as address:
-        yield address
-
-
 @pytest.fixture(scope="module")
 def page() -> Iterator[str]:
-    """The address of such a hub."""
-    with live() as url:
+    """The address of a hub on its own machine, without a token."""
+    with served(serving(NOWHERE)) as url:
         yield url
 
 
@@ -77,7 +63,7 @@ def test_page_of_another_site_neither_acts_through_the_live_page_nor_reads_it(pa
 
 def test_public_page_changes_nothing() -> None:
     """Not even on the hub's own machine: who may read is everyone."""
-    with live(public=True) as url:
+    with served(serving(NOWHERE, public=True)) as url:
         assert httpx.post(f"{url}/live/alerts/1/ack", json={"by": "Anna"}).status_code == 404
 
 

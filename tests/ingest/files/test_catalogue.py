@@ -14,6 +14,7 @@ from ingest.files.catalogue import BadCatalogue, Entry, read_catalogue
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading, SensorFact
 from streams.commit.pipeline import Pipeline
+from tests.support.databases import sensors
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 HEADER = "sensor_id,name,kind,lon,lat,lanes,interval,overrides"
@@ -146,8 +147,8 @@ def test_places_of_citizens_are_rounded(tmp_path: Path) -> None:
 def known(store: Store) -> dict[str, Any]:
     """Give what the store knows of its only sensor."""
     names = ("sensor_id", "name", "kind", "lon", "lat", "indoor", "lanes", "inferred", "catalogued", "series")
-    (found,) = store.rows("list_catalogue", source=None)
-    return dict(zip(names, found, strict=True))
+    (found,) = sensors(store)
+    return {name: getattr(found, name) for name in names}
 
 
 def send_fact(store: Store, fact: SensorFact) -> dict[str, Any]:
@@ -213,4 +214,4 @@ class TestImport:
     def test_listed_by_source(self, store: Store) -> None:
         """Sensors come by id, those without a place among them."""
         import_sensors(store, [Entry(f"{source}/{at}") for source in ("ndw", "ttn") for at in "cab"])
-        assert [row[0] for row in store.rows("list_catalogue", source="ttn")] == ["ttn/a", "ttn/b", "ttn/c"]
+        assert [row.sensor_id for row in sensors(store, "ttn")] == ["ttn/a", "ttn/b", "ttn/c"]

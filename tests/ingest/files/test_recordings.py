@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ingest.files.recordings import PIECE, Recorded, messages, topic_of
+from ingest.files.recordings import messages
+from ingest.files.sections import PIECE, Recorded, topic_of
 from ingest.formats.coded.luchtmeetnet import PREAMBLE
 from ingest.formats.decode import decode
 from ingest.vocabulary.readings import BadPayload, Message
@@ -166,14 +167,15 @@ def test_csv_rows_with_their_header(tmp_path: Path, in_time: bool) -> None:
         assert len(recorded) == 2_000
 
 
-def test_lanes_of_an_hour_are_not_parted(tmp_path: Path) -> None:
-    """Dexter's rows of one site and hour travel together, however the file is cut."""
+@pytest.mark.parametrize("name", ["dexter.csv", "dexter.txt"])
+def test_lanes_of_an_hour_are_not_parted(tmp_path: Path, name: str) -> None:
+    """Dexter's rows of one site and hour travel together, however the file is cut and called."""
     head, *rows_ = (CASES / "dexter-hour" / "payload").read_text().splitlines(keepends=True)[:4]
-    hours = [row.replace("2026-05-04 08", day).replace("09:00:00", "08:30:00").replace("2026-05-04", day[:10])
+    hours = [row.replace("2026-05-04 08", day).replace("2026-05-04", day[:10])
              for n in range(900) for row in rows_ for day in [f"20{10 + n // 300}-01-{1 + n % 28:02} 08"]]  # fmt: skip
-    recorded = list(messages(put(tmp_path, "dexter.csv", head + "".join(hours)), "dexter"))
+    recorded = list(messages(put(tmp_path, name, head + "".join(hours)), "dexter"))
     assert len(recorded) > 1
-    assert all((message.payload.count(b"\n") - 1) % 3 == 0 for message in recorded)
+    assert all(len(json.loads(message.payload)) % 3 == 0 for message in recorded)
     assert rows(recorded) == 900 * 3 * 2
 
 

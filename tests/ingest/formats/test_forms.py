@@ -11,7 +11,9 @@ from ingest.files.recordings import messages
 from ingest.formats.decode import FORMATS
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
-from ingest.formats.parts import unread
+from ingest.formats.parts import UNREAD, unread
+from ingest.formats.pointers import step
+from ingest.formats.registry import SHIPPED
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, Status, Unreadable
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
@@ -119,7 +121,9 @@ def test_period_of_the_calendar(tmp_path: Path, keys: str, stamp: str, start: da
         ("", "", "bicycle_count", "1.000", "refused"),
         ("", "", "bicycle_count", "1.5", "refused"),
         ("", "", "temperature", "<1.2", "refused"),
-        ("", "", "temperature", "7 C", "refused"),
+        ("", "", "temperature", "7 C", 7),
+        ("", "", "temperature", "7 cows", "refused"),
+        ("", "", "bicycle_count", "7 C", "refused"),
         ("", "", "temperature", "NaN", "refused"),
     ],
 )
@@ -172,6 +176,13 @@ def test_row_with_more_cells_than_the_header(tmp_path: Path) -> None:
     assert [type(one) for one in found] == [Reading, Unreadable]
     with pytest.raises(BadPayload, match="column 'v' 2 times"):
         read(tmp_path, 'format = "csv"\n' + rule(), b"v,v,t\n7,5,2026-05-04T08:00Z\n")
+
+
+def test_rows_that_come_as_json(tmp_path: Path) -> None:
+    """`publish` sends the rows of a CSV as JSON: one that cannot be read is a dead letter of its own."""
+    rows = [{"t": "2026-05-04T08:00Z", "v": "7"}, {"t": "2026-05-04T09:00Z", "v": "x"}]
+    good, bad = read(tmp_path, 'format = "csv"\n' + rule(), rows)
+    assert (good.value, json.loads(bad.payload)) == (7, rows[1])
 
 
 def test_csv_without_the_columns(tmp_path: Path) -> None:
@@ -353,13 +364,35 @@ def test_unit_that_the_file_leaves_out(tmp_path: Path) -> None:
     assert load(tmp_path / "fiware.toml").unstated() == []
 
 
+def test_states_of_home_assistant(tmp_path: Path) -> None:
+    """A bare number on an entity's topic is what [table] says of the entity; one that is not available failed."""
+    table = '[table.garden_pm25]\nquantity = "pm25"\nsensor = "garden"\n'
+    (tmp_path / "homeassistant.toml").write_text((SHIPPED / "homeassistant.toml").read_text() + table)
+    reader = MappedFormat("homeassistant", load(tmp_path / "homeassistant.toml"))
+    topic = "homeassistant/sensor/garden_pm25/state"
+    found = [one for text in (b"8.5", b"unavailable") for one in reader(Message(topic, text, NOW))]
+    assert [(one.sensor_id, one.value, one.flags) for one in found if isinstance(one, Reading)] == [
+        ("homeassistant/garden", 8.5, 0), ("homeassistant/garden", None, Flag.SOURCE_ERROR),
+    ]  # fmt: skip
+
+
 def test_what_no_rule_reads_is_listed(tmp_path: Path) -> None:
     """Parts that no rule takes, and members that the rule of their part does not read, but for what it ignores."""
     text = rule('each = "/list"\nwhen = { "/k" = 1 }\nignore = ["/rssi"]').replace('"/t"', '"/../t"')
     (tmp_path / "fiware.toml").write_text(text)
     document = {"t": "2026-05-04T08:00Z", "n": 5, "list": [{"k": 1, "v": 2, "rssi": 3, "w": "4"}, {"k": 2, "v": 6}]}
     found = unread("fiware", load(tmp_path / "fiware.toml"), document, Message("stadspuls/fiware/x", b"", NOW))
-    assert {one.path: (one.reason.partition(",")[0], one.has_number) for one in found} == {
+    assert {"".join(map(step, one.path)): (one.reason.partition(",")[0], one.has_number) for one in found} == {
         "/n": ("no rule reads this", True), "/list/0/w": ("no rule reads this", True),
         "/list/1": ("no rule takes this part", True),
     }  # fmt: skip
+
+
+def test_every_number_that_no_rule_reads_is_counted(tmp_path: Path) -> None:
+    """Each time it comes: in every element of a list, in the second message as in the first, which is shorter."""
+    text = rule('each = "/list"').replace('"/t"', '"/../t"')
+    parts = [{"v": at, "w": [4, 5], "deep": {"x": 6, "word": "y"}} for at in range(3)]
+    before = UNREAD[("fiware",)]
+    for count in (1, 3):
+        read(tmp_path, text, {"t": "2026-05-04T08:00Z", "n": 9, "list": [*parts[:count], {"v": 7}]})
+    assert UNREAD[("fiware",)] - before == (1 + 3) + (1 + 3 * 3)  # /n, and of each part /w/0, /w/1 and /deep/x

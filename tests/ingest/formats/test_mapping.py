@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from ingest.files.recordings import messages
 from ingest.formats import decode as decoding
-from ingest.formats import registry
+from ingest.formats import documents, registry
 from ingest.formats.decode import decode
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import MappingFile, MessageRule, ReadingRule, load
@@ -234,9 +234,7 @@ def test_csv_rows(tmp_path: Path) -> None:
 def test_table_of_datastreams(tmp_path: Path) -> None:
     """SensorThings: what a Datastream measures stands in the user's table; one that is not there is refused by name."""
     table = '[table."Datastreams(17)"]\nquantity = "co"\nunit = "ug/m3"\nsensor = "station-4"\n'
-    spec = made(
-        tmp_path, (SHIPPED / "sensorthings.toml").read_text().replace("\n[table]\n", table), "sensorthings.toml"
-    )
+    spec = made(tmp_path, (SHIPPED / "sensorthings.toml").read_text("utf-8") + table, "sensorthings.toml")
     observation = {"phenomenonTime": "2026-05-04T07:00:00Z/2026-05-04T08:00:00Z", "result": 250}
     (one,) = read(spec, observation, "v1.1/Datastreams(17)/Observations", "sensorthings")
     assert (one.sensor_id, one.quantity, one.value, one.period) == ("sensorthings/station-4", "co", 0.25, 3600)
@@ -330,12 +328,15 @@ def test_bicycles_of_the_documentation(registries: None, tmp_path: Path, shared_
     """
     The mapping file for a counter's CSV reads six years of bicycles, all of them, on the hours they belong to.
 
-    Its rows of hours that spring skips, empty or 0, are dead letters by themselves.
+    Of each year the months in which clocks change. The rows of hours that spring skips, empty or 0, are dead letters by
+    themselves.
     """
     blocks = (ROOT / "docs/adding-a-format.md").read_text().partition("step by step")[2].split("```toml\n")
     (tmp_path / "fietsbrug.toml").write_text(blocks[2].partition("```")[0])
     load_formats([tmp_path])
-    path = shared_data / "counters/fremont_bridge_bikes_hourly_2012_2018.csv.gz"
+    whole = pd.read_csv(shared_data / "counters/fremont_bridge_bikes_hourly_2012_2018.csv.gz")
+    table, path = whole[whole["Date"].str.match("03|10/0|11/0")], tmp_path / "fremont.csv"
+    table.to_csv(path, index=False)
     batch = decode([Message(one.topic, one.payload, NOW) for one in messages(path, "fietsbrug")])
     assert [json.loads(one.payload)["Date"] for one in batch.dead_letters] == [
         "03/10/2013 02:00:00 AM", "03/09/2014 02:00:00 AM", "03/08/2015 02:00:00 AM", "03/13/2016 02:00:00 AM",
@@ -344,7 +345,7 @@ def test_bicycles_of_the_documentation(registries: None, tmp_path: Path, shared_
     assert {one.reason.partition(" is in ")[2] for one in batch.dead_letters} == {
         "an hour that clocks skip in America/Los_Angeles, expected one they show"
     }
-    table, found = pd.read_csv(path), batch.readings.to_pandas()
+    found = batch.readings.to_pandas()
     assert found.groupby("channel", observed=True).value.sum().to_dict() == {
         "east": table.iloc[:, 1].sum(), "west": table.iloc[:, 2].sum()
     }  # fmt: skip
@@ -451,14 +452,15 @@ def test_broken_value_costs_no_other(data: st.DataObject, odd: Any) -> None:
     source = str(source_of_topic(topic))
     reader = decoding.FORMATS[source]
     assert isinstance(reader, MappedFormat)
-    found = list(reader.documents(Message(topic, payload, NOW)))
+    found = list(documents.read(Message(topic, payload, NOW), reader.spec, reader.columns))
     document = found if reader.spec.format == "csv" else found[0]  # a mapping for CSV reads its rows as JSON too
     pointed = Counter(
         one.path
         for part in parts(source, reader.spec, document, Message(topic, b"", NOW))
-        for rule in part.rule.reading
-        for pointer in (rule.value, *rule.weight.each)
+        for rule in part.rule.every()
+        for pointer in (*rule.value.each, *rule.weight.each)
         for one in pointer.parts(part.where)
+        if pointer.path != ["*"] or one.path[-1] not in reader.spec.named  # a column that says when
     )
     path = data.draw(st.sampled_from(sorted(pointed) or [()]))
     before = _counted(document, topic)
@@ -498,3 +500,57 @@ def test_indoor_is_read_in_the_words_of_suppliers(tmp_path: Path, said: str, ind
     found = MappedFormat("fiware", spec)(Message("stadspuls/fiware/x", payload, NOW))
     facts = [one.indoor for one in found if isinstance(one, SensorFact)]
     assert facts == ([] if indoor is None else [indoor])
+
+
+def test_unit_behind_the_value(tmp_path: Path) -> None:
+    """A unit in the same text goes before that of the file; a word that is no unit of the quantity is refused."""
+    spec = made(tmp_path, 'decimal = ","\n' + SMALL.replace('"temperature"', '"no2", unit = "mg/m3", below = 0.5'))
+    values = ("12,5 ug/m3", "<0,5 ug/m3", "0,02", "0,02 mg/m3", "7 cows")
+    found = read(spec, [{"id": "a", "at": f"2026-05-04T0{hour}:00Z", "t": one} for hour, one in enumerate(values)])
+    assert [round(one.value, 6) for one in found[:-1]] == [12.5, 0.25, 20, 20]
+    assert "7 cows" in found[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ('written = "%d %B %Y %H:%M"', "4 Mei 2026 08:00"),
+        ('written = "%d %b %Y %H:%M - *"', "4 mei 2026 08:00 - 09:00"),
+        ("", "2026-05-04T08:00/PT1H"),
+        ("", "PT60M/2026-05-04T09:00"),
+        ("", "2026-05-04T06:00:00Z/2026-05-04T07:00:00Z"),
+    ],
+)
+def test_hour_in_one_text(tmp_path: Path, written: str, at: str) -> None:
+    """Months may be Dutch, the end of the hour may stand behind its start or be a length of time."""
+    lines = f'{written}\nzone = "Europe/Amsterdam"\nperiod = 3600\nmeans = "start"\n'
+    spec = made(tmp_path, SMALL.replace('stamp = "/at"', f'stamp = "/at"\n{lines}'))
+    (one,) = read(spec, {"id": "a", "at": at, "t": 1})
+    assert (one.start, one.period) == (datetime(2026, 5, 4, 6, tzinfo=UTC), 3600)
+
+
+def test_length_of_time_that_is_none(tmp_path: Path) -> None:
+    """A length in months has no number of seconds: it is refused by name."""
+    spec = made(tmp_path, SMALL)
+    with pytest.raises(BadPayload, match="length of time 'P1M'"):
+        read(spec, {"id": "a", "at": "2026-05-04T08:00Z/P1M", "t": 1})
+
+
+def test_levels_of_any_name(registries: None, tmp_path: Path) -> None:
+    """One hole takes the device of a topic, another the quantity, and each passes over the other."""
+    text = SOURCE.replace("instant", "received") + 'topic = "home/+/sensor/+/state"\n[table.dust]\nquantity = "pm25"\n'
+    text += '[[message]]\nsensor = "{topic:home/+/sensor/*/state}"\n'
+    text += 'reading = [{ value = "", key = "{topic:home/*/sensor/+/state}" }]\n'
+    (one,) = read(made(tmp_path, text, "home.toml"), 12.5, "home/lamp/sensor/dust/state", "home")
+    assert (one.sensor_id, one.quantity, one.value) == ("home/lamp", "pm25", 12.5)
+
+
+def test_values_with_their_times(tmp_path: Path) -> None:
+    """Temporal values of NGSI-LD: pairs of value and time, under the name of what was measured."""
+    text = '[table.t]\nquantity = "temperature"\n' + SMALL.replace('"/at"', '"/1"').replace('"{/id}"', '"{/../../id}"')
+    text = text.replace("[[message]]", '[[message]]\neach = "/*/values"').replace('"/t"', '"/0"')
+    spec = made(tmp_path, text.replace('quantity = "temperature" }]', 'key = "{*}" }]'))
+    document = {"id": "a", "t": {"values": [[7, "2026-05-04T08:00Z"], [8, "2026-05-04T09:00Z"]]}}
+    assert [(one.sensor_id, one.start.hour, one.value) for one in read(spec, document)] == [
+        ("fiware/a", 8, 7), ("fiware/a", 9, 8),
+    ]  # fmt: skip

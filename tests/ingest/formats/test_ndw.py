@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.files.recordings import messages
-from ingest.formats.coded.ndw import ndw
-from ingest.formats.coded.ndw_layouts import inferred
+from ingest.formats.coded.ndw import inferred, measured
 from ingest.formats.decode import decode
 from ingest.formats.xml import opened
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, SiteIndex, Unreadable
@@ -48,7 +47,7 @@ def site(*values: str, site_id: str = "RWS01_TEST", version: str = "1") -> bytes
 
 def read(payload: bytes, sites: dict[str, Site] | None = None) -> list[Reading | SensorFact]:
     """Decode one message."""
-    found = ndw(Message("stadspuls/ndw/x", payload, NOW, sites or {}))
+    found = measured("ndw", Message("stadspuls/ndw/x", payload, NOW, sites or {}))
     return [one for one in found if not isinstance(one, Unreadable)]
 
 

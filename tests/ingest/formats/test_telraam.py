@@ -1,15 +1,17 @@
 """Telraam: counts as they were counted, hours that saw nothing, and recorded months of two streets."""
 
 import gzip
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from ingest.formats.coded.telraam import telraam
-from ingest.vocabulary.readings import Flag, Message, Reading, SensorFact, Unreadable
+from ingest.formats.decode import FORMATS, decode
+from ingest.vocabulary.readings import Flag, Message, Reading, SensorFact
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 REPORT = {"segment_id": 9, "date": "2026-05-04T07:00:00.000Z", "interval": "hourly", "uptime": 0.5}
@@ -17,7 +19,7 @@ REPORT = {"segment_id": 9, "date": "2026-05-04T07:00:00.000Z", "interval": "hour
 
 def read(document: Any) -> list[Reading]:
     """Decode one message, leaving out the facts about the sensor."""
-    items = telraam(Message("stadspuls/telraam/9", json.dumps(document).encode(), NOW))
+    items = FORMATS["telraam"](Message("stadspuls/telraam/9", json.dumps(document).encode(), NOW))
     return [one for one in items if isinstance(one, Reading)]
 
 
@@ -49,7 +51,7 @@ def test_no_car_no_v85() -> None:
 def test_directions_are_lanes() -> None:
     """A segment counted by direction has two lanes, so a figure of one direction is not the street's."""
     document = json.dumps(REPORT | {"car": 3, "car_lft": 1, "car_rgt": 2}).encode()
-    fact, *readings = telraam(Message("stadspuls/telraam/9", document, NOW))
+    fact, *readings = FORMATS["telraam"](Message("stadspuls/telraam/9", document, NOW))
     assert fact == SensorFact("telraam/9", lanes=2)
     assert [one.channel for one in readings if isinstance(one, Reading)] == ["lft/car", "rgt/car"]
 
@@ -91,13 +93,13 @@ def test_uptime_that_is_null_costs_one_hour() -> None:
         ({"uptime": -0.1}, "uptime"),
         ({"uptime": 1.1}, "uptime"),
         ({"interval": "daily"}, "interval"),
-        ({"date": "x"}, "date"),
+        ({"date": "x"}, "stamp 'x'"),
     ],
 )
 def test_doubtful_report_is_refused(change: dict[str, Any], reason: str) -> None:
     """An uptime outside 0 to 1, another interval or a stamp that is none refuses the report, naming it."""
-    (letter,) = telraam(Message("stadspuls/telraam/x", json.dumps(REPORT | {"car": 1} | change).encode(), NOW))
-    assert isinstance(letter, Unreadable)
+    payload = json.dumps(REPORT | {"car": 1} | change).encode()
+    (letter,) = decode([Message("stadspuls/telraam/x", payload, NOW)]).dead_letters
     assert reason in letter.reason
 
 
@@ -113,3 +115,18 @@ def test_recorded_month(shared_data: Path, segment: str) -> None:
     assert sum(one.value is None for one in cars) == 2 * 462
     counted = sum(one.value for one in cars if one.value is not None)
     assert counted == pytest.approx(sum(report["car"] * report["uptime"] for report in reports), rel=1e-6)
+
+
+@pytest.mark.shared
+def test_recorded_year_as_csv(shared_data: Path) -> None:
+    """A week of an export as CSV, with local stamps that name CET or CEST: the cars of every hour that saw any."""
+    raw = gzip.decompress((shared_data / "telraam/chateaubourg_rennes_hourly_2022.csv.gz").read_bytes())
+    table = pd.read_csv(io.BytesIO(raw)).iloc[4_000:4_168]
+    payload = table.to_csv(index=False).encode()
+    found = decode([Message("stadspuls/telraam/x", payload, NOW)])
+    cars = found.readings.to_pandas().query("channel == 'lft/car' or channel == 'rgt/car'")
+    assert found.dead_letters == ()
+    assert len(cars) == 2 * len(table)
+    assert cars.value.sum() == pytest.approx((table.car * table.uptime).sum())
+    first = datetime.strptime(table.date.iloc[0].replace("CEST", "+0200"), "%Y-%m-%d %H:%M:%S %z")
+    assert cars.start.min() == first

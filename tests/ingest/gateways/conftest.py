@@ -21,7 +21,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture
 def sources() -> Iterator[Country]:
     """The country's sources, all of them empty."""
-    with country() as made:
+    with country(Country) as made:
         yield made
 
 

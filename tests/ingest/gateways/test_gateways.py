@@ -2,10 +2,11 @@
 
 import gzip
 import json
-import re
+import sqlite3
 import threading
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 import pytest
 import shapely
 
-from ingest.gateways.memory import Memory, Taken, anything_published
-from ingest.gateways.registry import Counts, Region, gateway, jobs, load_gateways
+from ingest.gateways.memory import Memory, Taken
+from ingest.gateways.turn import Counts, Region
 from ingest.gateways.web import GatewayStopped, Web
 from tests.support.brokers import built_in
 from tests.support.country import NOW, Answer, Country, citizen, failing, figure, ndw_table, station
@@ -28,6 +29,12 @@ MINUTE = timedelta(minutes=1)
 def snapshot(*sensors: int, when: datetime = NOW - MINUTE, p1: str = "12.5") -> bytes:
     """An answer of Sensor.Community: one record of each sensor, in Groningen."""
     return json.dumps([citizen(sensor, when, 6.57, 53.22, p1) for sensor in sensors]).encode()
+
+
+def anything_published(folder: Path) -> bool:
+    """Whether the memory of Sensor.Community holds a measurement for published."""
+    with closing(sqlite3.connect(folder / "gateways/sensor_community.sqlite")) as database:
+        return database.execute("SELECT 1 FROM published LIMIT 1").fetchone() is not None
 
 
 def good() -> bytes:
@@ -153,11 +160,11 @@ def test_broker_that_is_away_is_waited_for(sources: Country, tmp_path: Path) -> 
     turn = threading.Thread(target=runner.turn)
     turn.start()
     until(lambda: runner.counts.total("messages") == 20)
-    assert not anything_published(tmp_path / "gateways")
+    assert not anything_published(tmp_path)
     away.start()
     until(lambda: line.taker.receiver.is_up)
     turn.join(30)
-    assert anything_published(tmp_path / "gateways")
+    assert anything_published(tmp_path)
     runner.turn()
     assert (runner.counts.total("messages"), runner.counts.events["turns", "good"]) == (20, 2)
     line.end()
@@ -177,7 +184,7 @@ def test_turn_that_ends_before_the_broker_answers_is_done_again(sources: Country
     line.close()
     turn.join(10)
     assert not turn.is_alive()
-    assert not anything_published(tmp_path / "gateways")
+    assert not anything_published(tmp_path)
     line.taker.stop()
 
 
@@ -228,14 +235,11 @@ def test_running_gateways_go_on_by_themselves(line: Line, sources: Country, monk
     """Started gateways turn again and again, each in its own thread, until they are stopped."""
     sources.files[SNAPSHOT] = snapshot(1)
     runner = line.one("sensor_community")
-    object.__setattr__(runner.job, "every", 0.2)
-    try:
-        runner.start()
-        until(lambda: runner.counts.events["turns", "good"] >= 1)
-        sources.files[SNAPSHOT] = snapshot(1, 2)
-        until(lambda: runner.counts.total("messages") == 2, 20)
-    finally:
-        object.__setattr__(runner.job, "every", 120)
+    object.__setattr__(runner.job, "every", timedelta(seconds=0.2))
+    runner.start()
+    until(lambda: runner.counts.events["turns", "good"] >= 1)
+    sources.files[SNAPSHOT] = snapshot(1, 2)
+    until(lambda: runner.counts.total("messages") == 2, 20)
     assert len(line.readings()) == 2
 
 
@@ -264,7 +268,16 @@ def test_memory_that_cannot_be_put_right_ends_no_gateway(
 def test_pace_is_kept(tmp_path: Path) -> None:
     """The third request of two in two seconds is made two seconds after the first; a stop ends the wait."""
     stop, memory = threading.Event(), Memory(tmp_path / "x.sqlite")
-    web = Web("http://localhost", (2, 2.0), time.monotonic, Counts("x").add, memory, stop, 1.0)
+    web = Web(
+        "http://localhost",
+        (2, timedelta(seconds=2)),
+        time.monotonic,
+        Counts("x").add,
+        memory,
+        stop,
+        1.0,
+        tmp_path / "part",
+    )
     for _ in range(3):
         web.wait()
     assert web.asked[1] - web.asked[0] >= 1.9
@@ -295,15 +308,6 @@ def test_box_that_is_none_is_refused(text: str) -> None:
     """A box gives west, south, east and north, in that order."""
     with pytest.raises(ValueError, match="expected west"):
         Region.box(text)
-
-
-def test_gateway_twice_is_an_error() -> None:
-    """A second job of a name would silently take the first one's place."""
-    assert load_gateways() == ["luchtmeetnet", "ndw", "samenmeten", "sensor_community"]
-    with pytest.raises(ValueError, match="a second job 'ndw'"):
-        gateway("ndw", "https://example.org", 60)(lambda turn: None)
-    with pytest.raises(ValueError, match=re.escape("gateway 'nix', expected one of")):
-        jobs(["nix"])
 
 
 def test_region_has_the_shape_of_the_municipality() -> None:

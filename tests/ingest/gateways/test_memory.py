@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.gateways.memory import Memory
+from tests.support.examples import up_to
 
 KEYS, MARKS = st.sampled_from("abcd"), st.sampled_from("12")
 ANSWERS = st.dictionaries(KEYS, MARKS, max_size=4)
 ENDS = st.sampled_from(["good", "failed", "restarted", "killed"])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=up_to(100))
 @given(st.lists(st.tuples(ANSWERS, ENDS), max_size=12))
 def test_every_mark_is_published_once(turns: list[tuple[dict[str, str], str]]) -> None:
     """
@@ -42,9 +43,9 @@ def test_every_mark_is_published_once(turns: list[tuple[dict[str, str], str]]) -
                 continue
             known |= sent
             if end == "failed":
-                memory.keep_published(before=0)
+                memory.keep(before=0, is_whole=False)
                 continue
-            memory.keep(before=0)
+            memory.keep(before=0, is_whole=True)
             good += 1
             if end == "restarted":
                 memory.close()
@@ -56,9 +57,9 @@ def test_what_was_not_met_for_long_is_forgotten(tmp_path: Path) -> None:
     """The file stays small: a measurement is forgotten when it was last met before a given moment, not published."""
     memory = Memory(tmp_path / "x.sqlite")
     memory.publish({"old": "1", "met": "1"}, 100)
-    memory.keep(before=0)
+    memory.keep(before=0, is_whole=True)
     assert not memory.is_new("met", "1", 200)
-    memory.keep(before=150)
+    memory.keep(before=150, is_whole=True)
     assert (memory.is_new("old", "1", 300), memory.is_new("met", "1", 300)) == (True, False)
 
 
@@ -68,7 +69,7 @@ def test_memory_that_is_damaged_while_it_runs_begins_anew(tmp_path: Path) -> Non
     memory = Memory(path)
     keys = [f"{n:0200}" for n in range(40_000)]  # more than SQLite keeps in memory
     memory.publish(dict.fromkeys(keys, "1"), 100)
-    memory.keep(before=0)
+    memory.keep(before=0, is_whole=True)
     memory.close()
     memory = Memory(path)
     raw = path.read_bytes()

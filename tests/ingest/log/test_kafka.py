@@ -16,8 +16,7 @@ from hub.servers.process import CannotStart
 from ingest.log.kafka import KafkaLog
 from ingest.log.queue import LogClosed
 from ingest.log.topics import NoAnswer, Topics, ends, make_topics
-from ingest.vocabulary.batch import Batch
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter
 from lab.rig.broker import free_port
 from lab.rig.kafka import KafkaServer
 from tests.ingest.log.test_records import SENSORS, batch, reading

@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from hub.run.parts import topics
 from hub.settings.layers import BadSettings, load
 from ingest.log.kafka import KafkaLog
-from ingest.log.kafka_login import Access
-from ingest.log.topics import NoAnswer, Topics, ends
+from ingest.log.topics import Access, NoAnswer, Topics, ends
 from lab.rig.broker import free_port
 from lab.rig.kafka import KafkaServer
 from lab.rig.service import Service
@@ -179,6 +179,6 @@ class TestSettings:
 
     def test_password_is_not_shown(self) -> None:
         """Neither by the settings nor by what is made of them."""
-        made = load({"kafka_username": "hub", "kafka_password": "secret1"})
-        assert "secret1" not in repr(made) + repr(made.kafka_access)
-        assert made.kafka_access.arguments()["security_protocol"] == "SASL_PLAINTEXT"
+        made = load({"kafka": "kafka:9092", "kafka_username": "hub", "kafka_password": "secret1"})
+        assert "secret1" not in repr(made) + repr(topics(made))
+        assert topics(made).access.arguments()["security_protocol"] == "SASL_PLAINTEXT"

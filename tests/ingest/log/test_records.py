@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.log.records import MOST, letter_records, partition_of, reading_records
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import KEPT_BYTES, DeadLetter
-from ingest.vocabulary.readings import Reading, SensorFact
+from ingest.log.records import MOST, letter_records, partition_of, read_record, reading_records
+from ingest.vocabulary.batch import KEPT_BYTES, Batch, DeadLetter, columns
+from ingest.vocabulary.readings import Identity, Reading, SensorFact, microseconds
 from tests.streams.commit.test_pipeline import LATER
 
 SENSORS = [f"ndw/{number}" for number in range(8)]
@@ -68,6 +67,18 @@ class TestReadingRecords:
         made = list(reading_records(batch(given_readings, facts), 2, 8_000))
         assert max(len(value) for _, value in made) <= 8_000
         assert {fact for _, value in made for fact in Batch.from_ipc(value).sensors} == set(facts)
+
+    @pytest.mark.parametrize("largest", [1, 512_000])
+    def test_name_of_a_message_travels_with_its_readings(self, largest: int) -> None:
+        """What its source calls it is in the record of its sensor and start, however small records are, and once."""
+        said = [reading(sensor, minute) for sensor in SENSORS for minute in range(3)]
+        names = [Identity(f"{one.sensor_id} {one.start}", one.sensor_id, microseconds(one.start)) for one in said]
+        made = list(reading_records(Batch(batch(said).readings, identities=names), 3, largest))
+        for _, value in made:
+            found = read_record(value)
+            there = {(row["sensor_id"], microseconds(row["start"])) for row in found.readings.to_pylist()}
+            assert {(name.sensor_id, name.start) for name in found.identities} == there
+        assert sum(len(read_record(value).identities) for _, value in made) == len(names)
 
     def test_words_of_others_stay_behind(self) -> None:
         """A record's dictionaries have only the words of its own readings."""

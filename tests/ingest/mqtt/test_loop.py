@@ -57,6 +57,28 @@ def test_bug_while_receiving_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     ill.stop(0)
 
 
+def test_confirmed_window_is_filled_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for room is sent when the confirmations have come, also when these come all together and no more."""
+    monkeypatch.setattr("ingest.mqtt.sender.WINDOW", 10)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = Sender(Address("127.0.0.1", server.getsockname()[1]))
+        for number in range(20):
+            sender.publish("a", b"%02d" % number)
+        broker = server.accept()[0]
+        with broker.makefile("rb") as packets, broker:
+            broker.settimeout(30)
+            packets.read(packets.read(2)[1])  # CONNECT
+            broker.sendall(b"\x20\x02\x00\x00")
+            sent = [packets.read(9) for _ in range(10)]
+            broker.settimeout(0.5)  # the thread looks at what is due every second
+            broker.sendall(b"".join(b"\x40\x02" + one[5:7] for one in sent))
+            sent += [packets.read(9) for _ in range(10)]
+            broker.sendall(b"".join(b"\x40\x02" + one[5:7] for one in sent[10:]))
+            sender.flush(30)
+        sender.close()
+    assert [one[-2:] for one in sent] == [b"%02d" % number for number in range(20)]
+
+
 @pytest.mark.parametrize("topic", ["", "a/+/b", "a/#", "a\x00b", "a" * 70_000])
 def test_bad_topic(topic: str) -> None:
     """A topic for which a broker would hang up, now and after every reconnect, is refused when it is published."""
@@ -87,7 +109,7 @@ def test_stop_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) -
         over.wait(20)
         raise OSError("no answer")
 
-    monkeypatch.setattr("ingest.mqtt.loop._ENDS_WITHIN", 0.2)
+    monkeypatch.setattr("ingest.mqtt.connection._ENDS_WITHIN", 0.2)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     waiting = Receiver(Address("broker", 1), [FILTER], "test")
     waiting.start()

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from aggregates.areas.roll_up import roll_areas
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.calendar import load_days
 from ingest.vocabulary.readings import Reading
-from streams.alerts.calendar import load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.comparison import COLUMNS
 from streams.alerts.judge import Judge
@@ -29,6 +29,7 @@ from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import PLACES, load_cases, place
 from tests.support.alerting import replay
 from tests.support.databases import ZONE, fresh_database, truncate
+from tests.support.examples import up_to
 from tests.support.lines import until
 from tests.support.programs import Program
 
@@ -307,6 +308,7 @@ level = "1d"
 """
 
 
+@pytest.mark.long
 def test_areas_are_judged_by_their_own_figure(database: str, store: Store, tmp_path: Path) -> None:
     """The mean of two stations counts, in the area named alone; a day is judged though its last hours are missing."""
     judge = with_rules(tmp_path, AREA)
@@ -489,7 +491,7 @@ def empty(url: str) -> None:
 TRUTH = "SELECT rule, subject, since, until, worst, value, state FROM alert WHERE NOT withdrawn ORDER BY 1, 2, 3"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=up_to(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_order_batching_and_redelivery_do_not_matter(emptied: str, book: dict[str, Rule], data: st.DataObject) -> None:
     """The same readings in any order, in any batches, some twice, leave the alerts that all at once leave."""
@@ -518,7 +520,7 @@ def dealt(draw: st.DrawFn, readings: Sequence[Reading]) -> list[list[Reading]]:
     return [piece for first, last in pairwise([0, *cuts, len(order)]) if (piece := order[first:last])]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=up_to(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0]), min_size=3, max_size=12), data=st.data())
 def test_in_order_every_batching_writes_the_same(
     emptied: str, book: dict[str, Rule], values: list[float | None], data: st.DataObject
@@ -538,7 +540,7 @@ def test_in_order_every_batching_writes_the_same(
     assert found[1] == found[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=up_to(60), deadline=None)
 @given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0, 19.0]), max_size=40))
 def test_replay_equals_a_plain_loop(book: dict[str, Rule], values: list[float | None]) -> None:
     """`replay` against hysteresis and runs written down once more, naively."""

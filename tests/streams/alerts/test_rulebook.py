@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from ingest.vocabulary.air_index import index_of
-from streams.alerts.calendar import BadCalendar, Days, load_days, usual
-from streams.alerts.comparison import COLUMNS
+from ingest.vocabulary.calendar import Days, load_days
+from ingest.vocabulary.values import BadFile
+from streams.alerts.comparison import COLUMNS, usual
 from streams.alerts.rulebook import BadRule, Baseline, Rule, load_rules
 from tests.support.alerting import replay
 from tests.support.databases import ZONE
@@ -45,7 +46,7 @@ def book(folder: Path, **keys: str) -> dict[str, Rule]:
         ({"text": '"{value.real}"'}, "text: .* cannot be filled in"),
         ({"precision": "400", "precision_source": "'x'"}, "precision: "),
         ({"patience": '"99999w"'}, "patience: '99999w', expected at most"),
-        ({"patience": '"soon"'}, "patience: 'soon', expected a number and s, m, h, d or w"),
+        ({"patience": '"soon"'}, "patience: expected a time as 30min, 2h or 90s, found 'soon'"),
         ({"level": '"clock"'}, "level: 'clock' with statistic 'value'"),
         ({"quantity": '"lki"', "level": '"1d"'}, "level: '1d', expected '1h': lki is an hourly index"),
         ({"level": '"5m"', "baseline": "{}"}, "baseline: expected level '1h'"),
@@ -164,7 +165,7 @@ def weeks(values: list[float], start: datetime) -> pd.DataFrame:
     step = 7 * 24 * HOUR_US
     stamp = int(start.timestamp()) * 1_000_000
     starts = [stamp - step * (at + 1) for at in range(len(values))]
-    return pd.DataFrame({"subject": "a", "start": starts, "value": values})
+    return pd.DataFrame({"subject": "a", "start": starts, "value": values, "valid": True})
 
 
 def test_usual_is_the_median_of_hours_of_one_kind() -> None:
@@ -172,12 +173,12 @@ def test_usual_is_the_median_of_hours_of_one_kind() -> None:
     monday = datetime(2024, 3, 11, 7, tzinfo=UTC)
     days = Days(load_days(ZONE).zone, load_days(ZONE).public)
     asked = pd.DataFrame({"subject": ["a"], "start": [int(monday.timestamp()) * 1_000_000]})
-    found = usual(asked, weeks([100, 104, 96, 9000, 98], monday), days, Baseline(floor=1, share=0))
-    assert (found.median[0], found.spread[0]) == (100, pytest.approx(4 * 1.4826))
-    assert np.isnan(usual(asked, weeks([100, 104, 96], monday), days, Baseline()).median[0])
+    found = usual(asked, weeks([100, 104, 96, 9000, 98], monday), days, "no2", Baseline(floor=1, share=0))
+    assert (found["median"][0], found["spread"][0]) == (100, pytest.approx(4 * 1.4826))
+    assert np.isnan(usual(asked, weeks([100, 104, 96], monday), days, "no2", Baseline())["median"][0])
     easter = datetime(2024, 4, 1, 6, tzinfo=UTC)  # a Monday, and compared with Sundays
     asked = pd.DataFrame({"subject": ["a"], "start": [int(easter.timestamp()) * 1_000_000]})
-    assert np.isnan(usual(asked, weeks([100, 104, 96, 99, 98], easter), days, Baseline()).median[0])
+    assert np.isnan(usual(asked, weeks([100, 104, 96, 99, 98], easter), days, "no2", Baseline())["median"][0])
 
 
 def test_school_holidays_are_compared_with_their_like() -> None:
@@ -207,5 +208,5 @@ def test_an_event_is_not_unusual(tmp_path: Path) -> None:
 def test_a_calendar_that_cannot_work_is_refused(tmp_path: Path) -> None:
     """File and reason are named."""
     (tmp_path / "own.toml").write_text('school = [{ name = "x", first = 2024-05-02, last = 2024-05-01 }]')
-    with pytest.raises(BadCalendar, match=r"own\.toml: 'x': its last is before its first"):
+    with pytest.raises(BadFile, match=r"own\.toml: 'x': its last is before its first"):
         load_days(ZONE, (tmp_path / "own.toml",))

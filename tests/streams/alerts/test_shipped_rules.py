@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from aggregates.store.store import Store
+from ingest.vocabulary.calendar import load_days
 from ingest.vocabulary.readings import Reading
-from streams.alerts.calendar import load_days
 from streams.alerts.clock import WARM, AlertClock
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules
@@ -155,6 +155,7 @@ def raised(postgres: str) -> Iterator[set[tuple[str, str]]]:
             alert_clock.run(store, now)
         deliver(store, judge, legal, NEW_LAW + 74 * HOUR)
         roll_up(store, NEW_LAW + 74 * HOUR, judge=judge)
+        alert_clock.run(store, NEW_LAW + 74 * HOUR)
         found = direct.execute("SELECT rule, subject FROM alert WHERE NOT withdrawn").fetchall()
         yield {(name, subject) for name, subject in found}
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 import streams.alerts.unjudged
 from aggregates.store.store import Store, StoreError, Transaction
-from streams.alerts.calendar import load_days
+from ingest.vocabulary.calendar import load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules

@@ -9,11 +9,10 @@ import psycopg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregates.store.health import balances
 from aggregates.store.store import Store
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Reading
+from lab.load.balances import balances
 from streams.commit.accounting import accounts
 from streams.commit.pipeline import Pipeline
 from streams.commit.series import source_code

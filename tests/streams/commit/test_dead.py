@@ -14,8 +14,8 @@ import pytest
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
+from ingest.vocabulary.calendar import load_days
 from ingest.vocabulary.readings import Flag, Reading, microseconds
-from streams.alerts.calendar import load_days
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import load_rules
 from streams.commit.pipeline import Pipeline

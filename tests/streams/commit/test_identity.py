@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from aggregates.ask.query import Question, ask
-from aggregates.store.health import balances
 from aggregates.store.store import Store
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch
 from ingest.vocabulary.readings import Message
+from lab.load.balances import balances
 from streams.commit.pipeline import Pipeline
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)

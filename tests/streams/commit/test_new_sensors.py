@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from aggregates.store.health import balances
 from aggregates.store.store import Away, Store, Transaction
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Message, Reading, SensorFact
+from lab.load.balances import balances
 from streams.commit import series
 from streams.commit.pipeline import TOO_MANY, Pipeline
 from tests.support.databases import list_dead_letters
@@ -98,8 +98,8 @@ def test_what_was_said_of_a_flood_does_not_fill_the_memory(store: Store, monkeyp
 def test_a_part_of_a_refused_batch_may_be_too_many(store: Store) -> None:
     """Where others took the last places since the whole was asked for, that stops no split of a batch."""
     rows = [Reading("stadspuls/a", channel, "vehicle_count", 60, NOW, 5.0) for channel in ("lane1/any", "lane1/car")]
-    parted, cut = Pipeline(store, new_sensors=0)._totals_first(columns(rows, [NOW] * 2))
-    assert (parted.num_rows, cut) == (2, 1)
+    parts = Pipeline(store, new_sensors=0)._singles(columns(rows, [NOW] * 2))
+    assert [part.num_rows for part in parts] == [1, 1]
 
 
 def test_replay_stores_them(store: Store) -> None:
@@ -115,7 +115,7 @@ def test_replay_stores_them(store: Store) -> None:
 def test_doctor_names_the_source(store: Store) -> None:
     """Doctor says whose sensors were refused, and that it is not good."""
     Pipeline(store, new_sensors=3).store(said(*FLOOD))
-    found = store.rows("list_findings", now=NOW, since=None, no_areas="")
+    found = store.rows("list_findings", now=NOW, since=None, edition="postgres", no_areas="")
     ((text, good),) = [(text, good) for what, text, good in found if what == "new sensors of stadspuls"]
     assert text.startswith("97 readings refused")
     assert good is False

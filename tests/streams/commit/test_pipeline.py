@@ -13,20 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregates.store.catalogue import import_sensors
-from aggregates.store.health import balances
 from aggregates.store.store import Store, Transaction
 from ingest.files.catalogue import Entry
 from ingest.vocabulary import sources
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Flag, Reading, SensorFact, microseconds
 from ingest.vocabulary.sources import Source, SourceClass, add_source
+from lab.load.balances import balances
 from streams.commit.pipeline import Pipeline, Position
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 from tests.aggregates.store.test_store import kill_sessions
 from tests.support import model
 from tests.support.databases import TABLES, ZONE, differences, fresh_database, truncate
+from tests.support.examples import up_to
 from tests.support.lines import until
 
 DAY = datetime(2024, 3, 30, 20, tzinfo=UTC)  # the night of the change to summer time
@@ -54,7 +54,10 @@ def received(said: Sequence[tuple[Reading, datetime]]) -> Batch:
 @pytest.fixture(scope="module", autouse=True)
 def source_of_first_values() -> Iterator[None]:
     """A source whose first value of a reading counts; none that ships is like that."""
-    add_source(Source("first", "First", "start", SourceClass.OPERATIONAL, "own", repeated="first"))
+    operational = SourceClass.OPERATIONAL
+    add_source(
+        Source(name="first", title="First", stamp="start", source_class=operational, licence="own", repeated="first")
+    )
     yield
     del sources._sources["first"]
 
@@ -100,7 +103,7 @@ def rows(url: str, table: str) -> dict[model.Key, dict[str, Any]]:
 class TestStreamEqualsBatch:
     """Promises 2, 3 and 5, by property."""
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=up_to(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(readings(), min_size=1, max_size=40), st.data())
     def test_any_order_any_batching(
         self, emptied: str, said: list[tuple[Reading, datetime]], data: st.DataObject
@@ -147,7 +150,7 @@ class TestStreamEqualsBatch:
                     table, key, name,
                 )  # fmt: skip
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=up_to(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.data())
     def test_neighbour_rules_do_not_depend_on_order(self, emptied: str, postgres: str, data: st.DataObject) -> None:
         """Spikes and stuck values are flagged alike in whatever order and company their readings arrive."""
@@ -214,9 +217,9 @@ class SlowToCommit(Store):
         self._first = first
 
     @contextmanager
-    def transaction(self, *, snapshot: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, snapshot: bool = False, writing: bool = False) -> Iterator[Transaction]:
         """Open a transaction."""
-        with super().transaction(snapshot=snapshot) as tx:
+        with super().transaction(snapshot=snapshot, writing=writing) as tx:
             yield tx
             self._first()
 
@@ -233,6 +236,7 @@ class TestStore:
         assert hours(database) == [(12.0, 2)]
         (balance,) = balances(store)
         assert (balance.received, balance.stored, balance.duplicate) == (6, 2, 4)
+        assert fetched(database, "SELECT count(*) FROM reading WHERE xmax <> 0") == [(0,)]  # no row was locked
 
     def test_correction_recomputes_its_windows(self, store: Store, database: str) -> None:
         """A greater version replaces the value in its hour and day, the older one sent again changes nothing."""
@@ -359,6 +363,18 @@ class TestStore:
         (balance,) = balances(store)
         assert (balance.received, balance.stored, balance.rejected) == (12, 11, 1)
 
+    def test_a_parted_total_keeps_the_flags_of_its_source(self, store: Store, database: str) -> None:
+        """Readings of one sensor and start are parted, totals first: what each source said of them stays."""
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE reading ADD CONSTRAINT unlucky CHECK (value <> 13)")
+        said = [
+            Reading("stadspuls/counter", f"lane1/{kind}", "vehicle_count", 60, DAY, float(value), flags=flags)
+            for kind, value, flags in (("any", 20, 64), ("bus", 0, 64), ("car", 13, 0), ("truck", 6, 0))
+        ]
+        Pipeline(store).store(batch(said))
+        found = "SELECT channel, flags FROM reading JOIN series USING (series) ORDER BY channel"
+        assert fetched(database, found) == [("lane1/any", 96), ("lane1/bus", 64), ("lane1/truck", 0)]
+
     def test_refused_fact_costs_no_reading(self, store: Store, database: str) -> None:
         """Where the catalogue will never take a fact, the readings beside it and the other facts are stored."""
         with psycopg.connect(database, autocommit=True) as connection:
@@ -403,10 +419,10 @@ class TestStore:
 
 def test_correction_of_a_packed_day(postgres: str) -> None:
     """
-    Where the community edition has packed a day its twins are changed, not locked, for it refuses to lock them.
+    Where the community edition has packed a day a corrected twin is changed, not locked, for it refuses to lock them.
 
     That edition is not here: the setting and the view by which it is known say so. Other series of the day are left as
-    they are, and so is what is new.
+    they are, and so are equal twins and what is new: nothing of them is unpacked.
     """
     other = Reading("stadspuls/other", "", "vehicle_count", 60, DAY, 1.0)
     with fresh_database(postgres) as database, closing(Store(database)) as store:
@@ -419,7 +435,7 @@ def test_correction_of_a_packed_day(postgres: str) -> None:
         roll_up(store, LATER)
         after = writers(database)
         changed = {start for (name, start), writer in before.items() if after[name, start] != writer}
-        assert changed == {DAY, DAY + timedelta(minutes=1)}
+        assert changed == {DAY + timedelta(minutes=1)}
         assert hours(database) == [(13.0, 4), (1.0, 1)]
         (balance,) = balances(store)
         assert (balance.stored, balance.corrected, balance.duplicate) == (5, 1, 1)

@@ -11,16 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aggregates.store.health import balances
 from aggregates.store.store import Store
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, Message, Reading
+from lab.load.balances import balances
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 from tests.support.databases import fresh_database, truncate
+from tests.support.examples import up_to
 
 DAY = datetime(2026, 5, 4, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -60,7 +61,7 @@ def stored(url: str) -> dict[int, tuple[float | None, int, float]]:
 
 
 @pytest.mark.parametrize("doubles", [REPEATED, UNSURE], ids=["repeated", "contradicted"])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=up_to(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), st.integers(1, 6))
 def test_differences_do_not_depend_on_order(
     emptied: str, doubles: dict[str, Any], data: st.DataObject, size: int

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aggregates.store.binary import binary_rows
+from aggregates.store.binary import packed
 from aggregates.store.statements import statement_text
 from ingest.vocabulary.readings import Flag, Reading, microseconds
 from streams.commit.windows import (
@@ -28,6 +28,7 @@ from streams.commit.windows import (
 )
 from tests.support import model
 from tests.support.databases import fresh_database
+from tests.support.examples import up_to
 
 Rows = NDArray[Any]
 START = datetime(2024, 3, 31, 0, 58, tzinfo=UTC)
@@ -233,7 +234,7 @@ def connection(postgres: str) -> Iterator[psycopg.Connection[Any]]:
 class TestSqlTwin:
     """The same fold in SQL."""
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=up_to(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(said(), max_size=40))
     def test_gives_the_same_windows(self, connection: psycopg.Connection[Any], readings: list[Reading]) -> None:
         """numpy and the statement `fold_readings` agree on every column of every window."""
@@ -246,7 +247,7 @@ class TestSqlTwin:
         with connection.cursor().copy(
             f"COPY said ({', '.join(READING.names or ())}) FROM STDIN (FORMAT BINARY)".encode()
         ) as copy:
-            copy.write(binary_rows(kept[list(READING.names or ())]))
+            copy.write(packed(kept[list(READING.names or ())]).data)
         found = connection.execute(
             f"SELECT series, (extract(epoch FROM start) * 1000000)::bigint, {', '.join(EVIDENCE)} FROM ("
             f"SELECT r.series, date_bin('5 minutes', r.start, 'epoch') AS start, {statement_text('fold_readings')} "

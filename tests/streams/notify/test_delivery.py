@@ -16,12 +16,11 @@ import pytest
 from aggregates.store.store import Store
 from hub.run.notifying import NotifierPart, notifier_of
 from hub.settings.layers import load
-from streams.notify.apprise_door import AppriseDoor, Unsent
+from streams.notify.apprise_door import AppriseDoor
 from streams.notify.channels import Channel, Channels
-from streams.notify.delivery import ChannelDelivery
+from streams.notify.delivery import ChannelDelivery, Unsent
 from streams.notify.notifier import Notifier
 from streams.notify.operators import acknowledge, end_silence, silence
-from streams.notify.operators import outbox as state
 from streams.notify.texts import Notification, OutboxRow, Style, notification_of
 from tests.support import killed_notifier
 from tests.support.alerting import NOON, RULE, cleared, outbox, raised, rule
@@ -58,6 +57,12 @@ class Recorder:
         return [(one["kind"], one["subject"]) for message in self.messages for one in message.data]
 
 
+def state(store: Store, now: datetime) -> list[Any]:
+    """Give the backlog of each channel that has one."""
+    with store.transaction() as tx:
+        return tx.records("outbox_state", now=now)
+
+
 class Desk:
     """Channels on one database, turned by hand at times of the test's own."""
 
@@ -72,7 +77,7 @@ class Desk:
 
     def turn(self, now: datetime) -> None:
         """Let the notifier do all that is due."""
-        self.notifier._beaten = None
+        self.notifier._beaten = NOON - 24 * HOUR
         self.notifier.direct(self.store, now)
         for delivery in self.deliveries.values():
             while delivery.turn(self.store, now) or delivery.summary(self.store, now):
@@ -583,6 +588,21 @@ class TestNotifier:
         until(lambda: transitions(hook.posts) == [1, 2])
         second.stop(5)
 
+    def test_new_rows_are_told(
+        self, database: str, hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A notifier that never asks by itself sends what is written, because the database tells it."""
+        monkeypatch.setattr("hub.run.notifying.SELDOM", 3600.0)
+        monkeypatch.setattr("hub.run.notifying.AWAKE", 60.0)
+        rule(database)
+        notifier = self._notifier(database, hook, tmp_path)
+        notifier.start()
+        until(lambda: notifier.leads)
+        for number in (1, 2):
+            raised(database, f"ndw/{number}", datetime.now(UTC))
+            until(lambda number=number: transitions(hook.posts) == list(range(1, number + 1)))  # type: ignore[misc]
+        notifier.stop(5)
+
     def test_goes_on_leading_while_it_asks(self, database: str, hook: Hook, tmp_path: Path) -> None:
         """While the database takes its time to say that the lock is still held, the channels go on."""
         notifier, seen = self._notifier(database, hook, tmp_path), list[bool]()
@@ -606,7 +626,8 @@ class TestNotifier:
         until(lambda: notifier.leads)
         with psycopg.connect(database, autocommit=True) as other:
             other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%notify'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name LIKE '%notify' AND datname = current_database()"
             )
         raised(database, "ndw/1", datetime.now(UTC))
         until(lambda: transitions(hook.posts) == [1])

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ingest.mqtt.receiver import Receiver
-from streams.notify.apprise_door import AppriseDoor, Unsent, topic_of
+from streams.notify.apprise_door import AppriseDoor, topic_of
+from streams.notify.delivery import Unsent
 from streams.notify.texts import Notification
 from tests.support.brokers import MOSQUITTO, Broker, built_in, mosquitto
 from tests.support.receivers import Hook, MailBox
@@ -116,7 +117,7 @@ class TestBirth:
 
 def test_topic_is_one_a_broker_takes() -> None:
     """What a topic may not hold is encoded."""
-    assert topic_of("r", {"rule": "a/b", "subject": "ttn/x+y#z"}) == "r/a%2Fb/ttn/x%2By%23z"
+    assert topic_of({"rule": "a/b", "subject": "ttn/x+y#z"}) == "stadspuls/alerts/a%2Fb/ttn/x%2By%23z"
 
 
 def test_dutch_is_readable() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.notify.silences import DAYS, Silence, longest_silence, weekly
+from streams.notify.operators import DAYS, Silence, longest_silence, weekly
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 EVER = datetime(2020, 1, 1, tzinfo=UTC)
@@ -15,7 +15,7 @@ EVER = datetime(2020, 1, 1, tzinfo=UTC)
 
 def made(*windows: str, first: datetime = EVER, last: datetime | None = None, subject: str = "*") -> Silence:
     """Make a silence."""
-    return Silence(1, "*", subject, first, last, tuple(map(weekly, windows)))
+    return Silence(1, "*", subject, first, last, windows)
 
 
 def at(text: str) -> datetime:
@@ -75,9 +75,9 @@ def test_refused(text: str) -> None:
 )
 def test_end_lies_ahead_and_holds_no_more(day: str, begin: int, end: int, second: int) -> None:
     """Whatever the window and the moment: an end lies ahead, within a day and an hour, and the window is over then."""
-    one = weekly(f"{day} {begin:02}:00-{end:02}:00")
+    text = f"{day} {begin:02}:00-{end:02}:00"
     moment = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
-    until = Silence(1, "*", "*", EVER, None, (one,)).until(moment, AMSTERDAM)
+    until = Silence(1, "*", "*", EVER, None, (text,)).until(moment, AMSTERDAM)
     if until is not None:
         assert moment < until.astimezone(UTC) <= moment + timedelta(hours=25)
-        assert one.end_of(until) is None or begin == end
+        assert weekly(text).end_of(until) is None or begin == end

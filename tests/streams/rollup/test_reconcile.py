@@ -13,7 +13,7 @@ from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline
-from streams.rollup.reconcile import changed_days, note_reconciled, reconcile
+from streams.rollup.reconcile import reconcile
 from streams.rollup.retention import maintain
 from streams.rollup.rollup import roll_up
 from tests.support.commands import app
@@ -46,15 +46,27 @@ DAMAGE = {
     "1d value": "UPDATE window_1d SET squares = squares + 1",
     "1d valid hours": "UPDATE window_1d SET valid_hours = valid_hours + 1",
     "1d deleted": "DELETE FROM window_1d",
+    "sensor_1h value": "UPDATE sensor_evidence_1h SET value = value + 1",
+    "sensor_1h lanes": "UPDATE sensor_evidence_1h SET valid_lanes = 0 WHERE start = '2024-05-01 08:00+00'",
+    "sensor_1h deleted": "DELETE FROM sensor_evidence_1h WHERE start = '2024-05-01 09:00+00'",
+    "sensor_1h invented": "INSERT INTO sensor_evidence_1h SELECT (jsonb_populate_record(e,"
+    " '{\"start\": \"2024-05-02 12:00Z\"}')).* FROM sensor_evidence_1h e WHERE start = '2024-05-01 08:00+00'",
+    "sensor_1d coverage": "UPDATE sensor_evidence_1d SET covered_lanes = NULL",
+    "sensor_1d deleted": "DELETE FROM sensor_evidence_1d",
     "1d invented": _INVENTED.format("1d", ", valid_hours", "2024-05-02 22:00+00", ", 1"),
 }
 
 
 def fill(store: Store) -> None:
-    """Two hours of a counter and of an instrument, the second hour without its last readings."""
+    """Two hours of a counter, of an instrument and of two lanes, the second hour without its last readings."""
     readings = [
-        Reading("stadspuls/s", "", quantity, 60, START + timedelta(minutes=at), float(at % 7))
-        for quantity in ("vehicle_count", "no2")
+        Reading("stadspuls/s", channel, quantity, 60, START + timedelta(minutes=at), float(at % 7))
+        for quantity, channel in (
+            ("vehicle_count", ""),
+            ("no2", ""),
+            ("vehicle_speed", "lane1"),
+            ("vehicle_speed", "lane2"),
+        )
         for at in range(100)
     ]
     Pipeline(store).store(Batch(columns(readings, [LATER] * len(readings))))
@@ -79,7 +91,7 @@ def test_damage_is_found_and_repaired(store: Store, database: str, damage: str) 
     before = tables(database)
     assert different(store) == set()
     harm(store, DAMAGE[damage])
-    assert damage[:2] in different(store, repair=True)
+    assert damage.split()[0] in different(store, repair=True)
     roll_up(store, LATER)
     assert different(store) == set()
     assert_same(tables(database), before)
@@ -100,7 +112,7 @@ def test_readings_that_vanished_are_seen(store: Store, database: str) -> None:
     assert different(store, repair=True) == {"5m"}
     roll_up(store, LATER)
     assert different(store) == set()
-    assert all(len(rows) == 2 for name, rows in tables(database).items() if name in ("window_1h", "window_1d"))
+    assert all(len(rows) == 4 for name, rows in tables(database).items() if name in ("window_1h", "window_1d"))
 
 
 def test_compared_counts_the_windows(store: Store) -> None:
@@ -108,7 +120,8 @@ def test_compared_counts_the_windows(store: Store) -> None:
     fill(store)
     found = [one for one in reconcile(store, FIRST, LAST) if one.compared]
     assert [(one.day, one.level, one.compared) for one in found] == [
-        (date(2024, 4, 30), "1d", 2), (date(2024, 5, 1), "5m", 40), (date(2024, 5, 1), "1h", 4),
+        (date(2024, 4, 30), "1d", 4), (date(2024, 4, 30), "sensor_1d", 1), (date(2024, 5, 1), "5m", 80),
+        (date(2024, 5, 1), "1h", 8), (date(2024, 5, 1), "sensor_1h", 2),
     ]  # fmt: skip
 
 
@@ -158,16 +171,31 @@ def test_day_that_freezes_after_the_comparison_is_left_alone(store: Store, datab
 
 
 def test_changed_days_begin_at_the_last_proof(store: Store) -> None:
-    """What was written since is to be proven, however old it is."""
-    note_reconciled(store, datetime(2024, 1, 1, tzinfo=UTC))
+    """What was written since is to be proven, however old it is: a late reading costs its own series and day."""
+    store.rows("set_reconciled", at=datetime(2024, 1, 1, tzinfo=UTC))
     fill(store)
-    assert changed_days(store) == [START.date()]
-    note_reconciled(store, datetime.now(UTC))
-    assert changed_days(store) == []
-    old = Reading("stadspuls/s", "", "no2", 60, datetime(2001, 1, 1, tzinfo=UTC), 5.0)
+    days, members = zip(*store.rows("list_changed_days"), strict=True)
+    assert (days, [len(all_of_them) for all_of_them in members]) == ((date(2024, 4, 30), START.date()), [4, 4])
+    store.rows("set_reconciled", at=datetime.now(UTC))
+    assert store.rows("list_changed_days") == []
+    old = Reading("stadspuls/s", "", "no2", 60, datetime(2001, 1, 1, 23, 30, tzinfo=UTC), 5.0)
     Pipeline(store).store(Batch(columns([old], [LATER + timedelta(hours=1)])))
     roll_up(store, LATER)
-    assert changed_days(store) == [date(2001, 1, 1)]
+    assert [(day, len(late)) for day, late in store.rows("list_changed_days")] == [(date(2001, 1, 1), 1)]
+
+
+def test_of_chosen_series_others_are_passed_over(store: Store, database: str) -> None:
+    """At every level what differs is found with its own series alone; a sensor's evidence with any of its lanes."""
+    fill(store)
+    for damage in ("5m value", "1h deleted", "1d value", "1d deleted", "sensor_1h value"):
+        harm(store, DAMAGE[damage])
+    with psycopg.connect(database) as connection:
+        known = connection.execute("SELECT series, head FROM series").fetchall()
+    found = {
+        chosen: {one for difference in reconcile(store, FIRST, LAST, members=[chosen]) for one, _ in difference.windows}
+        for chosen, _ in known
+    }
+    assert found == {series: {series, head} for series, head in known}
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from aggregates.store.health import balances
 from aggregates.store.store import Store
-from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.dead_letters import DeadLetter
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Reading
+from lab.load.balances import balances
 from streams.commit.pipeline import FROZEN, Pipeline
 from streams.rollup.reconcile import reconcile
-from streams.rollup.retention import PAYLOADS_KEPT, delete_frozen, freeze, maintain, thaw
+from streams.rollup.retention import LETTERS_KEPT, delete_frozen, freeze, maintain, thaw
 from streams.rollup.rollup import roll_up
 from tests.streams.rollup.test_reconcile import assert_same
 from tests.support.databases import fresh_database, tables, timescale_url
@@ -266,14 +265,23 @@ class TestThaw:
         assert tables(database) == before
 
 
-def test_payloads_are_forgotten_after_30_days(store: Store) -> None:
-    """The letter stays with its reason and count; its payload goes, and comes back when it is sent again."""
-    letter = DeadLetter("ndw", "stadspuls/ndw/x", b"<broken", "not XML", CAME)
-    Pipeline(store).store(Batch(columns([], []), (), [letter]))
-    kept = "SELECT payload, size, count, reason FROM dead_letter"
-    maintain(store, CAME + PAYLOADS_KEPT, None)
-    assert asked(store, kept) == [(b"<broken", 7, 1, "not XML")]
-    maintain(store, CAME + PAYLOADS_KEPT + timedelta(seconds=1), None)
-    assert asked(store, kept) == [(None, 7, 1, "not XML")]
-    Pipeline(store).store(Batch(columns([], []), (), [letter]))
-    assert asked(store, kept) == [(b"<broken", 7, 2, "not XML")]
+def test_letters_of_a_cause_are_one_after_30_days(store: Store) -> None:
+    """
+    However many there were, as with a clock in each payload, one row without a payload counts them.
+
+    What comes again has its payload again, and joins the others when it is old; another reason stays apart.
+    """
+    letters = [DeadLetter("ndw", "stadspuls/ndw/x", f"<broken {at}".encode(), "not XML", CAME) for at in range(5)]
+    letters.append(DeadLetter("ndw", "stadspuls/ndw/x", b"{}", "no sensor", CAME))
+    Pipeline(store).store(Batch(columns([], []), (), letters))
+    kept = "SELECT reason, payload, count, last_at FROM dead_letter ORDER BY reason, count"
+    maintain(store, CAME + LETTERS_KEPT, None)
+    assert len(asked(store, kept)) == 6
+    merged = [("no sensor", None, 1, CAME), ("not XML", None, 5, CAME)]
+    maintain(store, CAME + LETTERS_KEPT + timedelta(seconds=1), None)
+    assert asked(store, kept) == merged
+    Pipeline(store).store(Batch(columns([], []), (), letters[:1]))
+    assert asked(store, kept) == [merged[0], ("not XML", b"<broken 0", 1, CAME), merged[1]]
+    for _ in range(2):
+        maintain(store, CAME + LETTERS_KEPT + timedelta(seconds=1), None)
+        assert asked(store, kept) == [merged[0], ("not XML", None, 6, CAME)]

@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+import pytest
 
+from aggregates.store.statements import statement_text
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
@@ -64,3 +66,21 @@ def test_deadlock_is_tried_again_at_once(store: Store) -> None:
         other.commit()
         assert rolled.result() == 1
     assert asked(store, "SELECT readings FROM window_1h") == [(2,)]
+
+
+@pytest.mark.parametrize("statement", ["roll_days", "list_count_hours"])
+def test_no_plan_reads_all_hours(store: Store, statement: str) -> None:
+    """While history comes that the planner knows nothing of, hours are looked up by series: the others may be years."""
+    readings = [Reading(f"stadspuls/{at}", "", "vehicle_count", 60, NOW, 1.0) for at in range(40)]
+    Pipeline(store).store(Batch(columns(readings, [NOW] * len(readings))))
+    evidence = "readings, nothing, flagged, failed, warned, total, weight, weighted, squares, harmonic, status"
+    hours = "series, generate_series('2024-03-01Z', timestamptz '2024-04-30Z', '1 hour') start"
+    with store.transaction(writing=True) as tx:
+        tx.script(
+            f"INSERT INTO window_1h (series, start, {evidence})"
+            f" SELECT series, start, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0 FROM {hours};"
+            f"INSERT INTO dirty SELECT series, start FROM {hours}; ANALYZE dirty"
+        )
+        span = {"first": NOW - 61 * 24 * HOUR, "last": NOW, "again": False, "quantities": ["vehicle_count"]}
+        plan = tx.select(f"EXPLAIN {statement_text(statement)}", span)
+    assert not [line for (line,) in plan if "Seq Scan on window_1h" in line]

@@ -212,7 +212,7 @@ class Feed(threading.Thread):
 
 
 @pytest.mark.parametrize("fault", [
-    "from streams.worker.order import Order; Order.check = lambda *_: 'skip'",
+    "from streams.worker.partitions import Order; Order.check = lambda *_: 'skip'",
     pytest.param(
         "from streams.worker.partitions import Partitions; Partitions.assign = _nothing", marks=pytest.mark.slow
     ),

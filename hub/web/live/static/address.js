@@ -7,6 +7,8 @@ const HOUR = 3600; // s
 const LONGEST = 31 * 24 * HOUR; // s of a range
 const SHOWN = ["map", "table"];
 const ROWS = ["sensors", "areas"];
+const COLOURS = ["value", "usual"];
+const CLASSES = [...Object.keys(known.classes.schemes), "auto"];
 const COLUMNS = ["name", "value", "start", "coverage", "state"];
 const SORTED = [...COLUMNS, ...COLUMNS.map((column) => `-${column}`)];
 const MOMENT = /^(19[7-9]\d|20\d\d)-\d\d-\d\d(T\d\d:\d\d([+-]\d\d:\d\d)?)?$/;
@@ -26,7 +28,11 @@ function firstQuantity() {
   return measured.includes("vehicle_count") || !measured.length ? "vehicle_count" : measured[0];
 }
 
-const firstLens = (quantity) => Object.keys(known.lenses).find((lens) => fits(lens, quantity));
+/** The last full hour where there are areas, which have figures of hours; else the shortest window that fits. */
+function firstLens(quantity) {
+  const first = known.levels.length && fits("1h", quantity) ? "1h" : null;
+  return first ?? Object.keys(known.lenses).find((lens) => fits(lens, quantity));
+}
 
 /** What is chosen where the address says nothing; these and `lang` are its parameters. */
 const defaults = (quantity) => ({
@@ -34,13 +40,19 @@ const defaults = (quantity) => ({
   lens: firstLens(quantity),
   at: "",
   until: "",
+  colour: "value",
+  classes: CLASSES[0],
   level: known.levels.at(-1) ?? "none",
+  measure: "",
   map: "",
   show: "map",
   rows: "sensors",
   sort: "name",
   sensor: "",
   area: "",
+  compare: "",
+  embed: "",
+  wall: "",
   theme: "",
 });
 
@@ -58,9 +70,9 @@ const oneOf = (names) => Object.assign((value) => names.includes(value), { names
 const like = (example, fit) => Object.assign((value) => fit(value), { example });
 
 /** Read the address; what it asks for and is not known is said. */
-function read() {
+export function read() {
   const asked = new URLSearchParams(location.search);
-  const parameters = [...Object.keys(defaults()), "lang"];
+  const parameters = [...Object.keys(defaults()), "lang", "view"];
   strange.value = [...new Set(asked.keys())]
     .filter((name) => !parameters.includes(name))
     .map((name) => say("strange_name", { name, expected: parameters.join(", ") }));
@@ -75,12 +87,18 @@ function read() {
     lens: one("lens", oneOf(lenses)),
     at: one("at", moment),
     until: one("until", moment),
+    colour: one("colour", oneOf(COLOURS)),
+    classes: one("classes", oneOf(CLASSES)),
     level: one("level", oneOf([...known.levels, "none"])),
+    measure: one("measure", oneOf(known.measures)),
     map: one("map", like("53.22,6.57,13", (value) => MIDDLE.test(value))),
     show: one("show", oneOf(SHOWN)),
     rows: one("rows", oneOf(ROWS)),
     sort: one("sort", oneOf(SORTED)),
     theme: one("theme", oneOf(["light", "dark"])),
+    embed: one("embed", oneOf(["1"])),
+    wall: one("wall", like("20", (value) => /^\d{1,4}$/.test(value) && value >= 5)),
+    compare: asked.get("compare") ?? "",
     sensor: asked.get("sensor") ?? "",
     area: asked.get("sensor") ? "" : (asked.get("area") ?? ""),
   });
@@ -95,8 +113,10 @@ function floored(moment, lens) {
   return `${date}T${clock.slice(0, 3)}${minutes}${clock.slice(5)}`;
 }
 
-/** Make what is chosen fit together: what has passed does not run, and a range ends after it begins. */
+/** Make what is chosen fit together: what has passed does not run, a range has a length, usual is an hour. */
 function settle() {
+  if (!fits("1h")) choice.colour = "value";
+  if (choice.colour === "usual") choice.lens = "1h";
   if (!fits(choice.lens)) choice.lens = firstLens(choice.quantity);
   if (choice.at) {
     choice.lens = choice.lens.replace("-now", "");
@@ -115,6 +135,7 @@ export function choose(values, entry = true) {
   if (["at", "until"].some((name) => values[name] && !isMoment(values[name]))) return; // half typed
   Object.assign(choice, values);
   if (values.lens?.endsWith("-now")) choice.at = "";
+  if (values.lens && values.lens !== "1h") choice.colour = "value";
   settle();
   const address = new URL(location.href);
   const first = defaults(choice.quantity);
@@ -135,8 +156,8 @@ export function chosenSpan() {
   return { start, end: choice.until ? stampOf(choice.until) : start + known.lenses[choice.lens] };
 }
 
-/** Go on by some windows, or whole ranges, from what is chosen, or from `start`; what is not over yet is now. */
-export function step(windows, start, entry = true) {
+/** The moments some windows, or whole ranges, from what is chosen, or from `start`; what is not over yet is now. */
+export function stepped(windows, start) {
   const { lens, until } = choice;
   const span = chosenSpan() ?? { start, end: start + known.lenses[lens] };
   const length = span.end - span.start;
@@ -146,8 +167,11 @@ export function step(windows, start, entry = true) {
       ? new Date(Date.parse(`${onTheWall(moment)}Z`) + windows * length * 1000).toISOString().slice(0, 10)
       : onTheWall(moment + windows * length);
   const over = stampOf(on(span.start)) + length <= Date.now() / 1000;
-  choose(over ? { at: on(span.start), until: until && on(span.end) } : { at: "" }, entry);
+  return over ? { at: on(span.start), until: until && on(span.end) } : { at: "" };
 }
+
+/** Go on by some windows, as `stepped` says. */
+export const step = (windows, start, entry = true) => choose(stepped(windows, start), entry);
 
 /** Open a sensor or an area, of the quantity that an alert is about where it is one: a clock or an index is none. */
 export function open(kind, id, quantity) {

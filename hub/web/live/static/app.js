@@ -1,17 +1,30 @@
 // The page: its head, what can be chosen, map and table, and the panels beside them.
 
-import { computed, createApp } from "vue";
+import { computed, createApp, watchEffect } from "vue";
+import { AlertsPanel } from "./alerts.js";
+import { ComparePanel } from "./compare.js";
 import { choice, choose, chosenSpan, fits, strange } from "./address.js";
 import { Detail } from "./detail.js";
 import { figures, follow, isOther } from "./figures.js";
+import { HubLine, HubPage, isHubPage } from "./hub.js";
+import { InSight } from "./sight.js";
 import { Legend } from "./legend.js";
 import { CityMapFrame } from "./map.js";
 import { MomentBar } from "./moment.js";
-import { AlertsPanel, HealthPanel, SilentPanel } from "./panels.js";
+import { SilentPanel } from "./panels.js";
+import { RankPanel } from "./rank.js";
+import { ReleasesPanel } from "./releases.js";
+import { Scatter } from "./scatter.js";
+import { shownWindow } from "./shown.js";
 import { FigureTable } from "./table.js";
-import { RANGE, exactClock, known, say, share, span, titled, words } from "./words.js";
+import { MapPicture, Take } from "./take.js";
+import { UnusualPanel, followUsual } from "./usual.js";
+import { SharePanel, followWall } from "./views.js";
+import { RANGE, exactClock, known, measured, say, share, span, titled, words } from "./words.js";
 
 const LANGUAGES = { nl: "Nederlands", en: "English" };
+const SIMULATED = "(simulated)"; // at the end of the names of the demo's sensors
+const GROUP = "group/"; // ids of groups, which stand nowhere
 const YEAR = 31_536_000; // s
 
 function remember(key, value) {
@@ -20,7 +33,7 @@ function remember(key, value) {
 
 const Head = {
   template: `
-    <a class="skip" href="#show-table">{{ words.skip }}</a>
+    <a v-if="!isHubPage" class="skip" href="#show-table">{{ words.skip }}</a>
     <header class="top">
       <div class="brand">
         <svg viewBox="0 0 32 32" width="30" height="30" aria-hidden="true">
@@ -30,6 +43,7 @@ const Head = {
         <h1>{{ words.title }}</h1>
         <p class="quiet">{{ words.tagline }}</p>
       </div>
+      <a class="guide" :href="'live/files/' + known.stamp + '/guide/mobiliteit.html'">{{ words.guide }}</a>
       <nav class="switches" :aria-label="words.language">
         <a v-for="(name, code) in languages" :href="'?lang=' + code" :hreflang="code" :lang="code" :title="name"
            :aria-label="code.toUpperCase() + ': ' + name" :aria-current="code === known.language ? 'true' : null"
@@ -59,7 +73,7 @@ const Head = {
       choose({ theme: theme === "dark" ? "light" : "dark" });
       remember("theme", choice.theme);
     }
-    return { known, languages: LANGUAGES, speak, turn, words };
+    return { isHubPage: isHubPage(), known, languages: LANGUAGES, speak, turn, words };
   },
 };
 
@@ -78,10 +92,24 @@ const Choices = {
           </option>
         </select></label>
       <MomentBar/>
+      <label>{{ words.colour }}
+        <select id="choose-colour" :value="choice.colour" @change="choose({ colour: $event.target.value })">
+          <option value="value">{{ words.colour_value }}</option>
+          <option value="usual" :disabled="!fits('1h')">{{ words.colour_usual }}</option>
+        </select></label>
+      <label v-if="isAir">{{ words.classes }}
+        <select id="choose-classes" :value="choice.classes" @change="choose({ classes: $event.target.value })">
+          <option v-for="name in schemes" :value="name">{{ words['scheme.' + name] }}</option>
+        </select></label>
       <label v-if="known.levels.length">{{ words.areas }}
         <select id="choose-level" :value="choice.level" @change="choose({ level: $event.target.value })">
           <option value="none">{{ words.no_areas }}</option>
           <option v-for="level in known.levels" :value="level">{{ words['level.' + level] }}</option>
+        </select></label>
+      <label v-if="choice.level !== 'none' && known.measures.length">{{ words.colour_by }}
+        <select id="choose-measure" :value="choice.measure" @change="choose({ measure: $event.target.value })">
+          <option value="">{{ words['quantity.' + choice.quantity] }}</option>
+          <option v-for="name in known.measures" :value="name">{{ measured(name) }}</option>
         </select></label>
       <div class="tabs" role="group" :aria-label="words.show_as">
         <button v-for="one in ['map', 'table']" type="button" :id="'show-' + one"
@@ -90,15 +118,18 @@ const Choices = {
     </form>`,
   setup() {
     const quantities = computed(() => [...new Set([...known.measured, choice.quantity])]);
-    return { choice, choose, fits, known, quantities, words };
+    const schemes = [...Object.keys(known.classes.schemes), "auto"];
+    const isAir = computed(() => Object.values(known.classes.schemes).some((one) => one.bounds[choice.quantity]));
+    return { choice, choose, fits, isAir, known, measured, quantities, schemes, words };
   },
 };
 
 const Stage = {
-  components: { CityMapFrame, FigureTable, Legend },
+  components: { CityMapFrame, FigureTable, InSight, Legend, MapPicture, Take },
   template: `
     <section class="card stage">
       <header class="summary">
+        <h1 v-if="choice.wall || choice.embed" class="only-read">{{ words.title }}</h1>
         <h2>{{ title }} <span class="quiet">{{ when }}</span></h2>
         <p v-if="frame" class="quiet" id="summary">{{ summary }}</p>
         <p v-if="contact.lost" class="alarm" role="status">{{ words.away }} {{ exactClock(frame?.at ?? 0) }}.</p>
@@ -109,9 +140,11 @@ const Stage = {
           <CityMapFrame/>
           <p v-if="frame && !rows.length" class="empty">{{ words.waiting }}</p>
         </div>
+        <InSight/>
         <Legend/>
       </div>
       <FigureTable v-show="choice.show === 'table'" :title="title + ' ' + when"/>
+      <div class="foot"><Take :name="title + ' ' + when" :asked="asked"/><MapPicture v-if="choice.show === 'map'" :name="title + ' ' + when"/></div>
     </section>`,
   setup() {
     const { frame, contact, sensors: rows } = figures;
@@ -128,7 +161,7 @@ const Stage = {
       const covered = rows.value.map((row) => row.coverage).filter((one) => one != null);
       const mean = covered.reduce((sum, one) => sum + one, 0) / covered.length;
       const others = rows.value.filter(isOther).length;
-      const unplaced = rows.value.filter((row) => row.lat == null).length;
+      const unplaced = rows.value.filter((row) => row.lat == null && !row.id.startsWith(GROUP)).length;
       return [
         say("with_value", { count: count("valid"), all: rows.value.length }),
         count("running") && say("still_running", { count: count("running") }),
@@ -137,25 +170,55 @@ const Stage = {
         choice.lens === RANGE && known.quantities[choice.quantity].aggregation !== "sum" && words.of_hours,
         unplaced && say("unplaced", { count: unplaced }),
         choice.at ? words.not_live : `${words.updated} ${exactClock(frame.value.at)}`,
+        rows.value.some((row) => row.name.endsWith(SIMULATED)) && words.simulated,
         choice.level !== "none" && choice.lens.startsWith("5m") && words.areas_by_hour,
       ]
         .filter(Boolean)
         .join(" · ");
     });
-    return { choice, contact, exactClock, frame, rows, strange, summary, title, when, words };
+    const asked = computed(() => {
+      const window = shownWindow();
+      return window && { ...window, quantity: choice.quantity };
+    });
+    return { asked, choice, contact, exactClock, frame, rows, strange, summary, title, when, words };
   },
 };
 
 const Page = {
-  components: { AlertsPanel, Choices, Detail, Head, HealthPanel, SilentPanel, Stage },
+  components: {
+    AlertsPanel,
+    Choices,
+    ComparePanel,
+    Detail,
+    Head,
+    HubLine,
+    HubPage,
+    RankPanel,
+    ReleasesPanel,
+    Scatter,
+    SharePanel,
+    SilentPanel,
+    Stage,
+    UnusualPanel,
+  },
   template: `
     <Head/>
-    <main class="layout">
-      <div class="city"><Choices/><Stage/></div>
-      <aside class="side" :aria-label="words.health"><Detail/><HealthPanel/><SilentPanel/><AlertsPanel/></aside>
+    <HubPage v-if="isHubPage"/>
+    <main v-else class="layout">
+      <div class="city"><Choices/><Stage/><ComparePanel/></div>
+      <aside class="side" :aria-label="words.beside">
+        <Detail/><Scatter/><RankPanel/><UnusualPanel/><AlertsPanel/><SilentPanel/><SharePanel/><ReleasesPanel/><HubLine/>
+      </aside>
     </main>`,
-  setup: () => ({ words }),
+  setup: () => ({ isHubPage: isHubPage(), words }),
 };
 
+watchEffect(() =>
+  known.classes.schemes[choice.classes]?.colours.forEach((colour, at) =>
+    document.documentElement.style.setProperty(`--c${at}`, colour),
+  ),
+);
 follow();
+followUsual();
+followWall();
 createApp(Page).mount("#app");

@@ -1,10 +1,9 @@
-// A day by hour, beside what is usual on this weekday, or beside yesterday; or a range by hour.
+// A day by hour, beside what is usual for each hour, or beside yesterday; or a range by hour.
 // Colours are the page's CSS variables: light and dark follow by themselves where SVG is drawn.
 
 import { h, onBeforeUnmount, onMounted, ref, watch } from "vue";
 import { number, words } from "./words.js";
 
-export const LEAST_WEEKS = 3; // with fewer nothing is known about what is usual
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
 const MARKS = {
   invalid: { name: "invalid_hour", symbol: "emptyCircle", colour: "--warn" },
@@ -12,7 +11,7 @@ const MARKS = {
   flagged: { name: "flagged_hour", symbol: "triangle", colour: "--warn", offset: -12 },
 };
 
-export const hasBand = (day) => (day.weeks ?? 0) >= LEAST_WEEKS;
+export const hasBand = (day) => Object.keys(day.usual ?? {}).length > 0;
 
 /**
  * The hours of the day so many days ago, each value in the one line of its state; flags are marks upon them.
@@ -32,12 +31,20 @@ export function lines(day, ago = 0) {
   return found;
 }
 
+/** The thresholds of a day's alerts that are values of what its hours measure. */
+export function thresholds(day) {
+  const { quantity, unit } = day.about ?? {};
+  const found = (day.alerts ?? []).filter((one) => one.quantity === quantity && one.unit === unit && one.level === "1h");
+  return [...new Set(found.map((one) => one.threshold))];
+}
+
 /** The names of what is drawn, for the legend. */
 export function drawn(day) {
   const today = lines(day);
   const marks = Object.keys(MARKS).filter((name) => today[name].some((value) => value != null));
   const beside = day.range ? [] : hasBand(day) ? ["usual", "median"] : ["yesterday"];
-  return [...beside, "today", ...marks.map((name) => MARKS[name].name)];
+  const limits = thresholds(day).length ? ["threshold"] : [];
+  return [...beside, "today", ...limits, ...marks.map((name) => MARKS[name].name)];
 }
 
 const coloured = (name) => ({ color: `var(${name})` });
@@ -76,16 +83,20 @@ function besides(day, names) {
   return hasBand(day) ? band(day.usual, names) : [line(names.yesterday, lines(day, 1).valid, "--quiet", 1.5)];
 }
 
-/** A line at the hour that the map shows, if it is one. */
-function now(shown) {
-  if (shown == null) return {};
-  const data = [{ xAxis: shown }];
-  return { markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: coloured("--ink-soft"), data } };
+/** A line at the hour that the map shows, if it is one, and one at each threshold. */
+function markLine(shown, limits) {
+  const hour = shown == null ? [] : [{ xAxis: shown, label: { show: false }, lineStyle: coloured("--ink-soft") }];
+  const label = { formatter: ({ value }) => number(value), position: "insideEndTop", ...coloured("--warn") };
+  const lineStyle = { ...coloured("--warn"), type: "dashed", width: 2 };
+  const data = [...hour, ...limits.map((yAxis) => ({ yAxis, label, lineStyle }))];
+  return data.length ? { markLine: { silent: true, symbol: "none", data } } : {};
 }
 
 /** The options of ECharts; `names` has the name of each thing that is drawn, `shown` is the hour that the map shows. */
 export function options(day, unit, names, shown = null) {
   const today = lines(day);
+  const limits = thresholds(day);
+  const reach = (end) => (limits.length ? (seen) => end(seen.min, seen.max, ...limits) : null);
   const labels = day.range?.labels ?? HOURS.map((hour) => `${String(hour).padStart(2, "0")}:00`);
   const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 };
   const rule = { lineStyle: coloured("--line") };
@@ -113,12 +124,13 @@ export function options(day, unit, names, shown = null) {
       name: unit,
       nameTextStyle: { ...text, align: "left" },
       nameGap: 10,
+      max: reach(Math.max),
       axisLabel: { ...text, formatter: (value) => number(value) },
       splitLine: rule,
     },
     series: [
       ...besides(day, names),
-      { ...line(names.today, today.valid, "--accent", 2.5, labels.length > 48 ? "none" : "circle"), ...now(shown) },
+      { ...line(names.today, today.valid, "--accent", 2.5, labels.length > 48 ? "none" : "circle"), ...markLine(shown, limits) },
       ...Object.entries(MARKS).map(([name, mark]) => marks(mark, today[name], names)),
     ],
   };
@@ -155,6 +167,7 @@ export const KEYS = {
   yesterday: '<path d="M1 7h16" stroke="var(--quiet)" stroke-width="1.5"/>',
   today:
     '<path d="M1 7h16" stroke="var(--accent)" stroke-width="2.5"/><circle cx="9" cy="7" r="3" fill="var(--accent)"/>',
+  threshold: '<path d="M1 7h16" stroke="var(--warn)" stroke-width="2" stroke-dasharray="4 3"/>',
   invalid_hour: '<circle cx="9" cy="7" r="4" fill="none" stroke="var(--warn)" stroke-width="2"/>',
   running_hour: '<path d="M9 2l5 5-5 5-5-5z" fill="none" stroke="var(--accent)" stroke-width="2"/>',
   flagged_hour: '<path d="M9 2l5 9H4z" fill="var(--warn)"/>',

@@ -1,22 +1,19 @@
 // What is opened: a sensor's day beside its usual one with its quality flags, or an area beside its CBS statistics.
 
 import { computed, nextTick, shallowRef, watch } from "vue";
-import { choice, choose, chosenSpan, close, opened, unknown } from "./address.js";
+import { choice, choose, close, open, opened, unknown } from "./address.js";
 import { DayChart, KEYS, drawn, hasBand } from "./chart.js";
+import { PartsOf, compare, compared, isFull } from "./compare.js";
+import { AlertLine } from "./alerts.js";
 import { figures, get } from "./figures.js";
 import { judged } from "./judged.js";
-import { RANGE, civilDate, known, number, onTheWall, say, share, titled, unit, weekday, words } from "./words.js";
+import { range, shownAt, shownDay, shownHours } from "./shown.js";
+import { Take } from "./take.js";
+import { Vintages } from "./vintages.js";
+import { civilDate, known, number, period, say, share, titled, unit, weekday, words } from "./words.js";
 
-const HOUR = 3600; // s
+const NAMED = 12; // sensors of an area
 const FOLLOW = 10_000; // ms between two readings of the day of what is open
-
-/** The range that is chosen, or the last 24 whole hours, as moments on the wall; nothing where it is a day. */
-function range() {
-  if (choice.lens !== RANGE) return null;
-  const until = Math.floor(Date.now() / 3.6e6) * HOUR;
-  const { start, end } = chosenSpan() ?? { start: until - known.lenses[RANGE], end: until };
-  return { at: onTheWall(start), until: onTheWall(end), hours: (end - start) / HOUR };
-}
 
 /** Add to a range's hours what its chart must know: a label for each hour, and which one is the first. */
 function labelled({ at, hours }) {
@@ -26,16 +23,9 @@ function labelled({ at, hours }) {
   return { first, labels: whole.map(label) };
 }
 
-/** The day or range that is shown, in a sentence. */
-function shownDay(at) {
-  const chosen = range();
-  if (chosen) return [chosen.at, chosen.until].map((one) => `${civilDate(one)} ${one.slice(11, 16)}`).join(" – ");
-  return at ? civilDate(at) : words.today.toLowerCase();
-}
-
 /** The hours of a day: a chart with its legend, and a table. */
 const Course = {
-  components: { DayChart },
+  components: { AlertLine, DayChart, Take },
   props: ["day"],
   template: `
     <h3>{{ title }}</h3>
@@ -45,7 +35,13 @@ const Course = {
         <svg viewBox="0 0 18 14" aria-hidden="true" v-html="KEYS[key]"></svg><span>{{ names[key] }}</span>
       </li>
     </ul>
+    <p v-if="peak" class="peak">{{ peak }}</p>
     <p class="quiet small">{{ note }}</p>
+    <Take frame=".detail" :name="(day.name ?? day.id) + ' ' + title" :asked="asked" :path="path"/>
+    <template v-if="day.alerts.length">
+      <h3>{{ words.alerts_of_day }}</h3>
+      <ul class="plain"><li v-for="one in day.alerts" class="wrapped"><AlertLine :alert="one"/></li></ul>
+    </template>
     <details>
       <summary>{{ table }}</summary>
       <table class="figures narrow">
@@ -61,7 +57,7 @@ const Course = {
       </table>
     </details>`,
   setup(props) {
-    const at = choice.at;
+    const at = shownAt();
     const names = Object.fromEntries(Object.keys(KEYS).map((key) => [key, say(key, { day: weekday(at) })]));
     if (at) Object.assign(names, { today: civilDate(at), yesterday: words.day_before });
     if (props.day.range) names.today = shownDay(at);
@@ -80,12 +76,26 @@ const Course = {
     const note = computed(() => {
       if (props.day.range) return "";
       if (props.day.kind === "area") return words.area_band;
-      return say(hasBand(props.day) ? "band_of" : "no_band", { weeks: props.day.weeks });
+      return hasBand(props.day) ? words.band_of : words.no_band;
+    });
+    const peak = computed(() => {
+      const valid = props.day.hours.filter(([ago, , state]) => (props.day.range || ago === 0) && state === "valid");
+      const [top] = valid.toSorted(([, , , one], [, , , other]) => other - one);
+      if (!top || known.quantities[choice.quantity].aggregation !== "sum") return "";
+      const label = props.day.range?.labels[24 * -top[0] + top[1] - props.day.range.first];
+      return say("peak", { hour: label ?? `${String(top[1]).padStart(2, "0")}:00`, value: number(top[3]) });
+    });
+    const asked = computed(() => {
+      const about = { ...shownHours(), quantity: choice.quantity };
+      return props.day.kind === "area" ? { ...about, area: props.day.id } : { ...about, sensor: props.day.id };
     });
     return {
       KEYS,
+      asked,
+      path: props.day.kind === "area" ? "area-aggregates" : "aggregates",
       drawn,
       hours,
+      peak,
       names,
       note,
       shown,
@@ -98,19 +108,28 @@ const Course = {
 };
 
 const SensorDay = {
-  components: { Course },
+  components: { Course, PartsOf },
   props: ["day"],
   template: `
     <h2 tabindex="-1" id="detail-title">{{ day.name ?? day.id }}</h2>
     <p class="quiet">{{ about }}</p>
+    <p v-if="day.area" class="small">
+      {{ words.stands_in }}
+      <button type="button" class="link" @click="open('area', day.area[0])">{{ day.area[1] }}</button> {{ people }}
+    </p>
     <p v-if="others.length" class="quiet small">
       {{ words.measures }}
       <button v-for="name in others" type="button" class="link" @click="choose({ quantity: name })">
         {{ words['quantity.' + name] }}
       </button>
     </p>
+    <p>
+      <button type="button" class="tool" :aria-pressed="String(compared.includes(day.id))" :disabled="isFull(day.id)"
+              @click="compare(day.id)">{{ words.compare }}</button>
+    </p>
     <Course :day="day"/>
-    <h3>{{ say('flags', { day: shownDay(choice.at) }) }}</h3>
+    <PartsOf :id="day.id"/>
+    <h3>{{ say('flags', { day: shownDay(shownAt()) }) }}</h3>
     <p v-if="!day.flags.length" class="quiet">{{ words.no_flags }}</p>
     <ul v-else class="plain flags">
       <li v-for="[hour, count, flags] in day.flags">{{ say('flag_line', { hour, count, flag: named(flags) }) }}</li>
@@ -119,7 +138,7 @@ const SensorDay = {
   setup(props) {
     const about = computed(() => {
       const { id, source, indoor, parts, lanes } = props.day;
-      const kind = words[`class.${props.day.class}`];
+      const kind = id.startsWith("group/") ? words.group : words[`class.${props.day.class}`];
       const laid = parts && lanes && say(`parts.${parts}`, { count: lanes });
       return [id, source, kind, indoor && words.indoor, laid].filter(Boolean).join(" · ");
     });
@@ -129,7 +148,11 @@ const SensorDay = {
         .map(([name]) => words[`flag.${name}`])
         .join(", ");
     const others = computed(() => props.day.quantities.filter((name) => name !== choice.quantity));
-    return { about, choice, choose, named, others, say, shownDay, words };
+    const people = computed(() => {
+      const [, , count] = props.day.area ?? [];
+      return count == null ? "" : say("with_people", { count: number(count, 9) });
+    });
+    return { about, choose, compare, compared, isFull, named, open, others, people, say, shownAt, shownDay, words };
   },
 };
 
@@ -149,21 +172,27 @@ function statistic(one) {
     one.value == null
       ? `${words.none} (${reason(one.reason)})`
       : `${number(one.value, 4)} ${say(`unit.${one.unit}`, {}, one.unit ?? "")}`.trim();
-  const period = (one.period ?? "").replace("1 January", words.first_of_january).replace("year", words.in_year);
-  return [title, value, period];
+  return [title, value, period(one.period)];
 }
 
 const AreaDay = {
-  components: { Course },
+  components: { Course, Vintages },
   props: ["day"],
   template: `
     <h2 tabindex="-1" id="detail-title">{{ day.name }}</h2>
+    <p v-if="inhabitants"><strong>{{ inhabitants }}</strong></p>
     <p class="quiet">{{ day.id }} · {{ words['one.' + day.level] }} · {{ say('in_area', { count: day.sensors }) }}</p>
+    <p v-if="members.length" class="small members">
+      <button v-for="[id, name] in members" type="button" class="link" @click="open('sensor', id)">{{ name }}</button>
+      <span v-if="day.members.length > members.length" class="quiet">
+        {{ say('and_more', { count: day.members.length - members.length }) }}</span>
+    </p>
     <Course v-if="day.hours.length" :day="day"/>
     <p v-else>{{ day.range ? words.empty_range : words.no_hours }}</p>
     <h3>{{ words.statistics }}</h3>
     <p v-if="!day.statistics.length" class="quiet">{{ words.no_statistics }}</p>
     <p v-else class="quiet small">{{ say('statistics_of', { vintage: day.vintage }) }}</p>
+    <Vintages :day="day"/>
     <template v-for="(rows, theme) in themes">
       <h4>{{ say('theme.' + theme, {}, theme) }}</h4>
       <table class="figures narrow bare">
@@ -184,7 +213,10 @@ const AreaDay = {
       for (const one of props.day.statistics) (found[one.theme] ??= []).push(statistic(one));
       return found;
     });
-    return { say, themes, words };
+    const people = props.day.statistics.find((one) => one.measure === "inhabitants" && one.value != null);
+    const inhabitants = people && `${words["measure.inhabitants"]}: ${number(people.value, 9)} (${statistic(people)[2]})`;
+    const members = props.day.members.slice(0, NAMED);
+    return { inhabitants, members, open, say, themes, words };
   },
 };
 
@@ -207,7 +239,7 @@ export const Detail = {
     let nowhere = "";
     /** What is asked for: a day by its date, so that a step to another hour of it asks nothing. */
     function asked() {
-      const { at, until } = range() ?? { at: choice.at && choice.at.slice(0, 10), until: "" };
+      const { at, until } = range() ?? { at: shownAt().slice(0, 10), until: "" };
       return { quantity: choice.quantity, at, until, ...opened() };
     }
     const text = (parts) => Object.values(parts).join();
@@ -220,7 +252,8 @@ export const Detail = {
       if (text(wanted) !== text(asked()) || figures.contact.lost) return;
       key.value = text(wanted);
       const hours = range();
-      day.value = found && hours ? { ...found, range: labelled(hours) } : found;
+      const about = { quantity: choice.quantity, unit: known.quantities[choice.quantity].unit };
+      day.value = found && { ...found, about, ...(hours && { range: labelled(hours) }) };
       nowhere = found ? "" : parameters.id;
       if (!found) unknown(kind, parameters.id);
     }

@@ -1,11 +1,12 @@
 // The figures that map and table show: fetched when the hub says that there are newer ones, as rows with their colours.
 
 import { computed, nextTick, reactive, shallowRef, watch } from "vue";
-import { choice, chosenSpan } from "./address.js";
-import { edges } from "./scale.js";
+import { choice, chosenSpan, stepped } from "./address.js";
+import { classOf, edges, fixedClasses, isSpeed } from "./scale.js";
 import { RANGE, known } from "./words.js";
 
 const HOUR = 3600; // s
+const FRESH = 60_000; // ms that the window after the shown one is kept
 const AGAIN = 5000; // ms after which a stream that was refused is asked for again
 
 const frame = shallowRef(null);
@@ -40,11 +41,33 @@ async function fetchPlaces() {
 
 async function fetchFigures() {
   const mine = ++asked;
-  const { quantity, lens, at, until } = choice;
-  const found = await (at ? get("past", { quantity, lens, at, until }) : get("figures", { quantity, lens }));
+  const { at, until } = choice;
+  const found = at ? await fetchPast({ at, until }) : await get("figures", { quantity: choice.quantity, lens: choice.lens });
   if (!found || mine !== asked) return;
   if (found.sensors.rows.some(([id]) => !(id in places.value))) await fetchPlaces();
-  if (mine === asked) frame.value = found;
+  if (mine !== asked) return;
+  frame.value = found;
+  await nextTick();
+  document.documentElement.dataset.shown = at || "now"; // for whoever waits for it from outside
+  if (at && before && at !== before) lookAhead(stepped(at > before ? 1 : -1));
+  before = at;
+}
+
+let before = "";
+const ahead = { key: "", found: null, until: 0 };
+
+/** The figures of a window or range, which may have been fetched ahead. */
+async function fetchPast(moments) {
+  const wanted = { quantity: choice.quantity, lens: choice.lens, ...moments };
+  const kept = ahead.key === JSON.stringify(wanted) && Date.now() < ahead.until ? await ahead.found : null;
+  return kept ?? get("past", wanted);
+}
+
+/** Fetch the window to which whoever steps or plays comes next. */
+function lookAhead(moments) {
+  if (!moments.at) return;
+  const wanted = { quantity: choice.quantity, lens: choice.lens, ...moments };
+  Object.assign(ahead, { key: JSON.stringify(wanted), found: get("past", wanted), until: Date.now() + FRESH });
 }
 
 /** Listen for news of the view while the page is seen. */
@@ -53,7 +76,7 @@ function listen() {
   if (document.hidden) return;
   stream = new EventSource(`live/events?${new URLSearchParams({ quantity: choice.quantity, lens: choice.lens })}`);
   stream.addEventListener("figures", ({ data }) => {
-    if (!choice.at && Number(data) !== frame.value?.version) fetchFigures();
+    if (!choice.at && Number(data) !== frame.value?.at) fetchFigures();
   });
   stream.addEventListener("health", ({ data }) => {
     health.value = JSON.parse(data);
@@ -76,6 +99,7 @@ export function follow() {
     },
     { immediate: true },
   );
+  watch(() => [choice.level, choice.measure], fetchStatistic, { immediate: true });
   watch(
     () => [choice.quantity, choice.lens, choice.at, choice.until],
     () => (coming = fetchFigures()),
@@ -89,36 +113,71 @@ export async function arrived() {
   await coming;
 }
 
-function row(kind, [id, state, value, coverage, start, end, flags, , estimate, seen, expected], steps, place) {
+function row(kind, [id, state, value, coverage, start, end, flags, , estimate, seen, expected], scale, place, isRange) {
   const judged = state === "running" && estimate != null ? estimate : value;
-  const step = value == null ? null : steps.filter((edge) => judged >= edge).length;
   const { name, lat = null, lon = null } = place ?? {};
-  const ranged = choice.lens === RANGE && end - start > HOUR;
-  return { kind, id, state, value, coverage, start, end, ranged, flags, seen, expected, step, name: name ?? id, lat, lon };
+  const ranged = isRange && end - start > HOUR;
+  const tone = value == null ? null : scale.tone + classOf(judged, scale);
+  return { kind, id, state, value, coverage, start, end, ranged, flags, seen, expected, tone, name: name ?? id, lat, lon };
 }
 
-/** The edges of the legend: a mean has one for sensors and areas, a sum one for each. */
+/**
+ * The classes of the legend, fixed where they can be: a mean has one for sensors and areas, a sum one for each, a measure
+ * of CBS its own.
+ */
 const scales = computed(() => {
   const { sensors, areas } = frame.value ?? { sensors: {}, areas: {} };
   const own = [sensors.spread, ...Object.values(areas).map((one) => one.spread)].filter((one) => one?.[0] != null);
-  if (!own.length) return { sensors: [], areas: [] };
+  const told = Object.values(statistic.value?.values ?? {}).sort((one, other) => one - other);
+  const at = (share) => told[Math.floor(share * (told.length - 1))];
+  const none = { edges: [], tone: "k" };
+  const measure = told.length ? { ...none, edges: edges(at(0.02), at(0.95)) } : none;
+  if (!own.length) return { sensors: none, areas: none, measure };
   const sums = known.quantities[choice.quantity].aggregation === "sum";
   const together = [Math.min(...own.map(([low]) => low)), Math.max(...own.map(([, high]) => high))];
-  const of = (spread) => (spread?.[0] == null ? [] : edges(...(sums ? spread : together)));
-  return { sensors: of(sensors.spread), areas: of(areas[choice.level]?.spread) };
+  const fixed = fixedClasses(known.classes, choice.classes, choice.quantity, sums, choice.lens);
+  const tone = isSpeed(choice.quantity) ? "s" : "k";
+  const of = (spread) => (spread?.[0] == null ? none : { edges: edges(...(sums ? spread : together)), tone });
+  const ofAreas = areas[choice.level]?.spread;
+  return { sensors: fixed ?? of(sensors.spread), areas: sums || !fixed || !ofAreas ? of(ofAreas) : fixed, measure };
 });
 
-const sensors = computed(() =>
-  (frame.value?.sensors.rows ?? []).map((one) => row("sensor", one, scales.value.sensors, places.value[one[0]])),
-);
+/** The rows of one kind; what they have in common is looked up once. */
+function rows(kind, found, scale, placeOf) {
+  const isRange = choice.lens === RANGE;
+  return (found ?? []).map((one) => row(kind, one, scale, placeOf(one[0]), isRange));
+}
+
+const sensors = computed(() => {
+  const at = places.value;
+  return rows("sensor", frame.value?.sensors.rows, scales.value.sensors, (id) => at[id]);
+});
 
 const names = shallowRef({});
+const statistic = shallowRef(null);
 
-const areas = computed(() =>
-  (frame.value?.areas[choice.level]?.rows ?? []).map((one) =>
-    row("area", one, scales.value.areas, { name: names.value[one[0]] }),
-  ),
-);
+/** Fetch the measure of CBS that areas are coloured by, where one is chosen. */
+async function fetchStatistic() {
+  const { level, measure } = choice;
+  const found = measure && level !== "none" ? await get("statistic", { level, measure }) : null;
+  if (level === choice.level && measure === choice.measure) statistic.value = found && { measure, ...found };
+}
+
+const areas = computed(() => {
+  const named = names.value;
+  return rows("area", frame.value?.areas[choice.level]?.rows, scales.value.areas, (id) => ({ name: named[id] }));
+});
+
+/** The areas as they are coloured: by their figures, or by a measure of CBS. */
+const coloured = computed(() => {
+  if (!statistic.value) return areas.value;
+  const { measure, values } = statistic.value;
+  return areas.value.map(({ kind, id, name }) => {
+    const value = values[id] ?? null;
+    const tone = value == null ? null : `k${scales.value.measure.edges.filter((edge) => value >= edge).length}`;
+    return { kind, id, name, value, tone, measure, state: value == null ? "missing" : "valid" };
+  });
+});
 
 /** The start of the window that is chosen, or that most sensors have. */
 const start = computed(() => {
@@ -131,5 +190,5 @@ const start = computed(() => {
 /** Whether a figure is of another window than most. */
 export const isOther = (row) => row.value != null && row.kind === "sensor" && row.start !== start.value;
 
-/** What everybody sees of the hub; `names` are those of the areas that are drawn. */
-export const figures = { frame, health, contact, scales, sensors, areas, names, start };
+/** What everybody sees of the hub; `names` are those of the areas that are drawn, `statistic` what they are coloured by. */
+export const figures = { frame, health, contact, scales, sensors, areas, coloured, names, start, statistic };

@@ -1,6 +1,7 @@
 // How good a figure is, in words.
 
 import { choice } from "./address.js";
+import { besideUsual, usualClass } from "./usual.js";
 import { known, say, share, words } from "./words.js";
 
 const DAY = 20 * 3600; // s: what is longer is a day
@@ -22,4 +23,11 @@ function why({ kind, seen, expected, coverage, start, end, ranged }) {
 export function judged(row) {
   const reason = row.state === "invalid" ? `: ${why(row)}` : "";
   return words[`state.${row.state}`] + reason + (row.flags ? `, ${words["state.flagged"]}` : "");
+}
+
+/** The colour of a figure, a class of the style sheet: by its value, or by how usual it is; null where it has none. */
+export function toneOf(row) {
+  if (row.measure || choice.colour !== "usual") return row.tone;
+  const deviation = besideUsual(row)?.deviation;
+  return deviation == null ? null : `d${usualClass(deviation)}`;
 }

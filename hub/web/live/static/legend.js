@@ -3,14 +3,19 @@
 import { computed } from "vue";
 import { choice } from "./address.js";
 import { figures, isOther } from "./figures.js";
-import { number, say, titled, unit, words } from "./words.js";
+import { usualWord } from "./usual.js";
+import { measured, number, period, say, titled, unit, words } from "./words.js";
 
-const STATES = ["valid", "invalid", "running", "nothing", "failed", "missing", "other"];
+const STATES = ["valid", "unjudged", "invalid", "running", "nothing", "failed", "missing", "other"];
 
-function steps(edges) {
+function steps({ edges, above, scheme }) {
   const text = edges.map((edge) => number(edge));
+  const named = edges.map((_, at) => words[`class_${scheme}.${at}`]);
   const between = text.slice(1).map((high, at) => `${text[at]} – ${high}`);
-  return [say("below", { edge: text[0] }), ...between, say("from", { edge: text.at(-1) })];
+  const first = say(above ? "up_to" : "below", { edge: text[0] });
+  const ranges = [first, ...between, say(above ? "above" : "from", { edge: text.at(-1) })];
+  named.push(words[`class_${scheme}.${edges.length}`]);
+  return ranges.map((range, at) => (named[at] ? `${named[at]} (${range})` : range));
 }
 
 export const Legend = {
@@ -19,7 +24,7 @@ export const Legend = {
       <div v-for="scale in scales" class="scale" :class="scale.kind">
         <span class="scale-name">{{ scale.name }}</span>
         <ol>
-          <li v-for="(text, at) in scale.steps"><i :class="'swatch k' + at"></i>{{ text }}</li>
+          <li v-for="(text, at) in scale.steps"><i :class="'swatch ' + scale.tone + at"></i>{{ text }}</li>
         </ol>
       </div>
       <ul class="states">
@@ -42,22 +47,35 @@ export const Legend = {
     </div>`,
   setup() {
     const scales = computed(() => {
-      const { sensors, areas } = figures.scales.value;
+      const { sensors, areas, measure } = figures.scales.value;
+      const told = figures.statistic.value;
+      const ofMeasure = told && {
+        kind: "of-areas",
+        name: `${words.areas}: ${measured(told.measure)}, ${period(told.period)}`,
+        tone: "k",
+        steps: measure.edges.length ? steps(measure) : [],
+      };
+      if (choice.colour === "usual") {
+        const steps = [0, 1, 2, 3, 4].map(usualWord);
+        return [{ kind: "of-sensors", name: words.colour_usual, tone: "d", steps }, ofMeasure].filter(Boolean);
+      }
       const own = unit(choice.quantity, choice.lens);
-      const one = areas.length && String(areas) === String(sensors);
+      const one = !told && areas.edges.length && String(areas.edges) === String(sensors.edges);
       return [
         {
           kind: "of-sensors",
           name: one ? titled(choice.quantity, choice.lens) : `${words.sensors}, ${own}`,
-          edges: sensors,
+          ...sensors,
         },
-        { kind: "of-areas", name: `${words.areas}, ${own}`, edges: one ? [] : areas },
+        { kind: "of-areas", name: `${words.areas}, ${own}`, ...(one || told ? { edges: [] } : areas) },
       ]
         .filter((scale) => scale.edges.length)
-        .map((scale) => ({ ...scale, steps: steps(scale.edges) }));
+        .map((scale) => ({ ...scale, steps: steps(scale) }))
+        .concat(ofMeasure ?? []);
     });
     const states = computed(() => {
-      const seen = new Set(["valid", "missing", ...figures.sensors.value.map((row) => row.state)]);
+      const seen = new Set([choice.colour === "usual" ? "unjudged" : "valid", "missing", ...figures.sensors.value.map((row) => row.state)]);
+      if (choice.colour === "usual") seen.delete("valid");
       if (figures.sensors.value.some(isOther)) seen.add("other");
       return STATES.filter((state) => seen.has(state));
     });

@@ -1,53 +1,76 @@
 // The map: areas, and sensors above them, coloured by their figures. A component without a template of its own.
 
 import { leaflet as L } from "leaflet";
-import { h, nextTick, onMounted, ref, watch } from "vue";
+import { h, nextTick, onMounted, ref, shallowRef, watch } from "vue";
 import { choice, choose, open, opened } from "./address.js";
+import { BaseMap } from "./base.js";
 import { figures, get, isOther } from "./figures.js";
-import { judged } from "./judged.js";
-import { known, number, share, span, unit, words } from "./words.js";
+import { judged, toneOf } from "./judged.js";
+import { besideUsual, usual, usualText } from "./usual.js";
+import { known, measured, number, say, share, span, unit, words } from "./words.js";
 
 const MANY = 1500; // marks: more than this are drawn on a canvas, where only what is near the mouse is an element
 const FAR = 10; // times the distance of nine of ten sensors
 const NEAR = 0.02; // degrees: what is within some 20 km of the middle is always shown
 const WITHOUT_VALUE = ["missing", "failed", "nothing"];
 
+/** What is in sight; null before anything is. */
+export const bounds = shallowRef(null);
+/** Whether that is listed. */
+export const listing = ref(false);
+
+/** How much larger marks are than on a desk: a wall is read from metres away. */
+const size = () => (choice.wall ? Math.max(2, innerWidth / 900) : 1);
+
+/** What CBS says of an area. */
+function told({ measure, value }) {
+  return `${measured(measure)}: ${number(value, 6)} ${say(`unit.${figures.statistic.value?.unit}`, {}, "")}`;
+}
+
 function hint(row) {
   const box = document.createElement("div");
   const value = row.value == null ? "" : `${number(row.value)} ${unit(choice.quantity, choice.lens)}`;
   const when = row.start == null ? "" : `${span(row)} · ${words.coverage.toLowerCase()} ${share(row.coverage)}`;
-  [row.name, value, when, judged(row)].filter(Boolean).forEach((line, at) => {
+  const beside = choice.colour === "usual" && besideUsual(row);
+  const about = row.measure ? [told(row)] : [value, when, judged(row), beside && usualText(beside)];
+  [row.name, ...about].filter(Boolean).forEach((line, at) => {
     box.append(Object.assign(document.createElement(at ? "div" : "strong"), { textContent: line }));
   });
   return box;
 }
 
+const colours = new Map(); // values of CSS variables, asked for once in each drawing
+
+function colour(name) {
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return colours.get(name);
+}
+
 /** Colours are CSS variables: a canvas needs their values, SVG takes them from its classes too. */
-function look(row, kind, chosen) {
-  const css = getComputedStyle(document.documentElement);
-  const colour = (name) => css.getPropertyValue(name).trim();
-  const none = WITHOUT_VALUE.includes(row.state) || row.step == null;
+function look(row, kind, { tone, none, chosen, many }) {
+  const dashed = row.state === "invalid" || none;
   return {
-    none,
-    fillColor: colour(none ? "--map" : `--k${row.step}`),
-    fillOpacity: none ? 0.35 : row.state === "invalid" ? 0.45 : kind === "area" ? 0.8 : 1,
+    fillColor: colour(none ? "--map" : `--${tone}`),
+    fillOpacity: none && kind === "area" && choice.colour === "usual" ? 0 : none ? 0.35 : row.state === "invalid" ? 0.45 : kind === "area" ? 0.6 : 1,
+    stroke: chosen || !many || (dashed && kind === "sensor"), // an edge takes as long to draw as all else
     color: colour(none ? "--missing" : "--edge"),
     weight: chosen ? 4 : kind === "area" ? 1 : 1.5,
     opacity: 1,
-    dashArray: row.state === "invalid" || none ? "3 3" : null,
+    dashArray: dashed ? "3 3" : null,
   };
 }
 
-/** Draw one sensor or area; an element of SVG says what it is. */
-function paint(layer, row, kind, id) {
-  const chosen = opened()?.id === id;
-  const { none, ...style } = look(row, kind, chosen);
-  layer.setStyle(style);
-  const shape = kind === "area" ? "shape" : "spot";
-  const other = isOther(row) ? "other" : "";
-  const classes = [shape, row.state, none ? "none" : `k${row.step}`, other, chosen ? "chosen" : ""];
-  layer._path?.setAttribute("class", `leaflet-interactive ${classes.join(" ")}`);
-  layer._path?.setAttribute(`data-${kind}`, id);
+/** Draw one sensor or area where it looks different now; an element of SVG says what it is. */
+function paint(layer, row, kind, { ground, chosen, many }) {
+  const tone = toneOf(row);
+  const none = WITHOUT_VALUE.includes(row.state) || tone == null;
+  const unjudged = none && choice.colour === "usual" ? "unjudged" : "";
+  const classes = `${row.state} ${none ? "none" : tone} ${unjudged} ${isOther(row) ? "other" : ""} ${chosen ? "chosen" : ""}`;
+  if (layer.painted === ground + classes) return;
+  layer.painted = ground + classes;
+  layer.setStyle(look(row, kind, { tone, none, chosen, many }));
+  layer._path?.setAttribute("class", `leaflet-interactive ${kind === "area" ? "shape" : "spot"} ${classes}`);
+  layer._path?.setAttribute(`data-${kind}`, row.id);
 }
 
 /** Move a tooltip that is cut off by an edge of the map. */
@@ -76,16 +99,16 @@ export function nearMost(places) {
   return places.filter((place) => away(place) <= FAR * Math.max(most, NEAR));
 }
 
+/** What is shown of an area that nothing is known of. */
+const missing = (id) => ({ id, name: figures.names.value[id] ?? id, state: "missing" });
+
 class CityMap {
   constructor(frame) {
-    const about = { attributionControl: Boolean(known.attribution), zoomControl: false };
-    this.map = L.map(frame, { ...about, center: [52.2, 5.3], zoom: 8, maxZoom: 19, zoomSnap: 0.25 });
-    this.map.attributionControl?.setPrefix(false);
+    this.map = L.map(frame, { zoomControl: false, center: [52.2, 5.3], zoom: 8, maxZoom: 19, zoomSnap: 0.25 });
+    this.map.attributionControl.setPrefix(false);
     L.control.zoom({ zoomInTitle: words.zoom_in, zoomOutTitle: words.zoom_out }).addTo(this.map);
     L.control.scale({ imperial: false }).addTo(this.map);
-    if (known.tiles) {
-      L.tileLayer(known.tiles, { attribution: known.attribution, className: "tiles" }).addTo(this.map);
-    }
+    this.base = new BaseMap(this.map);
     this.map.createPane("sensors").style.zIndex = 450; // above the areas
     this.map.on("tooltipopen", ({ tooltip }) => (this.tooltip = tooltip));
     this.map.on("tooltipopen mousemove", () => keepInside(this.tooltip, frame));
@@ -95,27 +118,46 @@ class CityMap {
     this.fitted = false;
     this.map.on("dragstart zoomstart", () => (this.byViewer = !this.fitting));
     this.map.on("moveend", () => this.byViewer && this.remember());
-    new ResizeObserver(() => this.map.invalidateSize()).observe(frame);
+    this.map.on("moveend", () => (bounds.value = this.map.getBounds()));
+    frame.addEventListener("keydown", (event) => event.key === "Enter" && event.target === frame && this.list(event));
+    new ResizeObserver(() => (choice.wall && this.fitted ? this.fit() : this.map.invalidateSize())).observe(frame);
+  }
+
+  /** Go to the list of what is in sight. */
+  async list(event) {
+    event.preventDefault(); // else the key presses what the focus goes to
+    listing.value = true;
+    await nextTick();
+    const found = document.getElementById("in-sight");
+    (found.querySelector("button") ?? found.querySelector("summary")).focus();
   }
 
   /** Draw what is known now; `rows` of a sensor without a place are left out. */
   draw() {
     const placed = figures.sensors.value.filter((row) => row.lat != null);
+    colours.clear(); // of another theme or scheme
     this.render(placed.length > MANY);
     this.sensors.row = new Map(placed.map((row) => [row.id, row]));
-    this.areas.row = new Map(figures.areas.value.map((row) => [row.id, row]));
+    this.areas.row = new Map(figures.coloured.value.map((row) => [row.id, row]));
+    const radius = size() * (this.many ? 4 : 9);
     for (const row of placed) {
       const layer = this.sensors.layers.get(row.id) ?? this.mark(row);
-      const at = L.latLng(row.lat, row.lon);
-      if (!layer.getLatLng().equals(at)) layer.setLatLng(at);
+      const { lat, lng } = layer.getLatLng();
+      if (layer.getRadius() !== radius) layer.setRadius(radius);
+      if (lat !== row.lat || lng !== row.lon) layer.setLatLng([row.lat, row.lon]);
     }
     for (const [id, layer] of this.sensors.layers) {
       if (this.sensors.row.has(id)) continue;
       layer.remove();
       this.sensors.layers.delete(id);
     }
-    for (const drawn of [this.areas, this.sensors]) {
-      for (const [id, layer] of drawn.layers) paint(layer, this.rowOf(drawn, id), drawn.kind, id);
+    const chosen = opened()?.id;
+    const ground = `${document.documentElement.dataset.theme} ${choice.classes} ${choice.colour} `;
+    for (const { kind, layers, row } of [this.areas, this.sensors]) {
+      for (const [id, layer] of layers) {
+        const shown = row.get(id) ?? missing(id);
+        paint(layer, shown, kind, { ground, chosen: id === chosen, many: this.many });
+      }
     }
   }
 
@@ -131,20 +173,16 @@ class CityMap {
     this.shape(this.features);
   }
 
-  rowOf(drawn, id) {
-    return drawn.row.get(id) ?? { id, name: figures.names.value[id] ?? id, state: "missing" };
-  }
-
   add(drawn, id, layer) {
     layer.on("click", () => open(drawn.kind, id));
-    layer.bindTooltip(() => hint(this.rowOf(drawn, id)), { sticky: drawn.kind === "area" });
+    layer.bindTooltip(() => hint(drawn.row.get(id) ?? missing(id)), { sticky: drawn.kind === "area" });
     drawn.layers.set(id, layer.addTo(this.map));
     return layer;
   }
 
   mark(row) {
     const pane = this.many ? "overlayPane" : "sensors";
-    const form = { renderer: this.sensors.renderer, pane, radius: this.many ? 4 : 9, bubblingMouseEvents: false };
+    const form = { renderer: this.sensors.renderer, pane, bubblingMouseEvents: false };
     return this.add(this.sensors, row.id, L.circleMarker([row.lat, row.lon], form));
   }
 
@@ -200,7 +238,8 @@ export const CityMapFrame = {
         () => choice.quantity,
         () => (city.fitted = false),
       );
-      watch([figures.sensors, figures.areas, () => opened()?.id], () => {
+      const beside = () => choice.colour === "usual" && usual.value;
+      watch([figures.sensors, figures.coloured, beside, () => opened()?.id], () => {
         city.draw();
         if (!city.fitted) city.fit();
       });
@@ -209,11 +248,11 @@ export const CityMapFrame = {
         (wanted) => wanted !== city.remembered && city.fit(),
       );
       watch(
-        () => choice.show,
-        () => nextTick(() => (city.fitted ? city.map.invalidateSize() : city.fit())),
+        () => [choice.show, choice.wall],
+        ([, wall], [, was]) => nextTick(() => (city.fitted && wall === was ? city.map.invalidateSize() : city.fit())),
       );
       watch(() => choice.level, fetchAreas, { immediate: true });
-      new MutationObserver(() => city.draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+      new MutationObserver(() => (city.draw(), city.base.draw())).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     });
     return () => h("div", { ref: frame, class: "map", tabindex: 0, role: "region", "aria-label": words.map_label });
   },

@@ -1,19 +1,19 @@
-// The panels beside the map: how the hub is, its silent sensors, and its open alerts with what may be done about them.
+// How the hub is at this moment, and its silent sensors.
 
-import { computed, reactive } from "vue";
+import { computed } from "vue";
 import { open } from "./address.js";
 import { figures } from "./figures.js";
-import { known, moment, number, say, words } from "./words.js";
+import { NamedList } from "./lists.js";
+import { moment, number, say, words } from "./words.js";
 
 const LATE = 60; // s that a closed hour waits for the roll-up before the page says so
-const SILENT = 2 * 3600 * 1000; // ms that the button silences an alert
 
 const health = figures.health;
 
 export const HealthPanel = {
   template: `
     <section class="card">
-      <h2>{{ words.health }}</h2>
+      <h2>{{ words.at_this_moment }}</h2>
       <p v-if="health?.away" class="alarm">{{ words.away_now }}</p>
       <p v-if="health?.lag > late" class="alarm">{{ words.rolling_up }}</p>
       <dl class="numbers">
@@ -39,25 +39,6 @@ export const HealthPanel = {
   },
 };
 
-/** A list whose title has its length, and that names its first entries only. */
-const NamedList = {
-  props: ["name", "none"],
-  template: `
-    <section v-if="list" class="card">
-      <h2>{{ words[name] }} ({{ list.count }})</h2>
-      <ul class="plain">
-        <li v-if="!list.count">{{ words[none] }}</li>
-        <slot v-for="one in list.first" :one="one"></slot>
-        <li v-if="more > 0" class="quiet">{{ say('and_more', { count: more }) }}</li>
-      </ul>
-    </section>`,
-  setup(props) {
-    const list = computed(() => health.value?.[props.name]);
-    const more = computed(() => list.value.count - list.value.first.length);
-    return { list, more, say, words };
-  },
-};
-
 export const SilentPanel = {
   components: { NamedList },
   template: `
@@ -68,59 +49,4 @@ export const SilentPanel = {
       </li>
     </NamedList>`,
   setup: () => ({ moment, open, say, words }),
-};
-
-async function post(path, body) {
-  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  try {
-    return (await fetch(`live/alerts/${path}`, options)).ok;
-  } catch {
-    return false;
-  }
-}
-
-const ACTIONS = {
-  acknowledge: (alert) => post(`${alert.alert}/ack`, { by: words.live_page }),
-  silence: ({ rule, subject }) =>
-    post("silences", {
-      rule: literally(rule),
-      subject: literally(subject),
-      to: new Date(Date.now() + SILENT).toISOString(),
-      by: words.live_page,
-      reason: words.live_page,
-    }),
-};
-
-/** A pattern that matches this text alone. */
-const literally = (text) => text.replace(/[*?[]/g, "[$&]");
-
-export const AlertsPanel = {
-  components: { NamedList },
-  template: `
-    <NamedList name="alerts" none="alerts_none" v-slot="{ one }">
-      <li class="wrapped">
-        <span class="alarm">{{ words['severity.' + one.severity] }}: {{ title(one) }}</span>
-        <button type="button" class="link" @click="show(one)">{{ one.name ?? one.subject }}</button>
-        <span class="quiet">{{ say('since', { time: moment(one.since) }) }}</span>
-        <span v-if="one.state === 'silenced'" class="quiet">{{ words.silenced }}</span>
-        <span v-if="one.acknowledged_by" class="quiet">{{ say('seen_by', { who: one.acknowledged_by }) }}</span>
-        <button v-for="action in actions(one)" type="button" class="link" @click="act(action, one)">
-          {{ words[done[action + one.alert] ?? action] }}
-        </button>
-      </li>
-    </NamedList>`,
-  setup() {
-    const done = reactive({});
-    const title = (alert) => (known.language === "nl" ? alert.title_nl : alert.title);
-    const show = (alert) => open(alert.subject.includes("/") ? "sensor" : "area", alert.subject, alert.quantity);
-    const actions = (alert) =>
-      !known.may_act
-        ? []
-        : [...(alert.acknowledged_by ? [] : ["acknowledge"]), ...(alert.state === "raised" ? ["silence"] : [])];
-    async function act(action, alert) {
-      const word = { acknowledge: "acknowledged", silence: "silenced" }[action];
-      done[action + alert.alert] = (await ACTIONS[action](alert)) ? word : "action_failed";
-    }
-    return { act, actions, done, moment, say, show, title, words };
-  },
 };

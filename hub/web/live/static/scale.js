@@ -1,4 +1,4 @@
-// The classes of the legend.
+// The classes of the legend: fixed ones of the quantity, or of a scheme of air, else round steps of what there is.
 
 export const CLASSES = 6;
 const FINEST = 0.001; // what figures are rounded to
@@ -19,3 +19,24 @@ export function edges(low, high) {
   const first = Math.floor(begin / step) * step;
   return Array.from({ length: CLASSES - 1 }, (_, at) => Number((first + step * (at + 1)).toFixed(9)));
 }
+
+const TIMES = { "5m": 0.1, "1h": 1, "1d": 10 };
+
+/** Whether little of it is what matters: a slow street gets the strong colour that a busy one has. */
+export const isSpeed = (quantity) => quantity.includes("speed");
+
+/**
+ * The fixed classes of a quantity in windows of a lens: of the scheme `chosen` where it has the substance, else its own.
+ *
+ * `above` is whether an edge itself belongs to the class below it. Null where nothing is fixed, as for sums of a range.
+ */
+export function fixedClasses({ schemes, fixed }, chosen, quantity, isSum, lens) {
+  const scheme = schemes[chosen]?.bounds[quantity] && chosen;
+  if (scheme) return { edges: schemes[scheme].bounds[quantity], tone: "c", above: true, scheme };
+  const times = isSum ? TIMES[lens.replace("-now", "")] : 1;
+  const own = chosen === "auto" || !times ? null : fixed[quantity];
+  return own ? { edges: own.map((edge) => edge * times), tone: isSpeed(quantity) ? "s" : "k", above: false } : null;
+}
+
+/** Which class a value is in. */
+export const classOf = (value, { edges, above }) => edges.filter((edge) => (above ? value > edge : value >= edge)).length;

@@ -3,11 +3,14 @@
 import { computed, reactive } from "vue";
 import { choice, choose, open } from "./address.js";
 import { figures, isOther } from "./figures.js";
-import { judged } from "./judged.js";
+import { judged, toneOf } from "./judged.js";
+import { besideUsual, usualText } from "./usual.js";
 import { number, say, share, span, words } from "./words.js";
 
 const FIRST_ROWS = 150;
 const KEYS = { value: "value", time: "start", coverage: "coverage", state: "state" };
+
+const collator = new Intl.Collator(words.locale, { numeric: true });
 
 /** Compare by a key; missing values come last in either direction. */
 function inOrder(key, down) {
@@ -15,7 +18,7 @@ function inOrder(key, down) {
   return (one, other) => {
     if ((one[key] == null) !== (other[key] == null)) return one[key] == null ? 1 : -1;
     if (typeof one[key] !== "string") return sign * (one[key] - other[key]);
-    return sign * one[key].localeCompare(other[key], words.locale, { numeric: true });
+    return sign * collator.compare(one[key], other[key]);
   };
 }
 
@@ -52,11 +55,11 @@ export const FigureTable = {
                 <span v-if="row.name !== row.id" class="quiet id">{{ row.id }}</span>
               </th>
               <td class="value" :class="[row.state, { none: row.value == null }]">
-                <i v-if="row.step != null" :class="'swatch k' + row.step"></i>{{ number(row.value) }}
+                <i v-if="toneOf(row)" :class="'swatch ' + toneOf(row)"></i>{{ number(row.value) }}
               </td>
               <td :class="{ other: isOther(row) }">{{ span(row) }}</td>
               <td>{{ share(row.coverage) }}</td>
-              <td>{{ judged(row) }}</td>
+              <td>{{ judged(row) }}<template v-if="beside(row)">, {{ usualText(beside(row)) }}</template></td>
             </tr>
           </tbody>
         </table>
@@ -68,6 +71,7 @@ export const FigureTable = {
     const ofAreas = computed(() => choice.rows === "areas" && figures.areas.value.length > 0);
     const columns = computed(() => [ofAreas.value ? "area" : "sensor", "value", "time", "coverage", "state"]);
     const sorted = computed(() => {
+      if (choice.show !== "table") return []; // a country is sorted for those alone who see it
       const wanted = table.search.toLowerCase();
       const rows = ofAreas.value ? figures.areas.value : figures.sensors.value;
       return rows
@@ -76,6 +80,7 @@ export const FigureTable = {
     });
     const listed = computed(() => (table.all ? sorted.value : sorted.value.slice(0, FIRST_ROWS)));
     const more = computed(() => say("more", { count: sorted.value.length }));
+    const beside = (row) => choice.colour === "usual" && besideUsual(row);
     const key = (column) => KEYS[column] ?? "name";
     const isDown = () => choice.sort.startsWith("-");
     const sortedBy = () => choice.sort.replace("-", "");
@@ -85,6 +90,7 @@ export const FigureTable = {
     const sorting = (column) => (isSorted(column) ? (isDown() ? "descending" : "ascending") : "none");
     return {
       arrow,
+      beside,
       choice,
       choose,
       columns,
@@ -102,6 +108,8 @@ export const FigureTable = {
       sorting,
       span,
       table,
+      toneOf,
+      usualText,
       words,
     };
   },

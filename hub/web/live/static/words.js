@@ -14,24 +14,32 @@ export function say(key, values = {}, otherwise = key) {
   return (words[key] ?? otherwise).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+const formats = new Map();
+
+/** A form of numbers or times in the viewer's language; each is made once. */
+function form(kind, options) {
+  const key = kind.name + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new kind(locale, options));
+  return formats.get(key);
+}
+
 /** A number with so many significant digits; what is larger is written whole. */
 export function number(value, digits = 3) {
   if (value == null) return words.none;
   const whole = Math.abs(value) >= 10 ** (digits - 1);
-  const form = whole ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits };
-  return new Intl.NumberFormat(locale, form).format(value);
+  return form(Intl.NumberFormat, whole ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits }).format(value);
 }
 
 /** A share in whole percents, rounded down: only what is complete is 100 %. */
 export function share(value) {
   if (value == null) return "–";
-  return new Intl.NumberFormat(locale, { style: "percent" }).format(Math.floor(value * 100 + 1e-6) / 100);
+  return form(Intl.NumberFormat, { style: "percent" }).format(Math.floor(value * 100 + 1e-6) / 100);
 }
 
 /** The date of a moment as an address writes it (`2026-11-28T09:00`), or today's, by the parts that are asked for. */
 function civil(at, parts) {
   const zone = at ? "UTC" : timeZone;
-  return new Intl.DateTimeFormat(locale, { timeZone: zone, ...parts }).format(
+  return form(Intl.DateTimeFormat, { timeZone: zone, ...parts }).format(
     at ? Date.parse(at.slice(0, 10)) : Date.now(),
   );
 }
@@ -66,7 +74,7 @@ export function onTheWall(seconds) {
 
 /** A stamp (s since 1970) by the parts that are asked for, in the hub's own zone. */
 function written(seconds, parts) {
-  return new Intl.DateTimeFormat(locale, { timeZone, ...parts }).format(seconds * 1000);
+  return form(Intl.DateTimeFormat, { timeZone, ...parts }).format(seconds * 1000);
 }
 
 export const clock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-digit" });
@@ -94,6 +102,14 @@ export function span({ start, end, ranged = false }) {
 export function unit(quantity, lens) {
   const { unit: name, aggregation } = known.quantities[quantity];
   return aggregation === "sum" ? words[`per.${lens.replace("-now", "")}`] : say(`unit.${name}`, {}, name);
+}
+
+/** The name of a measure of CBS. */
+export const measured = (name) => say(`measure.${name}`, {}, name);
+
+/** The period of a statistic in the words of the viewer. */
+export function period(text) {
+  return (text ?? "").replace("1 January", words.first_of_january).replace("year", words.in_year);
 }
 
 /** A quantity with its unit. */

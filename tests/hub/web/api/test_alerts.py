@@ -9,12 +9,8 @@ import httpx
 import pytest
 
 from aggregates.store.store import Store
-from hub.web.http import application, listening
-from hub.web.live.mount import mount
-from hub.web.metrics import ServiceCollector
-from streams.notify.operators import may_act
 from tests.support.alerting import NOON, RULE, cleared, raised, rule
-from tests.support.apis import client_of, serving
+from tests.support.apis import client_of, served, serving
 from tests.support.databases import fresh_database
 
 TOKEN = {"Authorization": "Bearer sesame"}
@@ -95,10 +91,7 @@ def test_hub_without_a_token_lets_nobody_act(database_url: str) -> None:
 @pytest.mark.parametrize(("role", "shown"), [("", "true"), ("&options=-crole%3Dstadspuls_reader", "false")])
 def test_page_has_buttons_only_where_they_work(database_url: str, role: str, shown: str) -> None:
     """Where the server's role only reads (`serve` in Compose), the live page shows none that would fail."""
-    settings = serving(database_url + role)
-    app = application(ServiceCollector({}), dict, settings, database_url + role)
-    mount(app, settings, dict, database_url + role)
-    with listening(app, "127.0.0.1", 0) as address:
+    with served(serving(database_url + role)) as address:
         assert f'"may_act":{shown}' in httpx.get(address, timeout=30).text
 
 
@@ -106,4 +99,4 @@ def test_reader_may_not_act(database_url: str) -> None:
     """Where the server's role only reads (`serve` in Compose), the page knows, and shows no button."""
     for url, expected in ((database_url, True), (f"{database_url}&options=-crole%3Dstadspuls_reader", False)):
         with closing(Store(url)) as store:
-            assert may_act(store) is expected
+            assert store.rows("may_act") == [(expected,)]

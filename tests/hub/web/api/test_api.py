@@ -4,36 +4,49 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import numpy as np
 import pandas as pd
+import polars as pl
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyogrio  # type: ignore[import-untyped]
 import pytest
+import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 
 from aggregates.export.forms import write
 from aggregates.store.store import Store
-from hub.web.api.answers import SMALL, Body
-from hub.web.api.paging import PageRows, decoded, encoded
+from hub.web.api.paging import SMALL, Body, PageRows, decoded, encoded
 from hub.web.api.problems import MEDIA, Problem
 from hub.web.api.resources import FORMS, RESOURCES
 from tests.support.apis import HOURS, TRAFFIC, client_of, filled, serving
 from tests.support.databases import fresh_database, timescale_url
+from tests.support.examples import up_to
 
 RANGE = {"from": "2024-06-03T00:00Z", "to": "2024-06-05T00:00Z"}
 NEEDED: dict[str, dict[str, Any]] = {
     "/readings": RANGE,
     "/aggregates": {**RANGE, "window": "1h"},
+    "/history": RANGE,
+    "/latest": {"quantity": "no2"},
+    "/usual": {"quantity": "no2", "at": "2024-06-04T08:00Z"},
+    "/averages": {**RANGE, "quantity": "vehicle_count", "window": "whole", "profile": "hour"},
+    "/limits": {"quantity": "no2", "year": 2024},
     "/area-aggregates": {**RANGE, "window": "1h"},
+    "/area-averages": {**RANGE, "quantity": "no2", "window": "whole", "profile": "hour"},
     "/indicators/heavy-share": {**RANGE, "quantity": "vehicle_count", "area": "GM9901"},
     "/indicators/hours-above": {**RANGE, "quantity": "no2", "area": "GM9901", "threshold": 25},
     "/indicators/panel-index": {
@@ -95,13 +108,96 @@ def follow(client: httpx.Client, page: httpx.Response) -> httpx.Response:
     return client.get(url, headers={"Accept": page.headers["content-type"].partition(";")[0]})
 
 
+class TestComfort:
+    """What spares a client work: one row by its name, a count, local time, ranges before now, a page to browse."""
+
+    @pytest.mark.parametrize(
+        ("path", "key"),
+        [("/sensors", TRAFFIC), ("/areas", "WK990100"), ("/quantities", "no2"), ("/sources", "ndw"),
+         ("/alerts/rules", "")],
+    )  # fmt: skip
+    def test_each_row_has_its_own_path(self, client: httpx.Client, path: str, key: str) -> None:
+        """It is the row of the list, also with the slash of an id encoded, in both forms, and kept by its ETag."""
+        rows = items(client, path)
+        row = next(one for one in rows if not key or key in (one.get("sensor_id"), *list(one.values())[:2]))
+        key = key or row["rule"]
+        for name in {key, key.replace("/", "%2F")}:
+            found = client.get(f"{path}/{name}", headers={"Accept": "application/json"})
+            assert (found.status_code, found.json()) == (200, row)
+        again = client.get(f"{path}/{key}", headers={"If-None-Match": found.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert client.head(f"{path}/{key}").headers["content-length"] == found.headers["content-length"]
+        if path == "/sensors":
+            feature = client.get(f"{path}/{key}", params={"format": "geojson"}).json()
+            assert (feature["type"], feature["properties"], len(feature["geometry"]["coordinates"])) == (
+                "Feature", row, 2,
+            )  # fmt: skip
+
+    def test_no_row_of_a_name_is_404(self, client: httpx.Client) -> None:
+        """A problem that says what was looked for; and a form that holds no object is 406."""
+        for path in ("/sensors/ndw/none", "/areas/GM0001", "/quantities/love"):
+            found = client.get(path)
+            assert (found.status_code, found.headers["content-type"]) == (404, MEDIA)
+            assert path.rpartition("/")[2] in found.json()["detail"]
+        assert client.get(f"/sensors/{TRAFFIC}", params={"format": "csv"}).status_code == 406
+
+    def test_count_is_of_all_pages(self, client: httpx.Client) -> None:
+        """It is the number of rows that following the pages gives, and a header in every form."""
+        everything = items(client, "/aggregates", limit=1000)
+        first = get(client, "/aggregates", limit=1, count="true")
+        assert first.json()["count"] == len(everything) > 1
+        assert get(client, "/sensors", "csv", count="true").headers["total-count"] == "6"
+        assert "count" not in get(client, "/sensors").json()
+
+    @pytest.mark.parametrize("form", ["json", "csv", "parquet"])
+    def test_local_time_is_the_same_moment(self, client: httpx.Client, form: str) -> None:
+        """With `local=true` every stamp is written in the hub's zone, with its offset, in every form."""
+        said = get(client, "/aggregates", form, local="true", limit=5)
+        if form == "json":
+            starts = [row["start"] for row in said.json()["items"]]
+        elif form == "csv":
+            starts = [row["start"] for row in csv.DictReader(io.StringIO(said.text))]
+        else:
+            starts = pq.read_table(io.BytesIO(said.content))["start"].to_pylist()
+        utc = [row["start"] for row in items(client, "/aggregates", limit=5)]
+        assert starts[0] == "2024-06-03T02:00:00+02:00"
+        assert [pd.Timestamp(one) for one in starts] == [pd.Timestamp(one) for one in utc]
+
+    def test_range_before_now(self, client: httpx.Client) -> None:
+        """`from=-24h` is a day ago: what is written in the meantime begins later."""
+        assert client.get("/aggregates", params={"window": "1h", "from": "-24h", "to": "-0.5h"}).status_code == 400
+        found = client.get("/aggregates", params={"window": "1h", "from": "-24h", "to": "-1h"})
+        assert (found.status_code, found.json()["items"]) == (200, [])
+        wrong = client.get("/aggregates", params={"window": "1h", "from": "-1h", "to": "-24h"})
+        assert (wrong.status_code, wrong.json()["errors"][0]["name"]) == (400, "from")
+
+    def test_series_say_when_they_were_seen(self, client: httpx.Client) -> None:
+        """The first and the newest window with a reading, as asking for all windows finds them."""
+        found = next(one for one in items(client, "/series") if one["sensor_id"] == "stadspuls/a")
+        starts = [row["start"] for row in items(client, "/aggregates", sensor="stadspuls/a", limit=1000)]
+        assert found["first_seen"] <= starts[0]
+        assert found["first_seen"] < found["last_seen"]
+
+    def test_reference_needs_no_internet(self, client: httpx.Client) -> None:
+        """`/docs` and `/api` show a page whose scripts and styles are all files of the hub."""
+        root = str(client.base_url).removesuffix("/api/v1/")
+        for path in ("/docs", "/api"):
+            page = httpx.get(f"{root}{path}")
+            assert page.status_code == 200
+            named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+            assert len(named) == 3
+            assert all(httpx.get(f"{root}{name}").status_code == 200 for name in named)
+            assert "openapi.json" in page.text
+            assert "//cdn" not in page.text
+
+
 class TestLists:
     """The content of the lists."""
 
     def test_sensors(self, client: httpx.Client) -> None:
         """Sensors by id, those without a place included, with what they measure."""
         found = {item["sensor_id"]: item for item in items(client, "/sensors")}
-        assert list(found) == ["ndw/nothing", "stadspuls/a", "stadspuls/b", TRAFFIC]
+        assert list(found) == ["group/north", "group/south", "ndw/nothing", "stadspuls/a", "stadspuls/b", TRAFFIC]
         assert (found["ndw/nothing"]["lon"], found["ndw/nothing"]["quantities"]) == (None, [])
         assert found["stadspuls/a"]["quantities"] == ["no2"]
         assert found[TRAFFIC]["series"] == 2
@@ -138,6 +234,16 @@ class TestLists:
         row = items(client, "/readings", sensor="stadspuls/a")[5]
         assert (row["value"], row["flags"], row["status"]) == (None, ["source_error"], "provisional")
         assert row["version"] == "2024-07-03T09:46:40Z"
+
+    def test_measures_beside_area_aggregates(self, client: httpx.Client) -> None:
+        """Measures that are asked for are columns, with the reason where there is no figure; others are none."""
+        asked: dict[str, Any] = {"measure": ["density", "inhabitants"], "quantity": "no2", "level": "buurt"}
+        (row, *_) = items(client, "/area-aggregates", **asked)
+        assert list(row)[-4:] == ["inhabitants", "inhabitants_reason", "density", "density_reason"]
+        assert (row["code"], row["inhabitants"], row["inhabitants_reason"]) == ("BU99010000", 600, None)
+        assert row["density"] is not None or row["density_reason"]
+        assert not {"density", "geometry"} & items(client, "/area-aggregates")[0].keys()
+        assert get(client, "/area-aggregates", measure="nothing").status_code == 400
 
     def test_area_aggregates(self, client: httpx.Client) -> None:
         """What an area's sensors say together names them."""
@@ -266,7 +372,7 @@ class TestPages:
         """A file is whole or it is refused: cut off, nobody would notice."""
         windows = next(one for one in LISTS if one.path == "/aggregates")
         assert windows.bulk > len(items(client, "/aggregates"))
-        monkeypatch.setattr("hub.web.api.app.RESOURCES", [replace(windows, bulk=10)])
+        monkeypatch.setattr("hub.web.api.resources.RESOURCES", [replace(windows, bulk=10)])
         with client_of(serving(full)) as narrow:
             answer = get(narrow, "/aggregates", "csv")
         assert answer.status_code == 400
@@ -314,6 +420,28 @@ class TestForms:
         assert table.column("value").null_count == 2
         assert pa.ipc.open_stream(get(client, "/aggregates", "arrow").content).schema.equals(table.schema)
 
+    def test_join_for_every_tool(self, client: httpx.Client, tmp_path: Path) -> None:
+        """The joined table is the same in pandas, polars, DuckDB, GDAL, Excel and a Dutch CSV, with its boundaries."""
+        asked: dict[str, Any] = {"measure": "inhabitants", "quantity": "no2", "level": "buurt"}
+        rows = items(client, "/area-aggregates", **asked, limit=10_000)
+        path = tmp_path / "join.parquet"
+        path.write_bytes(get(client, "/area-aggregates", "parquet", **asked, shapes=True).content)
+        known = [row["inhabitants"] for row in rows]
+        assert pl.read_parquet(path)["inhabitants"].to_list() == known
+        assert duckdb.execute(f"SELECT sum(inhabitants) FROM '{path}'").fetchall() == [(sum(known),)]
+        assert shapely.from_wkb(pd.read_parquet(path)["geometry"].iloc[0]).geom_type == "Polygon"
+        shown = get(client, "/area-aggregates", "geojson", **asked, limit=10_000).content
+        about, _, shapes, fields = pyogrio.raw.read(shown)
+        assert list(fields[list(about["fields"]).index("inhabitants")]) == known
+        assert shapely.from_wkb(shapes[0]).geom_type == "Polygon"
+        answer = client.get("/area-aggregates", params={**RANGE, "window": "1h", **asked, "format": "xlsx"})
+        assert answer.headers["content-disposition"].endswith('_1h_inhabitants_no2_buurt.xlsx"')
+        header, *cells = load_workbook(io.BytesIO(answer.content))["data"].iter_rows(values_only=True)
+        assert [row[header.index("inhabitants (1)")] for row in cells] == known
+        dutch = client.get("/area-aggregates", params={**RANGE, "window": "1h", **asked, "format": "csv-nl"})
+        sheet = pd.read_csv(io.BytesIO(dutch.content), sep=";", decimal=",", encoding="utf-8-sig")
+        assert (sheet["inhabitants"].to_list(), set(sheet["valid"])) == (known, {"ja", "nee"})
+
     def test_csv(self, client: httpx.Client) -> None:
         """Numbers as they are, stamps with Z, null empty, a column a statistic, ids with quotes whole."""
         rows = list(csv.DictReader(io.StringIO(get(client, "/aggregates", "csv").text)))
@@ -329,7 +457,7 @@ class TestForms:
         assert collection["next"]
         assert answer.headers["content-crs"] == "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"
         places = [feature["geometry"] for feature in get(client, "/sensors", "geojson").json()["features"]]
-        assert places[:2] == [None, {"type": "Point", "coordinates": [6.002, 53.002]}]
+        assert places[2:4] == [None, {"type": "Point", "coordinates": [6.002, 53.002]}]
         assert get(client, "/aggregates", "geojson").json()["features"][0]["properties"]["value"] == 10.04
 
     def test_geoparquet(self, client: httpx.Client) -> None:
@@ -362,8 +490,14 @@ class TestForms:
         assert client.get("/quantities?format=geojson").status_code == 400
 
     def test_other_reference_system(self, client: httpx.Client) -> None:
-        """Places are given in CRS84 alone, and another wish is refused."""
-        headers = {"Accept": "application/geo+json", "Accept-Crs": "http://www.opengis.net/def/crs/EPSG/0/28992"}
+        """Places are given in CRS84 and in RD, by header or parameter; another wish is refused."""
+        system = "http://www.opengis.net/def/crs/EPSG/0/28992"
+        for headers, wish in (({"Accept-Crs": system}, {}), ({}, {"crs": system})):
+            asked = {"format": "geojson", "sensor": "stadspuls/a", **wish}
+            answer = client.get("/sensors", params=asked, headers=headers)
+            assert answer.headers["content-crs"] == f"<{system}>"
+            assert answer.json()["features"][0]["geometry"]["coordinates"] == pytest.approx([196_272, 557_403], abs=1)
+        headers = {"Accept": "application/geo+json", "Accept-Crs": "http://www.opengis.net/def/crs/EPSG/0/3857"}
         assert client.get("/sensors", headers=headers).status_code == 406
 
 
@@ -453,7 +587,8 @@ class TestErrors:
             assert client.get("/sensors").status_code == 200
             with _admin(small) as admin:
                 admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stadspuls api'"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'stadspuls api' AND datname = current_database()"
                 )
             assert client.get("/sensors").status_code == 200
 
@@ -553,7 +688,8 @@ class TestMemory:
             if form == "geojson":
                 continue
             body = _Watched()
-            write(form, PageRows(made, columns, ("number",), 400_000), body)
+            rows = 20_000 if form == "xlsx" else 400_000  # a sheet is made cell by cell
+            write(form, PageRows(made, columns, ("number",), rows), body)
             assert body.largest < 4 << 20, form
             assert body.on_disk or body.tell() < SMALL
             assert max(len(chunk) for chunk in body.chunks()) <= 1 << 16
@@ -586,7 +722,7 @@ NAMES = ["source", "sensor", "quantity", "bbox", "area", "vintage", "from", "to"
 class TestFuzz:
     """No parameter reaches a statement unparsed."""
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=up_to(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         st.sampled_from([*PATHS, "/indicators/panel-index", "/dead-letters"]),
         st.dictionaries(st.sampled_from(NAMES), ODD | st.text(max_size=20), max_size=4),
@@ -600,7 +736,7 @@ class TestFuzz:
         answer = small_client.get(path, params=sent, headers=headers)
         assert answer.status_code in (200, 400, 422), (path, asked, answer.text)
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=up_to(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.binary(max_size=30))
     def test_any_bytes(self, small_client: httpx.Client, raw: bytes) -> None:
         """Also bytes that are no text, halves of surrogates and lone % signs."""
@@ -616,3 +752,20 @@ def small_client(small: str) -> Iterator[httpx.Client]:
     """A client with a token, of the API over the embedded PostgreSQL."""
     with client_of(serving(small, api_token="s3cret")) as made:
         yield made
+
+
+class TestAverages:
+    """Averages over days of a kind."""
+
+    def test_days_left_out_are_named(self, client: httpx.Client) -> None:
+        """A month of which two working days were measured: the others are counted and named, and it is not valid."""
+        asked = {"from": "2024-06-01", "to": "2024-07-01", "window": "1mo", "period": "working_days"}
+        (row,) = client.get("/averages", params={**asked, "quantity": "no2", "sensor": "stadspuls/a"}).json()["items"]
+        assert (row["day_kind"], row["date"], row["days"], row["valid"]) == ("werkdag", "2024-06-01", 20, False)
+        assert row["left_out"].endswith("to 2024-06-28 not measured")
+
+    def test_unknown_period_is_refused(self, client: httpx.Client) -> None:
+        """A word that no period has is the parameter's fault, and named with the words that there are."""
+        answer = get(client, "/averages", period="werkda")
+        assert answer.status_code == 400
+        assert "expected one of weekdag, werkdag" in answer.text

@@ -1,0 +1,87 @@
+"""
+The rows of tables as objects of JSON and features of GeoJSON, in degrees or in RD.
+
+`aggregates.export.forms` calls it, as two of its forms; `hub.web.api` and `hub.web.features` say in which system.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import shapely
+
+if TYPE_CHECKING:
+    from pyproj import Transformer
+
+CRS84, RD = "http://www.opengis.net/def/crs/OGC/1.3/CRS84", "http://www.opengis.net/def/crs/EPSG/0/28992"
+
+
+def objects(table: pa.Table, form: str, crs: str = CRS84, key: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """
+    Give the rows of a table as objects of JSON, or as features of GeoJSON: boundaries (WKB), or points of lon and lat.
+
+    A feature has an id where all columns of the key are there.
+    """
+    rows = without_geometry(table).to_pylist()
+    if form != "geojson":
+        return rows
+    named = bool(key) and set(key) <= set(table.column_names)
+    ids = [{"id": _id([row[name] for name in key])} if named else {} for row in rows]
+    return [
+        {"type": "Feature", **own, "geometry": geometry, "properties": row}
+        for own, geometry, row in zip(ids, _geometries(table, crs), rows, strict=True)
+    ]
+
+
+def _id(key: Sequence[Any]) -> str:
+    """
+    Write the key of a row as the id of its feature.
+
+    >>> _id(["BU00140002", "no2", datetime(2024, 6, 3, 12)])
+    'BU00140002|no2|2024-06-03T12:00:00Z'
+    """
+    return "|".join(f"{part:%Y-%m-%dT%H:%M:%SZ}" if isinstance(part, datetime) else str(part) for part in key)
+
+
+def degrees(box: Sequence[float], crs: str) -> list[float]:
+    """Give the sides of a box, west, south, east and north, in degrees."""
+    west, south, east, north = box
+    if crs != RD:
+        return [west, south, east, north]
+    return list(_transformer(28992, 4326).transform_bounds(west, south, east, north))
+
+
+@cache
+def _transformer(given: int, wanted: int) -> "Transformer":
+    """Give what makes coordinates of one system (EPSG) those of another; loaded where one asks for it."""
+    from pyproj import Transformer
+
+    return Transformer.from_crs(given, wanted, always_xy=True)
+
+
+def _geometries(table: pa.Table, crs: str) -> list[Any]:
+    if "geometry" in table.column_names:
+        shapes = shapely.from_wkb(np.array(table["geometry"].to_pylist(), dtype=object))
+    else:
+        lon, lat = (table[name].to_numpy() for name in ("lon", "lat"))
+        shapes = np.array(shapely.points(lon, lat), dtype=object)
+        shapes[np.isnan(lon + lat)] = None
+    if crs == RD:
+        to_rd = _transformer(4326, 28992)
+        shapes = shapely.transform(shapes, lambda at: np.column_stack(to_rd.transform(*at.T)))
+    return [None if text is None else msgspec.Raw(text.encode()) for text in shapely.to_geojson(shapes)]
+
+
+def flattened(table: pa.Table) -> pa.Table:
+    """Give the members of objects as columns, statistics by their own names."""
+    found = table.flatten()
+    return found.rename_columns([name.removeprefix("statistics.") for name in found.column_names])
+
+
+def without_geometry(table: pa.Table) -> pa.Table:
+    """Give a table without its shapes."""
+    return table.drop_columns("geometry") if "geometry" in table.column_names else table

@@ -1,0 +1,177 @@
+// Hours out of the API, and lines of them: of several sensors, or of the channels of one.
+
+import { h, onBeforeUnmount, onMounted, ref, watch } from "vue";
+import { number, onTheWall, say, words } from "./words.js";
+
+/** A colour, a symbol and a dash for each line, so that they are told apart without colour. */
+export const LOOKS = [
+  { symbol: "circle", dash: "solid" },
+  { symbol: "rect", dash: [8, 4] },
+  { symbol: "triangle", dash: [2, 3] },
+  { symbol: "diamond", dash: [12, 3, 2, 3] },
+  { symbol: "emptyCircle", dash: [5, 2] },
+  { symbol: "emptyRect", dash: "solid" },
+].map((look, at) => ({ ...look, colour: `--line${at}` }));
+
+const SHAPES = {
+  circle: '<circle cx="13" cy="7" r="4" fill="C"/>',
+  rect: '<path d="M9 3h8v8H9z" fill="C"/>',
+  triangle: '<path d="M13 2l5 9H8z" fill="C"/>',
+  diamond: '<path d="M13 2l5 5-5 5-5-5z" fill="C"/>',
+  emptyCircle: '<circle cx="13" cy="7" r="4" fill="var(--panel)" stroke="C" stroke-width="2"/>',
+  emptyRect: '<path d="M9 3h8v8H9z" fill="var(--panel)" stroke="C" stroke-width="2"/>',
+};
+
+/** The key of a line in a legend. */
+export function keyOf(at) {
+  const { colour, symbol, dash } = LOOKS[at];
+  const dashes = Array.isArray(dash) ? ` stroke-dasharray="${dash.join(" ")}"` : "";
+  return `<path d="M0 7h26" stroke="var(${colour})" stroke-width="2.5"${dashes}/>${SHAPES[symbol].replaceAll("C", `var(${colour})`)}`;
+}
+
+/** Ask the API for windows of sensors; null where it does not answer. A parameter with a list is repeated. */
+export async function fetchWindows(asked) {
+  try {
+    const answer = await fetch(`api/v1/aggregates?${query({ ...asked, limit: 10_000, format: "json" })}`);
+    return answer.ok ? (await answer.json()).items : null;
+  } catch {
+    return null;
+  }
+}
+
+export function query(asked) {
+  const pairs = Object.entries(asked).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
+  return new URLSearchParams(pairs.filter(([, value]) => value != null && value !== ""));
+}
+
+/** The starts of windows, and of each key its windows by their start. */
+export function byStart(rows, keyed) {
+  const starts = [...new Set(rows.map((row) => row.start))].toSorted();
+  const found = new Map();
+  for (const row of rows) {
+    if (!found.has(keyed(row))) found.set(keyed(row), new Map());
+    found.get(keyed(row)).set(row.start, row);
+  }
+  return { starts, found };
+}
+
+/** The name of a channel: a lane or direction, a class of vehicle, or both. */
+export function channelName(channel) {
+  return channel
+    .split("/")
+    .filter((part) => part && part !== "any")
+    .map((part) => {
+      const lane = /^lane(\d+)$/.exec(part);
+      return lane ? say("channel.lane", { count: lane[1] }) : say(`channel.${part}`, {}, part);
+    })
+    .join(", ") || words.channel_all;
+}
+
+const clockOf = (start, long) => onTheWall(Date.parse(start) / 1000).slice(long ? 5 : 11, 16).replace("T", " ");
+
+/** A value of a line; one that is not valid is marked as in the chart of a day. */
+function point(row) {
+  if (row?.value == null) return null;
+  const mark = { symbol: "emptyCircle", symbolSize: 10, itemStyle: { color: "var(--warn)", borderWidth: 2 } };
+  return row.valid ? row.value : { value: row.value, ...mark };
+}
+
+function options({ lines, starts, unit }) {
+  const text = { color: "var(--ink-soft)", fontFamily: "sans-serif", fontSize: 12 };
+  const rule = { lineStyle: { color: "var(--line)" } };
+  const valueAxis = { type: "value", name: unit, nameTextStyle: { ...text, align: "left" }, nameGap: 10 };
+  return {
+    animation: false,
+    grid: { left: 8, right: 12, top: 28, bottom: 6, containLabel: true },
+    tooltip: {
+      trigger: "axis",
+      confine: true,
+      valueFormatter: (value) => number(value),
+      backgroundColor: "var(--panel)",
+      borderColor: "var(--line)",
+      textStyle: { color: "var(--ink)" },
+    },
+    xAxis: {
+      type: "category",
+      data: starts.map((start) => clockOf(start, starts.length > 25)),
+      boundaryGap: false,
+      axisLabel: { ...text, hideOverlap: true },
+      axisLine: rule,
+      axisTick: { show: false },
+    },
+    yAxis: { ...valueAxis, axisLabel: { ...text, formatter: (value) => number(value) }, splitLine: rule },
+    series: lines.map(({ name, rows }, at) => {
+      const { colour, symbol, dash } = LOOKS[at];
+      const itemStyle = { color: `var(${colour})` };
+      const data = starts.map((start) => point(rows.get(start)));
+      const lineStyle = { ...itemStyle, width: 2.5, type: dash };
+      return { type: "line", name, data, symbol, symbolSize: 7, showSymbol: starts.length < 50, itemStyle, lineStyle };
+    }),
+  };
+}
+
+/** Lines `{ name, rows by start }` over the same starts; its library is fetched when the first one is shown. */
+export const LinesChart = {
+  props: ["lines", "starts", "unit", "label"],
+  setup(props) {
+    const frame = ref(null);
+    let chart = null;
+    const draw = () => chart?.setOption(options(props), { notMerge: true });
+    const resized = new ResizeObserver(() => chart?.resize());
+    onMounted(async () => {
+      const { echarts } = await import("echarts");
+      if (!frame.value) return;
+      chart = echarts.init(frame.value, null, { renderer: "svg" });
+      resized.observe(frame.value);
+      draw();
+    });
+    onBeforeUnmount(() => {
+      resized.disconnect();
+      chart?.dispose();
+    });
+    watch(() => [props.lines, props.starts], draw);
+    return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
+  },
+};
+
+/** The chart of lines with its legend, and the same as a table. */
+export const LinesWithTable = {
+  components: { LinesChart },
+  props: ["lines", "starts", "unit", "label"],
+  template: `
+    <LinesChart :lines="lines" :starts="starts" :unit="unit" :label="label"/>
+    <ul class="keys long">
+      <li v-for="(line, at) in lines" :key="line.id">
+        <svg viewBox="0 0 26 14" width="26" height="14" aria-hidden="true" v-html="keyOf(at)"></svg>
+        <slot :line="line"><span>{{ line.name }}</span></slot>
+        <span class="quiet small">{{ peakOf(line) }}</span>
+      </li>
+    </ul>
+    <details>
+      <summary>{{ words.as_table }}</summary>
+      <div class="scroll" tabindex="0" role="region" :aria-label="label">
+        <table class="figures narrow">
+          <caption class="only-read">{{ label }}</caption>
+          <thead><tr><th scope="col">{{ words.hour }}</th><th v-for="line in lines" scope="col">{{ line.name }}</th></tr></thead>
+          <tbody>
+            <tr v-for="start in starts">
+              <th scope="row">{{ clockOf(start, starts.length > 25) }}</th>
+              <td v-for="line in lines" :class="{ none: line.rows.get(start)?.value == null }">{{ cell(line, start) }}</td>
+            </tr>
+          </tbody>
+        </table>
+      </div>
+    </details>`,
+  setup() {
+    const cell = ({ rows }, start) => {
+      const { value, valid } = rows.get(start) ?? {};
+      return value == null || valid ? number(value) : `${number(value)} (${words["state.invalid"]})`;
+    };
+    function peakOf({ rows }) {
+      const valid = [...rows.values()].filter((row) => row.valid && row.value != null);
+      const [top] = valid.toSorted((one, other) => other.value - one.value);
+      return top ? say("highest", { value: number(top.value), time: clockOf(top.start, rows.size > 25) }) : "";
+    }
+    return { cell, clockOf, keyOf, peakOf, words };
+  },
+};

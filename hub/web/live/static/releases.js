@@ -1,0 +1,34 @@
+// Releases: frozen tables that can be cited, each with its files. Fetched when they are opened.
+
+import { shallowRef } from "vue";
+import { moment, words } from "./words.js";
+
+async function fetched() {
+  try {
+    const answer = await fetch("api/v1/releases?limit=1000");
+    return answer.ok ? (await answer.json()).items : null;
+  } catch {
+    return null;
+  }
+}
+
+export const ReleasesPanel = {
+  template: `
+    <details class="card" id="releases" @toggle="$event.target.open && look()">
+      <summary><h2>{{ words.releases }}</h2></summary>
+      <p v-if="releases && !releases.length" class="quiet small">{{ words.releases_none }}</p>
+      <ul class="plain small">
+        <li v-for="one in releases" class="wrapped">
+          <strong>{{ one.title }}</strong>
+          <span class="quiet">{{ one.from }} – {{ one.to }}, {{ words.frozen_at }} {{ moment(one.made_at) }}; {{ one.licence }}</span>
+          <span>{{ one.citation }}</span>
+          <span class="quiet">{{ words.files }} {{ one.files.join(', ') }}</span>
+        </li>
+      </ul>
+    </details>`,
+  setup() {
+    const releases = shallowRef(null);
+    const look = async () => (releases.value = await fetched());
+    return { look, moment, releases, words };
+  },
+};

@@ -1,0 +1,78 @@
+// The areas as dots: their figures against a measure of CBS.
+
+import { computed, h, onBeforeUnmount, onMounted, ref, watch } from "vue";
+import { choice, open } from "./address.js";
+import { figures } from "./figures.js";
+import { measured, number, say, share, titled, words } from "./words.js";
+
+const PALEST = 0.25; // opacity of what has hardly any coverage
+
+/** Areas that have both figures. */
+const dots = computed(() => {
+  const values = figures.statistic.value?.values ?? {};
+  return figures.areas.value
+    .filter(({ id, value }) => value != null && values[id] != null)
+    .map(({ id, name, value, coverage }) => ({
+      id,
+      name,
+      coverage,
+      value: [values[id], value],
+      itemStyle: { opacity: PALEST + (1 - PALEST) * (coverage ?? 0) },
+    }));
+});
+
+function axis(name, more) {
+  const text = { color: "var(--ink-soft)", fontFamily: "sans-serif", fontSize: 12 };
+  const label = { ...text, formatter: (value) => number(value), hideOverlap: true };
+  const rule = { lineStyle: { color: "var(--line)" } };
+  return { type: "value", scale: true, name, nameTextStyle: text, axisLabel: label, splitLine: rule, ...more };
+}
+
+function options(measure) {
+  const text = ({ data: { name, value, coverage } }) =>
+    `${name}\n${measure}: ${number(value[0], 6)}\n${number(value[1])} · ${words.coverage.toLowerCase()} ${share(coverage)}`;
+  return {
+    animation: false,
+    grid: { left: 8, right: 16, top: 34, bottom: 28, containLabel: true },
+    tooltip: { formatter: text, renderMode: "richText" },
+    xAxis: axis(measure, { nameLocation: "middle", nameGap: 28 }),
+    yAxis: axis(titled(choice.quantity, choice.lens), { nameTextStyle: { align: "left", color: "var(--ink-soft)" } }),
+    series: [{ type: "scatter", symbolSize: 11, itemStyle: { color: "var(--accent)" }, data: dots.value }],
+  };
+}
+
+const Dots = {
+  props: ["measure", "label"],
+  setup(props) {
+    const frame = ref(null);
+    let chart = null;
+    const draw = () => chart?.setOption(options(props.measure), { notMerge: true });
+    onMounted(async () => {
+      const { echarts } = await import("echarts");
+      if (!frame.value) return;
+      chart = echarts.init(frame.value, null, { renderer: "svg" });
+      chart.on("click", ({ data }) => open("area", data.id));
+      draw();
+    });
+    onBeforeUnmount(() => chart?.dispose());
+    watch([dots, () => props.measure], draw);
+    return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
+  },
+};
+
+export const Scatter = {
+  components: { Dots },
+  template: `
+    <section v-if="measure" class="card" id="scatter">
+      <h2>{{ title }}</h2>
+      <Dots v-if="count" :measure="measure" :label="title + ': ' + note"/>
+      <p class="quiet small">{{ note }}</p>
+    </section>`,
+  setup() {
+    const measure = computed(() => figures.statistic.value && measured(figures.statistic.value.measure));
+    const title = computed(() => say("against", { figure: words[`quantity.${choice.quantity}`], measure: measure.value }));
+    const count = computed(() => dots.value.length);
+    const note = computed(() => say("scatter_note", { count: count.value }));
+    return { count, measure, note, title };
+  },
+};

@@ -1,0 +1,39 @@
+"""The real Groningen beneath the simulated city: its areas, their statistics, and its roads."""
+
+import gzip
+import json
+from pathlib import Path
+
+from aggregates.areas.codes import BASE_MAP
+from aggregates.store.catalogue import import_sensors
+from aggregates.store.store import Store
+from lab.demo.city import City
+from lab.demo.groningen import load_groningen
+
+
+def test_groningen_is_loaded(store: Store, tmp_path: Path) -> None:
+    """All 151 buurten of 2024 have a boundary and statistics, and every sensor stands in one of them."""
+    catalogue = City().catalogue()
+    import_sensors(store, catalogue)
+    load_groningen(store, tmp_path)
+    load_groningen(store, tmp_path)  # the second time nothing changes
+    codes = {row[0] for row in store.rows("live_shapes", level="buurt")}
+    assert len(codes) == 151
+    assert {row[1] for row in store.rows("live_shapes", level="wijk")} >= {"Centrum", "Hoogkerk e.o."}
+    loads = store.rows("list_area_loads", vintage=2024)
+    assert {(row[1], row[2]) for row in loads} == {("GM0014", "boundaries"), ("GM0014", "statistics")}
+    places = store.rows("list_sensor_areas", sensors=[one.sensor_id for one in catalogue])
+    assert [sensor for sensor, _, _, areas in places if not any(code.startswith("BU") for code in areas)] == []
+
+
+def test_base_map_is_small_and_says_whose_it_is(store: Store, tmp_path: Path) -> None:
+    """It has main roads, streets and paths in less than 400 kB, and its licence; one that is there already stays."""
+    load_groningen(store, tmp_path)
+    packed = (tmp_path / BASE_MAP).read_bytes()
+    found = json.loads(gzip.decompress(packed))
+    assert len(packed) < 400_000
+    assert [one["properties"]["kind"] for one in found["features"]] == ["main", "street", "path"]
+    assert "CC BY-SA 3.0 NL" in found["attribution"]
+    (tmp_path / BASE_MAP).write_bytes(b"own")
+    load_groningen(store, tmp_path)
+    assert (tmp_path / BASE_MAP).read_bytes() == b"own"
