@@ -234,13 +234,13 @@ def test_a_wall_shows_saved_views_in_turn(visit: Open) -> None:
     title = page.locator(".stage h2")
     expect(title).to_contain_text("Motorvoertuigen, per uur")
     expect(page.locator(".choices")).to_be_hidden()
-    wall = page.url.replace("wall=20", "wall=5")
-    page.goto(wall)
+    page.wait_for_url("**wall=20**")
+    page.goto(page.url.replace("wall=20", "wall=5"))
     assert float(page.locator("#ranking li").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) >= 24
     expect(title).to_contain_text("km/h", timeout=60_000)
     page.keyboard.press("Escape")
     expect(page.locator(".choices")).to_be_visible()
-    assert "view=" not in page.url
+    expect(page).not_to_have_url(re.compile("view="))
 
 
 def test_the_address_of_a_wall_is_of_the_page(visit: Open) -> None:
