@@ -10,13 +10,12 @@ import pytest
 from hypothesis import settings
 
 from aggregates.store.store import Store
-from hub.servers.postgres import EmbeddedPostgres
 from ingest.formats import decode as decoding
 from ingest.formats.registry import load_formats
 from ingest.vocabulary import sources
 from lab.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
 from lab.rig.kafka import KafkaServer
-from tests.support.databases import fresh_database, timescale_url, without_fsync
+from tests.support.databases import fresh_database, shared_server, timescale_url
 from tests.support.distributed import kafka_server
 from tests.support.examples import up_to
 
@@ -101,11 +100,8 @@ def registries() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an embedded PostgreSQL that lives as long as the tests."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    without_fsync(server.conninfo)
-    yield server.conninfo
-    server.stop()
+    with shared_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

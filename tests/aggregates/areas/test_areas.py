@@ -35,6 +35,7 @@ from tests.support.commands import app
 AREAS = CASES / "areas"
 GM = "GM9901"
 BEGIN = datetime(2024, 6, 3, tzinfo=UTC)
+SOON = BEGIN + timedelta(days=4)
 LATER = datetime(2024, 9, 1, tzinfo=UTC)
 HOURS: dict[str, Any] = {"window": "1h", "first": BEGIN, "last": LATER, "quantities": ["no2"]}
 PLACES = {"a": (6.002, 53.002), "b": (6.004, 53.004), "c": (6.005, 53.015), "far": (7.0, 53.0)}
@@ -64,9 +65,9 @@ def hours(
     Pipeline(store).store(Batch(columns(said, [LATER] * len(said)), (), ()))
 
 
-def refresh(store: Store) -> None:
-    """Roll up, and make the area figures that are due."""
-    roll_up(store, LATER)
+def refresh(store: Store, now: datetime = SOON) -> None:
+    """Roll up, and make the area figures that are due: of each day until `now`, for four weeks."""
+    roll_up(store, now)
     roll_areas(store)
 
 
@@ -320,7 +321,7 @@ class TestExpected:
         before, soon, late = (BEGIN + timedelta(days=days) for days in (-1, 28, 29))
         for begin in (before, soon, late):
             hours(counters, "a", [600], "bicycle_count", begin)
-        refresh(counters)
+        refresh(counters, LATER)
         assert shown(counters, before, BEGIN) == [(600, 1, 1, 1, True)]
         assert [row[1] for row in shown(counters, soon)] == [3, 1]
 
@@ -502,7 +503,7 @@ class TestRecorded:
         pipeline = Pipeline(store)
         for message in messages(path, "luchtmeetnet"):
             pipeline.store(decode([Message(message.topic, message.payload, LATER)]))
-        refresh(store)
+        refresh(store, LATER)
         table = pd.read_csv(path, sep=";", skiprows=9, encoding="cp1252", index_col=3)
         table.index = pd.DatetimeIndex(pd.to_datetime(table.index, utc=True)).as_unit("us")
         stations = {"GM0014": ["NL10937"], "GM0772": ["NL10236", "NL10237"], "BU00140002": ["NL10937"]}
