@@ -15,13 +15,9 @@ from aggregates.areas.codes import is_code
 from aggregates.store.statements import statement_text
 from aggregates.store.store import Store, Transaction, unnested
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.values import BadFile, read_toml
+from ingest.vocabulary.values import read_toml
 
 PREFIX = "group/"  # of the id of a group's sensor
-
-
-class BadGroups(BadFile):
-    """A file of groups that cannot work; the text names file, group, what was found and what was expected."""
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,8 +51,8 @@ Groups = dict[Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]*$")], Grou
 
 
 def read_groups(path: Path) -> Mapping[str, Group]:
-    """Read a file with a table for each group; raises BadGroups."""
-    return read_toml(path, Groups, BadGroups)
+    """Read a file with a table for each group; raises BadFile."""
+    return read_toml(path, Groups)
 
 
 def import_groups(store: Store, groups: Mapping[str, Group]) -> None:

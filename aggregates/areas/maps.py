@@ -8,10 +8,8 @@ beneath areas and sensors: GeoJSON, gzipped, with all lines or polygons of a kin
 
 import gzip
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +26,7 @@ from aggregates.areas.codes import is_code
 from aggregates.areas.geometry import Area
 from aggregates.areas.measures import plain
 from aggregates.areas.statistics import BadDocument, code_column
+from ingest.vocabulary.values import shipped_toml
 
 _NAMES = ("buurtnaam", "bunaam", "wijknaam", "wknaam", "gemeentenaam", "gmnaam", "naam", "name", "statnaam")
 _YEARS = ("jaar", "year")
@@ -35,7 +34,7 @@ _WATER = ("h2o", "water")  # columns that tell the water of an area, "JA", from 
 RD = "EPSG:28992"
 _MARGIN = 0.003  # degrees around the area, some 300 m: a road goes on beyond the border
 _GRID = 1e-5  # degrees, about a metre: what is drawn is rounded to
-_RULES = tomllib.loads(files("aggregates.areas").joinpath("base_map.toml").read_text("utf-8"))
+_RULES = shipped_toml(__file__, "base_map.toml")
 _KIND_OF = {word: kind for kind, words in _RULES["kinds"].items() for word in words}
 
 

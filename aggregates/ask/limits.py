@@ -6,9 +6,7 @@ those of directive 2008/50/EC, annexes VII and XI: of 8 hours 6, of a day the `h
 8-hour means that end on a day as many. `stadspuls limits` and the API's `/limits` show it.
 """
 
-import tomllib
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import Any
 
 from aggregates.ask.dates import BadQuestion
@@ -16,9 +14,10 @@ from aggregates.ask.listings import LISTS, Batches, Key
 from aggregates.ask.query import Question, chosen_series
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
+from ingest.vocabulary.values import shipped_toml
 
 CET = timedelta(hours=-1)  # a year of air begins at 00:00 in UTC+1
-_LAWS = tomllib.loads(files("aggregates.ask").joinpath("limits.toml").read_text("utf-8"))["law"]
+_LAWS = shipped_toml(__file__, "limits.toml")["law"]
 
 
 def read_limits(

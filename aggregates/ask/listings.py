@@ -8,10 +8,8 @@ time, with the places of their sensors; windows of areas have measures of CBS of
 flat table.
 """
 
-import tomllib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +25,7 @@ from aggregates.ask.series import Cursor, nullable, with_dates
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import microseconds
+from ingest.vocabulary.values import shipped_toml
 
 SIZE = 5_000  # rows of a batch
 PAGE = 10_000  # rows of windows of areas: more are read as a whole
@@ -43,12 +42,10 @@ _TYPES: Mapping[str, pa.DataType] = {
 }  # fmt: skip
 
 
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(files("aggregates.ask").joinpath(name).read_text("utf-8"))
-
-
 COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
-    name: (_TYPES[kind], meaning) for kind, known in _read("columns.toml").items() for name, meaning in known.items()
+    name: (_TYPES[kind], meaning)
+    for kind, known in shipped_toml(__file__, "columns.toml").items()
+    for name, meaning in known.items()
 } | {
     name: column
     for one in MEASURES.values()
@@ -100,7 +97,7 @@ class Listing(NamedTuple):
 
 LISTS: Mapping[str, Listing] = {
     name: Listing(f"list_{name}", schema(one["columns"]), tuple(one["key"].split()))
-    for name, one in _read("listings.toml").items()
+    for name, one in shipped_toml(__file__, "listings.toml").items()
 }
 
 

@@ -29,10 +29,6 @@ _HourOfDay = Annotated[int, msgspec.Meta(ge=0, le=24)]
 _Weekday = Annotated[int, msgspec.Meta(ge=1, le=7)]
 
 
-class BadPeriods(BadFile):
-    """A file of periods that cannot be read; the text names file, key and reason."""
-
-
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of day."""
 
@@ -106,7 +102,7 @@ class Reporting:
     definitions: Path = SHIPPED
 
     def read(self) -> Definitions:
-        """Read the definitions; raises BadPeriods."""
+        """Read the definitions; raises BadFile."""
         return _read(self.definitions)
 
     def days(self, first: datetime, last: datetime) -> Days:
@@ -119,8 +115,8 @@ _load_days = lru_cache(maxsize=50)(load_days)
 
 @lru_cache(maxsize=5)
 def _read(path: Path) -> Definitions:
-    found = read_toml(path, Definitions, BadPeriods)
+    found = read_toml(path, Definitions)
     for known, needed in ((found.kind, EVERY_DAY), (found.part, ALL_HOURS)):
         if needed not in known:
-            raise BadPeriods(f"{path}: {', '.join(known)}, expected {needed} among them")
+            raise BadFile(f"{path}: {', '.join(known)}, expected {needed} among them")
     return found

@@ -24,7 +24,7 @@ from aggregates.ask.query import Question, tables
 from aggregates.export.areas import Origin, origins
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.values import BadFile, read_toml
+from ingest.vocabulary.values import read_toml
 
 EVERYTHING = 1_000_000  # rows of a table
 KEYS = {
@@ -85,7 +85,7 @@ class Inquiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def read(cls, path: Path) -> "Inquiry":
         """Read a file; raises BadFile, whose text names file, key and reason, and BadQuestion."""
-        return read_toml(path, cls, BadFile)
+        return read_toml(path, cls)
 
 
 def answer(store: Store, asked: Table, span: Span, reporting: Reporting) -> pa.Table:

@@ -12,12 +12,10 @@ import shutil
 import signal
 import subprocess
 import threading
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from importlib.metadata import distribution
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_origin
@@ -35,6 +33,7 @@ from hub.settings.layers import load, sources_of
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from ingest.vocabulary.readings import YEARS
+from ingest.vocabulary.values import shipped_toml
 
 NO, WRONG, IMPOSSIBLE = 1, 2, 3
 
@@ -43,7 +42,7 @@ _NAMES = {
     "first": "from", "last": "to", "form": "format", "length": "for", "listed": "list", "ended": "end",
     "condition": "filter",
 }  # fmt: skip
-WORDS: dict[str, dict[str, Any]] = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
+WORDS: dict[str, dict[str, Any]] = shipped_toml(__file__, "commands.toml")
 _SHARED = {key: one.description for key, one in Settings.model_fields.items()} | WORDS["general"]
 WAITING = "note: hours of this range still wait for the roll-up, figures will change; see `stadspuls doctor`"
 

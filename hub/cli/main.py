@@ -29,8 +29,7 @@ MODULES = {
 }
 # The exit codes of failures, by module and name: to import the classes would make every command slow to start.
 CODES = {
-    WRONG: "layers.BadSettings dates.BadQuestion catalogue.BadCatalogue readings.BadPayload statistics.BadDocument "
-    "values.BadFile",
+    WRONG: "layers.BadSettings dates.BadQuestion readings.BadPayload statistics.BadDocument values.BadFile",
     NO: "indicators.Refused",
     IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable slots.SlotTaken "
     "memory.Taken push.GrafanaRefused worker.WorkerEnded builtins.OSError",

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 from aggregates.store.store import Store
 from hub.run.parts import END_WITHIN, Turns
 from hub.settings.settings import Settings
-from streams.notify.channels import FILE, BadChannels, Channels, read_channels
+from ingest.vocabulary.values import BadFile
+from streams.notify.channels import FILE, Channels, read_channels
 from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
 from streams.notify.texts import Style, sample_notification
@@ -101,7 +102,7 @@ def open_channels(settings: Settings) -> "tuple[Channels, dict[str, AppriseDoor]
     """
     Read the file of channels, the one named or the data directory's own, and open the door of each; none without one.
 
-    Raises BadChannels for one that cannot work.
+    Raises BadFile for one that cannot work.
     """
     path = settings.alert_channels or settings.data_dir / FILE
     if not (settings.alert_channels or path.exists()):
@@ -113,7 +114,7 @@ def open_channels(settings: Settings) -> "tuple[Channels, dict[str, AppriseDoor]
         try:
             doors[name] = AppriseDoor(channel.url)
         except ValueError as error:
-            raise BadChannels(f"{path}: channel.{name}.url: {error}") from None
+            raise BadFile(f"{path}: channel.{name}.url: {error}") from None
     return channels, doors
 
 
@@ -121,7 +122,7 @@ def notifier_of(settings: Settings, database: str, link: str | None = None) -> N
     """
     Make the notifier of the file of channels, of none where there is no file; `link` is where messages point to.
 
-    Raises BadChannels; nothing is connected to before it starts.
+    Raises BadFile; nothing is connected to before it starts.
     """
     channels, opened = open_channels(settings)
     zone = ZoneInfo(settings.timezone)
@@ -136,11 +137,11 @@ def send_test(settings: Settings, name: str, now: datetime) -> str:
     """
     Send a test through a channel and give its URL without secrets.
 
-    Raises BadChannels where there is no such channel, `streams.notify.delivery.Unsent` where it is not taken.
+    Raises BadFile where there is no such channel, `streams.notify.delivery.Unsent` where it is not taken.
     """
     channels, opened = open_channels(settings)
     if name not in opened:
         path = settings.alert_channels or settings.data_dir / FILE
-        raise BadChannels(f"{path}: no channel {name!r}, expected one of {', '.join(opened) or 'none'}")
+        raise BadFile(f"{path}: no channel {name!r}, expected one of {', '.join(opened) or 'none'}")
     opened[name].send(sample_notification(now, ZoneInfo(settings.timezone), channels.link))
     return opened[name].shown

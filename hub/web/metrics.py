@@ -4,13 +4,11 @@ Numbers for Prometheus, read when they are requested: a service's own, and those
 `metrics.toml` names them all; `hub.web.http` serves them at `/metrics`.
 """
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import Histogram
@@ -19,8 +17,9 @@ from prometheus_client.registry import Collector
 
 from aggregates.store.store import Store, StoreError
 from ingest.formats.parts import UNREAD
+from ingest.vocabulary.values import shipped_toml
 
-METRICS: Mapping[str, Mapping[str, Any]] = tomllib.loads(Path(__file__).with_name("metrics.toml").read_text("utf-8"))
+METRICS: Mapping[str, Mapping[str, Any]] = shipped_toml(__file__, "metrics.toml")
 Gauges = dict[str, tuple[str, Callable[[], float]]]
 
 

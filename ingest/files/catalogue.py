@@ -18,11 +18,7 @@ from msgspec import Meta
 
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES, doubtful, rounded, source_of_sensor
-
-
-class BadCatalogue(ValueError):  # noqa: N818 - the reaction is the name: the user mends the file
-    """A catalogue that cannot be read: the text names the line, what was found and what was expected."""
-
+from ingest.vocabulary.values import BadFile
 
 Limit = Literal["low", "high", "tolerance", "spike", "stuck", "flat", "dead"]
 RULES = ("spike", "stuck", "dead")  # null: not applied to this sensor
@@ -30,14 +26,7 @@ LONGEST_STUCK = 7 * 86_400  # s: so much of a series, and half of it on either s
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    One sensor of the catalogue; None where the catalogue gives nothing.
-
-    `lon` and `lat` are degrees (WGS84), `indoor` says whether it stands inside a building, `lanes` gives the lanes or
-    directions expected, `interval` the seconds between two instants. `overrides` gives, per quantity, the sensor's own
-    limits. `channels` is `lanes`, `separate`, or alternatives in order of preference with a blank between them, `-` for
-    the one without a name.
-    """
+    """One sensor of the catalogue, as docs/operations.md explains it; None where the catalogue gives nothing."""
 
     sensor_id: str
     name: str | None = None
@@ -64,21 +53,21 @@ def read_catalogue(path: Path) -> list[Entry]:
     """
     Read a catalogue; places of citizen sensors are rounded to 3 decimals, about 100 m.
 
-    Raises BadCatalogue for a file that is neither CSV nor GeoJSON, or the first line in it that is wrong.
+    Raises BadFile for a file that is neither CSV nor GeoJSON, or the first line in it that is wrong.
     """
     text = path.read_bytes()
     try:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadCatalogue(f"{path}: not UTF-8 ({error})") from None
+        raise BadFile(f"{path}: not UTF-8 ({error})") from None
     rows = _geojson(path, text) if decoded.lstrip().startswith("{") else _csv(path, decoded)
     entries: dict[str, Entry] = {}
     for where, row in rows:
         entry = _entry(where, row)
         if wrong := doubtful(entry.lon, entry.lat):
-            raise BadCatalogue(f"{where}: place ({entry.lon}, {entry.lat}) of {entry.sensor_id!r}: {wrong}")
+            raise BadFile(f"{where}: place ({entry.lon}, {entry.lat}) of {entry.sensor_id!r}: {wrong}")
         if entries.setdefault(entry.sensor_id, entry) is not entry:
-            raise BadCatalogue(f"{where}: sensor {entry.sensor_id!r} for a second time")
+            raise BadFile(f"{where}: sensor {entry.sensor_id!r} for a second time")
     return list(entries.values())
 
 
@@ -91,7 +80,7 @@ def _entry(where: str, row: Mapping[str, Any]) -> Entry:
     except (msgspec.ValidationError, ValueError) as error:
         at = _AT.search(str(error))
         found = f", found {row[at[1]]!r}" if at and at[1] in row else ""
-        raise BadCatalogue(f"{where}: {error}{found}") from error
+        raise BadFile(f"{where}: {error}{found}") from error
     lon, lat = rounded(source_of_sensor(entry.sensor_id), entry.lon, entry.lat)
     return msgspec.structs.replace(entry, lon=lon, lat=lat)
 
@@ -102,27 +91,27 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         names = [name.strip() for name in next(reader, [])]
         if "sensor_id" not in names:
-            raise BadCatalogue(f"{path} line 1: columns {names}, expected sensor_id among them")
+            raise BadFile(f"{path} line 1: columns {names}, expected sensor_id among them")
         for cells in filter(None, reader):
             where = f"{path} line {reader.line_num}"
             if len(cells) != len(names):
-                raise BadCatalogue(f"{where}: found {len(cells)} columns, expected {len(names)} columns")
+                raise BadFile(f"{where}: found {len(cells)} columns, expected {len(names)} columns")
             row: dict[str, Any] = {name: cell.strip() for name, cell in zip(names, cells, strict=True) if cell.strip()}
             yield where, row | ({"overrides": _json(where, row["overrides"])} if "overrides" in row else {})
     except csv.Error as error:
-        raise BadCatalogue(f"{path} line {reader.line_num}: {error}") from error
+        raise BadFile(f"{path} line {reader.line_num}: {error}") from error
 
 
 def _geojson(path: Path, text: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     document = _json(str(path), text)
     if document.get("type") != "FeatureCollection" or not isinstance(document.get("features"), list):
-        raise BadCatalogue(f"{path}: type {document.get('type')!r}, expected a GeoJSON FeatureCollection")
+        raise BadFile(f"{path}: type {document.get('type')!r}, expected a GeoJSON FeatureCollection")
     for number, feature in enumerate(document["features"], 1):
         where = f"{path} feature {number}"
         try:
             found = msgspec.convert(feature, _Feature)
         except msgspec.ValidationError as error:
-            raise BadCatalogue(f"{where}: {error}, expected a Feature with a Point or null") from error
+            raise BadFile(f"{where}: {error}, expected a Feature with a Point or null") from error
         lon, lat = found.geometry.coordinates[:2] if found.geometry else (None, None)
         yield where, {**(found.properties or {}), "lon": lon, "lat": lat}
 
@@ -140,7 +129,7 @@ def _json(where: str, text: str | bytes) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise BadCatalogue(f"{where}: {error}") from error
+        raise BadFile(f"{where}: {error}") from error
 
 
 def _check_overrides(name: str, own: Mapping[Limit, float | None]) -> None:

@@ -6,10 +6,8 @@ The patterns of names are in `draft.toml`; `ingest.files.draft` says what the va
 
 import csv
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib.resources import files
 from itertools import islice
 from json import dumps
 from pathlib import Path
@@ -22,8 +20,9 @@ from ingest.formats.documents import decoded, json_document
 from ingest.formats.pointers import step
 from ingest.formats.xml import opened
 from ingest.vocabulary.readings import BadPayload
+from ingest.vocabulary.values import shipped_toml
 
-NAMES = tomllib.loads(files("ingest.files").joinpath("draft.toml").read_text("utf-8"))
+NAMES = shipped_toml(__file__, "draft.toml")
 _OTHERS = re.compile(rf"(?:^|_)(?:{NAMES['others']})(?:_|$)")
 UNIT = re.compile(r"\s*[\[(]([^\[\]()]+)[\])]\s*$")
 _MOST = 10_000  # rows or messages that are looked at

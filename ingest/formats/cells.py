@@ -145,9 +145,7 @@ class Conditions:
     """Pointers, and the value that each must find, or the values of which it must find one."""
 
     def __init__(self, given: dict[str, Any]) -> None:
-        self.all = [
-            (Pointers(text), Words(value if isinstance(value, list) else [value])) for text, value in given.items()
-        ]
+        self.all = [(Pointers(text), Words(one if isinstance(one, list) else [one])) for text, one in given.items()]
         if empty := next((pointer for pointer, wanted in self.all if not wanted), None):
             raise ValueError(f"no value for {empty}, which nothing can meet, expected at least one")
         self.pointers = [pointer for pointer, _ in self.all]

@@ -7,7 +7,7 @@ publish` call `decode`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -21,6 +21,7 @@ from ingest.vocabulary.sources import OWN, SOURCES, is_news, source_of_sensor, s
 from ingest.vocabulary.values import status_of, version_of
 
 Item = Reading | Table | SensorFact | Identity | Unreadable
+Decoded = tuple[Message, dict[type, list[Any]]]  # readings, tables, facts, identities and dead letters of a message
 PayloadFormat = Callable[[Message], Iterator[Item]]
 F = TypeVar("F", bound=PayloadFormat)
 
@@ -52,7 +53,7 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
     Never raises for what a message holds: an undecodable message, and each reading that cannot be true (a stamp before
     `earliest` or more than `FUTURE` after receipt, an unknown quantity, a number that is not finite), is a dead letter.
     """
-    decoded: list[_Decoded] = []
+    decoded: list[Decoded] = []
     letters: list[DeadLetter] = []
     for message in messages:
         if is_news(message.topic):  # the subscription to all sources brings the hub's own alerts along
@@ -61,23 +62,14 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
             decoded.append(_read(message))
         except Exception as error:
             letters.append(_letter(message, error))
-    letters += [letter for one in decoded for letter in one.letters]
+    letters += [letter for _, found in decoded for letter in found[DeadLetter]]
     readings, rejects = _screen(_columns(decoded, letters), earliest)
-    facts = dict.fromkeys(fact for one in decoded for fact in one.facts)
-    identities = tuple(identity for one in decoded for identity in one.identities)
+    facts = dict.fromkeys(fact for _, found in decoded for fact in found[SensorFact])
+    identities = tuple(identity for _, found in decoded for identity in found[Identity])
     return Batch(readings, tuple(facts), (*letters, *rejects), identities)
 
 
-class _Decoded(NamedTuple):
-    message: Message
-    readings: list[Reading]
-    tables: list[Table]
-    facts: list[SensorFact]
-    letters: list[DeadLetter]
-    identities: list[Identity]
-
-
-def _read(message: Message) -> _Decoded:
+def _read(message: Message) -> Decoded:
     source = source_of_topic(message.topic)
     if source is None:
         topic = message.topic[:200]
@@ -85,27 +77,22 @@ def _read(message: Message) -> _Decoded:
     # A source without a format of its own (its gateway translates) sends the hub's.
     read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else {}
-    found = _Decoded(message, [], [], [], [], [])
+    found: dict[type, list[Any]] = {kind: [] for kind in (Reading, Table, SensorFact, Identity, DeadLetter)}
     for item in _stamped(read, message) if message.replayed else read(message):
-        if isinstance(item, SensorFact):
-            if wrong := _objection(item):  # it costs no reading
-                found.letters.append(_letter(message, BadPayload(wrong)))
-            else:
-                found.facts.append(item)
-        elif isinstance(item, Identity):
-            found.identities.append(item)
+        one: Any = item
+        if isinstance(item, SensorFact) and (wrong := _objection(item)):  # it costs no reading
+            one = _letter(message, BadPayload(wrong))
         elif isinstance(item, Unreadable):
-            found.letters.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
-        elif isinstance(item, Table):
-            found.tables.append(item._replace(**overrides))
-        else:
-            found.readings.append(item._replace(**overrides) if overrides else item)
-    if not (found.readings or any(len(table.value) for table in found.tables) or found.facts):
-        if found.letters:  # of a message of which nothing can be read the whole is kept, once
-            raise BadPayload(found.letters[0].reason)
+            one = _letter(message._replace(payload=item.payload), BadPayload(item.reason))
+        elif overrides and isinstance(item, Reading | Table):
+            one = item._replace(**overrides)
+        found[type(one)].append(one)
+    if not (found[Reading] or any(len(table.value) for table in found[Table]) or found[SensorFact]):
+        if letters := found[DeadLetter]:  # of a message of which nothing can be read the whole is kept, once
+            raise BadPayload(letters[0].reason)
         if not message.replayed:
             raise BadPayload("no reading in the message, expected at least one")
-    return found
+    return message, found
 
 
 def _stamped(read: PayloadFormat, message: Message) -> list[Any]:
@@ -149,19 +136,20 @@ _OPTIONS: Mapping[str, Callable[[str], int]] = {"status": status_of, "version": 
 _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
 
 
-def _columns(decoded: Sequence[_Decoded], letters: list[DeadLetter]) -> pa.RecordBatch:
-    readings = [reading for one in decoded for reading in one.readings]
+def _columns(decoded: Sequence[Decoded], letters: list[DeadLetter]) -> pa.RecordBatch:
+    readings = [reading for _, found in decoded for reading in found[Reading]]
     try:
-        single = columns(readings, [one.message.received_at for one in decoded for _ in one.readings])
-        return joined([single, *(table.filled(one.message.received_at) for one in decoded for table in one.tables)])
+        single = columns(readings, [message.received_at for message, found in decoded for _ in found[Reading]])
+        tables = (table.filled(message.received_at) for message, found in decoded for table in found[Table])
+        return joined([single, *tables])
     except _UNFIT as error:  # one reading holds something no column takes: find it, and let the others pass
         parts = decoded
         if len(decoded) == 1:
-            (one,) = decoded
-            parts = [one._replace(readings=[reading], tables=[]) for reading in one.readings]
-            parts += [one._replace(readings=[], tables=[table]) for table in one.tables]
+            ((message, found),) = decoded
+            parts = [(message, {Reading: [one], Table: []}) for one in found[Reading]]
+            parts += [(message, {Reading: [], Table: [one]}) for one in found[Table]]
         if len(parts) == 1:
-            letters.append(_letter(parts[0].message, error))
+            letters.append(_letter(parts[0][0], error))
             return joined([])
         return joined([_columns([part], letters) for part in parts])
 

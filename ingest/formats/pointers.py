@@ -84,9 +84,7 @@ class Pointer:
             found = [(one.star, one.document) for one in self._walk(where)]
         if unwrap is None:
             return found
-        return [
-            (star, value[unwrap] if isinstance(value, dict) and unwrap in value else value) for star, value in found
-        ]
+        return [(star, one[unwrap] if isinstance(one, dict) and unwrap in one else one) for star, one in found]
 
     def parts(self, where: Where) -> Iterator[Where]:
         """Give what is there with the way to it, every element of an array by itself."""

@@ -10,18 +10,16 @@ marked `AMBIGUOUS`. Readings of that hour are marked as they are read, and `in_o
 """
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from importlib.resources import files
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 
 from ingest.vocabulary.readings import BadPayload, Flag, Reading
-from ingest.vocabulary.values import number, stamp
+from ingest.vocabulary.values import number, shipped_toml, stamp
 
 Epoch = Literal["s", "ms", "us", "ns", "excel"]
 Calendar = Literal["day", "week", "month"]
@@ -35,7 +33,7 @@ _AMBIGUOUS = Flag.AMBIGUOUS.value
 SOON = timedelta(hours=3)  # after its time: a message that comes later than that is history
 _PER_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _SPREADSHEET = datetime(1899, 12, 30)  # noqa: DTZ001 - day 0 of spreadsheets, in the zone of whoever wrote them
-WORDS = tomllib.loads(files("ingest.formats").joinpath("words.toml").read_text("utf-8"))
+WORDS = shipped_toml(__file__, "words.toml")
 _ZONES, _MONTHS = WORDS["zones"], WORDS["months"]
 _MONTH = re.compile(rf"\b({'|'.join(_MONTHS)})\b", re.IGNORECASE)
 _ZONE = re.compile(rf" ?\b({'|'.join(_ZONES)})$")

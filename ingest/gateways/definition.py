@@ -1,8 +1,8 @@
 """
 What the definition of a source may hold: where to ask, how often, and where in a record is what a gateway needs of it.
 
-The shipped ones are in `ingest/gateways/sources`; `ingest.gateways.poll` asks by one. Pointers, templates and
-conditions are those of mapping files (`ingest.formats.pointers`), lengths of time are written in ISO 8601.
+The shipped ones are in `ingest/gateways/sources`; `ingest.gateways.poll` asks by one. docs/open-data.md explains every
+key. Pointers, templates and conditions are those of mapping files (`ingest.formats.pointers`).
 
 Time is asked for in windows of one length, each again at the ages at which late and corrected figures come. What was
 asked of each is remembered, so an outage is caught up by itself, as far back as the source's history goes.
@@ -38,14 +38,7 @@ Span = tuple[datetime, datetime]  # from, until
 
 
 class Windows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    `[windows]` of a definition.
-
-    A window is due at each age of `looks`, and in every turn while it is younger than `fresh`. `first` is how far back
-    the first turn goes, `history` how far any does. Windows side by side are one question, up to `longest`; at most
-    `most` are asked for in a turn, those first that were not asked for longest, the newest first. With `empty_again` a
-    look that finds nothing does not count.
-    """
+    """`[windows]`: which stretches of time are asked for, and when again."""
 
     length: timedelta
     first: timedelta
@@ -92,14 +85,7 @@ class Windows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Question(msgspec.Struct, forbid_unknown_fields=True):
-    """
-    What is asked below the host, page by page.
-
-    `path` and `params` have holes: {begin}, {end} and {until} (the end, or now) of a stretch of time, {page} from 1,
-    {skip} the records before the page, {sensor}, and {filter}, the user's own condition. `records` is the way to the
-    records of an answer. Pages go on to the number at `last`, or along the links of member `next`, or while they have
-    `size` records; the status `empty` stands for a page without any. `conditional` asks only for a newer answer.
-    """
+    """`[ask]`: what is asked below the host, page by page."""
 
     path: str
     params: dict[str, str | int] = {}
@@ -113,12 +99,7 @@ class Question(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Places(msgspec.Struct, forbid_unknown_fields=True):
-    """
-    `[places]`: where sensors are, where records do not say so; asked for anew after `refresh`.
-
-    It is one list with the `sensor` of each record, or without that a question with {sensor} in its path, whose answers
-    are published.
-    """
+    """`[places]`: where sensors are, where records do not say so."""
 
     ask: Question
     lon: Pointers
@@ -128,15 +109,7 @@ class Places(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True):
-    """
-    `[record]`: what a record is about.
-
-    `key` names its measurement, and `mark` finds what another value differs by, the whole record where it is empty.
-    `version` finds the stamp that makes a correction of it, in those that meet `versioned`; the member `asked` is when
-    it was asked for. `parse` adds members: the named groups of a pattern that fits what a pointer finds.
-    Records that meet `skip` are left out, without an area those that miss `country` too. `row` makes columns of what is
-    published, with lat and lon beside them; else it is the record as it came.
-    """
+    """`[record]`: what a record is about."""
 
     sensor: Template
     key: Template
@@ -155,13 +128,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Definition(msgspec.Struct, forbid_unknown_fields=True):
-    """
-    A whole file, named after its source unless `source` names another.
-
-    `every` is the time from turn to turn, `pace` the requests in a time that the operator allows, `keep` how long a
-    published measurement is remembered after it was last met. `around` stands before and after the records of a
-    message; without it each is one.
-    """
+    """A whole file, named after its source unless `source` names another."""
 
     ask: Question
     record: Record

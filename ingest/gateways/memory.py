@@ -18,13 +18,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 SUFFIX = ".sqlite"
-# `met` is when a measurement was last seen in an answer, s since 1970.
-_SCHEMA = """
-    PRAGMA journal_mode = WAL;
-    CREATE TABLE IF NOT EXISTS published (key TEXT PRIMARY KEY, mark TEXT NOT NULL, met INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-    BEGIN IMMEDIATE;
-"""
+_SCHEMA = Path(__file__).with_name("memory.sql").read_text("utf-8")
 
 log = structlog.get_logger("ingest.gateways")
 

@@ -9,6 +9,7 @@ fence counts them as duplicates.
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -136,7 +137,7 @@ class Runner(Turn):
         return wait
 
 
-class Gateways:
+class Gateways(AbstractContextManager["Gateways"]):
     """
     Gateways that run while the `with` block does.
 
@@ -174,9 +175,6 @@ class Gateways:
         self._stop.set()
         for runner in self.runners:
             runner.join(_END_WITHIN / len(self.runners))
-
-    def __enter__(self) -> "Gateways":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

@@ -16,17 +16,13 @@ from numpy.typing import NDArray
 
 from ingest.vocabulary.batch import SCHEMA, Batch, DeadLetter, coded, columns, middle, numbers, refused
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.readings import Identity, SensorFact
+from ingest.vocabulary.readings import BadPayload, Identity, SensorFact
 
 _FRAME = 4096  # bytes that are left for what is around the data
 LARGEST = 512_000  # bytes of a record, unless one sensor and start, or one dead letter, has more
 MOST = (4 << 20) - _FRAME  # bytes of any record, unless Kafka takes fewer
 UNKNOWN = "quantity not in the registry of the worker"
 _NONE = columns((), ())
-
-
-class BadRecord(ValueError):  # noqa: N818 - the reaction is the name: this record goes to the dead letters
-    """A record that no collector of ours can have written."""
 
 
 def partition_of(sensor_id: str, partitions: int) -> int:
@@ -73,17 +69,17 @@ def letter_records(
 
 def read_record(value: bytes) -> Batch:
     """
-    Read a record again; raises BadRecord.
+    Read a record again; raises BadPayload for one that no collector of ours wrote.
 
     A reading of a quantity that only a newer collector knows becomes a dead letter, to be replayed after the upgrade.
     """
     try:
         batch = Batch.from_ipc(value)
         if not batch.readings.schema.equals(SCHEMA):
-            raise BadRecord(f"columns {batch.readings.schema.names}")
+            raise BadPayload(f"columns {batch.readings.schema.names}")
     except Exception as error:  # whatever pyarrow and msgspec raise for bytes of others
         reason = f"record not understood: {type(error).__name__}: {error}"
-        raise BadRecord(reason[:1000].replace("\x00", "\ufffd")) from error
+        raise BadPayload(reason[:1000].replace("\x00", "\ufffd")) from error
     new = coded(batch.readings, "quantity").each(lambda text: text not in QUANTITIES, bool)
     if not new.any():
         return batch

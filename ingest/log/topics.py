@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
+from aiokafka.helpers import create_ssl_context  # type: ignore[import-untyped]
 
 from ingest.vocabulary.backoff import pauses
 
@@ -64,12 +65,8 @@ class Access:
 
     def context(self) -> ssl.SSLContext | None:
         """Make the TLS context, None without TLS; raises OSError for files that are no certificate or key."""
-        if not self.tls:
-            return None
-        made = ssl.create_default_context(cafile=self.ca)
-        if self.certificate is not None:
-            made.load_cert_chain(self.certificate, self.key)
-        return made
+        names = {"cafile": self.ca, "certfile": self.certificate, "keyfile": self.key}
+        return cast(ssl.SSLContext, create_ssl_context(**names)) if self.tls else None
 
     def arguments(self) -> dict[str, Any]:
         """Give the arguments that every client of aiokafka takes."""

@@ -7,7 +7,7 @@ Used by `stadspuls publish`, the gateways, the simulated city and the benches.
 import secrets
 import threading
 from collections import deque
-from typing import Self
+from contextlib import AbstractContextManager
 
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
@@ -29,7 +29,7 @@ class BrokerRefused(Exception):  # noqa: N818 - what happened is the name
     """The broker answered messages with a refusal (MQTT 5): they were not taken."""
 
 
-class Sender(Connection):
+class Sender(Connection, AbstractContextManager["Sender"]):
     """
     A bounded window of messages that the broker has not confirmed; sent again after every reconnect.
 
@@ -83,9 +83,6 @@ class Sender(Connection):
             refused, self._refused = self._refused, 0
         if refused:
             raise BrokerRefused(f"{refused} messages were refused by {self.address}")
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

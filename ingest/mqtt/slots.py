@@ -14,10 +14,9 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain, count
 from pathlib import Path
-from typing import Self
 
 import structlog
 
@@ -30,7 +29,7 @@ class SlotTaken(Exception):  # noqa: N818 - what happened is the name
     """A slot belongs to a collector that runs."""
 
 
-class Slot:
+class Slot(AbstractContextManager["Slot"]):
     """A slot that is ours until the `with` block ends, or until this process dies."""
 
     def __init__(self, directory: Path, number: int, lock: int) -> None:
@@ -61,9 +60,6 @@ class Slot:
     def left(self, empty: bool) -> None:
         """Note that the session is gone, or that it stays, without a subscription."""
         self._note(b"" if empty else _JOINING)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._lock)

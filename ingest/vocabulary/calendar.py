@@ -117,7 +117,7 @@ def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years:
 
 
 def _read(path: Path) -> Calendar:
-    calendar = read_toml(path, Calendar, BadFile)
+    calendar = read_toml(path, Calendar)
     wrong = [one.name for one in calendar.school if one.last < one.first]
     wrong += [one.name for one in calendar.event if one.last <= one.first]
     if wrong:

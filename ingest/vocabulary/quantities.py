@@ -6,34 +6,20 @@ views take the aggregation and the validity rules from it.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
 import msgspec
 
+from ingest.vocabulary.readings import BadPayload
+from ingest.vocabulary.values import shipped_toml
+
 SPIKE_MEMORY = 6 * 3600  # s on either side in which a reading has neighbours
 
 
 class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """
-    One line of the registry.
-
-    `low` and `high` are the plausible range, both inclusive, in `unit`. Concentrations begin at their detection-
-    noise floor, because small negative means are real; only counts, speeds and occupancy begin at 0. `coverage` is
-    the share of a window that must be covered for it to be valid (5 minutes, hour, and day unless `hours` is
-    given); `hours` is the number of valid hours that a day must have instead. `day` is the kind of day: `civil` in
-    the hub's own time zone (23, 24 or 25 hours), `cet` fixed at UTC+1. A value up to `tolerance` beyond the range
-    becomes its end. `spike` is the distance from the neighbours' median above which a reading is marked, `stuck`
-    the seconds an unchanging value may last where it is further than `flat` from zero, `dead` the probability below
-    which a run of zeros is marked. Two values for one reading agree where both round to the same multiple of
-    `agree`. Channels of a sensor are `lanes`, which add up, or `separate` things, of which there is no mean.
-    `molar` is the mass of a gas in g/mol, by which shares of volume become concentrations. What is usual for an hour
-    has a spread of at least `least_spread`, and of `least_share` of the usual value. `term` is what it is in a
-    vocabulary of others.
-    """
+    """One line of the registry; `quantities.toml` says what the fields are."""
 
     name: str
     kind: str
@@ -67,7 +53,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return "Etc/GMT-1" if self.day == "cet" else None
 
 
-_read = tomllib.loads(files("ingest.vocabulary").joinpath("quantities.toml").read_text("utf-8"))
+_read = shipped_toml(__file__, "quantities.toml")
 _kinds, _lines = _read["kind"], _read["quantity"]
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
     {name: msgspec.convert({**_kinds[one["kind"]], **one, "name": name}, Quantity) for name, one in _lines.items()}
@@ -88,7 +74,7 @@ def convert(value: float, unit: str, quantity: Quantity) -> float:
     Give `value` in the unit of the registry.
 
     A gas may be given as a share of volume, with the temperature and pressure of the concentration that is wanted: EU
-    figures are at 20 degC and 1013.25 hPa (2008/50/EC annex VI: 293 K and 101.3 kPa). Raises ValueError for a unit that
+    figures are at 20 degC and 1013.25 hPa (2008/50/EC annex VI: 293 K and 101.3 kPa). Raises BadPayload for a unit that
     this quantity has no conversion from.
 
     >>> convert(0.05, "mg/m3", QUANTITIES["no2"])
@@ -107,5 +93,5 @@ def convert(value: float, unit: str, quantity: Quantity) -> float:
     except KeyError:
         conditions = ", a ppm or ppb as 'ppb at 20 degC and 1013.25 hPa'" if quantity.molar else ""
         text = f"unit {unit!r} of {quantity.name}, expected {quantity.unit!r} or one it converts from{conditions}"
-        raise ValueError(text) from None
+        raise BadPayload(text) from None
     return float(value * factor + offset)

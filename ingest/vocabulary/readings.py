@@ -136,10 +136,6 @@ class BadPayload(ValueError):  # noqa: N818 - the reaction is the name: this pay
     """A message that cannot be read: the text names what was found, what was expected, and where."""
 
 
-class NoSuchHour(BadPayload):
-    """A local time that clocks never showed: the hour that spring skips. It costs one row, not the file around it."""
-
-
 class Unreadable(NamedTuple):
     """A part of a message that goes to the dead letters alone: in a form that can be published again, and why."""
 

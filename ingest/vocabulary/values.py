@@ -10,11 +10,11 @@ import tomllib
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from ingest.vocabulary.readings import BadPayload, NoSuchHour, Status, microseconds
+from ingest.vocabulary.readings import BadPayload, Status, microseconds
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -42,7 +42,7 @@ def stamp(text: str, name: str, zone: tzinfo | None = None, *, end: timedelta | 
     """
     Read an ISO 8601 stamp as UTC; one without a zone is in `zone`.
 
-    Raises BadPayload for anything else, and for a stamp without a zone where `zone` is None; NoSuchHour for one in the
+    Raises BadPayload for anything else, and for a stamp without a zone where `zone` is None, and for one in the
     hour that spring skips, but for the end of an interval of the length `end` that begins before: from one to two
     o'clock is an hour in that night too.
 
@@ -69,7 +69,7 @@ def _local(read: datetime, name: str, zone: tzinfo, length: timedelta) -> dateti
     moment = local.astimezone(UTC)
     is_skipped = moment.astimezone(zone).replace(tzinfo=None) != read
     if is_skipped and (moment - length).astimezone(zone).utcoffset() != local.utcoffset():
-        raise NoSuchHour(f"{name} {read.isoformat()} is in an hour that clocks skip in {zone}, expected one they show")
+        raise BadPayload(f"{name} {read.isoformat()} is in an hour that clocks skip in {zone}, expected one they show")
     return moment
 
 
@@ -124,24 +124,29 @@ def version_of(text: str) -> int:
     return microseconds(stamp(text, "version"))
 
 
+def shipped_toml(module: str, name: str) -> dict[str, Any]:
+    """Read a file of TOML that lies beside a module, by the module's `__file__`."""
+    return tomllib.loads(Path(module).with_name(name).read_text("utf-8"))
+
+
 class BadFile(ValueError):  # noqa: N818 - named for the reaction: the user corrects the file
     """A file that cannot work; the text names the file, the key, what was found and what was expected."""
 
 
-def read_toml(path: Path, kind: type[T], error: type[BadFile]) -> T:
-    """Read a file into a struct; raises `error`."""
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Read a file into a struct; raises BadFile."""
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
-        raise error(f"{path}: {reason}") from reason
-    return converted(found, kind, error, str(path))
+        raise BadFile(f"{path}: {reason}") from reason
+    return converted(found, kind, str(path))
 
 
-def converted(found: object, kind: type[T], error: type[BadFile], place: str, table: str = "") -> T:
-    """Make a struct of a table of a file; raises `error` with the place, the table and the key."""
+def converted(found: object, kind: type[T], place: str, table: str = "") -> T:
+    """Make a struct of a table of a file; raises BadFile with the place, the table and the key."""
     try:
         return msgspec.convert(found, kind)
     except msgspec.ValidationError as invalid:
         reason, _, key = str(invalid).partition(" - at `$")
         where = f"{table}{key.rstrip('`')}".lstrip(".")
-        raise error(": ".join(filter(None, (place, where, reason[:1].lower() + reason[1:])))) from None
+        raise BadFile(": ".join(filter(None, (place, where, reason[:1].lower() + reason[1:])))) from None

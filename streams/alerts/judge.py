@@ -24,11 +24,12 @@ from aggregates.store.store import Away, Store, Transaction
 from ingest.vocabulary.batch import coded, numbers
 from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.readings import microseconds, utc
+from ingest.vocabulary.values import BadFile
 from streams.alerts import frames
 from streams.alerts.comparison import beyond, bounds_of, by_subject, compare, of_rule
 from streams.alerts.episodes import FOREVER, Episode, Transition, Window, fold
 from streams.alerts.frames import ChangedWindows, Edges, Span
-from streams.alerts.rulebook import LENGTHS, BadRule, Rule
+from streams.alerts.rulebook import LENGTHS, Rule
 from streams.alerts.store import Change, load_alerts, only_new, task_of, write_changes
 from streams.alerts.unjudged import ALL, Failures
 from streams.commit.windows import HOUR_US, WINDOW_US
@@ -118,11 +119,11 @@ class Judge:
         """
         Give the transitions of a rule on the stored windows that start in `[first, last)`, by time; nothing is written.
 
-        The dates on which it is in force do not count, so that a rule can be tried before its first day. Raises BadRule
+        The dates on which it is in force do not count, so that a rule can be tried before its first day. Raises BadFile
         for a rule about the present, `aggregates.store.store.StoreError` for a database that does not answer.
         """
         if rule.level == "clock":
-            raise BadRule(f"rule {rule.name!r} is about the present, expected one with a level of 5m, 1h or 1d")
+            raise BadFile(f"rule {rule.name!r} is about the present, expected one with a level of 5m, 1h or 1d")
         rule, begin, end = replace(rule, first=None, last=None), microseconds(first), microseconds(last)
         with store.transaction() as tx:
             windows = frames.load_windows(tx, [rule], [Span(begin - rule.lookback, end)], None)

@@ -43,10 +43,6 @@ _FIGURES = {"value": "-", "threshold": "-", "usual": "-", "unit": "", "windows":
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
-class BadRule(BadFile):
-    """A rule that cannot work; the text names file, rule, key and reason."""
-
-
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     An hour is compared with what is usual for it (`streams.alerts.comparison.usual`).
@@ -182,17 +178,17 @@ def load_rules(directories: Sequence[Path] = (), shipped: Path = SHIPPED) -> dic
     """
     Load every pack, and give the rules by name; a file replaces one of the same name that is shipped, or stands before.
 
-    Raises BadRule for a rule that cannot work.
+    Raises BadFile for a rule that cannot work.
     """
     paths = {path.name: path for folder in (shipped, *directories) for path in sorted(folder.glob("*.toml"))}
     found: dict[str, Rule] = {}
     for path in paths.values():
-        pack = read_toml(path, _Pack, BadRule)
+        pack = read_toml(path, _Pack)
         for at, table in enumerate(pack.rule, 1):
             keys = {**pack.defaults, **table, "pack": path.stem}
-            rule = converted(keys, Rule, BadRule, f"{path}: rule {keys.get('name') or at!r}")
+            rule = converted(keys, Rule, f"{path}: rule {keys.get('name') or at!r}")
             if known := found.get(rule.name):
-                raise BadRule(f"{rule.pack}: rule {rule.name!r}: name: a second rule, the other is in {known.pack}")
+                raise BadFile(f"{rule.pack}: rule {rule.name!r}: name: a second rule, the other is in {known.pack}")
             found[rule.name] = rule
     return found
 

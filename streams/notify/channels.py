@@ -27,10 +27,6 @@ TransitionKind = Literal["raised", "updated", "cleared", "cannot_judge", "acknow
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class BadChannels(BadFile):
-    """A file of channels that cannot work: the file, the key, and what is wrong with it; never a secret."""
-
-
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     One place that notifications are sent to.
@@ -89,11 +85,11 @@ class _Tables(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_channels(path: Path, environment: Mapping[str, str] = os.environ) -> Channels:
-    """Read a file; `${NAME}` in a URL is a variable of the environment. Raises BadChannels."""
-    tables = read_toml(path, _Tables, BadChannels)
+    """Read a file; `${NAME}` in a URL is a variable of the environment. Raises BadFile."""
+    tables = read_toml(path, _Tables)
 
     def read(table: object, kind: type[_Addressed], key: str) -> _Addressed:
-        made = converted(table, kind, BadChannels, str(path), key)
+        made = converted(table, kind, str(path), key)
         return msgspec.structs.replace(made, url=_filled(f"{path}: {key}.url", made.url, environment))
 
     found = Channels(
@@ -102,7 +98,7 @@ def read_channels(path: Path, environment: Mapping[str, str] = os.environ) -> Ch
         channels={name: read(table, Channel, f"channel.{name}") for name, table in tables.channel.items()},
     )
     for key, reason in _problems(found):
-        raise BadChannels(f"{path}: {key}: {reason}")
+        raise BadFile(f"{path}: {key}: {reason}")
     return found
 
 
@@ -137,5 +133,5 @@ def _filled(where: str, url: str, environment: Mapping[str, str]) -> str:
     """Put the environment's variables into a URL, unchanged: special characters must be URL-encoded in the variable."""
     names = re.findall(r"\$\{(\w+)\}", url)
     if lacking := [name for name in names if not environment.get(name)]:
-        raise BadChannels(f"{where}: the environment has no variable {lacking[0]}")
+        raise BadFile(f"{where}: the environment has no variable {lacking[0]}")
     return re.sub(r"\$\{(\w+)\}", lambda found: environment[found[1]], url)

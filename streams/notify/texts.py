@@ -6,7 +6,6 @@ transition is described in full; several are counted by rule, with the first pla
 forms, `words.toml` the words.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -16,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from jinja2 import Environment, StrictUndefined
 
-from ingest.vocabulary.values import visible
+from ingest.vocabulary.values import shipped_toml, visible
 from streams.notify.channels import SEVERITIES
 from streams.notify.operators import Row
 
@@ -67,8 +66,7 @@ class Style(NamedTuple):
         return row._replace(**texts, places=list(map(visible, row.places)))
 
 
-_HERE = files("streams.notify")
-_WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(_HERE.joinpath("words.toml").read_text("utf-8"))
+_WORDS: Mapping[str, Mapping[str, str]] = shipped_toml(__file__, "words.toml")
 
 
 def notification_of(rows: Sequence[OutboxRow], key: str, style: Style) -> Notification:
@@ -115,4 +113,4 @@ def digest(open_alerts: Sequence[Row], counts: Mapping[str, int], key: str, styl
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined)  # plain text: nothing is escaped
 _ENVIRONMENT.filters |= {"figure": number, "visible": visible}
-_MESSAGES = _ENVIRONMENT.from_string(_HERE.joinpath("messages.jinja").read_text("utf-8"))
+_MESSAGES = _ENVIRONMENT.from_string(files("streams.notify").joinpath("messages.jinja").read_text("utf-8"))

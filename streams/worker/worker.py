@@ -26,10 +26,11 @@ import structlog
 
 from aggregates.store.store import StoreError
 from ingest.collector import end_process
-from ingest.log.records import BadRecord, read_record
+from ingest.log.records import read_record
 from ingest.log.topics import NoAnswer, Topics, ends
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, DeadLetter, columns
+from ingest.vocabulary.readings import BadPayload
 from streams.commit.pipeline import Position, Stopped, wait_for_database
 from streams.worker.faust_app import LogHandler, WorkerRunner, make_app
 from streams.worker.partitions import Partition, Partitions, WorkerMetrics
@@ -217,7 +218,7 @@ class Worker:
         """Decode a record; one that is not a batch becomes a dead letter."""
         try:
             return read_record(message.value)
-        except BadRecord as error:
+        except BadPayload as error:
             place = f"{message.topic}/{message.partition}/{message.offset}"
             _log.error("record not understood", record=place, error=str(error))
             self.metrics.poisoned += 1

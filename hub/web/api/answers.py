@@ -179,10 +179,9 @@ def _written(
         if form == "json":
             return shown
         # As OGC API Features has them: GDAL follows `next`.
-        pages = {"self": request.url} | (
-            {"next": request.url.include_query_params(cursor=rows.next)} if rows.next else {}
-        )
-        links = [{"rel": rel, "href": str(url), "type": FORMS["geojson"]} for rel, url in pages.items()]
+        pages = [("self", request.url)]
+        pages += [("next", request.url.include_query_params(cursor=rows.next))] if rows.next else []
+        links = [{"rel": rel, "href": str(url), "type": FORMS["geojson"]} for rel, url in pages]
         return {"links": links, "numberReturned": rows.count, **shown}
 
     body = Body()

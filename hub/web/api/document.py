@@ -5,9 +5,7 @@ Every answer that the API can give is in it, with an example of every column (`e
 texts, and the schemas of what is no row. A test sends requests of all kinds and compares the answers with it.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,12 +14,13 @@ from fastapi import FastAPI
 from aggregates.ask.listings import BESIDE, BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
 from hub.web.api.problems import MEDIA
 from hub.web.api.resources import RESOURCES, Resource
+from ingest.vocabulary.values import shipped_toml
 
 VERSION = "1.1.0"
 Schema = dict[str, Any]
 _FILE = {"type": "string", "format": "binary"}
-_TEXTS: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("document.toml").read_text("utf-8"))
-_EXAMPLES: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("examples.toml").read_text("utf-8"))
+_TEXTS: Mapping[str, Any] = shipped_toml(__file__, "document.toml")
+_EXAMPLES: Mapping[str, Any] = shipped_toml(__file__, "examples.toml")
 _TYPES: Mapping[pa.DataType, Schema] = {
     TEXT: {"type": "string"}, BYTES: {"type": "string"}, NUMBER: {"type": "number"}, COUNT: {"type": "integer"},
     YES_OR_NO: {"type": "boolean"}, STAMP: {"type": "string", "format": "date-time"},

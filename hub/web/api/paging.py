@@ -74,9 +74,8 @@ def decoded(cursor: str, kinds: list[pa.DataType]) -> tuple[Any, ...]:
     """Read a cursor of a list whose key has columns of these types; raises Problem for any other."""
     key: Any = tuple[tuple(_KINDS[kind] for kind in kinds)]  # type: ignore[misc]  # only known now
     try:
-        found: tuple[Any, ...] = msgspec.json.decode(
-            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=key
-        )
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        found: tuple[Any, ...] = msgspec.json.decode(text, type=key)
     except ValueError:  # of base64 and of msgspec
         raise wrong("cursor", "expected `next` of the page before, of this list") from None
     return found

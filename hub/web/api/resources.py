@@ -6,12 +6,10 @@ Arrow batches. Forms, pages, ETag and the OpenAPI document follow from it (`answ
 entry there, and here a function where its rows do not come from a listing of the database as they are.
 """
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,16 +28,13 @@ from hub.settings.settings import Settings
 from ingest.vocabulary.calendar import Days, load_days
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
+from ingest.vocabulary.values import shipped_toml
 from streams.alerts.unusual import beside_usual, closed_hour
 from streams.notify.operators import read_alerts, silences
 
 Rows = pd.DataFrame | Iterable[tuple[Any, ...]]
-FORMS = {
-    "json": "application/json", "geojson": "application/geo+json", "csv": "text/csv",
-    "csv-nl": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet",
-    "arrow": "application/vnd.apache.arrow.stream",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "html": "text/html",
-}  # fmt: skip
+_given = shipped_toml(__file__, "resources.toml")
+FORMS: Mapping[str, str] = _given["forms"]  # media types
 PAGED = ("json", "geojson", "html")  # the other forms are files, which hold all rows at once
 
 
@@ -48,11 +43,7 @@ class Resource:
     """
     One list; `find(store, after, limit, **asked)` gives its rows, in the order of `key`.
 
-    `page` rows are given by default and `most` at most; `bulk`, where it is not 0, are both for CSV, Parquet and Arrow.
-    `window` is the length of the windows that it is about and `days` its longest range, where no parameter says it.
-    `secret` ones are for those with the token alone. `find` takes `beside` from `by_settings`: days or reporting.
-    Where `item` is given each row has a path of its own below, asked by this argument of `find` ("": among all).
-    `only` are its forms, where it has not the usual ones.
+    `resources.toml` says what the fields are. `only` are its forms, where it has not the usual ones.
     """
 
     path: str
@@ -196,7 +187,6 @@ _WHOLE: Mapping[str, Callable[..., Rows]] = {
     "/usual": _usual,
     "/alerts/silences": _silences,
 }
-_given = tomllib.loads(Path(__file__).with_name("resources.toml").read_text("utf-8"))
 RESOURCES = tuple(_resource(**one) for one in _given["resource"])
 
 
@@ -204,7 +194,7 @@ def by_settings(settings: Settings) -> Mapping[str, Resource]:
     """
     Give the lists by path, with the calendar of a hub and its periods.
 
-    Raises `aggregates.ask.periods.BadPeriods` and `ingest.vocabulary.values.BadFile` for a file that is wrong.
+    Raises `ingest.vocabulary.values.BadFile` for a file that is wrong.
     """
     reporting = Reporting(settings.timezone, settings.calendars, settings.country, settings.periods or SHIPPED)
     reporting.read()

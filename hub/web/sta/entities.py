@@ -5,14 +5,13 @@ The entity sets of SensorThings, from `entities.toml`: the relations of each, it
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from aggregates.store.statements import statement_text
+from ingest.vocabulary.values import shipped_toml
 
 
 class EntitySet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"behind": "from"}):
@@ -69,7 +68,7 @@ def keys(conditions: Iterable[str]) -> list[str]:
     return ["id", *sorted(found - {"id"})]
 
 
-_read: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("entities.toml").read_text("utf-8"))
+_read: Mapping[str, Any] = shipped_toml(__file__, "entities.toml")
 SETS: Mapping[str, EntitySet] = msgspec.convert(_read["set"], dict[str, EntitySet])
 NAMES = {id(one): name for name, one in SETS.items()}
 KEYS: Mapping[str, str] = _read["keys"]  # the types of columns that links are made of

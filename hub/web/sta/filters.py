@@ -7,10 +7,8 @@ asked). A path through links holds where it does for any of the entities that it
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import shapely
@@ -22,8 +20,9 @@ from aggregates.ask.dates import moment, read
 from hub.web.api.problems import wrong
 from hub.web.sta.entities import EntitySet, condition
 from hub.web.sta.options import split
+from ingest.vocabulary.values import shipped_toml
 
-_read: Mapping[str, Any] = tomllib.loads(Path(__file__).with_name("functions.toml").read_text("utf-8"))
+_read: Mapping[str, Any] = shipped_toml(__file__, "functions.toml")
 FUNCTIONS: Mapping[str, str] = _read["function"]
 _OPERATORS: Mapping[str, str] = _read["operator"]
 _LITERALS: Mapping[str, str] = _read["literal"]

@@ -42,9 +42,8 @@ def luchtmeetnet(message: Message) -> Iterator[Item]:
 
 
 def _file(payload: bytes) -> Iterator[Table | SensorFact | Unreadable]:
-    lines = [
-        [cell.strip() for cell in line.split(";")] for line in payload.decode("latin-1").split("\n") if line.strip()
-    ]
+    texts = filter(str.strip, payload.decode("latin-1").split("\n"))
+    lines = [[cell.strip() for cell in text.split(";")] for text in texts]
     if len(lines) < PREAMBLE or lines[PREAMBLE - 1][0] != "Component":
         raise BadPayload(f"a CSV file of {len(lines)} lines without its header, expected Component on line {PREAMBLE}")
     columns = _columns(lines[PREAMBLE - 1][BEFORE_STATIONS:])

@@ -8,13 +8,11 @@ hour, the reading is the count. A speed without a vehicle is *observed, nothing 
 supplier writes it: -1, 0 of 0 vehicles, 252 beside a flow of 0.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from itertools import pairwise
 from math import isfinite, nan
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -24,7 +22,7 @@ from ingest.formats.decode import payload_format
 from ingest.formats.states import FAILED, NOTHING, State
 from ingest.formats.xml import local, parsed
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, Unreadable
-from ingest.vocabulary.values import stamp
+from ingest.vocabulary.values import shipped_toml, stamp
 
 FLOW, SPEED = "F", "S"
 QUANTITY = {FLOW: "vehicle_count", SPEED: "vehicle_speed"}
@@ -35,11 +33,7 @@ _VALUES = ("measuredValue", "physicalQuantity")
 
 
 class Publisher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """
-    Whose publications a source reads: their country, the seconds that a value is of, and when they begin.
-
-    `offset` is the seconds from a stamp to the start of its period, `channels` what an index means for every site.
-    """
+    """Whose publications a source reads; `datex2.toml` says what the fields are."""
 
     country: str
     period: int = 60
@@ -56,7 +50,7 @@ class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: str
 
 
-_data = tomllib.loads(Path(__file__).with_name("datex2.toml").read_text("utf-8"))
+_data = shipped_toml(__file__, "datex2.toml")
 PUBLISHERS = msgspec.convert(_data["publisher"], dict[str, Publisher])  # by their sources
 _PATTERNS = msgspec.convert(_data["layout"], list[Pattern])
 

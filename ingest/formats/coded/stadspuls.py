@@ -127,8 +127,8 @@ def _reading(sent: Sent, document: Document, topic: str) -> Reading:
     value, covers = sent.value, sent.covers
     if isinstance(value, str):
         value = number(value, "value")
-    if value is not None and sent.unit is not None:
-        value = _converted(value, sent.unit, sent.quantity)
+    if value is not None and sent.unit is not None and sent.quantity in QUANTITIES:  # else it is refused later, alone
+        value = convert(value, sent.unit, QUANTITIES[sent.quantity])
     if covers is None and not sent.period:
         covers = document.interval
     return Reading(
@@ -168,15 +168,6 @@ def _weight(weight: float | str | None, value: float | None) -> float:
     if weight is None:
         return 1.0 if value is not None else 0.0
     return number(weight, "weight") if isinstance(weight, str) else weight
-
-
-def _converted(value: float, unit: str, quantity: str) -> float:
-    if quantity not in QUANTITIES:  # the screen of `ingest.formats.decode` refuses this reading alone
-        return value
-    try:
-        return convert(value, unit, QUANTITIES[quantity])
-    except ValueError as error:
-        raise BadPayload(str(error)) from None
 
 
 def _flags(flags: int | list[str]) -> int:

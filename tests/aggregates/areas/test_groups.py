@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from aggregates.areas.groups import BadGroups, import_groups, read_groups
+from aggregates.areas.groups import import_groups, read_groups
 from aggregates.ask.dates import known_at
 from aggregates.ask.query import Question, ask
 from aggregates.store.catalogue import import_sensors
@@ -15,6 +15,7 @@ from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.values import BadFile
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
@@ -176,7 +177,7 @@ def test_a_group_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str)
     """Whoever writes the file is told what was found and expected."""
     file = tmp_path / "groups.toml"
     file.write_text(text)
-    with pytest.raises(BadGroups, match=said):
+    with pytest.raises(BadFile, match=said):
         read_groups(file)
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from aggregates.ask.averages import plan, read_area_averages, read_averages
 from aggregates.ask.listings import LISTS
-from aggregates.ask.periods import BadPeriods, Reporting
+from aggregates.ask.periods import Reporting
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.migrate import migrate
@@ -26,6 +26,7 @@ from ingest.files.catalogue import Entry
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode
 from ingest.vocabulary.readings import Message, Reading
+from ingest.vocabulary.values import BadFile
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import hours, load_cases, place, refresh
@@ -102,7 +103,7 @@ class TestPlan:
             planned("schoolvakantie", date(2020, 1, 1), date(2020, 2, 1), "1mo")
         path = tmp_path / "periods.toml"
         path.write_text('enough = 0.5\n[kind.werkdag]\nenglish = "x"\n[part.etmaal]\nenglish = "y"\nhours = [[0, 24]]')
-        with pytest.raises(BadPeriods, match="expected weekdag among them"):
+        with pytest.raises(BadFile, match="expected weekdag among them"):
             Reporting(ZONE, definitions=path).read()
 
 

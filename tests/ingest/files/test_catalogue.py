@@ -10,9 +10,10 @@ import pytest
 
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
-from ingest.files.catalogue import BadCatalogue, Entry, read_catalogue
+from ingest.files.catalogue import Entry, read_catalogue
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading, SensorFact
+from ingest.vocabulary.values import BadFile
 from streams.commit.pipeline import Pipeline
 from tests.support.databases import sensors
 
@@ -80,12 +81,12 @@ class TestCsv:
     )
     def test_mistake_is_named(self, tmp_path: Path, text: str, expected: str) -> None:
         """File, line, what was found and what was expected."""
-        with pytest.raises(BadCatalogue, match=f"sensors.csv.*{expected}"):
+        with pytest.raises(BadFile, match=f"sensors.csv.*{expected}"):
             read_catalogue(put(tmp_path, text))
 
     def test_other_encoding_is_named(self, tmp_path: Path) -> None:
         """Latin-1 is refused by name, not guessed at."""
-        with pytest.raises(BadCatalogue, match=r"sensors.csv: not UTF-8"):
+        with pytest.raises(BadFile, match=r"sensors.csv: not UTF-8"):
             read_catalogue(put(tmp_path, "sensor_id,name\nndw/a,Dambrücke\n".encode("latin-1")))
 
 
@@ -133,7 +134,7 @@ class TestGeoJson:
     )
     def test_mistake_is_named(self, tmp_path: Path, text: str, expected: str) -> None:
         """File, feature, what was found and what was expected."""
-        with pytest.raises(BadCatalogue, match=f"a.geojson.*{expected}|{expected}"):
+        with pytest.raises(BadFile, match=f"a.geojson.*{expected}|{expected}"):
             read_catalogue(put(tmp_path, text, "a.geojson"))
 
 

@@ -8,8 +8,8 @@ import pytest
 from aggregates.areas.groups import import_groups, read_groups
 from aggregates.store.store import Store
 from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.values import BadFile
 from streams.alerts.clock import AlertClock
-from streams.alerts.rulebook import BadRule
 from streams.rollup.rollup import roll_up
 from tests.streams.alerts.test_judge import asked, deliver, with_rules
 from tests.support.databases import ZONE
@@ -73,5 +73,5 @@ def test_a_group_has_no_figures_below_the_hour(tmp_path: Path, level: str) -> No
     """A rule that could never raise is refused."""
     statistic = "silence" if level == "clock" else "value"
     rule = f'[[rule]]\nname = "x"\ntitle = "x"\nquantity = "no2"\nlevel = "{level}"\nstatistic = "{statistic}"'
-    with pytest.raises(BadRule, match=f"rule 'x': sensors: a group with level '{level}', expected '1h' or '1d'"):
+    with pytest.raises(BadFile, match=f"rule 'x': sensors: a group with level '{level}', expected '1h' or '1d'"):
         with_rules(tmp_path, f'{rule}\nraise = 1\nsensors = ["group/ring"]')

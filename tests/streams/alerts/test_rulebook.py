@@ -11,7 +11,7 @@ from ingest.vocabulary.air_index import index_of
 from ingest.vocabulary.calendar import Days, load_days
 from ingest.vocabulary.values import BadFile
 from streams.alerts.comparison import COLUMNS, usual
-from streams.alerts.rulebook import BadRule, Baseline, Rule, load_rules
+from streams.alerts.rulebook import Baseline, Rule, load_rules
 from tests.support.alerting import replay
 from tests.support.databases import ZONE
 
@@ -60,7 +60,7 @@ def book(folder: Path, **keys: str) -> dict[str, Rule]:
 )
 def test_a_rule_that_cannot_work_is_refused(tmp_path: Path, keys: dict[str, str], reason: str) -> None:
     """The message begins with the file and the rule, then names the key and the reason."""
-    with pytest.raises(BadRule, match=reason) as refused:
+    with pytest.raises(BadFile, match=reason) as refused:
         book(tmp_path, **keys)
     assert str(refused.value).startswith(f"{tmp_path / 'own.toml'}: rule 'x': ")
 
@@ -70,7 +70,7 @@ def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(
         '[[rule]]\nname = "lki-bad"\ntitle = "x"\nquantity = "lki"\nlevel = "1h"\nraise = 7'
     )
-    with pytest.raises(BadRule, match="a second rule, the other is in air-indices"):
+    with pytest.raises(BadFile, match="a second rule, the other is in air-indices"):
         load_rules((tmp_path,))
     (tmp_path / "mine.toml").rename(tmp_path / "air-indices.toml")
     assert load_rules((tmp_path,))["lki-bad"].raise_at == 7

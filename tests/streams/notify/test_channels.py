@@ -6,7 +6,8 @@ import pytest
 
 from hub.run.notifying import notifier_of, open_channels
 from hub.settings.layers import load
-from streams.notify.channels import BadChannels, read_channels
+from ingest.vocabulary.values import BadFile
+from streams.notify.channels import read_channels
 from tests.conftest import ROOT
 
 GOOD = """
@@ -67,7 +68,7 @@ def test_good_file(tmp_path: Path) -> None:
 def test_refused_with_file_and_key(tmp_path: Path, text: str, reason: str) -> None:
     """What cannot work names the file, the key and the reason."""
     path = written(tmp_path, text)
-    with pytest.raises(BadChannels, match=reason.replace("[", r"\[")) as caught:
+    with pytest.raises(BadFile, match=reason.replace("[", r"\[")) as caught:
         read_channels(path, ENVIRONMENT)
     assert str(path) in str(caught.value)
 
@@ -75,7 +76,7 @@ def test_refused_with_file_and_key(tmp_path: Path, text: str, reason: str) -> No
 def test_service_that_is_none(tmp_path: Path) -> None:
     """A URL that no door accepts is refused when the notifier is made, without its secret."""
     path = written(tmp_path, "[channel.a]\nurl = 'nosuch://sesame@host'")
-    with pytest.raises(BadChannels, match=r"channel\.a\.url: nosuch://") as caught:
+    with pytest.raises(BadFile, match=r"channel\.a\.url: nosuch://") as caught:
         notifier_of(load({"alert_channels": path}), "")
     assert "sesame" not in str(caught.value)
 
