@@ -25,6 +25,7 @@ from aggregates.ask.dates import BadQuestion
 from hub.cli.common import NO, broker_of, command, end, progress_bar, running_hub
 from hub.cli.output import errors, print_table
 from hub.settings.settings import Settings
+from ingest.files.discovery import discovered
 from ingest.files.draft import draft
 from ingest.files.recordings import messages
 from ingest.formats import documents
@@ -34,6 +35,7 @@ from ingest.formats.mapping_schema import load
 from ingest.formats.parts import unread
 from ingest.formats.pointers import step
 from ingest.formats.registry import load_formats
+from ingest.mqtt.client import retained
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.batch import numbers
 from ingest.vocabulary.quantities import QUANTITIES
@@ -234,3 +236,12 @@ def formats_draft(settings: Settings, file: Path, /, name: str | None = None) ->
     source = name or "".join(sign if sign.isalnum() else "_" for sign in file.name.partition(".")[0]).lower()
     typer.echo(draft(file, source, settings.timezone), nl=False)
     errors.print(f"save this as {source}.toml, mend it, then: stadspuls formats try {file} --mapping {source}.toml")
+
+
+@command("formats discover", "broker")
+def formats_discover(
+    settings: Settings, file: Path | None = None, /, name: str = "discovered", prefix: str = "homeassistant"
+) -> None:
+    """Write a mapping file for the devices that announced themselves as Home Assistant's discovery has it."""
+    found = dict(one[:2] for one in messages(file, "homeassistant")) if file else {}
+    typer.echo(discovered(found or retained(broker_of(settings), f"{prefix}/#"), name), nl=False)

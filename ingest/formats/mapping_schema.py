@@ -82,16 +82,16 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True, dict=True):
 def check_unit(quantity: str, unit: str | None) -> None:
     """Raise ValueError for a quantity that suppliers give in several units, without one."""
     if quantity in _NEEDS_UNIT and unit is None:
-        raise ValueError(
-            f"{quantity} without a unit, expected unit_at, or the supplier's as unit: {QUANTITIES[quantity].unit!r}"
-        )
+        known = QUANTITIES[quantity].unit
+        raise ValueError(f"{quantity} without a unit, expected unit_at, or the supplier's as unit: {known!r}")
 
 
 class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
-    """`[[message]]`: one shape of message, taken where `when` holds."""
+    """`[[message]]`: one shape of message, taken on its `topic` where `when` holds."""
 
     sensor: Template
     reading: list[ReadingRule]
+    topic: str = ""
     each: Pointers = Pointers("")
     columns: bool = False
     ignore: list[Pointers] = []
@@ -134,8 +134,8 @@ class MessageRule(msgspec.Struct, forbid_unknown_fields=True):
         return (one for rule in self.reading for one in (rule, *rule.parts))
 
     def keys(self) -> tuple[set[object], ...]:
-        """Give what a part must have for the rule: `each`, then conditions."""
-        return {str(self.each)}, {*self.when.key(), *map(str, self.has)}
+        """Give what a part must have for the rule: topic and `each`, then conditions."""
+        return {(self.topic, str(self.each))}, {*self.when.key(), *map(str, self.has)}
 
 
 class MappingFile(msgspec.Struct, forbid_unknown_fields=True, dict=True):
@@ -200,20 +200,19 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True, dict=True):
 def _check_topics(name: str, spec: MappingFile) -> None:
     """Raise ValueError for a topic filter that no topic of this source can match."""
     filters = [f"{OWN}/{name}/#"]
-    if topic := SOURCES[name].topic:
+    for topic in SOURCES[name].topics:
         levels = topic.split("/")
         odd = any(("+" in level and level != "+") or ("#" in level and level != "#") for level in levels)
         is_foreign = levels[0] == OWN and levels[1:2] != [name]
         if odd or "#" in levels[:-1] or is_foreign or not topic:
             raise ValueError(f"topic {topic!r}, expected a filter of MQTT as a/+/b or a/#, outside of stadspuls/")
-        if taken := [one for one, source in SOURCES.items() if source.topic == topic and one != name]:
+        if taken := [one for one, source in SOURCES.items() if topic in source.topics and one != name]:
             raise ValueError(f"topic {topic!r} is that of source {taken[0]!r}, expected another")
         filters.append(topic)
     templates = [one for rule in spec.message for one in (rule.sensor, rule.stamp_text)]
-    templates += [
-        one for rule in spec.message for read in rule.every() for one in (read.key, read.channel, read.sensor)
-    ]
-    for shape in (shape for one in templates if one for shape in one.shapes):
+    templates += [one for rule in spec.message for own in rule.every() for one in (own.key, own.channel, own.sensor)]
+    shapes = [shape for one in templates if one for shape in one.shapes]
+    for shape in (*shapes, *(rule.topic for rule in spec.message if rule.topic)):
         if not any(meet(shape.split("/"), one.split("/")) for one in filters):
             raise ValueError(f"{{topic:{shape}}} can never match, expected a shape of {' or '.join(filters)}")
 
@@ -228,7 +227,8 @@ def load(path: Path, source: str = "") -> MappingFile:
     try:
         spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile, dec_hook=made)
         if spec.source is not None:
-            add_source(msgspec.structs.replace(spec.source, name=name))
+            topics = spec.source.topic or [rule.topic for rule in spec.message if rule.topic]
+            add_source(msgspec.structs.replace(spec.source, name=name, topic=topics))
         elif name not in SOURCES:
             raise ValueError(f"source {name!r} is not known, expected a [source] table or another file name")
         _check_topics(name, spec)

@@ -16,7 +16,7 @@ from msgspec import UNSET, Struct
 from ingest.formats.cells import is_figure
 from ingest.formats.documents import table_rows
 from ingest.formats.mapping_schema import MappingFile, MessageRule
-from ingest.formats.pointers import Path, Pointers, Where, every_pointer
+from ingest.formats.pointers import Path, Pointers, Where, every_pointer, meet
 from ingest.formats.stamps import Calendar
 from ingest.vocabulary.readings import BadPayload, Message
 from ingest.vocabulary.sources import SOURCES
@@ -81,6 +81,8 @@ def lacks(wanted: list[Pointers], where: Where, empty: Sequence[Any] = (UNSET,))
 
 def _found(rule: MessageRule, whole: Where) -> Iterator[Where]:
     """Give the parts that the first `each` with any finds, the rows of columns one by one."""
+    if rule.topic and not meet(rule.topic.split("/"), whole.topic.partition("?")[0].split("/")):
+        return
     found = (list(pointer.parts(whole)) for pointer in rule.each.each)
     for where in next(filter(None, found), []):
         if rule.columns and isinstance(where.document, dict):
@@ -96,7 +98,7 @@ def _shapes(spec: MappingFile) -> str:
 
 def _shape(rule: MessageRule) -> str:
     wanted = [f"{pointer} {' or '.join(map(repr, values))}" for pointer, values in rule.when.all]
-    return ", ".join([*map(str, rule.has), *wanted]) or f"something at {rule.each}"
+    return ", ".join(filter(None, [rule.topic, *map(str, rule.has), *wanted])) or f"something at {rule.each}"
 
 
 def unread(source: str, spec: MappingFile, document: Any, message: Message) -> list[Unread]:

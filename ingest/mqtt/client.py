@@ -2,7 +2,7 @@
 Paho's clients as the hub makes them: of an address, with a socket that buffers.
 
 `ingest.mqtt.connection` keeps one connected; `refusal` connects once, for `stadspuls doctor` and to end a session, and
-so does `clear_retained`, which `hub.run.distributed` calls once a minute.
+so do `retained`, for `formats discover`, and `clear_retained`, which `hub.run.distributed` calls once a minute.
 """
 
 import math
@@ -10,6 +10,7 @@ import secrets
 import select
 import socket
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import structlog
@@ -83,27 +84,41 @@ def refusal(address: Address, seconds: float, client_id: str | None = None) -> s
 
 
 class _Look(HubClient):
-    """A look at what a broker retains, which deletes what is beyond `most` bytes."""
+    """A look at what a broker retains on topics."""
 
-    def __init__(self, address: Address, most: int) -> None:
+    def __init__(self, address: Address, filters: Sequence[str]) -> None:
         super().__init__(address)
-        self.deleted = 0
-        self.last = math.inf  # when the last one came; a busy broker may take long to let us in
-        self._left = most
+        self._address, self._filters = address, filters
+        self._came: list[MQTTMessage] = []
+        self._last = math.inf  # when the last one came; a busy broker may take long to let us in
         self.on_message, self.on_connect = self._seen, self._let_in
 
     def _let_in(self, *_: Any) -> None:
-        self.last = time.monotonic()
-        for name in subscriptions():
-            self.subscribe(name)
+        self._last = time.monotonic()
+        self.subscribe([(name, 0) for name in self._filters])
 
     def _seen(self, _client: Client, _user: object, message: MQTTMessage) -> None:
-        if message.retain and not is_news(message.topic):
-            self.last = time.monotonic()
-            self._left -= len(message.topic) + len(message.payload)
-            if self._left < 0:
-                self.publish(message.topic, b"", retain=True)
-                self.deleted += 1
+        if message.retain:
+            self._last = time.monotonic()
+            self._came.append(message)
+
+    def messages(self) -> Iterator[MQTTMessage]:
+        """Give each message; raises OSError where the broker is away."""
+        end = time.monotonic() + _LOOK
+        self.connect(self._address.host, self._address.port)
+        try:
+            while self.turn() and (now := time.monotonic()) < end and (now < self._last + _QUIET or self.want_write()):
+                yield from self._came
+                self._came.clear()
+        finally:
+            self.disconnect()
+
+
+def retained(address: Address, name: str) -> dict[str, bytes]:
+    """Give what a broker retains, by topic, for a filter; raises OSError where it is away or does not let us in."""
+    if why := refusal(address, _LOOK):
+        raise ConnectionError(f"broker {address}: {why}")
+    return {one.topic: bytes(one.payload) for one in _Look(address, [name]).messages()}
 
 
 def clear_retained(address: Address, most: int) -> int:
@@ -114,13 +129,13 @@ def clear_retained(address: Address, most: int) -> int:
     not count. A deletion is an empty message, of which the collector makes a dead letter like of any other. Raises
     OSError where the broker is away.
     """
-    look, until = _Look(address, most), time.monotonic() + _LOOK
-    look.connect(address.host, address.port)
-    try:
-        while look.turn() and (now := time.monotonic()) < until and (now < look.last + _QUIET or look.want_write()):
-            pass
-    finally:
-        look.disconnect()
-    if look.deleted:
-        log.warning("retained messages beyond retained_bytes deleted", messages=look.deleted, bytes=most)
-    return look.deleted
+    look, left, deleted = _Look(address, subscriptions()), most, 0
+    for message in look.messages():
+        if not is_news(message.topic):
+            left -= len(message.topic) + len(message.payload)
+            if left < 0:
+                look.publish(message.topic, b"", retain=True)
+                deleted += 1
+    if deleted:
+        log.warning("retained messages beyond retained_bytes deleted", messages=deleted, bytes=most)
+    return deleted

@@ -4,14 +4,14 @@ Who supplies messages: the registry of sources, with time convention, class, lic
 `ingest.formats.decode` finds a message's source by its topic here, and the payload format by the source.
 """
 
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
 import msgspec
+
+from ingest.vocabulary.values import shipped_toml
 
 Stamp = Literal["start", "end", "instant", "received"]  # what a supplier's stamp means
 Repeated = Literal["greatest", "first", "last"]
@@ -27,16 +27,7 @@ class SourceClass(StrEnum):
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"source_class": "class"}):
-    """
-    One line of the registry, or the `[source]` of a mapping file, which has the name of the file.
-
-    `interval` is the seconds an instant stands for (None: unknown). `topic` is the supplier's own topic filter,
-    where it has one, beside `stadspuls/<name>/#`, which every source has. `repeated` tells which of several values
-    of one reading without a version counts: the `first` or `last` that was received, or the `greatest`, which is
-    marked ambiguous. `channels` of a sensor are `lanes`, which add up, `separate`, or alternatives in order of
-    preference, of which one stands for the sensor (None: as the quantity says). `fractions` tells that its counts
-    may have a fraction, because they are corrected or rates.
-    """
+    """One line of the registry, or the `[source]` of a mapping file; `sources.toml` says what the fields are."""
 
     name: str = ""
     title: str
@@ -44,17 +35,22 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     source_class: SourceClass
     licence: str
     interval: float | None = None
-    topic: str | None = None
+    topic: str | list[str] = []
     commercial_use: bool = True
     repeated: Repeated = "greatest"
     fractions: bool = False
     channels: Channels | None = None
 
+    @property
+    def topics(self) -> list[str]:
+        """Give its own topic filters."""
+        return [self.topic] if isinstance(self.topic, str) else self.topic
+
 
 OWN = "stadspuls"
 HUB = f"{OWN}/hub/"  # topics of the hub's own account, which alone sends own JSON for sensors of every source
 
-_read = tomllib.loads(files("ingest.vocabulary").joinpath("sources.toml").read_text("utf-8"))
+_read = shipped_toml(__file__, "sources.toml")
 _sources = {name: msgspec.convert({"name": name, **line}, Source) for name, line in _read.items()}
 SOURCES: Mapping[str, Source] = MappingProxyType(_sources)
 
@@ -68,8 +64,8 @@ def add_source(source: Source) -> None:
     if source.name in _sources or f"{OWN}/{source.name}/" == HUB:
         raise ValueError(f"a second source {source.name!r}")
     for name in _read:
-        if source.topic is not None and _sources[name].topic == source.topic:
-            _sources[name] = msgspec.structs.replace(_sources[name], topic=None)
+        left = [one for one in _sources[name].topics if one not in source.topics]
+        _sources[name] = msgspec.structs.replace(_sources[name], topic=left)
     _sources[source.name] = source
 
 
@@ -103,7 +99,7 @@ def rounded(source: str, lon: float | None, lat: float | None) -> tuple[float | 
 
 def source_of_topic(topic: str) -> str | None:
     """
-    Name the source whose topics include `topic`, or None.
+    Name the source whose topics include `topic`, or None; one that was added goes before those that are shipped.
 
     >>> source_of_topic("stadspuls/ndw/PGR08_Hereweg_N_HTN2228")
     'ndw'
@@ -115,7 +111,8 @@ def source_of_topic(topic: str) -> str | None:
         name = rest.partition("/")[0].partition("?")[0]
         return name if name in SOURCES else OWN if topic.startswith(HUB) else None
     levels = topic.partition("?")[0].split("/")
-    return next((name for name, source in SOURCES.items() if _matches(source.topic, levels)), None)
+    known = reversed(_sources.items())
+    return next((name for name, source in known if any(_matches(one, levels) for one in source.topics)), None)
 
 
 def source_of_sensor(sensor_id: str) -> str:
@@ -140,11 +137,11 @@ def is_news(topic: str) -> bool:
 
 def subscriptions() -> list[str]:
     """Every topic filter that a collector subscribes to."""
-    return [f"{OWN}/#", *(source.topic for source in SOURCES.values() if source.topic)]
+    return [f"{OWN}/#", *(one for source in SOURCES.values() for one in source.topics)]
 
 
-def _matches(topic: str | None, levels: list[str]) -> bool:
-    parts = topic.split("/") if topic else []
+def _matches(topic: str, levels: list[str]) -> bool:
+    parts = topic.split("/")
     if parts[-1:] == ["#"]:
         parts, levels = parts[:-1], levels[: len(parts) - 1]
     return len(parts) == len(levels) and all(part in ("+", level) for part, level in zip(parts, levels, strict=True))
