@@ -45,7 +45,7 @@ def api(
     """
     Make the application, to be mounted at PREFIX; `insiders` read what is secret.
 
-    Raises `aggregates.ask.periods.BadPeriods` for a file of periods that cannot be read.
+    Raises `ingest.vocabulary.values.BadFile` for a file of periods that cannot be read.
     """
     resources = by_settings(settings)
     app = Documented(
@@ -174,12 +174,12 @@ def actions(stores: Stores) -> APIRouter:
 
 def _refusal(access: Access, challenge: str, scope: Scope) -> Response | None:
     """Ask for the token before the body is read: where reading needs it, for what is secret or changes something."""
-    path = scope["path"]
+    path, headers = scope["path"], Headers(scope=scope)
     acts = scope.get("method") not in READS and path.startswith(f"{PREFIX}/alerts/")
     needed = acts or path in _SECRET or (access.guarded and path != f"{PREFIX}/openapi.json")
-    if not needed or access.has_token(Headers(scope=scope)):
+    if not needed or access.has_token(headers):
         return None
     if access.token is None:
-        return refusal(Problem(403, "this needs a token, and the hub has none: set api_token"))
+        return refusal(Problem(403, "this needs a token, and the hub has none: set api_token"), headers)
     asked = {"WWW-Authenticate": challenge}
-    return refusal(Problem(401, "expected Authorization: Bearer with the token of this hub", headers=asked))
+    return refusal(Problem(401, "expected Authorization: Bearer with the token of this hub", headers=asked), headers)

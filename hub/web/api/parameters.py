@@ -1,17 +1,15 @@
 """
 What a request asks for: the query parameters of every resource, refused where they cannot be right, and the headers
-Accept and Accept-Language, by which forms and the live page's language are chosen. `parameters.toml` has the words.
+Accept and Accept-Language, by which forms and languages are chosen. `parameters.toml` has the words.
 
 Text has no control characters, numbers have bounds, stamps are of the years 1970 to 2099: nothing reaches a statement
 that the database cannot take. An unknown parameter is refused: a typing error must not answer another question.
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
-from importlib.resources import files
 from types import GenericAlias
 from typing import Annotated, Any, Literal
 
@@ -25,6 +23,7 @@ from aggregates.ask.dates import BadQuestion, moment, read
 from aggregates.export.objects import CRS84, degrees
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import YEARS
+from ingest.vocabulary.values import shipped_toml
 
 _STAMP = (  # a + that nobody encoded is a blank
     r"^(19[7-9][0-9]|20[0-9]{2})-[0-9]{2}-[0-9]{2}"
@@ -82,9 +81,7 @@ _KINDS: Mapping[str, Any] = {
     "measure": Literal[tuple(MEASURES)], "number": Annotated[float, Field(allow_inf_nan=False)],
     "system": Literal["http://www.opengis.net/def/crs/OGC/1.3/CRS84", "http://www.opengis.net/def/crs/EPSG/0/28992"],
 }  # fmt: skip
-_PARAMETERS: Mapping[str, Mapping[str, Any]] = tomllib.loads(
-    files("hub.web.api").joinpath("parameters.toml").read_text("utf-8")
-)
+_PARAMETERS: Mapping[str, Mapping[str, Any]] = shipped_toml(__file__, "parameters.toml")
 
 
 class Query(BaseModel, extra="forbid", frozen=True):
@@ -133,9 +130,7 @@ def _interval(text: str, zone: str) -> tuple[datetime, datetime]:
     """Read a moment, or two with a / between, both inclusive and `..` for an open end."""
     begin, _, end = text.partition("/")
     try:
-        first, last = (
-            _stamp(EVER[at] if side in ("", "..") else side) for at, side in enumerate((begin, end or begin))
-        )
+        first, last = (_stamp(EVER[at] if one in ("", "..") else one) for at, one in enumerate((begin, end or begin)))
     except ValueError as error:
         raise BadQuestion(str(error), "datetime") from None
     step = timedelta(microseconds=1) if isinstance(last, datetime) else timedelta(days=1)
@@ -206,3 +201,14 @@ def chosen(header: str, offered: Mapping[str, str]) -> str | None:
 
     best = max(offered, key=quality)
     return best if quality(best) > 0 else None
+
+
+def preferred(headers: Mapping[str, str], languages: Sequence[str]) -> str:
+    """
+    Choose a language by the header Accept-Language, the first where none fits (RFC 9110, 12.5.4).
+
+    >>> [preferred({"accept-language": text}, ["nl", "en"]) for text in ("en-GB,en;q=0.9,nl;q=0.8", "nl;q=0.9", "de")]
+    ['en', 'nl', 'nl']
+    """
+    tags = [tag for tag, quality in accepted(headers.get("accept-language", "")).items() if quality > 0]
+    return next((language for tag in tags if (language := tag.partition("-")[0]) in languages), languages[0])

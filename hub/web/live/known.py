@@ -5,21 +5,19 @@ What the page knows before it fetches anything: its words, the classes of its co
 pictures can be compared. `hub.web.live.mount` writes all of it into the page.
 """
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from aggregates.ask.live import LENSES
 from aggregates.store.store import StoreError
 from hub.settings.settings import Settings
 from hub.web.api.answers import Stores
-from hub.web.api.parameters import accepted
 from hub.web.api.problems import Problem
 from ingest.vocabulary.air_index import INDICES
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Flag
+from ingest.vocabulary.values import shipped_toml
 from streams.alerts.unusual import EDGES
 
 LANGUAGES = ("nl", "en")
@@ -43,29 +41,14 @@ def known(stores: Stores, settings: Settings, language: str) -> dict[str, object
     }  # fmt: skip
 
 
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(files("hub.web.live").joinpath(name).read_text("utf-8"))
-
-
 @cache
 def words(language: str) -> Mapping[str, str]:
     """Read the words of one language by `section.key`, those of the section `page` by their key alone."""
     return {
         key if section == "page" else f"{section}.{key}": texts[language]
-        for section, entries in _read("words.toml").items()
+        for section, entries in shipped_toml(__file__, "words.toml").items()
         for key, texts in entries.items()
     }
-
-
-def preferred(header: str) -> str:
-    """
-    Choose a language by an Accept-Language header, Dutch where none fits (RFC 9110, 12.5.4).
-
-    >>> preferred("en-GB,en;q=0.9,nl;q=0.8"), preferred("nl;q=0.9, en;q=0.1"), preferred("de"), preferred("")
-    ('en', 'nl', 'nl', 'nl')
-    """
-    tags = [tag for tag, quality in accepted(header).items() if quality > 0]
-    return next((language for tag in tags if (language := tag.partition("-")[0]) in LANGUAGES), LANGUAGES[0])
 
 
 @cache
@@ -78,7 +61,7 @@ def classes() -> Mapping[str, Any]:
     >>> classes()["schemes"]["lki"]["bounds"]["no2"]
     [30.0, 75.0, 125.0]
     """
-    table = _read("classes.toml")
+    table = shipped_toml(__file__, "classes.toml")
     for one in table["scheme"].values():
         if "index" in one:
             ends = INDICES[one.pop("index")].bounds

@@ -30,9 +30,9 @@ from hub.settings.settings import Settings
 from hub.web.admission import Gate
 from hub.web.api.answers import Stores
 from hub.web.api.app import actions
-from hub.web.api.parameters import Quantity, Stamp
+from hub.web.api.parameters import Quantity, Stamp, preferred
 from hub.web.api.problems import Problem, install
-from hub.web.live.known import LANGUAGES, known, preferred, words
+from hub.web.live.known import LANGUAGES, known, words
 from hub.web.live.watch import UsualHours, Watch, packed
 from ingest.vocabulary.calendar import load_days
 from streams.alerts.unusual import closed_hour
@@ -74,7 +74,7 @@ def _page(watch: Watch, writers: Stores, settings: Settings, base_map: Path) -> 
     def page(request: Request) -> HTMLResponse:
         """Fill in the language of the viewer, and what the scripts must know."""
         asked = request.query_params.get("lang") or request.cookies.get("lang") or ""
-        language = asked if asked in LANGUAGES else preferred(request.headers.get("accept-language", ""))
+        language = asked if asked in LANGUAGES else preferred(request.headers, LANGUAGES)
         found = {"stamp": stamp, "base": base_map.is_file(), **known(writers, settings, language)}
         inside = msgspec.json.encode(found).decode().replace("<", r"\u003c")
         filled = text.substitute(language=words(language)["locale"], stamp=stamp, modules=modules, known=inside)
