@@ -17,7 +17,7 @@ import shapely
 
 from aggregates.ask.dates import BadQuestion, zone_of
 from aggregates.ask.listings import areas
-from aggregates.ask.query import Question, ask, chosen_series
+from aggregates.ask.query import Question, chosen_series
 from aggregates.store.store import Store
 
 INDICATORS = ("panel-index", "heavy-share", "hours-above", "week-profile", "exposure")
@@ -25,6 +25,7 @@ LEAST = 0.8  # of the days, on which a sensor of a panel is valid
 HEAVY = ("heavy", ">12.2", ">=12.2", ">12.20")  # Telraam's class, and NDW's longest
 _ABOVE = ["subject", "above", "valid", "hours", "not_measured", "threshold"]
 _PANEL = ["start", "index", "panel", "members", "date"]
+_SHARE = ["sensor_id", "heavy", "vehicles", "windows", "share"]
 _PROFILE = ["hour_of_week", "mean", "hours", "label"]
 
 
@@ -46,7 +47,7 @@ def compute(
             raise BadQuestion("panel-index without --base-to, expected the end of the base period")
         return _panel_index(store, asked, base_to)
     if name == "heavy-share":
-        return heavy_share(ask(store, replace(asked, window="1h", channels=True)), heavy)
+        return _heavy_share(store, asked, heavy)
     if name == "week-profile":
         return _of_area(store, "week_profile", asked, _PROFILE, zone=zone_of(store))
     if name not in INDICATORS:
@@ -86,33 +87,22 @@ def _panel_index(store: Store, asked: Question, base_to: datetime) -> pd.DataFra
     return found
 
 
-def heavy_share(classes: pd.DataFrame, heavy: Sequence[str]) -> pd.DataFrame:
+def _heavy_share(store: Store, asked: Question, heavy: Sequence[str]) -> pd.DataFrame:
     """
-    Return the share of heavy vehicles of each sensor, over the windows in which every class was valid.
+    Give the share of heavy vehicles of each sensor, over the hours in which every class of it was valid.
 
-    `classes` has sensor_id, channel (`lane/class`), start, value, valid. `heavy` names the classes that are heavy; the
-    class `any` is the total of the others and is not added to them. Returns sensor_id, heavy, vehicles, share, windows.
-    Raises Refused where no sensor tells classes apart.
+    Raises Refused where no sensor tells classes apart, or none had such an hour.
     """
-    if classes.empty:
+    found = _of_area(store, "heavy_share", replace(asked, channels=True), [*_SHARE, "seen"], heavy=list(heavy))
+    seen = found.pop("seen").iloc[0]
+    if seen is None:
         raise Refused("no windows of this quantity here, a share needs some")
-    lanes = classes["channel"].str.partition("/")
-    known = classes.assign(kind=lanes[2])[(lanes[2] != "any") & (lanes[2] != "")]
-    if known.empty or not known["kind"].isin(heavy).any():
-        seen = ", ".join(sorted(known["kind"].unique())) or "none"
-        raise Refused(f"classes {seen}, expected one of {', '.join(heavy)}: a share needs sensors that tell them apart")
-    whole = known.groupby(["sensor_id", "start"])["valid"].transform("all") & (
-        known.groupby(["sensor_id", "start"])["channel"].transform("size")
-        == known.groupby("sensor_id")["channel"].transform("nunique")
-    )
-    counted = known[whole]
-    if counted.empty:
+    if set(seen).isdisjoint(heavy):
+        known = f"classes {', '.join(seen) or 'none'}, expected one of {', '.join(heavy)}"
+        raise Refused(f"{known}: a share needs sensors that tell them apart")
+    if found["sensor_id"].isna().all():
         raise Refused("no window in which every class of a sensor was valid, a share needs one")
-    counted = counted.assign(heavy=counted["value"].where(counted["kind"].isin(heavy), 0.0))
-    found: pd.DataFrame = counted.groupby("sensor_id").agg(
-        heavy=("heavy", "sum"), vehicles=("value", "sum"), windows=("start", "nunique")
-    )
-    return found.assign(share=found["heavy"] / found["vehicles"].where(found["vehicles"] > 0)).reset_index()
+    return found
 
 
 def exposure(

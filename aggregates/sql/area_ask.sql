@@ -77,6 +77,31 @@ SELECT m.code, array(SELECT (to_jsonb(m) ->> w)::float8 FROM unnest(%(measures)s
        CASE WHEN %(shapes)s THEN (SELECT geometry FROM area a WHERE (a.vintage, a.code) = (m.vintage, m.code)) END
 FROM area_measures m WHERE m.vintage = %(vintage)s AND m.code = ANY(%(codes)s)
 
+-- name: heavy_share, planned each time
+-- The vehicles of each sensor in an area whose class was told, and the heavy ones among them, over the hours in which every
+-- class of it was valid; the class `any` is the total of the others. Beside them all classes seen there, null without any
+-- window; where no sensor has such an hour they stand alone.
+WITH told AS MATERIALIZED (
+    SELECT v.sensor_id, v.start, v.channel, v.value, v.valid, split_part(v.channel, '/', 2) AS class
+    FROM aggregate_1h v
+    WHERE v.series = ANY (%(series)s::integer[]) AND v.start >= %(first)s AND v.start < %(last)s AND {stood_in_area}
+), class AS (
+    SELECT * FROM told WHERE class NOT IN ('', 'any')
+), known AS (
+    SELECT sensor_id, count(DISTINCT channel) AS channels FROM class GROUP BY sensor_id
+), whole AS (
+    SELECT sensor_id, start, coalesce(sum(value), 0) AS vehicles,
+           coalesce(sum(value) FILTER (WHERE class = ANY (%(heavy)s)), 0) AS heavy
+    FROM class JOIN known USING (sensor_id) GROUP BY sensor_id, start, channels HAVING bool_and(valid) AND count(*) = channels
+)
+SELECT s.*, k.seen
+FROM (SELECT CASE WHEN count(*) > 0 THEN coalesce(array_agg(DISTINCT class) FILTER (WHERE class NOT IN ('', 'any')), '{}') END AS seen
+      FROM told) k
+LEFT JOIN (SELECT sensor_id, sum(heavy) AS heavy, sum(vehicles) AS vehicles, count(*) AS windows,
+                  sum(heavy) / nullif(sum(vehicles), 0) AS share
+           FROM whole GROUP BY sensor_id) s ON true
+ORDER BY s.sensor_id COLLATE "C"
+
 -- name: week_profile, planned each time
 -- The mean of the valid hours of an area by hour of the week in a time zone, Monday 00 first, and how many they are.
 SELECT h AS hour_of_week, avg(v.value) AS mean, count(v.value) AS hours,

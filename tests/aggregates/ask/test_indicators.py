@@ -1,6 +1,7 @@
 """Indicators on small tables that can be checked by hand, and a finding on the recorded data."""
 
 import math
+from collections.abc import Hashable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.maps import read_layer
 from aggregates.areas.roll_up import roll_areas
-from aggregates.ask.indicators import Refused, compute, exposure, heavy_share
+from aggregates.ask.indicators import Refused, compute, exposure
 from aggregates.ask.listings import joined
 from aggregates.ask.query import BadQuestion, Question
 from aggregates.store.store import Store
@@ -79,22 +80,32 @@ class TestPanelIndex:
 class TestHeavyShare:
     """Heavy vehicles among those whose class was told."""
 
-    def test_any_is_not_added(self) -> None:
+    @staticmethod
+    def share(store: Store, *heavy: str, **channels: Sequence[float | None]) -> list[dict[Hashable, Any]]:
+        """Store hours of the channels of a sensor in a buurt, None one that is not valid, and ask for its share."""
+        load_cases(store)
+        place(store, a=(6.002, 53.002))
+        for name, values in channels.items():
+            for at, value in enumerate(values):
+                covers, begin = 900.0 if value is None else 3600.0, BEGIN + timedelta(hours=at)
+                hours(store, "a", [value or 0.0], "vehicle_count", begin, f"lane1/{name}", covers=covers)
+        refresh(store)
+        asked = Question("vehicle_count", BEGIN, BEGIN + DAY, "1h", area="BU99010000", vintage=2024)
+        return compute(store, "heavy-share", asked, heavy=heavy).to_dict("records")
+
+    def test_any_is_not_added(self, store: Store) -> None:
         """10 heavy of 100, and the total beside them counts for nothing; an hour without a class is left out."""
-        rows = [
-            ("s", "lane1/any", BEGIN, 100.0, True), ("s", "lane1/car", BEGIN, 90.0, True),
-            ("s", "lane1/heavy", BEGIN, 10.0, True), ("s", "lane1/car", BEGIN + DAY, 50.0, True),
-            ("s", "lane1/heavy", BEGIN + DAY, 0.0, False),
-        ]  # fmt: skip
-        frame = pd.DataFrame(rows, columns=["sensor_id", "channel", "start", "value", "valid"])
-        (row,) = heavy_share(frame, ["heavy"]).to_dict("records")
+        (row,) = self.share(store, "heavy", any=[100, 50, 70], car=[90, 50, 70], heavy=[10, None])
         assert (row["heavy"], row["vehicles"], row["share"], row["windows"]) == (10, 100, 0.1, 1)
 
-    def test_refused_without_classes(self) -> None:
-        """Sensors that do not tell classes apart give no share."""
-        columns = {"sensor_id": ["s"], "channel": ["lane1/any"], "start": [BEGIN], "value": [1.0], "valid": [True]}
-        with pytest.raises(Refused, match="tell them apart"):
-            heavy_share(pd.DataFrame(columns), ["heavy"])
+    def test_refused_without_classes(self, store: Store) -> None:
+        """Sensors that do not tell classes apart give no share, nor does one without a whole hour, or without any."""
+        with pytest.raises(Refused, match="no windows of this quantity here"):
+            self.share(store, "heavy")
+        with pytest.raises(Refused, match=r"classes none, expected one of heavy: .* tell them apart"):
+            self.share(store, "heavy", any=[1.0])
+        with pytest.raises(Refused, match="no window in which every class of a sensor was valid"):
+            self.share(store, "heavy", car=[1.0], heavy=[None])
 
 
 class TestHours:
