@@ -21,7 +21,7 @@ CREATE VIEW sensor_several_1d AS
 SELECT * FROM sensor_computed_1d
 UNION ALL
 SELECT {sensor_figures}
-FROM (SELECT {stored_evidence}, ((w.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end"
+FROM (SELECT {stored_evidence}, day_end(w.start, q.zone) AS "end"
       FROM {stored_sensors} JOIN sensor_evidence_1d w ON {is_stored}) f
 CROSS JOIN LATERAL ({stored_lanes}) e;
 

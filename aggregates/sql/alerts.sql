@@ -46,7 +46,7 @@ SELECT DISTINCT sensor_id, start FROM ({rolled_series}) r WHERE quantity = ANY(%
 SELECT sensor_id, start FROM (
     SELECT DISTINCT r.sensor_id, q.zone, date_trunc('day', r.start, q.zone) AS start
     FROM ({rolled_series}) r JOIN quantity q USING (quantity) WHERE quantity = ANY(%(quantities)s)
-) n WHERE ((start AT TIME ZONE zone) + interval '1 day') AT TIME ZONE zone
+) n WHERE day_end(start, zone)
           <= least(%(until)s, (SELECT judged FROM alert_clock WHERE level = '1d'))
 
 -- name: rolled_series

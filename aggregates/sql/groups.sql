@@ -96,7 +96,7 @@ JOIN (SELECT p.head, w.series, {signed_evidence}, e."end", extract(epoch FROM e.
       FROM group_part p JOIN window_1d w USING (series) JOIN series g ON g.series = p.head
       JOIN quantity q ON q.quantity = g.quantity
       CROSS JOIN LATERAL (
-          SELECT ((w.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end" OFFSET 0
+          SELECT day_end(w.start, q.zone) AS "end" OFFSET 0
       ) e) w USING (head, series)
 JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
 LEFT JOIN source o ON o.source = n.source

@@ -47,7 +47,7 @@ figure AS (
            coalesce(a.since, a.computed_at), a.until, a.reason
     FROM ({changed_areas}) a JOIN quantity q USING (quantity) CROSS JOIN LATERAL (
         SELECT CASE a.level WHEN '1h' THEN a.start + interval '1 hour'
-               ELSE ((a.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone END AS "end") d
+               ELSE day_end(a.start, q.zone) END AS "end") d
 ), change AS (
     SELECT f.*, lead(since) OVER c = until AS is_there, lead(value) OVER c AS after, lead(valid) OVER c AS valid_after,
            lead(readings) OVER c AS readings_after

@@ -31,6 +31,10 @@ SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)
     SELECT head FROM series WHERE series = ANY (%(members)s::int[])
     UNION SELECT head FROM group_part WHERE series = ANY (%(members)s::int[]))))
 
+-- name: not_frozen
+-- Whether a window that begins at `start` has its readings still: its UTC day is not frozen.
+NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC')::date)
+
 -- name: count_windows, planned each time
 -- How many windows a range has, by level.
 SELECT (SELECT count(*) FROM window_5m WHERE start >= %(first)s AND start < %(last)s AND {among}),
@@ -52,7 +56,7 @@ SELECT series, start FROM (
 ) e FULL JOIN (
     SELECT * FROM window_5m WHERE start >= %(first)s AND start < %(last)s AND {among}
 ) h USING (series, start)
-WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC')::date)
+WHERE {not_frozen}
   AND ({evidence_differs})
 
 -- name: find_differing_1h, planned each time
@@ -66,7 +70,7 @@ SELECT series, start FROM (
     SELECT * FROM window_1h
     WHERE start >= %(first)s AND start < %(last)s AND start < (SELECT closed_until FROM rollup) AND {among}
 ) h USING (series, start)
-WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC')::date)
+WHERE {not_frozen}
   AND NOT EXISTS (SELECT FROM mark m WHERE m.hour = start AND series = ANY (m.members))
   AND ({evidence_differs})
 
@@ -74,7 +78,7 @@ WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC'):
 -- Civil days that begin in a range and differ from their hours, where no hour of theirs is dirty; those without a row and
 -- without hours included.
 WITH label AS MATERIALIZED (
-    SELECT DISTINCT zone, start, ((start AT TIME ZONE zone) + interval '1 day') AT TIME ZONE zone AS "end"
+    SELECT DISTINCT zone, start, day_end(start, zone) AS "end"
     FROM quantity CROSS JOIN generate_series(%(first)s, %(last)s, interval '6 hours') g
     CROSS JOIN LATERAL date_trunc('day', g, zone) start
     WHERE start >= %(first)s AND start < %(last)s
@@ -143,7 +147,7 @@ OR abs(h.harmonic - e.harmonic) > 1e-9 * greatest(1e-9, e.harmonic)
 -- 5-minute rows to be recomputed, as rows that add nothing; those of frozen days have nothing to be recomputed from.
 INSERT INTO touched (series, start)
 SELECT series, start FROM unnest(%(series)s::int[], %(start)s::timestamptz[]) AS n (series, start)
-WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (start AT TIME ZONE 'UTC')::date)
+WHERE {not_frozen}
 
 -- name: delete_empty_windows, planned each time
 -- Of the touched 5-minute rows those that no reading stands behind.
@@ -165,7 +169,7 @@ USING unnest(%(series)s::int[], %(start)s::timestamptz[]) AS n (series, start)
 JOIN series s USING (series) JOIN quantity q USING (quantity)
 WHERE t.series = n.series AND t.start = date_trunc('day', n.start, q.zone)
   AND NOT EXISTS (SELECT FROM window_1h w WHERE w.series = t.series AND w.start >= t.start
-                  AND w.start < ((t.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone)
+                  AND w.start < day_end(t.start, q.zone))
 
 -- name: note_repairs
 -- The hours and days around the given windows: that they change next is for their repair.

@@ -184,7 +184,7 @@ covered = excluded.covered, status = excluded.status
 -- The civil days of the dirty hours from the rows of window_1h.
 WITH days AS MATERIALIZED (
     SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage, s.period,
-           (date_trunc('day', d.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end"
+           day_end(date_trunc('day', d.start, q.zone), q.zone) AS "end"
     FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) WHERE {is_due}
 )
 INSERT INTO window_1d AS t (series, start, {evidence_columns}, valid_hours)

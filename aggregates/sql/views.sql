@@ -40,7 +40,7 @@ FROM (
     SELECT w.*, e."end", extract(epoch FROM e."end" - w.start)::integer AS length, false AS running
     FROM window_1d w JOIN series s USING (series) JOIN quantity q USING (quantity)
     CROSS JOIN LATERAL (
-        SELECT ((w.start AT TIME ZONE q.zone) + interval '1 day') AT TIME ZONE q.zone AS "end" OFFSET 0
+        SELECT day_end(w.start, q.zone) AS "end" OFFSET 0
     ) e
 ) w
 JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
