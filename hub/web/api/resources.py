@@ -120,6 +120,8 @@ def _as_known(
 ) -> Batches:
     """Give rows as the hub knew them at a moment, where one is asked for."""
     with known_at(store, as_of, asked.get("window", "1h")):
+        if as_of and "at" in asked:
+            asked["at"] = closed_hour(asked["at"], as_of)  # one that had ended then
         yield from find(store, *page, **asked)
 
 
@@ -170,6 +172,7 @@ _FIND: Mapping[str, Callable[..., Batches]] = {
     "/readings": partial(read_series, window="", ever=True),
     "/aggregates": partial(read_series, ever=True),
     "/averages": read_averages,
+    "/percentiles": read_averages,
     "/limits": read_limits,
     "/areas": read_areas,
     "/area-aggregates": read_area_figures,

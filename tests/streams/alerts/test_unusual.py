@@ -160,3 +160,22 @@ def test_api_and_command_say_the_same(store: Store, capsys: pytest.CaptureFixtur
     load("usual")(["usual", *flags], standalone_mode=False)
     printed = json.loads(capsys.readouterr().out)
     assert [(one["sensor_id"], one["deviation"]) for one in printed] == [("stadspuls/b", 9), ("stadspuls/a", -1)]
+
+
+def test_as_of_a_moment_the_baseline_is_that_of_then(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """An hour of the weeks before is corrected: as of before, usual is what it was; so the API and the command say."""
+    said = [counted("a", EIGHT - timedelta(weeks=week), 100) for week in range(1, 7)]
+    commit(store, [*said, counted("a", EIGHT, 190)], EIGHT + 2 * HOUR)
+    ((moment,),) = store.rows("read_settled_moment")
+    commit(store, [one._replace(value=150.0, version=1) for one in said], EIGHT + 2 * HOUR)
+    asked = {"quantity": "bicycle_count", "at": "2024-05-15T08:20"}
+    then = {**asked, "asOf": moment.isoformat()}
+    with client_of(serving(store.conninfo)) as client:
+        assert [client.get("/usual", params=one).json()["items"][0]["usual"] for one in (asked, then)] == [150, 100]
+        refused = client.get("/usual", params={**asked, "asOf": "2024-05-15T08:30"})
+        assert (refused.status_code, "earlier figures are kept since then" in refused.json()["detail"]) == (400, True)
+        ahead = {**then, "at": (moment + HOUR).isoformat()}
+        assert "has not ended, expected an earlier one" in client.get("/usual", params=ahead).json()["detail"]
+    flags = ["--quantity=bicycle_count", "--at=2024-05-15T08:20", f"--as-of={moment.isoformat()}", "--format=json"]
+    load("usual")(["usual", *flags, f"--database={store.conninfo}"], standalone_mode=False)
+    assert [one["usual"] for one in json.loads(capsys.readouterr().out)] == [100]
