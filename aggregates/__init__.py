@@ -8,7 +8,7 @@ sensors placed in them), `ask` (questions about series, windows, readings and ar
 `schema/` has the numbered migrations (tables, forward only), then what each migration makes again: views, functions,
 grants. `sql/` has the statements, a file for each job. In the order of a reading: `session`, `migrate`, `catalogue`,
 `series`, `write`, `accounting`, `dead_letters`, `roll_up`, `reconcile`, `retention`, `views`; then `area_load`,
-`area_roll`, `alerts`, `alert_clock`, `outbox`, `operators`; then what is asked: `ask`, `averages`, `limits`,
-`area_ask`, `list`, `live`, `history`, `release`, `export`, `sta`, `health`, `lab`. Before: `ingest` has the
+`area_roll`, `alerts`, `alert_clock`, `outbox`, `operators`; then what is asked: `ask`, `averages`, `percentiles`,
+`limits`, `area_ask`, `list`, `live`, `history`, `release`, `export`, `sta`, `health`, `lab`. Before: `ingest` has the
 vocabulary. After: `streams` writes, `hub` asks.
 """

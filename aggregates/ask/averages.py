@@ -2,7 +2,8 @@
 Averages over the days of a kind, as *werkdaggemiddelde*, of each sensor by week, month, quarter or year.
 
 `aggregates.ask.periods` says which days and hours a period has, and the statements `list_averages*` make the figures of
-closed days and hours. `stadspuls query --period` and the API's `/averages` show them.
+closed days and hours, `list_percentiles*` the speed that a share of the vehicles does not exceed. `stadspuls query
+--period` and the API's `/averages` and `/percentiles` show them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ _LONGEST = pd.Timedelta(days=366)
 
 def read_averages(
     store: Store, after: Key | None, limit: int, *, reporting: Reporting, quantity: str, first: datetime,
-    last: datetime, window: str, period: str | None = None, profile: str | None = None,
+    last: datetime, window: str, period: str | None = None, profile: str | None = None, percentile: float | None = None,
     of_areas: Mapping[str, Any] | None = None, **scope: Any,
 ) -> Batches:  # fmt: skip
     """
@@ -37,7 +38,8 @@ def read_averages(
     the week (`week`) has its average, or only the hour with the greatest is given (`busiest`). `value` is the mean of
     the valid days, `total` what all days counted, `valid` whether enough days are. Sensors in an area are those that
     stood in it then. With `of_areas` (vintage, level and codes, null for any) the rows are those of `area_averages`.
-    Raises BadQuestion, and `aggregates.store.store.StoreError`.
+    With `percentile` (of vehicles, as 85) they are those of `percentiles`: of counts by class of speed and of single
+    vehicles; others say why they have no value. Raises BadQuestion, and `aggregates.store.store.StoreError`.
     """
     if window not in SPANS:
         raise BadQuestion(f"window {window!r} of a period, expected one of {', '.join(SPANS)}", "window")
@@ -45,7 +47,7 @@ def read_averages(
         raise BadQuestion(f"profile {profile!r}, expected one of {', '.join(PROFILES)}", "profile")
     question, definitions = Question.of(quantity, first, last, "1d", **scope), reporting.read()
     chosen_period, days = definitions.period(period or EVERY_DAY), reporting.days(first, last)
-    listing = LISTS["averages" if of_areas is None else "area_averages"]
+    listing = LISTS["percentiles" if percentile else "averages" if of_areas is None else "area_averages"]
     with store.transaction(snapshot=True) as tx:
         hub = zone_of(tx)
         units = plan((first, last), window, chosen_period, profile, days, chosen_period.zone(quantity, hub))
@@ -56,14 +58,15 @@ def read_averages(
         given: dict[str, Any] = {
             **_arrays(units, hub), "kind": kind, "quantity": quantity, "area": None, "vintage": None, **area,
             "day_kind": chosen_period.name, "enough": definitions.enough, "busiest": profile == "busiest",
+            "level": "1d" if chosen_period.of_days and not profile else "1h", "percentile": percentile,
+            "least": definitions.enough_vehicles,
         }  # fmt: skip
-        level = "1d" if chosen_period.of_days and not profile else "1h"
         if units["unit"].duplicated().any():
             listing = listing._replace(statement=f"{listing.statement}_of_parts")
-        tx.rows("plan_for_averages")
+        tx.rows("plan_for_areas" if percentile else "plan_for_averages")
         for at in range(0, len(chosen.series) if len(units) else 0, TOGETHER):
             series = chosen.series[at : at + TOGETHER].tolist()
-            for found in listing.stream(tx, after, limit, f"{kind}_{level}", series=series, **given):
+            for found in listing.stream(tx, after, limit, f"{kind}_{given['level']}", series=series, **given):
                 limit -= found.num_rows
                 yield found
 

@@ -20,9 +20,7 @@ CET = timedelta(hours=-1)  # a year of air begins at 00:00 in UTC+1
 _LAWS = shipped_toml(__file__, "limits.toml")["law"]
 
 
-def read_limits(
-    store: Store, after: Key | None, limit: int, *, quantity: str, year: int, **scope: Any
-) -> Batches:  # fmt: skip
+def read_limits(store: Store, after: Key | None, limit: int, *, quantity: str, year: int, **scope: Any) -> Batches:
     """Yield a row a station and limit, by their key, those behind `after`; raises BadQuestion, and `StoreError`."""
     asked = terms(quantity, year)
     question = Question.of(quantity, asked["first"], asked["last"], "1h", **scope)

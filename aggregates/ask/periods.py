@@ -73,10 +73,11 @@ class Period(NamedTuple):
         return (self.of_days and QUANTITIES[quantity].zone) or zone
 
 
-class Definitions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of periods; `enough` is the share of the days of a window that must be valid."""
+class Definitions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file of periods: `enough` days of a window must be valid (a share), of speeds so many vehicles counted."""
 
     enough: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    enough_vehicles: Annotated[int, msgspec.Meta(ge=1)] = 125
     kind: dict[str, Kind]
     part: dict[str, Part]
 

@@ -18,7 +18,7 @@ from aggregates.ask.areas import newest_vintage
 from aggregates.ask.averages import read_averages
 from aggregates.ask.dates import BadQuestion, moment
 from aggregates.ask.limits import read_limits
-from aggregates.ask.listings import LISTS, joined
+from aggregates.ask.listings import EVERYTHING, LISTS, joined
 from aggregates.ask.periods import EVERY_DAY, Reporting
 from aggregates.ask.query import Question, tables
 from aggregates.export.areas import Origin, origins
@@ -26,7 +26,6 @@ from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.values import read_toml
 
-EVERYTHING = 1_000_000  # rows of a table
 KEYS = {
     "windows": ("sensor_id", "channel", "quantity", "start"), "averages": ("sensor_id", "channel", "start", "hour"),
     "areas": ("code", "quantity", "start"), "limits": ("sensor_id", "law", "statistic"),
@@ -46,6 +45,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: str = "1d"
     period: str = EVERY_DAY
     profile: str | None = None
+    percentile: float | None = None
     sensors: tuple[str, ...] | None = None
     source: str | None = None
     channels: bool = False
@@ -99,9 +99,10 @@ def answer(store: Store, asked: Table, span: Span, reporting: Reporting) -> pa.T
     if asked.kind == "averages":
         found = read_averages(
             store, None, EVERYTHING, reporting=reporting, window=asked.window, period=asked.period,
-            profile=asked.profile, channels=asked.channels, **range_, **scope,
+            profile=asked.profile, percentile=asked.percentile, channels=asked.channels, **range_, **scope,
         )  # fmt: skip
-        return _plain(pa.Table.from_batches(found, LISTS["averages"].columns))
+        listed = LISTS["percentiles" if asked.percentile else "averages"]
+        return _plain(pa.Table.from_batches(found, listed.columns))
     if asked.kind == "areas":
         return _plain(joined(
             store, window=asked.window, vintage=asked.vintage, measures=asked.measures, level=asked.level,

@@ -24,11 +24,11 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from aggregates.ask.dates import BadQuestion
-from aggregates.ask.listings import LISTS
+from aggregates.ask.listings import EVERYTHING, LISTS
 from aggregates.ask.periods import Reporting
 from aggregates.export.areas import LICENCES
 from aggregates.export.forms import write_file
-from aggregates.release.inquiry import EVERYTHING, KEYS, NAME, Inquiry, Span, Table, answer, origins_of, rules_of
+from aggregates.release.inquiry import KEYS, NAME, Inquiry, Span, Table, answer, origins_of, rules_of
 from aggregates.store.store import Store
 
 FORMS = ("parquet", "csv")

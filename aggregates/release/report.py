@@ -15,9 +15,9 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from aggregates.ask.dates import BadQuestion
-from aggregates.ask.listings import LISTS
+from aggregates.ask.listings import EVERYTHING, LISTS
 from aggregates.ask.periods import Reporting
-from aggregates.release.inquiry import EVERYTHING, Table, answer, origins_of, rules_of
+from aggregates.release.inquiry import Table, answer, origins_of, rules_of
 from aggregates.store.store import Store
 
 FOLDER = Path(__file__).parent

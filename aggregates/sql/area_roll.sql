@@ -89,7 +89,7 @@ CROSS JOIN LATERAL generate_series(l.start, l.until - interval '1 hour', '1 hour
 least(next, closed_until, w.start + interval '29 days')
 
 -- name: plan_for_areas
--- For statements over whole hours of all sensors, whose rows the planner cannot estimate through the views.
+-- For statements over many sensors and hours, whose rows the planner cannot estimate through the views.
 SELECT set_config('work_mem', '64MB', true), set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)
 

@@ -189,22 +189,26 @@ WHERE w.series = t.series AND w.start = t.start
   AND (%(members)s::int[] IS NULL OR w.series = ANY (%(members)s::int[]))
 
 -- name: fold_readings
--- A window's evidence from its readings r: the SQL twin of streams.commit.windows.fold. 4639 is EXCLUDES, 3552 the warnings.
-count(r.value) FILTER (WHERE r.flags & 4639 = 0) AS readings,
-count(*) FILTER (WHERE r.value IS NULL AND r.series IS NOT NULL AND r.flags & 4639 = 0) AS nothing,
+-- A window's evidence from its readings r: the SQL twin of streams.commit.windows.fold. 3552 are the warnings.
+count(r.value) FILTER (WHERE {counts_in_figures}) AS readings,
+count(*) FILTER (WHERE r.value IS NULL AND r.series IS NOT NULL AND {counts_in_figures}) AS nothing,
 count(r.value) FILTER (WHERE r.flags & 4639 <> 0) AS flagged,
 count(*) FILTER (WHERE r.value IS NULL AND r.flags & 4639 <> 0) AS failed,
-count(*) FILTER (WHERE r.flags & 4639 = 0 AND r.flags & 3552 <> 0) AS warned,
-coalesce(sum(r.value) FILTER (WHERE r.flags & 4639 = 0), 0) AS total,
-coalesce(sum(r.weight) FILTER (WHERE r.value IS NOT NULL AND r.flags & 4639 = 0), 0) AS weight,
-coalesce(sum(r.weight * r.value) FILTER (WHERE r.flags & 4639 = 0), 0) AS weighted,
-coalesce(sum(r.value * r.value) FILTER (WHERE r.flags & 4639 = 0), 0) AS squares,
-coalesce(sum(r.weight / greatest(r.value, 1)) FILTER (WHERE r.value IS NOT NULL AND r.flags & 4639 = 0), 0) AS harmonic,
-min(r.value) FILTER (WHERE r.flags & 4639 = 0) AS minimum,
-max(r.value) FILTER (WHERE r.flags & 4639 = 0) AS maximum,
+count(*) FILTER (WHERE {counts_in_figures} AND r.flags & 3552 <> 0) AS warned,
+coalesce(sum(r.value) FILTER (WHERE {counts_in_figures}), 0) AS total,
+coalesce(sum(r.weight) FILTER (WHERE r.value IS NOT NULL AND {counts_in_figures}), 0) AS weight,
+coalesce(sum(r.weight * r.value) FILTER (WHERE {counts_in_figures}), 0) AS weighted,
+coalesce(sum(r.value * r.value) FILTER (WHERE {counts_in_figures}), 0) AS squares,
+coalesce(sum(r.weight / greatest(r.value, 1)) FILTER (WHERE r.value IS NOT NULL AND {counts_in_figures}), 0) AS harmonic,
+min(r.value) FILTER (WHERE {counts_in_figures}) AS minimum,
+max(r.value) FILTER (WHERE {counts_in_figures}) AS maximum,
 coalesce(min(r.status), 1) AS status,
-CASE WHEN coalesce(bool_and(r.covers IS NOT NULL) FILTER (WHERE r.flags & 4639 = 0), true)
-     THEN coalesce(sum(r.covers) FILTER (WHERE r.flags & 4639 = 0), 0) END AS covered
+CASE WHEN coalesce(bool_and(r.covers IS NOT NULL) FILTER (WHERE {counts_in_figures}), true)
+     THEN coalesce(sum(r.covers) FILTER (WHERE {counts_in_figures}), 0) END AS covered
+
+-- name: counts_in_figures
+-- Whether a reading r counts; 4639 is EXCLUDES.
+r.flags & 4639 = 0
 
 -- name: mark_touched_hours
 -- The hours of the touched 5-minute rows are to be rolled up.

@@ -32,8 +32,8 @@ from ingest.files.catalogue import read_catalogue
 def query(
     settings: Settings, store: Store, quantity: str, first: str, last: str, window: str, sensor: str | None = None,
     group: str | None = None, channels: bool = False, area: str | None = None, vintage: int | None = None,
-    period: str | None = None, profile: str | None = None, as_of: str | None = None, form: Format = "table",
-    out: Path | None = None,
+    period: str | None = None, profile: str | None = None, percentile: float | None = None, as_of: str | None = None,
+    form: Format = "table", out: Path | None = None,
 ) -> None:  # fmt: skip
     """
     Ask for aggregates with their evidence, or with --period for averages over days of a kind.
@@ -43,11 +43,11 @@ def query(
     from aggregates.ask.query import Question, ask
 
     sensor = f"{PREFIX}{group}" if group else sensor
-    if period or profile or window in LONG:
-        averages = rows_of(settings, "/averages", {
+    if period or profile or percentile or window in LONG:
+        averages = rows_of(settings, "/percentiles" if percentile else "/averages", {
             "quantity": quantity, "from": first, "to": last, "window": window, "period": period, "profile": profile,
-            "sensor": sensor and [sensor], "channels": channels, "area": area, "vintage": vintage,
-            "asOf": as_of,
+            "sensor": sensor and [sensor], "channels": channels or None, "area": area, "vintage": vintage,
+            "percentile": percentile, "asOf": as_of,
         })  # fmt: skip
         if not averages.num_rows:
             errors.print("no sensors or no days of this kind found for this question")

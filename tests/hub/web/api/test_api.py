@@ -44,6 +44,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "/latest": {"quantity": "no2"},
     "/usual": {"quantity": "no2", "at": "2024-06-04T08:00Z"},
     "/averages": {**RANGE, "quantity": "vehicle_count", "window": "whole", "profile": "hour"},
+    "/percentiles": {**RANGE, "quantity": "vehicle_count", "window": "whole", "profile": "hour", "percentile": 85},
     "/limits": {"quantity": "no2", "year": 2024},
     "/area-aggregates": {**RANGE, "window": "1h"},
     "/area-averages": {**RANGE, "quantity": "no2", "window": "whole", "profile": "hour"},
