@@ -22,6 +22,7 @@ from tests.support.apis import HOURS, TRAFFIC, served, serving
 
 Stream = Callable[..., str]
 RANGE = {"from": "2024-06-03T00:00Z", "to": "2024-06-05T00:00Z"}
+RELATED = "st_relate(Locations/location, geography'POLYGON((6 53,6.003 53,6.003 53.004,6 53.004,6 53))', '{}')"
 MANDATORY = {
     "Things": {"name", "description"},
     "Locations": {"name", "description", "encodingType", "location"},
@@ -294,6 +295,10 @@ class TestOptions:
          ["stadspuls/a"]),
         ("st_crosses(Locations/location, geography'LINESTRING(6 53,6.1 53.004,7 54)')", []),
         ("st_overlaps(Locations/location, geography'POLYGON((6 53,7 53,7 54,6 53))')", []),
+        (RELATED.format("T*F**F***"), ["stadspuls/a"]), (RELATED.format("0FFFFF212"), ["stadspuls/a"]),
+        (RELATED.format("FF0FFF212"), ["stadspuls/b", TRAFFIC]), (RELATED.format("FT*******"), []),
+        ("st_relate(Locations/location, geography'POLYGON((6.002 53.002,7 53.002,7 54,6.002 53.002))', 'F0*******')",
+         ["stadspuls/a"]),
         ("@iot.id lt 0 or name eq '@iot.id'", []), ("name eq 'it''s'", []), ("'ndw/nothing' eq name", ["ndw/nothing"]),
     ])  # fmt: skip
     def test_filters_of_things(self, get: Get, filtered: str, names: list[str]) -> None:
@@ -308,6 +313,8 @@ class TestOptions:
         ({"filter": "not " * 900 + "(result gt 3)"}, "$filter"),
         ({"filter": "result gt 3; DROP TABLE thing"}, "$filter"), ({"filter": "x" * 5000}, "4000"),
         ({"filter": "phenomenonTime gt 2024-13-45"}, "$filter"), ({"filter": "st_relate(result, result)"}, "expected"),
+        ({"filter": RELATED.replace("Locations/", "FeatureOfInterest/").replace("location,", "feature,").format("T")},
+         "T, expected nine of T, F, *, 0, 1, 2"),
         ({"filter": "Datastream/Thing/Datastreams/Thing/Datastreams/Thing/name eq 'x'"}, "expected"),
         ({"orderby": "nothing"}, "$orderby"), ({"orderby": "result sideways"}, "$orderby"), ({"top": -1}, "$top"),
         ({"top": 10_001}, "$top"), ({"skip": "x"}, "$skip"), ({"count": "perhaps"}, "$count"),
