@@ -105,7 +105,7 @@ class UpHub(Asked):
         self._process.kill()
         self._process.wait()
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 25.0) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 60.0) -> int:
         """Stop it as a user would and give its exit code."""
         assert self._process is not None
         self._process.send_signal(number)

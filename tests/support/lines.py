@@ -33,9 +33,9 @@ class Taker:
     def payloads(self) -> list[bytes]:
         return [delivery.payload for delivery in list(self.taken)]
 
-    def stop(self, seconds: float = 10) -> bool:
+    def stop(self, seconds: float = 60) -> bool:
         stopped = self.receiver.stop(seconds)
-        self._thread.join(10)
+        self._thread.join(60)
         return stopped
 
 

@@ -275,7 +275,7 @@ class TestInterrupted:
         return more
 
     def _until_it_waits(self, url: str, for_what: str) -> int:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         waits = f"SELECT pid FROM pg_stat_activity WHERE query LIKE '%{for_what}%' AND wait_event_type = 'Lock'"
         while not (found := asked(url, waits)):
             assert time.monotonic() < deadline, f"nothing waits with {for_what}"
@@ -306,7 +306,7 @@ class TestInterrupted:
             migrated = pool.submit(migrating(database))
             asked(database, f"SELECT pg_terminate_backend({self._until_it_waits(database, 'CREATE INDEX CONC')})")
             with pytest.raises(StoreError):
-                migrated.result(30)
+                migrated.result(60)
         assert asked(database, is_valid) == [(False,)]
         migrate(store, ZONE)
         assert asked(database, is_valid) == [(True,)]
@@ -318,8 +318,8 @@ class TestInterrupted:
             holds.execute("SELECT count(*) FROM sensor")
             migrated = pool.submit(migrating(database))
             self._until_it_waits(database, "ADD COLUMN more")
-            with psycopg.connect(database, options="-c statement_timeout=15s") as behind:
+            with psycopg.connect(database, options="-c statement_timeout=60s") as behind:
                 assert behind.execute("SELECT count(*) FROM sensor").fetchall() == [(0,)]
             assert not migrated.done()
             holds.rollback()
-            assert isinstance(migrated.result(60), Edition)
+            assert isinstance(migrated.result(120), Edition)

@@ -202,7 +202,8 @@ class TestDoctor:
         assert found["alerts open"] == Finding("alerts open", "0 info, 2 warning, 0 critical", None)
         unjudged = "could not judge windows of 1h from 2024-05-01 08:00Z to 2024-05-01 08:00Z: KeyError: 'x'"
         assert found["alert rule all"] == Finding("alert rule all", unjudged, False)
-        assert (found["notifier"].found, found["notifier"].good) == ("at work 120 s ago", False)
+        assert re.fullmatch(r"at work 1[2-9]\d s ago", found["notifier"].found)
+        assert found["notifier"].good is False
         waiting = r"1 waiting, 0 held by a silence, the oldest due for \d+ s: away"
         assert (re.fullmatch(waiting, found["outbox mail"].found) is not None, found["outbox mail"].good) == (
             True,
@@ -217,8 +218,11 @@ class TestDoctor:
         assert (found["database"].good, found["broker"].good) == (False, False)
         assert doctor(AWAY, NOBODY, tmp_path)[0] == 1
 
-    def test_broker_with_the_wrong_password(self, store: Store, tmp_path: Path) -> None:
+    def test_broker_with_the_wrong_password(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A broker that answers and lets us not in is bad, says as whom it was asked, and never the password."""
+        monkeypatch.setattr("hub.cli.doctor._ANSWERS_WITHIN", 60.0)  # a busy machine
         server = BuiltInBroker(tmp_path, "127.0.0.1", free_port(), 1000, ("hub", "p@ss/word"))
         server.start()
         try:

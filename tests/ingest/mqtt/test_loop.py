@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 
 import pytest
 
@@ -102,19 +101,19 @@ def test_silent_broker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_stop_does_not_wait_for_a_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look-up of the broker's name that hangs keeps nobody from stopping."""
-    hanging, over = threading.Event(), threading.Event()
+    hanging, over, ended = threading.Event(), threading.Event(), threading.Event()
 
     def look_up(*_: object, **__: object) -> list[object]:
         hanging.set()
-        over.wait(20)
+        over.wait(120)
+        ended.set()
         raise OSError("no answer")
 
     monkeypatch.setattr("ingest.mqtt.connection._ENDS_WITHIN", 0.2)
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     waiting = Receiver(Address("broker", 1), [FILTER], "test")
     waiting.start()
-    assert hanging.wait(10)
-    begun = time.monotonic()
+    assert hanging.wait(60)
     assert waiting.stop(0)
-    assert time.monotonic() < begun + 5
+    assert not ended.is_set()
     over.set()

@@ -187,7 +187,7 @@ def subscribed(broker: Broker, count: int) -> dict[str, object]:
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
     receiver.start()
-    done.wait(10)
+    done.wait(60)
     receiver.stop(5)
-    thread.join(5)
+    thread.join(60)
     return found

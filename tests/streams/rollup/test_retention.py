@@ -101,7 +101,7 @@ class TestDeleting:
             wait_for_lock(database, "transactionid", "tuple", "relation")
             batch = threading.Thread(target=hear, args=(store, readings(LATER, 1), LATER), daemon=True)
             batch.start()
-            batch.join(20)
+            batch.join(60)
             stored = not batch.is_alive()
             other.rollback()
             upkeep.join()

@@ -115,7 +115,7 @@ def test_stores_and_stops_in_time(line: Line) -> None:
     worker = line.worker()
     line.wait_stored(10 * len(SENSORS))
     until(lambda: worker.metric("stadspuls_work_lag") == 0)
-    assert worker.stop(15) == 0
+    assert worker.stop() == 0
     line.put(10, 12)
     again = line.worker()
     line.wait_stored(12 * len(SENSORS))
@@ -291,7 +291,7 @@ def test_database_away(new_line: Callable[[str], Line], tmp_path: Path) -> None:
             lag = patient.metric("stadspuls_work_lag")
             line.put(5, 10)
             until(lambda: patient.metric("stadspuls_work_lag") > lag)
-            assert hasty.stop(20) == 0
+            assert hasty.stop() == 0
             assert patient.alive
             server.start()
             line.wait_stored(10 * len(SENSORS))

@@ -532,7 +532,7 @@ def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:
     finally:
         context.close()
         serve.terminate()
-        assert serve.wait(25) == 0
+        assert serve.wait(60) == 0
 
 
 def until_open(port: int) -> None:
