@@ -37,23 +37,25 @@ WITH gone AS (
 SELECT FROM noted
 
 -- name: list_rolled_1h
--- Sensors and hours that were rolled up, of quantities that a rule looks at.
-SELECT DISTINCT sensor_id, start FROM ({rolled_series}) r WHERE quantity = ANY(%(quantities)s) AND start < %(until)s
+-- Sensors and hours that were rolled up, of quantities that a rule looks at: of each UTC day the first and the last, for what
+-- is between them is read with them (`streams.alerts.frames.BLOCK`).
+SELECT DISTINCT sensor_id, unnest(ARRAY[first, last]) FROM ({rolled_series}) r
 
 -- name: list_rolled_1d
 -- Sensors and days that were rolled up and are over, of quantities that a rule looks at. Days that have just ended are judged
 -- together, by the clock.
 SELECT sensor_id, start FROM (
-    SELECT DISTINCT r.sensor_id, q.zone, date_trunc('day', r.start, q.zone) AS start
-    FROM ({rolled_series}) r JOIN quantity q USING (quantity) WHERE quantity = ANY(%(quantities)s)
+    SELECT DISTINCT sensor_id, zone, date_trunc('day', unnest(ARRAY[first, last]), zone) AS start FROM ({rolled_series}) r
 ) n WHERE day_end(start, zone)
           <= least(%(until)s, (SELECT judged FROM alert_clock WHERE level = '1d'))
 
 -- name: rolled_series
--- The dirty hours d of sensors, and of the groups that they are part of.
-SELECT s.sensor_id, s.quantity, d.start FROM dirty d JOIN series s USING (series)
-UNION
-SELECT g.sensor_id, g.quantity, d.start FROM dirty_sensor d JOIN series g ON g.series = d.head
+-- The dirty hours of sensors, and of the groups that they are part of: the first and the last of each UTC day.
+SELECT s.sensor_id, q.zone, d.first, d.last
+FROM (SELECT series, min(start) AS first, max(start) AS last
+      FROM (SELECT series, start FROM dirty UNION ALL SELECT head, start FROM dirty_sensor) d
+      WHERE start < %(until)s GROUP BY series, date_bin('1 day', start, 'epoch')) d
+JOIN series s USING (series) JOIN quantity q USING (quantity) WHERE quantity = ANY(%(quantities)s)
 
 -- name: list_judged_windows
 -- Windows that rules look at, of the sensors named (null: all): stamps in us; they begin with whole seconds, which

@@ -6,7 +6,7 @@ SELECT pg_advisory_xact_lock(hashtext('stadspuls rollup'))
 
 -- name: take_marks
 -- The marks of the oldest closed hours, about `most` of them but never part of an hour's: delete what this statement sees,
--- then (in a later one) read the 5-minute rows.
+-- then (in a later one) read the 5-minute rows. In the order of the keys, in which rows are read and written soonest.
 WITH taken AS (
     DELETE FROM mark WHERE hour <= (
         SELECT max(hour) FROM (
@@ -16,7 +16,7 @@ WITH taken AS (
     ) RETURNING hour, members
 )
 INSERT INTO dirty (series, start)
-SELECT DISTINCT unnest(members), hour FROM taken
+SELECT DISTINCT unnest(members) AS series, hour FROM taken ORDER BY series, hour
 
 -- name: read_dirty_span
 -- How many hours there are to do, the first and the last.
@@ -41,17 +41,23 @@ greatest(q.memory, 1.5 * (n.overrides -> q.quantity ->> 'stuck')::float8,
 
 -- name: list_neighbour_readings, planned each time
 -- Readings with a value around the dirty hours of some series that have neighbour rules, as bytes: `judged` are those near
--- enough to a dirty hour for a verdict, the others are only compared with.
-WITH span AS (
-    SELECT series, reach, unnest(range_agg(tstzrange(d.start - 2 * reach, d.start + interval '1 hour' + 2 * reach))) AS span
-    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
+-- enough to a dirty hour for a verdict, the others are only compared with. LATERAL and OFFSET look them up series by series,
+-- for the same hours of all others are read with other members.
+WITH ruled AS MATERIALIZED (
+    SELECT series, reach FROM series s JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
     CROSS JOIN LATERAL (SELECT {rule_reach} AS reach) m
-    WHERE series = ANY(%(members)s::int[]) GROUP BY series, reach
+    WHERE series = ANY(%(members)s::int[])
+), span AS (
+    SELECT series, reach, unnest(range_agg(tstzrange(d.start - 2 * reach, d.start + interval '1 hour' + 2 * reach))) AS span
+    FROM dirty d JOIN ruled USING (series) GROUP BY series, reach
 )
 SELECT int4send(p.series) || timestamptz_send(r.start) || float8send(r.value) || int4send(r.flags) || int2send(r.status)
        || boolsend(r.start >= lower(p.span) + p.reach AND r.start < upper(p.span) - p.reach) AS bytes
-FROM span p JOIN reading r ON r.series = p.series AND r.start >= lower(p.span) AND r.start < upper(p.span)
-WHERE r.value IS NOT NULL AND r.flags & 7 = 0 AND r.start >= %(first)s AND r.start < %(last)s
+FROM span p CROSS JOIN LATERAL (
+    SELECT r.start, r.value, r.flags, r.status FROM reading r
+    WHERE r.series = p.series AND r.start >= lower(p.span) AND r.start < upper(p.span) AND r.value IS NOT NULL
+      AND r.flags & 7 = 0 AND r.start >= %(first)s AND r.start < %(last)s OFFSET 0
+) r
 
 -- name: list_count_hours, planned each time
 -- The hours, of series of counts, that say whether dirty ones are dead, in order: is it zero, does it have the flags of dead
@@ -84,11 +90,18 @@ WITH near_zero AS MATERIALIZED (
 )
 SELECT c.series, s.quantity, n.overrides -> s.quantity, (extract(epoch FROM w.start) * 1000000)::bigint,
        coalesce(w.maximum, 0) = 0, coalesce(f.dead, false), w.readings > w.warned
-FROM candidate c JOIN series s USING (series) JOIN sensor n USING (sensor_id)
-LEFT JOIN LATERAL (
-    SELECT start FROM window_1d d WHERE d.series = c.series AND d.maximum > 0
-    AND d.start > c.first - interval '26 weeks' AND d.start <= c.first ORDER BY start DESC LIMIT 1
-) counted ON true
+FROM candidate c JOIN series s USING (series) JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
+CROSS JOIN LATERAL (SELECT date_trunc('day', c.first, q.zone) AS start) today
+CROSS JOIN LATERAL (
+    SELECT max(start) AS start FROM (
+        SELECT today.start WHERE EXISTS (  -- whose row may not be written yet
+            SELECT FROM window_1h h WHERE h.series = c.series AND h.start >= today.start AND h.maximum > 0
+            AND h.start < day_end(today.start, q.zone))
+        UNION ALL
+        (SELECT start FROM window_1d d WHERE d.series = c.series AND d.maximum > 0
+         AND d.start > c.first - interval '26 weeks' AND d.start <= c.first ORDER BY start DESC LIMIT 1)
+    ) days
+) counted
 CROSS JOIN LATERAL (
     SELECT * FROM window_1h h
     WHERE h.series = c.series AND h.start >= coalesce(counted.start - interval '6 weeks', c.first - interval '1 day')
@@ -138,14 +151,17 @@ EXCEPT SELECT series, start FROM dirty
 -- Sensor and start, in us, of the 5-minute windows whose readings changed.
 SELECT sensor_id, (extract(epoch FROM start) * 1000000)::bigint FROM touched JOIN series USING (series)
 
--- name: roll_hours
+-- name: roll_hours, planned each time
 -- The dirty hours from their 5-minute rows; `again` only those of readings that got other flags after they were written.
+-- LATERAL and OFFSET look them up hour by hour, and write them in the order of the dirty ones.
 INSERT INTO window_1h AS h (series, start, {evidence_columns})
-SELECT d.series, d.start, {sum_windows}, {sum_covered}
-FROM dirty d JOIN window_5m w ON w.series = d.series AND w.start >= d.start AND w.start < d.start + interval '1 hour'
-WHERE w.start >= %(first)s AND w.start < %(last)s + interval '1 hour'
-  AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date) AND {is_due}
-GROUP BY d.series, d.start
+SELECT d.series, d.start, e.*
+FROM dirty d CROSS JOIN LATERAL (
+    SELECT {sum_windows}, {sum_covered} FROM window_5m w
+    WHERE w.series = d.series AND w.start >= d.start AND w.start < d.start + interval '1 hour'
+      AND w.start >= %(first)s AND w.start < %(last)s + interval '1 hour' HAVING count(*) > 0 OFFSET 0
+) e
+WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date) AND {is_due}
 ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, computed_at = now(),
     revision = h.revision + (h.computed_at <> now())::integer
 
@@ -181,16 +197,30 @@ squares = excluded.squares, harmonic = excluded.harmonic, minimum = excluded.min
 covered = excluded.covered, status = excluded.status
 
 -- name: roll_days
--- The civil days of the dirty hours from the rows of window_1h.
-WITH days AS MATERIALIZED (
-    SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage, s.period,
-           day_end(date_trunc('day', d.start, q.zone), q.zone) AS "end"
-    FROM dirty d JOIN series s USING (series) JOIN quantity q USING (quantity) WHERE {is_due}
+-- The civil days of the dirty hours from the rows of window_1h. A day of which later hours are still marked is written with
+-- the last of them: else each transaction of a history would write the days of many series again.
+WITH later AS MATERIALIZED (
+    SELECT DISTINCT unnest(members) AS series, hour FROM mark
+    WHERE hour >= %(first)s AND hour < least(%(until)s, %(last)s + interval '25 hours')
+), days AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT DISTINCT d.series, date_trunc('day', d.start, q.zone) AS start, q.coverage, s.period,
+               day_end(date_trunc('day', d.start, q.zone), q.zone) AS "end"
+        FROM ({dirty_spans}) n CROSS JOIN LATERAL (VALUES (n.series, n.first), (n.series, n.last)) d (series, start)
+        JOIN series s ON s.series = d.series JOIN quantity q USING (quantity)
+    ) d
+    WHERE NOT EXISTS (SELECT FROM later l WHERE l.series = d.series AND l.hour >= d.start AND l.hour < d."end")
+    ORDER BY series, start
 )
 INSERT INTO window_1d AS t (series, start, {evidence_columns}, valid_hours)
 {sum_days}
 ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, valid_hours = excluded.valid_hours, computed_at = now(),
     revision = t.revision + (t.computed_at <> now())::integer
+
+-- name: dirty_spans
+-- The first and the last dirty hour of each series and UTC day, which no more than two civil days share.
+SELECT series, min(start) AS first, max(start) AS last FROM dirty d WHERE {is_due}
+GROUP BY series, date_bin('1 day', start, 'epoch')
 
 -- name: sum_days
 -- The days d (series, start, "end", period) of a quantity from their hours w, with the hours that are valid by themselves. A

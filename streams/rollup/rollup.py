@@ -55,9 +55,9 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
             tx.rows("analyze_dirty")
             resolve_groups(tx)
             reflagged = flag_neighbours(tx, first, last)
-            flagged = flag_dead(tx, _write(tx, WINDOWS, again=False))
+            flagged = flag_dead(tx, _write(tx, WINDOWS, again=False, until=until))
             if len(flagged.starts):
-                _write(tx, WINDOWS, again=True)
+                _write(tx, WINDOWS, again=True, until=until)
             _write_evidence(tx)
             tx.rows("mark_rolled_hours")
             if judge is not None:
@@ -67,7 +67,7 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
         return int(count)
 
 
-def _write(tx: Transaction, statements: Sequence[str], **more: bool) -> Mapping[str, datetime]:
+def _write(tx: Transaction, statements: Sequence[str], **more: object) -> Mapping[str, datetime]:
     """Run statements over the dirty hours; give the span of these. `again`: only for the windows of `judged`."""
     ((count, first, last),) = tx.rows("read_dirty_span")
     for statement in statements if count else ():

@@ -68,7 +68,7 @@ def test_deadlock_is_tried_again_at_once(store: Store) -> None:
     assert asked(store, "SELECT readings FROM window_1h") == [(2,)]
 
 
-@pytest.mark.parametrize("statement", ["roll_days", "list_count_hours"])
+@pytest.mark.parametrize("statement", ["roll_days", "list_count_hours", "list_neighbour_readings"])
 def test_no_plan_reads_all_hours(store: Store, statement: str) -> None:
     """While history comes that the planner knows nothing of, hours are looked up by series: the others may be years."""
     readings = [Reading(f"stadspuls/{at}", "", "vehicle_count", 60, NOW, 1.0) for at in range(40)]
@@ -79,8 +79,34 @@ def test_no_plan_reads_all_hours(store: Store, statement: str) -> None:
         tx.script(
             f"INSERT INTO window_1h (series, start, {evidence})"
             f" SELECT series, start, 1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0 FROM {hours};"
+            "INSERT INTO reading (series, start, value, weight, version, received_at, flags, status)"
+            f" SELECT series, start, 1, 1, 0, start, 0, 0 FROM {hours};"
             f"INSERT INTO dirty SELECT series, start FROM {hours}; ANALYZE dirty"
         )
-        span = {"first": NOW - 61 * 24 * HOUR, "last": NOW, "again": False, "quantities": ["vehicle_count"]}
-        plan = tx.select(f"EXPLAIN {statement_text(statement)}", span)
-    assert not [line for (line,) in plan if "Seq Scan on window_1h" in line]
+        span = {"first": NOW - 61 * 24 * HOUR, "last": NOW, "until": NOW, "again": False, "members": [1]}
+        plan = tx.select(f"EXPLAIN {statement_text(statement)}", {**span, "quantities": ["vehicle_count"]})
+    assert not [line for (line,) in plan if "Seq Scan on window_1h" in line or "Seq Scan on reading" in line]
+
+
+def test_a_day_of_history_is_written_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the last of its marked hours, however many transactions these take; a late one writes it again."""
+    monkeypatch.setattr("streams.rollup.rollup.MOST_HOURS", 1)
+    for hour in (3, 4, 5):
+        commit(store, NOW - hour * HOUR)
+    days = "SELECT readings, revision FROM window_1d"
+    roll_up(store, NOW, most=2)
+    assert asked(store, "SELECT count(*) FROM window_1h") == [(2,)]
+    assert asked(store, days) == []
+    roll_up(store, NOW)
+    assert asked(store, days) == [(3, 1)]
+    commit(store, NOW - 4 * HOUR + timedelta(minutes=1))
+    roll_up(store, NOW)
+    assert asked(store, days) == [(4, 2)]
+
+
+def test_an_hour_that_still_runs_keeps_no_day_back(store: Store) -> None:
+    """Today shows its closed hours while readings of the next one come in."""
+    commit(store, NOW - 2 * HOUR)
+    commit(store, NOW)
+    roll_up(store, NOW)
+    assert asked(store, "SELECT readings FROM window_1d") == [(1,)]
