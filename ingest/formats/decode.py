@@ -5,6 +5,7 @@ Payload formats (`ingest.formats`, `ingest.formats.mapping_schema`) register her
 publish` call `decode`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from ingest.vocabulary.sources import OWN, SOURCES, is_news, source_of_sensor, s
 from ingest.vocabulary.values import status_of, version_of
 
 Item = Reading | Table | SensorFact | Identity | Unreadable
-Decoded = tuple[Message, dict[type, list[Any]]]  # readings, tables, facts, identities and dead letters of a message
+Decoded = tuple[Message, defaultdict[type, list[Any]]]  # readings, tables, facts, identities, dead letters
 PayloadFormat = Callable[[Message], Iterator[Item]]
 F = TypeVar("F", bound=PayloadFormat)
 
@@ -77,7 +78,7 @@ def _read(message: Message) -> Decoded:
     # A source without a format of its own (its gateway translates) sends the hub's.
     read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else {}
-    found: dict[type, list[Any]] = {kind: [] for kind in (Reading, Table, SensorFact, Identity, DeadLetter)}
+    found: defaultdict[type, list[Any]] = defaultdict(list)
     for item in _stamped(read, message) if message.replayed else read(message):
         one: Any = item
         if isinstance(item, SensorFact) and (wrong := _objection(item)):  # it costs no reading
@@ -146,8 +147,7 @@ def _columns(decoded: Sequence[Decoded], letters: list[DeadLetter]) -> pa.Record
         parts = decoded
         if len(decoded) == 1:
             ((message, found),) = decoded
-            parts = [(message, {Reading: [one], Table: []}) for one in found[Reading]]
-            parts += [(message, {Reading: [], Table: [one]}) for one in found[Table]]
+            parts = [(message, defaultdict(list, {kind: [one]})) for kind in (Reading, Table) for one in found[kind]]
         if len(parts) == 1:
             letters.append(_letter(parts[0][0], error))
             return joined([])
