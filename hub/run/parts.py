@@ -9,7 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 import structlog
@@ -41,7 +41,7 @@ def migrated(store: Store, settings: Settings) -> Edition:
     """Bring the schema of a database up to date; raises StoreError."""
     edition = migrate(store, settings.timezone, settings.chunk_interval)
     # Before a backlog comes: hours that are not closed are summed anew for each question.
-    store.rows("close_hours", until=datetime.now(UTC) - settings.grace)
+    store.rows("close_hours", until=datetime.now(UTC) - timedelta(seconds=settings.rollup_grace))
     return edition
 
 

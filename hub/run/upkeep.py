@@ -106,7 +106,7 @@ class Upkeep(Turns):
         self.step("sign of life", lambda: self._beat(now))
 
     def _roll_up(self, now: datetime) -> None:
-        self.rolled += roll_up(self._store, now, self._settings.grace, self._judge, ROLL_UPS)
+        self.rolled += roll_up(self._store, now, timedelta(seconds=self._settings.rollup_grace), self._judge, ROLL_UPS)
 
     def _retain(self, now: datetime) -> None:
         if now.date() != self._frozen:

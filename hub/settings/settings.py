@@ -78,9 +78,7 @@ class Settings(BaseModel):
     rollup_grace: float = Field(60.0, ge=0, description="seconds after its end before an hour is closed")
     grafana_url: str | None = Field(None, description="http(s):// address of an existing Grafana")
     grafana_token: SecretStr | None = Field(None, description="its service account's token, or user:password")
-    grafana_database: SecretStr | None = Field(
-        None, description="its URL of the database, as the reader; empty: as it is"
-    )
+    grafana_database: SecretStr | None = Field(None, description="URL of its database, as reader; empty: as it is")
     ndw_url: str = Field("", description="host of NDW's open data, empty: its own")
     luchtmeetnet_url: str = Field("", description="host of Luchtmeetnet's API, empty: its own")
     samenmeten_url: str = Field("", description="host of Samen Meten's API, empty: its own")
@@ -105,11 +103,6 @@ class Settings(BaseModel):
         if self.broker_username is None or self.broker_password is None:
             return None
         return self.broker_username, self.broker_password.get_secret_value()
-
-    @property
-    def grace(self) -> timedelta:
-        """How long after its end an hour is closed."""
-        return timedelta(seconds=self.rollup_grace)
 
     @model_validator(mode="after")
     def _access(self) -> Self:

@@ -171,9 +171,7 @@ def _system(request: Request, asked: str | None) -> str:
     return found
 
 
-def _written(
-    request: Request, tables: Iterator[pa.Table], rows: PageRows, form: str, crs: str, zone: str
-) -> Body:  # fmt: skip
+def _written(request: Request, tables: Iterator[pa.Table], rows: PageRows, form: str, crs: str, zone: str) -> Body:
     def beside() -> dict[str, Any]:
         shown = {"next": rows.next, **rows.notes}
         if form == "json":

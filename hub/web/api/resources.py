@@ -156,18 +156,6 @@ def _usual(store: Store, *, days: Days, quantity: str, at: datetime | None, zone
     return found.assign(quantity=quantity, unit=QUANTITIES[quantity].unit, reason=reason, **hour)
 
 
-def _silences(store: Store, **_: object) -> Rows:
-    return ((*one[:5], [str(part) for part in one.weekly], *one[6:]) for one in silences(store, datetime.now(UTC)))
-
-
-def _alerts(store: Store, after: Key | None, limit: int, **asked: Any) -> Batches:
-    return read_alerts(store, after, limit, datetime.now(UTC), **asked)
-
-
-def _indicators(*_: Store, **__: object) -> Rows:
-    return ((one.path.rpartition("/")[2], one.about) for one in RESOURCES if one.path.startswith("/indicators/"))
-
-
 _FIND: Mapping[str, Callable[..., Batches]] = {
     "/readings": partial(read_series, window="", ever=True),
     "/aggregates": partial(read_series, ever=True),
@@ -177,7 +165,7 @@ _FIND: Mapping[str, Callable[..., Batches]] = {
     "/areas": read_areas,
     "/area-aggregates": read_area_figures,
     "/area-averages": read_area_averages,
-    "/alerts": _alerts,
+    "/alerts": lambda store, after, limit, **asked: read_alerts(store, after, limit, datetime.now(UTC), **asked),
 }
 _WHOLE: Mapping[str, Callable[..., Rows]] = {
     "/sources": lambda *_, **__: (
@@ -186,11 +174,15 @@ _WHOLE: Mapping[str, Callable[..., Rows]] = {
     "/quantities": lambda *_, **__: (
         (it.name, it.unit, it.aggregation, it.day, it.low, it.high) for it in QUANTITIES.values()
     ),
-    "/indicators": _indicators,
+    "/indicators": lambda *_, **__: (
+        (one.path.rpartition("/")[2], one.about) for one in RESOURCES if one.path.startswith("/indicators/")
+    ),
     "/usual": _usual,
-    "/alerts/silences": _silences,
+    "/alerts/silences": lambda store, **_: (
+        (*one[:5], [str(part) for part in one.weekly], *one[6:]) for one in silences(store, datetime.now(UTC))
+    ),
 }
-RESOURCES = tuple(_resource(**one) for one in _given["resource"])
+RESOURCES: tuple[Resource, ...] = tuple(_resource(**one) for one in _given["resource"])
 
 
 def by_settings(settings: Settings) -> Mapping[str, Resource]:

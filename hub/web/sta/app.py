@@ -69,9 +69,8 @@ def _answer(store: Store, root: str, path: str, query: str, zone: str) -> Respon
             case ["$ref"]:
                 return _json(_entities(reader, place, options, address, alone="@iot.selfLink"))
             case [name] | [name, "$value"] if name in place.of.property and place.one:
-                return _property(
-                    _entities(reader, place, Options.model_validate({"$select": name}), ""), name, raw=len(rest) == 2
-                )
+                found = _entities(reader, place, Options.model_validate({"$select": name}), "")
+                return _property(found, name, raw=len(rest) == 2)
     known = ", ".join([*place.of.property, *place.of.link])
     raise Problem(404, f"nothing at {'/'.join(rest)[:100]} of a {place.of.singular}, expected one of {known}")
 

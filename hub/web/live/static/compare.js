@@ -3,7 +3,7 @@
 import { computed, shallowRef, watch } from "vue";
 import { choice, choose, open } from "./address.js";
 import { figures } from "./figures.js";
-import { LOOKS, LinesWithTable, byStart, channelName, fetchWindows } from "./hours.js";
+import { LOOKS, LinesWithTable, byStart, channelName, fetchItems } from "./hours.js";
 import { shownAt, shownDay, shownHours } from "./shown.js";
 import { Take } from "./take.js";
 import { say, titled, unit, words } from "./words.js";
@@ -30,7 +30,7 @@ function followHours(asked) {
   async function look() {
     const wanted = asked();
     read = Date.now();
-    const rows = wanted && (await fetchWindows(wanted));
+    const rows = wanted && (await fetchItems("aggregates", { ...wanted, limit: 10_000, format: "json" }));
     if (JSON.stringify(wanted) === JSON.stringify(asked())) found.value = rows || null;
   }
   watch(() => JSON.stringify(asked()), look, { immediate: true });

@@ -29,10 +29,10 @@ export function keyOf(at) {
   return `<path d="M0 7h26" stroke="var(${colour})" stroke-width="2.5"${dashes}/>${SHAPES[symbol].replaceAll("C", `var(${colour})`)}`;
 }
 
-/** Ask the API for windows of sensors; null where it does not answer. A parameter with a list is repeated. */
-export async function fetchWindows(asked) {
+/** Ask the API for the items of a list; null where it does not answer. A parameter with a list is repeated. */
+export async function fetchItems(path, asked) {
   try {
-    const answer = await fetch(`api/v1/aggregates?${query({ ...asked, limit: 10_000, format: "json" })}`);
+    const answer = await fetch(`api/v1/${path}?${query(asked)}`);
     return answer.ok ? (await answer.json()).items : null;
   } catch {
     return null;

@@ -1,26 +1,22 @@
 // Beside the open alerts: those that are over, the silences, and the rules that are judged. Each is fetched when it is opened.
 
 import { reactive } from "vue";
+import { fetchItems } from "./hours.js";
 import { known, moment, number, say, words } from "./words.js";
 
 const NEWEST = 40; // alerts that are listed
 
-async function list(path) {
-  try {
-    const answer = await fetch(`api/v1/alerts${path}`);
-    return answer.ok ? (await answer.json()).items : null;
-  } catch {
-    return null;
-  }
-}
-
-const PATHS = { history: `?open=false&limit=${NEWEST}`, silences: "/silences", rules: "/rules?limit=1000" };
+const LISTS = {
+  history: ["alerts", { open: false, limit: NEWEST }],
+  silences: ["alerts/silences", {}],
+  rules: ["alerts/rules", { limit: 1000 }],
+};
 const TITLES = { history: "alerts_history", silences: "alerts_silences", rules: "alerts_rules" };
 
 export const Past = {
   props: ["mayAct"],
   template: `
-    <details v-for="(_, what) in PATHS" :id="'alerts-' + what" @toggle="$event.target.open && look(what)">
+    <details v-for="(_, what) in LISTS" :id="'alerts-' + what" @toggle="$event.target.open && look(what)">
       <summary>{{ words[TITLES[what]] }}</summary>
       <p v-if="found[what] && !found[what].length" class="quiet">{{ words.none_of_these }}</p>
       <ul v-if="what === 'history'" class="plain small">
@@ -49,12 +45,12 @@ export const Past = {
     </details>`,
   setup() {
     const found = reactive({ history: null, silences: null, rules: null });
-    const look = async (what) => (found[what] = await list(PATHS[what]));
+    const look = async (what) => (found[what] = await fetchItems(...LISTS[what]));
     const titleOf = (one) => (known.language === "nl" && one.title_nl) || one.title;
     async function end(silence) {
       await fetch(`live/alerts/silences/${silence}`, { method: "DELETE" });
       await look("silences");
     }
-    return { PATHS, TITLES, end, found, look, moment, number, say, titleOf, words };
+    return { LISTS, TITLES, end, found, look, moment, number, say, titleOf, words };
   },
 };

@@ -1,16 +1,8 @@
 // Releases: frozen tables that can be cited, each with its files. Fetched when they are opened.
 
 import { shallowRef } from "vue";
+import { fetchItems } from "./hours.js";
 import { moment, words } from "./words.js";
-
-async function fetched() {
-  try {
-    const answer = await fetch("api/v1/releases?limit=1000");
-    return answer.ok ? (await answer.json()).items : null;
-  } catch {
-    return null;
-  }
-}
 
 export const ReleasesPanel = {
   template: `
@@ -28,7 +20,7 @@ export const ReleasesPanel = {
     </details>`,
   setup() {
     const releases = shallowRef(null);
-    const look = async () => (releases.value = await fetched());
+    const look = async () => (releases.value = await fetchItems("releases", { limit: 1000 }));
     return { look, moment, releases, words };
   },
 };
