@@ -28,6 +28,7 @@ class Settings(BaseModel):
     http_host: str = Field("127.0.0.1", description="address of the API and the live page")
     http_port: Port = Field(8080, description="port of the API and the live page")
     frame_ancestors: str = Field("", description="pages that may show the live page in a frame: origins with blanks")
+    frame_secret: SecretStr | None = Field(None, min_length=16, description="makes framed maps' keys; another ends all")
     http_hosts: str = Field("", description="further names of the hub, with commas; without a token others are refused")
     api_token: SecretStr | None = Field(None, description="token for reading; needed where others reach http_host")
     public: bool = Field(False, description="everyone who reaches http_host may read, without the token")

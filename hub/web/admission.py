@@ -9,14 +9,14 @@ neither may act here, nor read what is meant for this machine alone.
 
 import base64
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 from urllib.parse import urlsplit
 
 from fastapi.responses import PlainTextResponse, Response
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.settings.settings import Settings
@@ -28,16 +28,17 @@ STA = "/sta/v1.1"  # of SensorThings
 READABLE = (f"{PREFIX}/", f"{OGC}/", f"{STA}/")  # by pages of other sites, where who asks may read
 BASIC = 'Basic realm="Stadspuls, the token as password", charset="UTF-8"'  # asks a browser for the token
 LARGEST_BODY = 64 << 10
+Health = Callable[[], Mapping[str, object]]  # gives the numbers of `/healthz`: at least `ready`
 READS = ("GET", "HEAD", "OPTIONS")
-SAFE = {
-    "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Content-Security-Policy": "frame-ancestors 'none'",
-}  # fmt: skip
+FRAMES = "/read/"  # before QUANTITY/KEY/: a map that pages of other sites frame, whose key goes before the token
+_IN_FRAME = re.compile(r"/(live/(files/.+|figures|past|events|places|areas|base|statistic|usual))?")  # what it fetches
 
 
 def framed(ancestors: str) -> Mapping[str, str]:
     """Give the headers of every answer; pages of these origins may show it in a frame."""
-    policy = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": f"frame-ancestors {ancestors}"}
-    return policy if ancestors else SAFE
+    denied = {} if ancestors else {"X-Frame-Options": "DENY"}
+    policy = "frame-ancestors " + (ancestors or "'none'")
+    return {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": policy, **denied}
 
 
 class Gate:
@@ -54,12 +55,13 @@ class Gate:
         refused = self._refusal(scope) if scope["type"] == "http" else None
         if scope.get("method") == "HEAD":
             scope = {**scope, "method": "GET"}  # whose body the server leaves out
-        await (refused or self._app)(scope, receive, partial(self._sent, send))
 
-    async def _sent(self, send: Send, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(self._headers)
-        await send(message)
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self._headers)
+            await send(message)
+
+        await (refused or self._app)(scope, receive, sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +70,22 @@ class Access:
     Who may read: everyone where the hub listens on its own machine alone or is public, else who has the token.
 
     The token comes as `Authorization: Bearer TOKEN`, or for a browser as the password of any user name (Basic). What
-    is secret needs it always. `hosts` are names of the hub beside those of this machine.
+    is secret needs it always. `hosts` are names of the hub beside those of this machine. Keys of frames are made of
+    `frame_secret`, and end with it.
     """
 
     token: str | None
     public: bool
     hosts: tuple[str, ...]
+    frame_secret: bytes = b""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Read the settings about it."""
         hosts = tuple(name.strip().lower() for name in settings.http_hosts.split(",") if name.strip())
         token = settings.api_token.get_secret_value() if settings.api_token else None
-        return cls(token, settings.public, hosts)
+        secret = settings.frame_secret.get_secret_value().encode() if settings.frame_secret else b""
+        return cls(token, settings.public, hosts, secret)
 
     @property
     def guarded(self) -> bool:
@@ -100,6 +105,20 @@ class Access:
         elif kind.lower() != "bearer":
             return False
         return self.token is not None and hmac.compare_digest(given.strip().encode(), self.token.encode())
+
+    def frame_key(self, quantity: str) -> str:
+        """Give the key by which anybody may read the map of a quantity; "" where none can be made."""
+        made = hmac.digest(self.frame_secret, quantity.encode(), "sha256") if self.frame_secret else b""
+        return made[:16].hex()
+
+    def not_framed(self, scope: Scope) -> Response | None:
+        """Refuse below FRAMES what has not the key of its quantity, and all but reading what its map shows."""
+        quantity, key = (scope["path_params"][name] for name in ("quantity", "key"))
+        of_others = {*QueryParams(scope["query_string"]).getlist("quantity")} - {quantity}
+        shown = scope["method"] in READS and _IN_FRAME.fullmatch(scope["path"].removeprefix(scope["root_path"]))
+        if shown and not of_others and hmac.compare_digest(key.encode(), self.frame_key(quantity).encode()):
+            return None
+        return PlainTextResponse("this address may only read the map of a quantity, with its key\n", 403)
 
     def strange(self, scope: Scope) -> Response | None:
         """

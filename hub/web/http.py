@@ -12,7 +12,7 @@ import asyncio
 import resource
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
@@ -32,7 +32,7 @@ from aggregates.store.store import Store
 from hub.servers.process import bound, raise_file_limit
 from hub.settings.settings import Settings
 from hub.settings.values import url_host
-from hub.web.admission import BASIC, OGC, PREFIX, READABLE, Access, Gate, framed
+from hub.web.admission import BASIC, FRAMES, OGC, PREFIX, READABLE, Access, Gate, Health, framed
 
 _REFERENCE = "/api/reference"  # of the files of its browsable form
 CLOSE_WITHIN = 2.0  # s for the answers that are running
@@ -73,11 +73,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._timer = self.loop.call_later(WHOLE_WITHIN, self._look, self._requests)
 
 
-def application(
-    collector: Collector, health: Callable[[], Mapping[str, object]], settings: Settings | None = None,
-    database: str = "",
-) -> FastAPI:  # fmt: skip
-    """Make the application; `health` gives at least `ready`, and what it stands on; with `settings` it is a hub's."""
+def application(collector: Collector, health: Health, settings: Settings | None = None, database: str = "") -> FastAPI:
+    """Make the application; with `settings` it is a hub's."""
     app = FastAPI(title="Stadspuls", openapi_url=None, docs_url=None, redoc_url=None)
     if settings is not None:
         _add_hub(app, settings, database, health)
@@ -91,7 +88,7 @@ def application(
     return app
 
 
-def _add_hub(app: FastAPI, settings: Settings, database: str, health: Callable[[], Mapping[str, object]]) -> None:
+def _add_hub(app: FastAPI, settings: Settings, database: str, health: Health) -> None:
     """Add the API, OGC API Features, SensorThings and the live page, over the same connections."""
     from hub.web.api.answers import Stores  # which a service with nothing but metrics does not need
     from hub.web.api.app import api
@@ -106,7 +103,7 @@ def _add_hub(app: FastAPI, settings: Settings, database: str, health: Callable[[
     app.mount(PREFIX, api(settings, readers, insiders, writers, access, health))
     app.mount(OGC, ogc(settings, readers, access))
     app.mount("/sta", sensorthings(settings, readers, access))
-    mount(app, settings, insiders, writers, Store(database, application="stadspuls live"), health)
+    mount(app, settings, access, insiders, writers, Store(database, application="stadspuls live"), health)
     app.add_middleware(Gate, refusal=partial(_refusal, access), headers=framed(settings.frame_ancestors))
     _add_reference(app)
 
@@ -130,7 +127,7 @@ def _add_reference(app: FastAPI) -> None:
         app.get(path)(lambda: page)
 
 
-def _add_health(app: FastAPI, health: Callable[[], Mapping[str, object]]) -> None:
+def _add_health(app: FastAPI, health: Health) -> None:
     examiner = ThreadPoolExecutor(2, "health")  # not the threads of the API: its answers may be slow
 
     @app.get("/healthz")
@@ -144,7 +141,7 @@ def _add_health(app: FastAPI, health: Callable[[], Mapping[str, object]]) -> Non
 def _refusal(access: Access, scope: Scope) -> Response | None:
     if strange := access.strange(scope):
         return strange
-    free = scope["path"] in ("/healthz", "/readyz") or scope["path"].startswith(READABLE)
+    free = scope["path"] in ("/healthz", "/readyz") or scope["path"].startswith((*READABLE, FRAMES))
     if free or not access.guarded or access.has_token(Headers(scope=scope)):
         return None
     return PlainTextResponse("the token of this hub is needed\n", 401, {"WWW-Authenticate": BASIC})
@@ -176,9 +173,7 @@ def listening(app: FastAPI, host: str, port: int) -> Iterator[str]:
         opened.close()
 
 
-def metrics_served(
-    settings: Settings, collector: Collector, health: Callable[[], Mapping[str, object]]
-) -> AbstractContextManager[object]:
+def metrics_served(settings: Settings, collector: Collector, health: Health) -> AbstractContextManager[object]:
     """Give the HTTP server of a service's own metrics, or nothing where no port is set for it."""
     if not settings.metrics_port:
         return nullcontext()

@@ -8,7 +8,7 @@ and OPTIONS is 405.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Scope
 
 from aggregates.store.health import state
 from hub.settings.settings import Settings
-from hub.web.admission import PREFIX, READS, Access, Gate
+from hub.web.admission import PREFIX, READS, Access, Gate, Health
 from hub.web.api.answers import Stores, answer, item
 from hub.web.api.catalog import MEDIA, catalog, turtle
 from hub.web.api.document import VERSION, Documented, problems, reference, responses
@@ -39,9 +39,8 @@ _TOKEN = Depends(HTTPBearer(scheme_name="token", auto_error=False))  # for the d
 
 
 def api(
-    settings: Settings, readers: Stores, insiders: Stores, writers: Stores, access: Access,
-    health: Callable[[], Mapping[str, object]],
-) -> ASGIApp:  # fmt: skip
+    settings: Settings, readers: Stores, insiders: Stores, writers: Stores, access: Access, health: Health
+) -> ASGIApp:
     """
     Make the application, to be mounted at PREFIX; `insiders` read what is secret.
 
@@ -104,7 +103,7 @@ def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access, zone:
             return item(request, resource, key, asked, stores, zone)
 
 
-def _add_health(app: FastAPI, stores: Stores, health: Callable[[], Mapping[str, object]]) -> None:
+def _add_health(app: FastAPI, stores: Stores, health: Health) -> None:
     content = {"application/json": {"schema": reference("Health")}}
 
     @app.get("/health", summary="How the hub is.", response_class=Response, responses={200: {"content": content}})

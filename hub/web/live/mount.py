@@ -5,7 +5,7 @@ The live page as part of the hub's HTTP side: the page at `/`, and what its scri
 may acknowledge and silence alerts as through the API, unless the hub is public or its database role may only read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from aggregates.ask.live import LENSES, RANGE, chosen, day_of, midnight, newest,
 from aggregates.store.health import list_findings
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
-from hub.web.admission import Gate
+from hub.web.admission import FRAMES, Access, Gate, Health
 from hub.web.api.answers import Stores
 from hub.web.api.app import actions
 from hub.web.api.parameters import Quantity, Stamp, preferred
@@ -35,6 +35,7 @@ from hub.web.api.problems import Problem, install
 from hub.web.live.known import LANGUAGES, known, words
 from hub.web.live.watch import UsualHours, Watch, packed
 from ingest.vocabulary.calendar import load_days
+from ingest.vocabulary.quantities import QUANTITIES
 from streams.alerts.unusual import closed_hour
 from streams.notify.operators import alerts_about
 
@@ -49,18 +50,20 @@ _PACKED = {"Content-Encoding": "gzip"}
 
 
 def mount(
-    app: FastAPI, settings: Settings, readers: Stores, writers: Stores, watching: Store,
-    health: Callable[[], Mapping[str, object]],
-) -> None:  # fmt: skip
-    """Add the page and what it fetches; `watching` looks for news. `health` gives the numbers of `/healthz`."""
+    app: FastAPI, settings: Settings, access: Access, readers: Stores, writers: Stores, watching: Store, health: Health
+) -> None:
+    """Add the page and what it fetches, also for frames of other sites; `watching` looks for news."""
     watch = Watch(watching, health, settings.timezone)
     usual = UsualHours(load_days(settings.timezone, settings.calendars, settings.country))
     base_map = settings.base_map or settings.data_dir / BASE_MAP
-    app.include_router(_page(watch, writers, settings, base_map))
+    frames = {name: access.frame_key(name) for name in QUANTITIES} if access.guarded else {}
+    app.include_router(_page(watch, writers, settings, base_map, frames))
     app.mount("/live", _fetched(watch, usual, readers, writers, settings, base_map))
+    unsaid = {"Referrer-Policy": "no-referrer"}  # the address, with its key
+    app.mount(f"{FRAMES}{{quantity}}/{{key}}", Gate(app.router, refusal=access.not_framed, headers=unsaid))
 
 
-def _page(watch: Watch, writers: Stores, settings: Settings, base_map: Path) -> APIRouter:
+def _page(watch: Watch, writers: Stores, settings: Settings, base_map: Path, frames: Mapping[str, str]) -> APIRouter:
     router = APIRouter(include_in_schema=False, lifespan=watch.running)
     text = Template((OWN / "index.html").read_text("utf-8"))
     own = b"".join(path.read_bytes() for path in sorted(OWN.rglob("*.*")))
@@ -76,6 +79,7 @@ def _page(watch: Watch, writers: Stores, settings: Settings, base_map: Path) -> 
         asked = request.query_params.get("lang") or request.cookies.get("lang") or ""
         language = asked if asked in LANGUAGES else preferred(request.headers, LANGUAGES)
         found = {"stamp": stamp, "base": base_map.is_file(), **known(writers, settings, language)}
+        found["frames"] = {} if "key" in request.path_params else frames
         inside = msgspec.json.encode(found).decode().replace("<", r"\u003c")
         filled = text.substitute(language=words(language)["locale"], stamp=stamp, modules=modules, known=inside)
         return HTMLResponse(filled, headers=_NEWEST)
@@ -120,9 +124,10 @@ def _add_figures(app: FastAPI, watch: Watch, usual: UsualHours, stores: Stores, 
         return _json(packed(found, end), **_PACKED)
 
     @app.get("/events")
-    async def events(quantity: Quantity, lens: Lens) -> StreamingResponse:
+    async def events(request: Request, quantity: Quantity, lens: Lens) -> StreamingResponse:
         """News for a viewer, while it looks."""
-        return StreamingResponse(watch.events((quantity, lens)), media_type="text/event-stream", headers=_NEWEST)
+        news = watch.events((quantity, lens), framed="key" in request.path_params)
+        return StreamingResponse(news, media_type="text/event-stream", headers=_NEWEST)
 
     @app.get("/usual")
     def beside(quantity: Quantity, at: Stamp | None = None, most: PositiveInt | None = None) -> Response:

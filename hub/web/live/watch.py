@@ -94,15 +94,16 @@ class Watch:
         self._thread.submit(self._store.close)
         self._thread.shutdown(wait=False)
 
-    async def events(self, view: View) -> AsyncIterator[bytes]:
-        """Yield to a viewer, as server-sent events, the moment of its view's figures and the health of the hub."""
+    async def events(self, view: View, *, framed: bool = False) -> AsyncIterator[bytes]:
+        """Yield as server-sent events when a view's figures changed and how the hub is, `framed` only if it is away."""
         self._viewers[view] += 1
         shown: dict[str, bytes | None] = {}
         try:
             while True:
                 turned = self._turned
                 packed = self._packed.get(view)
-                news = {"figures": str(packed.at).encode() if packed else None, "health": self._health}
+                health = b"{}" if framed and self._health not in (None, _AWAY) else self._health
+                news = {"figures": str(packed.at).encode() if packed else None, "health": health}
                 for name, data in news.items():
                     if data is not None and data != shown.get(name):
                         yield b"event: %b\ndata: %b\n\n" % (name.encode(), data)
@@ -209,12 +210,11 @@ class UsualHours:
                 found = ranked(beside_usual(store, self._days, quantity, [start])).round({"value": 3, "usual": 3})
                 self._kept = dict(list(self._kept.items())[1 - _MOST :])
                 self._kept[quantity, start] = time.monotonic(), found
-        counts = found["reason"].value_counts()
+        reasons = found["reason"].value_counts().to_dict()
         shown = found if most is None else found.groupby("reason", sort=False).head(most)
         rows = shown[_ROW].round({"deviation": 2}).astype(object)
-        judged, reasons = int(counts.get("", 0)), counts.drop("", errors="ignore").to_dict()
         return {
-            "at": start.timestamp(), "judged": judged, "reasons": reasons,
+            "at": start.timestamp(), "judged": reasons.pop("", 0), "reasons": reasons,
             "rows": rows.where(rows.notna(), None).to_numpy().tolist(),
         }  # fmt: skip
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from hub.settings.layers import load
+from hub.settings.layers import BadSettings, load
 from hub.web.admission import LARGEST_BODY, Access
 from tests.support.apis import served, serving
 
@@ -93,6 +93,40 @@ def test_page_of_another_site_changes_nothing() -> None:
 def test_no_page_of_another_site_frames_the_live_page(page: str) -> None:
     """Nobody is led to click on a button of the page without seeing it."""
     assert httpx.get(page, timeout=30).headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
+def test_frame_reads_the_map_of_one_quantity_and_nothing_else() -> None:
+    """Where a page elsewhere shows that map its key goes before the token; no frame is told it, its secret ends it."""
+    secret = {"api_token": "sesame", "frame_secret": "0123456789abcdef", "frame_ancestors": "https://city.example"}
+    no2, pm10 = map(Access.of(load(secret)).frame_key, ("no2", "pm10"))
+    with served(serving(NOWHERE, **secret)) as url:
+        framed = f"{url}/read/no2/{no2}"
+        shown = httpx.get(f"{framed}/?quantity=no2&embed=1", timeout=30)
+        assert (shown.status_code, shown.headers["Referrer-Policy"]) == (200, "no-referrer")
+        assert shown.headers["Content-Security-Policy"] == "frame-ancestors https://city.example"
+        assert no2 not in shown.text
+        assert no2 in httpx.get(url, headers={"Authorization": "Bearer sesame"}, timeout=30).text
+        assert status(url) == 401
+        assert status(f"{framed}/live/figures?quantity=no2&lens=1h") == 503  # it is let in; the database is away
+        for path in (
+            "?quantity=pm10", "live/figures?quantity=no2&lens=1h&quantity=pm10", "live/sensor?id=a&quantity=no2",
+            "live/findings", "health", "metrics", "docs", "api/v1/sensors", "api/v1/dead-letters", f"read/no2/{no2}/",
+        ):  # fmt: skip
+            assert status(f"{framed}/{path}") == 403, path
+        for wrong in (f"no2/{pm10}", "no2/sesame", f"no2/{no2}0", f"no2/{no2[:-1]}", f"NO2/{no2}", "no2/%C3%A9"):
+            assert status(f"{url}/read/{wrong}/") == 403, wrong
+        for method, path in (("POST", "live/alerts/1/ack"), ("DELETE", "live/alerts/silences/1"), ("POST", "")):
+            assert httpx.request(method, f"{framed}/{path}", json={"by": "Eve"}).status_code == 403, path
+        assert status(f"{framed}/", Origin="https://evil.example") == 403
+    for more in ({"frame_secret": "fedcba9876543210"}, {"frame_secret": None}):
+        with served(serving(NOWHERE, **secret | more)) as url:
+            assert status(f"{url}/read/no2/{no2}/") == 403, more
+
+
+def test_frame_secret_is_long() -> None:
+    """Whoever has a key must not find out its secret by trying."""
+    with pytest.raises(BadSettings, match="frame_secret"):
+        load({"frame_secret": "short"})
 
 
 def test_token_is_checked_before_the_body_is_read() -> None:

@@ -4,7 +4,7 @@ import { computed, nextTick, reactive, ref } from "vue";
 import { choose, open } from "./address.js";
 import { NamedList } from "./lists.js";
 import { Past } from "./past.js";
-import { civilDate, known, moment, number, onTheWall, say, share, words } from "./words.js";
+import { civilDate, kept, known, moment, number, onTheWall, say, share, words } from "./words.js";
 
 const NAME = "stadspuls-name"; // where the browser keeps who acts
 const SILENT = 2 * 3600 * 1000; // ms that the button silences an alert
@@ -88,9 +88,9 @@ const AskName = {
       <button type="submit" class="tool">{{ words[asked] }}</button>
     </form>`,
   setup(_, { emit }) {
-    const name = ref(localStorage.getItem(NAME) ?? "");
+    const name = ref(kept[NAME] ?? "");
     function take() {
-      localStorage.setItem(NAME, name.value);
+      kept[NAME] = name.value;
       emit("named", name.value);
     }
     return { name, take, words };

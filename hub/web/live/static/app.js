@@ -144,7 +144,7 @@ const Stage = {
         <Legend/>
       </div>
       <FigureTable v-show="choice.show === 'table'" :title="title + ' ' + when"/>
-      <div class="foot"><Take :name="title + ' ' + when" :asked="asked"/><MapPicture v-if="choice.show === 'map'" :name="title + ' ' + when"/></div>
+      <div v-if="!choice.embed" class="foot"><Take :name="title + ' ' + when" :asked="asked"/><MapPicture v-if="choice.show === 'map'" :name="title + ' ' + when"/></div>
     </section>`,
   setup() {
     const { frame, contact, sensors: rows } = figures;
@@ -202,15 +202,16 @@ const Page = {
     UnusualPanel,
   },
   template: `
-    <Head/>
+    <Head v-if="!choice.embed"/>
     <HubPage v-if="isHubPage"/>
+    <main v-else-if="choice.embed" class="layout"><div class="city"><Stage/></div></main>
     <main v-else class="layout">
       <div class="city"><Choices/><Stage/><ComparePanel/></div>
       <aside class="side" :aria-label="words.beside">
         <Detail/><Scatter/><RankPanel/><UnusualPanel/><AlertsPanel/><SilentPanel/><SharePanel/><ReleasesPanel/><HubLine/>
       </aside>
     </main>`,
-  setup: () => ({ isHubPage: isHubPage(), words }),
+  setup: () => ({ choice, isHubPage: isHubPage(), words }),
 };
 
 watchEffect(() =>

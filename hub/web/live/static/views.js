@@ -4,13 +4,13 @@ import { computed, ref, watch } from "vue";
 import { choice, choose, read } from "./address.js";
 import { figures } from "./figures.js";
 import { permalink } from "./take.js";
-import { say, words } from "./words.js";
+import { kept, known, say, words } from "./words.js";
 
 const KEPT = "stadspuls-views"; // where the browser keeps them
 const TURN = 20; // s that a wall shows each view
 
-const views = ref(JSON.parse(localStorage.getItem(KEPT) ?? "[]"));
-watch(views, (now) => localStorage.setItem(KEPT, JSON.stringify(now)), { deep: true });
+const views = ref(JSON.parse(kept[KEPT] ?? "[]"));
+watch(views, (now) => (kept[KEPT] = JSON.stringify(now)), { deep: true });
 
 /** The address of a wall that shows one of these views now and all in turn: all that it needs stands in it. */
 export function wallOf(queries, at = 0, seconds = TURN) {
@@ -89,12 +89,15 @@ export const SharePanel = {
       Object.values(choice).join(); // it follows every choice
       return viewOf(new URL(permalink(figures.start.value)).search);
     });
-    const addressOf = (asked) => `${location.origin}${location.pathname}?${asked}`;
+    const addressOf = (asked, path = "") => `${location.origin}${location.pathname}${path}?${asked}`;
     const link = computed(() => addressOf(query.value));
     const frame = computed(() => {
       const asked = new URLSearchParams(query.value);
+      if (!choice.at) asked.delete("at"); // what is live stays live
+      asked.set("lens", choice.lens);
       asked.set("embed", "1");
-      const address = addressOf(asked).replaceAll("&", "&amp;");
+      const key = known.frames[choice.quantity]; // of a hub that asks for a token
+      const address = addressOf(asked, key && `read/${choice.quantity}/${key}/`).replaceAll("&", "&amp;");
       return `<iframe src="${address}" width="800" height="600" title="Stadspuls" loading="lazy"></iframe>`;
     });
     /** A view that is live stays live. */

@@ -2,6 +2,14 @@
 
 export const known = JSON.parse(document.getElementById("known").textContent);
 export const words = known.words;
+/** What the browser keeps by name; nothing where it denies that to a page in a frame of another site. */
+export const kept = (() => {
+  try {
+    return localStorage;
+  } catch {
+    return {};
+  }
+})();
 /** The lens of some hours together. */
 export const RANGE = "range";
 

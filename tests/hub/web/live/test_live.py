@@ -28,6 +28,7 @@ from aggregates.ask.live import (
 )
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
+from hub.web.admission import Access
 from hub.web.live.known import LANGUAGES, words
 from hub.web.live.watch import UsualHours
 from ingest.files.catalogue import Entry
@@ -319,6 +320,17 @@ def test_long_look_is_ended(store: Store) -> None:
         asked = {"quantity": "vehicle_count", "lens": "range", "at": "2024-05-01T00:00"}
         assert client.get("/live/past", params=asked).status_code == 503
         client.close()
+
+
+def test_frame_is_told_of_the_hub_whether_it_is_away(store: Store) -> None:
+    """A map on a page elsewhere names no alert and no silent sensor, as the page of the hub does."""
+    guarded = serving(store.conninfo, api_token="sesame", frame_secret="a-secret-of-the-test")
+    path = f"/read/vehicle_count/{Access.of(guarded).frame_key('vehicle_count')}/live/events"
+    asked = {"quantity": "vehicle_count", "lens": "5m"}
+    with served(guarded) as address, httpx.stream("GET", address + path, params=asked, timeout=60) as answer:
+        lines = answer.iter_lines()
+        assert "event: health" in lines
+        assert next(lines) == "data: {}"
 
 
 def test_findings_of_doctor(store: Store) -> None:

@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
@@ -25,8 +26,11 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
+from hub.web.http import listening
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
 from lab.rig.broker import free_port
@@ -513,24 +517,61 @@ def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
 
 def test_served_elsewhere_behind_a_token(hub: UpHub, chrome: Browser) -> None:
     """`stadspuls serve` has the page too; a browser prompts for the token once, and sends it with all that follows."""
-    port = free_port()
-    flags = ["serve", f"--database={hub.database}", f"--http-port={port}"]
-    environment = {**os.environ, "STADSPULS_API_TOKEN": "a-token-of-the-test"}
-    with (hub.directory / "serve.log").open("wb") as log:
-        serve = subprocess.Popen([*installed(), *flags], env=environment, stderr=log, start_new_session=True)
-    context = chrome.new_context(http_credentials={"username": "team", "password": "a-token-of-the-test"})
-    try:
+    with guarded(hub) as url, chrome.new_context(http_credentials=TEAM) as context:
         page = context.new_page()
         page.set_default_timeout(WAIT)
-        until_open(port)
-        page.goto(f"http://127.0.0.1:{port}/?lens=1h&sensor=stadspuls/full")
+        page.goto(f"{url}/?lens=1h&sensor=stadspuls/full")
         expect(page.locator("#detail-title")).to_have_text("Havenkade", timeout=WAIT)
         expect(page.locator("#hub-line a")).to_have_text("The hub works.", timeout=WAIT)
         for path in ("/", "/live/figures?quantity=no2&lens=1h"):
             with pytest.raises(OSError, match="401"):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30)
+                urllib.request.urlopen(f"{url}{path}", timeout=30)
+
+
+def test_page_elsewhere_frames_a_map_of_a_guarded_hub(hub: UpHub, chrome: Browser) -> None:
+    """The code for another page has a key: whoever sees it there needs no token; and it is seen nowhere else."""
+    refused: list[str] = []
+    with guarded(hub) as url, chrome.new_context(http_credentials=TEAM) as team, chrome.new_context() as anybody:
+        page = team.new_page()
+        page.goto(f"{url}/?lens=1h&lang=nl")
+        page.locator("#share summary").click(timeout=WAIT)
+        expect(page.locator("#permalink")).to_have_value(re.compile("at="), timeout=WAIT)
+        code = page.locator("#frame-code").input_value()
+        assert "/read/vehicle_count/" in code
+        page = anybody.new_page()
+        page.on("response", lambda one: refused.append(one.url) if one.status in (401, 403) else None)
+        elsewhere = FastAPI(default_response_class=HTMLResponse)
+        elsewhere.get("/")(lambda: code)
+        with listening(elsewhere, "127.0.0.1", 0) as address:
+            page.goto(address.replace("127.0.0.1", "localhost"))
+            inside = page.frame_locator("iframe")
+            expect(inside.locator(spot("full"))).to_have_class(has_class("valid"), timeout=WAIT)
+            expect(inside.locator("#summary")).to_contain_text("1 van 3 sensoren met een geldige waarde")
+            assert refused == []
+            with page.expect_console_message(lambda said: "frame-ancestors" in said.text, timeout=WAIT):
+                page.goto(address)
+
+
+TEAM: Any = {"username": "team", "password": "a-token-of-the-test"}
+
+
+@contextmanager
+def guarded(hub: UpHub) -> Iterator[str]:
+    """Serve the page of a hub elsewhere, where it asks for a token, and pages of localhost may frame it."""
+    port = free_port()
+    given = {
+        "API_TOKEN": TEAM["password"],
+        "FRAME_SECRET": "a-secret-of-the-test",
+        "FRAME_ANCESTORS": "http://localhost:*",
+    }
+    environment = {**os.environ, **{f"STADSPULS_{name}": value for name, value in given.items()}}
+    flags = ["serve", f"--database={hub.database}", f"--http-port={port}"]
+    with (hub.directory / "serve.log").open("wb") as log:
+        serve = subprocess.Popen([*installed(), *flags], env=environment, stderr=log, start_new_session=True)
+    try:
+        until_open(port)
+        yield f"http://127.0.0.1:{port}"
     finally:
-        context.close()
         serve.terminate()
         assert serve.wait(60) == 0
 
