@@ -194,8 +194,8 @@ coalesce(json_agg(json_build_array(
     value, coverage, flagged + warned > 0, failed > 0, seen, expected) ORDER BY start), '[]')
 
 -- name: live_area
--- An area of the newest vintage, its hours since the day before, and its CBS statistics by theme (a null has its reason), as
--- one JSON text.
+-- An area of the newest vintage, its hours since the day before, its CBS statistics by theme (a null has its reason), and
+-- each that has a value in any vintage with the values, as one JSON text.
 WITH hour AS (
     SELECT start, value, coverage, valid, 0 AS nothing, flagged, failed, 0 AS warned, start AT TIME ZONE %(zone)s AS local,
            valid_sensors AS seen, sensors AS expected
@@ -213,6 +213,11 @@ SELECT json_build_object(
                     SELECT m.sensor_id FROM sensor_area m
                     WHERE m.vintage = a.vintage AND m.code = a.code AND m.until = 'infinity')),
     'hours', (SELECT {live_hours} FROM hour),
+    'vintages', (
+        SELECT coalesce(json_agg(json_build_array(measure, title, found) ORDER BY theme, title), '[]') FROM (
+            SELECT measure, title, theme, json_object_agg(vintage, json_build_array(value, unit, period)) AS found
+            FROM area_statistics WHERE code = a.code AND value IS NOT NULL AND title IS NOT NULL
+            GROUP BY measure, title, theme) v),
     'statistics', (
         SELECT coalesce(json_agg(row_to_json(t) ORDER BY theme, title), '[]') FROM (
             SELECT coalesce(theme, 'general') AS theme, title, measure, value, unit, period,

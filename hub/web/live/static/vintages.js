@@ -1,24 +1,12 @@
-// The statistics of an area in the vintages before its own, side by side; a boundary may have changed meanwhile.
+// The statistics of an area in all vintages that have it, side by side; its boundary may have changed meanwhile.
 
-import { computed, shallowRef, watch } from "vue";
-import { number, say, words } from "./words.js";
-
-const BEFORE = 2; // years that are looked for
-
-async function fetchVintage(area, vintage) {
-  try {
-    const answer = await fetch(`api/v1/areas?${new URLSearchParams({ area, vintage })}`);
-    const found = answer.ok ? (await answer.json()).items.find((one) => one.code === area) : null;
-    return found?.statistics ? { vintage, statistics: found.statistics } : null;
-  } catch {
-    return null;
-  }
-}
+import { computed } from "vue";
+import { number, period, say, words } from "./words.js";
 
 export const Vintages = {
   props: ["day"],
   template: `
-    <details v-if="earlier.length">
+    <details v-if="years.length > 1" id="vintages">
       <summary>{{ say('vintages_beside', { years: years.join(', ') }) }}</summary>
       <div class="scroll" tabindex="0" role="region" :aria-label="words.statistics">
         <table class="figures narrow">
@@ -27,8 +15,9 @@ export const Vintages = {
             <tr><th scope="col">{{ words.measure }}</th><th v-for="year in years" scope="col">{{ year }}</th></tr>
           </thead>
           <tbody>
-            <tr v-for="[title, ...values] in rows">
-              <th scope="row">{{ title }}</th><td v-for="value in values">{{ value }}</td>
+            <tr v-for="[measure, title, values] in day.vintages">
+              <th scope="row">{{ say('measure.' + measure, {}, title) }}</th>
+              <td v-for="year in years" :title="period(values[year]?.[2])">{{ said(values[year]) }}</td>
             </tr>
           </tbody>
         </table>
@@ -36,22 +25,8 @@ export const Vintages = {
       <p class="quiet small">{{ words.vintages_note }}</p>
     </details>`,
   setup(props) {
-    const earlier = shallowRef([]);
-    watch(
-      () => props.day.id,
-      async (id) => {
-        const years = Array.from({ length: BEFORE }, (_, at) => props.day.vintage - at - 1);
-        earlier.value = (await Promise.all(years.map((year) => fetchVintage(id, year)))).filter(Boolean);
-      },
-      { immediate: true },
-    );
-    const rows = computed(() =>
-      props.day.statistics.map((one) => {
-        const values = [one.value, ...earlier.value.map(({ statistics }) => statistics[one.measure])];
-        return [say(`measure.${one.measure}`, {}, one.title), ...values.map((value) => number(value, 4))];
-      }),
-    );
-    const years = computed(() => [props.day.vintage, ...earlier.value.map((one) => one.vintage)]);
-    return { earlier, rows, say, words, years };
+    const years = computed(() => [...new Set(props.day.vintages.flatMap(([, , values]) => Object.keys(values)))].toSorted());
+    const said = (one) => (one ? `${number(one[0], 4)} ${say(`unit.${one[1]}`, {}, one[1] ?? "")}`.trim() : "–");
+    return { period, said, say, words, years };
   },
 };

@@ -111,7 +111,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
         catalogue.write_text(CATALOGUE)
         made.run("sensors", "import", str(catalogue))
         given = [f"--from-file={AREAS / name}" for name in ("map_2024.geojson", "typed_v3.json")]
-        made.run("areas", "load", "--vintage=2024", "--municipality=GM9901", *given)
+        load = ["areas", "load", "--municipality=GM9901"]
+        made.run(*load, "--vintage=2024", *given)
+        made.run(*load, "--vintage=2020", f"--from-file={AREAS / 'map_2020.geojson'}")
         roads = made.directory / "roads.geojson"
         roads.write_text(json.dumps({"type": "FeatureCollection", "features": [
             {"type": "Feature", "properties": {"highway": kind},
@@ -248,6 +250,18 @@ class TestMap:
         expect(page.locator("#detail-title")).to_be_visible()
         expect(page.locator(".detail")).to_contain_text("Statistieken van het CBS")
         expect(page.locator(".detail table")).to_contain_text(["Inwoners"])
+
+    def test_vintages_side_by_side(self, visit: Open) -> None:
+        """Each measure of an area has its values in all vintages that are loaded, however far apart, by year."""
+        page = visit("?lens=1h&level=buurt&area=BU99010000")
+        page.locator("#vintages summary").click()
+        expect(page.locator("#vintages thead th")).to_have_text(["Onderwerp", "2020", "2024"])
+        for measure, values in (("Inwoners", ["540", "600"]), ("Inwoners per km² land", ["1.205 per km²", "–"])):
+            named = page.get_by_role("rowheader", name=measure, exact=True)
+            expect(page.locator("#vintages tr", has=named).locator("td")).to_have_text(values)
+        page = visit("?lens=1h&level=buurt&area=BU99010001")
+        expect(page.locator(".detail")).to_contain_text("Statistieken van het CBS")
+        expect(page.locator("#vintages")).to_have_count(0)
 
     def test_areas_by_a_measure_of_cbs(self, visit: Open) -> None:
         """Areas take the colours of a measure, the legend names it with its period, a scatter shows both figures."""
