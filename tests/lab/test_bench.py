@@ -130,6 +130,8 @@ def test_latency_with_viewers(settings: Settings) -> None:
     details = _well_formed(latency(settings, rate=200, seconds=3, echo_seconds=0.2, viewers=3), "latency")
     assert details["viewers"] == 3
     assert details["figures_mb"] > 0
+    assert details["viewers_cost"].keys() == {"median_s", "cores"}
+    assert details["without_viewers"]["median_s"] > 0
 
 
 @pytest.mark.slow
