@@ -36,14 +36,14 @@ Batches = Generator[pa.RecordBatch, None, None]
 TEXT, NUMBER, COUNT, YES_OR_NO, BYTES, MANY = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.binary(), WORDS
 STAMP, DATE = pa.timestamp("us", "UTC"), pa.date32()
 STATISTICS = pa.struct([pa.field(name, NUMBER) for name in MEASURES])
-_TYPES: Mapping[str, pa.DataType] = {
+TYPES: Mapping[str, pa.DataType] = {
     "text": TEXT, "number": NUMBER, "count": COUNT, "yes_or_no": YES_OR_NO, "bytes": BYTES, "stamp": STAMP,
     "date": DATE, "many": MANY, "statistics": STATISTICS,
 }  # fmt: skip
 
 
 COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
-    name: (_TYPES[kind], meaning)
+    name: (TYPES[kind], meaning)
     for kind, known in shipped_toml(__file__, "columns.toml").items()
     for name, meaning in known.items()
 } | {

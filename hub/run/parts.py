@@ -9,6 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -49,14 +50,11 @@ def topics(settings: Settings) -> "Topics":
     """Give the log that the settings name; raises CannotStart where they name none."""
     from ingest.log.topics import Access, Topics  # with the client of Kafka, which the embedded hub does not need
 
-    secret = settings.kafka_password.get_secret_value() if settings.kafka_password else None
-    access = Access(
-        settings.kafka_tls, settings.kafka_username, secret, settings.kafka_mechanism, settings.kafka_ca,
-        settings.kafka_certificate, settings.kafka_key,
-    )  # fmt: skip
+    given = {one.name: getattr(settings, f"kafka_{one.name}") for one in fields(Access)}
+    given["password"] = given["password"] and given["password"].get_secret_value()
     return Topics(
         needed(settings, "kafka", "host:port"), settings.kafka_topic, settings.kafka_dead_letters,
-        partitions=settings.kafka_partitions, replicas=settings.kafka_replicas, access=access,
+        partitions=settings.kafka_partitions, replicas=settings.kafka_replicas, access=Access(**given),
     )  # fmt: skip
 
 

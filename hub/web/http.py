@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -34,7 +34,6 @@ from hub.settings.settings import Settings
 from hub.settings.values import url_host
 from hub.web.admission import BASIC, FRAMES, OGC, PREFIX, READABLE, Access, Gate, Health, framed
 
-_REFERENCE = "/api/reference"  # of the files of its browsable form
 CLOSE_WITHIN = 2.0  # s for the answers that are running
 MOST = 1_000  # connections, but no more than half of the files that this process may open
 WHOLE_WITHIN = 20.0  # s until a request must be whole; of a connection that is used again, twice as long
@@ -118,11 +117,8 @@ def _add_hub(app: FastAPI, settings: Settings, database: str, health: Health) ->
 
 def _add_reference(app: FastAPI) -> None:
     """Show the API's document at `/docs` and `/api`, with Swagger UI as a wheel carries it: no internet is needed."""
-    app.mount(_REFERENCE, StaticFiles(packages=[("fastapi_offline", "static")]))
-    page = get_swagger_ui_html(
-        openapi_url=f"{PREFIX}/openapi.json", title="Stadspuls: API", swagger_favicon_url=f"{_REFERENCE}/favicon.png",
-        swagger_js_url=f"{_REFERENCE}/swagger-ui-bundle.js", swagger_css_url=f"{_REFERENCE}/swagger-ui.css",
-    )  # fmt: skip
+    app.mount("/api/reference", StaticFiles(packages=[("fastapi_offline", "static")]))
+    page = HTMLResponse(Path(__file__).with_name("reference.html").read_text("utf-8"))
     for path in ("/docs", "/api"):
         app.get(path)(lambda: page)
 

@@ -20,7 +20,7 @@ from fastapi.responses import StreamingResponse
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from aggregates.ask.dates import NO_AREAS
-from aggregates.ask.listings import COLUMNS, STAMP, Batches
+from aggregates.ask.listings import COLUMNS, STAMP
 from aggregates.ask.series import local
 from aggregates.export.forms import write
 from aggregates.export.objects import CRS84, RD, objects
@@ -100,7 +100,10 @@ def answer(request: Request, resource: Resource, asked: Query, stores: Stores, z
             if resource.is_waiting(store, arguments):
                 rows.notes["rolling_up"] = True
             if asked.count:
-                rows.notes["count"] = _count(resource.find(store, None, MOST_COUNTED + 1, **arguments))
+                counted = resource.find(store, None, MOST_COUNTED + 1, **arguments)
+                rows.notes["count"] = sum(batch.num_rows for batch in counted)
+                if rows.notes["count"] > MOST_COUNTED:
+                    raise wrong("count", f"more than {MOST_COUNTED} rows, expected a narrower question")
 
             def tables() -> Iterator[pa.Table]:
                 yield from (_local(table, zone) if asked.local else table for table in rows)
@@ -147,13 +150,6 @@ def item(request: Request, resource: Resource, key: str, asked: Query, stores: S
     body = Body()
     body.write(msgspec.json.encode(objects(_local(row, zone) if asked.local else row, form, crs, resource.key)[0]))
     return _response(request, form, crs, body, {}, None)
-
-
-def _count(found: Batches) -> int:
-    count = sum(batch.num_rows for batch in found)
-    if count > MOST_COUNTED:
-        raise wrong("count", f"more than {MOST_COUNTED} rows, expected a narrower question")
-    return count
 
 
 def _local(table: pa.Table, zone: str) -> pa.Table:

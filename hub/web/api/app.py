@@ -7,7 +7,6 @@ where the server's database role may only read (`serve` in Compose) the answer i
 and OPTIONS is 405.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +16,6 @@ import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.security import HTTPBearer
 from pydantic import AwareDatetime, BaseModel, Field
-from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Scope
@@ -26,9 +24,9 @@ from aggregates.store.health import state
 from hub.settings.settings import Settings
 from hub.web.admission import PREFIX, READS, Access, Gate, Health
 from hub.web.api.answers import Stores, answer, item
-from hub.web.api.catalog import MEDIA, catalog, turtle
+from hub.web.api.catalog import MEDIA, catalog
 from hub.web.api.document import VERSION, Documented, problems, reference, responses
-from hub.web.api.parameters import Text, chosen, query
+from hub.web.api.parameters import Name, Text, chosen, query
 from hub.web.api.problems import Problem, install
 from hub.web.api.problems import answer as refusal
 from hub.web.api.resources import RESOURCES, Resource, by_settings
@@ -54,8 +52,7 @@ def api(
     install(app)
     for resource in resources.values():
         _add(app, resource, insiders if resource.secret else readers, access, settings.timezone)
-    _add_health(app, readers, health)
-    _add_catalog(app, readers)
+    _add_about(app, readers, health)
     app.include_router(actions(writers))
     return Gate(admitted(app, access), headers={"API-Version": VERSION})
 
@@ -69,15 +66,6 @@ def admitted(app: FastAPI, access: Access, challenge: str = "Bearer") -> FastAPI
             expose_headers=["ETag", "Link", "API-Version", "Content-Crs", "Rolling-Up", "Note", "Total-Count"],
         )  # fmt: skip
     return app
-
-
-class _Name(PathConvertor):
-    """What names a row in a path: slashes too, but not nothing."""
-
-    regex = ".+"
-
-
-register_url_convertor("name", _Name())
 
 
 def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access, zone: str) -> None:
@@ -96,14 +84,14 @@ def _add(app: FastAPI, resource: Resource, stores: Stores, access: Access, zone:
     if resource.item is not None:
 
         @app.get(
-            f"{resource.path}/{{key:name}}", name=f"{name}_item", response_class=Response,
+            f"{resource.path}/{{key:path}}", name=f"{name}_item", response_class=Response,
             summary=f"One of {resource.path}, by its {resource.key[0]}.", responses=responses(resource, one=True),
         )  # fmt: skip
-        def give_one(request: Request, key: Text, asked: parameters) -> Response:
+        def give_one(request: Request, key: Name, asked: parameters) -> Response:
             return item(request, resource, key, asked, stores, zone)
 
 
-def _add_health(app: FastAPI, stores: Stores, health: Health) -> None:
+def _add_about(app: FastAPI, stores: Stores, health: Health) -> None:
     content = {"application/json": {"schema": reference("Health")}}
 
     @app.get("/health", summary="How the hub is.", response_class=Response, responses={200: {"content": content}})
@@ -112,14 +100,11 @@ def _add_health(app: FastAPI, stores: Stores, health: Health) -> None:
         found = {"ready": bool(health()["ready"]), **now._asdict()}
         return Response(msgspec.json.encode(found), media_type="application/json")
 
-
-def _add_catalog(app: FastAPI, stores: Stores) -> None:
     @app.get("/catalog", include_in_schema=False)
     def give_catalog(request: Request, format: Literal["json", "turtle"] | None = None) -> Response:
         form = format or chosen(", ".join(request.headers.getlist("accept")), MEDIA) or "json"
         hub = str(request.url.replace(path=PREFIX, query=""))
-        tree = stores.ask(lambda store: catalog(store, hub))
-        return Response(turtle(tree) if form == "turtle" else json.dumps(tree), media_type=MEDIA[form])
+        return Response(stores.ask(lambda store: catalog(store, hub, form)), media_type=MEDIA[form])
 
 
 class Acknowledgement(BaseModel, extra="forbid"):

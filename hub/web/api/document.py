@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from fastapi import FastAPI
 
-from aggregates.ask.listings import BESIDE, BYTES, COUNT, DATE, MANY, NUMBER, STAMP, STATISTICS, TEXT, YES_OR_NO
+from aggregates.ask.listings import BESIDE, TYPES
 from hub.web.api.problems import MEDIA
 from hub.web.api.resources import RESOURCES, Resource
 from ingest.vocabulary.values import shipped_toml
@@ -21,12 +21,7 @@ Schema = dict[str, Any]
 _FILE = {"type": "string", "format": "binary"}
 _TEXTS: Mapping[str, Any] = shipped_toml(__file__, "document.toml")
 _EXAMPLES: Mapping[str, Any] = shipped_toml(__file__, "examples.toml")
-_TYPES: Mapping[pa.DataType, Schema] = {
-    TEXT: {"type": "string"}, BYTES: {"type": "string"}, NUMBER: {"type": "number"}, COUNT: {"type": "integer"},
-    YES_OR_NO: {"type": "boolean"}, STAMP: {"type": "string", "format": "date-time"},
-    DATE: {"type": "string", "format": "date"}, MANY: {"type": "array", "items": {"type": "string"}},
-    STATISTICS: {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
-}  # fmt: skip
+_TYPES: Mapping[pa.DataType, Schema] = {TYPES[name]: schema for name, schema in _TEXTS["types"].items()}
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:

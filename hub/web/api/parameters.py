@@ -59,6 +59,7 @@ def _box(value: object) -> list[float]:
 
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]  # in a path; nothing is the name of none
 Stamp = Annotated[
     date, PlainValidator(_stamp),
     WithJsonSchema({"type": "string", "pattern": _STAMP, "examples": ["2024-06-01", "2024-06-01T12:00Z", "-24h"]}),

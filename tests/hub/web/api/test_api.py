@@ -549,7 +549,7 @@ class TestErrors:
                 "threshold",
             ),
             ("/indicators/exposure", 404, "nothing at"),
-            ("/sensors/", 404, "nothing at /api/v1/sensors/"),
+            ("/sensors/", 404, "nothing with the sensor_id ''"),
             ("/dead-letters", 403, "api_token"),
         ],
     )
