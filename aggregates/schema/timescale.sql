@@ -7,7 +7,7 @@ SELECT create_hypertable('window_5m', 'start', chunk_time_interval => %(chunk)s:
 SELECT set_chunk_time_interval('reading', %(chunk)s::interval), set_chunk_time_interval('window_5m', %(chunk)s::interval);
 -- Live 5-minute rows change every minute: see postgres.sql. A chunk takes the setting when it is made.
 ALTER TABLE window_5m SET (fillfactor = 45);
-CREATE INDEX IF NOT EXISTS window_1h_computed_at ON window_1h USING brin (computed_at);
+CREATE INDEX IF NOT EXISTS window_1h_computed_at ON window_1h USING brin (computed_at) WITH (autosummarize = on);
 -- The community edition alone: what is a week old is packed in columns, and late data unpack what they touch. Readings of
 -- a series lie together, so the fence and a late merge unpack one series of one day, not the day.
 -- On the Apache edition every one of these statements would fail.

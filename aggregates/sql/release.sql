@@ -1,9 +1,12 @@
 -- Releases, as `aggregates.release.release` makes and reads them.
 
 -- name: read_settled_moment
--- The newest moment before all transactions that are under way: what is dated before it is there to be seen.
+-- The newest moment before all transactions of clients that are under way: what is dated before it is there to be seen. The
+-- reader writes nothing.
 SELECT least(clock_timestamp(), min(xact_start)) - interval '1 microsecond'
-FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+  AND usename IS DISTINCT FROM 'stadspuls_reader'
 
 -- name: read_release
 -- The manifest of a release.

@@ -166,3 +166,45 @@ FROM (SELECT * FROM <view> JOIN area_series USING (vintage, code, quantity)) v L
 -- name: sta_status
 -- The status of a window or reading v by name.
 (ARRAY['provisional', 'validated'])[v.status + 1] AS status
+
+-- name: begin_to_send
+-- Whoever chooses by another filter gets what is computed from now on.
+INSERT INTO sta_sent AS s (filter, computed_at, series, start) VALUES (%(filter)s, %(settled)s, 0, '1900-01-01 00:00+00')
+ON CONFLICT (single) DO UPDATE SET filter = excluded.filter, computed_at = excluded.computed_at, series = excluded.series,
+    start = excluded.start WHERE s.filter <> excluded.filter
+
+-- name: note_sent
+-- Everything up to this hour was sent.
+UPDATE sta_sent SET computed_at = %(computed_at)s, series = %(series)s, start = %(start)s
+
+-- name: list_updated, planned each time
+-- The hours that were computed behind the last one that was sent, up to a settled moment, at most so many in the order in
+-- which they were computed; each with the Datastreams and Observations that it makes: of channel, sensor, groups or area, hour
+-- and day. An hour that is served from 5-minute rows until it is closed keeps those behind it waiting.
+WITH changed AS MATERIALIZED (
+    SELECT w.computed_at, w.series, w.start, w.start >= (SELECT closed_until FROM rollup) AS waits
+    FROM window_1h w WHERE {is_behind} AND (w.computed_at, w.series, w.start) > (SELECT computed_at, series, start FROM sta_sent)
+    UNION ALL
+    SELECT w.computed_at, a.series, w.start, false FROM area_1h w JOIN area_series a USING (vintage, code, quantity)
+    WHERE {is_behind} AND (w.computed_at, a.series, w.start) > (SELECT computed_at, series, start FROM sta_sent)
+), due AS (
+    SELECT * FROM changed
+    WHERE computed_at < coalesce((SELECT min(computed_at) FROM changed WHERE waits), 'infinity')
+    ORDER BY computed_at, series, start LIMIT %(most)s
+)
+SELECT o.series::bigint << 4 | k.kind AS stream,
+       (o.series::bigint << 4 | k.kind) << 32 | extract(epoch FROM k.start)::bigint AS observation, d.computed_at, d.series, d.start
+FROM due d
+CROSS JOIN LATERAL (
+    SELECT s.series, s.quantity, 2, 3 FROM series s WHERE s.series = d.series
+    UNION ALL SELECT s.head, s.quantity, 6, 7 FROM series s WHERE s.series = d.series AND s.head IS NOT NULL
+    UNION ALL SELECT h.series, h.quantity, 6, 7 FROM group_part p JOIN series h ON h.series = p.head WHERE p.series = d.series
+    UNION ALL SELECT a.series, a.quantity, 4, 8 FROM area_series a WHERE a.series = d.series
+) o (series, quantity, hour, day)
+JOIN quantity q USING (quantity)
+CROSS JOIN LATERAL (VALUES (o.hour, d.start), (o.day, date_trunc('day', d.start, q.zone))) k (kind, start)
+ORDER BY d.computed_at, d.series, d.start
+
+-- name: is_behind
+-- Whether a window w is about as new as those that are asked for: by what an index has.
+w.computed_at >= (SELECT computed_at FROM sta_sent) AND w.computed_at <= %(settled)s

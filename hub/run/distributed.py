@@ -26,9 +26,10 @@ from ingest.formats.registry import load_formats
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import LOOK_EVERY, clear_retained
 from ingest.mqtt.receiver import Receiver
+from ingest.mqtt.sender import Sender
 from ingest.mqtt.slots import lost_slots, take_slot
 from ingest.vocabulary.batch import Batch
-from ingest.vocabulary.sources import subscriptions
+from ingest.vocabulary.sources import NEWS, UPDATES, subscriptions
 
 if TYPE_CHECKING:
     from hub.run.upkeep import Upkeep
@@ -50,6 +51,8 @@ def intake(
 
     What a broker that is named retains is kept within its limit until `undo`; the built-in one sees to that itself.
     """
+    if settings.sta_updates:
+        NEWS.add(UPDATES)
     if settings.broker:
         look = partial(clear_retained, broker, settings.retained_bytes)
         undo.enter_context(Turns("retained messages", LOOK_EVERY, look))
@@ -60,6 +63,18 @@ def intake(
     sites = SiteTable(settings.data_dir / SITES_FILE)
     taken = receiver.rounds, receiver.acknowledge, put, sites.current
     return receiver, Collector(*taken, settings.earliest, on_failure)
+
+
+def updates(undo: ExitStack, settings: Settings, database: str, at: Address | None, client_id: str) -> list[Turns]:
+    """Send updates of SensorThings over MQTT until `undo`, where the settings ask for them; raises CannotStart."""
+    if not settings.sta_updates:
+        return []
+    from hub.web.sta.updates import Updates
+
+    where = at or Address.parse(needed(settings, "broker", "mqtt://host")).with_credentials(settings.credentials)
+    store = Store(database, application="stadspuls updates")
+    part = Updates(settings, store, undo.enter_context(Sender(where, client_id=client_id)))
+    return [undo.enter_context(Turns("updates of SensorThings", settings.rollup_every, part.turn, store.close))]
 
 
 class Collect:
@@ -190,7 +205,7 @@ def rollup(settings: Settings) -> Iterator["Upkeep"]:
     gauges = numbers("notifier", notifier) | numbers("upkeep", upkeep) | numbers("rollup", upkeep)
 
     def health() -> dict[str, object]:
-        trouble = upkeep.trouble + notifier.trouble
+        trouble = upkeep.trouble + notifier.trouble + [text for one in sending for text in one.trouble]
         return {
             "ready": upkeep.turns > 0 and notifier.turns > 0 and not trouble,
             "trouble": trouble,
@@ -199,8 +214,12 @@ def rollup(settings: Settings) -> Iterator["Upkeep"]:
             "alerts_leave": notifier.healthy,
         }
 
-    with metrics_served(settings, ServiceCollector(gauges, [upkeep.took]), health), upkeep, notifier:
-        yield upkeep
+    with ExitStack() as undo:
+        sending = updates(undo, settings, conninfo, None, "")
+        undo.enter_context(metrics_served(settings, ServiceCollector(gauges, [upkeep.took]), health))
+        undo.callback(notifier.stop, END_WITHIN)
+        notifier.start()
+        yield undo.enter_context(upkeep)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector as MetricsCollector
 
 from aggregates.store.migrate import Edition
 from aggregates.store.store import Store, without_password
-from hub.run.distributed import intake
+from hub.run.distributed import intake, updates
 from hub.run.notifying import notifier_of
 from hub.run.parts import END_WITHIN, Turns, migrated
 from hub.servers.broker import BuiltInBroker
@@ -32,6 +32,7 @@ from ingest.log.queue import QueuedLog
 from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import ENDING
 from ingest.mqtt.slots import client_id
+from ingest.vocabulary.sources import UPDATES
 from streams.commit.pipeline import Pipeline, Stopped
 
 _SUBSCRIBED_WITHIN = 30.0  # s
@@ -89,7 +90,9 @@ class EmbeddedHub:
             store = Store(self.database, application="stadspuls upkeep")
             self.upkeep = undo.enter_context(Upkeep(store, settings, self.judge, queued=lambda: self.log.queued))
             self.collectors.append(self.upkeep.took)
-            undo.enter_context(self.notifier)
+            undo.callback(self.notifier.stop, END_WITHIN)
+            self.notifier.start()
+            self.supervisors += updates(undo, settings, self.database, self.broker, f"{self._client_id}{ENDING}-sta")
             self._start_http(undo)
             directory.announce(str(self.broker), without_password(self.database), self.http)
             self._undo = undo.pop_all()
@@ -104,7 +107,7 @@ class EmbeddedHub:
         postgres = None if settings.database else EmbeddedPostgres(settings.data_dir, settings.sql_port)
         self._built_in = None if settings.broker else BuiltInBroker(
             settings.data_dir, settings.mqtt_host, settings.mqtt_port, settings.broker_queue, settings.credentials,
-            self._client_id + ENDING,
+            self._client_id + ENDING, UPDATES if settings.sta_updates else "",
         )  # fmt: skip
         self._drained = True  # whether that broker holds nothing for the hub
         self._servers: list[Server] = [server for server in (postgres, self._built_in) if server]

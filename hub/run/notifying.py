@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from aggregates.store.store import Store
-from hub.run.parts import END_WITHIN, Turns
+from hub.run.parts import Turns
 from hub.settings.settings import Settings
 from ingest.vocabulary.values import BadFile
 from streams.notify.channels import FILE, Channels, read_channels
@@ -56,18 +56,11 @@ class OutboxTurns(Turns):
 
 
 class NotifierPart(Notifier):
-    """A notifier that takes each of its turns in a thread of its own, while its `with` block runs."""
+    """A notifier that takes each of its turns in a thread of its own, between `start` and `stop`."""
 
     def __init__(self, database: str, channels: Channels, deliveries: Mapping[str, ChannelDelivery]) -> None:
         super().__init__(channels, deliveries)
         self._lines = [OutboxTurns(*one, Store(database, application="stadspuls notify")) for one in self.turns_of()]
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop(END_WITHIN)
 
     def start(self) -> None:
         """Begin."""

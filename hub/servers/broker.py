@@ -39,7 +39,8 @@ class BuiltInBroker(Server):
     A broker of `directory`, with room for `queue` messages per subscription while its subscriber is away.
 
     The oldest messages are dropped when the queue is full, a 64th of it at a time. Raises ValueError where others can
-    reach `host` and there are no credentials. `address` is where clients on this machine reach it.
+    reach `host` and there are no credentials. `address` is where clients on this machine reach it. Only clients
+    whose id begins with `client_id`, which is the hub's, publish on topics that begin with `own`.
     """
 
     name = "broker"
@@ -47,14 +48,14 @@ class BuiltInBroker(Server):
 
     def __init__(
         self, directory: Path, host: str = "127.0.0.1", port: int = 1883, queue: int = 200_000,
-        credentials: tuple[str, str] | None = None, client_id: str = "",
+        credentials: tuple[str, str] | None = None, client_id: str = "", own: str = "",
     ) -> None:  # fmt: skip
         if credentials is None and not is_loopback(host):
             raise ValueError(f"broker on {host} without credentials, expected a user name and a password")
         super().__init__(directory)
         self.port = port
         self.address = Address.parse(f"mqtt://{url_host(host)}:{port}").with_credentials(credentials)
-        self._host, self._queue, self._client_id = host, queue, client_id
+        self._host, self._queue, self._client_id, self._own = host, queue, client_id, own
         self._silent_since: float | None = None
         self._pidfile, self._configfile = (self._directory / f"broker.{ending}" for ending in ("json", "toml"))
         self._heldfile = self._directory / HELD
@@ -133,6 +134,7 @@ class BuiltInBroker(Server):
         text = files("hub.servers").joinpath("rumqttd.toml").read_text("utf-8").format(
             segment_size=max(self._queue * MESSAGE // _SEGMENTS, LARGEST), segments=_SEGMENTS + 1,
             listen=f"{self._host} port {self.port}", payload=LARGEST,
+            own=self._own and f"; the hub alone publishes on: {self._own}",
         )  # fmt: skip
         if self.address.user is None:
             return text

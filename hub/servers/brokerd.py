@@ -40,11 +40,13 @@ _log = logging.getLogger("broker")
 class Door:
     """Lets clients in to rumqttd, which listens on a port for MQTT 3.1.1 and on one for MQTT 5."""
 
-    def __init__(self, ports: Sequence[int], asks: bool, hub: str, file: BinaryIO) -> None:
+    def __init__(self, ports: Sequence[int], template: str, hub: str, file: BinaryIO) -> None:
         # Where no user is asked for, rumqttd closes a connection only because it has ended.
+        asks = ".auth]" in template
         self._refusal = ("user name or password", 5, 0x87) if asks else ("rumqttd does not answer", 3, 0x88)
         self._ports = ports
         self._held, self._hub, self._file = Held(), hub, file
+        self._own = template.partition("\n")[0].partition("on: ")[2].encode()  # see rumqttd.toml
         self._hub_stream: Stream | None = None
         self._logged, self._unlogged = 0.0, 0
 
@@ -78,6 +80,10 @@ class Door:
             writer.close()
 
     async def _relay(self, connect: Connect, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = b"" if connect.client_id.startswith(self._hub) else self._own
+        if own and connect.has_will and own in connect.packet:
+            raise Refused(f"will on {own!r}: the hub alone publishes there", connect.refusal(5, 0x87))
+        stream = Stream(connect.five, own)
         try:
             inside, out = await asyncio.open_connection("127.0.0.1", self._ports[connect.five], limit=_CHUNK)
         except OSError as error:
@@ -89,12 +95,11 @@ class Door:
                 reason, *codes = self._refusal
                 raise Refused(reason, answer or connect.refusal(*codes))
             writer.write(connect.accepted(answer))
-            await self._both_ways(connect, answer, (reader, out), (inside, writer))
+            await self._both_ways(connect, stream, answer, (reader, out), (inside, writer))
         finally:
             out.close()
 
-    async def _both_ways(self, connect: Connect, answer: bytes, up: _Way, down: _Way) -> None:
-        stream = Stream(connect.five)
+    async def _both_ways(self, connect: Connect, stream: Stream, answer: bytes, up: _Way, down: _Way) -> None:
         if is_hub := connect.client_id == self._hub:
             self._hub_stream = stream
             self._held.connected(True)
@@ -167,7 +172,7 @@ def _rumqttd(template: str) -> list[int]:
 async def _serve(config: Path, host: str, port: int, hub: str) -> None:
     template = config.read_text("utf-8")
     with config.with_name(HELD).open("wb") as file:
-        door = Door(_rumqttd(template), ".auth]" in template, hub, file)
+        door = Door(_rumqttd(template), template, hub, file)
 
         def end() -> None:
             door.write()

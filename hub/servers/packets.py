@@ -75,25 +75,28 @@ def read_connect(packet: bytes) -> Connect:
 
 
 class Stream:
-    """The packets of one client behind its CONNECT, of MQTT `five` or not, as they come in."""
+    """The packets of a client behind its CONNECT, of MQTT `five` or not; on topics from `closed` it may not publish."""
 
-    def __init__(self, five: bool) -> None:
+    def __init__(self, five: bool, closed: bytes = b"") -> None:
         self.left = False  # whether the last one was DISCONNECT
         self.confirmed = self.acknowledgements = 0  # messages at QoS 1 or 2, and those that the client has confirmed
-        self._five, self._buffer = five, bytearray()
+        self._five, self._closed, self._buffer = five, closed, bytearray()
 
     def taken(self, data: bytes) -> bytes:
         """
         Give the packets that are complete, as rumqttd takes them.
 
-        Raises Refused for one that is too large, ValueError or IndexError for one that is wrong.
+        Raises Refused for one that is too large or may not be, ValueError or IndexError for one that is wrong.
         """
         buffer, out = self._buffer, bytearray()
         buffer += data
         at = begin = 0
+        suspect = bool(self._closed) and self._closed in buffer
         while end := _end_of(buffer, at):
             kind = buffer[at] >> 4
             if kind == 3:
+                if suspect and buffer.startswith(self._closed, number(buffer, at + 1)[1] + 2):
+                    raise Refused(f"publishes on {self._closed!r}, the hub's", b"\xe0\x01\x87" if self._five else b"")
                 self.confirmed += buffer[at] & 0x06 > 0
                 if self._five or buffer[at] & 1:
                     out += buffer[begin:at] + _plain(bytes(buffer[at:end]), self._five)

@@ -37,8 +37,8 @@ class Sender(Connection, AbstractContextManager["Sender"]):
     confirmed when it is closed may be lost, so `flush` first.
     """
 
-    def __init__(self, address: Address, largest: int = LARGEST) -> None:
-        super().__init__("mqtt-send", address, f"stadspuls-send-{secrets.token_hex(6)}")
+    def __init__(self, address: Address, largest: int = LARGEST, client_id: str = "") -> None:
+        super().__init__("mqtt-send", address, client_id or f"stadspuls-send-{secrets.token_hex(6)}")
         self._largest = largest
         self._room = threading.Condition()
         self._queue: deque[tuple[str, bytes, int]] = deque()  # topic, payload, bytes of the window

@@ -48,11 +48,13 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 OWN = "stadspuls"
+UPDATES = "v1.1/"  # topics of SensorThings: the hub's own where it sends updates
 HUB = f"{OWN}/hub/"  # topics of the hub's own account, which alone sends own JSON for sensors of every source
 
 _read = shipped_toml(__file__, "sources.toml")
 _sources = {name: msgspec.convert({"name": name, **line}, Source) for name, line in _read.items()}
 SOURCES: Mapping[str, Source] = MappingProxyType(_sources)
+NEWS = {f"{OWN}/alerts/"}  # what topics begin with that the hub itself publishes on, by its settings
 
 
 def add_source(source: Source) -> None:
@@ -127,12 +129,12 @@ def source_of_sensor(sensor_id: str) -> str:
 
 def is_news(topic: str) -> bool:
     """
-    Tell whether a topic is one that the hub itself publishes on: its alerts, retained for others to see.
+    Tell whether a topic is one that the hub itself publishes on, as its alerts, retained for others to see.
 
     >>> is_news("stadspuls/alerts/no2-alert/luchtmeetnet/NL10938"), is_news("stadspuls/ndw/A1")
     (True, False)
     """
-    return topic.startswith(f"{OWN}/alerts/")
+    return topic.startswith(tuple(NEWS))
 
 
 def subscriptions() -> list[str]:

@@ -305,7 +305,9 @@ def _plain(name: str) -> str:
 
 
 @contextmanager
-def shipped_broker(directory: Path, made: dict[str, str], accounts: str = "") -> Iterator[tuple[Broker, int]]:
+def shipped_broker(
+    directory: Path, made: dict[str, str], accounts: str = "", readers: str = ""
+) -> Iterator[tuple[Broker, int]]:
     """Run Mosquitto by the script and configuration that ship, on other ports; gives its TLS port, too."""
     assert MOSQUITTO is not None
     scripts, run, data = directory / "etc", directory / "run", directory / "data"
@@ -317,7 +319,8 @@ def shipped_broker(directory: Path, made: dict[str, str], accounts: str = "") ->
     port, tls_port = free_port(), free_port()
     environment = {
         "PATH": f"{Path(MOSQUITTO).parent}:{os.environ['PATH']}", "MQTT_RUN": str(run), "MQTT_DATA": str(data),
-        "MQTT_PORT": str(port), "MQTT_TLS_PORT": str(tls_port), "MQTT_ACCOUNTS": accounts, **made,
+        "MQTT_PORT": str(port), "MQTT_TLS_PORT": str(tls_port), "MQTT_ACCOUNTS": accounts, "MQTT_READERS": readers,
+        **made,
     }  # fmt: skip
     words = [f"{key}={value}" for key, value in environment.items()]
     broker = Broker(["env", "-i", *words, str(scripts / "start.sh")], port)
@@ -391,6 +394,29 @@ class TestBroker:
                 b"sensors stadspuls/ttn/a", b"sensors stadspuls/telraam/a", b"ttn stadspuls/ttn/a",
                 b"telraam stadspuls/telraam/a", b"last",
             ]  # fmt: skip
+
+    def test_readers(self, made: dict[str, str], tmp_path: Path) -> None:
+        """Who may read gets the updates of SensorThings, which the hub alone publishes, and says nothing."""
+        with shipped_broker(tmp_path, made, "ttn:secret1", "gis:secret2 ndw:secret3") as (broker, _):
+            url, topic = f"127.0.0.1:{broker.port}", "v1.1/Datastreams(1)/Observations"
+            hub = Address.parse(f"mqtt://hub:{made['MQTT_HUB_PASSWORD']}@{url}")
+            taker = Taker(Receiver(hub, ["stadspuls/#"], "test", "stadspuls"))
+            others = ("gis:secret2", "ndw:secret3", "ttn:secret1", f"sensors:{made['MQTT_SENSORS_PASSWORD']}")
+            hearing = [Taker(Receiver(Address.parse(f"mqtt://{who}@{url}"), ["#"], who[:3])) for who in others]
+            for account in others:
+                with Sender(Address.parse(f"mqtt://{account}@{url}")) as sender:
+                    for one in (topic, "stadspuls/gis/a", "stadspuls/ndw/a"):
+                        sender.publish(one, account.encode())
+                    sender.flush(30)
+            with Sender(hub) as sender:
+                sender.publish("stadspuls/stadspuls/a", b"a reading")
+                sender.publish(topic, b"an update")
+                sender.flush(30)
+            until(lambda: all(b"an update" in one.payloads() for one in hearing[:2]))
+            until(lambda: b"a reading" in taker.payloads())
+            assert [one.payloads() for one in hearing] == [[b"an update"], [b"an update"], [], []]
+            assert all(one.stop() for one in (*hearing, taker))
+            assert taker.payloads() == [others[3].encode(), b"a reading"]
 
     def test_tls(self, made: dict[str, str], tmp_path: Path) -> None:
         """The TLS listener shows the certificate that `make secrets` made, and clients that trust it get in."""

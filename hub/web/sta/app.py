@@ -17,13 +17,15 @@ from starlette.types import ASGIApp
 
 from aggregates.store.store import Refused, Slow, Store
 from hub.settings.settings import Settings
+from hub.settings.values import url_host
 from hub.web.admission import STA, Access
 from hub.web.api.answers import Stores, tagged
 from hub.web.api.app import admitted
 from hub.web.api.problems import Problem, install, wrong
-from hub.web.sta.entities import CONFORMANCE, SETS, TOO_LONG, EntitySet, keys
+from hub.web.sta.entities import CONFORMANCE, SETS, TOO_LONG, UPDATES, EntitySet, keys
 from hub.web.sta.options import Options, asked
 from hub.web.sta.reading import OBSERVATIONS, Link, Reader, as_id, counted, shown
+from ingest.mqtt.address import Address
 
 
 class Place(NamedTuple):
@@ -42,6 +44,8 @@ def sensorthings(settings: Settings, stores: Stores, access: Access) -> ASGIApp:
     @app.get("/v1.1{path:path}")  # with or without a / behind it
     def give(request: Request, path: str) -> Response:
         root = f"{request.url.scheme}://{request.url.netloc}{STA}"
+        if not path.strip("/"):
+            return tagged(request, _root(root, settings, request.url.hostname or ""))
         try:
             find = partial(_answer, root=root, path=path.strip("/"), query=request.url.query, zone=settings.timezone)
             return tagged(request, stores.ask(find))
@@ -53,10 +57,16 @@ def sensorthings(settings: Settings, stores: Stores, access: Access) -> ASGIApp:
     return admitted(app, access)
 
 
+def _root(root: str, settings: Settings, host: str) -> Response:
+    """Name the sets, what the service conforms to and where it sends updates; `host` is the name it was asked by."""
+    server: dict[str, Any] = {"conformance": CONFORMANCE}
+    if settings.sta_updates:
+        broker = str(Address.parse(settings.broker or f"mqtt://{url_host(host)}:{settings.mqtt_port}"))
+        server = {"conformance": [*CONFORMANCE, UPDATES], UPDATES: {"endpoints": [broker]}}
+    return _json({"value": [{"name": name, "url": f"{root}/{name}"} for name in SETS], "serverSettings": server})
+
+
 def _answer(store: Store, root: str, path: str, query: str, zone: str) -> Response:
-    if not path:
-        sets = [{"name": name, "url": f"{root}/{name}"} for name in SETS]
-        return _json({"value": sets, "serverSettings": {"conformance": CONFORMANCE}})
     with store.transaction(snapshot=True) as tx:
         reader = Reader(tx, root, zone)
         place, rest = _walked(reader, path.split("/"))

@@ -73,6 +73,7 @@ SETS: Mapping[str, EntitySet] = msgspec.convert(_read["set"], dict[str, EntitySe
 NAMES = {id(one): name for name, one in SETS.items()}
 KEYS: Mapping[str, str] = _read["keys"]  # the types of columns that links are made of
 CONFORMANCE: list[str] = _read["conformance"]
+UPDATES: str = _read["updates"]
 TOO_LONG: str = _read["too_long"]
 _KINDS: Mapping[int, tuple[str, str]] = {int(kind): tuple(one) for kind, one in _read["kind"].items()}
 _SINGULAR = {one.singular: one for one in SETS.values()}

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -142,6 +143,46 @@ def test_only_alerts_are_retained(broker: BuiltInBroker, taker: Taker, version: 
     assert (TOPIC, True) not in found
     sender.disconnect()
     sender.loop_stop()
+
+
+class TestTopicsOfTheHub:
+    """Where the hub alone publishes, and everyone may read."""
+
+    @pytest.fixture
+    def closed(self, tmp_path: Path) -> Iterator[BuiltInBroker]:
+        """A broker of a hub whose clients begin with `own`."""
+        made = BuiltInBroker(tmp_path, port=free_port(), queue=1000, credentials=HUB, client_id="own", own="v1.1/")
+        made.start()
+        yield made
+        made.stop()
+
+    @pytest.mark.parametrize("version", [4, 5])
+    def test_others_read_and_do_not_publish(self, closed: BuiltInBroker, version: int) -> None:
+        """Who tries loses the connection, with a line in the log; on other topics it may name them as it likes."""
+        reader = Taker(Receiver(closed.address, ["#"], "reader"))
+        stranger = client(closed, "stranger", version)
+        stranger.publish("stadspuls/v1.1/x", b"v1.1/", 1).wait_for_publish(30)
+        stranger.publish("v1.1/Datastreams(1)/Observations", b"false", 1)
+        until(lambda: logged(closed, "publishes on b'v1.1/', the hub's"))
+        stranger.loop_stop()
+        sender = client(closed, "own-0-updates", version)
+        sender.publish("v1.1/Datastreams(1)/Observations", b"true", 1).wait_for_publish(30)
+        until(lambda: len(reader.taken) >= 2)
+        assert reader.payloads() == [b"v1.1/", b"true"]
+        sender.loop_stop()
+        assert reader.stop()
+
+    def test_nor_by_a_will(self, closed: BuiltInBroker) -> None:
+        """It is refused with the connection."""
+        made = Client(CallbackAPIVersion.VERSION2, "stranger")
+        made.username_pw_set(*HUB)
+        made.will_set("v1.1/Datastreams(1)/Observations", b"false", 1)
+        said: list[bool] = []
+        made.on_connect = lambda _c, _u, _f, why, _p: said.append(why.is_failure)
+        made.connect("127.0.0.1", closed.port)
+        made.loop_start()
+        until(lambda: said[:1] == [True])
+        made.loop_stop()
 
 
 def connect(level: int, name: bytes = b"MQTT", password: bytes = b"wrong") -> bytes:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from ingest.formats import decode as decoding
 from ingest.formats.decode import EARLIEST, FUTURE, decode
+from ingest.vocabulary import sources
 from ingest.vocabulary.batch import own_json
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Message, Status, microseconds
-from ingest.vocabulary.sources import SOURCES, source_of_sensor
+from ingest.vocabulary.sources import SOURCES, UPDATES, source_of_sensor
 
 NOW = datetime(2026, 5, 4, 9, tzinfo=UTC)
 TOPIC = "stadspuls/stadspuls/x"
@@ -307,3 +308,13 @@ def test_own_alerts_are_no_readings() -> None:
     news = Message("stadspuls/alerts/no2-alert/ndw/A1", b'{"kind": "raised"}', datetime(2024, 6, 1, tzinfo=UTC))
     batch = decode([news])
     assert (batch.readings.num_rows, batch.dead_letters) == (0, ())
+
+
+def test_own_updates_are_no_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hub that sends updates of SensorThings they are its own; of another they are those of a service."""
+    observation = b'{"phenomenonTime": "2024-06-01T08:00:00Z", "result": 1}'
+    update = Message("v1.1/Datastreams(17)/Observations", observation, NOW)
+    assert decode([update]).dead_letters[0].source == "sensorthings"
+    monkeypatch.setattr(sources, "NEWS", sources.NEWS | {UPDATES})
+    batch = decode([update])
+    assert (len(batch), batch.dead_letters) == (0, ())
