@@ -7,7 +7,8 @@ import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import RunningHub, find_hub
 from lab.rig.broker import free_port
 from tests.support.programs import Program, command, stadspuls
+
+HOUR = timedelta(hours=1)
+MARGIN = timedelta(seconds=100)  # longer than a test of a page takes on a busy machine
+
+
+def last_hour() -> datetime:
+    """The start of the last full hour."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - HOUR
 
 
 class Asked:
@@ -75,6 +84,7 @@ class UpHub(Asked):
         self.mqtt_port, self.http_port = free_port(), free_port()
         self._flags = flags
         self._process: Program | None = None
+        self._given: datetime | None = None
 
     def start(self, seconds: float = 90.0) -> RunningHub:
         """Start the hub and wait until it says that it is ready."""
@@ -137,6 +147,19 @@ class UpHub(Asked):
             quiet = quiet + 1 if found[0] == before[0] and not on_its_way else 0
             before = found
             time.sleep(0.3)
+
+    def keep(self, give: Callable[["UpHub", datetime], None]) -> None:
+        """
+        Let no hour change within a test that looks at the last full one.
+
+        Wait where the hour is nearly over, and where another is the last full one, `give` it its figures.
+        """
+        while (left := last_hour() + 2 * HOUR - datetime.now(UTC)) < MARGIN:
+            time.sleep(left.total_seconds() + 1)
+        if self._given != (hour := last_hour()):
+            give(self, hour)
+            self.settle()
+            self._given = hour
 
     @property
     def database(self) -> str:

@@ -37,12 +37,11 @@ from lab.rig.broker import free_port
 from tests.conftest import CASES
 from tests.support.alerting import raised
 from tests.support.browsers import browser, check_accessible, chromium
-from tests.support.hubs import UpHub, installed
+from tests.support.hubs import HOUR, UpHub, installed, last_hour
 
 pytestmark = pytest.mark.browser
 
 AREAS = CASES / "areas"
-HOUR = timedelta(hours=1)
 ZONE = ZoneInfo("Europe/Amsterdam")
 TILES = "https://service.pdok.nl/**"
 WAIT = 30_000  # ms: how long a test waits for what must come; none asserts a time
@@ -92,9 +91,11 @@ def publish(hub: UpHub, messages: list[tuple[str, bytes]]) -> None:
         sender.flush(30)
 
 
-def last_hour() -> datetime:
-    """The start of the last full hour."""
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - HOUR
+def give(hub: UpHub, hour: datetime) -> None:
+    """A whole hour of one sensor, and half of one with a flag."""
+    starts = [hour + timedelta(minutes=n) for n in range(60)]
+    publish(hub, [message("full", start, 2) for start in starts])
+    publish(hub, [message("half", start, 1e6 if start.minute == 7 else 1) for start in starts[:30]])
 
 
 @pytest.fixture(scope="module")
@@ -119,13 +120,15 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
             {"type": "Feature", "properties": {"highway": kind},
              "geometry": {"type": "LineString", "coordinates": line}} for kind, line in ROADS.items()]}))  # fmt: skip
         made.run("areas", "base-map", str(roads), "--municipality=GM9901", "--attribution=Wegen: OSM, ODbL")
-        starts = [last_hour() + timedelta(minutes=n) for n in range(60)]
-        publish(made, [message("full", start, 2) for start in starts])
-        publish(made, [message("half", start, 1e6 if start.minute == 7 else 1) for start in starts[:30]])
-        made.settle()
+        made.keep(give)
         yield made
     finally:
         made.clean_up()
+
+
+@pytest.fixture(autouse=True)
+def _keep_to_the_hour(hub: UpHub) -> None:
+    hub.keep(give)
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 from playwright.sync_api import expect
 
 from tests.hub.web.live.test_page import (  # the fixtures go by name: `visit` takes the hub of this module
-    HOUR,
     Open,
     chrome,
     has_class,
-    last_hour,
     module,
     publish,
     spot,
@@ -21,13 +19,34 @@ from tests.hub.web.live.test_page import (  # the fixtures go by name: `visit` t
 )
 from tests.support.alerting import raised, rule
 from tests.support.browsers import chromium
-from tests.support.hubs import UpHub
+from tests.support.hubs import HOUR, UpHub, last_hour
 
 pytestmark = pytest.mark.browser
 __all__ = ["chrome", "visit"]
 
 PLACES = {"busy": (6.57, 53.22), "quiet": (6.56, 53.215), "calm": (6.58, 53.212), "new": (6.575, 53.208)}
 NOW = {"busy": 240, "quiet": 30, "calm": 104, "new": 50}
+
+
+def bicycles(hub: UpHub, rows: list[tuple[str, datetime, int]]) -> None:
+    """Publish hours of counters."""
+    publish(hub, [
+        (f"stadspuls/stadspuls/{name}", json.dumps({
+            "sensor_id": f"stadspuls/{name}", "quantity": "bicycle_count", "period": 3600, "value": value,
+            "start": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }).encode())
+        for name, start, value in rows
+    ])  # fmt: skip
+
+
+def give(hub: UpHub, hour: datetime) -> None:
+    """The last full hour."""
+    bicycles(hub, [(name, hour, value) for name, value in NOW.items()])
+
+
+@pytest.fixture(autouse=True)
+def _keep_to_the_hour(hub: UpHub) -> None:
+    hub.keep(give)
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +63,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
         (directory / "sensors.csv").write_text(f"sensor_id,lon,lat\n{places}")
         made.run("sensors", "import", str(directory / "sensors.csv"))
         at = last_hour()
-        rows = [(name, at, value) for name, value in NOW.items()]
-        for name in ("busy", "quiet", "calm"):
-            rows += [
-                (name, at - timedelta(days=day) + around * HOUR, 100 + day % 3)
-                for day in range(1, 183) for around in (-1, 0, 1)
-            ]  # fmt: skip
-        publish(made, [
-            (f"stadspuls/stadspuls/{name}", json.dumps({
-                "sensor_id": f"stadspuls/{name}", "quantity": "bicycle_count", "period": 3600, "value": value,
-                "start": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            }).encode())
-            for name, start, value in rows
+        bicycles(made, [
+            (name, at - timedelta(days=day) + around * HOUR, 100 + day % 3)
+            for name in ("busy", "quiet", "calm") for day in range(1, 183) for around in (-1, 0, 1, 2)
         ])  # fmt: skip
-        made.settle()
+        made.keep(give)
         yield made
     finally:
         made.clean_up()

@@ -7,6 +7,7 @@ import re
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,16 +18,14 @@ from psycopg.types.json import Jsonb
 
 from aggregates.areas.groups import read_groups
 from tests.hub.web.live.test_page import (  # the fixtures go by name: `visit` takes the hub of this module
-    HOUR,
     Open,
     chrome,
-    last_hour,
     module,
     publish,
     visit,
 )
 from tests.support.browsers import check_accessible, chromium
-from tests.support.hubs import UpHub
+from tests.support.hubs import HOUR, UpHub, last_hour
 
 pytestmark = pytest.mark.browser
 __all__ = ["chrome", "visit"]
@@ -45,6 +44,23 @@ OVERFLOW = """() => {
 }"""
 
 
+def give(hub: UpHub, hour: datetime) -> None:
+    """Four hours, the earlier ones a little busier."""
+    publish(hub, [
+        (f"stadspuls/stadspuls/{name}", json.dumps({
+            "sensor_id": f"stadspuls/{name}", "quantity": quantity, "channel": channel, "period": 3600,
+            "start": f"{hour - ago * HOUR:%Y-%m-%dT%H:%M:%SZ}", "value": value + ago, "weight": 1,
+        }).encode())
+        for ago in range(4) for (name, channel), count in COUNTS.items()
+        for quantity, value in (("vehicle_count", count), ("vehicle_speed", count - 10))
+    ])  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _keep_to_the_hour(hub: UpHub) -> None:
+    hub.keep(give)
+
+
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
     """A hub with four hours of three counters, one of them with two lanes, and with a group; it may be framed."""
@@ -59,15 +75,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpHub]:
         (directory / "groups.toml").write_text(GROUPS)
         made.run("sensors", "import", str(directory / "sensors.csv"))
         made.run("groups", "import", str(directory / "groups.toml"))
-        publish(made, [
-            (f"stadspuls/stadspuls/{name}", json.dumps({
-                "sensor_id": f"stadspuls/{name}", "quantity": quantity, "channel": channel, "period": 3600,
-                "start": f"{last_hour() - ago * HOUR:%Y-%m-%dT%H:%M:%SZ}", "value": value + ago, "weight": 1,
-            }).encode())
-            for ago in range(4) for (name, channel), count in COUNTS.items()
-            for quantity, value in (("vehicle_count", count), ("vehicle_speed", count - 10))
-        ])  # fmt: skip
-        made.settle()
+        made.keep(give)
         yield made
     finally:
         made.clean_up()
