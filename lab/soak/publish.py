@@ -86,7 +86,7 @@ def _fill(store: Store, sensors: int, buurten: int, first: datetime, last: datet
     fill_hours(store, numbers, first, hours, partial(_values, sensors))
     with store.transaction(writing=True) as tx:
         tx.script(_DAYS)
-        tx.rows("roll_days", first=first, last=last, again=False)
+        tx.rows("roll_days", first=first, last=last, again=False, until=last)
     shapes = [
         Area(f"BU0000{at:04d}", f"buurt {at}", shapely.box(3 + at / 100, 51, 3 + (at + 1) / 100, 51.01))
         for at in range(buurten)

@@ -233,7 +233,7 @@ def test_working_days_of_areas_beside_measures(store: Store) -> None:
     begin = datetime(2024, 6, 2, 22, tzinfo=UTC)
     hours(store, "a", [1.0] * 24 * 14, "bicycle_count", begin)
     hours(store, "c", [2.0] * 24 * 8, "bicycle_count", begin)
-    refresh(store)
+    refresh(store, LATER)
     span = {"first": begin, "last": begin + timedelta(days=14), "window": "1w", "quantity": "bicycle_count"}
     asked: dict[str, Any] = {**span, "profile": None, "vintage": None, "areas": None, "measures": ["inhabitants"]}
     asked |= {"reporting": DUTCH, "shapes": None, "zone": ZONE}
@@ -262,7 +262,7 @@ def test_command_line_averages_areas(database: str) -> None:
         load_cases(store)
         place(store, a=(6.002, 53.002))
         hours(store, "a", [1.0] * 24 * 7, "bicycle_count", datetime(2024, 6, 2, 22, tzinfo=UTC))
-        refresh(store)
+        refresh(store, LATER)
     span = ["--from=2024-06-03", "--to=2024-06-10", "--level=gemeente", f"--database={database}"]
     words = ["areas", "join", "--quantity=bicycle_count", "--format=json", *span]
     shown = [

@@ -39,7 +39,7 @@ def days(store: Store, **sensors: list[float | None]) -> None:
         for at, value in enumerate(values):
             hours(store, name, [1.0 if value is None else value / 24] * (1 if value is None else 24),
                   "bicycle_count", begin + at * DAY)  # fmt: skip
-    refresh(store)
+    refresh(store, LATER)
 
 
 def panel_index(store: Store, base: int, last: int = 20, first: int = 0) -> pd.DataFrame:
@@ -89,7 +89,7 @@ class TestHeavyShare:
             for at, value in enumerate(values):
                 covers, begin = 900.0 if value is None else 3600.0, BEGIN + timedelta(hours=at)
                 hours(store, "a", [value or 0.0], "vehicle_count", begin, f"lane1/{name}", covers=covers)
-        refresh(store)
+        refresh(store, LATER)
         asked = Question("vehicle_count", BEGIN, BEGIN + DAY, "1h", area="BU99010000", vintage=2024)
         return compute(store, "heavy-share", asked, heavy=heavy).to_dict("records")
 
@@ -118,7 +118,7 @@ class TestHours:
         hours(store, "a", [39.0, 40.0, 40.1, 99.0])
         hours(store, "a", [99.0], begin=BEGIN + timedelta(hours=4), covers=900.0)
         hours(store, "far", [99.0])
-        refresh(store)
+        refresh(store, LATER)
         asked = Question("no2", BEGIN, BEGIN + timedelta(hours=10), "1h", area="BU99010000", vintage=2024)
         rows = compute(store, "hours-above", asked, threshold=40.0).to_dict("records")
         assert [row["subject"] for row in rows] == ["stadspuls/a", "BU99010000"]
@@ -134,7 +134,7 @@ class TestHours:
         hours(store, "a", [10.0])
         hours(store, "a", [20.0], begin=BEGIN + 7 * DAY)
         hours(store, "a", [99.0], begin=BEGIN + 14 * DAY, covers=900.0)
-        refresh(store)
+        refresh(store, LATER)
         found = compute(store, "week-profile", Question("no2", BEGIN, LATER, "1h", area="BU99010000", vintage=2024))
         assert len(found) == 168
         rows = found.to_dict("records")
