@@ -29,8 +29,8 @@ endif
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Six processes, also on two cores: most tests wait for servers of their own. WORKERS=1 for a small machine.
-WORKERS ?= 6
+# Four processes, also on two cores: tests wait for servers of their own. WORKERS=1 for a small machine.
+WORKERS ?= 4
 unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes would compile every module anew
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 

@@ -1,8 +1,10 @@
 """Fixtures for every room's tests: where the recorded data lie, and the payload formats loaded."""
 
+import gc
 import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +17,14 @@ from ingest.formats.registry import load_formats
 from ingest.vocabulary import sources
 from lab.rig.database import DatabaseServer, KillablePostgres, KillableTimescale, installation, running_database
 from lab.rig.kafka import KafkaServer
-from tests.support.databases import fresh_database, shared_server, timescale_url
+from tests.support.databases import TIMESCALE, fresh_database, shared_server, timescale_url
 from tests.support.distributed import kafka_server
 from tests.support.examples import up_to
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
 DOORS = ROOT / "tests" / "hub"
+DATABASES = ("postgres", "timescale")
 
 # Each checkout has a folder of its own: pytest closes the parent of its folders to others when it begins, and with it
 # the data of every PostgreSQL that another run of root has started there for the system user.
@@ -31,6 +34,8 @@ os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SCRATCH))
 
 # A Kafka that lives for some tests starts in half the processor time without the second compiler.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+gc.disable()  # until all tests are collected
 
 # It breaks the Kafka log of whatever process imports it, as a search for doctests does.
 collect_ignore = ["support/careless"]
@@ -44,15 +49,27 @@ settings.load_profile("stadspuls")
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Make long tests, and those of commands, API and page, slow ones on the second database: they ask what others ask.
+    Make slow ones of tests on a second database, which ask there what others ask.
 
-    Long ones begin, so that none is left at the end.
+    Where there is a TimescaleDB half of all tests run on it, always the same, and half on PostgreSQL. Long ones, and
+    those of commands, API and page, run on PostgreSQL. Slow tests run in `make test-all`. Long ones begin, so that none
+    is left at the end.
     """
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
-        is_asked_twice = item.get_closest_marker("long") or DOORS in item.path.parents
-        if is_asked_twice and item.get_closest_marker("timescale"):
+        is_second = item.get_closest_marker("timescale") is not None
+        if not (item.get_closest_marker("long") or DOORS in item.path.parents):
+            one = getattr(getattr(item, "callspec", None), "params", {}).get("database")
+            chosen = zlib.crc32(item.nodeid.replace(str(one), "").encode()) % 2
+            is_second = TIMESCALE in os.environ and one in DATABASES and DATABASES.index(one) != chosen
+        if is_second:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later search for garbage."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
