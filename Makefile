@@ -29,8 +29,8 @@ endif
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# Four processes, also on two cores: tests wait for servers of their own. WORKERS=1 for a small machine.
-WORKERS ?= 4
+# Five processes, also on two cores: tests wait for servers of their own. WORKERS=1 for a small machine.
+WORKERS ?= 5
 unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes would compile every module anew
 PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadscope
 
