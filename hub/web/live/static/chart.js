@@ -136,28 +136,36 @@ export function options(day, unit, names, shown = null) {
   };
 }
 
-/** The chart of a day; its library is fetched when the first one is shown. */
+/** Draw a chart of `options()`, anew when `changing()` gives something else; the first one fetches the library. */
+export function drawing(props, options, changing) {
+  const frame = ref(null);
+  let chart = null;
+  const draw = () => chart?.setOption(options(), { notMerge: true });
+  const resized = new ResizeObserver(() => chart?.resize());
+  onMounted(async () => {
+    const { echarts } = await import("echarts");
+    if (!frame.value) return;
+    chart = echarts.init(frame.value, null, { renderer: "svg" });
+    resized.observe(frame.value);
+    draw();
+  });
+  onBeforeUnmount(() => {
+    resized.disconnect();
+    chart?.dispose();
+  });
+  watch(changing, draw);
+  return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
+}
+
+/** The chart of a day. */
 export const DayChart = {
   props: ["day", "unit", "names", "label", "shown"],
-  setup(props) {
-    const frame = ref(null);
-    let chart = null;
-    const draw = () => chart?.setOption(options(props.day, props.unit, props.names, props.shown), { notMerge: true });
-    const resized = new ResizeObserver(() => chart?.resize());
-    onMounted(async () => {
-      const { echarts } = await import("echarts");
-      if (!frame.value) return;
-      chart = echarts.init(frame.value, null, { renderer: "svg" });
-      resized.observe(frame.value);
-      draw();
-    });
-    onBeforeUnmount(() => {
-      resized.disconnect();
-      chart?.dispose();
-    });
-    watch(() => [props.day, props.shown], draw);
-    return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
-  },
+  setup: (props) =>
+    drawing(
+      props,
+      () => options(props.day, props.unit, props.names, props.shown),
+      () => [props.day, props.shown],
+    ),
 };
 
 /** How each thing in the chart looks, for its legend. */

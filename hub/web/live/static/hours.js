@@ -1,6 +1,6 @@
 // Hours out of the API, and lines of them: of several sensors, or of the channels of one.
 
-import { h, onBeforeUnmount, onMounted, ref, watch } from "vue";
+import { drawing } from "./chart.js";
 import { number, onTheWall, say, words } from "./words.js";
 
 /** A colour, a symbol and a dash for each line, so that they are told apart without colour. */
@@ -110,28 +110,15 @@ function options({ lines, starts, unit }) {
   };
 }
 
-/** Lines `{ name, rows by start }` over the same starts; its library is fetched when the first one is shown. */
+/** Lines `{ name, rows by start }` over the same starts. */
 export const LinesChart = {
   props: ["lines", "starts", "unit", "label"],
-  setup(props) {
-    const frame = ref(null);
-    let chart = null;
-    const draw = () => chart?.setOption(options(props), { notMerge: true });
-    const resized = new ResizeObserver(() => chart?.resize());
-    onMounted(async () => {
-      const { echarts } = await import("echarts");
-      if (!frame.value) return;
-      chart = echarts.init(frame.value, null, { renderer: "svg" });
-      resized.observe(frame.value);
-      draw();
-    });
-    onBeforeUnmount(() => {
-      resized.disconnect();
-      chart?.dispose();
-    });
-    watch(() => [props.lines, props.starts], draw);
-    return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
-  },
+  setup: (props) =>
+    drawing(
+      props,
+      () => options(props),
+      () => [props.lines, props.starts],
+    ),
 };
 
 /** The chart of lines with its legend, and the same as a table. */

@@ -302,6 +302,7 @@ class TestMap:
         far = page.evaluate(DRAWN)
         page.goto(page.url.replace("11.5", "13"))
         page.wait_for_function(f"({DRAWN})() > {2 * far}")
+        assert page.evaluate(DRAWN) > 2 * far
 
     def test_tiles_have_names_of_their_own(self, visit: Open) -> None:
         """Where tiles come they lie above the roads, and the names of areas are not written a second time."""
