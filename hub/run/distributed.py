@@ -28,8 +28,8 @@ from ingest.mqtt.client import LOOK_EVERY, clear_retained
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
 from ingest.mqtt.slots import lost_slots, take_slot
+from ingest.vocabulary import sources
 from ingest.vocabulary.batch import Batch
-from ingest.vocabulary.sources import NEWS, UPDATES, subscriptions
 
 if TYPE_CHECKING:
     from hub.run.upkeep import Upkeep
@@ -52,12 +52,12 @@ def intake(
     What a broker that is named retains is kept within its limit until `undo`; the built-in one sees to that itself.
     """
     if settings.sta_updates:
-        NEWS.add(UPDATES)
+        sources.NEWS = tuple({*sources.NEWS, sources.UPDATES})
     if settings.broker:
         look = partial(clear_retained, broker, settings.retained_bytes)
         undo.enter_context(Turns("retained messages", LOOK_EVERY, look))
     receiver = Receiver(
-        broker, subscriptions(), client_id, group,
+        broker, sources.subscriptions(), client_id, group,
         in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,
     )  # fmt: skip
     sites = SiteTable(settings.data_dir / SITES_FILE)

@@ -54,7 +54,7 @@ HUB = f"{OWN}/hub/"  # topics of the hub's own account, which alone sends own JS
 _read = shipped_toml(__file__, "sources.toml")
 _sources = {name: msgspec.convert({"name": name, **line}, Source) for name, line in _read.items()}
 SOURCES: Mapping[str, Source] = MappingProxyType(_sources)
-NEWS = {f"{OWN}/alerts/"}  # what topics begin with that the hub itself publishes on, by its settings
+NEWS: tuple[str, ...] = (f"{OWN}/alerts/",)  # what topics begin with that the hub itself publishes on, by its settings
 
 
 def add_source(source: Source) -> None:
@@ -134,7 +134,7 @@ def is_news(topic: str) -> bool:
     >>> is_news("stadspuls/alerts/no2-alert/luchtmeetnet/NL10938"), is_news("stadspuls/ndw/A1")
     (True, False)
     """
-    return topic.startswith(tuple(NEWS))
+    return topic.startswith(NEWS)
 
 
 def subscriptions() -> list[str]:

@@ -315,6 +315,6 @@ def test_own_updates_are_no_readings(monkeypatch: pytest.MonkeyPatch) -> None:
     observation = b'{"phenomenonTime": "2024-06-01T08:00:00Z", "result": 1}'
     update = Message("v1.1/Datastreams(17)/Observations", observation, NOW)
     assert decode([update]).dead_letters[0].source == "sensorthings"
-    monkeypatch.setattr(sources, "NEWS", sources.NEWS | {UPDATES})
+    monkeypatch.setattr(sources, "NEWS", (*sources.NEWS, UPDATES))
     batch = decode([update])
     assert (len(batch), batch.dead_letters) == (0, ())
