@@ -22,7 +22,7 @@ from ingest.vocabulary.sources import OWN, SOURCES, is_news, source_of_sensor, s
 from ingest.vocabulary.values import status_of, version_of
 
 Item = Reading | Table | SensorFact | Identity | Unreadable
-Decoded = tuple[Message, defaultdict[type, list[Any]]]  # readings, tables, facts, identities, dead letters
+Found = tuple[Message, Any]  # where it was found: a Reading, Table, SensorFact, Identity or DeadLetter
 PayloadFormat = Callable[[Message], Iterator[Item]]
 F = TypeVar("F", bound=PayloadFormat)
 
@@ -54,23 +54,22 @@ def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:
     Never raises for what a message holds: an undecodable message, and each reading that cannot be true (a stamp before
     `earliest` or more than `FUTURE` after receipt, an unknown quantity, a number that is not finite), is a dead letter.
     """
-    decoded: list[Decoded] = []
-    letters: list[DeadLetter] = []
+    found: defaultdict[type, list[Found]] = defaultdict(list)
     for message in messages:
         if is_news(message.topic):  # the subscription to all sources brings the hub's own alerts along
             continue
         try:
-            decoded.append(_read(message))
+            items = _read(message)
         except Exception as error:
-            letters.append(_letter(message, error))
-    letters += [letter for _, found in decoded for letter in found[DeadLetter]]
-    readings, rejects = _screen(_columns(decoded, letters), earliest)
-    facts = dict.fromkeys(fact for _, found in decoded for fact in found[SensorFact])
-    identities = tuple(identity for _, found in decoded for identity in found[Identity])
-    return Batch(readings, tuple(facts), (*letters, *rejects), identities)
+            items = [_letter(message, error)]
+        for item in items:
+            found[type(item)].append((message, item))
+    readings, rejects = _screen(_columns(found[Reading] + found[Table], found[DeadLetter]), earliest)
+    letters, facts, identities = ([one for _, one in found[kind]] for kind in (DeadLetter, SensorFact, Identity))
+    return Batch(readings, tuple(dict.fromkeys(facts)), (*letters, *rejects), tuple(identities))
 
 
-def _read(message: Message) -> Decoded:
+def _read(message: Message) -> list[Any]:
     source = source_of_topic(message.topic)
     if source is None:
         topic = message.topic[:200]
@@ -78,22 +77,21 @@ def _read(message: Message) -> Decoded:
     # A source without a format of its own (its gateway translates) sends the hub's.
     read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else {}
-    found: defaultdict[type, list[Any]] = defaultdict(list)
-    for item in _stamped(read, message) if message.replayed else read(message):
-        one: Any = item
+    found: list[Any] = _stamped(read, message) if message.replayed else list(read(message))
+    for place, item in enumerate(found):
         if isinstance(item, SensorFact) and (wrong := _objection(item)):  # it costs no reading
-            one = _letter(message, BadPayload(wrong))
+            found[place] = _letter(message, BadPayload(wrong))
         elif isinstance(item, Unreadable):
-            one = _letter(message._replace(payload=item.payload), BadPayload(item.reason))
+            found[place] = _letter(message._replace(payload=item.payload), BadPayload(item.reason))
         elif overrides and isinstance(item, Reading | Table):
-            one = item._replace(**overrides)
-        found[type(one)].append(one)
-    if not (found[Reading] or any(len(table.value) for table in found[Table]) or found[SensorFact]):
-        if letters := found[DeadLetter]:  # of a message of which nothing can be read the whole is kept, once
-            raise BadPayload(letters[0].reason)
+            found[place] = item._replace(**overrides)
+    if not any(len(one.value) if isinstance(one, Table) else isinstance(one, Reading | SensorFact) for one in found):
+        # Of a message of which nothing can be read the whole is kept, once.
+        if letter := next((one for one in found if isinstance(one, DeadLetter)), None):
+            raise BadPayload(letter.reason)
         if not message.replayed:
             raise BadPayload("no reading in the message, expected at least one")
-    return message, found
+    return found
 
 
 def _stamped(read: PayloadFormat, message: Message) -> list[Any]:
@@ -137,21 +135,18 @@ _OPTIONS: Mapping[str, Callable[[str], int]] = {"status": status_of, "version": 
 _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
 
 
-def _columns(decoded: Sequence[Decoded], letters: list[DeadLetter]) -> pa.RecordBatch:
-    readings = [reading for _, found in decoded for reading in found[Reading]]
+def _columns(found: Sequence[Found], letters: list[Found]) -> pa.RecordBatch:
+    """Make columns of readings and tables; those with something that no column takes become dead letters."""
     try:
-        single = columns(readings, [message.received_at for message, found in decoded for _ in found[Reading]])
-        tables = (table.filled(message.received_at) for message, found in decoded for table in found[Table])
-        return joined([single, *tables])
-    except _UNFIT as error:  # one reading holds something no column takes: find it, and let the others pass
-        parts = decoded
-        if len(decoded) == 1:
-            ((message, found),) = decoded
-            parts = [(message, defaultdict(list, {kind: [one]})) for kind in (Reading, Table) for one in found[kind]]
-        if len(parts) == 1:
-            letters.append(_letter(parts[0][0], error))
+        single = [(message.received_at, one) for message, one in found if isinstance(one, Reading)]
+        tables = (one.filled(message.received_at) for message, one in found if isinstance(one, Table))
+        return joined([columns([one for _, one in single], [received_at for received_at, _ in single]), *tables])
+    except _UNFIT as error:
+        if len(found) == 1:
+            letters.append((found[0][0], _letter(found[0][0], error)))
             return joined([])
-        return joined([_columns([part], letters) for part in parts])
+        half = len(found) // 2
+        return joined([_columns(found[:half], letters), _columns(found[half:], letters)])
 
 
 def _letter(message: Message, error: Exception) -> DeadLetter:
