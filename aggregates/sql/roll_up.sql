@@ -152,18 +152,42 @@ EXCEPT SELECT series, start FROM dirty
 SELECT sensor_id, (extract(epoch FROM start) * 1000000)::bigint FROM touched JOIN series USING (series)
 
 -- name: roll_hours, planned each time
--- The dirty hours from their 5-minute rows; `again` only those of readings that got other flags after they were written.
--- LATERAL and OFFSET look them up hour by hour, and write them in the order of the dirty ones.
+-- The dirty hours from their 5-minute rows, of runs that have hours already; `again` only those of readings that got other
+-- flags after they were written.
 INSERT INTO window_1h AS h (series, start, {evidence_columns})
-SELECT d.series, d.start, e.*
-FROM dirty d CROSS JOIN LATERAL (
-    SELECT {sum_windows}, {sum_covered} FROM window_5m w
-    WHERE w.series = d.series AND w.start >= d.start AND w.start < d.start + interval '1 hour'
-      AND w.start >= %(first)s AND w.start < %(last)s + interval '1 hour' HAVING count(*) > 0 OFFSET 0
-) e
-WHERE NOT EXISTS (SELECT FROM frozen f WHERE f.day = (d.start AT TIME ZONE 'UTC')::date) AND {is_due}
+{sum_hours}
+WHERE r.known AND {is_not_frozen}
 ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, computed_at = now(),
     revision = h.revision + (h.computed_at <> now())::integer
+
+-- name: add_hours, planned each time
+-- The others, as history has: looking for each hour before it is written takes longer than writing it. Nobody else writes
+-- hours meanwhile.
+INSERT INTO window_1h (series, start, {evidence_columns})
+{sum_hours}
+WHERE NOT r.known AND {is_not_frozen}
+
+-- name: sum_hours
+-- The hours e of runs r: of hours of one series without a gap, and whether any of these is there already. One look into the
+-- index finds all 5-minute rows of a run.
+SELECT r.series, e.*
+FROM (
+    SELECT n.*, (SELECT true FROM window_1h h WHERE h.series = n.series AND h.start >= n.first AND h.start < n.last LIMIT 1)
+                IS NOT NULL AS known
+    FROM (
+        SELECT series, lower(run) AS first, upper(run) AS last
+        FROM (SELECT series, unnest(range_agg(tstzrange(start, start + interval '1 hour'))) AS run
+              FROM dirty d WHERE {is_due} GROUP BY series ORDER BY series) u OFFSET 0
+    ) n OFFSET 0
+) r CROSS JOIN LATERAL (
+    SELECT date_bin('1 hour', w.start, 'epoch') AS start, {sum_windows}, {sum_covered} FROM window_5m w
+    WHERE w.series = r.series AND w.start >= r.first AND w.start < r.last
+      AND w.start >= %(first)s AND w.start < %(last)s + interval '1 hour' GROUP BY 1 OFFSET 0
+) e
+
+-- name: is_not_frozen
+-- Whether the day of an hour e has its readings.
+NOT EXISTS (SELECT FROM frozen f WHERE f.day = (e.start AT TIME ZONE 'UTC')::date)
 
 -- name: is_due
 -- Whether a dirty hour d is to be written.

@@ -16,7 +16,7 @@ from streams.alerts.judge import Judge
 from streams.rollup.derived import flag_dead, flag_neighbours
 
 MOST_HOURS = 50_000  # of series in one transaction
-WINDOWS = ("roll_hours", "roll_days")
+WINDOWS = ("roll_hours", "add_hours", "roll_days")  # of hours that are there, those that are not
 EVIDENCE = ("delete_sensor_hours", "roll_sensor_hours", "delete_sensor_days", "roll_sensor_days")
 
 

@@ -68,7 +68,9 @@ def test_deadlock_is_tried_again_at_once(store: Store) -> None:
     assert asked(store, "SELECT readings FROM window_1h") == [(2,)]
 
 
-@pytest.mark.parametrize("statement", ["roll_days", "list_count_hours", "list_neighbour_readings"])
+@pytest.mark.parametrize(
+    "statement", ["roll_hours", "add_hours", "roll_days", "list_count_hours", "list_neighbour_readings"]
+)
 def test_no_plan_reads_all_hours(store: Store, statement: str) -> None:
     """While history comes that the planner knows nothing of, hours are looked up by series: the others may be years."""
     readings = [Reading(f"stadspuls/{at}", "", "vehicle_count", 60, NOW, 1.0) for at in range(40)]
@@ -102,6 +104,35 @@ def test_a_day_of_history_is_written_once(store: Store, monkeypatch: pytest.Monk
     commit(store, NOW - 4 * HOUR + timedelta(minutes=1))
     roll_up(store, NOW)
     assert asked(store, days) == [(4, 2)]
+
+
+def test_hours_join_those_that_are_there(store: Store) -> None:
+    """One transaction writes hours of a run that has a stored one, of a run without, and of a new series."""
+    for hour in (30, 4):
+        commit(store, NOW - hour * HOUR)
+    roll_up(store, NOW)
+    for hour, minute in ((31, 0), (30, 1), (29, 0), (10, 0), (9, 0), (3, 0)):
+        commit(store, NOW - hour * HOUR + timedelta(minutes=minute))
+    other = Reading("stadspuls/other", "", "vehicle_count", 60, NOW - 30 * HOUR, 1.0)
+    Pipeline(store).store(Batch(columns([other], [NOW])))
+    assert roll_up(store, NOW) == 7
+    written = asked(store, "SELECT series, start, readings, revision FROM window_1h ORDER BY series, start")
+    full = NOW.replace(minute=0)
+    assert [
+        (start, readings, revision) for series, start, readings, revision in written if series == written[0][0]
+    ] == [
+        (full - hour * HOUR, readings, revision)
+        for hour, readings, revision in (
+            (31, 1, 1),
+            (30, 2, 2),
+            (29, 1, 1),
+            (10, 1, 1),
+            (9, 1, 1),
+            (4, 1, 1),
+            (3, 1, 1),
+        )
+    ]
+    assert [row[1:] for row in written if row[0] != written[0][0]] == [(full - 30 * HOUR, 1, 1)]
 
 
 def test_an_hour_that_still_runs_keeps_no_day_back(store: Store) -> None:
