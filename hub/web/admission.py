@@ -108,8 +108,7 @@ class Access:
 
     def frame_key(self, quantity: str) -> str:
         """Give the key by which anybody may read the map of a quantity; "" where none can be made."""
-        made = hmac.digest(self.frame_secret, quantity.encode(), "sha256") if self.frame_secret else b""
-        return made[:16].hex()
+        return hmac.digest(self.frame_secret, quantity.encode(), "sha256")[:16].hex() if self.frame_secret else ""
 
     def not_framed(self, scope: Scope) -> Response | None:
         """Refuse below FRAMES what has not the key of its quantity, and all but reading what its map shows."""
@@ -132,8 +131,9 @@ class Access:
         here = (scope.get("server") or [""])[0]
         if self.trusting and not is_loopback(name := _name(f"//{host}")) and name not in {here, *self.hosts}:
             return PlainTextResponse(f"host {host!r}, expected a name of this hub: see the setting http_hosts\n", 421)
+        readable = (*READABLE, FRAMES) if origin == "null" else READABLE  # a sandboxed frame has no origin
         own = origin is None or origin.partition("//")[2] == host or _name(origin) in self.hosts
-        if not own and not (scope.get("method") in READS and scope["path"].startswith(READABLE)):
+        if not own and not (scope.get("method") in READS and scope["path"].startswith(readable)):
             return PlainTextResponse(f"a page of {origin!r} may not act here: see the setting http_hosts\n", 403)
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not length.isdecimal() or int(length) > LARGEST_BODY:

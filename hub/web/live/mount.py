@@ -59,8 +59,8 @@ def mount(
     frames = {name: access.frame_key(name) for name in QUANTITIES} if access.guarded else {}
     app.include_router(_page(watch, writers, settings, base_map, frames))
     app.mount("/live", _fetched(watch, usual, readers, writers, settings, base_map))
-    unsaid = {"Referrer-Policy": "no-referrer"}  # the address, with its key
-    app.mount(f"{FRAMES}{{quantity}}/{{key}}", Gate(app.router, refusal=access.not_framed, headers=unsaid))
+    more = {"Referrer-Policy": "no-referrer", "Access-Control-Allow-Origin": "null"}  # of sandboxed frames
+    app.mount(f"{FRAMES}{{quantity}}/{{key}}", Gate(app.router, refusal=access.not_framed, headers=more))
 
 
 def _page(watch: Watch, writers: Stores, settings: Settings, base_map: Path, frames: Mapping[str, str]) -> APIRouter:

@@ -118,6 +118,9 @@ def test_frame_reads_the_map_of_one_quantity_and_nothing_else() -> None:
         for method, path in (("POST", "live/alerts/1/ack"), ("DELETE", "live/alerts/silences/1"), ("POST", "")):
             assert httpx.request(method, f"{framed}/{path}", json={"by": "Eve"}).status_code == 403, path
         assert status(f"{framed}/", Origin="https://evil.example") == 403
+        assert status(f"{framed}/", Origin="null") == 200  # of a frame with the attribute sandbox
+        assert httpx.post(f"{framed}/", headers={"Origin": "null"}, timeout=30).status_code == 403
+        assert status(url, Origin="null") == 403
     for more in ({"frame_secret": "fedcba9876543210"}, {"frame_secret": None}):
         with served(serving(NOWHERE, **secret | more)) as url:
             assert status(f"{url}/read/no2/{no2}/") == 403, more
