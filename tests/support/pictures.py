@@ -105,11 +105,14 @@ def _ago(hours: int) -> str:
 
 
 def _wait_for_history(hub: UpHub) -> None:
-    """Wait for the last full hour, which comes last, and until the roll-up has made every hour before it."""
+    """Wait for the last full hour, which comes last, and until every hour before it is made, also of the areas."""
     now = datetime.now(UTC)
     asked = (f"{now - timedelta(hours=1):%Y-%m-%dT%H:00}", f"{now:%Y-%m-%dT%H:00}", "1h", "--sensor=stadspuls/air-14")
+    areas = '"area hours waiting","0 marks"'
     deadline = time.monotonic() + 1200
-    while not hub.query("pm10", *asked) or hub.metric("stadspuls_rollup_marks"):
+    while (
+        not hub.query("pm10", *asked) or hub.metric("stadspuls_rollup_marks") or areas not in hub.get("/live/findings")
+    ):
         if time.monotonic() > deadline:
             raise TimeoutError("the simulated city has no history after 1200 s")
         time.sleep(2)

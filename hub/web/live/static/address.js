@@ -62,7 +62,8 @@ const isMoment = (text) => MOMENT.test(text) && !Number.isNaN(stampOf(text));
 function taken(asked, name, allowed, first) {
   const value = asked.get(name);
   if (value == null || allowed(value)) return value ?? first;
-  strange.value.push(say("strange_value", { name, value, expected: allowed.names ?? allowed.example }));
+  const { names, example } = allowed;
+  strange.value.push(say(names ? "strange_value" : "strange_form", { name, value, expected: names ?? example }));
   return first;
 }
 

@@ -91,7 +91,6 @@ const Choices = {
             {{ words[(choice.at && 'past.' + name) || 'lens.' + name] ?? words['lens.' + name] }}
           </option>
         </select></label>
-      <MomentBar/>
       <label>{{ words.colour }}
         <select id="choose-colour" :value="choice.colour" @change="choose({ colour: $event.target.value })">
           <option value="value">{{ words.colour_value }}</option>
@@ -111,9 +110,12 @@ const Choices = {
           <option value="">{{ words['quantity.' + choice.quantity] }}</option>
           <option v-for="name in known.measures" :value="name">{{ measured(name) }}</option>
         </select></label>
-      <div class="tabs" role="group" :aria-label="words.show_as">
-        <button v-for="one in ['map', 'table']" type="button" :id="'show-' + one"
-                :aria-pressed="String(choice.show === one)" @click="choose({ show: one })">{{ words[one] }}</button>
+      <div class="when">
+        <MomentBar/>
+        <div class="tabs" role="group" :aria-label="words.show_as">
+          <button v-for="one in ['map', 'table']" type="button" :id="'show-' + one"
+                  :aria-pressed="String(choice.show === one)" @click="choose({ show: one })">{{ words[one] }}</button>
+        </div>
       </div>
     </form>`,
   setup() {

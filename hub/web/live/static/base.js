@@ -4,13 +4,13 @@
 import { leaflet as L } from "leaflet";
 import { choice } from "./address.js";
 import { get } from "./figures.js";
-import { known } from "./words.js";
+import { enlarged, known } from "./words.js";
 
 // Each kind with the zoom from which it is drawn, its width there and two steps further in, in the order of drawing.
 const KINDS = { water: [0, 1, 1], path: [14.5, 1, 1.5], street: [12, 0.7, 2.5], main: [0, 2, 4] };
 const NAMES = { wijk: [11.5, 14], buurt: [14, 20] }; // zooms at which the names of a level are written
 /** About half of a name's height, and its width for each letter (px): larger on a wall. */
-const letter = () => (choice.wall ? innerWidth / 130 : 7);
+const letter = () => (choice.wall ? innerWidth / 130 : 7 * enlarged());
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -33,7 +33,7 @@ function readable(map, names) {
   for (const one of names) {
     if (!sight.contains(one)) continue;
     const { x, y } = map.latLngToContainerPoint(one);
-    const half = (size * one.name.length) / 2;
+    const half = (size * (one.name.length + 1)) / 2;
     const free = written.every((other) => Math.abs(other.x - x) > other.half + half || Math.abs(other.y - y) > 3 * size);
     if (free) written.push({ ...one, x, y, half });
   }

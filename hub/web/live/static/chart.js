@@ -2,10 +2,11 @@
 // Colours are the page's CSS variables: light and dark follow by themselves where SVG is drawn.
 
 import { h, onBeforeUnmount, onMounted, ref, watch } from "vue";
-import { number, words } from "./words.js";
+import { enlarged, number, words } from "./words.js";
 
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
-const MARKS = {
+/** How the values that are not like others are marked. */
+export const MARKS = {
   invalid: { name: "invalid_hour", symbol: "emptyCircle", colour: "--warn" },
   running: { name: "running_hour", symbol: "emptyDiamond", colour: "--accent" },
   flagged: { name: "flagged_hour", symbol: "triangle", colour: "--warn", offset: -12 },
@@ -86,9 +87,10 @@ function besides(day, names) {
 /** A line at the hour that the map shows, if it is one, and one at each threshold. */
 function markLine(shown, limits) {
   const hour = shown == null ? [] : [{ xAxis: shown, label: { show: false }, lineStyle: coloured("--ink-soft") }];
-  const label = { formatter: ({ value }) => number(value), position: "insideEndTop", ...coloured("--warn") };
+  const label = { formatter: ({ value }) => number(value), ...coloured("--warn") };
   const lineStyle = { ...coloured("--warn"), type: "dashed", width: 2 };
-  const data = [...hour, ...limits.map((yAxis) => ({ yAxis, label, lineStyle }))];
+  const beside = (limit) => (limit < Math.max(...limits) ? "insideEndBottom" : "insideEndTop"); // apart from each other
+  const data = [...hour, ...limits.map((yAxis) => ({ yAxis, label: { ...label, position: beside(yAxis) }, lineStyle }))];
   return data.length ? { markLine: { silent: true, symbol: "none", data } } : {};
 }
 
@@ -96,9 +98,14 @@ function markLine(shown, limits) {
 export function options(day, unit, names, shown = null) {
   const today = lines(day);
   const limits = thresholds(day);
-  const reach = (end) => (limits.length ? (seen) => end(seen.min, seen.max, ...limits) : null);
+  /** The upper end of the axis: a round number above all thresholds, where the values do not reach them. */
+  function reach({ max }) {
+    const top = Math.max(...limits);
+    const step = 10 ** Math.floor(Math.log10(top)) / 2;
+    return max < top && top > 0 ? Math.ceil(top / step) * step : null;
+  }
   const labels = day.range?.labels ?? HOURS.map((hour) => `${String(hour).padStart(2, "0")}:00`);
-  const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 };
+  const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 * enlarged() };
   const rule = { lineStyle: coloured("--line") };
   return {
     animation: false,
@@ -124,7 +131,7 @@ export function options(day, unit, names, shown = null) {
       name: unit,
       nameTextStyle: { ...text, align: "left" },
       nameGap: 10,
-      max: reach(Math.max),
+      max: limits.length ? reach : null,
       axisLabel: { ...text, formatter: (value) => number(value) },
       splitLine: rule,
     },

@@ -37,7 +37,7 @@ const Course = {
     </ul>
     <p v-if="peak" class="peak">{{ peak }}</p>
     <p class="quiet small">{{ note }}</p>
-    <Take frame=".detail" :name="(day.name ?? day.id) + ' ' + title" :asked="asked" :path="path"/>
+    <Take frame=".detail" :name="(day.name ?? day.id) + ' ' + title + ' ' + when" :asked="asked" :path="path"/>
     <template v-if="day.alerts.length">
       <h3>{{ words.alerts_of_day }}</h3>
       <ul class="plain"><li v-for="one in day.alerts" class="wrapped"><AlertLine :alert="one"/></li></ul>
@@ -100,6 +100,7 @@ const Course = {
       note,
       shown,
       table,
+      when: props.day.range ? shownDay(at) : civilDate(at), // of a file, which may be opened on any day
       words,
       title: computed(() => titled(choice.quantity, "1h")),
       unit: computed(() => unit(choice.quantity, "1h")),
@@ -134,13 +135,13 @@ const SensorDay = {
     <ul v-else class="plain flags">
       <li v-for="[hour, count, flags] in day.flags">{{ say('flag_line', { hour, count, flag: named(flags) }) }}</li>
     </ul>
-    <p v-if="day.licence" class="quiet small">{{ words.licence }}: {{ day.licence }}</p>`,
+    <p v-if="day.licence" class="quiet small">{{ words.licence }}: {{ say('licence.' + day.licence, {}, day.licence) }}</p>`,
   setup(props) {
     const about = computed(() => {
       const { id, source, indoor, parts, lanes } = props.day;
       const kind = id.startsWith("group/") ? words.group : words[`class.${props.day.class}`];
       const laid = parts && lanes && say(`parts.${parts}`, { count: lanes });
-      return [id, source, kind, indoor && words.indoor, laid].filter(Boolean).join(" · ");
+      return [id, source && say(`source.${source}`, {}, source), kind, indoor && words.indoor, laid].filter(Boolean).join(" · ");
     });
     const named = (flags) =>
       Object.entries(known.flags)
@@ -264,6 +265,7 @@ export const Detail = {
       await nextTick();
       const title = document.getElementById("detail-title");
       title?.focus({ preventScroll: true });
+      title?.closest("aside").scrollTo(0, 0); // which scrolls by itself, and begins with what was opened
       if (matchMedia("(max-width: 900px)").matches) title?.closest("section").scrollIntoView();
     }
     watch(

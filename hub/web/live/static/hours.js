@@ -1,7 +1,7 @@
 // Hours out of the API, and lines of them: of several sensors, or of the channels of one.
 
-import { drawing } from "./chart.js";
-import { number, onTheWall, say, words } from "./words.js";
+import { KEYS, MARKS, drawing } from "./chart.js";
+import { enlarged, number, onTheWall, say, words } from "./words.js";
 
 /** A colour, a symbol and a dash for each line, so that they are told apart without colour. */
 export const LOOKS = [
@@ -69,20 +69,25 @@ export function channelName(channel) {
 
 const clockOf = (start, long) => onTheWall(Date.parse(start) / 1000).slice(long ? 5 : 11, 16).replace("T", " ");
 
-/** A value of a line; one that is not valid is marked as in the chart of a day. */
+/** How a value that is not valid is marked, as in the chart of a day; nothing of one that is. */
+function markOf(row) {
+  if (row?.value == null || row.valid) return null;
+  return Date.parse(row.end) > Date.now() ? "running" : "invalid";
+}
+
 function point(row) {
-  if (row?.value == null) return null;
-  const mark = { symbol: "emptyCircle", symbolSize: 10, itemStyle: { color: "var(--warn)", borderWidth: 2 } };
-  return row.valid ? row.value : { value: row.value, ...mark };
+  const mark = MARKS[markOf(row)];
+  if (!mark) return row?.value ?? null;
+  return { value: row.value, symbol: mark.symbol, symbolSize: 10, itemStyle: { color: `var(${mark.colour})`, borderWidth: 2 } };
 }
 
 function options({ lines, starts, unit }) {
-  const text = { color: "var(--ink-soft)", fontFamily: "sans-serif", fontSize: 12 };
+  const text = { color: "var(--ink-soft)", fontFamily: "sans-serif", fontSize: 12 * enlarged() };
   const rule = { lineStyle: { color: "var(--line)" } };
   const valueAxis = { type: "value", name: unit, nameTextStyle: { ...text, align: "left" }, nameGap: 10 };
   return {
     animation: false,
-    grid: { left: 8, right: 12, top: 28, bottom: 6, containLabel: true },
+    grid: { left: 8, right: 24, top: 28, bottom: 6, containLabel: true },
     tooltip: {
       trigger: "axis",
       confine: true,
@@ -133,11 +138,14 @@ export const LinesWithTable = {
         <slot :line="line"><span>{{ line.name }}</span></slot>
         <span class="quiet small">{{ peakOf(line) }}</span>
       </li>
+      <li v-for="mark in marksOf(lines)">
+        <svg viewBox="0 0 18 14" aria-hidden="true" v-html="KEYS[mark + '_hour']"></svg><span>{{ words['state.' + mark] }}</span>
+      </li>
     </ul>
     <details>
       <summary>{{ words.as_table }}</summary>
       <div class="scroll" tabindex="0" role="region" :aria-label="label">
-        <table class="figures narrow">
+        <table class="figures narrow even">
           <caption class="only-read">{{ label }}</caption>
           <thead><tr><th scope="col">{{ words.hour }}</th><th v-for="line in lines" scope="col">{{ line.name }}</th></tr></thead>
           <tbody>
@@ -151,14 +159,15 @@ export const LinesWithTable = {
     </details>`,
   setup() {
     const cell = ({ rows }, start) => {
-      const { value, valid } = rows.get(start) ?? {};
-      return value == null || valid ? number(value) : `${number(value)} (${words["state.invalid"]})`;
+      const mark = markOf(rows.get(start));
+      return number(rows.get(start)?.value) + (mark ? ` (${words[`state.${mark}`]})` : "");
     };
+    const marksOf = (lines) => new Set(lines.flatMap(({ rows }) => [...rows.values()].map(markOf)).filter(Boolean));
     function peakOf({ rows }) {
       const valid = [...rows.values()].filter((row) => row.valid && row.value != null);
       const [top] = valid.toSorted((one, other) => other.value - one.value);
       return top ? say("highest", { value: number(top.value), time: clockOf(top.start, rows.size > 25) }) : "";
     }
-    return { cell, clockOf, keyOf, peakOf, words };
+    return { KEYS, cell, clockOf, keyOf, marksOf, peakOf, words };
   },
 };

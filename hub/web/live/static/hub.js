@@ -52,7 +52,7 @@ export const HubPage = {
         </dl>
       </section>
       <section v-if="findings.length" class="card scroll" id="findings" tabindex="0" :aria-label="words.findings">
-        <table class="figures narrow">
+        <table class="figures narrow even">
           <caption>{{ words.findings }}</caption>
           <tbody lang="en">
             <tr v-for="[what, found, mark] in findings">

@@ -7,7 +7,7 @@ import { BaseMap } from "./base.js";
 import { figures, get, isOther } from "./figures.js";
 import { judged, toneOf } from "./judged.js";
 import { besideUsual, usual, usualText } from "./usual.js";
-import { known, measured, number, say, share, span, unit, words } from "./words.js";
+import { enlarged, known, measured, number, say, share, span, unit, words } from "./words.js";
 
 const MANY = 1500; // marks: more than this are drawn on a canvas, where only what is near the mouse is an element
 const FAR = 10; // times the distance of nine of ten sensors
@@ -20,7 +20,7 @@ export const bounds = shallowRef(null);
 export const listing = ref(false);
 
 /** How much larger marks are than on a desk: a wall is read from metres away. */
-const size = () => (choice.wall ? Math.max(2, innerWidth / 900) : 1);
+const size = () => (choice.wall ? Math.max(2, innerWidth / 900) : enlarged());
 
 /** What CBS says of an area. */
 function told({ measure, value }) {
@@ -107,7 +107,7 @@ class CityMap {
     this.map = L.map(frame, { zoomControl: false, center: [52.2, 5.3], zoom: 8, maxZoom: 19, zoomSnap: 0.25 });
     this.map.attributionControl.setPrefix(false);
     L.control.zoom({ zoomInTitle: words.zoom_in, zoomOutTitle: words.zoom_out }).addTo(this.map);
-    L.control.scale({ imperial: false }).addTo(this.map);
+    L.control.scale({ imperial: false, position: "topright", maxWidth: 100 * enlarged() }).addTo(this.map);
     this.base = new BaseMap(this.map);
     this.map.createPane("sensors").style.zIndex = 450; // above the areas
     this.map.on("tooltipopen", ({ tooltip }) => (this.tooltip = tooltip));
@@ -177,6 +177,7 @@ class CityMap {
     layer.on("click", () => open(drawn.kind, id));
     layer.bindTooltip(() => hint(drawn.row.get(id) ?? missing(id)), { sticky: drawn.kind === "area" });
     drawn.layers.set(id, layer.addTo(this.map));
+    layer._path?.setAttribute("tabindex", -1); // its tooltip listens for the focus, which makes a stop for the keyboard
     return layer;
   }
 

@@ -3,7 +3,7 @@
 import { computed, h, onBeforeUnmount, onMounted, ref, watch } from "vue";
 import { choice, open } from "./address.js";
 import { figures } from "./figures.js";
-import { measured, number, say, share, titled, words } from "./words.js";
+import { enlarged, measured, number, say, share, titled, words } from "./words.js";
 
 const PALEST = 0.25; // opacity of what has hardly any coverage
 
@@ -21,11 +21,11 @@ const dots = computed(() => {
     }));
 });
 
-function axis(name, more) {
-  const text = { color: "var(--ink-soft)", fontFamily: "sans-serif", fontSize: 12 };
+function axis(name, more, align) {
+  const text = { color: "var(--ink-soft)", fontFamily: "sans-serif", fontSize: 12 * enlarged() };
   const label = { ...text, formatter: (value) => number(value), hideOverlap: true };
   const rule = { lineStyle: { color: "var(--line)" } };
-  return { type: "value", scale: true, name, nameTextStyle: text, axisLabel: label, splitLine: rule, ...more };
+  return { type: "value", scale: true, name, nameTextStyle: { ...text, align }, axisLabel: label, splitLine: rule, ...more };
 }
 
 function options(measure) {
@@ -33,11 +33,11 @@ function options(measure) {
     `${name}\n${measure}: ${number(value[0], 6)}\n${number(value[1])} · ${words.coverage.toLowerCase()} ${share(coverage)}`;
   return {
     animation: false,
-    grid: { left: 8, right: 16, top: 34, bottom: 28, containLabel: true },
+    grid: { left: 8, right: 28, top: 34, bottom: 28 * enlarged(), containLabel: true },
     tooltip: { formatter: text, renderMode: "richText" },
-    xAxis: axis(measure, { nameLocation: "middle", nameGap: 28 }),
-    yAxis: axis(titled(choice.quantity, choice.lens), { nameTextStyle: { align: "left", color: "var(--ink-soft)" } }),
-    series: [{ type: "scatter", symbolSize: 11, itemStyle: { color: "var(--accent)" }, data: dots.value }],
+    xAxis: axis(measure, { nameLocation: "middle", nameGap: 28 * enlarged() }),
+    yAxis: axis(titled(choice.quantity, choice.lens), {}, "left"),
+    series: [{ type: "scatter", symbolSize: 11 * enlarged(), itemStyle: { color: "var(--accent)" }, data: dots.value }],
   };
 }
 

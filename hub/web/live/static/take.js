@@ -33,7 +33,8 @@ function standing(svg, title) {
   const text = new XMLSerializer().serializeToString(copy).replace(/var\((--[\w-]+)\)/g, (_, name) => css.getPropertyValue(name).trim());
   const escaped = title.replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`);
   const ink = css.getPropertyValue("--ink").trim();
-  const head = `<text x="8" y="-10" font-family="sans-serif" font-size="15" font-weight="600" fill="${ink}">${escaped}</text>`;
+  const size = Math.min(15, (width - 16) / (0.6 * title.length)); // px: a letter is some 0.6 as wide
+  const head = `<text x="8" y="-10" font-family="sans-serif" font-size="${size}" font-weight="600" fill="${ink}">${escaped}</text>`;
   return { text: text.replace(/<\/svg>\s*$/, `${head}</svg>`), width, height: height + top };
 }
 
@@ -115,20 +116,28 @@ function mapPicture(frame, name) {
   });
   const text = (x, y, said, size = 13) =>
     `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" fill="${css.getPropertyValue("--ink").trim()}">${said.replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`)}</text>`;
-  const steps = [...document.querySelectorAll(".legend .scale li")].map((one, at) => {
-    const fill = getComputedStyle(one.querySelector("i")).backgroundColor;
-    const [x, y] = [12 + (at % 3) * (within.width / 3), within.height + 22 + 20 * Math.floor(at / 3)];
-    return `<circle cx="${x}" cy="${y - 4}" r="6" fill="${fill}" stroke="#555"/>${text(x + 12, y, one.textContent.trim())}`;
+  let line = within.height + 22;
+  const scales = [...document.querySelectorAll(".legend .scale")].flatMap((scale) => {
+    const title = text(6, line, scale.querySelector(".scale-name").textContent);
+    const first = line + 20;
+    const steps = [...scale.querySelectorAll("li")].map((one, at) => {
+      const fill = getComputedStyle(one.querySelector("i")).backgroundColor;
+      const [x, y] = [12 + (at % 3) * (within.width / 3), first + 20 * Math.floor(at / 3)];
+      return `<circle cx="${x}" cy="${y - 4}" r="6" fill="${fill}" stroke="#555"/>${text(x + 12, y, one.textContent.trim())}`;
+    });
+    line = first + 20 * Math.ceil(steps.length / 3);
+    return [title, ...steps];
   });
-  const below = 44 + 20 * Math.ceil(steps.length / 3);
   const sources = frame.querySelector(".leaflet-control-attribution")?.textContent ?? "";
-  const [width, height] = [within.width, within.height + below + 30];
+  const about = document.getElementById("summary")?.textContent ?? "";
+  const [width, height] = [within.width, line + 62];
   const body = [
     `<rect y="-30" width="${width}" height="${height}" fill="${css.getPropertyValue("--panel").trim()}"/>`,
     `<svg width="${width}" height="${within.height}"><rect width="100%" height="100%" fill="${css.getPropertyValue("--map").trim()}"/>${layers.join("")}</svg>`,
     text(8, -9, name, 16),
-    ...steps,
-    text(12, within.height + below - 10, sources, 11),
+    ...scales,
+    text(6, line + 4, about, 11),
+    text(6, line + 20, sources, 11),
   ];
   const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 -30 ${width} ${height}">`;
   return { text: `${head}${body.join("")}</svg>`, width, height };

@@ -9,7 +9,7 @@ export const Vintages = {
     <details v-if="years.length > 1" id="vintages">
       <summary>{{ say('vintages_beside', { years: years.join(', ') }) }}</summary>
       <div class="scroll" tabindex="0" role="region" :aria-label="words.statistics">
-        <table class="figures narrow">
+        <table class="figures narrow even">
           <caption class="only-read">{{ words.statistics }}</caption>
           <thead>
             <tr><th scope="col">{{ words.measure }}</th><th v-for="year in years" scope="col">{{ year }}</th></tr>

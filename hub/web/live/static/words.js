@@ -17,6 +17,9 @@ const locale = words.locale;
 const timeZone = known.zone;
 const DAY = 86_400; // s
 
+/** How much larger letters are than on a desk. */
+export const enlarged = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+
 /** The text of a key, with `{name}` filled in; `otherwise` stands in for a key that the catalogue lacks. */
 export function say(key, values = {}, otherwise = key) {
   return (words[key] ?? otherwise).replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -87,6 +90,8 @@ function written(seconds, parts) {
 
 export const clock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-digit" });
 
+const zonedClock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+
 export const exactClock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export const date = (seconds) => written(seconds, { weekday: "short", day: "numeric", month: "short" });
@@ -103,7 +108,9 @@ export function span({ start, end, ranged = false }) {
   if (ranged) return `${date(start)} ${clock(start)} – ${date(end)} ${clock(end)}`;
   if (end - start > 20 * 3600) return date(start);
   const day = date(start) === civilDate("") ? "" : `${date(start)} `;
-  return `${day}${clock(start)} – ${clock(end)}`;
+  const twice = [start, end].some((one) => onTheWall(one).length > 16); // of the hour that autumn has twice
+  const [from, until] = [start, end].map((one) => (twice ? zonedClock(one) : clock(one)));
+  return `${day}${from} – ${until}`;
 }
 
 /** The unit of a quantity as words: a count is so many an hour, or a day. */

@@ -361,6 +361,16 @@ class TestDetail:
         page.locator(".detail .close").click()
         expect(page.locator(".detail")).to_be_hidden()
 
+    def test_what_is_opened_from_far_below_is_seen(self, visit: Open) -> None:
+        """The panels beside the map scroll by themselves: a click on a name at their end shows what it opens."""
+        page = visit("?lens=1h")
+        page.set_viewport_size({"width": 1280, "height": 400})
+        page.locator("#ranking .link").first.wait_for()
+        page.locator(".side").evaluate("one => one.scrollTo(0, one.scrollHeight)")
+        page.locator("#ranking .link").first.dispatch_event("click")
+        expect(page.locator("#detail-title")).to_be_focused()
+        expect(page.locator("#detail-title")).to_be_in_viewport()
+
     def test_area_and_busiest_hour_of_a_sensor(self, visit: Open) -> None:
         """A sensor names the buurt that it stands in with its inhabitants, and the busiest hour of the day shown."""
         hour = last_hour().astimezone(ZONE)
@@ -558,14 +568,16 @@ def test_page_elsewhere_frames_a_map_of_a_guarded_hub(hub: UpHub, chrome: Browse
         assert "/read/vehicle_count/" in code
         page = anybody.new_page()
         page.on("response", lambda one: refused.append(one.url) if one.status in (401, 403) else None)
+        page.on("pageerror", lambda error: refused.append(str(error)))
         elsewhere = FastAPI(default_response_class=HTMLResponse)
-        elsewhere.get("/")(lambda: code)
+        elsewhere.get("/{sandbox:path}")(lambda sandbox: code.replace("<iframe", f"<iframe {sandbox}"))
         with listening(elsewhere, "127.0.0.1", 0) as address:
-            page.goto(address.replace("127.0.0.1", "localhost"))
-            inside = page.frame_locator("iframe")
-            expect(inside.locator(spot("full"))).to_have_class(has_class("valid"), timeout=WAIT)
-            expect(inside.locator("#summary")).to_contain_text("1 van 3 sensoren met een geldige waarde")
-            assert refused == []
+            for sandbox in ("", 'sandbox="allow-scripts allow-same-origin"', 'sandbox="allow-scripts"'):
+                page.goto(f"{address.replace('127.0.0.1', 'localhost')}/{sandbox}")
+                inside = page.frame_locator("iframe")
+                expect(inside.locator(spot("full"))).to_have_class(has_class("valid"), timeout=WAIT)
+                expect(inside.locator("#summary")).to_contain_text("1 van 3 sensoren met een geldige waarde")
+                assert refused == [], sandbox
             with page.expect_console_message(lambda said: "frame-ancestors" in said.text, timeout=WAIT):
                 page.goto(address)
 
@@ -663,12 +675,13 @@ class TestAddress:
 
     def test_what_is_not_known_is_said(self, visit: Open) -> None:
         """A parameter, a value or a sensor that is not known is named, with what is."""
-        page = visit("?lens=1h&quantum=no2&level=provincie&sensor=stadspuls/nowhere")
+        page = visit("?lens=1h&quantum=no2&level=provincie&map=1&sensor=stadspuls/nowhere")
         said = page.locator(".summary .alarm")
-        expect(said).to_have_count(3)
+        expect(said).to_have_count(4)
         expect(said.nth(0)).to_contain_text("quantum; bekend zijn quantity, lens, at")
         expect(said.nth(1)).to_contain_text("level=provincie; bekend zijn gemeente, wijk, buurt")
-        expect(said.nth(2)).to_contain_text("Sensor stadspuls/nowhere is niet bekend")
+        expect(said.nth(2)).to_contain_text("map=1; verwacht is iets als 53.22,6.57,13")
+        expect(said.nth(3)).to_contain_text("Sensor stadspuls/nowhere is niet bekend")
         page.locator("#choose-lens").select_option("1h-now")
         expect(said).to_have_count(0)
 
@@ -945,6 +958,40 @@ class TestSeen:
         }  # fmt: skip
         assert {(0x25, 0x34, 0x94), (0xFF, 0xFF, 0xCC), (0x7F, 0xCD, 0xBB)} <= colours
 
+    @pytest.mark.parametrize("width", [360, 960, 1180])
+    def test_nothing_is_cut_off_at_any_width(self, visit: Open, width: int) -> None:
+        """The page and its table end at the edge of their frame, and the map's scale and sources are apart."""
+        page = visit("?lens=1d&show=table&lang=en", width=width)
+        page.locator("#table .value").first.wait_for()
+        for part in (":root", ".table-frame .scroll"):
+            assert page.locator(part).evaluate("one => one.scrollWidth <= one.clientWidth"), part
+        page.locator("#show-map").click()
+        scale, sources = (page.locator(f".leaflet-control-{one}").bounding_box() for one in ("scale", "attribution"))
+        assert scale is not None
+        assert sources is not None
+        assert scale["y"] + scale["height"] <= sources["y"]
+        page.goto(f"{page.url.split('?')[0]}health?lang=en")
+        page.locator("#findings th").first.wait_for()
+        for part in (":root", "#findings"):
+            assert page.locator(part).evaluate("one => one.scrollWidth <= one.clientWidth"), part
+
+    def test_titles_and_charts_grow_with_a_large_screen(self, visit: Open) -> None:
+        """At 4K a title is larger than the text beneath it, and the words of a chart are as large as others."""
+        page = visit("?lens=1h&sensor=stadspuls/full", width=3840)
+        page.locator(".detail .chart svg text").first.wait_for()
+        title, text, small, chart = (
+            page.locator(one).first.evaluate("one => parseFloat(getComputedStyle(one).fontSize)")
+            for one in (".summary h2", "#summary", ".detail .small", ".detail .chart svg text")
+        )
+        assert title > text > chart >= 0.8 * small
+
+    def test_a_page_is_in_one_language(self, visit: Open) -> None:
+        """Titles of sources and licences that are sentences are in the words of the viewer."""
+        detail = visit("?lens=1h&sensor=stadspuls/full").locator(".detail")
+        expect(detail).to_contain_text("JSON van de hub")
+        expect(detail).to_contain_text("Licentie: zoals afgesproken met de eigenaar")
+        expect(visit("?lens=1h&sensor=stadspuls/full&lang=en").locator(".detail")).to_contain_text("The hub's own JSON")
+
     def test_phone_shows_values_beside_long_ids(self, hub: UpHub, visit: Open) -> None:
         """However long an id is, its value stands on the screen."""
         name = "a-sensor-with-a-name-that-somebody-generated-0123456789abcdef0123456789abcdef"
@@ -964,6 +1011,15 @@ def module(page: Page, name: str, expression: str, argument: object = None) -> A
 
 class TestPure:
     """What the page's modules calculate."""
+
+    def test_the_hour_that_autumn_has_twice_names_its_zone(self, visit: Open) -> None:
+        """Two hours of that night are both from 2 o'clock: what begins or ends in the second says by which clock."""
+        first = datetime(2026, 10, 25, 0, 0, tzinfo=UTC).timestamp()
+        spans = "x.map((start) => m.span({ start, end: start + 3600 }))"
+        assert module(visit(), "words.js", spans, [first - 3600, first, first + 3600, first + 7200]) == [
+            "zo 25 okt 01:00 – 02:00", "zo 25 okt 02:00 CEST – 02:00 CET", "zo 25 okt 02:00 CET – 03:00 CET",
+            "zo 25 okt 03:00 – 04:00",
+        ]  # fmt: skip
 
     def test_lines(self, visit: Open) -> None:
         """Each value stands in one line: valid, not valid or running; what is missing is a gap, not a zero."""
@@ -996,6 +1052,17 @@ class TestPure:
         edge, width, median = (one["data"][8] for one in series[:3])
         assert (edge, edge + width, median) == pytest.approx((-8.6, -5.4, -7))
         assert [(one["stack"], one["stackStrategy"]) for one in series[:2]] == [("usual", "all")] * 2
+
+    def test_thresholds_stand_apart_and_in_sight(self, visit: Open) -> None:
+        """The axis ends at a round number above every threshold; the labels of two thresholds do not overlap."""
+        alerts = [{"quantity": "q", "unit": "u", "level": "1h", "threshold": one} for one in (35.3, 36.5)]
+        day = {"hours": [], "usual": {}, "about": {"quantity": "q", "unit": "u"}, "alerts": alerts}
+        ends = "[10, 59.1].map((max) => m.options(x, '', {}).yAxis.max({ min: 0, max }))"
+        assert module(visit(), "chart.js", ends, day) == [40, None]  # None: as without thresholds
+        places = (
+            "m.options(x, '', {}).series.flatMap((one) => one.markLine?.data ?? []).map((one) => one.label.position)"
+        )
+        assert module(visit(), "chart.js", places, day) == ["insideEndBottom", "insideEndTop"]
 
     def test_edges(self, visit: Open) -> None:
         """However figures lie: as many edges as there are steps between classes, rising evenly, up to the top."""

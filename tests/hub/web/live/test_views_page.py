@@ -38,6 +38,14 @@ quantities = ["vehicle_count"]
 members = [{ sensor = "stadspuls/north" }, { sensor = "stadspuls/south", sign = -1 }]
 """
 DAY = f"?lens=1h&at={last_hour():%Y-%m-%d}T00:00"
+# Whether each of many entries is on the screen as a whole, or not at all.
+WHOLE = """(panel) => {
+  panel.querySelector("ol").innerHTML = "<li class='wrapped'><b>A street</b><span>busier</span></li>".repeat(20);
+  const edge = panel.getBoundingClientRect();
+  const all = [...panel.querySelectorAll("li")].map((one) => one.getBoundingClientRect());
+  const seen = all.filter((one) => one.left < edge.right);
+  return seen.length > 0 && seen.every((one) => one.bottom <= Math.min(edge.bottom, innerHeight));
+}"""
 OVERFLOW = """() => {
   const { scrollHeight, scrollWidth } = document.documentElement;
   return [scrollHeight - innerHeight, scrollWidth - innerWidth];
@@ -125,6 +133,26 @@ def test_sensors_are_compared_in_one_chart(visit: Open, tmp_path: Path) -> None:
     expect(visit(f"?compare={many}").locator("#compare .keys li")).to_have_count(6)
 
 
+def test_marks_of_a_comparison_are_explained(hub: UpHub, visit: Open) -> None:
+    """An hour that is not valid and one that still runs are marked, in the legend by name; no clock is broken off."""
+    minutes = ((last_hour(), 60), (last_hour() + HOUR, 1))
+    publish(hub, [
+        ("stadspuls/stadspuls/west", json.dumps({
+            "sensor_id": "stadspuls/west", "quantity": "bicycle_count", "period": period, "value": 1,
+            "start": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+        }).encode()) for start, period in minutes
+    ])  # fmt: skip
+    hub.settle()
+    compared = "|".join(["stadspuls/west", *(f"stadspuls/none-{at}" for at in range(5))])
+    for address, mark in ((DAY, "niet geldig"), ("?lens=1h", "loopt nog")):
+        page = visit(f"{address}&quantity=bicycle_count&compare={compared}", width=390)
+        expect(page.locator("#compare .keys")).to_contain_text(mark)
+        page.locator("#compare details summary").first.click()
+        expect(page.locator("#compare table")).to_contain_text(f"({mark})")
+        lines = "one => { const all = new Range(); all.selectNodeContents(one); return all.getClientRects().length }"
+        assert page.locator("#compare tbody th").first.evaluate(lines) == 1
+
+
 def test_lanes_of_one_sensor_are_told_apart(visit: Open) -> None:
     """A sensor with lanes shows each by itself; one with a single channel shows nothing more."""
     page = visit("?lens=1h&sensor=stadspuls/north")
@@ -179,11 +207,14 @@ def test_charts_and_the_map_are_taken_as_pictures(visit: Open) -> None:
     drawn = taken(take(page, ".detail .take", "SVG")).decode()
     assert "var(--" not in drawn
     assert "North" in drawn
+    assert re.search(r"\d+ \w{3}</text>", drawn), "no date"
     assert taken(take(page, ".detail .take", "PNG"))[:4] == b"\x89PNG"
     city = taken(take(page, "#map-picture", "SVG")).decode()
     assert city.count('data-sensor="') == 3
     assert "Motorvoertuigen" in city
     assert "50 – 150" in city
+    assert "Motorvoertuigen, per uur" in city
+    assert "met een geldige waarde" in city
     assert taken(take(page, "#map-picture", "PNG"))[:4] == b"\x89PNG"
 
 
@@ -270,6 +301,7 @@ def test_a_wall_fits_what_it_shows(visit: Open) -> None:
         expect(page.locator("#ranking li").first).to_be_visible()
         assert max(page.evaluate(OVERFLOW)) <= 0
         sizes.append(page.locator("#ranking li").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)"))
+        assert page.locator("#unusual").evaluate(WHOLE), "an entry is cut off"
     assert sizes[0] >= 36  # px: 20 mm on a screen of 55 inches, for four metres
     assert sizes[1] == 2 * sizes[0]
 
@@ -283,6 +315,9 @@ def test_the_map_is_one_stop_with_a_list_behind_it(visit: Open) -> None:
     first = page.locator("#in-sight li").first
     expect(first).to_contain_text("East")
     expect(first.get_by_role("button")).to_be_visible()
+    page.locator(".map").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator(".leaflet-control-zoom-in")).to_be_focused()
     page.locator("#in-sight").get_by_role("button", name="East").press("Enter")
     expect(page.locator("#detail-title")).to_have_text("East")
 
