@@ -41,15 +41,12 @@ class Collector(threading.Thread):
     """
 
     def __init__(
-        self,
-        rounds: Callable[[], Iterable[Sequence[Message]]],
-        acknowledge: Callable[[Iterable[Any]], None],
+        self, rounds: Callable[[], Iterable[Sequence[Message]]], acknowledge: Callable[[Iterable[Any]], None],
         put: Callable[[Batch, Callable[[], None]], None],
-        sites: Callable[[], Mapping[str, Site]] = lambda: MappingProxyType({}),
-        earliest: datetime = EARLIEST,
+        sites: Callable[[], Mapping[str, Site]] = lambda: MappingProxyType({}), earliest: datetime = EARLIEST,
         on_failure: Callable[[BaseException], None] = end_process,
         decoder: Callable[[Sequence[Message], datetime], Batch] = decode,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(name="collector", daemon=True)
         self.readings = self.dead_letters = 0
         self._rounds, self._acknowledge, self._put = rounds, acknowledge, put

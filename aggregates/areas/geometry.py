@@ -87,7 +87,7 @@ def assign(areas: Sequence[Area], lon: NDArray[np.float64], lat: NDArray[np.floa
     return placed
 
 
-def _nearest(tree: shapely.STRtree, leaves: Sequence[Area], points: NDArray[Any]) -> list[Placed]:
+def _nearest(tree: "shapely.STRtree", leaves: Sequence[Area], points: NDArray[Any]) -> list[Placed]:
     """Find the area nearest to each point; metres out of degrees are good enough near by, where they decide."""
     nearest = tree.nearest(points)
     lines = shapely.shortest_line(points, np.array([leaves[leaf].shape for leaf in nearest], dtype=object))

@@ -7,7 +7,7 @@ closed days and hours, `list_percentiles*` the speed that a share of the vehicle
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from aggregates.store.store import Store
 from ingest.vocabulary.calendar import Days
 
 TOGETHER = 1_000  # series of one statement
-_LONGEST = pd.Timedelta(days=366)
+_LONGEST = timedelta(days=366)
 
 
 def read_averages(
@@ -82,7 +82,7 @@ def read_area_averages(
         yield from beside.to_batches()
 
 
-def _arrays(units: pd.DataFrame, hub: str) -> dict[str, Any]:
+def _arrays(units: "pd.DataFrame", hub: str) -> dict[str, Any]:
     """Give what `plan` gave, and its first and last start, as the statements unnest it."""
     given = {name: pd.DatetimeIndex(units[name]).to_pydatetime().tolist() for name in ("start", "begin", "end")}
     given |= {name: units[name].dt.date.tolist() for name in ("date", "window")}
@@ -93,7 +93,7 @@ def _arrays(units: pd.DataFrame, hub: str) -> dict[str, Any]:
 
 def plan(
     span: tuple[datetime, datetime], length: str, period: Period, profile: str | None, days: Days, zone: str
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """
     Give the days or hours that are averaged, of the windows that start in a span, each whole, in order of time.
 
@@ -118,7 +118,7 @@ def plan(
     return found.assign(begin=_midnights(found["window"], zone), end=_midnights(found["after"], zone))
 
 
-def _parts(period: Period, profile: str | None, dates: "pd.Series[pd.Timestamp]", zone: str) -> pd.DataFrame:
+def _parts(period: Period, profile: str | None, dates: "pd.Series[pd.Timestamp]", zone: str) -> "pd.DataFrame":
     """Give what is averaged of each day: the day, its part, or each of its hours; with the hour of its window."""
     begins = _midnights(dates, zone)
     if begins.empty or (period.of_days and not profile):

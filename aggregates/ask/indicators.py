@@ -36,7 +36,7 @@ class Refused(ValueError):  # noqa: N818 - the reaction is the name: ask for som
 def compute(
     store: Store, name: str, asked: Question, *, base_to: datetime | None = None, threshold: float | None = None,
     heavy: Sequence[str] = HEAVY, layer: Sequence[tuple[Any, float]] | None = None,
-) -> pd.DataFrame:  # fmt: skip
+) -> "pd.DataFrame":  # fmt: skip
     """
     Compute an indicator of an area, whatever the question's window.
 
@@ -59,7 +59,7 @@ def compute(
     return exposure(areas(store, asked.vintage, "buurt", asked.area).to_pylist(), layer, threshold)
 
 
-def _of_area(store: Store, statement: str, asked: Question, columns: list[str], **more: Any) -> pd.DataFrame:
+def _of_area(store: Store, statement: str, asked: Question, columns: list[str], **more: Any) -> "pd.DataFrame":
     """Give what a statement makes of the windows of an area and of the sensors in it, in these columns."""
     with store.transaction(snapshot=True) as tx:
         chosen, area = chosen_series(tx, replace(asked, members=True))
@@ -68,7 +68,7 @@ def _of_area(store: Store, statement: str, asked: Question, columns: list[str], 
     return pd.DataFrame(rows, columns=columns)
 
 
-def _panel_index(store: Store, asked: Question, base_to: datetime) -> pd.DataFrame:
+def _panel_index(store: Store, asked: Question, base_to: datetime) -> "pd.DataFrame":
     """
     Compare days with a base period, until `base_to`, by the same sensors: base = 100.
 
@@ -87,7 +87,7 @@ def _panel_index(store: Store, asked: Question, base_to: datetime) -> pd.DataFra
     return found
 
 
-def _heavy_share(store: Store, asked: Question, heavy: Sequence[str]) -> pd.DataFrame:
+def _heavy_share(store: Store, asked: Question, heavy: Sequence[str]) -> "pd.DataFrame":
     """
     Give the share of heavy vehicles of each sensor, over the hours in which every class of it was valid.
 
@@ -107,7 +107,7 @@ def _heavy_share(store: Store, asked: Question, heavy: Sequence[str]) -> pd.Data
 
 def exposure(
     buurten: Sequence[Mapping[str, Any]], layer: Sequence[tuple[Any, float]] | None, limit: float
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """
     Weigh a modelled concentration by the inhabitants of buurten, and count those who live where it is above `limit`.
 

@@ -148,7 +148,7 @@ def is_waiting(store: Store, first: datetime, last: datetime, window: str, *, ar
     return window not in SHORT and bool(store.rows("is_waiting", **asked)[0][0])
 
 
-def ask(store: Store, question: Question) -> pd.DataFrame:
+def ask(store: Store, question: Question) -> "pd.DataFrame":
     """
     Answer with a row a window: sensor_id, channel, quantity, unit, start, end (UTC), figures and evidence.
 

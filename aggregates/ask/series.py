@@ -161,14 +161,11 @@ def window_columns(rows: Rows, window: str, zones: set[str], periods: NDArray[np
     """Make the columns of windows, days in a time zone, readings of these periods (s): end and figures."""
     status, valid = np.divmod(rows["state"].astype(np.int32), 2)
     return {
-        "end": _ends(rows["start"], window, zones, periods),
-        **{name: nullable(rows[name]) for name in FIGURES},
-        **{name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS},
-        "coverage": nullable(rows["coverage"]),
-        "valid": pa.array(valid.astype(bool)),
-        "revision": pa.array(rows["revision"].astype(np.int32)),
+        "end": _ends(rows["start"], window, zones, periods), **{name: nullable(rows[name]) for name in FIGURES},
+        **{name: pa.array(rows[name].astype(np.int32)) for name in _COUNTS}, "coverage": nullable(rows["coverage"]),
+        "valid": pa.array(valid.astype(bool)), "revision": pa.array(rows["revision"].astype(np.int32)),
         "status": _statuses(status),
-    }
+    }  # fmt: skip
 
 
 def _ends(starts: NDArray[np.int64], window: str, zones: set[str], periods: NDArray[np.int32]) -> "pa.Array[Any]":
@@ -207,10 +204,8 @@ def stamps(microseconds: NDArray[np.int64]) -> "pa.Array[Any]":
 
 
 def _statuses(codes: NDArray[Any]) -> "pa.Array[Any]":
-    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), _STATUSES)
-
-
-_STATUSES = pa.array([status.name.lower() for status in Status], pa.string())
+    words = np.array([one.name.lower() for one in Status])
+    return pa.DictionaryArray.from_arrays(codes.astype(np.int32), words)
 
 
 def with_dates(windows: pa.Table, zone: str, window: str) -> pa.Table:

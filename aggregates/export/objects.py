@@ -7,15 +7,13 @@ The rows of tables as objects of JSON and features of GeoJSON, in degrees or in 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyproj
 import shapely
-
-if TYPE_CHECKING:
-    from pyproj import Transformer
 
 CRS84, RD = "http://www.opengis.net/def/crs/OGC/1.3/CRS84", "http://www.opengis.net/def/crs/EPSG/0/28992"
 
@@ -56,11 +54,9 @@ def degrees(box: Sequence[float], crs: str) -> list[float]:
 
 
 @cache
-def _transformer(given: int, wanted: int) -> "Transformer":
-    """Give what makes coordinates of one system (EPSG) those of another; loaded where one asks for it."""
-    from pyproj import Transformer
-
-    return Transformer.from_crs(given, wanted, always_xy=True)
+def _transformer(given: int, wanted: int) -> "pyproj.Transformer":
+    """Give what makes coordinates of one system (EPSG) those of another."""
+    return pyproj.Transformer.from_crs(given, wanted, always_xy=True)
 
 
 def _geometries(table: pa.Table, crs: str) -> list[Any]:

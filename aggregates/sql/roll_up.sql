@@ -1,8 +1,16 @@
 -- Marked hours become rows of window_1h and window_1d, as `streams.rollup.rollup` runs it.
 
+-- name: read_snapshot
+-- What differs once another transaction that wrote something has ended, in any database of the server.
+SELECT pg_current_snapshot()::text
+
 -- name: lock_roll_up
 -- One roll-up at a time; a second waits here and takes over.
 SELECT pg_advisory_xact_lock(hashtext('stadspuls rollup'))
+
+-- name: find_mark
+-- Whether a closed hour is marked. A transaction that looks into temporary tables writes, even where they stay empty.
+SELECT 1 FROM mark WHERE hour < %(until)s LIMIT 1
 
 -- name: take_marks
 -- The marks of the oldest closed hours, about `most` of them but never part of an hour's: delete what this statement sees,

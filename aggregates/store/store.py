@@ -14,6 +14,7 @@ the statements of `aggregates/sql/`. No other module knows psycopg. The class of
         └── Known     a key is there already: write with care
 """
 
+import select
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -141,7 +142,12 @@ class Store:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 self._listening = connection
                 return True
-            return len(list(connection.notifies(timeout=seconds, stop_after=1))) > 0
+            if not (found := list(connection.notifies(timeout=0))):
+                poll = select.poll()  # psycopg looks ten times a second
+                poll.register(connection.fileno(), select.POLLIN)
+                poll.poll(seconds * 1000)
+                found = list(connection.notifies(timeout=0))
+            return bool(found)
 
     def alone(self, statement: str) -> None:
         """Run a statement that refuses to be in a transaction, as VACUUM does."""

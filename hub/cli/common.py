@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_origin
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aggregates.areas.codes import is_code
 from aggregates.ask.dates import BadQuestion, moment, read
@@ -219,10 +218,13 @@ def municipality_code(name: str, text: str) -> str:
     return code
 
 
-def progress_bar() -> Progress:
-    """Show on stderr how many are done."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=errors, transient=True)
+def progress_bar() -> Any:
+    """Give a `rich.progress.Progress`, which shows on stderr how many are done."""
+    from rich import progress
+
+    text = progress.TextColumn("{task.description}", markup=False)
+    columns = text, progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeElapsedColumn()
+    return progress.Progress(*columns, console=errors, transient=True)
 
 
 def stop_signals() -> threading.Event:

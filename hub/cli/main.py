@@ -9,6 +9,9 @@ and all of them for the help.
 import importlib
 import sys
 from importlib.util import find_spec
+from threading import Lock
+from types import ModuleType
+from typing import Any
 
 import typer
 
@@ -34,10 +37,24 @@ CODES = {
     IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable slots.SlotTaken "
     "memory.Taken push.GrafanaRefused worker.WorkerEnded builtins.OSError",
 }
+LATE = "pandas pyarrow.compute pyarrow.parquet shapely jinja2 pyproj xlsxwriter odata_query.ast odata_query.grammar"
+_LOCK = Lock()
+
+
+class Late(ModuleType):
+    """A module of `LATE`: loaded when something of it is first used, in any thread, for many modules import it."""
+
+    def __getattr__(self, name: str) -> Any:
+        with _LOCK:
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 def main() -> None:
     """Run the command line, and print a failure in one line."""
+    for name in LATE.split():
+        sys.modules.setdefault(name, Late(name))
     load(*sys.argv[1:2])
     try:
         app(prog_name="stadspuls")

@@ -149,12 +149,10 @@ class Collect:
 
     def _health(self) -> dict[str, object]:
         return {
-            "ready": self.receiver.is_up and not self.broken,
-            "slot": self.slot.number,
-            "messages_received": self.receiver.received,
-            "messages_in_flight": self.receiver.in_flight,
+            "ready": self.receiver.is_up and not self.broken, "slot": self.slot.number,
+            "messages_received": self.receiver.received, "messages_in_flight": self.receiver.in_flight,
             "readings_in_flight": self.log.in_flight,
-        }
+        }  # fmt: skip
 
 
 def work(settings: Settings) -> None:
@@ -207,12 +205,9 @@ def rollup(settings: Settings) -> Iterator["Upkeep"]:
     def health() -> dict[str, object]:
         trouble = upkeep.trouble + notifier.trouble + [text for one in sending for text in one.trouble]
         return {
-            "ready": upkeep.turns > 0 and notifier.turns > 0 and not trouble,
-            "trouble": trouble,
-            "leads": upkeep.leads,
-            "notifies": notifier.leads,
-            "alerts_leave": notifier.healthy,
-        }
+            "ready": upkeep.turns > 0 and notifier.turns > 0 and not trouble, "trouble": trouble,
+            "leads": upkeep.leads, "notifies": notifier.leads, "alerts_leave": notifier.healthy,
+        }  # fmt: skip
 
     with ExitStack() as undo:
         sending = updates(undo, settings, conninfo, None, "")

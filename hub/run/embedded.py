@@ -191,14 +191,11 @@ class EmbeddedHub:
         if self.log.failed is not None:
             trouble.append(f"pipeline: {type(self.log.failed).__name__}: {self.log.failed}")
         return {
-            "ready": not trouble,
-            "trouble": list(dict.fromkeys(trouble)),
-            "messages_received": self.receiver.received,
-            "messages_in_flight": self.receiver.in_flight,
-            "readings_in_flight": self.log.in_flight,
-            "broker_queue": self._settings.broker_queue,
+            "ready": not trouble, "trouble": list(dict.fromkeys(trouble)),
+            "messages_received": self.receiver.received, "messages_in_flight": self.receiver.in_flight,
+            "readings_in_flight": self.log.in_flight, "broker_queue": self._settings.broker_queue,
             "broker_held": self.held,
-        }
+        }  # fmt: skip
 
     @property
     def held(self) -> int:

@@ -71,6 +71,7 @@ class Upkeep(Turns):
         self._found = 0
         self._turned = time.monotonic()
         self._worked = True  # whether the last turn had something to do
+        self._seen: object = None  # what had been committed, and which hours had closed, when it last looked for work
 
     def turn(self, now: datetime | None = None) -> None:
         """Do what is due at `now`; where it is shared, only in the session that has or gets the lock."""
@@ -96,14 +97,21 @@ class Upkeep(Turns):
         return super().wait(seconds if self._worked else RESTING * seconds)
 
     def _turn(self, now: datetime) -> None:
-        self.step("roll-ups", lambda: self._roll_up(now))
-        judged = None if self._judge is None else partial(self._judge.areas, now=now)
-        self.step("areas", lambda: roll_areas(self._store, AREA_DAYS, judged))
+        self.step("sign of life", lambda: self._beat(now))
+        if self._has_news(now):
+            self.step("roll-ups", lambda: self._roll_up(now))
+            judged = None if self._judge is None else partial(self._judge.areas, now=now)
+            self.step("areas", lambda: roll_areas(self._store, AREA_DAYS, judged))
+            self.step("retention", lambda: self._retain(now))
+            self.step("proof", lambda: self._prove_if_due(now))
         if (clock := self._alert_clock) is not None:
             self.step("rules of the clock", lambda: clock.run(self._store, now))
-        self.step("retention", lambda: self._retain(now))
-        self.step("proof", lambda: self._prove_if_due(now))
-        self.step("sign of life", lambda: self._beat(now))
+
+    def _has_news(self, now: datetime) -> bool:
+        """Tell whether there may be work: something was committed, an hour closed, or the last turn left some."""
+        closed = (now - timedelta(seconds=self._settings.rollup_grace)).replace(minute=0, second=0, microsecond=0)
+        before, self._seen = self._seen, (closed, self._store.rows("read_snapshot"))
+        return bool(self._failing) or self._proof is not None or self._seen != before
 
     def _roll_up(self, now: datetime) -> None:
         self.rolled += roll_up(self._store, now, timedelta(seconds=self._settings.rollup_grace), self._judge, ROLL_UPS)

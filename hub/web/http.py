@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -143,6 +143,17 @@ def _refusal(access: Access, scope: Scope) -> Response | None:
     return PlainTextResponse("the token of this hub is needed\n", 401, {"WWW-Authenticate": BASIC})
 
 
+class _Server(uvicorn.Server):
+    """A server that wakes once a second, for the date in its answers, instead of ten times, and when it is `over`."""
+
+    async def main_loop(self) -> None:
+        """Serve until the end."""
+        self.over, self.loop = asyncio.Event(), asyncio.get_running_loop()
+        over = asyncio.create_task(self.over.wait())
+        while not await self.on_tick(0):
+            await asyncio.wait((over,), timeout=1.0)
+
+
 @contextmanager
 def listening(app: FastAPI, host: str, port: int) -> Iterator[str]:
     """
@@ -156,7 +167,7 @@ def listening(app: FastAPI, host: str, port: int) -> Iterator[str]:
         app, http=BoundedHttp, log_level="warning", lifespan="on", ws="none", access_log=False,
         timeout_graceful_shutdown=1,
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = _Server(config)
     thread = threading.Thread(target=server.run, args=([opened],), name="http", daemon=True)
     thread.start()
     while thread.is_alive() and not server.started:
@@ -165,6 +176,8 @@ def listening(app: FastAPI, host: str, port: int) -> Iterator[str]:
         yield f"http://{url_host(host)}:{opened.getsockname()[1]}"
     finally:
         server.should_exit = True
+        with suppress(AttributeError, RuntimeError):  # it has not begun, or has ended
+            server.loop.call_soon_threadsafe(server.over.set)
         thread.join(CLOSE_WITHIN)
         opened.close()
 

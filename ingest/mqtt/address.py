@@ -62,14 +62,11 @@ class Address:
             if wrong:
                 raise ValueError(f"broker {found}")
         return cls(
-            host=parts.hostname or "",
-            port=_PORTS[parts.scheme] if port is None else port,
+            host=parts.hostname or "", port=_PORTS[parts.scheme] if port is None else port,
             user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password is not None else None,
-            tls=parts.scheme == "mqtts",
-            version=_VERSIONS[version],
-            **files,
-        )
+            password=unquote(parts.password) if parts.password is not None else None, tls=parts.scheme == "mqtts",
+            version=_VERSIONS[version], **files,
+        )  # fmt: skip
 
     def with_credentials(self, credentials: tuple[str, str] | None) -> "Address":
         """Give this address with a user name and a password, where they are given."""

@@ -47,15 +47,9 @@ class Receiver(Connection):
     """
 
     def __init__(
-        self,
-        address: Address,
-        filters: Sequence[str],
-        client_id: str,
-        group: str | None = None,
-        in_flight_messages: int = 50_000,
-        in_flight_bytes: int = 128_000_000,
-        gather: float | None = None,
-    ) -> None:
+        self, address: Address, filters: Sequence[str], client_id: str, group: str | None = None,
+        in_flight_messages: int = 50_000, in_flight_bytes: int = 128_000_000, gather: float | None = None,
+    ) -> None:  # fmt: skip
         shared = [f"$share/{group}/{name}" for name in filters] if group else filters
         super().__init__("mqtt-receive", address, client_id + ENDING, shared)
         self.received = self.in_flight = self.in_flight_bytes = 0

@@ -77,7 +77,7 @@ class AlertClock:
             if closed - first >= timedelta(hours=HOURS_TODAY):
                 values["coverage_today"] = tx.rows("read_coverage_today", first=first, until=closed)
         for rule in rules:
-            if rule.statistic in values:
+            if values.get(rule.statistic):
                 with self._failures.noted(tx, "clock", clock, clock, rule.name):
                     judge_values(tx, rule, values[rule.statistic], now)
 

@@ -31,7 +31,7 @@ _WINDOW = list(Window._fields)
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-def compare(rule: Rule, windows: pd.DataFrame, known: pd.DataFrame | None = None) -> pd.DataFrame:
+def compare(rule: Rule, windows: "pd.DataFrame", known: "pd.DataFrame | None" = None) -> "pd.DataFrame":
     """
     Add the columns of a `Window` that are not there yet to the windows of a rule's quantity and level.
 
@@ -59,7 +59,7 @@ def compare(rule: Rule, windows: pd.DataFrame, known: pd.DataFrame | None = None
     )
 
 
-def by_subject(compared: pd.DataFrame, subjects: Collection[str] | None = None) -> dict[str, list[Window]]:
+def by_subject(compared: "pd.DataFrame", subjects: Collection[str] | None = None) -> dict[str, list[Window]]:
     """Give the windows of each subject (None: all), in order of their start."""
     chosen = compared if subjects is None else compared[compared["subject"].isin(list(subjects))]
     ordered = chosen.sort_values("start", kind="stable")
@@ -69,7 +69,7 @@ def by_subject(compared: pd.DataFrame, subjects: Collection[str] | None = None) 
     return found
 
 
-def beyond(compared: pd.DataFrame) -> set[str]:
+def beyond(compared: "pd.DataFrame") -> set[str]:
     """Give the subjects with a window beyond the threshold that raises."""
     return set(compared["subject"][compared["sure"] & compared["raises"]])
 
@@ -111,7 +111,7 @@ def _bounds(rule: Rule, now: int) -> Iterator[Bound]:
         yield from (Bound(one, FOREVER if by_flags else rule.since(now)) for one in rule.needs)
 
 
-def _evidence(rule: Rule, windows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _evidence(rule: Rule, windows: "pd.DataFrame") -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Give the share that a rule about evidence judges, and where there is enough of it."""
     if rule.statistic == "coverage":
         coverage = windows["coverage"].to_numpy(np.float64).copy()
@@ -129,7 +129,7 @@ def in_force(rule: Rule, start: NDArray[np.int64], end: NDArray[np.int64]) -> ND
     return inside & (day < (rule.last or date.max).toordinal())
 
 
-def of_rule(rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
+def of_rule(rule: Rule, windows: "pd.DataFrame") -> "pd.DataFrame":
     """Give the windows of a rule's quantity and level; those of an index are computed from its substances."""
     if rule.quantity in INDICES:
         return index_windows(rule.quantity, windows)
@@ -140,7 +140,7 @@ def of_rule(rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
     return chosen
 
 
-def index_windows(name: str, windows: pd.DataFrame) -> pd.DataFrame:
+def index_windows(name: str, windows: "pd.DataFrame") -> "pd.DataFrame":
     """Compute the hourly windows of an index from valid hours of its substances, with the least of their coverages."""
     substances = list(INDICES[name].bounds)
     parts = windows[(windows["level"] == "1h") & windows["valid"] & windows["quantity"].isin(substances)]
@@ -158,18 +158,18 @@ def comparison_hours(starts: NDArray[np.int64], days: Days) -> NDArray[np.int64]
     return np.array(sorted(found), dtype=np.int64)
 
 
-def usual(windows: pd.DataFrame, history: pd.DataFrame, days: Days, quantity: str, asked: Baseline) -> pd.DataFrame:
+def usual(windows: "pd.DataFrame", past: "pd.DataFrame", days: Days, quantity: str, asked: Baseline) -> "pd.DataFrame":
     """
-    Give what is usual for `windows` (subject, start), from `history` (subject, start, value, valid) of a quantity.
+    Give what is usual for `windows` (subject, start), from `past` (subject, start, value, valid) of a quantity.
 
     Columns, in the order of the windows: median and spread, NaN where there are too few earlier hours, and hours, their
     number. An hour is compared with the last valid hours of its kind: the same hour of the week, a public holiday as a
     Sunday, school holidays apart. Hours of a planned event are never used, and nothing is usual for them.
     """
     event, was_event = (
-        days.in_event(frame["subject"].to_numpy(), frame["start"].to_numpy(np.int64)) for frame in (windows, history)
+        days.in_event(frame["subject"].to_numpy(), frame["start"].to_numpy(np.int64)) for frame in (windows, past)
     )
-    by_start = dict(iter(history[history["valid"] & ~was_event].groupby("start")))
+    by_start = dict(iter(past[past["valid"] & ~was_event].groupby("start")))
     found = pd.DataFrame({"median": np.nan, "spread": np.nan, "hours": 0.0}, windows.index)
     for start, some in windows.groupby("start")["subject"]:
         same = [by_start[at] for at in days.comparable_hours(start) if at in by_start]
@@ -181,7 +181,7 @@ def usual(windows: pd.DataFrame, history: pd.DataFrame, days: Days, quantity: st
     return found
 
 
-def _usual_of(same: pd.DataFrame, quantity: str, asked: Baseline) -> pd.DataFrame:
+def _usual_of(same: "pd.DataFrame", quantity: str, asked: Baseline) -> "pd.DataFrame":
     """Give median, spread and number of hours by subject; NaN where there are too few."""
     values = same.groupby("subject")["value"]
     median, hours = values.median(), values.count()

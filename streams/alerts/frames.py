@@ -78,7 +78,7 @@ def edges(spans: Iterable[Span], subjects: set[str], length: int) -> dict[str, E
     return dict(sorted(found.items()))
 
 
-def load_windows(tx: Transaction, rules: list[Rule], spans: list[Span], bounds: list[Bound] | None) -> pd.DataFrame:
+def load_windows(tx: Transaction, rules: list[Rule], spans: list[Span], bounds: list[Bound] | None) -> "pd.DataFrame":
     """
     Read the windows that rules of one level, all about sensors or all about areas, look at.
 
@@ -105,7 +105,7 @@ def load_windows(tx: Transaction, rules: list[Rule], spans: list[Span], bounds: 
     return found.astype(_SELECTED).assign(level=level)[COLUMNS]
 
 
-def completed(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
+def completed(tx: Transaction, rule: Rule, windows: "pd.DataFrame") -> "pd.DataFrame":
     """
     Add what only this rule looks at: the number of readings with its flags, or as `value` the share of its classes.
 
@@ -122,7 +122,7 @@ def completed(tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFram
     return windows
 
 
-def _looked_up(tx: Transaction, statement: str, windows: pd.DataFrame, **asked: object) -> "pd.Series[float]":
+def _looked_up(tx: Transaction, statement: str, windows: "pd.DataFrame", **asked: object) -> "pd.Series[float]":
     """Give of each window the number that a statement gives by sensor, quantity and start (us), else NaN."""
     if not len(windows):
         return pd.Series(dtype=float)
@@ -135,7 +135,7 @@ def _looked_up(tx: Transaction, statement: str, windows: pd.DataFrame, **asked: 
 
 def load_hours(
     tx: Transaction, quantity: str, starts: NDArray[np.int64], **scope: Any
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """
     Read the hours of a quantity that start at some stamps (us), and the sensors that measure it, by sensor_id.
 
@@ -150,7 +150,7 @@ def load_hours(
     return sensors[_SENSOR[:4]], hours
 
 
-def load_usual(tx: Transaction, rule: Rule, windows: pd.DataFrame, days: Days) -> pd.DataFrame | None:
+def load_usual(tx: Transaction, rule: Rule, windows: "pd.DataFrame", days: Days) -> "pd.DataFrame | None":
     """Read the earlier hours that these hours are compared with, and give what is usual for them, if the rule asks."""
     if rule.baseline is None:
         return None

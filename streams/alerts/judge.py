@@ -134,7 +134,7 @@ class Judge:
         found = [said for episode in episodes for said in episode.transitions if said.about > begin]
         return sorted(found, key=lambda one: (one.about, one.subject))
 
-    def _compare(self, tx: Transaction, rule: Rule, windows: pd.DataFrame) -> pd.DataFrame:
+    def _compare(self, tx: Transaction, rule: Rule, windows: "pd.DataFrame") -> "pd.DataFrame":
         """Give the windows of a rule as `streams.alerts.comparison.compare` does, after loading what else it needs."""
         windows = frames.completed(tx, rule, windows)
         return compare(rule, windows, frames.load_usual(tx, rule, windows, self._days))

@@ -31,7 +31,7 @@ def closed_hour(at: datetime | None, now: datetime) -> datetime:
     return start
 
 
-def beside_usual(store: Store, days: Days, quantity: str, starts: Sequence[datetime], **scope: Any) -> pd.DataFrame:
+def beside_usual(store: Store, days: Days, quantity: str, starts: Sequence[datetime], **scope: Any) -> "pd.DataFrame":
     """
     Give hours of every sensor that measures a quantity beside what is usual for them, by sensor_id and start.
 
@@ -61,6 +61,6 @@ def beside_usual(store: Store, days: Days, quantity: str, starts: Sequence[datet
     )  # fmt: skip
 
 
-def ranked(found: pd.DataFrame) -> pd.DataFrame:
+def ranked(found: "pd.DataFrame") -> "pd.DataFrame":
     """Put the most unusual first, and those that cannot be judged last."""
     return found.sort_values("deviation", key=abs, ascending=False, kind="stable", na_position="last")

@@ -23,13 +23,9 @@ SOURCES = 1 << 15  # more than a hub will ever have
 
 
 def accounts(
-    received: NDArray[Any],
-    rejected: NDArray[np.bool_],
-    kept: NDArray[Any],
-    outcome: NDArray[np.int8],
-    unsure: NDArray[np.bool_],
-    letters: Sequence[DeadLetter],
-) -> dict[str, list[Any]]:
+    received: NDArray[Any], rejected: NDArray[np.bool_], kept: NDArray[Any], outcome: NDArray[np.int8],
+    unsure: NDArray[np.bool_], letters: Sequence[DeadLetter],
+) -> dict[str, list[Any]]:  # fmt: skip
     """
     Account for a batch: columns of counts by outcome, a row for each source and UTC day of receipt.
 

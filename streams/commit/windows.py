@@ -162,18 +162,12 @@ def _evidence(readings: Rows) -> dict[str, Rows]:
     value = np.where(counted, readings["value"], 0)
     weight = np.where(counted, readings["weight"], 0)
     return {
-        "readings": counted.astype("i4"),
-        "nothing": (empty & ~excluded).astype("i4"),
-        "flagged": (excluded & ~empty).astype("i4"),
-        "failed": (excluded & empty).astype("i4"),
-        "warned": (~excluded & (readings["flags"] != 0)).astype("i4"),
-        "total": value,
-        "weight": weight,
-        "weighted": weight * value,
-        "squares": value * value,
-        "harmonic": weight / np.maximum(value, 1),
+        "readings": counted.astype("i4"), "nothing": (empty & ~excluded).astype("i4"),
+        "flagged": (excluded & ~empty).astype("i4"), "failed": (excluded & empty).astype("i4"),
+        "warned": (~excluded & (readings["flags"] != 0)).astype("i4"), "total": value, "weight": weight,
+        "weighted": weight * value, "squares": value * value, "harmonic": weight / np.maximum(value, 1),
         "covered": np.where(excluded, 0, readings["covers"]),
-    }
+    }  # fmt: skip
 
 
 def _reach(readings: Rows) -> Rows:

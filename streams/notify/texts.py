@@ -8,12 +8,13 @@ forms, `words.toml` the words.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import jinja2
 import msgspec
-from jinja2 import Environment, StrictUndefined
 
 from ingest.vocabulary.values import shipped_toml, visible
 from streams.notify.channels import SEVERITIES
@@ -46,7 +47,7 @@ class Style(NamedTuple):
     @property
     def messages(self) -> Any:
         """The macros of `messages.jinja`, each of which gives a text."""
-        return _MESSAGES.make_module({"words": _WORDS[self.language], "stamp": self.stamp})
+        return _messages().make_module({"words": _WORDS[self.language], "stamp": self.stamp})
 
     def stamp(self, moment: datetime) -> str:
         """Give a stamp in local time, with the zone."""
@@ -111,6 +112,8 @@ def digest(open_alerts: Sequence[Row], counts: Mapping[str, int], key: str, styl
     return Notification(key=key, title=said.digest_title(open_alerts), body=body, good=not open_alerts)
 
 
-_ENVIRONMENT = Environment(undefined=StrictUndefined)  # plain text: nothing is escaped
-_ENVIRONMENT.filters |= {"figure": number, "visible": visible}
-_MESSAGES = _ENVIRONMENT.from_string(files("streams.notify").joinpath("messages.jinja").read_text("utf-8"))
+@cache
+def _messages() -> "jinja2.Template":
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # plain text: nothing is escaped
+    environment.filters |= {"figure": number, "visible": visible}
+    return environment.from_string(files("streams.notify").joinpath("messages.jinja").read_text("utf-8"))

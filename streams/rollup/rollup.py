@@ -49,6 +49,8 @@ def roll_up(
 def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datetime) -> int:
     with store.transaction(writing=True) as tx:
         tx.rows("lock_roll_up")
+        if not tx.rows("find_mark", until=until):
+            return 0
         tx.rows("take_marks", until=until, most=MOST_HOURS)
         ((count, first, last),) = tx.rows("read_dirty_span")
         if count:

@@ -60,13 +60,9 @@ class Worker:
     """
 
     def __init__(
-        self,
-        topics: Topics,
-        group: str,
-        store: Callable[[Batch, Position], None],
-        positions: Callable[[], Mapping[Partition, int]],
-        stop: threading.Event,
-    ) -> None:
+        self, topics: Topics, group: str, store: Callable[[Batch, Position], None],
+        positions: Callable[[], Mapping[Partition, int]], stop: threading.Event,
+    ) -> None:  # fmt: skip
         self.metrics = WorkerMetrics()
         self._store, self._positions, self._stop = store, positions, stop
         self._waiting: dict[Any, list[Any]] = {}  # by partition, in the order of their first records

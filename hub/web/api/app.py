@@ -24,7 +24,6 @@ from aggregates.store.health import state
 from hub.settings.settings import Settings
 from hub.web.admission import PREFIX, READS, Access, Gate, Health
 from hub.web.api.answers import Stores, answer, item
-from hub.web.api.catalog import MEDIA, catalog
 from hub.web.api.document import VERSION, Documented, problems, reference, responses
 from hub.web.api.parameters import Name, Text, chosen, query
 from hub.web.api.problems import Problem, install
@@ -102,6 +101,8 @@ def _add_about(app: FastAPI, stores: Stores, health: Health) -> None:
 
     @app.get("/catalog", include_in_schema=False)
     def give_catalog(request: Request, format: Literal["json", "turtle"] | None = None) -> Response:
+        from hub.web.api.catalog import MEDIA, catalog  # with the templates' compiler
+
         form = format or chosen(", ".join(request.headers.getlist("accept")), MEDIA) or "json"
         hub = str(request.url.replace(path=PREFIX, query=""))
         return Response(stores.ask(lambda store: catalog(store, hub, form)), media_type=MEDIA[form])

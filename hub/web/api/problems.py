@@ -75,15 +75,13 @@ def answer(problem: Problem, asked: Mapping[str, str]) -> JSONResponse:
 
 # What an error that is no Problem means: a status, and a sentence unless the error has one for people itself.
 _MEANING: Mapping[type[Exception], tuple[int, str]] = {
-    BadQuestion: (400, ""),
-    Refused: (422, ""),
-    Denied: (403, "the database role of this server may not read that"),
+    BadQuestion: (400, ""), Refused: (422, ""), Denied: (403, "the database role of this server may not read that"),
     Slow: (503, "the database took too long: ask for a shorter range or fewer sensors"),
     Away: (503, "the database does not answer, try again later"),
     Clash: (503, "the database does not answer, try again later"),
     OSError: (503, "no room for the answer, try again later"),
     Exception: (500, "a fault of the hub; its log has the details"),
-}
+}  # fmt: skip
 _TEXTS = {
     404: "nothing at {request.url.path}, see openapi.json beside it for what there is",
     405: "{request.method}, expected GET, HEAD or OPTIONS: nothing can be changed here",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -32,7 +32,7 @@ from ingest.vocabulary.values import shipped_toml
 from streams.alerts.unusual import beside_usual, closed_hour
 from streams.notify.operators import read_alerts, silences
 
-Rows = pd.DataFrame | Iterable[tuple[Any, ...]]
+Rows: TypeAlias = "pd.DataFrame | Iterable[tuple[Any, ...]]"
 _given = shipped_toml(__file__, "resources.toml")
 FORMS: Mapping[str, str] = _given["forms"]  # media types
 PAGED = ("json", "geojson", "html")  # the other forms are files, which hold all rows at once
@@ -138,7 +138,7 @@ def _page(
 def _compute(
     name: str, store: Store, *, quantity: str, first: datetime, last: datetime, area: str, vintage: int | None,
     zone: str, **more: Any,
-) -> pd.DataFrame:  # fmt: skip
+) -> "pd.DataFrame":  # fmt: skip
     """Compute an indicator, by the names of the API."""
     try:
         question = Question(quantity, first, last, "1h", area=area, vintage=vintage or newest_vintage(store))
@@ -148,7 +148,7 @@ def _compute(
     return frame.assign(members=frame["members"].str.split()) if "members" in frame else frame
 
 
-def _usual(store: Store, *, days: Days, quantity: str, at: datetime | None, zone: str, **scope: Any) -> pd.DataFrame:
+def _usual(store: Store, *, days: Days, quantity: str, at: datetime | None, zone: str, **scope: Any) -> "pd.DataFrame":
     start = closed_hour(at, datetime.now(UTC))
     found = beside_usual(store, days, quantity, [start], **scope).rename(columns={"hours": "earlier"})
     hour = {"start": start, "end": start + timedelta(hours=1)}

@@ -9,17 +9,17 @@ address that the request came to. `hub.web.http` mounts it.
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
 
+import jinja2
 import msgspec
 import pyarrow as pa
 from fastapi import FastAPI, Request, Response
 from fastapi import Query as Asking
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
@@ -41,7 +41,7 @@ Asked = query(" ".join(sorted({word for one in TEXTS["collection"] for word in o
 _USUAL = {"window": "1h", "measure": ["inhabitants", "density", "urbanity"]}  # of area figures
 GEOJSON, OPENAPI = "application/geo+json", "application/vnd.oai.openapi+json;version=3.1"
 _FORMS = {"json": "application/json", "geojson": GEOJSON, "html": "text/html"}
-_PAGE = Environment(loader=FileSystemLoader(FOLDER), autoescape=True).get_template("page.html")
+_texts = cache(lambda: jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True))
 
 
 class Form(BaseModel, extra="forbid"):
@@ -191,5 +191,5 @@ def _answer(request: Request, found: dict[str, Any], crs: str = "") -> Response:
     headers = {"Vary": "Accept, Authorization", **({"Content-Crs": f"<{crs}>"} if crs else {})}
     if form == "html":
         shown, title = msgspec.json.decode(msgspec.json.encode(found)), found.get("title", TEXTS["about"]["title"])
-        return HTMLResponse(_PAGE.render(title=title, found=shown), headers=headers)
+        return HTMLResponse(_texts().get_template("page.html").render(title=title, found=shown), headers=headers)
     return Response(msgspec.json.encode(found), media_type=GEOJSON if crs else "application/json", headers=headers)

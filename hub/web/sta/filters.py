@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import shapely
-from odata_query import ast
+from odata_query import ast, grammar
 from odata_query.exceptions import ODataException
-from odata_query.grammar import ODataLexer, ODataParser
 
 from aggregates.ask.dates import moment, read
 from hub.web.api.problems import wrong
@@ -118,9 +117,9 @@ def _blaming(name: str) -> Iterator[None]:
 
 def _parsed(text: str) -> Any:
     text = re.sub(r"'[^']*'|@iot\.id", lambda found: found[0].replace("@iot.id", "id"), text)  # no identifier of OData
-    parser: Any = ODataParser()
+    parser: Any = grammar.ODataParser()
     parser._function_call = ast.Call  # OData's own check; SensorThings has other functions
-    return parser.parse(ODataLexer().tokenize(text.strip()))
+    return parser.parse(grammar.ODataLexer().tokenize(text.strip()))
 
 
 def _names(node: Any) -> list[str]:

@@ -132,18 +132,12 @@ def _reading(sent: Sent, document: Document, topic: str) -> Reading:
     if covers is None and not sent.period:
         covers = document.interval
     return Reading(
-        full_id(sent.sensor_id or document.sensor_id, topic),
-        sent.channel,
-        sent.quantity,
-        sent.period,
-        stamp(sent.start, "start"),
-        value,
-        _weight(sent.weight, value),
-        covers,
+        full_id(sent.sensor_id or document.sensor_id, topic), sent.channel, sent.quantity, sent.period,
+        stamp(sent.start, "start"), value, _weight(sent.weight, value), covers,
         sent.flags if sent.flags == 0 else _flags(sent.flags),
         Status.PROVISIONAL if sent.status is None else status_of(sent.status),
         sent.version if isinstance(sent.version, int) else version_of(sent.version),
-    )
+    )  # fmt: skip
 
 
 def full_id(sensor_id: str | None, topic: str) -> str:

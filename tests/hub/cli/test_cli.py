@@ -118,6 +118,23 @@ def test_a_command_loads_nothing_that_it_does_not_use(word: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_a_hub_loads_large_libraries_when_they_are_used() -> None:
+    """A start needs none of them; they come whole, also where several threads are the first to use one."""
+    code = """if True:
+        import sys
+        from concurrent.futures import ThreadPoolExecutor
+        from hub.cli.main import LATE, Late
+        late = {name: sys.modules.setdefault(name, Late(name)) for name in LATE.split()}
+        import hub.run.embedded, hub.run.upkeep, hub.web.features.app, hub.web.http, hub.web.live.mount, hub.web.sta.app
+        assert all(sys.modules[name] is one for name, one in late.items())
+        import pandas
+        with ThreadPoolExecutor(8) as pool:
+            found = set(pool.map(lambda _: pandas.DataFrame, range(8)))
+        assert found == {sys.modules["pandas"].DataFrame} and sys.modules["pandas"] is not late["pandas"]
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_help_names_every_gateway() -> None:
     """It does so without loading them."""
     words = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))

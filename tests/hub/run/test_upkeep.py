@@ -106,6 +106,27 @@ class TestTurn:
                 upkeep.turn(NIGHTFALL + timedelta(days=night, seconds=second))
             assert upkeep.differences == differences
 
+    def test_rests_until_something_is_committed(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where nothing was committed and no hour has closed a turn looks for no work, and after a commit it does."""
+        looks = [0]
+
+        def counted(*_: object) -> int:
+            looks[0] += 1
+            return 0
+
+        monkeypatch.setattr("hub.run.upkeep.roll_areas", counted)
+        upkeep = Upkeep(store, load())
+
+        def rests() -> bool:
+            before = looks[0]
+            upkeep.turn(EVENING)
+            return looks[0] == before
+
+        until(rests, 30)
+        hear(store)
+        assert not rests()
+        assert (hours(store), upkeep.rolled) == ([(START, 5.0)], 1)
+
 
 def running(url: str, clock: Callable[[], datetime], queued: Callable[[], bool] = lambda: False) -> Upkeep:
     """Start the thread on a connection of its own, which it closes."""
