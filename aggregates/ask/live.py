@@ -79,15 +79,15 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
     """
     Return for each sensor that measures a quantity the newest window to show, and for each area of the newest vintage.
 
-    It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`. FIGURES have `rows`, and in `spread` the values below
-    which 2 % and 95 % of them lie. A row is `[id, state, value, coverage, start, end, flags, failed, estimate, seen,
-    expected]`, stamps in seconds since 1970; seen and expected are lanes of a sensor, or valid sensors and sensors of
-    an area, or of a range valid hours and hours. The states are valid, invalid, running (without figures where windows
-    that ended are asked for), nothing (observed, nothing to measure), failed and missing.
+    It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`. FIGURES are lists by id of `id`, `state`, `value`,
+    `coverage`, `start`, `end` (s since 1970), `flags`, `estimate` (of what runs), `seen` and `expected` (lanes, of an
+    area valid sensors and sensors, of a range valid hours and hours), and `spread`, below which 2 % and 95 % lie. The
+    states are valid, invalid, running (without figures where ended windows are asked for), nothing, failed and missing.
     """
     asked = {
         "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()), "running": lens.running,
-        "oldest": now - lens.reach - lens.length - _HOUR, "after": now - lens.reach, "settled": now - lens.patience,
+        "after": now - lens.reach, "settled": now - lens.patience,
+        "oldest": now - lens.reach - lens.length - (lens.level == "1d") * _HOUR,  # of the day when clocks go back
     }  # fmt: skip
     figures, of_areas, areas = "live_figures", "live_areas", "{}"
     if lens.level == "1h" and lens.length > _HOUR:

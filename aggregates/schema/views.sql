@@ -23,7 +23,8 @@ CROSS JOIN LATERAL (
 WHERE s.period <= 900;
 
 -- Closed hours as rolled up, and what has run since out of the live 5-minute rows. Both arms join by themselves: the
--- planner does not push a sensor through a union of tables and groups.
+-- planner does not push a sensor through a union of tables and groups. It leaves out the one that cannot have the hours that
+-- are asked for, which it sees by a condition on the hour itself, where a session has `constraint_exclusion`.
 CREATE VIEW aggregate_1h AS
 {rolled_hours} AND w.start < closed_until()
 UNION ALL
@@ -37,7 +38,7 @@ CROSS JOIN LATERAL (
     FROM window_5m w WHERE w.series = s.series AND w.start >= closed_until()
     GROUP BY date_trunc('hour', w.start, 'UTC')
 ) w
-WHERE s.period <= 3600;
+WHERE s.period <= 3600 AND w.start >= closed_until();
 
 CREATE VIEW aggregate_1d AS
 {rolled_days};

@@ -2,8 +2,10 @@
 
 -- name: start_session
 -- A machine that vanished is noticed after half a minute, here as at the server, not after hours: what its worker had
--- locked is another one's to do. So is what a process holds that hangs in a transaction.
+-- locked is another one's to do. So is what a process holds that hangs in a transaction. With `constraint_exclusion` who asks
+-- for closed hours does not look at those that run (`aggregate_1h`).
 SET timezone = 'UTC';
+SET constraint_exclusion = on;
 SET idle_in_transaction_session_timeout = '5min';
 SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;

@@ -44,7 +44,7 @@ async function fetchFigures() {
   const { at, until } = choice;
   const found = at ? await fetchPast({ at, until }) : await get("figures", { quantity: choice.quantity, lens: choice.lens });
   if (!found || mine !== asked) return;
-  if (found.sensors.rows.some(([id]) => !(id in places.value))) await fetchPlaces();
+  if (found.sensors.id.some((id) => !(id in places.value))) await fetchPlaces();
   if (mine !== asked) return;
   frame.value = found;
   await nextTick();
@@ -113,14 +113,6 @@ export async function arrived() {
   await coming;
 }
 
-function row(kind, [id, state, value, coverage, start, end, flags, , estimate, seen, expected], scale, place, isRange) {
-  const judged = state === "running" && estimate != null ? estimate : value;
-  const { name, lat = null, lon = null } = place ?? {};
-  const ranged = isRange && end - start > HOUR;
-  const tone = value == null ? null : scale.tone + classOf(judged, scale);
-  return { kind, id, state, value, coverage, start, end, ranged, flags, seen, expected, tone, name: name ?? id, lat, lon };
-}
-
 /**
  * The classes of the legend, fixed where they can be: a mean has one for sensors and areas, a sum one for each, a measure
  * of CBS its own.
@@ -142,15 +134,36 @@ const scales = computed(() => {
   return { sensors: fixed ?? of(sensors.spread), areas: sums || !fixed || !ofAreas ? of(ofAreas) : fixed, measure };
 });
 
-/** The rows of one kind; what they have in common is looked up once. */
+/** The rows of one kind, out of the columns of what was found. */
 function rows(kind, found, scale, placeOf) {
   const isRange = choice.lens === RANGE;
-  return (found ?? []).map((one) => row(kind, one, scale, placeOf(one[0]), isRange));
+  const { id: ids = [], state, value, coverage, start, end, flags, estimate, seen, expected } = found ?? {};
+  return ids.map((id, at) => {
+    const judged = state[at] === "running" ? (estimate[at] ?? value[at]) : value[at];
+    const place = placeOf(id);
+    return {
+      kind,
+      id,
+      state: state[at],
+      value: value[at],
+      coverage: coverage[at],
+      start: start[at],
+      end: end[at],
+      ranged: isRange && end[at] - start[at] > HOUR,
+      flags: flags[at],
+      seen: seen[at],
+      expected: expected[at],
+      tone: value[at] == null ? null : scale.tone + classOf(judged, scale),
+      name: place?.name ?? id,
+      lat: place?.lat ?? null,
+      lon: place?.lon ?? null,
+    };
+  });
 }
 
 const sensors = computed(() => {
   const at = places.value;
-  return rows("sensor", frame.value?.sensors.rows, scales.value.sensors, (id) => at[id]);
+  return rows("sensor", frame.value?.sensors, scales.value.sensors, (id) => at[id]);
 });
 
 const names = shallowRef({});
@@ -165,7 +178,7 @@ async function fetchStatistic() {
 
 const areas = computed(() => {
   const named = names.value;
-  return rows("area", frame.value?.areas[choice.level]?.rows, scales.value.areas, (id) => ({ name: named[id] }));
+  return rows("area", frame.value?.areas[choice.level], scales.value.areas, (id) => ({ name: named[id] }));
 });
 
 /** The areas as they are coloured: by their figures, or by a measure of CBS. */

@@ -47,11 +47,11 @@ function colour(name) {
 }
 
 /** Colours are CSS variables: a canvas needs their values, SVG takes them from its classes too. */
-function look(row, kind, { tone, none, chosen, many }) {
+function look(row, kind, { tone, none, chosen, many, beside }) {
   const dashed = row.state === "invalid" || none;
   return {
     fillColor: colour(none ? "--map" : `--${tone}`),
-    fillOpacity: none && kind === "area" && choice.colour === "usual" ? 0 : none ? 0.35 : row.state === "invalid" ? 0.45 : kind === "area" ? 0.6 : 1,
+    fillOpacity: none && kind === "area" && beside ? 0 : none ? 0.35 : row.state === "invalid" ? 0.45 : kind === "area" ? 0.6 : 1,
     stroke: chosen || !many || (dashed && kind === "sensor"), // an edge takes as long to draw as all else
     color: colour(none ? "--missing" : "--edge"),
     weight: chosen ? 4 : kind === "area" ? 1 : 1.5,
@@ -60,15 +60,19 @@ function look(row, kind, { tone, none, chosen, many }) {
   };
 }
 
-/** Draw one sensor or area where it looks different now; an element of SVG says what it is. */
-function paint(layer, row, kind, { ground, chosen, many }) {
-  const tone = toneOf(row);
+/**
+ * Draw one sensor or area where it looks different now; an element of SVG says what it is.
+ *
+ * `beside` is whether colours are those of what is usual: asked for once, for `choice` is slow to ask a country's times.
+ */
+function paint(layer, row, kind, { ground, chosen, many, beside }) {
+  const tone = beside ? toneOf(row) : row.tone;
   const none = WITHOUT_VALUE.includes(row.state) || tone == null;
-  const unjudged = none && choice.colour === "usual" ? "unjudged" : "";
+  const unjudged = none && beside ? "unjudged" : "";
   const classes = `${row.state} ${none ? "none" : tone} ${unjudged} ${isOther(row) ? "other" : ""} ${chosen ? "chosen" : ""}`;
   if (layer.painted === ground + classes) return;
   layer.painted = ground + classes;
-  layer.setStyle(look(row, kind, { tone, none, chosen, many }));
+  layer.setStyle(look(row, kind, { tone, none, chosen, many, beside }));
   layer._path?.setAttribute("class", `leaflet-interactive ${kind === "area" ? "shape" : "spot"} ${classes}`);
   layer._path?.setAttribute(`data-${kind}`, row.id);
 }
@@ -152,11 +156,12 @@ class CityMap {
       this.sensors.layers.delete(id);
     }
     const chosen = opened()?.id;
+    const beside = choice.colour === "usual";
     const ground = `${document.documentElement.dataset.theme} ${choice.classes} ${choice.colour} `;
     for (const { kind, layers, row } of [this.areas, this.sensors]) {
       for (const [id, layer] of layers) {
         const shown = row.get(id) ?? missing(id);
-        paint(layer, shown, kind, { ground, chosen: id === chosen, many: this.many });
+        paint(layer, shown, kind, { ground, chosen: id === chosen, many: this.many, beside });
       }
     }
   }

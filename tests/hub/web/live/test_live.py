@@ -63,16 +63,22 @@ def counts(
     ]
 
 
+def rows(figures: dict[str, list[Any]]) -> list[list[Any]]:
+    """Columns as rows: id, state, value, coverage, start, end, flags, estimate, seen and expected."""
+    columns = [column or [] for name, column in figures.items() if name != "spread"]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
 def states(store: Store, quantity: str, lens: str, now: datetime = NOW) -> dict[str, list[Any]]:
     """The rows of a view by the sensor's own name: state, value, coverage, and so on."""
-    found = json.loads(newest(store, quantity, LENSES[lens], now))["sensors"]["rows"]
-    return {row[0].partition("/")[2]: row[1:] for row in found}
+    found = json.loads(newest(store, quantity, LENSES[lens], now))["sensors"]
+    return {row[0].partition("/")[2]: row[1:] for row in rows(found)}
 
 
 def area_rows(store: Store, lens: str = "1h") -> dict[str, list[Any]]:
     """The rows of the areas by level."""
     found = json.loads(newest(store, "vehicle_count", LENSES[lens], NOW))["areas"]
-    return {level: figures["rows"] for level, figures in found.items()}
+    return {level: rows(figures) for level, figures in found.items()}
 
 
 class TestNewest:
@@ -94,7 +100,6 @@ class TestNewest:
             120, 60, 0, None, None, None,
         ]  # fmt: skip
         assert found["half"][2] == 0.5
-        assert found["failed"][6] == 60
 
     def test_nothing_to_measure(self, store: Store) -> None:
         """No vehicle and so no speed is neither missing nor failed."""
@@ -127,7 +132,7 @@ class TestNewest:
         commit(store, counts("full", hour, 60) + counts("half", hour, 30))
         commit(store, counts("before", hour - HOUR, 60) + counts("after", hour + HOUR, 60))
         lens, end = chosen("1h", "vehicle_count", ZONE, hour + timedelta(minutes=20), None)
-        found = json.loads(newest(store, "vehicle_count", lens, end))["sensors"]["rows"]
+        found = rows(json.loads(newest(store, "vehicle_count", lens, end))["sensors"])
         assert {row[0].partition("/")[2]: row[1] for row in found} == {
             "full": "valid", "half": "invalid", "before": "missing", "after": "missing",
         }  # fmt: skip
@@ -147,16 +152,16 @@ class TestNewest:
         air = [Reading("air/1", "", "no2", 3600, first + n * HOUR, float(n)) for n in range(10)]
         commit(store, whole + most + few + air)
         lens, end = chosen("range", "vehicle_count", ZONE, first, first + 10 * HOUR)
-        rows = json.loads(newest(store, "vehicle_count", lens, end))["sensors"]["rows"]
-        assert {row[0].partition("/")[2]: [*row[1:4], *row[9:]] for row in rows} == {
+        found = rows(json.loads(newest(store, "vehicle_count", lens, end))["sensors"])
+        assert {row[0].partition("/")[2]: [*row[1:4], *row[8:]] for row in found} == {
             "whole": ["valid", 1200, 1, 10, 10], "most": ["valid", 1080, 0.9, 9, 10],
             "few": ["invalid", 960, 0.8, 8, 10],
         }  # fmt: skip
-        (row,) = json.loads(newest(store, "no2", lens, end))["sensors"]["rows"]
+        (row,) = rows(json.loads(newest(store, "no2", lens, end))["sensors"])
         assert row[1:3] == ["valid", 4.5]
-        found = json.loads(day_of(store, "sensor", "stadspuls/few", "vehicle_count", first, NOW, end) or "")
-        assert [hour[3] for hour in found["hours"]] == [120] * 8
-        assert found["quantities"] == ["vehicle_count"]
+        shown = json.loads(day_of(store, "sensor", "stadspuls/few", "vehicle_count", first, NOW, end) or "")
+        assert [hour[3] for hour in shown["hours"]] == [120] * 8
+        assert shown["quantities"] == ["vehicle_count"]
 
     def test_short_windows_only_where_they_are(self, store: Store) -> None:
         """A sensor that sends by the hour is not in the view of 5 minutes, as its windows are not."""
@@ -247,8 +252,8 @@ class TestAreas:
             pass
         figures = {level: [row[1:3] for row in rows if row[2]] for level, rows in area_rows(known).items()}
         assert figures == {level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")}
-        found = json.loads(newest(known, "vehicle_count", LENSES["range"], NOW))["areas"]["wijk"]["rows"]
-        assert [row[1:3] + row[9:] for row in found if row[2]] == [["invalid", 120, 1, 24]]
+        found = rows(json.loads(newest(known, "vehicle_count", LENSES["range"], NOW))["areas"]["wijk"])
+        assert [row[1:3] + row[8:] for row in found if row[2]] == [["invalid", 120, 1, 24]]
         shown = json.loads(day_of(known, "area", "BU99010000", "vehicle_count", midnight(NOW, ZONE), NOW) or "")
         assert (shown["sensors"], [hour[3] for hour in shown["hours"]]) == (1, [120])
         assert shown["members"] == [["stadspuls/in", "stadspuls/in"]]

@@ -909,7 +909,8 @@ class TestSeen:
 
         def figures(route: Route) -> None:
             found = route.fetch().json()
-            found["sensors"]["rows"] = [[name, "valid", 5, 1, 0, 3600, 0, 0, 5, 1, 1] for name in names]
+            said = [[one] * len(names) for one in ("valid", 5, 1, 0, 3600, 0, None, 1, 1)]
+            found["sensors"] |= zip(found["sensors"], [names, *said], strict=False)
             route.fulfill(json=found)
 
         page = visit("?lens=1h&level=buurt&quantity=vehicle_speed")
