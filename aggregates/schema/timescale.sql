@@ -22,6 +22,17 @@ BEGIN
                                timescaledb.orderby = 'start');
     CALL add_columnstore_policy('reading', after => interval '7 days', if_not_exists => true);
     CALL add_columnstore_policy('window_5m', after => interval '7 days', if_not_exists => true);
+    -- Hours stay for ever, most of what a hub keeps: a month of a series is one row of columns. To move them into chunks
+    -- takes long and locks the table, so where there are many that is left to the operator (docs/operations.md).
+    IF pg_table_size('window_1h') < 1 << 28 THEN
+        PERFORM create_hypertable('window_1h', 'start', chunk_time_interval => interval '30 days',
+                                  create_default_indexes => false, if_not_exists => true, migrate_data => true);
+    END IF;
+    IF EXISTS (SELECT FROM timescaledb_information.hypertables WHERE hypertable_name = 'window_1h') THEN
+        ALTER TABLE window_1h SET (timescaledb.enable_columnstore = true, timescaledb.segmentby = 'series',
+                                   timescaledb.orderby = 'start');
+        CALL add_columnstore_policy('window_1h', after => interval '60 days', if_not_exists => true);
+    END IF;
     BEGIN
         -- A merge may unpack more rows than the 100,000 of the default, and would fail for ever.
         ALTER ROLE stadspuls_writer SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0;

@@ -155,10 +155,11 @@ DELETE FROM window_5m w USING touched t
 WHERE w.series = t.series AND w.start = t.start AND w.start BETWEEN %(first)s AND %(last)s
   AND w.series = ANY (%(members)s::int[]) AND w.readings + w.nothing + w.flagged + w.failed = 0
 
--- name: delete_empty_hours
--- Hours around the given windows that no 5-minute row stands behind.
+-- name: delete_empty_hours, planned each time
+-- Hours around the given windows that no 5-minute row stands behind. Of packed hours it unpacks those that constants leave.
 DELETE FROM window_1h h USING unnest(%(series)s::int[], %(start)s::timestamptz[]) AS n (series, start)
-WHERE h.series = n.series AND h.start = date_trunc('hour', n.start, 'UTC')
+WHERE h.series = n.series AND h.start = date_trunc('hour', n.start, 'UTC') AND h.series = ANY (%(members)s::int[])
+  AND h.start > %(first)s::timestamptz - interval '1 hour' AND h.start <= %(last)s
   AND NOT EXISTS (SELECT FROM window_5m w
                   WHERE w.series = h.series AND w.start >= h.start AND w.start < h.start + interval '1 hour')
 

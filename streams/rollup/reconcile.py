@@ -67,13 +67,13 @@ def _repair(store: Store, found: list[Difference]) -> None:
         tx.rows("share_freeze_lock")  # a day may have frozen since it was compared
         if short := [window for difference in found if difference.level == "5m" for window in difference.windows]:
             named = _columns(short)
-            span = {"first": min(named["start"]), "last": max(named["start"]), "members": sorted(set(named["series"]))}
             tx.rows("touch_windows", **named)
-            recompute(tx, **span)
-            tx.rows("delete_empty_windows", **span)
+            recompute(tx, first=named["first"], last=named["last"], members=named["members"])
+            tx.rows("delete_empty_windows", **named)
         for statement in ("note_repairs", "delete_empty_hours", "delete_empty_days", "mark_windows"):
             tx.rows(statement, **_columns(windows))
 
 
-def _columns(windows: Sequence[Window]) -> dict[str, list[Any]]:
-    return {"series": [series for series, _ in windows], "start": [start for _, start in windows]}
+def _columns(windows: Sequence[Window]) -> dict[str, Any]:
+    series, start = map(list, zip(*windows, strict=True))
+    return {"series": series, "start": start, "first": min(start), "last": max(start), "members": sorted(set(series))}

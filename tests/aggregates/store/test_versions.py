@@ -73,6 +73,22 @@ def test_a_correction_keeps_what_was_to_the_digit(store: Store) -> None:
     assert reasons(store) == [("1d", "correction"), ("1h", "correction")]
 
 
+def test_a_packed_hour_keeps_what_it_was(store: Store) -> None:
+    """A correction of an hour whose chunk is packed, where the edition packs: as anywhere, and nothing else changes."""
+    hear(store, [0.1, 0.2])
+    before = publish(store, "r")
+    with psycopg.connect(store.conninfo, autocommit=True) as connection:
+        connection.execute(
+            "DO $$ BEGIN IF current_setting('timescaledb.license', true) = 'timescale' THEN"
+            " PERFORM compress_chunk(chunk) FROM show_chunks('window_1h') chunk; END IF; END $$"
+        )
+    assert [row[2] for row in figures(store, "ndw/s")["1h"]] == [0.1, 0.2]
+    hear(store, [0.4], version=1)
+    assert [row[2] for row in figures(store, "ndw/s", before)["1h"]] == [0.1, 0.2]
+    assert [row[2] for row in figures(store, "ndw/s")["1h"]] == [0.4, 0.2]
+    assert reasons(store) == [("1d", "correction"), ("1h", "correction")]
+
+
 def test_each_reason_is_told(store: Store) -> None:
     """More readings are late data, and a window that the proof repaired was repaired."""
     hear(store, [1.0])
