@@ -329,10 +329,9 @@ FROM (
     FROM (SELECT DISTINCT head FROM series WHERE NOT stored AND NOT alone AND head IS NOT NULL ORDER BY head LIMIT 500) s
     CROSS JOIN LATERAL (
         SELECT count(*) * coalesce(extract(day FROM max(b.start) - min(a.start)), 0) AS days
-        FROM series m
+        FROM (SELECT m.series FROM series m WHERE m.head = s.head UNION SELECT series FROM group_part WHERE head = s.head) m
         CROSS JOIN LATERAL (SELECT start FROM window_1d w WHERE w.series = m.series ORDER BY start LIMIT 1) a
         CROSS JOIN LATERAL (SELECT start FROM window_1d w WHERE w.series = m.series ORDER BY start DESC LIMIT 1) b
-        WHERE m.head = s.head OR m.series IN (SELECT p.series FROM group_part p WHERE p.head = s.head)
     ) d
 ) n
 WHERE u.head = n.head AND NOT u.alone AND n.before < 5000

@@ -6,6 +6,7 @@ Every flag `--a-b` is also the environment variable `STADSPULS_A_B`. A process l
 and all of them for the help.
 """
 
+import gc
 import importlib
 import sys
 from importlib.util import find_spec
@@ -56,6 +57,8 @@ def main() -> None:
     for name in LATE.split():
         sys.modules.setdefault(name, Late(name))
     load(*sys.argv[1:2])
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # a batch is thousands of objects: by default the search is a third of decoding
     try:
         app(prog_name="stadspuls")
     except Exception as error:

@@ -21,8 +21,8 @@ from ingest.vocabulary.readings import BadPayload, Identity, Message, Reading, S
 from ingest.vocabulary.sources import OWN, SOURCES, is_news, source_of_sensor, source_of_topic
 from ingest.vocabulary.values import status_of, version_of
 
-Item = Reading | Table | SensorFact | Identity | Unreadable
 Found = tuple[Message, Any]  # where it was found: a Reading, Table, SensorFact, Identity or DeadLetter
+Item = Reading | Table | SensorFact | Identity | Unreadable
 PayloadFormat = Callable[[Message], Iterator[Item]]
 F = TypeVar("F", bound=PayloadFormat)
 

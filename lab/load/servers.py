@@ -134,14 +134,21 @@ class BenchHub:
 
     def pss(self) -> int:
         """Bytes of the hub's Python processes, memory shared with others by their share; not broker and database."""
-        return sum(one.memory_full_info().pss for one in [self._process, *self._children()])
+        return sum(map(_python_pss, [self._process, *self._process.children(recursive=True)]))
 
-    def _children(self) -> list[psutil.Process]:
-        return [
-            child
-            for child in self._process.children(recursive=True)
-            if child.name().startswith("python") and "hub.servers.brokerd" not in child.cmdline()
-        ]
+
+def pss(process: psutil.Process) -> int:
+    """Bytes of a process, memory shared with others by its share; 0 of one that has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return int(process.memory_full_info().pss)
+    return 0
+
+
+def _python_pss(process: psutil.Process) -> int:
+    with suppress(psutil.NoSuchProcess):
+        if process.name().startswith("python") and "hub.servers.brokerd" not in process.cmdline():
+            return pss(process)
+    return 0
 
 
 @contextmanager

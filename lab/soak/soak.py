@@ -10,11 +10,9 @@ one. The figure is the median that grew most, beside what it was at the beginnin
 
 import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
-
-import psutil
 
 from aggregates.store.health import state
 from aggregates.store.migrate import edition
@@ -23,7 +21,7 @@ from hub.settings.settings import Settings
 from lab.load.alarms import Hook, alerting, webhook
 from lab.load.balances import balances
 from lab.load.result import Result
-from lab.load.servers import NO_TIMESCALE, BenchHub, hub, processes_of, scratch, until
+from lab.load.servers import NO_TIMESCALE, BenchHub, hub, processes_of, pss, scratch, until
 from lab.rig.database import KillableTimescale, installation, running_database
 from lab.soak.history import History
 from lab.soak.load import PATIENCE, Load
@@ -132,7 +130,7 @@ class _Soak:
             return str(edition(tx))
 
     def _memory(self) -> Mapping[str, float]:
-        found = {"hub": self._running.pss(), "database": sum(map(_pss, processes_of(self._store)))}
+        found = {"hub": self._running.pss(), "database": sum(map(pss, processes_of(self._store)))}
         return {name: round(size / 1e6) for name, size in found.items()}
 
     def _proof(self) -> Figures:
@@ -153,9 +151,3 @@ class _Soak:
             "windows_compared": compared, "windows_that_differ": differ,
             "reconcile_s": round(time.perf_counter() - began, 1),
         }  # fmt: skip
-
-
-def _pss(process: psutil.Process) -> int:
-    with suppress(psutil.NoSuchProcess):  # a session may have ended
-        return int(process.memory_full_info().pss)
-    return 0

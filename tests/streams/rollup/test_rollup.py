@@ -90,6 +90,17 @@ def test_no_plan_reads_all_hours(store: Store, statement: str) -> None:
     assert not [line for (line,) in plan if "Seq Scan on window_1h" in line or "Seq Scan on reading" in line]
 
 
+def test_no_plan_reads_all_series_for_each_new_sensor(store: Store) -> None:
+    """A country's new series are a hundred thousand at once, and some of them are taken in each turn."""
+    readings = [
+        Reading(f"stadspuls/{at}", f"{lane}", "vehicle_count", 60, NOW, 1.0) for at in range(999) for lane in "ab"
+    ]
+    Pipeline(store).store(Batch(columns(readings, [NOW] * len(readings))))
+    with store.transaction() as tx:
+        plan = tx.select(f"EXPLAIN {statement_text('take_unstored')}", {})
+    assert not [line for (line,) in plan if "Seq Scan on series m" in line]
+
+
 def test_a_day_of_history_is_written_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the last of its marked hours, however many transactions these take; a late one writes it again."""
     monkeypatch.setattr("streams.rollup.rollup.MOST_HOURS", 1)
