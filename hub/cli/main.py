@@ -38,6 +38,7 @@ CODES = {
     IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable slots.SlotTaken "
     "memory.Taken push.GrafanaRefused worker.WorkerEnded builtins.OSError",
 }
+# Large libraries, loaded when used. `importlib.util.LazyLoader` is not safe in threads before Python 3.12.3.
 LATE = "pandas pyarrow.compute pyarrow.parquet shapely jinja2 pyproj xlsxwriter odata_query.ast odata_query.grammar"
 _LOCK = Lock()
 

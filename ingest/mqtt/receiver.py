@@ -80,7 +80,7 @@ class Receiver(Connection):
 
     def _complete(self, taken: list[Message], due: float) -> None:
         """Add to a round what waits, and what comes until it is due."""
-        size = _bytes(taken)
+        size = sum([len(one.payload) for one in taken])
         while len(taken) < ROUND_MESSAGES and size < ROUND_BYTES:
             left = due - time.monotonic()
             try:
@@ -93,7 +93,7 @@ class Receiver(Connection):
                 self._waiting.put(new)  # the end, for `rounds`
                 break
             taken += new
-            size += _bytes(new)
+            size += sum([len(one.payload) for one in new])
 
     def acknowledge(self, tokens: Iterable[Token]) -> None:
         """Let the broker forget the messages of these tokens; from any thread, in any order."""
@@ -203,9 +203,5 @@ class Receiver(Connection):
             new.append(Message(topic.decode(errors="replace"), payload, now, replayed=replayed, token=token))
         self.received += len(new)
         self.in_flight += len(new)
-        self.in_flight_bytes += _bytes(new)
+        self.in_flight_bytes += sum([len(one.payload) for one in new])
         self._waiting.put(new)
-
-
-def _bytes(messages: Sequence[Message]) -> int:
-    return sum([len(one[1]) for one in messages])
