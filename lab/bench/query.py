@@ -102,7 +102,7 @@ class _Questions:
 
     def latest(self) -> int:
         """The newest window of every sensor, as the live page asks for it."""
-        return len(json.loads(newest(self._store, QUANTITY, LENSES["1h"], self._end))["sensors"]["rows"])
+        return len(json.loads(newest(self._store, QUANTITY, LENSES["1h"], self._end))["sensors"]["id"])
 
     def lanes(self) -> int:
         """A year of a sensor that is the sum of its lanes."""
