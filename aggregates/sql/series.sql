@@ -70,14 +70,16 @@ ON CONFLICT (sensor_id, quantity, channel, period) DO NOTHING
 
 -- name: set_series_heads, planned each time
 -- Set for each series of these sensors whether it is the only one of its quantity, and one that its sensor's channels may
--- be taken from, and which series stands for them; the latter never changes once it is set.
+-- be taken from, and which series stands for them; the latter never changes once it is set. OFFSET makes the planner look up
+-- each sensor, and never read all series.
 UPDATE series s SET alone = n.alone, head = n.head
 FROM (
     SELECT series, coalesce(min(head) OVER w, min(series) OVER w) AS head, count(*) OVER w = 1
            AND coalesce(c.names && ARRAY['lanes', 'separate', channel], true) AS alone
-    FROM series JOIN sensor n USING (sensor_id) LEFT JOIN source o USING (source)
+    FROM (SELECT DISTINCT unnest(%(sensor_id)s::text[]) AS sensor_id) i
+    CROSS JOIN LATERAL (SELECT * FROM series f WHERE f.sensor_id = i.sensor_id AND channel !~ '^index' OFFSET 0) f
+    CROSS JOIN LATERAL (SELECT * FROM sensor n WHERE n.sensor_id = i.sensor_id OFFSET 0) n LEFT JOIN source o USING (source)
     CROSS JOIN LATERAL (SELECT coalesce(n.channels, o.channels) AS names) c
-    WHERE sensor_id IN (SELECT unnest(%(sensor_id)s::text[])) AND channel !~ '^index'
-    WINDOW w AS (PARTITION BY sensor_id, quantity)
+    WINDOW w AS (PARTITION BY i.sensor_id, quantity)
 ) n
 WHERE s.series = n.series AND (s.alone, s.head) IS DISTINCT FROM (n.alone, n.head)

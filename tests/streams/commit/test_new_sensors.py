@@ -119,3 +119,23 @@ def test_doctor_names_the_source(store: Store) -> None:
     ((text, good),) = [(text, good) for what, text, good in found if what == "new sensors of stadspuls"]
     assert text.startswith("97 readings refused")
     assert good is False
+
+
+def test_new_series_are_looked_up_by_sensor(store: Store) -> None:
+    """A batch with new sensors reads what it brings, however many there are: a country's minute is 100 batches."""
+    read = (
+        "SELECT coalesce(sum(seq_tup_read + idx_tup_fetch), 0) FROM pg_stat_xact_user_tables WHERE relname = 'series'"
+    )
+    with store.transaction(writing=True) as tx:
+        tx.rows("use_indexes")
+        for first, last in ((0, 5), (5, 2000), (2000, 2010)):
+            sensors = [f"ndw/{number}" for number in range(first, last) for _ in range(2)]
+            ((before,),) = tx.select(read, {})
+            tx.rows("insert_series", sensor_id=sensors, quantity=["vehicle_count"] * len(sensors),
+                    channel=["lane1/any", "lane2/any"] * (last - first), period=[60] * len(sensors))  # fmt: skip
+            tx.rows("set_series_heads", sensor_id=list(dict.fromkeys(sensors)))
+            ((after,),) = tx.select(read, {})
+            tx.script("UPDATE series SET stored = true")  # as the roll-up does
+            tx.script("ANALYZE series, sensor" if not first else "SELECT 1")  # what is known of them is soon outdated
+            assert tx.select("SELECT count(*) FROM series WHERE head IS NULL", {}) == [(0,)]
+    assert after - before < 10 * len(sensors)
