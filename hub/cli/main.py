@@ -59,7 +59,7 @@ def main() -> None:
         sys.modules.setdefault(name, Late(name))
     load(*sys.argv[1:2])
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)  # a batch is thousands of objects: by default the search is a third of decoding
+    gc.set_threshold(50_000, 20, 20)  # a batch is thousands of objects: the default searches each 700 (docs/speed.md)
     try:
         app(prog_name="stadspuls")
     except Exception as error:

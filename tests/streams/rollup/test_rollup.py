@@ -92,9 +92,8 @@ def test_no_plan_reads_all_hours(store: Store, statement: str) -> None:
 
 def test_no_plan_reads_all_series_for_each_new_sensor(store: Store) -> None:
     """A country's new series are a hundred thousand at once, and some of them are taken in each turn."""
-    readings = [
-        Reading(f"stadspuls/{at}", f"{lane}", "vehicle_count", 60, NOW, 1.0) for at in range(999) for lane in "ab"
-    ]
+    names = [(f"stadspuls/{at}", lane) for at in range(999) for lane in "ab"]
+    readings = [Reading(*name, "vehicle_count", 60, NOW, 1.0) for name in names]
     Pipeline(store).store(Batch(columns(readings, [NOW] * len(readings))))
     with store.transaction() as tx:
         plan = tx.select(f"EXPLAIN {statement_text('take_unstored')}", {})
@@ -129,20 +128,9 @@ def test_hours_join_those_that_are_there(store: Store) -> None:
     assert roll_up(store, NOW) == 7
     written = asked(store, "SELECT series, start, readings, revision FROM window_1h ORDER BY series, start")
     full = NOW.replace(minute=0)
-    assert [
-        (start, readings, revision) for series, start, readings, revision in written if series == written[0][0]
-    ] == [
-        (full - hour * HOUR, readings, revision)
-        for hour, readings, revision in (
-            (31, 1, 1),
-            (30, 2, 2),
-            (29, 1, 1),
-            (10, 1, 1),
-            (9, 1, 1),
-            (4, 1, 1),
-            (3, 1, 1),
-        )
-    ]
+    counted = {31: (1, 1), 30: (2, 2), 29: (1, 1), 10: (1, 1), 9: (1, 1), 4: (1, 1), 3: (1, 1)}  # readings, revision
+    expected = [(full - hour * HOUR, *counts) for hour, counts in counted.items()]
+    assert [row[1:] for row in written if row[0] == written[0][0]] == expected
     assert [row[1:] for row in written if row[0] != written[0][0]] == [(full - 30 * HOUR, 1, 1)]
 
 
