@@ -25,7 +25,7 @@ from typing import BinaryIO
 from iotcore.iotcore import IotCoreBroker
 
 from hub.servers.packets import HELD, LARGEST, Connect, Held, Refused, Stream, read_connect
-from ingest.mqtt.socket import number
+from ingest.mqtt.socket import acknowledge_at_once, number
 
 _CHUNK = 256 * 1024
 _CONNECTS_WITHIN = 60.0  # s
@@ -106,7 +106,7 @@ class Door:
             self._held.sent(answer)
         try:
             sending = asyncio.create_task(_pump(*up, partial(self._taken, stream)))
-            receiving = asyncio.create_task(_pump(*down, self._held.sent if is_hub else bytes))
+            receiving = asyncio.create_task(_pump(*down, partial(self._given, up[1].get_extra_info("socket"), is_hub)))
             done, left = await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
             for task in left:
                 task.cancel()
@@ -125,6 +125,10 @@ class Door:
             self._held.acknowledged(stream.acknowledgements)
         stream.confirmed = stream.acknowledgements = 0
         return out
+
+    def _given(self, inside: socket.socket, to_hub: bool, data: bytes) -> bytes:
+        acknowledge_at_once(inside)
+        return self._held.sent(data) if to_hub else data
 
     def _say(self, text: str) -> None:
         self._unlogged += 1

@@ -97,7 +97,7 @@ class BufferedSocket:
                 room -= len(chunk)
             self._ended = self._ended or room > 0
         except _LATER:
-            pass
+            acknowledge_at_once(self._sock)
         except OSError:
             self._ended = True
         self._in, self._at, self._framed = b"".join(chunks), 0, 0
@@ -141,6 +141,12 @@ class BufferedSocket:
                 while time.monotonic() < until and self._sock.recv(SIZE):
                     pass
         self._sock.close()
+
+
+def acknowledge_at_once(sock: socket.socket) -> None:
+    """Let no sender wait 40 ms for us before its next small packet (Nagle's algorithm); until the next read."""
+    with suppress(AttributeError, OSError):  # not Linux; not TCP
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _is_message(first: int) -> bool:

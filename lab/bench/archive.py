@@ -40,16 +40,16 @@ def archive(settings: Settings, file: Path | None = None, hours: int = HOURS) ->
     readings = sum(len(decode([Message(topic, payload, received_at)])) for topic, payload in sent)
     alone = readings / (time.perf_counter() - began)
     with hub(settings) as running, closing(Store(running.database)) as store:
-        idle, began = running.cpu_seconds(), time.perf_counter()
+        idle, began = sum(running.cpu_seconds()), time.perf_counter()
         with Sender(running.address) as sender:
             for topic, payload in sent:
                 sender.publish(topic, payload)
             until(lambda: received(store), readings, "readings committed", _PATIENCE)
         committed = time.perf_counter()
-        taken = running.cpu_seconds() - idle
+        taken = sum(running.cpu_seconds()) - idle
         until(lambda: not _waiting(store), True, "times that no hour waits for the roll-up", _PATIENCE)
         visible = time.perf_counter() - committed
-        rolling = running.cpu_seconds() - idle - taken
+        rolling = sum(running.cpu_seconds()) - idle - taken
     rate = readings / (committed - began)
     details: dict[str, object] = {
         "input": file.name if file else "made up", "readings": readings, "messages": len(sent),

@@ -70,26 +70,28 @@ def latency(
 
 
 class Turn(NamedTuple):
-    """How long each message of a turn took, the cores of the hub meanwhile, and what its viewers received."""
+    """How long each message of a turn took, the cores of hub and broker meanwhile, and what its viewers received."""
 
     waits: NDArray[np.float64]
-    cores: float
+    cores: NDArray[np.float64]
     looked: dict[str, object]
 
 
 def _turn(running: BenchHub, sender: Sender, rate: float, count: int, start: datetime, viewers: int) -> Turn:
-    with looked_at(running.http, viewers) as looked, _watched(running, count) as seen:
-        before, began = running.cpu_seconds(), time.perf_counter()
+    with looked_at(running.http, viewers) as looked, _watched(running, count) as (seen, ours):
+        before, began = running.cpu_seconds([ours]), time.perf_counter()
         due = send(sender, rate, (message(number, start) for number in range(count)))
-        cores = (running.cpu_seconds() - before) / (time.perf_counter() - began)
-    return Turn(_waits(due, seen), cores, looked)
+        seconds = time.perf_counter() - began
+        spent = np.subtract(running.cpu_seconds([ours]), before)
+    return Turn(_waits(due, seen), spent / seconds, looked)
 
 
 def _together(turns: list[Turn]) -> dict[str, float]:
     waits = np.concatenate([one.waits for one in turns])
+    cores, of_broker = np.mean([one.cores for one in turns], axis=0)
     return {
         "median_s": round(float(np.median(waits)), 4), "p99_s": round(float(np.quantile(waits, 0.99)), 3),
-        "max_s": round(float(waits.max()), 3), "cores": round(float(np.mean([one.cores for one in turns])), 3),
+        "max_s": round(float(waits.max()), 3), "cores": round(float(cores), 3), "broker_cores": round(float(of_broker), 3),
     }  # fmt: skip
 
 
@@ -131,14 +133,19 @@ def message(number: int, start: datetime) -> tuple[str, bytes]:
 
 
 @contextmanager
-def _watched(running: BenchHub, count: int) -> Iterator[Seen]:
-    """Wait until everything sent so far is committed; then note what is committed of `count` more, until all are."""
+def _watched(running: BenchHub, count: int) -> Iterator[tuple[Seen, int]]:
+    """
+    Wait until everything sent so far is committed; then note what is committed of `count` more, until all are.
+
+    Gives the process of the database that looks, too.
+    """
     seen: Seen = []
     with closing(Store(running.database)) as store:
+        ((ours,),) = store.rows("read_backend")
         until(lambda: received(store), count, "readings committed", _PATIENCE)
         thread = threading.Thread(target=_watch, args=(store, count, seen), name="watch", daemon=True)
         thread.start()
-        yield seen
+        yield seen, ours
         thread.join(_PATIENCE)
     if not seen or seen[-1][1] < count:
         raise TimeoutError(f"{seen[-1][1] if seen else 0} of {count} readings committed after {_PATIENCE:.0f} s")

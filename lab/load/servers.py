@@ -9,10 +9,11 @@ when it ends. `lab.rig.broker` has a broker alone, `lab.rig` a whole distributed
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -115,6 +116,13 @@ def processes_of(store: Store) -> list[psutil.Process]:
     return []
 
 
+class Cpu(NamedTuple):
+    """Seconds of processor time: of the hub and its database, and of the built-in broker."""
+
+    hub: float
+    broker: float
+
+
 class BenchHub:
     """A hub as users run it, `stadspuls up`, seen from outside: where it is, and what it uses."""
 
@@ -124,13 +132,15 @@ class BenchHub:
         self.http = running.http
         self._process, self._directory = process, str(directory)
 
-    def cpu_seconds(self) -> float:
-        """Processor time used by the hub and the database and broker that it started."""
+    def cpu_seconds(self, without: Sequence[int] = ()) -> Cpu:
+        """Processor time used by the hub and the servers that it started, but for those processes of the bench."""
         named = [
             one for one in psutil.process_iter(["cmdline"]) if self._directory in " ".join(one.info["cmdline"] or ())
         ]
         found = {one for process in [self._process, *named] for one in [process, *process.children(recursive=True)]}
-        return sum(times.user + times.system for one in found for times in [one.cpu_times()])
+        times = {one: sum(one.cpu_times()[:2]) for one in found if one.pid not in without}
+        broker = sum(spent for one, spent in times.items() if _is_broker(one))
+        return Cpu(sum(times.values()) - broker, broker)
 
     def pss(self) -> int:
         """Bytes of the hub's Python processes, memory shared with others by their share; not broker and database."""
@@ -144,9 +154,13 @@ def pss(process: psutil.Process) -> int:
     return 0
 
 
+def _is_broker(process: psutil.Process) -> bool:
+    return "hub.servers.brokerd" in process.cmdline()
+
+
 def _python_pss(process: psutil.Process) -> int:
     with suppress(psutil.NoSuchProcess):
-        if process.name().startswith("python") and "hub.servers.brokerd" not in process.cmdline():
+        if process.name().startswith("python") and not _is_broker(process):
             return pss(process)
     return 0
 

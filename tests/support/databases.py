@@ -98,7 +98,7 @@ def _template(server: str) -> str:
         store.close()
         # TimescaleDB's scheduler looks into every database; one that somebody looks into cannot be copied.
         admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        admin.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s", [name])
     atexit.register(_drop, server, name)
     return name
 

@@ -152,7 +152,7 @@ def kill_sessions(url: str) -> None:
     """End every other session of a database, as a restart of the server does."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'stadspuls%'"
         )
 

@@ -337,6 +337,6 @@ class TestBounds:
 def end_upkeep(connection: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
     """End the session of the upkeep, where there is one."""
     return connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
         "WHERE application_name = 'stadspuls upkeep' AND datname = current_database()"
     ).fetchall()

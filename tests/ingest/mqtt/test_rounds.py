@@ -1,6 +1,7 @@
 """Rounds of messages: all once and in order, together while much comes, at once where waiting gains nothing."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty, Queue
@@ -78,6 +79,16 @@ def test_full_round_does_not_wait(taken: Given, size: int, count: int, at_least_
     assert taken.next() == [0]
     taken.came(*((number, size) for number in range(1, count + 1)), at_least_once=at_least_once)
     assert taken.next() == list(range(1, count + 1))
+
+
+def test_bursts_go_together(taken: Given) -> None:
+    """A pause between two bursts is not taken for a broker that waits, though it has sent as much as one may."""
+    for number in range(0, 500, 10):
+        taken.came(*((each, 1) for each in range(number, number + 10)), at_least_once=True)
+        time.sleep(0.01)
+    taken.stop()
+    assert [one for group in taken.queue.queue for one in group] == list(range(500))
+    assert taken.queue.qsize() < 25
 
 
 @given(st.lists(st.lists(st.integers(1, ROUND_BYTES), min_size=1, max_size=5), max_size=20))

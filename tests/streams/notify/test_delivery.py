@@ -626,7 +626,7 @@ class TestNotifier:
         until(lambda: notifier.leads)
         with psycopg.connect(database, autocommit=True) as other:
             other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
                 "WHERE application_name LIKE '%notify' AND datname = current_database()"
             )
         raised(database, "ndw/1", datetime.now(UTC))

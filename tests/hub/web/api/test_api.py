@@ -588,7 +588,7 @@ class TestErrors:
             assert client.get("/sensors").status_code == 200
             with _admin(small) as admin:
                 admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
                     "WHERE application_name = 'stadspuls api' AND datname = current_database()"
                 )
             assert client.get("/sensors").status_code == 200
