@@ -91,7 +91,8 @@ def _together(turns: list[Turn]) -> dict[str, float]:
     cores, of_broker = np.mean([one.cores for one in turns], axis=0)
     return {
         "median_s": round(float(np.median(waits)), 4), "p99_s": round(float(np.quantile(waits, 0.99)), 3),
-        "max_s": round(float(waits.max()), 3), "cores": round(float(cores), 3), "broker_cores": round(float(of_broker), 3),
+        "max_s": round(float(waits.max()), 3),
+        "cores": round(float(cores), 3), "broker_cores": round(float(of_broker), 3),
     }  # fmt: skip
 
 
