@@ -23,10 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from aggregates.export.objects import CRS84, objects, without_geometry
+from aggregates.export.objects import CRS84, objects, text_of, without_geometry
 from aggregates.export.sheets import write_workbook
 
-UTC_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 SHEET_FORMAT = "%Y-%m-%d %H:%M:%S"  # what a spreadsheet reads as a time; it has no zones
 BYTE_ORDER_MARK = "\ufeff"
 _FORMULA, _NUMBER = r"^[=+\-@\t\r]", r"^[+\-][0-9.,]+$"
@@ -133,30 +132,15 @@ def _cells(table: pa.Table, zone: str | None) -> Iterator[tuple[str, Any]]:
             for place in ("UTC", zone):
                 yield f"{name} ({place})", pa.array(stamps.dt.tz_convert(place).dt.strftime(SHEET_FORMAT), pa.string())
         elif zone and pa.types.is_floating(column.type):
-            yield name, pc.replace_substring(_text(pc.round(column, 6 if name in ("lon", "lat") else 4)), ".", ",")
+            yield name, pc.replace_substring(text_of(pc.round(column, 6 if name in ("lon", "lat") else 4)), ".", ",")
         elif zone and pa.types.is_boolean(column.type):
             yield name, pc.if_else(column, "ja", "nee")
         elif pa.types.is_primitive(column.type):
-            yield name, _text(column)
+            yield name, text_of(column)
         else:
-            text = _text(column)
+            text = text_of(column)
             formula = pc.and_not(pc.match_substring_regex(text, _FORMULA), pc.match_substring_regex(text, _NUMBER))
             yield name, pc.if_else(formula, pc.binary_join_element_wise("'", text, ""), text)
-
-
-def _text(column: Any) -> Any:
-    """Write the values of a column as text."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _text(column.cast(kind.value_type))
-    if pa.types.is_timestamp(kind):
-        return pc.replace_substring_regex(pc.strftime(column, UTC_FORMAT), r"\.0+Z$", "Z")
-    if pa.types.is_list(kind):
-        return pc.binary_join(column.cast(pa.list_(pa.string())), " ")
-    if pa.types.is_binary(kind):
-        encoded = [data and msgspec.json.encode(data)[1:-1].decode() for data in column.to_pylist()]
-        return pa.array(encoded, pa.string())
-    return column.cast(pa.string())
 
 
 def _parquet(tables: Tables, out: IO[bytes], beside: Beside | None) -> None:

@@ -1,5 +1,5 @@
 """
-The rows of tables as objects of JSON and features of GeoJSON, in degrees or in RD.
+The rows of tables as objects of JSON and features of GeoJSON, in degrees or in RD, and their columns as text.
 
 `aggregates.export.forms` calls it, as two of its forms; `hub.web.api` and `hub.web.features` say in which system.
 """
@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyproj
 import shapely
 
+UTC_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 CRS84, RD = "http://www.opengis.net/def/crs/OGC/1.3/CRS84", "http://www.opengis.net/def/crs/EPSG/0/28992"
 
 
@@ -42,7 +44,7 @@ def _id(key: Sequence[Any]) -> str:
     >>> _id(["BU00140002", "no2", datetime(2024, 6, 3, 12)])
     'BU00140002|no2|2024-06-03T12:00:00Z'
     """
-    return "|".join(f"{part:%Y-%m-%dT%H:%M:%SZ}" if isinstance(part, datetime) else str(part) for part in key)
+    return "|".join(f"{part:{UTC_FORMAT}}" if isinstance(part, datetime) else str(part) for part in key)
 
 
 def degrees(box: Sequence[float], crs: str) -> list[float]:
@@ -70,6 +72,21 @@ def _geometries(table: pa.Table, crs: str) -> list[Any]:
         to_rd = _transformer(4326, 28992)
         shapes = shapely.transform(shapes, lambda at: np.column_stack(to_rd.transform(*at.T)))
     return [None if text is None else msgspec.Raw(text.encode()) for text in shapely.to_geojson(shapes)]
+
+
+def text_of(column: Any) -> Any:
+    """Write the values of a column as text; a list is its words with blanks between them, bytes are base64."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return text_of(column.cast(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return pc.replace_substring_regex(pc.strftime(column, UTC_FORMAT), r"\.0+Z$", "Z")
+    if pa.types.is_list(kind):
+        return pc.binary_join(column.cast(pa.list_(pa.string())), " ")
+    if pa.types.is_binary(kind):
+        encoded = [data and msgspec.json.encode(data)[1:-1].decode() for data in column.to_pylist()]
+        return pa.array(encoded, pa.string())
+    return column.cast(pa.string())
 
 
 def flattened(table: pa.Table) -> pa.Table:

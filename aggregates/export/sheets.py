@@ -15,6 +15,7 @@ import xlsxwriter  # type: ignore[import-untyped]
 
 from aggregates.areas.measures import MEASURES
 from aggregates.ask.listings import COLUMNS
+from aggregates.export.objects import text_of
 
 ROWS = 1_048_575  # of a sheet of Excel, below the header
 _MEASURED = ("value", "estimate", "minimum", "maximum", "total", "usual", "spread", "threshold", "worst", "mean")
@@ -72,13 +73,11 @@ def _columns(table: pa.Table, zone: str) -> Iterator[_Column]:
                 clock: Any = pc.local_timestamp(found.cast(pa.timestamp("us", place)))
                 yield _Column(name, place, _MOMENT, clock.to_pylist())
             continue
-        if pa.types.is_list(kind):
-            found = pc.binary_join(column.cast(pa.list_(pa.string())), " ")
-        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             own = str(units[0]) if len(units) == 1 and name in _MEASURED else ""
             unit = own or _UNITS.get(name.rpartition(".")[2], "")
         elif not (pa.types.is_date(kind) or pa.types.is_boolean(kind)):
-            found = column.cast(pa.string())
+            found = text_of(column)
         yield _Column(name, unit, _DAY if pa.types.is_date(kind) else "", found.to_pylist())
 
 

@@ -1,16 +1,18 @@
 """Workbooks in LibreOffice: what it reads of dates, numbers, units and words is what the CSV of the same rows says."""
 
 import csv
+import io
 import shutil
 import subprocess
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pytest
 
-from aggregates.export.forms import write_file
+from aggregates.export.forms import write, write_file
 
 # A comma between, quotes, UTF-8, from the first row on, no formats of columns, no language, quotes where needed, all
 # digits of numbers, dates as shown, no formulas, blanks kept, every sheet.
@@ -64,3 +66,11 @@ def test_libreoffice_reads_what_the_csv_says(tmp_path: Path) -> None:
             valid.upper(),
         ]
         assert row[8:] == rest
+
+
+def test_workbook_takes_bytes_that_are_no_text() -> None:
+    """The payload of a dead letter may be anything: a cell has it as the CSV has it, in base64."""
+    table, out = pa.table({"payload": pa.array([None, b"\xff\x00x"])}), io.BytesIO()
+    write("xlsx", [table], out)
+    sheet = openpyxl.load_workbook(out)["data"]
+    assert [cell.value for cell in sheet["A"]] == ["payload", None, "/wB4"]
