@@ -21,7 +21,7 @@ from aggregates.areas.measures import MEASURES
 from aggregates.ask.areas import WORDS, area_windows, newest_vintage
 from aggregates.ask.dates import BadQuestion, zone_of
 from aggregates.ask.query import Question, tables
-from aggregates.ask.series import Cursor, nullable, with_dates
+from aggregates.ask.series import STAMP, Cursor, nullable, with_dates
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import microseconds
@@ -33,14 +33,11 @@ EVERYTHING = 1_000_000_000  # rows: no limit
 Key = tuple[Any, ...]
 Batches = Generator[pa.RecordBatch, None, None]
 
-TEXT, NUMBER, COUNT, YES_OR_NO, BYTES, MANY = pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.binary(), WORDS
-STAMP, DATE = pa.timestamp("us", "UTC"), pa.date32()
-STATISTICS = pa.struct([pa.field(name, NUMBER) for name in MEASURES])
+TEXT, NUMBER = pa.string(), pa.float64()
 TYPES: Mapping[str, pa.DataType] = {
-    "text": TEXT, "number": NUMBER, "count": COUNT, "yes_or_no": YES_OR_NO, "bytes": BYTES, "stamp": STAMP,
-    "date": DATE, "many": MANY, "statistics": STATISTICS,
+    "text": TEXT, "number": NUMBER, "count": pa.int64(), "yes_or_no": pa.bool_(), "bytes": pa.binary(), "stamp": STAMP,
+    "date": pa.date32(), "many": WORDS, "statistics": pa.struct([pa.field(name, NUMBER) for name in MEASURES]),
 }  # fmt: skip
-
 
 COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
     name: (TYPES[kind], meaning)
@@ -204,10 +201,8 @@ def _batches(table: pa.Table, columns: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Cut a table in batches of these columns, and of the number of the series."""
     wanted = columns.append(pa.field("series", COLUMNS["series"][0]))
     for at in range(0, table.num_rows, SIZE):
-        part = table.slice(at, SIZE)
-        yield (
-            pa.table({name: _column(part, name) for name in wanted.names}).cast(wanted).combine_chunks().to_batches()[0]
-        )
+        part = pa.table({name: _column(table.slice(at, SIZE), name) for name in wanted.names})
+        yield from part.cast(wanted).combine_chunks().to_batches()
 
 
 def _column(table: pa.Table, name: str) -> Any:

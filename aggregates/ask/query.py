@@ -23,7 +23,7 @@ from aggregates.ask.series import LENGTHS, PERIOD, ChosenSeries, Cursor, Fetch, 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 
-__all__ = ["PERIOD", "READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "tables"]
+__all__ = ["PERIOD", "READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "plain", "tables"]
 
 WINDOWS = tuple(LENGTHS)
 SHORT = ("5m", "15m", PERIOD)  # not rolled up, and not of areas
@@ -154,9 +154,18 @@ def ask(store: Store, question: Question) -> "pd.DataFrame":
 
     Nothing found is an empty frame with the same columns. Raises `aggregates.store.store.StoreError`.
     """
-    found = pa.concat_tables(list(tables(store, question))).drop_columns(["series"])
-    plain = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in found.schema]
-    return found.cast(pa.schema(plain)).to_pandas()
+    return plain(pa.concat_tables(list(tables(store, question))).drop_columns(["series"])).to_pandas()
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Write out words that are numbered or in a list, so that a file and an answer have the same types."""
+    for at, one in enumerate(table.schema):
+        if pa.types.is_dictionary(one.type):
+            table = table.set_column(at, one.name, table[at].cast(one.type.value_type))
+        elif pa.types.is_list(one.type):
+            words: Any = pc.binary_join(table[at].cast(pa.list_(pa.string())), " ")
+            table = table.set_column(at, one.name, words)
+    return table
 
 
 _AREA = {"area": pa.string(), "vintage": pa.int32()}

@@ -7,7 +7,7 @@ windows and readings with it.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -229,12 +229,8 @@ def local(stamps: Any, zone: str) -> "pa.Array[Any]":
     # `strftime` takes ten times as long as these: the offset is one of a few texts.
     ahead = pc.subtract(here.cast(pa.int64()), coded.dictionary.cast(pa.timestamp("s"), safe=False).cast(pa.int64()))
     offsets: Any = ahead.dictionary_encode()
-    signs = pa.array([_offset(seconds) for seconds in offsets.dictionary.to_pylist()], pa.string())
+    zones = [timezone(timedelta(seconds=seconds)) for seconds in offsets.dictionary.to_pylist()]
+    signs = pa.array([datetime(1970, 1, 1, tzinfo=one).isoformat()[19:25] for one in zones], pa.string())
     clock = pc.replace_substring(here.cast(pa.string()), " ", "T")
     found: pa.Array[Any] = pc.binary_join_element_wise(clock, signs.take(offsets.indices), "").take(coded.indices)
     return found
-
-
-def _offset(seconds: int) -> str:
-    hours, minutes = divmod(abs(seconds) // 60, 60)
-    return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}"

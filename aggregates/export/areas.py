@@ -7,7 +7,6 @@ everything in a file stand in its metadata and in `_SOURCES.json` beside it.
 
 import functools
 import operator
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from aggregates.export import forms
 from aggregates.export.objects import flattened
 from aggregates.store.store import Store
 from ingest.vocabulary.sources import SOURCES
+from ingest.vocabulary.values import shipped_toml
 
-LICENCES: dict[str, str] = tomllib.loads(Path(__file__).with_name("licences.toml").read_text("utf-8"))
+LICENCES: dict[str, str] = shipped_toml(__file__, "licences.toml")
 Origin = dict[str, Any]  # a supplier of something: source, title, licence, vintage, commercial_use
 
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from aggregates.ask.areas import newest_vintage
 from aggregates.ask.averages import read_averages
@@ -20,17 +19,14 @@ from aggregates.ask.dates import BadQuestion, moment
 from aggregates.ask.limits import read_limits
 from aggregates.ask.listings import EVERYTHING, LISTS, joined
 from aggregates.ask.periods import EVERY_DAY, Reporting
-from aggregates.ask.query import Question, tables
+from aggregates.ask.query import Question, plain, tables
 from aggregates.export.areas import Origin, origins
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.values import read_toml
 
-KEYS = {
-    "windows": ("sensor_id", "channel", "quantity", "start"), "averages": ("sensor_id", "channel", "start", "hour"),
-    "areas": ("code", "quantity", "start"), "limits": ("sensor_id", "law", "statistic"),
-}  # fmt: skip
-
+# Columns by which the rows of two tables of one kind are compared, as far as the tables have them.
+KEY = ("sensor_id", "channel", "code", "quantity", "start", "hour", "law", "statistic")
 NAME = "^[a-z0-9][a-z0-9._-]{0,79}$"
 Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 Span = tuple[date, date]
@@ -90,9 +86,8 @@ class Inquiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def answer(store: Store, asked: Table, span: Span, reporting: Reporting) -> pa.Table:
     """Give the rows of a settled table, `span` in dates, as they are known now; raises BadQuestion, `StoreError`."""
-    scope: dict[str, Any] = {
-        name: getattr(asked, name) for name in ("quantity", "sensors", "source", "area", "vintage")
-    }
+    about = ("quantity", "sensors", "source", "area", "vintage")
+    scope: dict[str, Any] = {name: getattr(asked, name) for name in about}
     if asked.kind == "limits":
         return pa.Table.from_batches(read_limits(store, None, EVERYTHING, year=asked.year, **scope))
     range_ = asked.moments(span, reporting.zone)
@@ -102,29 +97,17 @@ def answer(store: Store, asked: Table, span: Span, reporting: Reporting) -> pa.T
             profile=asked.profile, percentile=asked.percentile, channels=asked.channels, **range_, **scope,
         )  # fmt: skip
         listed = LISTS["percentiles" if asked.percentile else "averages"]
-        return _plain(pa.Table.from_batches(found, listed.columns))
+        return plain(pa.Table.from_batches(found, listed.columns))
     if asked.kind == "areas":
-        return _plain(joined(
+        return plain(joined(
             store, window=asked.window, vintage=asked.vintage, measures=asked.measures, level=asked.level,
             quantities=[asked.quantity], **range_,
         ))  # fmt: skip
-    about = Question(
+    question = Question(
         asked.quantity, window=asked.window, sensor=asked.sensors, channels=asked.channels, area=asked.area,
         vintage=asked.vintage, source=asked.source, **range_,
     )  # fmt: skip
-    return _plain(pa.concat_tables(tables(store, about)).drop_columns(["series"]))
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Write out words that are numbered or in a list, so that a file and an answer have the same types."""
-    for at, one in enumerate(table.schema):
-        column: Any = table[at]
-        if pa.types.is_dictionary(one.type):
-            column = column.cast(one.type.value_type)
-        elif pa.types.is_list(one.type):
-            column = pc.binary_join(column.cast(pa.list_(pa.string())), " ")
-        table = table.set_column(at, one.name, column)
-    return table
+    return plain(pa.concat_tables(tables(store, question)).drop_columns(["series"]))
 
 
 def origins_of(store: Store, asked: Table, rows: pa.Table) -> list[Origin]:

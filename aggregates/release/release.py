@@ -28,14 +28,14 @@ from aggregates.ask.listings import EVERYTHING, LISTS
 from aggregates.ask.periods import Reporting
 from aggregates.export.areas import LICENCES
 from aggregates.export.forms import write_file
-from aggregates.release.inquiry import KEYS, NAME, Inquiry, Span, Table, answer, origins_of, rules_of
+from aggregates.release.inquiry import KEY, NAME, Inquiry, Span, Table, answer, origins_of, rules_of
 from aggregates.store.store import Store
 
 FORMS = ("parquet", "csv")
 NOT_COMPARED = {"revision", "computed_at"}  # how often a figure was made is no figure
 COLUMNS = ["table", "subject", "start", "before", "after", "reason", "detail"]  # of what changed
 Manifest = Mapping[str, Any]
-_TEXTS = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True)
+TEXTS = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True)
 
 
 def make(
@@ -68,10 +68,10 @@ def make(
         "files": [it for one, rows in found.items() for it in _write(draft, one, rows, [*sources.values()], reporting)],
     }  # fmt: skip
     kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(manifest))
-    kept["citation"] = _TEXTS.get_template("CITATION.txt.j2").render(kept)
+    kept["citation"] = TEXTS.get_template("CITATION.txt.j2").render(kept)
     (draft / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1))
     for text in ("CITATION.txt", "dcat.ttl"):
-        written = _TEXTS.get_template(f"{text}.j2").render(kept, licences=LICENCES)
+        written = TEXTS.get_template(f"{text}.j2").render(kept, licences=LICENCES)
         (draft / text).write_text(f"{written}\n", "utf-8")
     with store.transaction() as tx:
         tx.rows("insert_release", name=name, as_of=at, manifest=msgspec.json.encode(kept).decode())
@@ -130,7 +130,7 @@ def changes(store: Store, root: Path, manifest: Manifest, reporting: Reporting) 
 
 def _differences(was: pa.Table, present: pa.Table, asked: Table) -> pd.DataFrame:
     """Give the rows of which any figure is another one."""
-    key = [name for name in KEYS[asked.kind] if name in was.column_names]
+    key = [name for name in KEY if name in was.column_names]
     both = was.to_pandas().merge(present.to_pandas(), on=key, how="outer", suffixes=("_was", ""), indicator=True)
     differ = pd.DataFrame({
         name: (both[f"{name}_was"] != both[name]) & ~(both[f"{name}_was"].isna() & both[name].isna())

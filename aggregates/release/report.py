@@ -5,25 +5,21 @@ A year of a sensor or an area on one page that prints: figures, chart, coverage,
 `report.html.j2` is the page.
 """
 
-import tomllib
 from contextlib import suppress
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from aggregates.ask.dates import BadQuestion
 from aggregates.ask.listings import EVERYTHING, LISTS
 from aggregates.ask.periods import Reporting
 from aggregates.release.inquiry import Table, answer, origins_of, rules_of
+from aggregates.release.release import TEXTS
 from aggregates.store.store import Store
+from ingest.vocabulary.values import shipped_toml
 
-FOLDER = Path(__file__).parent
-_PAGE = Environment(
-    loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-).get_template("report.html.j2")
+_PAGE = TEXTS.overlay(autoescape=True).get_template("report.html.j2")
 
 
 def report(store: Store, subject: str, year: int, reporting: Reporting, version: str, language: str = "nl") -> str:
@@ -32,7 +28,7 @@ def report(store: Store, subject: str, year: int, reporting: Reporting, version:
 
     Raises BadQuestion where there are no figures of it, or no words of a language; and `StoreError`.
     """
-    known = tomllib.loads((FOLDER / "report.toml").read_text("utf-8"))
+    known = shipped_toml(__file__, "report.toml")
     if language not in known["words"]:
         raise BadQuestion(f"language {language!r}, expected one of {', '.join(known['words'])}")
     scope: dict[str, Any] = {"sensors": [subject]} if "/" in subject else {"area": subject}

@@ -20,8 +20,8 @@ from fastapi.responses import StreamingResponse
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from aggregates.ask.dates import NO_AREAS
-from aggregates.ask.listings import COLUMNS, STAMP
-from aggregates.ask.series import local
+from aggregates.ask.listings import COLUMNS
+from aggregates.ask.series import STAMP, local
 from aggregates.export.forms import write
 from aggregates.export.objects import CRS84, RD, objects
 from aggregates.store.store import Away, Slow, Store

@@ -17,15 +17,15 @@ import msgspec
 import pyarrow as pa
 from msgspec import Meta
 
-from aggregates.ask.listings import COUNT, STAMP, TEXT
+from aggregates.ask.listings import TYPES
 from hub.web.api.problems import wrong
 
 SMALL = 1 << 20  # bytes of an answer that stay in memory
 CHUNK = 1 << 16
 _KINDS: dict[pa.DataType, Any] = {
-    TEXT: Annotated[str, Meta(pattern=r"^[^\x00]*$")],
-    COUNT: Annotated[int, Meta(ge=0, lt=2**31)],
-    STAMP: Annotated[datetime, Meta(tz=True)],
+    TYPES["text"]: Annotated[str, Meta(pattern=r"^[^\x00]*$")],
+    TYPES["count"]: Annotated[int, Meta(ge=0, lt=2**31)],
+    TYPES["stamp"]: Annotated[datetime, Meta(tz=True)],
 }
 
 
