@@ -6,9 +6,7 @@ loads pandas and what else the lists stand on.
 """
 
 import inspect
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +17,8 @@ from aggregates.ask.dates import NO_AREAS, BadQuestion
 from hub.cli.common import WAITING, WORDS, command, flag, open_store
 from hub.cli.output import Format, errors, write
 from hub.settings.settings import Settings
+from hub.web import api
+from ingest.vocabulary.values import shipped_toml
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 EVERYTHING = 2_000_000_000  # rows: no limit
 SHOWN_BYTES = 80  # of a payload
 _KINDS = {"integer": int, "number": float, "boolean": bool}
-
-
-_API = files("hub.web.api")
-_PARAMETERS = tomllib.loads(_API.joinpath("parameters.toml").read_text("utf-8"))
-_LISTS = {one["path"]: one for one in tomllib.loads(_API.joinpath("resources.toml").read_text("utf-8"))["resource"]}
+_PARAMETERS = shipped_toml(api.__file__, "parameters.toml")
+_LISTS = {one["path"]: one for one in shipped_toml(api.__file__, "resources.toml")["resource"]}
 
 
 def command_of(called: str, path: str) -> None:

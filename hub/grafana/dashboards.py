@@ -12,10 +12,11 @@ stands for 5m, 1h or 1d, by the length of the range that is looked at.
 """
 
 import json
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from ingest.vocabulary.values import read_toml
 
 PAGES = Path(__file__).with_name("pages")
 COLUMNS = 24  # of a dashboard
@@ -24,13 +25,9 @@ Plain = dict[str, Any]
 
 def dashboards() -> dict[str, tuple[str, Plain]]:
     """Give every dashboard by uid: its folder, and the JSON that Grafana stores."""
-    found = {path.stem: _read(path.name) for path in sorted(PAGES.glob("stadspuls-*.toml"))}
-    shape, known = json.loads((PAGES / "shape.json").read_text("utf-8")), _read("variables.toml")
+    found = {path.stem: read_toml(path, Plain) for path in sorted(PAGES.glob("stadspuls-*.toml"))}
+    shape, known = json.loads((PAGES / "shape.json").read_text("utf-8")), read_toml(PAGES / "variables.toml", Plain)
     return {uid: (page["folder"], _dashboard(uid, page, shape, known)) for uid, page in found.items()}
-
-
-def _read(name: str) -> Plain:
-    return tomllib.loads((PAGES / name).read_text("utf-8"))
 
 
 def _dashboard(uid: str, page: Plain, shape: Plain, known: Plain) -> Plain:

@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
@@ -131,7 +130,7 @@ class BuiltInBroker(Server):
         Each subscription has a log of segments; when all are full the oldest segment goes, whether it was read or not.
         So one more than the queue needs, and as much memory is used in the long run even if every subscriber keeps up.
         """
-        text = files("hub.servers").joinpath("rumqttd.toml").read_text("utf-8").format(
+        text = Path(__file__).with_name("rumqttd.toml").read_text("utf-8").format(
             segment_size=max(self._queue * MESSAGE // _SEGMENTS, LARGEST), segments=_SEGMENTS + 1,
             listen=f"{self._host} port {self.port}", payload=LARGEST,
             own=self._own and f"; the hub alone publishes on: {self._own}",

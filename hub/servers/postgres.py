@@ -14,7 +14,6 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
@@ -121,7 +120,7 @@ class EmbeddedPostgres(Server):
             raise CannotStart(f"database in {self._data} cannot be prepared: {error}") from error
 
     def _config(self) -> str:
-        text = files("hub.servers").joinpath("postgres.conf").read_text("utf-8")
+        text = Path(__file__).with_name("postgres.conf").read_text("utf-8")
         return text.format(sockets=self._sockets, port=self._port, listen=self._listen)
 
     def _create(self) -> None:

@@ -6,7 +6,6 @@ the views `index_1h` and `index_area_1h` make the same figures for dashboards an
 """
 
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from ingest.vocabulary.values import shipped_toml
 
 
 class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,8 +26,8 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bounds: dict[str, tuple[float, ...]]
 
 
-_file = files("ingest.vocabulary").joinpath("air_index.toml")
-INDICES: Mapping[str, Index] = MappingProxyType(msgspec.toml.decode(_file.read_bytes(), type=dict[str, Index]))
+_read = msgspec.convert(shipped_toml(__file__, "air_index.toml"), dict[str, Index])
+INDICES: Mapping[str, Index] = MappingProxyType(_read)
 
 
 def index_of(name: str, values: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

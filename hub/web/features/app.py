@@ -6,7 +6,6 @@ API whose questions have answers already, as the vintage of areas, and whose pro
 address that the request came to. `hub.web.http` mounts it.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -34,9 +33,10 @@ from hub.web.api.app import admitted
 from hub.web.api.parameters import SIDES, Query, chosen, query
 from hub.web.api.problems import Problem, install, wrong
 from hub.web.api.resources import RESOURCES, Resource
+from ingest.vocabulary.values import shipped_toml
 
 FOLDER = Path(__file__).parent
-TEXTS: Mapping[str, Any] = tomllib.loads((FOLDER / "collections.toml").read_text("utf-8"))
+TEXTS: Mapping[str, Any] = shipped_toml(__file__, "collections.toml")
 Asked = query(" ".join(sorted({word for one in TEXTS["collection"] for word in one["parameters"].split()})), 10_000)
 _USUAL = {"window": "1h", "measure": ["inhabitants", "density", "urbanity"]}  # of area figures
 GEOJSON, OPENAPI = "application/geo+json", "application/vnd.oai.openapi+json;version=3.1"
