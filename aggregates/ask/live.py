@@ -81,8 +81,8 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
 
     It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`. FIGURES are lists by id of `id`, `state`, `value`,
     `coverage`, `start`, `end` (s since 1970), `flags`, `estimate` (of what runs), `seen` and `expected` (lanes, of an
-    area valid sensors and sensors, of a range valid hours and hours), and `spread`, below which 2 % and 95 % lie. The
-    states are valid, invalid, running (without figures where ended windows are asked for), nothing, failed and missing.
+    area sensors, of a range hours), of areas `sensors` (how many a value is of), and `spread`, below which 2 % and 95 %
+    lie. States: valid, invalid, running (empty unless running windows are asked for), nothing, failed and missing.
     """
     asked = {
         "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()), "running": lens.running,

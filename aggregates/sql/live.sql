@@ -72,18 +72,17 @@ WITH newest AS (
     LEFT JOIN newest n USING (sensor_id)
     ORDER BY id
 )
-SELECT {live_columns}::text FROM judged
+SELECT json_build_object({live_columns})::text FROM judged
 
 -- name: live_columns
--- What was found, in its order, as columns, which take less time than rows to write and to read. Rounded as numbers, for
--- `numeric` is slow.
-json_build_object(
+-- What was found, in its order, as the columns of a JSON object, which take less time than rows to write and to read.
+-- Rounded as numbers, for `numeric` is slow.
     'id', coalesce(json_agg(id), '[]'), 'state', json_agg(state), 'value', json_agg(round(value * 1000) / 1000),
     'coverage', json_agg(round(coverage * 1000) / 1000), 'start', json_agg(date_part('epoch', start)::bigint),
     'end', json_agg(date_part('epoch', "end")::bigint), 'flags', json_agg(flags), 'estimate', json_agg(
         CASE WHEN state = 'running' THEN round(estimate * 1000) / 1000 END),
     'seen', json_agg(seen), 'expected', json_agg(expected),
-    'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value))
+    'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value)
 
 -- name: live_shown
 -- Whether a window has figures to show.
@@ -92,7 +91,7 @@ json_build_object(
 -- name: live_areas
 -- The same of every area of the newest vintage, by level; <view> is area_hour or area_day.
 WITH newest AS (
-    SELECT DISTINCT ON (code) code, valid, start, "end", flagged, sensors, valid_sensors,
+    SELECT DISTINCT ON (code) code, valid, start, "end", flagged, sensors, valid_sensors, valid_sensors AS each_of,
            CASE WHEN {live_shown} THEN value END AS value, CASE WHEN {live_shown} THEN estimate END AS estimate,
            CASE WHEN {live_shown} THEN coverage END AS coverage
     FROM <view>
@@ -105,7 +104,7 @@ WITH newest AS (
 -- The same of every hour from `since` to `now` together; <view> is area_hour.
 WITH newest AS (
     SELECT w.code, {live_hours_together}, {live_range_hours} AS sensors,
-           count(*) FILTER (WHERE w.valid) AS valid_sensors
+           count(*) FILTER (WHERE w.valid) AS valid_sensors, avg(nullif(w.valid_sensors, 0))::float AS each_of
     FROM <view> w JOIN quantity q USING (quantity)
     WHERE w.quantity = %(quantity)s AND w.start >= %(since)s AND w.start < %(now)s
       AND w.vintage = (SELECT max(vintage) FROM area)
@@ -130,7 +129,7 @@ sum(w.flagged) AS flagged
 -- What `newest` found of every area of the newest vintage, as JSON text.
 ), judged AS (
     SELECT a.code AS id, a.level, n.value, n.estimate, n.coverage, n.start, n."end", n.flagged AS flags,
-           n.valid_sensors AS seen, n.sensors AS expected,
+           n.valid_sensors AS seen, n.sensors AS expected, n.each_of,
         CASE WHEN n."end" > %(now)s THEN 'running' WHEN n.value IS NULL THEN 'missing'
              WHEN n.valid THEN 'valid' ELSE 'invalid' END AS state
     FROM area a LEFT JOIN newest n USING (code)
@@ -138,7 +137,7 @@ sum(w.flagged) AS flagged
     ORDER BY level, id
 )
 SELECT coalesce(json_object_agg(level, found), '{}')::text
-FROM (SELECT level, {live_columns} AS found FROM judged GROUP BY level) l
+FROM (SELECT level, json_build_object({live_columns}, 'sensors', json_agg(each_of)) AS found FROM judged GROUP BY level) l
 
 -- name: live_measures
 -- The measures that the newest vintage's areas have values of, as an area can be coloured by.

@@ -14,6 +14,7 @@ import { MomentBar } from "./moment.js";
 import { SilentPanel } from "./panels.js";
 import { RankPanel } from "./rank.js";
 import { ReleasesPanel } from "./releases.js";
+import { isAir } from "./scale.js";
 import { Scatter } from "./scatter.js";
 import { shownWindow } from "./shown.js";
 import { FigureTable } from "./table.js";
@@ -23,7 +24,6 @@ import { SharePanel, followWall } from "./views.js";
 import { RANGE, exactClock, known, measured, say, share, span, titled, words } from "./words.js";
 
 const LANGUAGES = { nl: "Nederlands", en: "English" };
-const SIMULATED = "(simulated)"; // at the end of the names of the demo's sensors
 const GROUP = "group/"; // ids of groups, which stand nowhere
 const YEAR = 31_536_000; // s
 
@@ -96,7 +96,7 @@ const Choices = {
           <option value="value">{{ words.colour_value }}</option>
           <option value="usual" :disabled="!fits('1h')">{{ words.colour_usual }}</option>
         </select></label>
-      <label v-if="isAir">{{ words.classes }}
+      <label v-if="isAir(known.classes, choice.quantity)">{{ words.classes }}
         <select id="choose-classes" :value="choice.classes" @change="choose({ classes: $event.target.value })">
           <option v-for="name in schemes" :value="name">{{ words['scheme.' + name] }}</option>
         </select></label>
@@ -121,7 +121,6 @@ const Choices = {
   setup() {
     const quantities = computed(() => [...new Set([...known.measured, choice.quantity])]);
     const schemes = [...Object.keys(known.classes.schemes), "auto"];
-    const isAir = computed(() => Object.values(known.classes.schemes).some((one) => one.bounds[choice.quantity]));
     return { choice, choose, fits, isAir, known, measured, quantities, schemes, words };
   },
 };
@@ -172,7 +171,7 @@ const Stage = {
         choice.lens === RANGE && known.quantities[choice.quantity].aggregation !== "sum" && words.of_hours,
         unplaced && say("unplaced", { count: unplaced }),
         choice.at ? words.not_live : `${words.updated} ${exactClock(frame.value.at)}`,
-        rows.value.some((row) => row.name.endsWith(SIMULATED)) && words.simulated,
+        rows.value.some((row) => row.name.endsWith(words.simulated_mark)) && words.simulated,
         choice.level !== "none" && choice.lens.startsWith("5m") && words.areas_by_hour,
       ]
         .filter(Boolean)

@@ -44,7 +44,7 @@ export class BaseMap {
   constructor(map) {
     this.map = map;
     map.createPane("base").style.zIndex = 150; // beneath the tiles
-    map.createPane("names").style.zIndex = 440; // above the areas, beneath the sensors
+    map.createPane("names").style.zIndex = 460; // above the sensors
     map.getPane("names").setAttribute("aria-hidden", "true");
     this.renderer = L.canvas({ pane: "base", padding: 0.3 });
     this.layers = [];

@@ -2,8 +2,8 @@
 
 import { computed, nextTick, reactive, shallowRef, watch } from "vue";
 import { choice, chosenSpan, stepped } from "./address.js";
-import { classOf, edges, fixedClasses, isSpeed } from "./scale.js";
-import { RANGE, known } from "./words.js";
+import { classOf, edges, fixedClasses } from "./scale.js";
+import { RANGE, known, understood } from "./words.js";
 
 const HOUR = 3600; // s
 const FRESH = 60_000; // ms that the window after the shown one is kept
@@ -22,7 +22,7 @@ export async function get(path, parameters) {
   try {
     const answer = await fetch(`live/${path}?${asked}`);
     contact.lost = answer.status >= 500;
-    return answer.ok ? await answer.json() : null;
+    return answer.ok ? understood(await answer.text()) : null;
   } catch {
     contact.lost = true;
     return null;
@@ -79,7 +79,7 @@ function listen() {
     if (!choice.at && Number(data) !== frame.value?.at) fetchFigures();
   });
   stream.addEventListener("health", ({ data }) => {
-    health.value = JSON.parse(data);
+    health.value = understood(data);
     contact.lost = Boolean(health.value.away);
   });
   stream.addEventListener("error", ({ target }) => {
@@ -113,33 +113,35 @@ export async function arrived() {
   await coming;
 }
 
-/**
- * The classes of the legend, fixed where they can be: a mean has one for sensors and areas, a sum one for each, a measure
- * of CBS its own.
- */
-const scales = computed(() => {
+const isSum = () => known.quantities[choice.quantity].aggregation === "sum";
+
+/** The classes of sensors and areas, the same at every moment unless those of the values are chosen. */
+const scale = computed(() => {
+  const { start, end } = (choice.lens === RANGE && chosenSpan()) || { start: 0, end: known.lenses[choice.lens] };
+  const fixed = fixedClasses(known.classes, choice.classes, choice.quantity, isSum(), (end - start) / HOUR);
+  if (fixed) return fixed;
   const { sensors, areas } = frame.value ?? { sensors: {}, areas: {} };
-  const own = [sensors.spread, ...Object.values(areas).map((one) => one.spread)].filter((one) => one?.[0] != null);
-  const told = Object.values(statistic.value?.values ?? {}).sort((one, other) => one - other);
-  const at = (share) => told[Math.floor(share * (told.length - 1))];
-  const none = { edges: [], tone: "k" };
-  const measure = told.length ? { ...none, edges: edges(at(0.02), at(0.95)) } : none;
-  if (!own.length) return { sensors: none, areas: none, measure };
-  const sums = known.quantities[choice.quantity].aggregation === "sum";
-  const together = [Math.min(...own.map(([low]) => low)), Math.max(...own.map(([, high]) => high))];
-  const fixed = fixedClasses(known.classes, choice.classes, choice.quantity, sums, choice.lens);
-  const tone = isSpeed(choice.quantity) ? "s" : "k";
-  const of = (spread) => (spread?.[0] == null ? none : { edges: edges(...(sums ? spread : together)), tone });
-  const ofAreas = areas[choice.level]?.spread;
-  return { sensors: fixed ?? of(sensors.spread), areas: sums || !fixed || !ofAreas ? of(ofAreas) : fixed, measure };
+  const spreads = [sensors, ...Object.values(areas)].map((one) => one.spread).filter((one) => one?.[0] != null);
+  const [low, high] = [spreads.map(([one]) => one), spreads.map(([, one]) => one)];
+  return { edges: spreads.length ? edges(Math.min(...low), Math.max(...high)) : [], tone: "k" };
 });
 
-/** The rows of one kind, out of the columns of what was found. */
-function rows(kind, found, scale, placeOf) {
+/** The classes of a measure of CBS, round steps over the areas. */
+const measureScale = computed(() => {
+  const told = Object.values(statistic.value?.values ?? {}).sort((one, other) => one - other);
+  const at = (share) => told[Math.floor(share * (told.length - 1))];
+  return { edges: told.length ? edges(at(0.02), at(0.95)) : [], tone: "k" };
+});
+
+/** The rows of one kind, out of the columns of what was found. An area's sum has the class of what it is for each sensor. */
+function rows(kind, found, placeOf) {
   const isRange = choice.lens === RANGE;
-  const { id: ids = [], state, value, coverage, start, end, flags, estimate, seen, expected } = found ?? {};
+  const { tone, ...classes } = scale.value;
+  const { id: ids = [], state, value, coverage, start, end, flags, estimate, seen, expected, sensors } = found ?? {};
+  const shared = isSum() ? sensors : null;
   return ids.map((id, at) => {
-    const judged = state[at] === "running" ? (estimate[at] ?? value[at]) : value[at];
+    const whole = state[at] === "running" ? (estimate[at] ?? value[at]) : value[at];
+    const judged = shared ? whole / shared[at] : whole;
     const place = placeOf(id);
     return {
       kind,
@@ -153,7 +155,8 @@ function rows(kind, found, scale, placeOf) {
       flags: flags[at],
       seen: seen[at],
       expected: expected[at],
-      tone: value[at] == null ? null : scale.tone + classOf(judged, scale),
+      each: shared && value[at] != null ? judged : null,
+      tone: value[at] == null ? null : tone + classOf(judged, classes),
       name: place?.name ?? id,
       lat: place?.lat ?? null,
       lon: place?.lon ?? null,
@@ -163,7 +166,7 @@ function rows(kind, found, scale, placeOf) {
 
 const sensors = computed(() => {
   const at = places.value;
-  return rows("sensor", frame.value?.sensors, scales.value.sensors, (id) => at[id]);
+  return rows("sensor", frame.value?.sensors, (id) => at[id]);
 });
 
 const names = shallowRef({});
@@ -178,7 +181,7 @@ async function fetchStatistic() {
 
 const areas = computed(() => {
   const named = names.value;
-  return rows("area", frame.value?.areas[choice.level], scales.value.areas, (id) => ({ name: named[id] }));
+  return rows("area", frame.value?.areas[choice.level], (id) => ({ name: named[id] }));
 });
 
 /** The areas as they are coloured: by their figures, or by a measure of CBS. */
@@ -187,7 +190,7 @@ const coloured = computed(() => {
   const { measure, values } = statistic.value;
   return areas.value.map(({ kind, id, name }) => {
     const value = values[id] ?? null;
-    const tone = value == null ? null : `k${scales.value.measure.edges.filter((edge) => value >= edge).length}`;
+    const tone = value == null ? null : `k${classOf(value, measureScale.value)}`;
     return { kind, id, name, value, tone, measure, state: value == null ? "missing" : "valid" };
   });
 });
@@ -204,4 +207,4 @@ const start = computed(() => {
 export const isOther = (row) => row.value != null && row.kind === "sensor" && row.start !== start.value;
 
 /** What everybody sees of the hub; `names` are those of the areas that are drawn, `statistic` what they are coloured by. */
-export const figures = { frame, health, contact, scales, sensors, areas, coloured, names, start, statistic };
+export const figures = { frame, health, contact, scale, measureScale, sensors, areas, coloured, names, start, statistic };

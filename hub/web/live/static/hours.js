@@ -1,7 +1,7 @@
 // Hours out of the API, and lines of them: of several sensors, or of the channels of one.
 
 import { KEYS, MARKS, drawing } from "./chart.js";
-import { enlarged, number, onTheWall, say, words } from "./words.js";
+import { enlarged, number, onTheWall, say, understood, words } from "./words.js";
 
 /** A colour, a symbol and a dash for each line, so that they are told apart without colour. */
 export const LOOKS = [
@@ -33,7 +33,7 @@ export function keyOf(at) {
 export async function fetchItems(path, asked) {
   try {
     const answer = await fetch(`api/v1/${path}?${query(asked)}`);
-    return answer.ok ? (await answer.json()).items : null;
+    return answer.ok ? understood(await answer.text()).items : null;
   } catch {
     return null;
   }

@@ -4,7 +4,7 @@ import { computed } from "vue";
 import { choice } from "./address.js";
 import { figures, isOther } from "./figures.js";
 import { usualWord } from "./usual.js";
-import { measured, number, period, say, titled, unit, words } from "./words.js";
+import { measured, number, period, say, titled, words } from "./words.js";
 
 const STATES = ["valid", "unjudged", "invalid", "running", "nothing", "failed", "missing", "other"];
 
@@ -47,31 +47,19 @@ export const Legend = {
     </div>`,
   setup() {
     const scales = computed(() => {
-      const { sensors, areas, measure } = figures.scales.value;
       const told = figures.statistic.value;
       const ofMeasure = told && {
         kind: "of-areas",
         name: `${words.areas}: ${measured(told.measure)}, ${period(told.period)}`,
-        tone: "k",
-        steps: measure.edges.length ? steps(measure) : [],
+        ...figures.measureScale.value,
       };
-      if (choice.colour === "usual") {
-        const steps = [0, 1, 2, 3, 4].map(usualWord);
-        return [{ kind: "of-sensors", name: words.colour_usual, tone: "d", steps }, ofMeasure].filter(Boolean);
-      }
-      const own = unit(choice.quantity, choice.lens);
-      const one = !told && areas.edges.length && String(areas.edges) === String(sensors.edges);
-      return [
-        {
-          kind: "of-sensors",
-          name: one ? titled(choice.quantity, choice.lens) : `${words.sensors}, ${own}`,
-          ...sensors,
-        },
-        { kind: "of-areas", name: `${words.areas}, ${own}`, ...(one || told ? { edges: [] } : areas) },
-      ]
-        .filter((scale) => scale.edges.length)
-        .map((scale) => ({ ...scale, steps: steps(scale) }))
-        .concat(ofMeasure ?? []);
+      const each = !told && figures.areas.value.some((row) => row.each != null);
+      const title = titled(choice.quantity, choice.lens) + (each ? words.areas_each : "");
+      const own = { kind: "of-sensors", name: title, ...figures.scale.value };
+      const unusual = { kind: "of-sensors", name: words.colour_usual, tone: "d", steps: [0, 1, 2, 3, 4].map(usualWord) };
+      return [choice.colour === "usual" ? unusual : own, ofMeasure]
+        .filter((one) => one?.steps || one?.edges.length)
+        .map((one) => ({ ...one, steps: one.steps ?? steps(one) }));
     });
     const states = computed(() => {
       const seen = new Set([choice.colour === "usual" ? "unjudged" : "valid", "missing", ...figures.sensors.value.map((row) => row.state)]);

@@ -30,9 +30,10 @@ function told({ measure, value }) {
 function hint(row) {
   const box = document.createElement("div");
   const value = row.value == null ? "" : `${number(row.value)} ${unit(choice.quantity, choice.lens)}`;
+  const each = row.each == null ? "" : say("each", { value: number(row.each) });
   const when = row.start == null ? "" : `${span(row)} · ${words.coverage.toLowerCase()} ${share(row.coverage)}`;
   const beside = choice.colour === "usual" && besideUsual(row);
-  const about = row.measure ? [told(row)] : [value, when, judged(row), beside && usualText(beside)];
+  const about = row.measure ? [told(row)] : [value, each, when, judged(row), beside && usualText(beside)];
   [row.name, ...about].filter(Boolean).forEach((line, at) => {
     box.append(Object.assign(document.createElement(at ? "div" : "strong"), { textContent: line }));
   });

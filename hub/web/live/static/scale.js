@@ -1,4 +1,4 @@
-// The classes of the legend: fixed ones of the quantity, or of a scheme of air, else round steps of what there is.
+// The classes of the legend: fixed ones of the quantity or of a scheme of air, and round steps of what there is.
 
 export const CLASSES = 6;
 const FINEST = 0.001; // what figures are rounded to
@@ -20,22 +20,29 @@ export function edges(low, high) {
   return Array.from({ length: CLASSES - 1 }, (_, at) => Number((first + step * (at + 1)).toFixed(9)));
 }
 
-const TIMES = { "5m": 0.1, "1h": 1, "1d": 10 };
-
 /** Whether little of it is what matters: a slow street gets the strong colour that a busy one has. */
 export const isSpeed = (quantity) => quantity.includes("speed");
 
+/** How many times the classes of an hour a sum of so many hours has: a day, or ten hours of it, as ten hours. */
+function timesOf(hours) {
+  if (hours < 1) return 0.1;
+  return hours <= 10 ? hours : 10 * Math.ceil(hours / 24);
+}
+
+/** Whether there are schemes for the classes of a quantity. */
+export const isAir = ({ schemes }, quantity) => Object.values(schemes).some((one) => one.bounds[quantity]);
+
 /**
- * The fixed classes of a quantity in windows of a lens: of the scheme `chosen` where it has the substance, else its own.
+ * The fixed classes of a quantity in windows of so many hours: of the scheme `chosen` where it has the substance, else its own.
  *
- * `above` is whether an edge itself belongs to the class below it. Null where nothing is fixed, as for sums of a range.
+ * `above` is whether an edge itself belongs to the class below it. Null where air is coloured by the values.
  */
-export function fixedClasses({ schemes, fixed }, chosen, quantity, isSum, lens) {
-  const scheme = schemes[chosen]?.bounds[quantity] && chosen;
-  if (scheme) return { edges: schemes[scheme].bounds[quantity], tone: "c", above: true, scheme };
-  const times = isSum ? TIMES[lens.replace("-now", "")] : 1;
-  const own = chosen === "auto" || !times ? null : fixed[quantity];
-  return own ? { edges: own.map((edge) => edge * times), tone: isSpeed(quantity) ? "s" : "k", above: false } : null;
+export function fixedClasses(classes, chosen, quantity, isSum, hours) {
+  const scheme = classes.schemes[chosen]?.bounds[quantity] && chosen;
+  if (scheme) return { edges: classes.schemes[scheme].bounds[quantity], tone: "c", above: true, scheme };
+  if (chosen === "auto" && isAir(classes, quantity)) return null;
+  const times = isSum ? timesOf(hours) : 1;
+  return { edges: classes.fixed[quantity].map((edge) => edge * times), tone: isSpeed(quantity) ? "s" : "k", above: false };
 }
 
 /** Which class a value is in. */

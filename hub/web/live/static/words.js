@@ -25,6 +25,11 @@ export function say(key, values = {}, otherwise = key) {
   return (words[key] ?? otherwise).replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+const SIMULATED = "(simulated)"; // at the end of the names of the demo's sensors and groups
+
+/** What the hub says in JSON, with the mark of what is simulated in the viewer's language. */
+export const understood = (text) => JSON.parse(text.replaceAll(SIMULATED, words.simulated_mark));
+
 const formats = new Map();
 
 /** A form of numbers or times in the viewer's language; each is made once. */

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hub.web.live.known import classes
 from hub.web.live.mount import OWN
+from ingest.vocabulary.quantities import QUANTITIES
 
 STYLE = (OWN / "style.css").read_text("utf-8")
 # Machado, Oliveira, Fernandes (2009), severity 1: what is seen of linear red, green and blue.
@@ -107,3 +108,11 @@ def test_data_colours_are_the_same_at_night() -> None:
     dark = STYLE.partition(':root[data-theme="dark"]')[2].partition("}")[0]
     assert "--ground" in dark
     assert re.findall(r"--(?:[kdcs]|line)\d:", dark) == []
+
+
+def test_every_quantity_has_fixed_classes() -> None:
+    """Six, whatever scheme is chosen: pictures of the morning and of the evening can be compared."""
+    fixed = classes()["fixed"]
+    assert fixed.keys() == QUANTITIES.keys()
+    assert {len(edges) for edges in fixed.values()} == {5}
+    assert [name for name, edges in fixed.items() if edges != sorted(set(edges))] == []

@@ -64,7 +64,7 @@ def counts(
 
 
 def rows(figures: dict[str, list[Any]]) -> list[list[Any]]:
-    """Columns as rows: id, state, value, coverage, start, end, flags, estimate, seen and expected."""
+    """Columns as rows: id, state, value, coverage, start, end, flags, estimate, seen, expected, of areas sensors."""
     columns = [column or [] for name, column in figures.items() if name != "spread"]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -242,21 +242,23 @@ class TestAreas:
         assert json.loads(nothing)["values"] == {}
 
     def test_figure_of_an_area(self, known: Store) -> None:
-        """An hour of a sensor in it is the area's, at every level, with how many sensors it is of."""
+        """An hour of two sensors in it is the area's, at every level, with how many sensors it is of."""
         inside = next(area for area in areas(known, 2024, "buurt").to_pylist() if area["code"] == "BU99010000")
-        import_sensors(known, [Entry("stadspuls/in", lon=inside["lon"], lat=inside["lat"])])
-        commit(known, counts("in", NOW.replace(minute=0) - HOUR, 60))
+        hour = NOW.replace(minute=0) - HOUR
+        for name in ("in", "too"):
+            import_sensors(known, [Entry(f"stadspuls/{name}", lon=inside["lon"], lat=inside["lat"])])
+            commit(known, counts(name, hour, 60))
         place_sensors(known)
         known.rows("note_changed_validity", sensor_id=[None])
         while roll_areas(known):
             pass
-        figures = {level: [row[1:3] for row in rows if row[2]] for level, rows in area_rows(known).items()}
-        assert figures == {level: [["valid", 120]] for level in ("gemeente", "wijk", "buurt")}
+        figures = {level: [row[1:3] + row[8:] for row in rows if row[2]] for level, rows in area_rows(known).items()}
+        assert figures == {level: [["valid", 240, 2, 2, 2]] for level in ("gemeente", "wijk", "buurt")}
         found = rows(json.loads(newest(known, "vehicle_count", LENSES["range"], NOW))["areas"]["wijk"])
-        assert [row[1:3] + row[8:] for row in found if row[2]] == [["invalid", 120, 1, 24]]
+        assert [row[1:3] + row[8:] for row in found if row[2]] == [["invalid", 240, 1, 24, 2]]
         shown = json.loads(day_of(known, "area", "BU99010000", "vehicle_count", midnight(NOW, ZONE), NOW) or "")
-        assert (shown["sensors"], [hour[3] for hour in shown["hours"]]) == (1, [120])
-        assert shown["members"] == [["stadspuls/in", "stadspuls/in"]]
+        assert (shown["sensors"], [hour[3] for hour in shown["hours"]]) == (2, [240])
+        assert shown["members"] == [[f"stadspuls/{name}"] * 2 for name in ("in", "too")]
 
 
 def day(store: Store, sensor: str = "a", now: datetime = NOW) -> Any:

@@ -48,7 +48,7 @@ WAIT = 30_000  # ms: how long a test waits for what must come; none asserts a ti
 CATALOGUE = """sensor_id,name,kind,lon,lat
 stadspuls/full,Havenkade,traffic,6.001,53.001
 stadspuls/half,Molenweg,traffic,6.006,53.006
-stadspuls/never,Dijk,traffic,6.009,53.004
+stadspuls/never,Dijk (simulated),traffic,6.009,53.004
 stadspuls/news,Brug,pedestrian,6.004,53.004
 stadspuls/wild,Fietspad,bicycle,6.003,53.003
 """
@@ -254,6 +254,27 @@ class TestMap:
         expect(page.locator(".detail")).to_contain_text("Statistieken van het CBS")
         expect(page.locator(".detail table")).to_contain_text(["Inwoners"])
 
+    def test_class_of_an_area_is_that_of_its_sensors(self, visit: Open) -> None:
+        """An area with ten times the sensors and ten times the vehicles has the same colour, and tells both figures."""
+        page = visit("?lens=1h&level=buurt")
+        shape = page.locator('path[data-area="BU99010000"]')
+        expect(shape).to_have_class(has_class("k1"))  # 120, of 50 to 150
+        expect(page.locator(".legend .scale-name")).to_have_text("Motorvoertuigen, per uur; gebieden per sensor")
+        expect(page.locator(".legend .scale li").nth(1)).to_have_text("50 – 150")
+
+        def ten_times(route: Route) -> None:
+            found = route.fetch().json()
+            for name in ("value", "sensors"):
+                values = found["areas"]["buurt"][name]
+                found["areas"]["buurt"][name] = [one and one * 10 for one in values]
+            route.fulfill(json=found)
+
+        page.route("**/live/figures*", ten_times)
+        page.reload()
+        shape.hover(force=True)
+        expect(page.locator(".leaflet-tooltip")).to_contain_text("1.200 per uur120 per sensor")
+        expect(shape).to_have_class(has_class("k1"))
+
     def test_vintages_side_by_side(self, visit: Open) -> None:
         """Each measure of an area has its values in all vintages that are loaded, however far apart, by year."""
         page = visit("?lens=1h&level=buurt&area=BU99010000")
@@ -281,7 +302,7 @@ class TestMap:
         expect(page.locator(".detail")).to_contain_text("Inwoners: 600 (1 januari 2024)")
 
     def test_works_offline(self, hub: UpHub, visit: Open) -> None:
-        """Where no tile comes, roads and names of areas are drawn beneath areas and sensors, and no broken picture."""
+        """Where no tile comes, roads are drawn beneath everything, names of areas above it, and no broken picture."""
         page = visit(
             "?lens=1h&map=53.003,6.005,14.5", before=lambda page: page.route(TILES, lambda route: route.abort())
         )
@@ -290,8 +311,23 @@ class TestMap:
         expect(page.locator(".leaflet-control-attribution")).to_contain_text("Wegen: OSM, ODbL")
         assert page.locator("img.leaflet-tile:visible").count() == 0
         order = [page.locator(f".leaflet-{name}-pane").evaluate("e => Number(getComputedStyle(e).zIndex)")
-                 for name in ("base", "tile", "overlay", "names", "sensors")]  # fmt: skip
+                 for name in ("base", "tile", "overlay", "sensors", "names")]  # fmt: skip
         assert order == sorted(order)
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_names_of_places_are_read_above_sensors(self, visit: Open, scheme: Literal["light", "dark"]) -> None:
+        """A name has a halo in the colour of the page, and who clicks on it clicks on what lies beneath."""
+        page = visit("?lens=1h&level=buurt&map=53.003,6.005,14.5", scheme=scheme, before=_without_tiles)
+        name = page.locator(".place-name span").first
+        expect(name).to_be_visible()
+        beneath, halo, ground = name.evaluate("""(name) => {
+            const { left, top, width, height } = name.getBoundingClientRect();
+            const found = document.elementFromPoint(left + width / 2, top + height / 2);
+            const ground = getComputedStyle(document.querySelector(".card")).backgroundColor;
+            return [!name.contains(found), getComputedStyle(name).textShadow, ground];
+        }""")
+        assert beneath
+        assert halo.count(ground) > 4
 
     def test_streets_are_drawn_when_zoomed_in(self, visit: Open) -> None:
         """Main roads are always there, streets only where there is room for them."""
@@ -514,7 +550,7 @@ class TestNews:
         page.get_by_role("link", name="Naar de kaart").click()
         expect(page.locator(".side")).to_contain_text("nooit gehoord", timeout=WAIT)
         page.get_by_role("button", name="Dijk").click()
-        expect(page.locator("#detail-title")).to_have_text("Dijk")
+        expect(page.locator("#detail-title")).to_have_text("Dijk (gesimuleerd)")
 
 
 def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
@@ -739,7 +775,7 @@ class TestHonest:
         raised(hub.database, "stadspuls/never", datetime.now(UTC))
         page = visit("?lens=1h")
         page.locator("li.wrapped", has_text="Dijk").get_by_role("button", name="Dijk").click()
-        expect(page.locator("#detail-title")).to_have_text("Dijk")
+        expect(page.locator("#detail-title")).to_have_text("Dijk (gesimuleerd)")
         expect(page.locator(".detail h3").first).to_have_text("Stikstofdioxide (NO₂), µg/m³")
         expect(page.locator("#choose-quantity")).to_have_value("no2")
 
@@ -992,6 +1028,21 @@ class TestSeen:
         expect(detail).to_contain_text("JSON van de hub")
         expect(detail).to_contain_text("Licentie: zoals afgesproken met de eigenaar")
         expect(visit("?lens=1h&sensor=stadspuls/full&lang=en").locator(".detail")).to_contain_text("The hub's own JSON")
+
+    @pytest.mark.parametrize(
+        ("language", "mark", "summary"),
+        [("nl", "(gesimuleerd)", "niets is gemeten"), ("en", "(simulated)", "nothing was measured")],
+    )
+    def test_what_is_simulated_is_marked(self, visit: Open, language: str, mark: str, summary: str) -> None:
+        """A name that the demo marked has the mark wherever it stands, in the words of the viewer and in no other."""
+        page = visit(f"?lens=1h&show=table&sensor=stadspuls/never&lang={language}")
+        expect(page.locator("#table tbody tr", has_text="Dijk").get_by_role("button")).to_have_text(f"Dijk {mark}")
+        expect(page.locator("#detail-title")).to_have_text(f"Dijk {mark}")
+        expect(page.locator("#summary")).to_contain_text(summary)
+        expect(page.locator(".side li", has_text="Dijk").first).to_contain_text(f"Dijk {mark}")
+        assert page.locator("body").inner_text().count("Dijk") == page.locator("body").inner_text().count(
+            f"Dijk {mark}"
+        )
 
     def test_phone_shows_values_beside_long_ids(self, hub: UpHub, visit: Open) -> None:
         """However long an id is, its value stands on the screen."""

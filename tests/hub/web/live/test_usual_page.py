@@ -129,12 +129,17 @@ def test_fixed_classes(visit: Open) -> None:
     expect(page.locator(".legend .of-sensors li")).to_have_text(
         ["onder 10", "10 – 30", "30 – 100", "100 – 250", "250 – 500", "500 en meer"]
     )
-    asked = [["lki", "no2", False], ["eaqi", "no2", False], ["auto", "no2", False], ["lki", "bicycle_count", True]]
+    asked = [
+        ["lki", "no2", False, 24],
+        ["eaqi", "no2", False, 24],
+        ["auto", "no2", False, 24],
+        ["lki", "so2", False, 24],
+    ]
+    asked += [[name, "bicycle_count", True, hours] for name in ("lki", "auto") for hours in (1 / 12, 1, 7, 24, 36)]
     known = json.loads(page.locator("#known").text_content() or "")["classes"]
-    found = module(
-        page, "scale.js", "x[1].map(([name, ...of]) => m.fixedClasses(x[0], name, ...of, '1d')?.edges)", [known, asked]
-    )
-    assert found == [[30, 75, 125], [10, 25, 60, 100, 150], None, [100, 300, 1000, 2500, 5000]]
+    found = module(page, "scale.js", "x[1].map((of) => m.fixedClasses(x[0], ...of)?.edges)", [known, asked])
+    assert found[:4] == [[30, 75, 125], [10, 25, 60, 100, 150], None, [5, 10, 20, 40, 100]]
+    assert found[4:] == [[times * edge for edge in (10, 30, 100, 250, 500)] for times in (0.1, 1, 7, 10, 20)] * 2
     ends = module(
         page, "scale.js", "x.map((one) => m.classOf(one, { edges: [30, 75], above: true }))", [30, 30.1, 75.1]
     )
