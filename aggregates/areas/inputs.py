@@ -10,24 +10,17 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.geometry import Area, completed
 from aggregates.areas.maps import Map, read_map
-from aggregates.areas.statistics import (
-    CANNOT_OCCUR,
-    NOT_GIVEN,
-    About,
-    BadDocument,
-    Statistics,
-    check_vintage,
-    read_table,
-)
+from aggregates.areas.statistics import About, BadDocument, Statistics, check_vintage, read_table
 
 LARGEST = 500_000_000  # bytes that a map may unpack to: the country's has half of them
 TABLE_ID = re.compile(r"\d{5}(?:NED|ned|ENG|eng)")
@@ -47,18 +40,15 @@ class Document:
         return cls(path.name, path.read_bytes(), path)
 
 
-@dataclass
-class Found:
+class Found(msgspec.Struct):
     """The content of documents, as far as it is read without knowing the others."""
 
-    maps: list[tuple[str, Map]] = field(default_factory=list)
-    frames: dict[object, tuple[str, list[pd.DataFrame], dict[str, Any]]] = field(
-        default_factory=dict
-    )  # and how to read it
-    abouts: list[About] = field(default_factory=list)
-    units: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, str] = field(default_factory=dict)  # document name -> table id
+    maps: list[tuple[str, Map]] = []
+    frames: dict[object, tuple[str, list[pd.DataFrame], dict[str, Any]]] = {}  # and how to read it
+    abouts: list[About] = []
+    units: dict[str, str] = {}
+    names: dict[str, str] = {}
+    tables: dict[str, str] = {}  # document name -> table id
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +163,11 @@ def _add_rows(name: str, frame: pd.DataFrame, found: Found) -> None:
     elif key and "Title" in columns:
         found.names |= {str(c).strip(): str(t).strip() for c, t in zip(frame[key], frame["Title"], strict=True)}
     elif len(frame):
-        found.frames[len(found.frames)] = name, [frame], {"blank": CANNOT_OCCUR if _padded(frame) else NOT_GIVEN}
+        found.frames[len(found.frames)] = name, [frame], {"padded": _padded(frame)}
 
 
 def _padded(frame: pd.DataFrame) -> bool:
-    """Whether this is the untyped form, whose cells are all text: there a blank has a meaning."""
+    """Whether this is the untyped form, whose cells are all text: there a blank is a figure that cannot occur."""
     text = frame.drop(columns="ID", errors="ignore")
     return bool(text.map(lambda found: found is None or isinstance(found, str)).all(axis=None))
 
@@ -197,7 +187,7 @@ def _add_csv(name: str, data: bytes, found: Found) -> None:
     title = next((line.strip(' ";,') for line in lines[:head] if "wijken en buurten" in line.casefold()), None)
     if title:
         found.abouts.append(About(title, found.tables.get(name)))
-    found.frames[len(found.frames)] = name, [frame], {"blank": CANNOT_OCCUR if mark == ";" else NOT_GIVEN}
+    found.frames[len(found.frames)] = name, [frame], {"padded": mark == ";"}
 
 
 def _tables(found: Found, vintage: int, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:

@@ -128,8 +128,7 @@ def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any
         found = f"coordinates {west:g}..{east:g}, {south:g}..{north:g}"
         raise BadDocument(f"{where}: {found}, expected degrees or RD metres")
     transformer = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-    move = transformer.transform
-    return np.asarray(shapely.transform(shapes, lambda points: np.column_stack(move(points[:, 0], points[:, 1]))))
+    return np.asarray(shapely.transform(shapes, lambda at: np.column_stack(transformer.transform(*at.T))))
 
 
 def read_layer(path: Path, column: str) -> list[tuple[Any, float]]:

@@ -103,23 +103,24 @@ def cell(found: object, blank: str = NOT_GIVEN) -> tuple[float | None, str | Non
 
 
 def read_table(
-    rows: pd.DataFrame, about: About, municipalities: Iterable[str], *, blank: str = NOT_GIVEN,
+    rows: pd.DataFrame, about: About, municipalities: Iterable[str], *, padded: bool = False,
     known_only: bool = False, units: Mapping[str, str] | None = None,
 ) -> Statistics:  # fmt: skip
     """
     Read a table with a row an area and a column a measure, or the long form of OData v4 with a row a cell.
 
     The column with the codes is found by its content; what is no area is left out. Columns that the registry does not
-    know keep their own name, or are left out with `known_only`. Cells that the long form leaves out, because they are
-    empty, come back as nulls with that reason. Raises BadDocument where no column holds codes, or an area or a cell
-    comes twice.
+    know keep their own name, or are left out with `known_only`. A blank cell cannot occur with `padded`, else it is not
+    given. Cells that the long form leaves out, because they are empty, come back as nulls with that reason. Raises
+    BadDocument where no column holds codes, or an area or a cell comes twice.
     """
     frame, wanted = rows.rename(columns=str), set(municipalities)
     column = code_column(frame)
     frame = frame.assign(code=frame[column].map(_stripped))
     frame = frame[frame["code"].map(lambda code: is_code(code) and municipality_of(code) in wanted)]
     is_long = {"Measure", "Value"} <= set(frame.columns)
-    cells = _cells(_observed(frame) if is_long else _melted(frame, column, known_only=known_only), blank, units)
+    long = _observed(frame) if is_long else _melted(frame, column, known_only=known_only)
+    cells = _cells(long, CANNOT_OCCUR if padded else NOT_GIVEN, units)
     return Statistics(about, _withheld(_with_absent(cells) if is_long else cells), _names(frame))
 
 

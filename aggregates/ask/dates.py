@@ -67,9 +67,8 @@ def known_at(store: Store, asked: datetime | None, window: str = "1h") -> Iterat
     """
     if asked is not None:
         if window in ("5m", "15m", "period", ""):
-            raise BadQuestion(
-                f"window {window!r} as of a moment, expected 1h, 1d or longer: others keep no earlier figures", "asOf"
-            )
+            expected = "expected 1h, 1d or longer: others keep no earlier figures"
+            raise BadQuestion(f"window {window!r} as of a moment, {expected}", "asOf")
         ((since, now),) = store.rows("read_versions_since")
         if not since <= asked <= now:
             said = f"as of {asked.isoformat()}, expected from {since.isoformat()} to now"

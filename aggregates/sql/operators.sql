@@ -33,7 +33,8 @@ RETURNING silence
 
 -- name: list_silences
 -- Silences that are or will be. A stamp beyond the year 9999, which older versions took, could not be read.
-SELECT silence, rule, subject, least(first, '2100-01-01Z') AS first, least(last, '2100-01-01Z') AS last, recurrence, made_by, reason
+SELECT silence, rule, subject, least(first, '2100-01-01Z') AS first, least(last, '2100-01-01Z') AS last,
+       coalesce(recurrence, '[]') AS weekly, made_by, reason
 FROM silence WHERE last IS NULL OR last > %(now)s
 ORDER BY silence
 

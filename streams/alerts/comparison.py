@@ -174,9 +174,8 @@ def usual(windows: "pd.DataFrame", past: "pd.DataFrame", days: Days, quantity: s
     for start, some in windows.groupby("start")["subject"]:
         same = [by_start[at] for at in days.comparable_hours(start) if at in by_start]
         if same:
-            found.loc[some.index] = (
-                _usual_of(pd.concat(same), quantity, asked).reindex(some).fillna({"hours": 0}).to_numpy()
-            )
+            figures = _usual_of(pd.concat(same), quantity, asked).reindex(some)
+            found.loc[some.index] = figures.fillna({"hours": 0}).to_numpy()
     found.loc[event, ["median", "spread"]] = np.nan
     return found
 

@@ -155,9 +155,7 @@ def spike(start: Column, value: Column, limits: Quantity) -> Column:
     if limits.spike is None or len(value) < 5:
         return marks
     around = np.stack([value[:-4], value[1:-3], value[3:-1], value[4:]])
-    near = (start[2:-2] - start[:-4] <= SPIKE_MEMORY * 1_000_000) & (
-        start[4:] - start[2:-2] <= SPIKE_MEMORY * 1_000_000
-    )
+    near = np.maximum(start[2:-2] - start[:-4], start[4:] - start[2:-2]) <= SPIKE_MEMORY * 1_000_000
     marks[2:-2] = near & (np.abs(value[2:-2] - np.median(around, axis=0)) > limits.spike)
     return marks
 

@@ -54,7 +54,7 @@ class Silence(NamedTuple):
     subject: str
     first: datetime
     last: datetime | None
-    weekly: tuple[str, ...] = ()
+    weekly: Sequence[str] = ()
     made_by: str = ""
     reason: str = ""
 
@@ -92,9 +92,8 @@ def weekly(text: str) -> Weekly:
     """
     found = re.fullmatch(r"\s*([a-z,-]+)\s+(\d\d:\d\d)-(\d\d:\d\d)\s*", text.lower())
     if not found:
-        raise ValueError(
-            f"weekly window {text!r}, expected days and times as 'mon-fri 22:00-07:00' or 'daily 01:00-02:00'"
-        )
+        expected = "days and times as 'mon-fri 22:00-07:00' or 'daily 01:00-02:00'"
+        raise ValueError(f"weekly window {text!r}, expected {expected}")
     begin, end = (time.fromisoformat("00:00" if part == "24:00" else part) for part in found.groups()[1:])
     return Weekly(frozenset(_days(found[1])), begin, end)
 
@@ -182,10 +181,7 @@ def silence(
 
 def silences(source: Store | Transaction, now: datetime) -> list[Silence]:
     """Give the silences that are active or to come."""
-    return [
-        Silence(number, rule, subject, first, last, tuple(windows or ()), by, reason)
-        for number, rule, subject, first, last, windows, by, reason in source.rows("list_silences", now=now)
-    ]
+    return [Silence(*row) for row in source.rows("list_silences", now=now)]
 
 
 def end_silence(store: Store, number: int, now: datetime) -> bool:

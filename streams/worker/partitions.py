@@ -130,9 +130,8 @@ class Partitions:
             _log.warning("the database is behind the group, reading again", partitions=len(behind))
             await consumer._commit(behind)
         firsts = await consumer.earliest_offsets(*committed)
-        self._order.assign(
-            {partition: behind.get(tp, committed[tp]) or firsts.get(tp) or 0 for partition, tp in assigned.items()}
-        )
+        begins = {one: behind.get(tp, committed[tp]) or firsts.get(tp) or 0 for one, tp in assigned.items()}
+        self._order.assign(begins)
         for partition, tp in assigned.items():
             if not committed[tp] or tp in behind:  # Faust's own seek, which follows, leaves out offset 0
                 await consumer.seek(tp, self._order.next[partition])
