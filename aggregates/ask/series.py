@@ -57,8 +57,7 @@ class ChosenSeries:
 
     def places(self, series: NDArray[np.int32]) -> Places:
         """The positions of these series in the answer; all of them are in it."""
-        found: Places = self._order[np.searchsorted(self.series, series, sorter=self._order)]
-        return found
+        return self._order.take(np.searchsorted(self.series, series, sorter=self._order))
 
     def views(self, part: slice, *, by_series: bool) -> list[tuple[str, list[int]]]:
         """
@@ -94,8 +93,8 @@ def pieces(
     first, until = map(microseconds, span)
     if after is not None and after.series not in chosen.series:
         raise BadQuestion(f"a cursor at series {after.series}, expected `next` of the page before of the same question")
-    last = None if after is None else int(chosen.places(np.array([after.series], np.int32))[0])
-    at = 0 if last is None else int(np.searchsorted(chosen.ranks, chosen.ranks[last]))
+    last = -1 if after is None else int(chosen.places(np.array([after.series], np.int32))[0])
+    at = 0 if after is None else int(np.searchsorted(chosen.ranks, chosen.ranks[last]))
     begin, begun = first if after is None else max(first, after.start), 0
     wanted = PIECE if limit is None else min(PIECE, limit)
     reach = max(1, wanted * (step // timedelta(microseconds=1)))  # us that one series fills a piece with
@@ -107,8 +106,8 @@ def pieces(
         end = int(np.searchsorted(chosen.ranks, chosen.ranks[most], "right"))
         stop = until if chosen.ranks[at] < chosen.ranks[end - 1] else min(until, begin + reach)
         rows, places = _sorted(fetch(slice(at, end), (utc(begin), utc(stop))), chosen)
-        if last is not None and after is not None:
-            behind = _seen(rows, places, chosen.ranks, last, after)
+        if after is not None:  # those of the page before: of the cursor's series, and of its other periods
+            behind = int(((rows["start"] == after.start) & (places <= last)).sum())
             rows, places = rows[behind:], places[behind:]
         rows, places = rows[:limit], places[:limit]
         if len(rows):
@@ -126,13 +125,6 @@ def pieces(
         yield _sorted(fetch(slice(0, 0), span), chosen)
 
 
-def _seen(rows: Rows, places: Places, ranks: NDArray[np.int64], last: int, after: Cursor) -> int:
-    """Count the rows of the page before: those of the cursor's series, and of its other periods, up to its start."""
-    start = rows["start"]
-    seen = (start < after.start) | ((start == after.start) & (places <= last))
-    return int((seen & (ranks[places] == ranks[last])).sum())
-
-
 def _sorted(rows: Rows, chosen: ChosenSeries) -> tuple[Rows, Places]:
     """Sort rows by the words of their series and start, and return the positions of their series; most come sorted."""
     places = chosen.places(rows["series"])
@@ -141,7 +133,7 @@ def _sorted(rows: Rows, chosen: ChosenSeries) -> tuple[Rows, Places]:
     if np.all((rank > 0) | (rank == 0) & ((start > 0) | (start == 0) & (place > 0))):
         return rows, places
     order = np.lexsort(keys[::-1])
-    return rows[order], places[order]
+    return rows.take(order), places.take(order)
 
 
 # Rows of the statements `ask_windows` (`state` is twice the status, plus one where it is valid) and `ask_readings`.

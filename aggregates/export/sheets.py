@@ -83,9 +83,8 @@ def _columns(table: pa.Table, zone: str) -> Iterator[_Column]:
 
 def _explain(sheet: Any, columns: list[_Column], zone: str, sources: Iterable[Mapping[str, Any]], bold: Any) -> None:
     """Write what each column means, and who supplied the rows."""
-    known = {name: meaning for name, (_, meaning) in COLUMNS.items()}
     rows: list[tuple[str, ...]] = [("column", "unit", "meaning")]
-    rows += [(one.name, one.unit, known.get(one.name, "")) for one in columns]
+    rows += [(one.name, one.unit, COLUMNS[one.name][1] if one.name in COLUMNS else "") for one in columns]
     rows += [(f"A stamp is the same moment in UTC and in {zone}. A window is labelled with its start.",), ()]
     rows += [(str(one["title"]), str(one["licence"]), str(one["vintage"] or "")) for one in sources]
     sheet.set_column(0, 2, 30)

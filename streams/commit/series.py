@@ -79,8 +79,7 @@ class SeriesCache:
         if batch.sensors or (self._keys[at] != keys).any():
             self._load(batch, keys)
             at = np.searchsorted(self._keys, keys)
-        lines: NDArray[Any] = self._lines[at]
-        return lines
+        return self._lines.take(at)
 
     def check(self, version: int) -> None:
         """Drop all lines where the catalogue was imported since, and raise `Clash`: what they say may have changed."""

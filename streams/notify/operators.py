@@ -140,11 +140,8 @@ def alerts(
 def alerts_about(store: Store, subject: str, first: datetime, last: datetime) -> list[Row]:
     """Give the alerts about a sensor or an area in `[first, last)` that stand, the newest first, as `alerts` does."""
     found = alerts(store, last, ZoneInfo("UTC"), everything=True, subject=subject)
-    ended = (row["until"] or row["cleared_at"] or last for row in found)
-    return [
-        row for row, until in zip(found, ended, strict=True)
-        if row["since"] < last and until > first and not row["withdrawn"]
-    ]  # fmt: skip
+    standing = [row for row in found if row["since"] < last and not row["withdrawn"]]
+    return [row for row in standing if (row["until"] or row["cleared_at"] or last) > first]
 
 
 def acknowledge(store: Store, alert: int, by: str, now: datetime) -> bool:

@@ -65,7 +65,7 @@ def reflagged(readings: NDArray[Any], ruled: Sequence[Ruled], frozen: NDArray[np
     `readings` (`NEIGHBOUR`) are of these series, in any order. A reading whose neighbours reach into a `frozen` day
     (sorted, days since 1970) keeps the flags it has: some of them were dropped.
     """
-    readings = readings[np.lexsort((readings["start"], readings["series"]))]
+    readings = readings.take(np.lexsort((readings["start"], readings["series"])))
     number = np.searchsorted([one.series for one in ruled], readings["series"])
     alike: dict[Quantity, int] = {}
     kind = np.array([alike.setdefault(one.limits, len(alike)) for one in ruled], np.int64)[number]
