@@ -39,18 +39,14 @@ TYPES: Mapping[str, pa.DataType] = {
     "date": pa.date32(), "many": WORDS, "statistics": pa.struct([pa.field(name, NUMBER) for name in MEASURES]),
 }  # fmt: skip
 
-COLUMNS: Mapping[str, tuple[pa.DataType, str]] = {
+COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     name: (TYPES[kind], meaning)
     for kind, known in shipped_toml(__file__, "columns.toml").items()
     for name, meaning in known.items()
-} | {
-    name: column
-    for one in MEASURES.values()
-    for name, column in (
-        (one.name, (NUMBER, f"{one.title}, in {one.unit}; null: see {one.name}_reason")),
-        (f"{one.name}_reason", (TEXT, f"why {one.name} has no number, or what CBS says of it")),
-    )
 }
+for _one in MEASURES.values():
+    COLUMNS[_one.name] = NUMBER, f"{_one.title}, in {_one.unit}; null: see {_one.name}_reason"
+    COLUMNS[f"{_one.name}_reason"] = TEXT, f"why {_one.name} has no number, or what CBS says of it"
 BESIDE = tuple(f"{name}{part}" for name in MEASURES for part in ("", "_reason"))  # columns, two of each measure
 
 

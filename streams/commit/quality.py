@@ -107,8 +107,6 @@ def inconsistent(sensor: Coded, quantity: Coded, channel: Coded, start: Column, 
     if not any("/" in word and not word.endswith("/any") for word in channel.words):
         return marks
     rows = np.flatnonzero(quantity.each(_adds_up, bool) & channel.each(lambda word: "/" in word, bool))
-    if not len(rows):
-        return marks
     lanes: dict[str, int] = {}
     lane = channel.each(lambda word: lanes.setdefault(word.partition("/")[0], len(lanes)), int)
     columns = (sensor.codes[rows], quantity.codes[rows], start[rows], lane[rows])

@@ -98,8 +98,7 @@ class SeriesCache:
         kinds = zip(*(first.column(name).to_pylist() for name in _KEY[1:]), strict=True)
         known = np.array([self._kinds.setdefault(kind, len(self._kinds)) for kind in kinds], np.int64)
         sensors = np.array([self._sensors.setdefault(word, len(self._sensors)) for word in sensor.words], np.int64)
-        keys: NDArray[np.int64] = sensors[sensor.codes] << 32 | known[at]
-        return keys
+        return sensors.take(sensor.codes) << 32 | known.take(at)
 
     def _load(self, batch: Batch, keys: NDArray[np.int64]) -> None:
         with self._store.transaction() as tx:
