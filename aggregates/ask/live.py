@@ -20,6 +20,7 @@ from aggregates.store.store import Store
 
 RANGE = "range"  # the lens of some hours together: the last 24 where nothing is chosen
 LONGEST = timedelta(days=31)  # range
+Part = Literal["sensors", "areas"]
 _GRID = 1e-5  # degrees, about a metre: what a boundary is rounded to on a screen
 
 
@@ -75,29 +76,34 @@ def _floored(moment: datetime, length: timedelta) -> datetime:
     return moment - (moment - datetime(1970, 1, 1, tzinfo=UTC)) % length
 
 
-def newest(store: Store, quantity: str, lens: Lens, now: datetime) -> str:
+def newest(store: Store, quantity: str, lens: Lens, now: datetime, only: Part | None = None) -> str:
     """
     Return for each sensor that measures a quantity the newest window to show, and for each area of the newest vintage.
 
-    It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`. FIGURES are lists by id of `id`, `state`, `value`,
-    `coverage`, `start`, `end` (s since 1970), `flags`, `estimate` (of what runs), `seen` and `expected` (lanes, of an
-    area sensors, of a range hours), of areas `sensors` (how many a value is of), and `spread`, below which 2 % and 95 %
-    lie. States: valid, invalid, running (empty unless running windows are asked for), nothing, failed and missing.
+    It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`, or `only` one of the two. FIGURES are lists by id of
+    `id`, `state`, `value`, `coverage`, `start`, `end` (s since 1970), `flags`, `estimate` (of what runs), `seen` and
+    `expected` (lanes, of an area sensors, of a range hours), of areas `sensors` (how many a value is of), and `spread`,
+    below which 2 % and 95 % lie. States: valid, invalid, running (empty unless running windows are asked for), nothing,
+    failed and missing.
     """
     asked = {
         "quantity": quantity, "now": now, "length": int(lens.length.total_seconds()), "running": lens.running,
         "after": now - lens.reach, "settled": now - lens.patience,
         "oldest": now - lens.reach - lens.length - (lens.level == "1d") * _HOUR,  # of the day when clocks go back
     }  # fmt: skip
-    figures, of_areas, areas = "live_figures", "live_areas", "{}"
+    figures, of_areas = "live_figures", "live_areas"
     if lens.level == "1h" and lens.length > _HOUR:
         figures, of_areas, until = "live_range", "live_area_range", _floored(now, _HOUR)
         asked |= {"since": until - lens.length, "now": until}
+    views: dict[Part, tuple[str, str | None]] = {
+        "sensors": (figures, f"sensor_{lens.level}"), "areas": (of_areas, VIEWS.get(lens.level)),
+    }  # fmt: skip
     with store.transaction(snapshot=True) as tx:
-        ((sensors,),) = tx.rows(figures, f"sensor_{lens.level}", **asked)
-        if lens.level in VIEWS:
-            ((areas,),) = tx.rows(of_areas, VIEWS[lens.level], **asked)
-    return f'{{"sensors":{sensors},"areas":{areas}}}'
+        parts = [
+            f'"{part}":{tx.rows(name, view, **asked)[0][0] if view else "{}"}'
+            for part, (name, view) in views.items() if only in (None, part)
+        ]  # fmt: skip
+    return f"{{{','.join(parts)}}}"
 
 
 def places(store: Store, quantity: str) -> str:

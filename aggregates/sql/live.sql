@@ -27,11 +27,14 @@ WHERE sensor_id IN ({live_measuring})
 -- name: live_measuring
 -- The sensors that measure a quantity in windows of `length`, and sensors of their kinds without any series.
 SELECT sensor_id FROM series WHERE quantity = %(quantity)s AND period <= %(length)s AND NOT starts_with(channel, 'index')
+-- Those without are few: the kinds, which take as long as all else, are looked for where there are any.
 UNION
-SELECT sensor_id FROM sensor n
-WHERE NOT EXISTS (SELECT FROM series s WHERE s.sensor_id = n.sensor_id) AND kind IN (
-    SELECT k.kind FROM series s JOIN sensor k USING (sensor_id)
-    WHERE s.quantity = %(quantity)s AND s.period <= %(length)s)
+SELECT sensor_id FROM (
+    SELECT sensor_id, kind FROM sensor n
+    WHERE NOT EXISTS (SELECT FROM series s WHERE s.sensor_id = n.sensor_id) OFFSET 0) n
+WHERE kind = ANY (ARRAY(
+    SELECT DISTINCT k.kind FROM series s JOIN sensor k USING (sensor_id)
+    WHERE s.quantity = %(quantity)s AND s.period <= %(length)s))
 
 -- name: live_figures
 -- The newest window of every sensor that measures a quantity, and the values below which 2 % and 95 % of them lie, as one

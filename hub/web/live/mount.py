@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from aggregates.areas.codes import BASE_MAP, Level
 from aggregates.ask import dates
-from aggregates.ask.live import LENSES, RANGE, chosen, day_of, midnight, newest, places, shapes
+from aggregates.ask.live import LENSES, RANGE, Part, chosen, day_of, midnight, newest, places, shapes
 from aggregates.store.health import list_findings
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
@@ -117,10 +117,12 @@ def _add_figures(app: FastAPI, watch: Watch, usual: UsualHours, stores: Stores, 
         return _json(await watch.packed((quantity, lens)), **_PACKED)
 
     @app.get("/past")
-    def past(quantity: Quantity, lens: Lens, at: Stamp, until: Stamp | None = None) -> Response:
+    def past(
+        quantity: Quantity, lens: Lens, at: Stamp, until: Stamp | None = None, part: Part | None = None
+    ) -> Response:
         """The figures of the window that a moment is in, or of a range; stamps without a zone are local time."""
         seen, end = chosen(lens, quantity, zone, at, until)
-        found = stores.ask(lambda store: newest(store, quantity, seen, end))
+        found = stores.ask(lambda store: newest(store, quantity, seen, end, part))
         return _json(packed(found, end), **_PACKED)
 
     @app.get("/events")

@@ -64,7 +64,7 @@ class PackedView(NamedTuple):
 def packed(content: str, now: datetime) -> bytes:
     """Give figures as gzipped JSON, with their moment."""
     head = msgspec.json.encode({"at": now.timestamp()})
-    return gzip.compress(head[:-1] + b"," + content[1:].encode(), 3)
+    return gzip.compress(head[:-1] + b"," + content[1:].encode(), 1)
 
 
 class Watch:

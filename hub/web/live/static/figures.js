@@ -44,7 +44,8 @@ async function fetchFigures() {
   const { at, until } = choice;
   const found = at ? await fetchPast({ at, until }) : await get("figures", { quantity: choice.quantity, lens: choice.lens });
   if (!found || mine !== asked) return;
-  if (found.sensors.id.some((id) => !(id in places.value))) await fetchPlaces();
+  const placed = places.value;
+  if (found.sensors.id.some((id) => !(id in placed))) await fetchPlaces();
   if (mine !== asked) return;
   frame.value = found;
   await nextTick();
@@ -60,14 +61,20 @@ const ahead = { key: "", found: null, until: 0 };
 async function fetchPast(moments) {
   const wanted = { quantity: choice.quantity, lens: choice.lens, ...moments };
   const kept = ahead.key === JSON.stringify(wanted) && Date.now() < ahead.until ? await ahead.found : null;
-  return kept ?? get("past", wanted);
+  return kept ?? getPast(wanted);
+}
+
+/** Fetch figures of sensors and of areas at once: each takes the hub as long as the other. */
+async function getPast(wanted) {
+  const found = await Promise.all(["sensors", "areas"].map((part) => get("past", { ...wanted, part })));
+  return found.every(Boolean) ? Object.assign(...found) : null;
 }
 
 /** Fetch the window to which whoever steps or plays comes next. */
 function lookAhead(moments) {
   if (!moments.at) return;
   const wanted = { quantity: choice.quantity, lens: choice.lens, ...moments };
-  Object.assign(ahead, { key: JSON.stringify(wanted), found: get("past", wanted), until: Date.now() + FRESH });
+  Object.assign(ahead, { key: JSON.stringify(wanted), found: getPast(wanted), until: Date.now() + FRESH });
 }
 
 /** Listen for news of the view while the page is seen. */

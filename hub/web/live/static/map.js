@@ -40,19 +40,14 @@ function hint(row) {
   return box;
 }
 
-const colours = new Map(); // values of CSS variables, asked for once in each drawing
-
-function colour(name) {
-  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
-  return colours.get(name);
-}
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Colours are CSS variables: a canvas needs their values, SVG takes them from its classes too. */
-function look(row, kind, { tone, none, chosen, many, beside }) {
-  const dashed = row.state === "invalid" || none;
+function styleOf(state, kind, { tone, none, chosen, many, beside }) {
+  const dashed = state === "invalid" || none;
   return {
     fillColor: colour(none ? "--map" : `--${tone}`),
-    fillOpacity: none && kind === "area" && beside ? 0 : none ? 0.35 : row.state === "invalid" ? 0.45 : kind === "area" ? 0.6 : 1,
+    fillOpacity: none && kind === "area" && beside ? 0 : none ? 0.35 : state === "invalid" ? 0.45 : kind === "area" ? 0.6 : 1,
     stroke: chosen || !many || (dashed && kind === "sensor"), // an edge takes as long to draw as all else
     color: colour(none ? "--missing" : "--edge"),
     weight: chosen ? 4 : kind === "area" ? 1 : 1.5,
@@ -61,22 +56,39 @@ function look(row, kind, { tone, none, chosen, many, beside }) {
   };
 }
 
+const looks = new Map(); // on the ground of a moment; each is made once for all marks like it, of which a country has 35,000
+
+/** How a mark looks: its style, and the classes of an element of SVG. */
+function lookOf(row, kind, { chosen, many, beside }) {
+  const tone = beside ? toneOf(row) : row.tone;
+  const other = isOther(row);
+  const key = `${kind} ${row.state} ${tone} ${other} ${chosen}`;
+  if (!looks.has(key)) {
+    const none = WITHOUT_VALUE.includes(row.state) || tone == null;
+    const unjudged = none && beside ? "unjudged" : "";
+    const classes = `${row.state} ${none ? "none" : tone} ${unjudged} ${other ? "other" : ""} ${chosen ? "chosen" : ""}`;
+    looks.set(key, { style: styleOf(row.state, kind, { tone, none, chosen, many, beside }), classes });
+  }
+  return looks.get(key);
+}
+
 /**
  * Draw one sensor or area where it looks different now; an element of SVG says what it is.
  *
- * `beside` is whether colours are those of what is usual: asked for once, for `choice` is slow to ask a country's times.
+ * Of what `lookOf` is asked, `beside` is whether colours are those of what is usual: asked for once, for `choice` is slow
+ * to ask a country's times.
  */
-function paint(layer, row, kind, { ground, chosen, many, beside }) {
-  const tone = beside ? toneOf(row) : row.tone;
-  const none = WITHOUT_VALUE.includes(row.state) || tone == null;
-  const unjudged = none && beside ? "unjudged" : "";
-  const classes = `${row.state} ${none ? "none" : tone} ${unjudged} ${isOther(row) ? "other" : ""} ${chosen ? "chosen" : ""}`;
-  if (layer.painted === ground + classes) return;
-  layer.painted = ground + classes;
-  layer.setStyle(look(row, kind, { tone, none, chosen, many, beside }));
-  layer._path?.setAttribute("class", `leaflet-interactive ${kind === "area" ? "shape" : "spot"} ${classes}`);
+function paint(layer, row, kind, asked) {
+  const look = lookOf(row, kind, asked);
+  if (layer.painted === look) return;
+  layer.painted = look;
+  L.Path.prototype.setStyle.call(layer, look.style); // that of a circle places it anew
+  layer._path?.setAttribute("class", `leaflet-interactive ${kind === "area" ? "shape" : "spot"} ${look.classes}`);
   layer._path?.setAttribute(`data-${kind}`, row.id);
 }
+
+/** A canvas that is drawn as a whole: to find out which of a country's marks changed takes longer. */
+const Canvas = L.Canvas.extend({ _extendRedrawBounds() {} });
 
 /** Move a tooltip that is cut off by an edge of the map. */
 function keepInside(tooltip, frame) {
@@ -140,7 +152,6 @@ class CityMap {
   /** Draw what is known now; `rows` of a sensor without a place are left out. */
   draw() {
     const placed = figures.sensors.value.filter((row) => row.lat != null);
-    colours.clear(); // of another theme or scheme
     this.render(placed.length > MANY);
     this.sensors.row = new Map(placed.map((row) => [row.id, row]));
     this.areas.row = new Map(figures.coloured.value.map((row) => [row.id, row]));
@@ -158,11 +169,13 @@ class CityMap {
     }
     const chosen = opened()?.id;
     const beside = choice.colour === "usual";
-    const ground = `${document.documentElement.dataset.theme} ${choice.classes} ${choice.colour} `;
+    const ground = `${document.documentElement.dataset.theme} ${choice.classes} ${choice.colour} ${this.many}`;
+    if (this.ground !== ground) looks.clear();
+    this.ground = ground;
     for (const { kind, layers, row } of [this.areas, this.sensors]) {
       for (const [id, layer] of layers) {
         const shown = row.get(id) ?? missing(id);
-        paint(layer, shown, kind, { ground, chosen: id === chosen, many: this.many, beside });
+        paint(layer, shown, kind, { chosen: id === chosen, many: this.many, beside });
       }
     }
   }
@@ -171,7 +184,7 @@ class CityMap {
   render(many) {
     if (this.many === many) return;
     this.many = many;
-    const shared = many ? L.canvas() : null;
+    const shared = many ? new Canvas() : null;
     this.areas.renderer = shared ?? L.svg();
     this.sensors.renderer = shared ?? L.svg({ pane: "sensors" });
     for (const layer of this.sensors.layers.values()) layer.remove();

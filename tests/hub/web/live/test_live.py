@@ -254,6 +254,12 @@ class TestAreas:
             pass
         figures = {level: [row[1:3] + row[8:] for row in rows if row[2]] for level, rows in area_rows(known).items()}
         assert figures == {level: [["valid", 240, 2, 2, 2]] for level in ("gemeente", "wijk", "buurt")}
+        for lens in LENSES.values():
+            whole = json.loads(newest(known, "vehicle_count", lens, NOW))
+            sensors, of_areas = (
+                json.loads(newest(known, "vehicle_count", lens, NOW, one)) for one in ("sensors", "areas")
+            )
+            assert (sensors, of_areas) == ({"sensors": whole["sensors"]}, {"areas": whole["areas"]})
         found = rows(json.loads(newest(known, "vehicle_count", LENSES["range"], NOW))["areas"]["wijk"])
         assert [row[1:3] + row[8:] for row in found if row[2]] == [["invalid", 240, 1, 24, 2]]
         shown = json.loads(day_of(known, "area", "BU99010000", "vehicle_count", midnight(NOW, ZONE), NOW) or "")
