@@ -9,6 +9,10 @@ SELECT pg_backend_pid()
 SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c
 WHERE c.oid = %(table)s::regclass OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %(table)s::regclass)
 
+-- name: count_vacuums
+-- How many tables are being vacuumed.
+SELECT count(*) FROM pg_stat_progress_vacuum WHERE datname = current_database()
+
 -- name: list_source_readings
 -- The readings of one source as they are stored, to prove that none is missing.
 SELECT sensor_id, (extract(epoch FROM start) * 1000000)::bigint AS start, value

@@ -102,9 +102,10 @@ class _Soak:
             return _Found((worst, before[worst]["p50"], after[worst]["p50"]), details)
 
     def _fill(self, day: int, days: int) -> None:
-        """Commit days of history and wait until they are rolled up."""
+        """Commit days of history and wait until they are rolled up, and what came at once is vacuumed."""
         self._load.fill(24 * day, 24 * days)
         self._load.until_rolled(self._store, self._begin, datetime.now(UTC) - timedelta(hours=2))
+        until(lambda: self._store.rows("count_vacuums") == [(0,)], True, "ends of vacuuming", PATIENCE)
 
     def _seen(self, seconds: float) -> "_Seen":
         """Let the load run so long, and until some hours were rolled up; give the span, and what is used by then."""
