@@ -5,7 +5,6 @@ The command ends with 1 when one of the findings is bad.
 """
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -88,16 +87,14 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
 
 def _hub(running: RunningHub) -> Iterator[Finding]:
     """Ask a running hub what is wrong with it, and what it does not read."""
-    metrics = ""
     try:
         with urlopen(f"{running.http}/healthz", timeout=_ANSWERS_WITHIN) as answer:
-            trouble = json.load(answer).get("trouble", [])
-        with urlopen(f"{running.http}/metrics", timeout=_ANSWERS_WITHIN) as answer:
-            metrics = answer.read().decode()
+            found = json.load(answer)
     except (OSError, ValueError) as error:
-        trouble = [f"does not answer: {error}"]
+        found = {"trouble": [f"does not answer: {error}"]}
+    trouble = found.get("trouble", [])
     yield Finding("hub", "; ".join([f"running, {running.http}", *trouble]), not trouble)
-    for source, count in re.findall(r'^stadspuls_unread_total{source="(.*)"} ([1-9]\d*)', metrics, re.MULTILINE):
+    for source, count in found.get("unread", {}).items():
         yield Finding(f"unread of {source}", f"{count} numbers since the start, see `stadspuls formats try`")
 
 

@@ -27,6 +27,7 @@ from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, DataDirectory, Server, raise_file_limit
 from hub.settings.settings import Settings
 from hub.web.metrics import ServiceCollector, numbers
+from ingest.formats.parts import UNREAD
 from ingest.formats.registry import load_formats
 from ingest.log.queue import QueuedLog
 from ingest.mqtt.address import Address
@@ -194,7 +195,7 @@ class EmbeddedHub:
             "ready": not trouble, "trouble": list(dict.fromkeys(trouble)),
             "messages_received": self.receiver.received, "messages_in_flight": self.receiver.in_flight,
             "readings_in_flight": self.log.in_flight, "broker_queue": self._settings.broker_queue,
-            "broker_held": self.held,
+            "broker_held": self.held, "unread": {source: count for (source,), count in dict(UNREAD).items() if count},
         }  # fmt: skip
 
     @property

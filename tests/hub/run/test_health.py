@@ -21,7 +21,7 @@ from aggregates.store.store import Store
 from hub.cli.doctor import Finding, examine
 from hub.run.parts import Turns
 from hub.servers.broker import BuiltInBroker
-from hub.servers.process import Server
+from hub.servers.process import Identity, RunningHub, Server
 from hub.settings.layers import load
 from hub.web.metrics import ServiceCollector
 from ingest.vocabulary.batch import Batch, DeadLetter, columns
@@ -31,6 +31,7 @@ from streams.commit.pipeline import Pipeline
 from streams.rollup.retention import maintain
 from streams.rollup.rollup import roll_up
 from tests.support.alerting import raised, rule
+from tests.support.apis import served
 from tests.support.brokers import Broker, built_in, free_port
 from tests.support.commands import app
 from tests.support.databases import fresh_database, timescale_url
@@ -132,6 +133,14 @@ class TestDoctor:
         assert "edition" in out
         assert "may lose" in out
         assert "BAD" not in out
+
+    def test_hub_with_a_token(self, store: Store, tmp_path: Path) -> None:
+        """A hub that asks for a token is as well as another: what is asked of it is free."""
+        settings = load({"database": store.conninfo, "api_token": "secret", "data_dir": tmp_path}, tmp_path)
+        with served(settings) as url:
+            running = RunningHub(Identity.of(), NOBODY, store.conninfo, url, frozenset())
+            (found,) = [one for one in examine(settings, running) if one.what == "hub"]
+        assert found == Finding("hub", f"running, {url}", True)
 
     def test_broken_identity(self, store: Store, broker: Broker, tmp_path: Path) -> None:
         """A reading that is not accounted for is exit 1, and its source is named."""
