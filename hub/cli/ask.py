@@ -190,12 +190,9 @@ def grafana_push(settings: Settings, dry_run: bool = False) -> None:
     if settings.grafana_url is None or settings.grafana_token is None:
         raise BadQuestion("no --grafana-url or no --grafana-token, expected both (or STADSPULS_GRAFANA_URL, ..._TOKEN)")
     database = settings.grafana_database
-    try:
-        source = data_source(database.get_secret_value()) if database else None
-        token = settings.grafana_token.get_secret_value()
-        changes = push(settings.grafana_url, token, dashboards(), source, dry=dry_run)
-    except ValueError as error:
-        raise BadQuestion(str(error)) from error
+    source = data_source(database.get_secret_value()) if database else None
+    token = settings.grafana_token.get_secret_value()
+    changes = push(settings.grafana_url, token, dashboards(), source, dry=dry_run)
     for changed, difference in changes:
         errors.print(changed)
         if dry_run:
@@ -217,10 +214,10 @@ def grafana_write(_settings: Settings, out: Path) -> None:
 
 
 def data_source(url: str) -> dict[str, object]:
-    """Describe the database to Grafana; raises ValueError for what is no postgresql:// URL with a user."""
+    """Describe the database to Grafana; raises BadQuestion for what is no postgresql:// URL with a user."""
     parts = urlsplit(url)
     if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.username:
-        raise ValueError("grafana_database is not postgresql://user:password@host[:port]/database")
+        raise BadQuestion("grafana_database is not postgresql://user:password@host[:port]/database")
     return {
         "name": "Stadspuls", "uid": "stadspuls", "type": "grafana-postgresql-datasource", "access": "proxy",
         "url": f"{parts.hostname}:{parts.port or 5432}", "user": unquote(parts.username), "isDefault": False,

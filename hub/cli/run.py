@@ -156,7 +156,7 @@ def gateway(
         if once:
             failed = gateways.once()
             for one in gateways.counts:
-                errors.print(f"{one.job}: {one.total('messages')} messages published")
+                errors.print(f"{one.job}: {one.events['messages', '']} messages published")
             if failed:
                 end(IMPOSSIBLE, f"error: {', '.join(failed)} could not be read, see the log")
             return

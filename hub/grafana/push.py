@@ -16,6 +16,8 @@ from grafana_api.grafana_api import GrafanaClientError, GrafanaException  # type
 from grafana_api.grafana_face import GrafanaFace  # type: ignore[import-untyped]
 from requests.exceptions import RequestException
 
+from aggregates.ask.dates import BadQuestion
+
 Plain = dict[str, Any]
 Thing = tuple[str, str, Plain | None, Plain, Callable[[], object]]
 # Who may view (1) and who may edit (2).
@@ -36,11 +38,11 @@ def push(
 
     Gives what was or would be changed, each with the lines that differ. `token` is a service account's, or
     `user:password`; a dashboard has its folder before it. Viewers may look, editors may edit; what single users and
-    teams may do stays. Raises GrafanaRefused, and ValueError for an address that is none.
+    teams may do stays. Raises GrafanaRefused, and BadQuestion for an address that is none.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"Grafana's address {address!r}, expected http(s)://host[:port][/path]")
+        raise BadQuestion(f"Grafana's address {address!r}, expected http(s)://host[:port][/path]")
     user, colon, password = token.partition(":")
     grafana = GrafanaFace(
         auth=(user, password) if colon else token, host=parts.hostname, port=parts.port, protocol=parts.scheme,

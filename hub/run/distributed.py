@@ -10,7 +10,7 @@ has the same `intake`; `ingest.mqtt.slots` assigns the sessions at the broker. `
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -217,9 +217,8 @@ def rollup(settings: Settings) -> Iterator["Upkeep"]:
         yield undo.enter_context(upkeep)
 
 
-@contextmanager
-def serve(settings: Settings) -> Iterator[str]:
-    """`stadspuls serve`: the HTTP side over the database."""
+def serve(settings: Settings) -> AbstractContextManager[str]:
+    """`stadspuls serve`: the HTTP side over the database; gives its address."""
     from hub.web.http import application, listening
 
     conninfo = needed(settings, "database", DATABASE)
@@ -232,5 +231,4 @@ def serve(settings: Settings) -> Iterator[str]:
                 return {"ready": False, "trouble": [f"the database: {error}"]}
 
     app = application(ServiceCollector({}, database=conninfo), health, settings, conninfo)
-    with listening(app, settings.http_host, settings.http_port) as address:
-        yield address
+    return listening(app, settings.http_host, settings.http_port)

@@ -5,7 +5,7 @@ Numbers for Prometheus, read when they are requested: a service's own, and those
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -57,15 +57,13 @@ def numbers(service: str, of: object) -> Gauges:
 
 def _of_hub(database: str) -> Iterable[Metric]:
     found: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in METRICS["hub"]}
-    try:
-        with closing(Store(database, application="stadspuls metrics")) as store:
-            for name, labels, number in store.rows("hub_numbers", now=datetime.now(UTC), since=None):
-                found[name][tuple(labels)] = number
-    except StoreError:
-        yield family("database_up", "1 while the database answers", 0)
-        return
-    yield family("database_up", "1 while the database answers", 1)
-    for name, about in METRICS["hub"].items():
+    is_up = False
+    with suppress(StoreError), closing(Store(database, application="stadspuls metrics")) as store:
+        for name, labels, number in store.rows("hub_numbers", now=datetime.now(UTC), since=None):
+            found[name][tuple(labels)] = number
+        is_up = True
+    yield family("database_up", "1 while the database answers", is_up)
+    for name, about in METRICS["hub"].items() if is_up else ():
         labels = about.get("labels", ())
         yield family(name, about["text"], found[name] if labels else found[name][()], *labels)
 

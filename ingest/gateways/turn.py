@@ -48,10 +48,6 @@ class Counts:
         """Count something."""
         self.events[name, kind] += number
 
-    def total(self, name: str) -> int:
-        """Give how often something happened, of any kind."""
-        return sum(number for (known, _), number in list(self.events.items()) if known == name)
-
 
 class Measurement(NamedTuple):
     """One measurement of an answer: what names it, what tells its value from others, its stamp, and its text."""

@@ -6,7 +6,7 @@ the north of the Netherlands is shipped). `streams.alerts.comparison` compares h
 `aggregates.ask.periods` chooses the days of an average.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -96,9 +96,9 @@ class Days:
         return inside
 
 
-def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years: Iterable[int] = YEARS) -> Days:
+def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL") -> Days:
     """
-    Load the calendar: the shipped one, or in its place the files that are named; public holidays of these years.
+    Load the calendar: the shipped one, or in its place the files that are named.
 
     Raises BadFile for a file that cannot be read, and for a country that the library does not know.
     """
@@ -108,7 +108,7 @@ def load_days(zone: str, files: Sequence[Path] = (), country: str = "NL", years:
     working = {name for calendar in calendars for name in calendar.working}
     if country not in holidays.list_supported_countries():
         raise BadFile(f"country {country!r}, expected a code of ISO 3166 as NL")
-    public = holidays.country_holidays(country, years=years, language="en_US")
+    public = holidays.country_holidays(country, years=YEARS, language="en_US")
     return Days(
         ZoneInfo(zone), frozenset(day for day, name in public.items() if not working & set(name.split("; "))),
         tuple(one for calendar in calendars for one in calendar.school),

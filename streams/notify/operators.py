@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow as pa
 
+from aggregates.ask.dates import BadQuestion
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.readings import YEARS
 
@@ -83,7 +84,7 @@ def longest_silence(
 
 def weekly(text: str) -> Weekly:
     """
-    Read weekly windows; raises ValueError.
+    Read weekly windows; raises BadQuestion.
 
     >>> weekly("mon-fri 22:00-07:00").begin
     datetime.time(22, 0)
@@ -93,7 +94,7 @@ def weekly(text: str) -> Weekly:
     found = re.fullmatch(r"\s*([a-z,-]+)\s+(\d\d:\d\d)-(\d\d:\d\d)\s*", text.lower())
     if not found:
         expected = "days and times as 'mon-fri 22:00-07:00' or 'daily 01:00-02:00'"
-        raise ValueError(f"weekly window {text!r}, expected {expected}")
+        raise BadQuestion(f"weekly window {text!r}, expected {expected}")
     begin, end = (time.fromisoformat("00:00" if part == "24:00" else part) for part in found.groups()[1:])
     return Weekly(frozenset(_days(found[1])), begin, end)
 
@@ -102,7 +103,7 @@ def _days(text: str) -> Iterator[int]:
     for part in ("mon-sun" if text == "daily" else text).split(","):
         first, dash, last = part.partition("-")
         if first not in DAYS or (dash and last not in DAYS):
-            raise ValueError(f"day {part!r}, expected one of {', '.join(DAYS)}, two of them with a dash, or daily")
+            raise BadQuestion(f"day {part!r}, expected one of {', '.join(DAYS)}, two of them with a dash, or daily")
         length = (DAYS.index(last or first) - DAYS.index(first)) % 7
         yield from ((DAYS.index(first) + step) % 7 for step in range(length + 1))
 
@@ -158,17 +159,17 @@ def silence(
     """
     Make a silence and give its number.
 
-    Raises ValueError for weekly windows that cannot be read, and a span without an end, without a length or far away.
+    Raises BadQuestion for weekly windows that cannot be read, and a span without an end, without a length or far away.
     """
     for text in windows:
         weekly(text)
     if last is None and not windows:
-        raise ValueError("neither an end nor weekly windows: a silence without an end is forgotten")
+        raise BadQuestion("neither an end nor weekly windows: a silence without an end is forgotten")
     for moment in (first, last):
         if moment is not None and moment.year not in YEARS:
-            raise ValueError(f"{moment.isoformat()}, expected a stamp of the years {YEARS[0]} to {YEARS[-1]}")
+            raise BadQuestion(f"{moment.isoformat()}, expected a stamp of the years {YEARS[0]} to {YEARS[-1]}")
     if last is not None and last <= first:
-        raise ValueError(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
+        raise BadQuestion(f"a silence that ends at {last.isoformat()} and begins at {first.isoformat()}")
     ((number,),) = store.rows(
         "insert_silence", rule=rule, subject=subject, first=first, last=last, made_by=by, reason=reason, now=now,
         recurrence=msgspec.json.encode(windows).decode() if windows else None,

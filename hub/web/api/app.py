@@ -140,12 +140,9 @@ def actions(stores: Stores) -> APIRouter:
     @actions.post("/silences", status_code=201)
     def silence(wanted: NewSilence) -> Mapping[str, int]:
         now = datetime.now(UTC)
-        try:
-            with stores.lend() as store:
-                number = operators.silence(store, now=now, **{**wanted.model_dump(), "first": wanted.first or now})
-        except ValueError as error:
-            raise Problem(400, str(error)) from error
-        return {"silence": number}
+        asked = {**wanted.model_dump(), "first": wanted.first or now}
+        with stores.lend() as store:
+            return {"silence": operators.silence(store, now=now, **asked)}
 
     @actions.delete("/silences/{silence}", status_code=204)
     def end_silence(silence: int) -> Response:

@@ -128,7 +128,7 @@ def test_minute_that_was_cut_off_comes_whole_the_next_time(line: Line, sources: 
     whole = ndw_minute(NOW, sites)
     sources.files[MINUTES] = whole[: int(len(whole) * kept)]
     runner.turn()
-    assert (runner.counts.failures, runner.counts.total("form_changes")) == (1, 0)
+    assert (runner.counts.failures, runner.counts.events["form_changes", ""]) == (1, 0)
     sources.files[MINUTES] = whole
     runner.turn()
     assert Counter(counts_of(line)) == Counter((f"ndw/{site}", "09:29") for site in sites)
@@ -140,7 +140,7 @@ def test_missed_minutes_are_counted(line: Line, sources: Country) -> None:
     for after in (0, 1, 5, 3):
         sources.files[MINUTES] = ndw_minute(NOW + after * MINUTE, {"PGR08_B": START + after * MINUTE})
         runner.turn()
-    assert runner.counts.total("gaps") == 3
+    assert runner.counts.events["gaps", ""] == 3
     assert [minute for _, minute in counts_of(line)] == ["09:29", "09:30", "09:34"]
 
 
@@ -154,7 +154,7 @@ def test_other_documents_are_a_changed_form(line: Line, sources: Country, text: 
     (_, runner) = line.open("ndw", area=None)
     sources.files[MINUTES] = text
     runner.turn()
-    assert runner.counts.total("form_changes") == 1
+    assert runner.counts.events["form_changes", ""] == 1
 
 
 def test_sites_of_another_form_are_a_changed_form(line: Line, sources: Country) -> None:
@@ -163,7 +163,7 @@ def test_sites_of_another_form_are_a_changed_form(line: Line, sources: Country) 
     minute = gzip.decompress(ndw_minute(NOW, {"PGR08_A": START, "PGR08_B": START, "PGR08_C": START}))
     sources.files[MINUTES] = gzip.compress(minute.replace(b"measurementTimeDefault", b"other"))
     runner.turn()
-    assert (runner.counts.total("form_changes"), len(line.arrived())) == (1, 0)
+    assert (runner.counts.events["form_changes", ""], len(line.arrived())) == (1, 0)
 
 
 def test_site_without_a_stamp_costs_no_other(line: Line, sources: Country) -> None:
@@ -173,7 +173,7 @@ def test_site_without_a_stamp_costs_no_other(line: Line, sources: Country) -> No
     sources.files[MINUTES] = gzip.compress(minute.replace(f"{START:%Y-%m-%dT%H:%M:%SZ}".encode(), b"soon", 1))
     runner.turn()
     assert sorted(counts_of(line)) == [("ndw/PGR08_B", "09:29"), ("ndw/PGR08_C", "09:28")]
-    assert (runner.counts.total("odd"), runner.counts.total("form_changes")) == (1, 0)
+    assert (runner.counts.events["odd", ""], runner.counts.events["form_changes", ""]) == (1, 0)
     assert runner.counts.newest == START.timestamp()
 
 
@@ -312,7 +312,8 @@ def test_figures_of_another_form(line: Line, sources: Country, name: str) -> Non
     good = figure("NL10938", "NO2", hour_before(NOW, -1), 5.0)
     sources.measurements = [{"other" if key == name else key: value for key, value in good.items()}]
     runner.turn()
-    assert (runner.counts.total("form_changes"), runner.counts.total("odd"), runner.counts.failures) == (1, 1, 1)
+    counts = runner.counts
+    assert (counts.events["form_changes", ""], counts.events["odd", ""], counts.failures) == (1, 1, 1)
     sources.measurements = [good]
     line.now += timedelta(days=4)  # more than is asked for again in a turn that follows a good one
     runner.turn()
@@ -434,7 +435,7 @@ def test_entities_of_another_form(line: Line, sources: Country, where: str, name
     setattr(sources, where, [{"other" if key == name else key: value for key, value in one.items()} for one in good])
     runner = line.one("samenmeten")
     runner.turn()
-    assert (runner.counts.total("form_changes"), runner.counts.failures) == (1, 1)
+    assert (runner.counts.events["form_changes", ""], runner.counts.failures) == (1, 1)
     setattr(sources, where, good)
     runner.turn()
     assert len(line.readings()) == 4
