@@ -126,7 +126,7 @@ def sections(path: Path, source: str) -> Iterator[Section]:
 
 def _datex2(stream: BinaryIO, source: str) -> Iterator[Section]:
     for element in records(stream, "siteMeasurements", "publicationCreator"):
-        if local(element) == "publicationCreator":
+        if local(element.tag) == "publicationCreator":
             check_creator(element, PUBLISHERS[source])
             continue
         site = element.find("{*}measurementSiteReference")

@@ -79,12 +79,12 @@ def _read(message: Message) -> list[Any]:
     overrides = _overrides(message.topic) if "?" in message.topic else {}
     found: list[Any] = _stamped(read, message) if message.replayed else list(read(message))
     for place, item in enumerate(found):
-        if isinstance(item, SensorFact) and (wrong := _objection(item)):  # it costs no reading
+        if isinstance(item, Reading | Table):
+            found[place] = item._replace(**overrides) if overrides else item
+        elif isinstance(item, SensorFact) and (wrong := _objection(item)):  # it costs no reading
             found[place] = _letter(message, BadPayload(wrong))
         elif isinstance(item, Unreadable):
             found[place] = _letter(message._replace(payload=item.payload), BadPayload(item.reason))
-        elif overrides and isinstance(item, Reading | Table):
-            found[place] = item._replace(**overrides)
     if not any(len(one.value) if isinstance(one, Table) else isinstance(one, Reading | SensorFact) for one in found):
         # Of a message of which nothing can be read the whole is kept, once.
         if letter := next((one for one in found if isinstance(one, DeadLetter)), None):
@@ -138,9 +138,9 @@ _UNFIT = (TypeError, ValueError, OverflowError, pa.ArrowException)
 def _columns(found: Sequence[Found], letters: list[Found]) -> pa.RecordBatch:
     """Make columns of readings and tables; those with something that no column takes become dead letters."""
     try:
-        single = [(message.received_at, one) for message, one in found if isinstance(one, Reading)]
+        single = [one for one in found if isinstance(one[1], Reading)]
         tables = (one.filled(message.received_at) for message, one in found if isinstance(one, Table))
-        return joined([columns([one for _, one in single], [received_at for received_at, _ in single]), *tables])
+        return joined([columns([one for _, one in single], [message.received_at for message, _ in single]), *tables])
     except _UNFIT as error:
         if len(found) == 1:
             letters.append((found[0][0], _letter(found[0][0], error)))

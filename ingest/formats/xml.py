@@ -7,6 +7,7 @@ hundreds of megabytes.
 
 import gzip
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -54,9 +55,9 @@ def records(stream: BinaryIO, *names: str) -> Iterator[etree._Element]:
         raise BadPayload(f"not XML: {error}") from error
 
 
-def local(element: etree._Element) -> str:
-    """Name an element without its namespace."""
-    tag = element.tag
+@lru_cache(maxsize=1024)
+def local(tag: str) -> str:
+    """Name a tag without its namespace."""
     return tag[tag.rfind("}") + 1 :]
 
 

@@ -182,8 +182,9 @@ def columns(readings: Sequence[Reading], received_at: Sequence[datetime]) -> pa.
     """
     fields = zip(*readings, strict=True) if readings else [()] * len(Reading._fields)
     named: dict[str, Sequence[Any]] = dict(zip(Reading._fields, fields, strict=True))
-    named["covers"] = [float(one.period) if one.covers is None and one.period else one.covers for one in readings]
-    named["start"] = _microseconds([reading.start for reading in readings])
+    lengths = zip(named["covers"], named["period"], strict=True)
+    named["covers"] = [period if covers is None and period else covers for covers, period in lengths]
+    named["start"] = _microseconds(named["start"])
     named["received_at"] = _microseconds(received_at)
     return pa.RecordBatch.from_arrays([pa.array(named[column.name], column.type) for column in SCHEMA], schema=SCHEMA)
 

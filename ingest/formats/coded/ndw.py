@@ -30,6 +30,7 @@ SUPPLIER = 5  # NDW gives every supplier an id of five characters, with which it
 NO_SPEED = -1
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _VALUES = ("measuredValue", "physicalQuantity")
+_KINDS = {"vehicleFlow": FLOW, "averageVehicleSpeed": SPEED}
 
 
 class Publisher(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,11 +87,11 @@ for _source in PUBLISHERS:
 
 
 def _sites(root: etree._Element, publisher: Publisher) -> Iterator[etree._Element]:
-    if local(root) == "siteMeasurements":
+    if local(root.tag) == "siteMeasurements":
         return iter((root,))
     publication = next(root.iter("{*}payloadPublication", "{*}payload"), None)
     if publication is None:
-        raise BadPayload(f"XML of {local(root)!r}, expected a MeasuredDataPublication or one siteMeasurements")
+        raise BadPayload(f"XML of {local(root.tag)!r}, expected a MeasuredDataPublication or one siteMeasurements")
     kind = publication.get(_TYPE, "without a type").rpartition(":")[2]
     if kind != "MeasuredDataPublication":
         raise BadPayload(f"publication {kind}, expected MeasuredDataPublication")
@@ -108,76 +109,71 @@ def check_creator(creator: etree._Element, publisher: Publisher) -> None:
 
 def _site(
     element: etree._Element, source: str, sites: Mapping[str, Site], wrong: list[str]
-) -> Iterator[Reading | SensorFact]:
+) -> list[Reading | SensorFact]:
     publisher = PUBLISHERS[source]
     site_id, version, start, values = _read(element, wrong)
     site = sites.get(site_id)
     name, lon, lat = (site.name, site.lon, site.lat) if site is not None else (None, None, None)
     if site is not None and site.version == version:
-        yield SensorFact(f"{source}/{site_id}", name, lon, lat, site.lanes)
-        places = _by_table(values, site)
+        places, lanes, is_inferred = _by_table(values, site), site.lanes, False
     else:
         is_whole = bool(values) and values[0].at == 1 and values[-1].at == len(values)
-        known = inferred(site_id[:SUPPLIER], "".join(one.kind for one in values)) if is_whole else None
-        lanes = len({channel.partition("/")[0] for channel in known.values()}) if known else None
-        yield SensorFact(f"{source}/{site_id}", name, lon, lat, lanes, inferred=known is not None)
-        channels = known or publisher.channels
-        places = {index: (channel, publisher.period) for index, channel in channels.items()}
+        kinds = "".join([one.kind for one in values]) if is_whole else ""
+        places, lanes, is_inferred = _by_pattern(source, site_id[:SUPPLIER], kinds)
+    fact = SensorFact(f"{source}/{site_id}", name, lon, lat, lanes, is_inferred)
     begin = start + timedelta(seconds=publisher.offset)
-    yield from _readings(f"{source}/{site_id}", begin, values, places, publisher.period)
+    return [fact, *_readings(fact.sensor_id, begin, values, places, publisher.period)]
 
 
 def _read(element: etree._Element, wrong: list[str]) -> tuple[str, str, datetime, list[Measured]]:
-    reference, stamped = element.find("{*}measurementSiteReference"), element.find("{*}measurementTimeDefault")
+    children = [(local(child.tag), child) for child in element]
+    named = dict(reversed(children))
+    reference, stamped = named.get("measurementSiteReference"), named.get("measurementTimeDefault")
     if reference is None or not (site_id := reference.get("id")):
         raise BadPayload("siteMeasurements without the id of its site, expected measurementSiteReference with an id")
     if stamped is None:
         raise BadPayload(f"no measurementTimeDefault at site {site_id!r}")
-    values = sorted(one for child in element if local(child) in _VALUES for one in _measured(child, wrong))
+    values = sorted(filter(None, [_measured(child, wrong) for name, child in children if name in _VALUES]))
     for one, following in pairwise(values):
-        if one[:2] == following[:2]:
+        if one.at == following.at and one.kind == following.kind:
             raise BadPayload(f"index {one.at} twice at site {site_id!r}, expected each once")
     return site_id, reference.get("version", ""), _start(stamped), values
 
 
 def _start(element: etree._Element) -> datetime:
-    meaning = element.findtext("{*}timeMeaning", "beginTime")
-    if meaning != "beginTime":
+    inner = {local(one.tag): one.text or "" for one in element}
+    if (meaning := inner.get("timeMeaning", "beginTime")) != "beginTime":
         raise BadPayload(f"timeMeaning {meaning!r}, expected beginTime")
-    return stamp(element.findtext("{*}timeValue", element.text or "").strip(), "measurementTimeDefault")
+    return stamp(inner.get("timeValue", element.text or "").strip(), "measurementTimeDefault")
 
 
-def _measured(element: etree._Element, wrong: list[str]) -> Iterator[Measured]:
+def _measured(element: etree._Element, wrong: list[str]) -> Measured | None:
     """Give what one index holds; a value that is no number is NaN, so that it keeps its place among the lanes."""
     kind, value, used, error = "", None, None, False
     for inner in element.iter():
-        name = local(inner)
+        name = local(inner.tag)
         if name in ("vehicleFlowRate", "speed"):
             value = inner.text
-        elif name in ("vehicleFlow", "averageVehicleSpeed"):
-            kind = FLOW if name == "vehicleFlow" else SPEED
-            used = inner.get("numberOfInputValuesUsed")
+        elif name in _KINDS:
+            kind, used = _KINDS[name], inner.get("numberOfInputValuesUsed")
         elif name == "dataError":
             error = inner.text in ("true", "1")
     index = element.get("index", "")
     try:
-        measured = Measured(int(index), kind, float(value or ""), None if used is None else int(used), error)
-        if isfinite(measured.value):
-            yield measured
-            return
+        if isfinite(number := float(value or "")):
+            return Measured(int(index), kind, number, None if used is None else int(used), error)
     except ValueError:
         pass
-    if kind and index.isdecimal():
-        yield Measured(int(index), kind, nan, None, error)
-    basic = (inner.get(_TYPE, "") for inner in element.iter() if local(inner) == "basicData")
+    basic = (inner.get(_TYPE, "") for inner in element.iter() if local(inner.tag) == "basicData")
     held = (", ".join(basic) or "nothing") if value is None else f"{value!r} from {used!r} input values"
     wrong.append(f"index {index!r} holds {held}, expected a number for a flow or a speed")
+    return Measured(int(index), kind, nan, None, error) if kind and index.isdecimal() else None
 
 
 Place = tuple[str, int]  # channel and period in s
 
 
-def _by_table(values: list[Measured], site: Site) -> dict[str, Place]:
+def _by_table(values: list[Measured], site: Site) -> Mapping[str, Place]:
     """Places by the site table; of two indexes with the same channel and quantity the second keeps its index."""
     places: dict[str, Place] = {}
     taken = set()
@@ -191,6 +187,14 @@ def _by_table(values: list[Measured], site: Site) -> dict[str, Place]:
 
 
 @lru_cache(maxsize=4096)
+def _by_pattern(source: str, supplier: str, kinds: str) -> tuple[Mapping[str, Place], int | None, bool]:
+    """Give places by the pattern of the supplier, how many lanes it has, and whether one is known."""
+    publisher, known = PUBLISHERS[source], inferred(supplier, kinds)
+    places = {index: (channel, publisher.period) for index, channel in (known or publisher.channels).items()}
+    lanes = len({channel.partition("/")[0] for channel in known.values()}) if known else None
+    return places, lanes, known is not None
+
+
 def inferred(supplier: str, kinds: str) -> Mapping[str, str] | None:
     """
     Give the channels by index of a site that sends `kinds` ("F" flow, "S" speed, from index 1); None: nothing is known.
@@ -221,7 +225,7 @@ def _readings(
     for one, channel, period in placed:
         if isfinite(one.value):
             value, weight, flags = _count(one, period) if one.kind == FLOW else _speed(one, counts.get(channel))
-            yield Reading(sensor_id, channel, QUANTITY[one.kind], period, start, value, weight, flags=flags)
+            yield Reading(sensor_id, channel, QUANTITY[one.kind], period, start, value, weight, None, flags)
 
 
 def _count(flow: Measured, period: int) -> State:
