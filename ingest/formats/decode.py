@@ -8,7 +8,7 @@ publish` call `decode`.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -24,7 +24,6 @@ from ingest.vocabulary.values import status_of, version_of
 Found = tuple[Message, Any]  # where it was found: a Reading, Table, SensorFact, Identity or DeadLetter
 Item = Reading | Table | SensorFact | Identity | Unreadable
 PayloadFormat = Callable[[Message], Iterator[Item]]
-F = TypeVar("F", bound=PayloadFormat)
 
 FUTURE = timedelta(minutes=10)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -32,19 +31,7 @@ LONGEST_PERIOD = 400 * 86_400
 LONGEST_TEXT = 500
 _FACTS = {"lon": (-180.0, 180.0), "lat": (-90.0, 90.0), "lanes": (1, 100), "interval": (0.001, 1e8)}
 
-FORMATS: dict[str, PayloadFormat] = {}  # every registered payload format by its source
-
-
-def payload_format(source: str) -> Callable[[F], F]:
-    """Register a function as the payload format of `source`; a second one for the same source is an error."""
-
-    def register(function: F) -> F:
-        if source in FORMATS:
-            raise ValueError(f"a second payload format for source {source!r}: {function.__module__}")
-        FORMATS[source] = function
-        return function
-
-    return register
+FORMATS: dict[str, PayloadFormat] = {}  # every payload format by its source; each puts itself here
 
 
 def decode(messages: Sequence[Message], earliest: datetime = EARLIEST) -> Batch:

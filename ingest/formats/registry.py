@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 import ingest.formats.coded
-from ingest.formats.decode import FORMATS, payload_format
+from ingest.formats.decode import FORMATS
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.values import BadFile
@@ -40,7 +40,7 @@ def load_formats(mapping_dirs: Sequence[Path] = ()) -> None:
         spec = load(path)
         if taken := spec.unstated():
             _log.warning("no unit in a mapping file, the registry's is taken", file=path.name, quantities=taken)
-        payload_format(path.stem)(MappedFormat(path.stem, spec))
+        FORMATS[path.stem] = MappedFormat(path.stem, spec)
         _loaded[path.stem] = path
 
 

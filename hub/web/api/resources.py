@@ -178,9 +178,7 @@ _WHOLE: Mapping[str, Callable[..., Rows]] = {
         (one.path.rpartition("/")[2], one.about) for one in RESOURCES if one.path.startswith("/indicators/")
     ),
     "/usual": _usual,
-    "/alerts/silences": lambda store, **_: (
-        (*one[:5], [str(part) for part in one.weekly], *one[6:]) for one in silences(store, datetime.now(UTC))
-    ),
+    "/alerts/silences": lambda store, **_: silences(store, datetime.now(UTC)),
 }
 RESOURCES: tuple[Resource, ...] = tuple(_resource(**one) for one in _given["resource"])
 

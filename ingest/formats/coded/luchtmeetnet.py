@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ingest.formats.decode import Item, payload_format
+from ingest.formats.decode import FORMATS, Item
 from ingest.formats.mapping_reader import MappedFormat
 from ingest.formats.mapping_schema import load
 from ingest.vocabulary.batch import Table
@@ -33,12 +33,14 @@ Line = list[str]
 HourRow = tuple[str, int, int, list[float]]  # quantity, period in s, start in us since 1970; NaN for an empty cell
 
 
-@payload_format("luchtmeetnet")
 def luchtmeetnet(message: Message) -> Iterator[Item]:
     """Read an API answer, one measurement, a station, or a piece of a CSV file; raises BadPayload for anything else."""
     if message.payload.removeprefix(b"\xef\xbb\xbf").startswith(b"Export;"):
         return _file(message.payload)
     return _read(message)
+
+
+FORMATS["luchtmeetnet"] = luchtmeetnet
 
 
 def _file(payload: bytes) -> Iterator[Table | SensorFact | Unreadable]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 from lxml import etree
 
-from ingest.formats.decode import payload_format
+from ingest.formats.decode import FORMATS
 from ingest.formats.states import FAILED, NOTHING, State
 from ingest.formats.xml import local, parsed
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Site, Unreadable
@@ -82,8 +82,7 @@ def measured(source: str, message: Message) -> Iterator[Reading | SensorFact | U
             yield Unreadable(etree.tostring(site, with_tail=False), "; ".join(dict.fromkeys(wrong)))
 
 
-for _source in PUBLISHERS:
-    payload_format(_source)(partial(measured, _source))
+FORMATS.update((source, partial(measured, source)) for source in PUBLISHERS)
 
 
 def _sites(root: etree._Element, publisher: Publisher) -> Iterator[etree._Element]:

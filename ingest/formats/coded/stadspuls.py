@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ingest.formats.decode import payload_format
+from ingest.formats.decode import FORMATS
 from ingest.formats.documents import decoded, json_document
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status, Unreadable
@@ -60,7 +60,6 @@ _FACTS = [name for name in Document.__struct_fields__ if name != "readings"]
 _UNFIT = (msgspec.ValidationError, OverflowError, ValueError)
 
 
-@payload_format(OWN)
 def stadspuls(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
     """
     Read own JSON; a reading or fact with a field that is missing, of the wrong kind, or impossible costs itself.
@@ -87,6 +86,9 @@ def stadspuls(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
             yield _reading(one, document, message.topic)
         except BadPayload as error:
             yield _alone(document.sensor_id, document.interval, msgspec.to_builtins(one), str(error))
+
+
+FORMATS[OWN] = stadspuls
 
 
 def _by_member(payload: bytes, error: Exception) -> tuple[Document, list[Unreadable]]:
