@@ -5,7 +5,6 @@ Its answers are documents, as files are, for `aggregates.areas.inputs`; no other
 """
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +67,7 @@ class Cbs:
             answer = self._json(url)
             # An answer without rows has no content by which its kind could be recognised.
             if answer.get("value", [answer]):
-                yield Document(f"{table} {url}", json.dumps(answer).encode())
+                yield Document(f"{table} {url}", msgspec.json.encode(answer))
             url = answer.get("@odata.nextLink")
 
     def _features(self, vintage: int, layer: str, municipality: str) -> Iterator[Document]:
@@ -84,7 +83,7 @@ class Cbs:
             if (features := answer.get("features")) is None:
                 raise Unreachable(f"{self._pdok}/{vintage}: answered {list(answer)[:5]}, expected features")
             if features:
-                yield Document(title, json.dumps({**answer, "name": title}).encode())
+                yield Document(title, msgspec.json.encode({**answer, "name": title}))
             if len(features) < PAGE:
                 return
 

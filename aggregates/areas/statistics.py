@@ -125,8 +125,6 @@ def read_table(
 
 
 def _melted(frame: pd.DataFrame, column: str, *, known_only: bool) -> pd.DataFrame:
-    if (twice := frame["code"].duplicated()).any():
-        raise BadDocument(f"column {column}: area {frame['code'][twice].iloc[0]} for a second time")
     # Of two columns for one measure the first counts.
     known = {name: key for key in reversed(frame.columns) if (name := measure_of(key))}
     measures = {key: name for name, key in known.items()}
@@ -169,9 +167,8 @@ def code_column(frame: pd.DataFrame) -> str:
 
 def _cells(long: pd.DataFrame, blank: str, units: Mapping[str, str] | None) -> pd.DataFrame:
     """Read the cells `found` of rows with code, measure and key; an attribute that was given goes before its own."""
-    if long.duplicated(["code", "measure"]).any():
-        twice = long[long.duplicated(["code", "measure"])].iloc[0]
-        raise BadDocument(f"measure {twice['measure']} of {twice['code']} for a second time")
+    if len(twice := long[long.duplicated(["code", "measure"])]):
+        raise BadDocument(f"measure {twice['measure'].iloc[0]} of {twice['code'].iloc[0]} for a second time")
     read = [cell(found, blank) for found in long["found"]]
     own = [
         MEASURES[name].unit if name in MEASURES else (units or {}).get(key)

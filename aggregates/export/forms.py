@@ -102,15 +102,13 @@ def _objects(out: IO[bytes], begin: bytes, pieces: Iterable[list[Any]], beside: 
 
 
 def _csv(tables: Tables, out: IO[bytes], separator: str, zone: str | None = None) -> None:
-    header = True
-    for table in tables:
+    for at, table in enumerate(tables):
         cells = dict(_cells(_flat(without_geometry(table)), zone))
         if not cells:
             continue
         quoted = [_quoted(column, separator) for column in cells.values()]
         lines = pc.binary_join_element_wise(*quoted, separator, null_handling="replace").to_pylist()
-        out.write("".join(f"{line}\n" for line in ([separator.join(cells)] if header else []) + lines).encode())
-        header = False
+        out.write("".join(f"{line}\n" for line in ([] if at else [separator.join(cells)]) + lines).encode())
 
 
 def _quoted(column: Any, separator: str) -> Any:

@@ -8,13 +8,12 @@ forms, `words.toml` the words.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-import jinja2
 import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ingest.vocabulary.values import shipped_toml, visible
 from streams.notify.channels import SEVERITIES
@@ -47,7 +46,8 @@ class Style(NamedTuple):
     @property
     def messages(self) -> Any:
         """The macros of `messages.jinja`, each of which gives a text."""
-        return _messages().make_module({"words": _WORDS[self.language], "stamp": self.stamp})
+        template = _TEMPLATES.get_template("messages.jinja")
+        return template.make_module({"words": _WORDS[self.language], "stamp": self.stamp})
 
     def stamp(self, moment: datetime) -> str:
         """Give a stamp in local time, with the zone."""
@@ -112,8 +112,6 @@ def digest(open_alerts: Sequence[Row], counts: Mapping[str, int], key: str, styl
     return Notification(key=key, title=said.digest_title(open_alerts), body=body, good=not open_alerts)
 
 
-@cache
-def _messages() -> "jinja2.Template":
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # plain text: nothing is escaped
-    environment.filters |= {"figure": number, "visible": visible}
-    return environment.from_string(files("streams.notify").joinpath("messages.jinja").read_text("utf-8"))
+# Plain text: nothing is escaped.
+_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
+_TEMPLATES.filters |= {"figure": number, "visible": visible}

@@ -39,13 +39,11 @@ def reconcile(
     closed are skipped. With `repair` the 5-minute rows that differ are recomputed and the hours marked, so that the
     next roll-up writes them and their days. Raises `aggregates.store.store.StoreError`.
     """
-    day = first
-    while day < last:
-        found = list(_compared(store, day, members))
+    for at in range((last - first).days):
+        found = list(_compared(store, first + at * DAY, members))
         yield from found
         if repair:
             _repair(store, found)
-        day += DAY
 
 
 def _compared(store: Store, day: date, members: Sequence[int] | None) -> Iterator[Difference]:
