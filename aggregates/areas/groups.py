@@ -6,7 +6,6 @@ their hours and days as those of a sensor whose lanes these series are (`aggrega
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +14,6 @@ from aggregates.areas.codes import is_code
 from aggregates.store.statements import statement_text
 from aggregates.store.store import Store, Transaction, unnested
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.values import read_toml
 
 PREFIX = "group/"  # of the id of a group's sensor
 
@@ -47,12 +45,8 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a member twice, expected each sensor and lane once")
 
 
+# A file has a table for each group.
 Groups = dict[Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]*$")], Group]
-
-
-def read_groups(path: Path) -> Mapping[str, Group]:
-    """Read a file with a table for each group; raises BadFile."""
-    return read_toml(path, Groups)
 
 
 def import_groups(store: Store, groups: Mapping[str, Group]) -> None:

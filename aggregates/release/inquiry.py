@@ -7,7 +7,6 @@ averages over days of a kind, of areas beside their statistics, or of a year bes
 
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -23,7 +22,6 @@ from aggregates.ask.query import Question, plain, tables
 from aggregates.export.areas import Origin, origins
 from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.values import read_toml
 
 # Columns by which the rows of two tables of one kind are compared, as far as the tables have them.
 KEY = ("sensor_id", "channel", "code", "quantity", "start", "hour", "law", "statistic")
@@ -66,7 +64,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Inquiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The tables of a release, its title, and who publishes it; raises BadQuestion at birth."""
+    """A file that asks for a release: its title, its tables, and who publishes it; raises BadQuestion at birth."""
 
     title: str
     table: tuple[Table, ...]
@@ -77,11 +75,6 @@ class Inquiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = [one.name for one in self.table]
         if len(set(names)) < len(names) or not names:
             raise BadQuestion(f"tables {names}, expected at least one, each with a name of its own")
-
-    @classmethod
-    def read(cls, path: Path) -> "Inquiry":
-        """Read a file; raises BadFile, whose text names file, key and reason, and BadQuestion."""
-        return read_toml(path, cls)
 
 
 def answer(store: Store, asked: Table, span: Span, reporting: Reporting) -> pa.Table:

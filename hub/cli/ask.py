@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from aggregates.areas.groups import PREFIX, import_groups, read_groups
+from aggregates.areas.groups import PREFIX, Groups, import_groups
 from aggregates.ask.dates import NO_AREAS, BadQuestion, known_at
 from aggregates.ask.periods import LONG
 from aggregates.store.catalogue import import_sensors
@@ -26,6 +26,7 @@ from hub.cli.lists import command_of, rows_of
 from hub.cli.output import Format, errors, write
 from hub.settings.settings import Settings
 from ingest.files.catalogue import read_catalogue
+from ingest.vocabulary.values import read_toml
 
 
 @command("query")
@@ -104,7 +105,7 @@ def export(
 @command("groups import")
 def groups_import(_: Settings, store: Store, file: Path, /) -> None:
     """Make the groups of a TOML file those of the hub; others are deleted."""
-    groups = read_groups(file)
+    groups = read_toml(file, Groups)
     import_groups(store, groups)
     errors.print(f"{len(groups)} groups imported; their figures follow with the next roll-up")
 
@@ -136,7 +137,7 @@ def release_make(
     begin, until = (one.astimezone(zone).date() for one in span)
     folder = releases or settings.data_dir / "releases"
     note_waiting(store, span, "1d", areas=True)
-    inquiry = Inquiry.read(query)
+    inquiry = read_toml(query, Inquiry)
     made = make(store, folder, name, inquiry, (begin, until), reporting_of(settings), version("stadspuls"))
     for file in made["files"]:
         errors.print(f"{folder / name / file['file']}: {file['rows']} rows")

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from aggregates.areas.groups import import_groups, read_groups
+from aggregates.areas.groups import Groups, import_groups
 from aggregates.ask.live import midnight
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
@@ -20,6 +20,7 @@ from hub.run.parts import Background
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import Message
+from ingest.vocabulary.values import read_toml
 from lab.demo.city import City
 from lab.demo.groningen import load_groningen
 
@@ -54,7 +55,7 @@ class Demo(Background):
             import_sensors(store, self._city.catalogue())
             if self._areas:
                 load_groningen(store, self._directory)
-                import_groups(store, read_groups(_GROUPS))
+                import_groups(store, read_toml(_GROUPS, Groups))
         super().start()
 
     def run(self) -> None:

@@ -23,6 +23,7 @@ from streams.commit.windows import HOUR_US, RECEIVED, first_of
 Column = NDArray[Any]
 WEEK = 168  # h
 PROFILE = 6  # weeks
+_SUMS = {name for name, one in QUANTITIES.items() if one.aggregation == "sum"}
 
 
 def limits_of(quantity: str, overrides: Mapping[str, Any] | None = None) -> Quantity:
@@ -106,7 +107,7 @@ def inconsistent(sensor: Coded, quantity: Coded, channel: Coded, start: Column, 
     marks = np.zeros(len(value), dtype=np.int32)
     if not any("/" in word and not word.endswith("/any") for word in channel.words):
         return marks
-    rows = np.flatnonzero(quantity.each(_adds_up, bool) & channel.each(lambda word: "/" in word, bool))
+    rows = np.flatnonzero(quantity.each(_SUMS.__contains__, bool) & channel.each(lambda word: "/" in word, bool))
     lanes: dict[str, int] = {}
     lane = channel.each(lambda word: lanes.setdefault(word.partition("/")[0], len(lanes)), int)
     columns = (sensor.codes[rows], quantity.codes[rows], start[rows], lane[rows])
@@ -122,10 +123,6 @@ def inconsistent(sensor: Coded, quantity: Coded, channel: Coded, start: Column, 
     odd = comparable & (np.abs(whole - parts) > 0.5)
     marks[rows[odd[group] & is_any]] = Flag.INCONSISTENT
     return marks
-
-
-def _adds_up(word: str) -> bool:
-    return word in QUANTITIES and QUANTITIES[word].aggregation == "sum"
 
 
 def _repeats(*keys: Column) -> Column:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from aggregates.areas.groups import import_groups, read_groups
+from aggregates.areas.groups import Groups, import_groups
 from aggregates.ask.dates import known_at
 from aggregates.ask.query import Question, ask
 from aggregates.store.catalogue import import_sensors
@@ -15,7 +15,7 @@ from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
-from ingest.vocabulary.values import BadFile
+from ingest.vocabulary.values import BadFile, read_toml
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
@@ -42,7 +42,7 @@ def import_text(store: Store, tmp_path: Path, text: str) -> None:
     """Import a file of groups."""
     file = tmp_path / "groups.toml"
     file.write_text(text)
-    import_groups(store, read_groups(file))
+    import_groups(store, read_toml(file, Groups))
 
 
 def count(
@@ -178,7 +178,7 @@ def test_a_group_that_cannot_be_is_refused(tmp_path: Path, text: str, said: str)
     file = tmp_path / "groups.toml"
     file.write_text(text)
     with pytest.raises(BadFile, match=said):
-        read_groups(file)
+        read_toml(file, Groups)
 
 
 def test_as_of_a_moment_a_group_has_its_figures_of_then(filled: Store) -> None:

@@ -28,7 +28,7 @@ from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from ingest.vocabulary.sources import SOURCES
-from ingest.vocabulary.values import BadFile
+from ingest.vocabulary.values import BadFile, read_toml
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import BEGIN, PLACES, hours, load_cases, place, refresh
@@ -60,7 +60,7 @@ def inquiry(tmp_path: Path) -> Inquiry:
     """What is asked in a file."""
     path = tmp_path / "question.toml"
     path.write_text(QUESTION, "utf-8")
-    return Inquiry.read(path)
+    return read_toml(path, Inquiry)
 
 
 def test_a_release_says_what_it_is(store: Store, tmp_path: Path, inquiry: Inquiry) -> None:
@@ -227,7 +227,7 @@ def test_a_file_that_asks_for_nothing_is_refused(tmp_path: Path, text: str, reas
     path = tmp_path / "question.toml"
     path.write_text(text, "utf-8")
     with pytest.raises(BadFile, match=reason):
-        Inquiry.read(path)
+        read_toml(path, Inquiry)
 
 
 @pytest.mark.long
@@ -252,7 +252,7 @@ def test_a_correction_of_june_after_a_release(store: Store, shared_data: Path, t
     reporting, half = Reporting(str(zone), country="US"), (date(2016, 1, 1), date(2016, 7, 1))
     question = Question("bicycle_count", first, last, "1h", sensor="stadspuls/bridge")
     before = ask(store, question)
-    made = make(store, tmp_path, "half-year", Inquiry.read(path), half, reporting, "0.1.0")
+    made = make(store, tmp_path, "half-year", read_toml(path, Inquiry), half, reporting, "0.1.0")
 
     wrong = [datetime(2016, 6, 14, hour, tzinfo=UTC) for hour in (15, 16, 17)]
     corrected = [Reading("stadspuls/bridge", "lane0/any", "bicycle_count", 3600, at, 1.0, version=1) for at in wrong]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from aggregates.areas.groups import import_groups, read_groups
+from aggregates.areas.groups import Groups, import_groups
 from aggregates.store.store import Store
 from ingest.vocabulary.readings import Reading
-from ingest.vocabulary.values import BadFile
+from ingest.vocabulary.values import BadFile, read_toml
 from streams.alerts.clock import AlertClock
 from streams.rollup.rollup import roll_up
 from tests.streams.alerts.test_judge import asked, deliver, with_rules
@@ -49,7 +49,7 @@ def test_a_group_is_judged_by_the_rules_that_name_it(database: str, store: Store
     """Its hours and days, as soon as those of its members; a rule about all sensors is not about groups."""
     file, rules = tmp_path / "groups.toml", tmp_path / "rules"
     file.write_text(GROUP)
-    import_groups(store, read_groups(file))
+    import_groups(store, read_toml(file, Groups))
     rules.mkdir()
     judge = with_rules(rules, RULES)
     clock = AlertClock(judge, ZONE)

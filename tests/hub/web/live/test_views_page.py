@@ -16,7 +16,8 @@ import pytest
 from playwright.sync_api import Download, Page, expect
 from psycopg.types.json import Jsonb
 
-from aggregates.areas.groups import read_groups
+from aggregates.areas.groups import Groups
+from ingest.vocabulary.values import read_toml
 from tests.hub.web.live.test_page import (  # the fixtures go by name: `visit` takes the hub of this module
     Open,
     chrome,
@@ -124,7 +125,8 @@ def test_sensors_are_compared_in_one_chart(visit: Open, tmp_path: Path) -> None:
     expect(page.locator("#compare table")).to_contain_text("70")
     group = tmp_path / "groups.toml"
     group.write_text(page.locator("#as-group textarea").input_value())
-    assert [one.sensor for one in read_groups(group)["nieuwe-groep"].members] == ["stadspuls/south", "stadspuls/east"]
+    members = read_toml(group, Groups)["nieuwe-groep"].members
+    assert [one.sensor for one in members] == ["stadspuls/south", "stadspuls/east"]
     lines.nth(0).get_by_role("button", name="South weghalen").click()
     expect(lines).to_have_count(2)
     page.go_back()
