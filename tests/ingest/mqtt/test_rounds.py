@@ -83,12 +83,15 @@ def test_full_round_does_not_wait(taken: Given, size: int, count: int, at_least_
 
 def test_bursts_go_together(taken: Given) -> None:
     """A pause between two bursts is not taken for a broker that waits, though it has sent as much as one may."""
+    slow = 0  # pauses that a busy machine made long
     for number in range(0, 500, 10):
         taken.came(*((each, 1) for each in range(number, number + 10)), at_least_once=True)
+        began = time.monotonic()
         time.sleep(0.01)
+        slow += time.monotonic() - began > 0.02
     taken.stop()
     assert [one for group in taken.queue.queue for one in group] == list(range(500))
-    assert taken.queue.qsize() < 25
+    assert taken.queue.qsize() < 25 + slow
 
 
 @given(st.lists(st.lists(st.integers(1, ROUND_BYTES), min_size=1, max_size=5), max_size=20))
