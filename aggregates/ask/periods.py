@@ -7,7 +7,7 @@ Periods that averages are reported for: which days and hours are a *werkdag*, an
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ import msgspec
 from aggregates.ask.dates import BadQuestion
 from ingest.vocabulary.calendar import Days, load_days
 from ingest.vocabulary.quantities import QUANTITIES
-from ingest.vocabulary.values import BadFile, read_toml
+from ingest.vocabulary.values import read_toml
 
 SHIPPED = Path(__file__).with_name("periods.toml")
 PROFILES = ("hour", "week", "busiest")
@@ -81,6 +81,11 @@ class Definitions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     kind: dict[str, Kind]
     part: dict[str, Part]
 
+    def __post_init__(self) -> None:
+        for known, needed in ((self.kind, EVERY_DAY), (self.part, ALL_HOURS)):
+            if needed not in known:
+                raise ValueError(f"{', '.join(known)}, expected {needed} among them")
+
     def period(self, text: str) -> Period:
         """Find a period by its Dutch or English words, joined by a `-`; raises BadQuestion."""
         words = text.split("-")
@@ -112,12 +117,4 @@ class Reporting:
 
 
 _load_days = lru_cache(maxsize=50)(load_days)
-
-
-@lru_cache(maxsize=5)
-def _read(path: Path) -> Definitions:
-    found = read_toml(path, Definitions)
-    for known, needed in ((found.kind, EVERY_DAY), (found.part, ALL_HOURS)):
-        if needed not in known:
-            raise BadFile(f"{path}: {', '.join(known)}, expected {needed} among them")
-    return found
+_read = lru_cache(maxsize=5)(partial(read_toml, kind=Definitions))
