@@ -46,7 +46,7 @@ def read_averages(
     if profile not in (None, *PROFILES):
         raise BadQuestion(f"profile {profile!r}, expected one of {', '.join(PROFILES)}", "profile")
     question, definitions = Question.of(quantity, first, last, "1d", **scope), reporting.read()
-    chosen_period, days = definitions.period(period or EVERY_DAY), reporting.days(first, last)
+    chosen_period, days = definitions.period(period or EVERY_DAY), reporting.days()
     listing = LISTS["percentiles" if percentile else "averages" if of_areas is None else "area_averages"]
     with store.transaction(snapshot=True) as tx:
         hub = zone_of(tx)

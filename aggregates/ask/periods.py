@@ -6,7 +6,7 @@ Periods that averages are reported for: which days and hours are a *werkdag*, an
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -111,9 +111,9 @@ class Reporting:
         """Read the definitions; raises BadFile."""
         return _read(self.definitions)
 
-    def days(self, first: datetime, last: datetime) -> Days:
-        """Give the calendar of a range and the year after it; raises `ingest.vocabulary.values.BadFile`."""
-        return _load_days(self.zone, self.calendars, self.country, range(first.year, last.year + 2))
+    def days(self) -> Days:
+        """Give the calendar; raises `ingest.vocabulary.values.BadFile`."""
+        return _load_days(self.zone, self.calendars, self.country)
 
 
 _load_days = lru_cache(maxsize=50)(load_days)

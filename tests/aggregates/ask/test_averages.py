@@ -44,7 +44,7 @@ def planned(text: str, first: date, last: date, length: str, profile: str | None
     """Give what is averaged: the date, and of how many windows it is made."""
     zone = ZoneInfo(ZONE)
     begin, end = (datetime(one.year, one.month, one.day, tzinfo=zone).astimezone(UTC) for one in (first, last))
-    units = plan((begin, end), length, DUTCH.read().period(text), profile, DUTCH.days(begin, end), ZONE)
+    units = plan((begin, end), length, DUTCH.read().period(text), profile, DUTCH.days(), ZONE)
     sizes = units.groupby("unit")["date"].agg(["first", "size"])
     return list(zip(sizes["first"].dt.strftime("%d-%m"), sizes["size"].tolist(), strict=True))
 
