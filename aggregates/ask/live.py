@@ -82,8 +82,8 @@ def newest(store: Store, quantity: str, lens: Lens, now: datetime, only: Part | 
 
     It is JSON, `{"sensors": FIGURES, "areas": {LEVEL: FIGURES}}`, or `only` one of the two. FIGURES are lists by id of
     `id`, `state`, `value`, `coverage`, `start`, `end` (s since 1970), `flags`, `estimate` (of what runs), `seen` and
-    `expected` (lanes, of an area sensors, of a range hours), of areas `sensors` (how many a value is of), and `spread`,
-    below which 2 % and 95 % lie. States: valid, invalid, running (empty unless running windows are asked for), nothing,
+    `expected` (lanes, of an area valid sensors and sensors, of a range valid hours and hours), and of areas `sensors`
+    (how many a value is of). States: valid, invalid, running (empty unless running windows are asked for), nothing,
     failed and missing.
     """
     asked = {

@@ -37,8 +37,7 @@ WHERE kind = ANY (ARRAY(
     WHERE s.quantity = %(quantity)s AND s.period <= %(length)s))
 
 -- name: live_figures
--- The newest window of every sensor that measures a quantity, and the values below which 2 % and 95 % of them lie, as one
--- JSON text; <view> is sensor_*.
+-- The newest window of every sensor that measures a quantity, as one JSON text; <view> is sensor_*.
 -- A window that ended after `settled` and is not valid waits for its last readings: a judged one goes before it. Where
 -- windows that have ended are asked for, one that still runs has no figures.
 WITH newest AS (
@@ -84,8 +83,7 @@ SELECT json_build_object({live_columns})::text FROM judged
     'coverage', json_agg(round(coverage * 1000) / 1000), 'start', json_agg(date_part('epoch', start)::bigint),
     'end', json_agg(date_part('epoch', "end")::bigint), 'flags', json_agg(flags), 'estimate', json_agg(
         CASE WHEN state = 'running' THEN round(estimate * 1000) / 1000 END),
-    'seen', json_agg(seen), 'expected', json_agg(expected),
-    'spread', percentile_disc(ARRAY[0.02, 0.95]) WITHIN GROUP (ORDER BY value)
+    'seen', json_agg(seen), 'expected', json_agg(expected)
 
 -- name: live_shown
 -- Whether a window has figures to show.

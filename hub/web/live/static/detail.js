@@ -118,7 +118,7 @@ const SensorDay = {
       {{ words.stands_in }}
       <button type="button" class="link" @click="open('area', day.area[0])">{{ day.area[1] }}</button> {{ people }}
     </p>
-    <p v-if="others.length" class="quiet small">
+    <p v-if="others.length" class="quiet small others">
       {{ words.measures }}
       <button v-for="name in others" type="button" class="link" @click="choose({ quantity: name })">
         {{ words['quantity.' + name] }}

@@ -122,23 +122,22 @@ export async function arrived() {
 
 const isSum = () => known.quantities[choice.quantity].aggregation === "sum";
 
+/** Round steps over values, but for the extremes. */
+function stepsOver(values) {
+  const sorted = values.filter((value) => value != null).sort((one, other) => one - other);
+  const at = (share) => sorted[Math.floor(share * (sorted.length - 1))];
+  return { edges: sorted.length ? edges(at(0.02), at(0.95)) : [], tone: "k" };
+}
+
 /** The classes of sensors and areas, the same at every moment unless those of the values are chosen. */
 const scale = computed(() => {
   const { start, end } = (choice.lens === RANGE && chosenSpan()) || { start: 0, end: known.lenses[choice.lens] };
   const fixed = fixedClasses(known.classes, choice.classes, choice.quantity, isSum(), (end - start) / HOUR);
-  if (fixed) return fixed;
-  const { sensors, areas } = frame.value ?? { sensors: {}, areas: {} };
-  const spreads = [sensors, ...Object.values(areas)].map((one) => one.spread).filter((one) => one?.[0] != null);
-  const [low, high] = [spreads.map(([one]) => one), spreads.map(([, one]) => one)];
-  return { edges: spreads.length ? edges(Math.min(...low), Math.max(...high)) : [], tone: "k" };
+  return fixed ?? stepsOver(frame.value?.sensors.value ?? []);
 });
 
-/** The classes of a measure of CBS, round steps over the areas. */
-const measureScale = computed(() => {
-  const told = Object.values(statistic.value?.values ?? {}).sort((one, other) => one - other);
-  const at = (share) => told[Math.floor(share * (told.length - 1))];
-  return { edges: told.length ? edges(at(0.02), at(0.95)) : [], tone: "k" };
-});
+/** The classes of a measure of CBS, of a level's areas. */
+const measureScale = computed(() => stepsOver(Object.values(statistic.value?.values ?? {})));
 
 /** The rows of one kind, out of the columns of what was found. An area's sum has the class of what it is for each sensor. */
 function rows(kind, found, placeOf) {

@@ -65,8 +65,7 @@ def counts(
 
 def rows(figures: dict[str, list[Any]]) -> list[list[Any]]:
     """Columns as rows: id, state, value, coverage, start, end, flags, estimate, seen, expected, of areas sensors."""
-    columns = [column or [] for name, column in figures.items() if name != "spread"]
-    return [list(row) for row in zip(*columns, strict=True)]
+    return [list(row) for row in zip(*(column or [] for column in figures.values()), strict=True)]
 
 
 def states(store: Store, quantity: str, lens: str, now: datetime = NOW) -> dict[str, list[Any]]:

@@ -1044,6 +1044,22 @@ class TestSeen:
             f"Dijk {mark}"
         )
 
+    @pytest.mark.parametrize("lens", ["1h", "1d"])
+    def test_buttons_of_the_moment_stand_in_one_line(self, visit: Open, lens: str) -> None:
+        """However wide the page is, none stands alone on a second line; on a phone a time is not cut in two."""
+        page = visit(f"?lens={lens}")
+        for width in (500, 700, 880, 960, 1160, 1920):
+            page.set_viewport_size({"width": width, "height": 860})
+            ends = page.locator(".moment > *").evaluate_all(
+                "all => all.map((one) => one.getBoundingClientRect().bottom)"
+            )
+            assert len(ends) == 5
+            assert max(ends) - min(ends) < 2, width
+        page.set_viewport_size({"width": 390, "height": 860})
+        lines = "one => { const all = new Range(); all.selectNodeContents(one); return all.getClientRects().length }"
+        expect(page.locator(".summary h2 .quiet")).not_to_be_empty()
+        assert page.locator(".summary h2 .quiet").evaluate(lines) == 1
+
     def test_phone_shows_values_beside_long_ids(self, hub: UpHub, visit: Open) -> None:
         """However long an id is, its value stands on the screen."""
         name = "a-sensor-with-a-name-that-somebody-generated-0123456789abcdef0123456789abcdef"
