@@ -271,9 +271,10 @@ class TestMap:
 
         page.route("**/live/figures*", ten_times)
         page.reload()
+        page.locator("html[data-shown]").wait_for()
+        expect(shape).to_have_class(has_class("k1"))
         shape.hover(force=True)
         expect(page.locator(".leaflet-tooltip")).to_contain_text("1.200 per uur120 per sensor")
-        expect(shape).to_have_class(has_class("k1"))
 
     def test_vintages_side_by_side(self, visit: Open) -> None:
         """Each measure of an area has its values in all vintages that are loaded, however far apart, by year."""
@@ -1046,7 +1047,7 @@ class TestSeen:
 
     @pytest.mark.parametrize("lens", ["1h", "1d"])
     def test_buttons_of_the_moment_stand_in_one_line(self, visit: Open, lens: str) -> None:
-        """However wide the page is, none stands alone on a second line; on a phone a time is not cut in two."""
+        """However wide the page is, none stands alone on a second line."""
         page = visit(f"?lens={lens}")
         for width in (500, 700, 880, 960, 1160, 1920):
             page.set_viewport_size({"width": width, "height": 860})
@@ -1055,7 +1056,10 @@ class TestSeen:
             )
             assert len(ends) == 5
             assert max(ends) - min(ends) < 2, width
-        page.set_viewport_size({"width": 390, "height": 860})
+
+    def test_phone_does_not_cut_a_time_in_two(self, visit: Open) -> None:
+        """From when to when a window is stands in one line."""
+        page = visit(width=390)
         lines = "one => { const all = new Range(); all.selectNodeContents(one); return all.getClientRects().length }"
         expect(page.locator(".summary h2 .quiet")).not_to_be_empty()
         assert page.locator(".summary h2 .quiet").evaluate(lines) == 1
