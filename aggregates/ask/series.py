@@ -81,9 +81,8 @@ class ChosenSeries:
 
 
 def pieces(
-    chosen: ChosenSeries, fetch: Fetch, span: Span, step: timedelta, after: Cursor | None,
-    limit: int | None,
-) -> Iterator[tuple[Rows, Places]]:  # fmt: skip
+    chosen: ChosenSeries, fetch: Fetch, span: Span, step: timedelta, after: Cursor | None, limit: int | None
+) -> Iterator[tuple[Rows, Places]]:
     """
     Yield the rows of `chosen` in a span, sorted by their words and start, in pieces, at least one; with their places.
 

@@ -52,9 +52,7 @@ def supplier(name: str) -> Origin:
 
 
 def _origin(source: str, title: str, licence: str, commercial_use: bool, vintage: int | None = None) -> Origin:
-    return {
-        "source": source, "title": title, "licence": licence, "vintage": vintage, "commercial_use": commercial_use,
-    }  # fmt: skip
+    return {"source": source, "title": title, "licence": licence, "vintage": vintage, "commercial_use": commercial_use}
 
 
 def check_open(found: Iterable[Origin]) -> None:

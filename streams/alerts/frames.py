@@ -167,7 +167,9 @@ def subjects_of_rule(tx: Transaction, rule: Rule, subjects: Collection[str]) -> 
         return found
     members = tx.rows("list_sensor_areas", sensors=sorted(found))
     return {
-        sensor for sensor, kind, indoor, areas in members
-        if (not rule.kinds or kind in rule.kinds) and (not rule.areas or set(areas) & set(rule.areas))
+        sensor
+        for sensor, kind, indoor, areas in members
+        if (not rule.kinds or kind in rule.kinds)
+        and (not rule.areas or set(areas) & set(rule.areas))
         and not (indoor and outdoors)
-    }  # fmt: skip
+    }

@@ -96,9 +96,10 @@ def only_new(tx: Transaction, changes: Sequence[Change]) -> list[Episode]:
     for stored, new in changes:
         if stored is not None:
             found = [
-                one for one in new.transitions
+                one
+                for one in new.transitions
                 if not {(new.alert, one.kind, one.about), (new.alert, "raised", one.about)} & written
-            ]  # fmt: skip
+            ]
             new.transitions = found if new.withdrawn else _with_state(stored, new, found)
     return [new for _, new in changes]
 
