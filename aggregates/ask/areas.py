@@ -63,7 +63,8 @@ def area_windows(
     changes = [at > 0 and one[:2] != rows[at - 1][:2] for at, one in enumerate(rows)]
     of_row = np.repeat(np.arange(len(rows)), times)
     order = np.lexsort((windows["start"], np.repeat(np.cumsum(changes), times)))
-    columns = {name: _column(windows[order], name) for name in WINDOW.names or ()}
+    windows = windows.take(order)
+    columns = {name: _column(windows, name) for name in WINDOW.names or ()}
     columns |= {name: _label(name, rows, at).take(pa.array(of_row[order])) for at, name in enumerate(_LABELS)}
     return pa.table({**columns, "vintage": pa.array([vintage] * len(windows), pa.int32())})
 
