@@ -8,7 +8,7 @@ import { enlarged, known } from "./words.js";
 
 // Each kind with the zoom from which it is drawn, its width there and two steps further in, in the order of drawing.
 const KINDS = { water: [0, 1, 1], path: [14.5, 1, 1.5], street: [12, 0.7, 2.5], main: [0, 2, 4] };
-const NAMES = { wijk: [11.5, 14], buurt: [14, 20] }; // zooms at which the names of a level are written
+const NAMES = { gemeente: [9, 11.5], wijk: [11.5, 14], buurt: [14, 20] }; // zooms at which the names of a level are written
 /** About half of a name's height, and its width for each letter (px): larger on a wall. */
 const letter = () => (choice.wall ? innerWidth / 130 : 7 * enlarged());
 

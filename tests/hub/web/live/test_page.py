@@ -315,10 +315,12 @@ class TestMap:
                  for name in ("base", "tile", "overlay", "sensors", "names")]  # fmt: skip
         assert order == sorted(order)
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_names_of_places_are_read_above_sensors(self, visit: Open, scheme: Literal["light", "dark"]) -> None:
+    @pytest.mark.parametrize(("scheme", "zoom"), [("light", 9.5), ("dark", 12), ("light", 14.5)])
+    def test_names_of_places_are_read_above_sensors(
+        self, visit: Open, scheme: Literal["light", "dark"], zoom: float
+    ) -> None:
         """A name has a halo in the colour of the page, and who clicks on it clicks on what lies beneath."""
-        page = visit("?lens=1h&level=buurt&map=53.003,6.005,14.5", scheme=scheme, before=_without_tiles)
+        page = visit(f"?lens=1h&level=buurt&map=53.003,6.005,{zoom}", scheme=scheme, before=_without_tiles)
         name = page.locator(".place-name span").first
         expect(name).to_be_visible()
         beneath, halo, ground = name.evaluate("""(name) => {
