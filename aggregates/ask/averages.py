@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from aggregates.ask.dates import zone_of
+from aggregates.ask.dates import BadQuestion, zone_of
 from aggregates.ask.listings import LISTS, Batches, Key, with_measures
 from aggregates.ask.periods import EVERY_DAY, PROFILES, SPANS, WHOLE, Period, Reporting
-from aggregates.ask.query import BadQuestion, Question, chosen_series
+from aggregates.ask.query import Question, chosen_series
 from aggregates.ask.series import STAMP, ChosenSeries, local
 from aggregates.store.store import Store
 from ingest.vocabulary.calendar import Days

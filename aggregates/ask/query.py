@@ -23,8 +23,6 @@ from aggregates.ask.series import LENGTHS, PERIOD, ChosenSeries, Cursor, Fetch, 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.quantities import QUANTITIES
 
-__all__ = ["PERIOD", "READINGS", "WINDOWS", "BadQuestion", "Question", "ask", "is_waiting", "plain", "tables"]
-
 WINDOWS = tuple(LENGTHS)
 SHORT = ("5m", "15m", PERIOD)  # not rolled up, and not of areas
 READINGS = ""  # in place of a window: the readings themselves

@@ -18,9 +18,10 @@ from aggregates.areas.maps import read_layer, write_base_map
 from aggregates.areas.measures import MEASURES, THEMES
 from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.ask.areas import newest_vintage
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.indicators import HEAVY, INDICATORS, compute
 from aggregates.ask.periods import LONG
-from aggregates.ask.query import BadQuestion, Question
+from aggregates.ask.query import Question
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.store import Store
 from hub.cli.common import command, municipality_code, note_waiting, progress_bar, range_of, stamp

@@ -27,7 +27,6 @@ COLUMNS = ["quantity", "level", "subject", "start", "end", "value", "coverage", 
            "flagged", "failed", "warned"]  # fmt: skip
 LEAST = 4  # earlier hours of a kind, else nothing is usual
 NORMAL = 1.4826  # MAD of a normal distribution to its standard deviation
-_WINDOW = list(Window._fields)
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -64,7 +63,7 @@ def by_subject(compared: "pd.DataFrame", subjects: Collection[str] | None = None
     chosen = compared if subjects is None else compared[compared["subject"].isin(list(subjects))]
     ordered = chosen.sort_values("start", kind="stable")
     found: dict[str, list[Window]] = {}
-    for subject, *window in zip(*(ordered[name].tolist() for name in ("subject", *_WINDOW)), strict=True):
+    for subject, *window in zip(*(ordered[name].tolist() for name in ("subject", *Window._fields)), strict=True):
         found.setdefault(subject, []).append(Window(*window))
     return found
 

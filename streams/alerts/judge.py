@@ -163,11 +163,10 @@ class Judge:
         first, last = spans[0].first - max(rule.lookback for rule in rules), spans[-1].last
         for alert in load_alerts(tx, rules, first, last, frames.named(spans)):
             found[alert.rule.name].add(alert.subject)
-        candidates = [(rule, frames.edges(spans, found[rule.name], LENGTHS[rule.level])) for rule in rules]
-        candidates = [(rule, changed) for rule, changed in candidates if changed]
-        if candidates:
+        if any(found.values()):
             tx.rows("lock_alerts")
-            for rule, changed in candidates:
+        for rule in rules:
+            if changed := frames.edges(spans, found[rule.name], LENGTHS[rule.level]):
                 self._update(tx, rule, changed, now, until)
 
     def _raised(

@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from aggregates.ask.areas import newest_vintage
 from aggregates.ask.averages import read_area_averages, read_averages
-from aggregates.ask.dates import known_at
+from aggregates.ask.dates import BadQuestion, known_at
 from aggregates.ask.indicators import Refused, compute
 from aggregates.ask.limits import read_limits
 from aggregates.ask.listings import BESIDE, LISTS, Batches, Key, read_area_figures, read_areas, read_series, schema
 from aggregates.ask.periods import SHIPPED, Reporting
-from aggregates.ask.query import BadQuestion, Question, is_waiting
+from aggregates.ask.query import Question, is_waiting
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from ingest.vocabulary.calendar import Days, load_days

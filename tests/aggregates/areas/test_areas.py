@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.indicators import Refused
 from aggregates.ask.listings import areas, joined
-from aggregates.ask.query import BadQuestion, Question, ask, is_waiting
+from aggregates.ask.query import Question, ask, is_waiting
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.statements import statement_text

@@ -16,9 +16,10 @@ import structlog
 from typer.testing import CliRunner
 
 from aggregates.ask.averages import plan, read_area_averages, read_averages
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.listings import LISTS
 from aggregates.ask.periods import Reporting
-from aggregates.ask.query import BadQuestion, Question
+from aggregates.ask.query import Question
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.migrate import migrate
 from aggregates.store.store import Store

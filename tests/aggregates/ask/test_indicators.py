@@ -14,9 +14,10 @@ from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
 from aggregates.areas.maps import read_layer
 from aggregates.areas.roll_up import roll_areas
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.indicators import Refused, compute, exposure
 from aggregates.ask.listings import joined
-from aggregates.ask.query import BadQuestion, Question
+from aggregates.ask.query import Question
 from aggregates.store.store import Store
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode

@@ -11,9 +11,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.limits import read_limits, terms
 from aggregates.ask.listings import LISTS
-from aggregates.ask.query import BadQuestion
 from aggregates.store.store import Store
 from ingest.vocabulary.readings import Reading
 from streams.commit.pipeline import Pipeline

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from aggregates.ask import series
-from aggregates.ask.query import READINGS, BadQuestion, Question, tables
+from aggregates.ask.dates import BadQuestion
+from aggregates.ask.query import READINGS, Question, tables
 from aggregates.ask.series import Cursor
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store

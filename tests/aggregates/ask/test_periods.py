@@ -11,7 +11,9 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from aggregates.ask.query import PERIOD, BadQuestion, Question, ask
+from aggregates.ask.dates import BadQuestion
+from aggregates.ask.query import Question, ask
+from aggregates.ask.series import PERIOD
 from aggregates.store.store import Store
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch, columns

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from aggregates.ask.query import BadQuestion, Question, ask
+from aggregates.ask.dates import BadQuestion
+from aggregates.ask.query import Question, ask
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading

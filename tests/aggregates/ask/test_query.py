@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from aggregates.ask.query import BadQuestion, Question, ask
+from aggregates.ask.dates import BadQuestion
+from aggregates.ask.query import Question, ask
 from aggregates.store.store import Store
 from hub.cli.output import write
 from ingest.vocabulary.batch import Batch, columns

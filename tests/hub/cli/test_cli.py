@@ -21,7 +21,7 @@ import structlog
 import typer
 from typer.main import get_command
 
-from aggregates.ask.query import BadQuestion
+from aggregates.ask.dates import BadQuestion
 from aggregates.export.export import DATASETS
 from hub.cli.common import stamp
 from hub.cli.main import CODES, MODULES, main

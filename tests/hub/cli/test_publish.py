@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aggregates.ask.query import BadQuestion
+from aggregates.ask.dates import BadQuestion
 from hub.cli.files import at_speed, kept_back, publish, recorded
 from hub.servers.process import DataDirectory
 from ingest.formats.decode import decode
