@@ -19,7 +19,7 @@ from aggregates.store.binary import unpacked
 from aggregates.store.store import Store, Transaction
 
 WORDS = pa.list_(pa.field("item", pa.string(), nullable=False))  # as the members of a window
-VIEWS = {"1h": "area_hour", "1d": "area_day"}  # of area windows, by their length
+VIEWS = {"1h": "area_panel_1h", "1d": "area_panel_1d"}  # of area windows, by their length
 
 
 def newest_vintage(store: Store | Transaction) -> int:

@@ -6,7 +6,7 @@ DO $$
 DECLARE
     views  text[] := ARRAY['aggregate_1h', 'aggregate_1d', 'sensor_alone_1h', 'sensor_alone_1d', 'sensor_computed_1h',
         'sensor_computed_1d', 'sensor_several_1h', 'sensor_several_1d', 'sensor_1h', 'sensor_1d', 'area_numbered_1h',
-        'area_numbered_1d', 'area_hour', 'area_day'];
+        'area_numbered_1d', 'area_panel_1h', 'area_panel_1d', 'area_hour', 'area_day'];
     texts  text[];
     made   text;
     path   text := current_setting('search_path');

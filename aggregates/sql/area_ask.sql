@@ -36,23 +36,31 @@ WHERE vintage = {vintage_or_newest} AND geometry IS NOT NULL
 
 -- name: area_windows, planned each time
 -- The windows of areas, packed: a row for each area, quantity and set of named sensors, its windows as the bytes of
--- `aggregates.ask.areas.WINDOW`, for a month of areas is a million rows. <view> is area_hour or area_day.
-SELECT {packed_area_windows} FROM <view> WHERE {area_windows_in_scope} GROUP BY {of_one_area} ORDER BY code, quantity
+-- `aggregates.ask.areas.WINDOW`, for a month of areas is a million rows. <view> is area_panel_1h or area_panel_1d.
+SELECT {named_area_windows}
+FROM (SELECT {packed_area_windows} FROM <view> WHERE {area_windows_in_scope} GROUP BY {of_one_area}) p ORDER BY code, quantity
 
 -- name: page_of_area_windows, planned each time
 -- The same of at most `limit` windows behind one, by an index.
-SELECT {packed_area_windows}
+SELECT {named_area_windows}
 FROM (
-    SELECT * FROM <view>
-    WHERE {area_windows_in_scope} AND (%(after_code)s::text IS NULL OR (code, quantity, start)
-          > (%(after_code)s, %(after_quantity)s::text, %(after_start)s::timestamptz))
-    ORDER BY code, quantity, start LIMIT %(limit)s
-) w
-GROUP BY {of_one_area} ORDER BY code, quantity
+    SELECT {packed_area_windows}
+    FROM (
+        SELECT * FROM <view>
+        WHERE {area_windows_in_scope} AND (%(after_code)s::text IS NULL OR (code, quantity, start)
+              > (%(after_code)s, %(after_quantity)s::text, %(after_start)s::timestamptz))
+        ORDER BY code, quantity, start LIMIT %(limit)s
+    ) w
+    GROUP BY {of_one_area}
+) p ORDER BY code, quantity
+
+-- name: named_area_windows
+-- Packed windows p with the names of their sensors, which are looked up once for each set.
+code, quantity, level, name, unit, coalesce(named, (SELECT members FROM panel WHERE panel = p.panel)) AS members, windows
 
 -- name: of_one_area
 -- What the windows of one area, quantity and set of sensors share.
-code, quantity, level, name, unit, members
+code, quantity, level, name, unit, panel, named
 
 -- name: packed_area_windows
 -- That, and its windows as bytes.

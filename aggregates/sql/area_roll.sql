@@ -113,14 +113,19 @@ WITH m AS MATERIALIZED ({area_members}), f AS MATERIALIZED (
     SELECT * FROM sensor_<level> WHERE quantity = %(quantity)s AND start >= %(first)s AND start <= %(last)s
 ), t AS MATERIALIZED (
     SELECT DISTINCT start, "end", CASE '<level>' WHEN '1h' THEN date_trunc('day', start, 'UTC') ELSE start END AS day FROM f
-), e AS MATERIALIZED ({expected_sensors})
+), e AS MATERIALIZED ({expected_sensors}), figure AS MATERIALIZED (
+    SELECT {area_figures}
+    FROM t JOIN e ON e.day = t.day AND e.since < t."end"
+    JOIN m ON m.sensor_id = e.sensor_id AND t.start >= m.since AND t.start < m.until
+    JOIN quantity q ON q.quantity = %(quantity)s
+    LEFT JOIN f ON f.sensor_id = m.sensor_id AND f.start = t.start
+    GROUP BY m.area, t.start HAVING count(f.sensor_id) > 0
+), found AS MATERIALIZED ({find_panels}), made AS (
+    INSERT INTO panel (members) SELECT members FROM found WHERE panel IS NULL RETURNING panel, members
+)
 INSERT INTO area_<level> AS a ({area_columns})
-SELECT {area_figures}
-FROM t JOIN e ON e.day = t.day AND e.since < t."end"
-JOIN m ON m.sensor_id = e.sensor_id AND t.start >= m.since AND t.start < m.until
-JOIN quantity q ON q.quantity = %(quantity)s
-LEFT JOIN f ON f.sensor_id = m.sensor_id AND f.start = t.start
-GROUP BY m.area, t.start HAVING count(f.sensor_id) > 0
+SELECT {area_columns}
+FROM figure JOIN (SELECT * FROM found WHERE panel IS NOT NULL UNION ALL SELECT * FROM made) p USING (members)
 ON CONFLICT (vintage, code, quantity, start) DO UPDATE SET {replace_area_figures};
 -- Rows that this transaction did not make: their sensors are gone.
 DELETE FROM area_<level> WHERE quantity = %(quantity)s AND start >= %(first)s AND start <= %(last)s AND computed_at < now()
@@ -144,6 +149,11 @@ SELECT vintage, code, sensor_id, since, until, dense_rank() OVER (ORDER BY vinta
        dense_rank() OVER (ORDER BY sensor_id COLLATE "C")::integer AS place
 FROM sensor_area WHERE {of_vintage}
 
+-- name: find_panels
+-- The numbers of the sets of sensors, null of new ones. Each is looked up by itself: there may be millions. Who makes areas
+-- has `lock_areas`; without it two that make the same set refuse one another, and nobody has a second number for it.
+SELECT (SELECT p.panel FROM panel p WHERE p.members = g.members) AS panel, members FROM (SELECT DISTINCT members FROM figure) g
+
 -- name: of_vintage
 -- Whether an area is of the vintage that is made; null: of all.
 (%(vintage)s::integer IS NULL OR vintage = %(vintage)s)
@@ -151,11 +161,11 @@ FROM sensor_area WHERE {of_vintage}
 -- name: area_columns
 -- The columns of an area window.
 vintage, code, quantity, start, sensors, valid_sensors, value, estimate, minimum, maximum, readings, flagged, failed,
-coverage, valid, status, members
+coverage, valid, status, panel
 
 -- name: area_figures
 -- The figures of an area in a window t, f of those of its sensors m that have one: over the valid ones, which are named.
-min(m.vintage), min(m.code), min(q.quantity), t.start, count(*)::integer AS sensors,
+min(m.vintage) AS vintage, min(m.code) AS code, min(q.quantity) AS quantity, t.start, count(*)::integer AS sensors,
 (count(*) FILTER (WHERE f.valid))::integer AS valid_sensors,
 CASE min(q.aggregation) WHEN 'sum' THEN sum(f.value) FILTER (WHERE f.valid) ELSE avg(f.value) FILTER (WHERE f.valid) END AS value,
 CASE min(q.aggregation) WHEN 'sum' THEN sum(f.estimate) FILTER (WHERE f.valid) END AS estimate,
@@ -170,4 +180,4 @@ coalesce(array_agg(f.sensor_id ORDER BY m.place) FILTER (WHERE f.valid), '{}') A
 sensors = excluded.sensors, valid_sensors = excluded.valid_sensors, value = excluded.value, estimate = excluded.estimate,
 minimum = excluded.minimum, maximum = excluded.maximum, readings = excluded.readings, flagged = excluded.flagged,
 failed = excluded.failed, coverage = excluded.coverage, valid = excluded.valid, status = excluded.status,
-members = excluded.members, computed_at = now(), revision = a.revision + 1
+panel = excluded.panel, members = NULL, computed_at = now(), revision = a.revision + 1

@@ -81,13 +81,17 @@ ORDER BY subject, quantity, channel, "window", start, changed_at LIMIT %(limit)s
 
 -- name: changed_areas
 -- The windows of an area that changed: what they were, and are.
-SELECT '1h' AS level, v.* FROM area_1h_version v WHERE {in_history}
+SELECT '1h' AS level, {area_version}, until, reason FROM area_1h_version v WHERE {in_history}
 UNION ALL
-SELECT '1d', v.* FROM area_1d_version v WHERE {in_history}
+SELECT '1d', {area_version}, until, reason FROM area_1d_version v WHERE {in_history}
 UNION ALL
-SELECT '1h', v.*, 'infinity', '' FROM area_1h v WHERE {in_history}
+SELECT '1h', {area_version}, 'infinity', '' FROM area_1h v WHERE {in_history}
 UNION ALL
-SELECT '1d', v.*, 'infinity', '' FROM area_1d v WHERE {in_history}
+SELECT '1d', {area_version}, 'infinity', '' FROM area_1d v WHERE {in_history}
+
+-- name: area_version
+-- What a history says of a window of an area.
+vintage, code, quantity, start, value, valid, readings, since, computed_at
 
 -- name: in_history
 -- Whether a window v of an area is one of those asked for.

@@ -90,7 +90,7 @@ SELECT json_build_object({live_columns})::text FROM judged
 (%(running)s OR "end" <= %(now)s)
 
 -- name: live_areas
--- The same of every area of the newest vintage, by level; <view> is area_hour or area_day.
+-- The same of every area of the newest vintage, by level; <view> is area_panel_1h or area_panel_1d.
 WITH newest AS (
     SELECT DISTINCT ON (code) code, valid, start, "end", flagged, sensors, valid_sensors, valid_sensors AS each_of,
            CASE WHEN {live_shown} THEN value END AS value, CASE WHEN {live_shown} THEN estimate END AS estimate,
@@ -102,7 +102,7 @@ WITH newest AS (
 {live_all_areas}
 
 -- name: live_area_range
--- The same of every hour from `since` to `now` together; <view> is area_hour.
+-- The same of every hour from `since` to `now` together; <view> is area_panel_1h.
 WITH newest AS (
     SELECT w.code, {live_hours_together}, {live_range_hours} AS sensors,
            count(*) FILTER (WHERE w.valid) AS valid_sensors, avg(nullif(w.valid_sensors, 0))::float AS each_of

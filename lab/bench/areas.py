@@ -34,7 +34,7 @@ from lab.load.traffic import QUANTITIES, Traffic, fill_hours
 BEGIN = datetime(2024, 5, 1, tzinfo=UTC)
 VINTAGE = 2024
 _SIDE = 0.01  # degrees of a buurt
-TABLES = "area, area_load, area_statistic, area_1h, area_1d, area_mark"
+TABLES = "area, area_load, area_statistic, area_1h, area_1d, area_mark, panel"
 
 
 def areas(settings: Settings, sensors: int = 2000, hours: int = 720, places: int = 20_000) -> Result:

@@ -48,7 +48,7 @@ _DAYS = """
 INSERT INTO dirty (series, start) SELECT series, start FROM window_1h;
 ANALYZE dirty
 """
-_EMPTY = "TRUNCATE area, area_load, area_statistic, area_1h, area_1d, area_mark"
+_EMPTY = "TRUNCATE area, area_load, area_statistic, area_1h, area_1d, area_mark, panel"
 
 
 def publish(settings: Settings, sensors: int = 1000, buurten: int = 151, runs: int = 5) -> Result:
