@@ -1,7 +1,8 @@
 -- What became of the readings received, by source and day: received = stored + duplicate + corrected + rejected.
 
 -- name: add_to_accounting
--- Add the counts of a batch.
+-- Mark the hours that a batch touched, and add its counts.
+WITH marked AS ({insert_marks})
 INSERT INTO accounting AS a (source, day, received, stored, duplicate, corrected, rejected, ambiguous)
 SELECT source, day, received, stored, duplicate, corrected, rejected, ambiguous
 FROM unnest(%(source)s::text[], %(day)s::date[], %(received)s::bigint[], %(stored)s::bigint[], %(duplicate)s::bigint[],

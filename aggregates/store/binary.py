@@ -5,6 +5,7 @@ Structured arrays as PostgreSQL's binary rows, and back: no Python object is mad
 microseconds since 1970 here, and since 2000 in the database.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,16 +29,12 @@ def packed(rows: NDArray[Any]) -> Packed:
     >>> packed(np.array([(7,)], dtype=[("series", "i4")])).data[19:].hex()
     '00010000000400000007ffff'
     """
-    names = rows.dtype.names or ()
-    kinds = {name: rows.dtype[name].newbyteorder(">") for name in names}
-    fields = [part for name in names for part in ((f"{name} size", ">i4"), (name, kinds[name]))]
-    layout = np.dtype([("fields", ">i2"), *fields])
-    empty = np.zeros(1, layout)
-    empty["fields"] = len(names)
-    for name in names:
-        empty[f"{name} size"] = rows.dtype[name].itemsize
-    data = bytearray(_HEADER + empty.tobytes() * len(rows) + _END)
+    names, empty = rows.dtype.names or (), _empty_row(rows.dtype)
+    layout = empty.dtype
+    data = bytearray(len(_HEADER) + layout.itemsize * len(rows) + len(_END))
+    data[: len(_HEADER)], data[-len(_END) :] = _HEADER, _END
     wire = np.frombuffer(data, layout, len(rows), len(_HEADER))
+    wire[:] = empty
     kept: NDArray[np.bool_] | None = None
     for name in names:
         size = rows.dtype[name].itemsize
@@ -51,6 +48,18 @@ def packed(rows: NDArray[Any]) -> Packed:
         return Packed(names, data)
     body = wire.view(np.uint8).reshape(len(rows), layout.itemsize)
     return Packed(names, _HEADER + body[kept].tobytes() + _END)
+
+
+@lru_cache(maxsize=64)
+def _empty_row(given: np.dtype[Any]) -> NDArray[Any]:
+    names = given.names or ()
+    kinds = {name: given[name].newbyteorder(">") for name in names}
+    fields = [part for name in names for part in ((f"{name} size", ">i4"), (name, kinds[name]))]
+    empty = np.zeros(1, np.dtype([("fields", ">i2"), *fields]))
+    empty["fields"] = len(names)
+    for name in names:
+        empty[f"{name} size"] = given[name].itemsize
+    return empty
 
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)

@@ -3,7 +3,7 @@ A batch into the store, exactly once: quality, readings, windows, marks and acco
 
 The embedded log and the Faust worker call `Pipeline.store` with each batch. The order is always this:
 
-    log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks ─▶ accounting, dead letters ─▶ alerts
+    log position (locked) ─▶ readings ─▶ 5-minute rows ─▶ marks, accounting ─▶ dead letters ─▶ alerts
 
 Readings first, then windows, in one transaction: a crash between them would count nothing or count twice. Where all
 readings are new they are COPYed straight in and folded by numpy (the optimistic path), and so are the 5-minute rows
@@ -47,6 +47,8 @@ from streams.commit.windows import (
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
 TOO_MANY = "new sensor: its source has registered as many within an hour as the setting new_sensors allows"
 COLUMNS = list(READING.names or ())
+Marks = dict[str, list[Any]]  # parameters of `insert_marks`
+NO_MARKS: Marks = {"hour": [], "members": []}
 LONGEST_WAIT = 10.0  # s between two attempts while the database is away
 
 # Judges alert rules on the windows of a batch, last in its transaction: `streams.alerts.judge.Judge.batch`.
@@ -174,11 +176,11 @@ class Pipeline:
             with _own_statements():
                 rows = differences(tx, rows)
                 rows = rows[~np.isin(rows["start"] // DAY_US, days)]
-                outcome = self._insert(tx, rows)
+                outcome, marks = self._insert(tx, rows)
             unsure = (outcome & AMBIGUOUS != 0) | ((outcome == STORED) & (rows["flags"] & Flag.AMBIGUOUS != 0))
             own = rows["source"] != LATER
             fates = rows[own], outcome[own] & 3, unsure[own]
-            tx.rows("add_to_accounting", **accounts(readings, frozen, *fates, batch.dead_letters))
+            tx.rows("add_to_accounting", **marks, **accounts(readings, frozen, *fates, batch.dead_letters))
             if letters := [*batch.dead_letters, *_refusals(batch, frozen, FROZEN)]:
                 tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):
@@ -192,19 +194,15 @@ class Pipeline:
             rows = rows.set_column(at, rows.schema.field(at), pa.array(numbers(rows, "flags") | found, pa.int32()))
         return [rows.slice(at, 1) for at in range(rows.num_rows)]
 
-    def _insert(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
-        """Write readings, 5-minute rows and marks; give the outcome of each reading."""
-        outcome = np.zeros(len(rows), dtype=np.int8)
-        if not len(rows):
-            return outcome
-        if self._expect_new:
-            self._insert_new(tx, rows)
-        else:
+    def _insert(self, tx: Transaction, rows: NDArray[Any]) -> tuple[NDArray[np.int8], Marks]:
+        """Write readings and 5-minute rows; give the outcome of each reading, and the hours that are to be marked."""
+        if len(rows) and not self._expect_new:
             outcome = self._insert_staged(tx, rows)
             self._expect_new = bool((outcome == STORED).all())
-        return outcome
+            return outcome, NO_MARKS
+        return np.zeros(len(rows), dtype=np.int8), self._insert_new(tx, rows) if len(rows) else NO_MARKS
 
-    def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> None:
+    def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> Marks:
         """Write by the optimistic path; raises `Known` where a row exists already."""
         with tx.copying("reading", rows[COLUMNS]):
             windows = fold(rows)
@@ -217,9 +215,10 @@ class Pipeline:
             tx.rows("merge_windows")
         if begun.any():
             tx.copy("window_5m", ahead)
-        tx.rows("insert_marks", **marks)
+        return marks
 
     def _insert_staged(self, tx: Transaction, rows: NDArray[Any]) -> NDArray[np.int8]:
+        """Write by the staging path, marks too."""
         span = {"first": utc(rows["start"].min()), "last": utc(rows["start"].max())}
         tx.copy("stage", rows[COLUMNS])
         tx.rows("leave_out_twins", **span)

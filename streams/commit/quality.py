@@ -55,8 +55,10 @@ def received_rows(readings: pa.RecordBatch, lines: Column) -> Column:
     rows["value"] = clipped(rows["value"], lines["low"], lines["high"], lines["tolerance"])
     rows["flags"] |= out_of_range(rows["value"], lines["low"], lines["high"])
     rows["flags"] |= impossible(rows["value"], rows["weight"], rows["covers"])
-    sensor, quantity, channel = (coded(readings, name) for name in ("sensor_id", "quantity", "channel"))
-    rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
+    channel = coded(readings, "channel")
+    if any("/" in word and not word.endswith("/any") for word in channel.words):
+        sensor, quantity = coded(readings, "sensor_id"), coded(readings, "quantity")
+        rows["flags"] |= inconsistent(sensor, quantity, channel, rows["start"], rows["value"], rows["flags"])
     rows["flags"][rows["flags"] & RUNNING_TOTAL != 0] &= ~int(Flag.OUT_OF_RANGE | Flag.INCONSISTENT)
     return rows
 
@@ -105,8 +107,6 @@ def inconsistent(sensor: Coded, quantity: Coded, channel: Coded, start: Column, 
     one sensor and start are compared separately, so that the result does not depend on how they were batched.
     """
     marks = np.zeros(len(value), dtype=np.int32)
-    if not any("/" in word and not word.endswith("/any") for word in channel.words):
-        return marks
     rows = np.flatnonzero(quantity.each(_SUMS.__contains__, bool) & channel.each(lambda word: "/" in word, bool))
     lanes: dict[str, int] = {}
     lane = channel.each(lambda word: lanes.setdefault(word.partition("/")[0], len(lanes)), int)

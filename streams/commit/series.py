@@ -92,10 +92,10 @@ class SeriesCache:
     def _numbered(self, readings: pa.RecordBatch) -> NDArray[np.int64]:
         """Give the key of each reading's series."""
         sensor, quantity, channel = (coded(readings, name) for name in _KEY[:3])
-        pair = quantity.codes.astype(np.int64) * len(channel.words) + channel.codes
-        _, rows, at = np.unique(pair << 32 | numbers(readings, "period"), return_index=True, return_inverse=True)
-        first = readings.take(rows)
-        kinds = zip(*(first.column(name).to_pylist() for name in _KEY[1:]), strict=True)
+        pair, period = quantity.codes.astype(np.int64) * len(channel.words) + channel.codes, numbers(readings, "period")
+        _, rows, at = np.unique(pair << 32 | period, return_index=True, return_inverse=True)
+        words = ([one.words[code] for code in one.codes[rows]] for one in (quantity, channel))
+        kinds = zip(*words, period[rows].tolist(), strict=True)
         known = np.array([self._kinds.setdefault(kind, len(self._kinds)) for kind in kinds], np.int64)
         sensors = np.array([self._sensors.setdefault(word, len(self._sensors)) for word in sensor.words], np.int64)
         return sensors.take(sensor.codes) << 32 | known.take(at)

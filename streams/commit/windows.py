@@ -106,13 +106,15 @@ def without_zeros(windows: Rows) -> Rows:
 
 def dirty_hours(series: Rows, start: Rows) -> dict[str, list[Any]]:
     """
-    Give the hours of windows and the series of each as PostgreSQL arrays: the parameters of `mark_hours`.
+    Give the hours of sorted windows and the series of each as PostgreSQL arrays: the parameters of `insert_marks`.
 
-    >>> dirty_hours(np.array([7, 8, 7]), np.array([0, 0, WINDOW_US]))["members"]
+    >>> dirty_hours(np.array([7, 7, 8]), np.array([0, WINDOW_US, 0]))["members"]
     ['{7,8}']
     """
-    keys = np.unique((start // HOUR_US << 32) | series)
-    hour, member = keys >> 32, keys & 0xFFFF_FFFF
+    hour = start // HOUR_US
+    kept = first_of(series, hour)
+    order = np.argsort(hour[kept], kind="stable")
+    hour, member = hour[kept][order], series[kept][order]
     first = np.flatnonzero(first_of(hour))
     return {
         "hour": [utc(at * HOUR_US) for at in hour[first]],
