@@ -1059,6 +1059,13 @@ class TestSeen:
             assert len(ends) == 5
             assert max(ends) - min(ends) < 2, width
 
+    def test_beside_a_long_name_stands_one_line(self, visit: Open) -> None:
+        """A name takes two lines where it must; since when its sensor is silent takes one."""
+        line = visit().locator(".side li", has_text="nooit gehoord").first
+        line.locator("button").evaluate("one => { one.textContent = 'Oosterhamrikkade (gesimuleerd) '.repeat(2) }")
+        lines = "one => { const all = new Range(); all.selectNodeContents(one); return all.getClientRects().length }"
+        assert line.locator(".quiet").evaluate(lines) == 1
+
     def test_phone_does_not_cut_a_time_in_two(self, visit: Open) -> None:
         """From when to when a window is stands in one line."""
         page = visit(width=390)
