@@ -22,7 +22,10 @@ from hub.servers.postgres import EmbeddedPostgres
 
 ZONE = "Europe/Amsterdam"
 MEMORY = Path("/dev/shm")
-UNSYNCED = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "256MB"}
+UNSYNCED = {
+    "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "256MB",
+    "shared_buffers": "128MB",
+}  # fmt: skip
 TIMESCALE = "STADSPULS_TEST_TIMESCALE"
 
 # What a test compares: everything but received_at, computed_at and revision.
@@ -62,7 +65,8 @@ def shared_server(directory: Path) -> Iterator[str]:
                 for setting, value in UNSYNCED.items():
                     text = sql.SQL("ALTER SYSTEM SET {} = {}")
                     admin.execute(text.format(sql.Identifier(setting), sql.Literal(value)))
-                admin.execute("SELECT pg_reload_conf()")
+            server.stop()
+            server.start()
             yield server.conninfo
         finally:
             server.stop()
