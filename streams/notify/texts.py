@@ -8,12 +8,13 @@ forms, `words.toml` the words.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import jinja2
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ingest.vocabulary.values import shipped_toml, visible
 from streams.notify.channels import SEVERITIES
@@ -46,8 +47,7 @@ class Style(NamedTuple):
     @property
     def messages(self) -> Any:
         """The macros of `messages.jinja`, each of which gives a text."""
-        template = _TEMPLATES.get_template("messages.jinja")
-        return template.make_module({"words": _WORDS[self.language], "stamp": self.stamp})
+        return _messages().make_module({"words": _WORDS[self.language], "stamp": self.stamp})
 
     def stamp(self, moment: datetime) -> str:
         """Give a stamp in local time, with the zone."""
@@ -112,6 +112,9 @@ def digest(open_alerts: Sequence[Row], counts: Mapping[str, int], key: str, styl
     return Notification(key=key, title=said.digest_title(open_alerts), body=body, good=not open_alerts)
 
 
-# Plain text: nothing is escaped.
-_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
-_TEMPLATES.filters |= {"figure": number, "visible": visible}
+@cache
+def _messages() -> "jinja2.Template":
+    folder = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=folder, undefined=jinja2.StrictUndefined)  # plain text: nothing is escaped
+    environment.filters |= {"figure": number, "visible": visible}
+    return environment.get_template("messages.jinja")
