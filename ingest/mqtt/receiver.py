@@ -25,8 +25,8 @@ _PROOFS = 2  # answers in a row without a message, after which a session that is
 _PAUSE, _IDLE = 0.25, 0.5  # s between two; s without a message, after which it is idle
 ROUND_MESSAGES, ROUND_BYTES = 5_000, 1_000_000  # of what waits, given at once: about so much at most
 GATHER = 0.05  # s from one round to the next, unless one is full or the broker waits for us
-_QUIET = 0.045  # s without a message, after which the broker waits for an acknowledgement
-_FEW, _REST = 10, 0.015  # s after so few messages, for a look costs as much as ten of them
+_QUIET = 0.02  # s without a message, after which the broker waits for an acknowledgement
+_LITTLE, _REST = 2_000, 0.01  # s after so few bytes, for a look costs as much as ten small messages
 
 
 class Token(msgspec.Struct):
@@ -55,7 +55,9 @@ class Receiver(Connection):
         self.received = self.in_flight = self.in_flight_bytes = 0
         self._most, self._most_bytes = in_flight_messages, in_flight_bytes
         self._unacknowledged: deque[Token] = deque()  # in the order in which the broker sent them
-        self._window = in_flight_messages  # how many it sends without an acknowledgement, as far as was seen
+        self._window = (
+            0  # how many it sends without an acknowledgement, as far as was seen; more than that prove nothing
+        )
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
         self._gather = GATHER if gather is None else gather
@@ -83,16 +85,14 @@ class Receiver(Connection):
         """Add to a round what waits, and what comes until it is due or the broker waits for an acknowledgement."""
         size = sum([len(one.payload) for one in taken])
         while len(taken) < ROUND_MESSAGES and size < ROUND_BYTES:
-            if (unacknowledged := len(self._unacknowledged)) > self._window:
-                self._window = self._most
-            left = due - time.monotonic()
+            unacknowledged, left = len(self._unacknowledged), due - time.monotonic()
             try:
-                new = self._waiting.get(timeout=max(0.0, min(left, _QUIET)) if unacknowledged < self._window else 0.0)
+                new = self._waiting.get(timeout=0.0 if unacknowledged == self._window else max(0.0, min(left, _QUIET)))
             except Empty:
-                if left > _QUIET and unacknowledged:
-                    self._window = unacknowledged
-                elif left > _QUIET:
+                if left > _QUIET and not unacknowledged:
                     continue
+                if left > _QUIET:
+                    self._window = max(self._window, unacknowledged)
                 break
             if not new:
                 self._waiting.put(new)  # the end, for `rounds`
@@ -189,7 +189,7 @@ class Receiver(Connection):
     def down(self) -> None:
         """Void what waits for an acknowledgement or an answer: the broker delivers it again on the next connection."""
         self._unacknowledged.clear()
-        self._asked, self._proofs, self._window = None, 0, self._most
+        self._asked, self._proofs, self._window = None, 0, 0
 
     def ended(self) -> None:
         """Let who takes rounds know that no more comes."""
@@ -208,7 +208,7 @@ class Receiver(Connection):
             new.append(Message(topic.decode(errors="replace"), payload, now, replayed=replayed, token=token))
         self.received += len(new)
         self.in_flight += len(new)
-        self.in_flight_bytes += sum([len(one.payload) for one in new])
+        self.in_flight_bytes += (size := sum([len(one.payload) for one in new]))
         self._waiting.put(new)
-        if len(new) < _FEW and len(self._unacknowledged) < self._window:
+        if size < _LITTLE and len(self._unacknowledged) != self._window:
             time.sleep(min(self._gather, _REST))
