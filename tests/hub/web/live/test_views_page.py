@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -38,7 +39,7 @@ title = "Ringweg"
 quantities = ["vehicle_count"]
 members = [{ sensor = "stadspuls/north" }, { sensor = "stadspuls/south", sign = -1 }]
 """
-DAY = f"?lens=1h&at={last_hour():%Y-%m-%d}T00:00"
+DAY = f"?lens=1h&at={last_hour().astimezone(ZoneInfo('Europe/Amsterdam')):%Y-%m-%d}T00:00"
 # Whether each of many entries is on the screen as a whole, or not at all.
 WHOLE = """(panel) => {
   panel.querySelector("ol").innerHTML = "<li class='wrapped'><b>A street</b><span>busier</span></li>".repeat(20);
@@ -157,7 +158,7 @@ def test_marks_of_a_comparison_are_explained(hub: UpHub, visit: Open) -> None:
 
 def test_lanes_of_one_sensor_are_told_apart(visit: Open) -> None:
     """A sensor with lanes shows each by itself; one with a single channel shows nothing more."""
-    page = visit("?lens=1h&sensor=stadspuls/north")
+    page = visit(f"{DAY}&sensor=stadspuls/north")  # not today, of which no hour may have ended
     keys = page.locator(".detail .keys.long li")
     expect(keys).to_have_count(2)
     expect(keys.first).to_contain_text("rijstrook 1")
