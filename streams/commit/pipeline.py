@@ -196,11 +196,13 @@ class Pipeline:
 
     def _insert(self, tx: Transaction, rows: NDArray[Any]) -> tuple[NDArray[np.int8], Marks]:
         """Write readings and 5-minute rows; give the outcome of each reading, and the hours that are to be marked."""
-        if len(rows) and not self._expect_new:
-            outcome = self._insert_staged(tx, rows)
-            self._expect_new = bool((outcome == STORED).all())
-            return outcome, NO_MARKS
-        return np.zeros(len(rows), dtype=np.int8), self._insert_new(tx, rows) if len(rows) else NO_MARKS
+        if not len(rows):
+            return np.zeros(0, dtype=np.int8), NO_MARKS
+        if self._expect_new:
+            return np.zeros(len(rows), dtype=np.int8), self._insert_new(tx, rows)
+        outcome = self._insert_staged(tx, rows)
+        self._expect_new = bool((outcome == STORED).all())
+        return outcome, NO_MARKS
 
     def _insert_new(self, tx: Transaction, rows: NDArray[Any]) -> Marks:
         """Write by the optimistic path; raises `Known` where a row exists already."""

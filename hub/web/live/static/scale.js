@@ -23,7 +23,7 @@ export function edges(low, high) {
 /** Whether little of it is what matters: a slow street gets the strong colour that a busy one has. */
 export const isSpeed = (quantity) => quantity.includes("speed");
 
-/** How many times the classes of an hour a sum of so many hours has: a day, or ten hours of it, as ten hours. */
+/** By how much the classes of an hour grow for a sum of so many hours. A day counts as ten hours: its night is quiet. */
 function timesOf(hours) {
   if (hours < 1) return 0.1;
   return hours <= 10 ? hours : 10 * Math.ceil(hours / 24);
