@@ -25,6 +25,7 @@ from hub.servers.process import CannotStart, Server, living, tail, write_private
 
 VERSION = 18
 _LONGEST_SOCKET = 107
+_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container, in bytes, or "max"
 _RECOVERY = 900.0  # s; crash recovery of 1 GB of WAL took longer than 10 s
 _ATTEMPTS = 20
 # Who may open the socket may be anybody; over TCP the reader alone comes in.
@@ -168,5 +169,5 @@ def _buffers() -> int:
     """Give how many MB the database may keep of its tables: an eighth of what this machine or container has."""
     memory = psutil.virtual_memory().total
     with suppress(OSError, ValueError):  # no container, or one without a limit
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text("ascii")))
+        memory = min(memory, int(_LIMIT.read_text("ascii")))
     return min(max(128, memory // 8_000_000), 4096)

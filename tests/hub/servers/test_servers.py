@@ -442,3 +442,22 @@ def _start_and_kill(path: Path, port: int) -> None:
             pass
         hub.send_signal(signal.SIGKILL)
     assert not running.alive
+
+
+@pytest.mark.parametrize(
+    ("limit", "buffers"),
+    [("500000000\n", "128MB"), ("2400000000\n", "300MB"), ("max\n", "1GB"), (None, "1GB")],
+    ids=["least", "container", "no limit", "no container"],
+)
+def test_database_keeps_an_eighth_of_the_memory(
+    tmp_path: Path, database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, limit: str | None, buffers: str
+) -> None:
+    """Of the machine, or of the container where it may have less."""
+    file = tmp_path / "memory.max"
+    if limit:
+        file.write_text(limit, "ascii")
+    monkeypatch.setattr("hub.servers.postgres._LIMIT", file)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=8_192_000_000))
+    database.start()
+    with psycopg.connect(database.conninfo) as connection:
+        assert connection.execute("SHOW shared_buffers").fetchall() == [(buffers,)]
