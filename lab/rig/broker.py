@@ -5,6 +5,7 @@ Tests, benches and the chaos run use it; `lab.rig.chain` puts it before Kafka. W
 `local_broker` takes the built-in one, `hub.servers.broker`.
 """
 
+import itertools
 import os
 import random
 import shutil
@@ -36,11 +37,20 @@ set_tcp_nodelay true
 """
 
 
+_SHARE, _SHARES = 2_000, 11  # ports of one process of a test run, from 10,000 on
+_count = itertools.count(random.randrange(_SHARE))
+
+
 def free_port() -> int:
-    """Give a port of this machine that was free a moment ago, below those that connections to others take."""
+    """
+    Give a port of this machine that was free a moment ago, below those that connections to others take.
+
+    What it is for may take seconds to listen there: none is given again soon, nor to two processes of a test run.
+    """
+    begin = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _SHARES * _SHARE
     while True:
         with socket.socket() as trial, suppress(OSError):
-            trial.bind(("127.0.0.1", random.randint(10_000, 32_000)))
+            trial.bind(("127.0.0.1", begin + next(_count) % _SHARE))
             return int(trial.getsockname()[1])
 
 

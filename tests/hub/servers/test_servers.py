@@ -19,6 +19,7 @@ from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, DataDirectory, Identity, Server, find_hub, living, open_log, tail
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
+from lab.rig.broker import free_port
 
 # A hub in miniature: lock, both servers, addresses; then it stands still until it is killed.
 _HUB = """
@@ -36,13 +37,6 @@ with DataDirectory(path) as directory:
     print("ready", flush=True)
     time.sleep(600)
 """
-
-
-def free_port() -> int:
-    """Give a port that was free a moment ago."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
 
 
 @pytest.fixture
