@@ -39,7 +39,6 @@ title = "Ringweg"
 quantities = ["vehicle_count"]
 members = [{ sensor = "stadspuls/north" }, { sensor = "stadspuls/south", sign = -1 }]
 """
-DAY = f"?lens=1h&at={last_hour().astimezone(ZoneInfo('Europe/Amsterdam')):%Y-%m-%d}T00:00"
 # Whether each of many entries is on the screen as a whole, or not at all.
 WHOLE = """(panel) => {
   panel.querySelector("ol").innerHTML = "<li class='wrapped'><b>A street</b><span>busier</span></li>".repeat(20);
@@ -52,6 +51,11 @@ OVERFLOW = """() => {
   const { scrollHeight, scrollWidth } = document.documentElement;
   return [scrollHeight - innerHeight, scrollWidth - innerWidth];
 }"""
+
+
+def that_day() -> str:
+    """The address of the day that has the last full hour, which is yesterday in the first hour of a day."""
+    return f"?lens=1h&at={last_hour().astimezone(ZoneInfo('Europe/Amsterdam')):%Y-%m-%d}T00:00"
 
 
 def give(hub: UpHub, hour: datetime) -> None:
@@ -116,7 +120,7 @@ def test_a_group_is_one_row_and_one_line(visit: Open) -> None:
 
 def test_sensors_are_compared_in_one_chart(visit: Open, tmp_path: Path) -> None:
     """What is compared stands in the address, at most six, each with a symbol of its own; it can become a group."""
-    page = visit(f"{DAY}&sensor=stadspuls/south")
+    page = visit(f"{that_day()}&sensor=stadspuls/south")
     page.get_by_role("button", name="Vergelijken").click()
     page.goto(f"{page.url}|stadspuls/east|group/ring")
     lines = page.locator("#compare .keys li")
@@ -147,7 +151,7 @@ def test_marks_of_a_comparison_are_explained(hub: UpHub, visit: Open) -> None:
     ])  # fmt: skip
     hub.settle()
     compared = "|".join(["stadspuls/west", *(f"stadspuls/none-{at}" for at in range(5))])
-    for address, mark in ((DAY, "niet geldig"), ("?lens=1h", "loopt nog")):
+    for address, mark in ((that_day(), "niet geldig"), ("?lens=1h", "loopt nog")):
         page = visit(f"{address}&quantity=bicycle_count&compare={compared}", width=390)
         expect(page.locator("#compare .keys")).to_contain_text(mark)
         page.locator("#compare details summary").first.click()
@@ -158,7 +162,7 @@ def test_marks_of_a_comparison_are_explained(hub: UpHub, visit: Open) -> None:
 
 def test_lanes_of_one_sensor_are_told_apart(visit: Open) -> None:
     """A sensor with lanes shows each by itself; one with a single channel shows nothing more."""
-    page = visit(f"{DAY}&sensor=stadspuls/north")  # not today, of which no hour may have ended
+    page = visit(f"{that_day()}&sensor=stadspuls/north")  # not today, of which no hour may have ended
     keys = page.locator(".detail .keys.long li")
     expect(keys).to_have_count(2)
     expect(keys.first).to_contain_text("rijstrook 1")
