@@ -55,9 +55,7 @@ class Receiver(Connection):
         self.received = self.in_flight = self.in_flight_bytes = 0
         self._most, self._most_bytes = in_flight_messages, in_flight_bytes
         self._unacknowledged: deque[Token] = deque()  # in the order in which the broker sent them
-        self._window = (
-            0  # how many it sends without an acknowledgement, as far as was seen; more than that prove nothing
-        )
+        self._window = 0  # how many it sends without an acknowledgement, as far as was seen
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
         self._gather = GATHER if gather is None else gather
