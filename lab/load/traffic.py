@@ -17,6 +17,7 @@ from aggregates.store.store import Store
 from ingest.vocabulary.batch import SCHEMA, Batch
 from ingest.vocabulary.readings import microseconds
 from streams.commit.windows import READING, WINDOW
+from streams.rollup.rollup import roll_up
 
 BEGIN = microseconds(datetime(2024, 5, 1, tzinfo=UTC))
 MINUTE = 60_000_000  # us
@@ -85,7 +86,7 @@ def fill_hours(
     store: Store, series: NDArray[Any], begin: datetime, hours: int, values: Callable[[int, int], NDArray[Any]]
 ) -> None:
     """
-    Copy closed hours of counts into `window_1h`, hour by hour all series, and do what autovacuum would have done.
+    Copy closed hours of counts into `window_1h`, hour by hour all series, and do what roll-up and autovacuum would.
 
     `values` gives those of so many hours from one on, a row an hour.
     """
@@ -93,7 +94,7 @@ def fill_hours(
         rows = _hours(series, microseconds(begin) + first * HOUR, values(first, min(_PIECE, hours - first)))
         with store.transaction() as tx:
             tx.copy("window_1h", rows)
-    store.rows("close_hours", until=begin + timedelta(hours=hours))
+    roll_up(store, begin + timedelta(hours=hours), grace=timedelta())
     store.alone("VACUUM window_1h")
     with store.transaction() as tx:
         tx.script("ANALYZE")
