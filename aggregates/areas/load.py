@@ -53,7 +53,7 @@ def load(store: Store, vintage: int, municipalities: Sequence[str], found: Gathe
     """
     Replace what the vintage had of these municipalities by what was found, all or none; return what changed.
 
-    Raises `aggregates.store.store.StoreError`, and then the vintage is as it was.
+    Raises `aggregates.store.errors.StoreError`, and then the vintage is as it was.
     """
     with store.transaction() as tx:
         tx.rows("lock_areas")

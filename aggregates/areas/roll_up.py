@@ -54,7 +54,7 @@ def roll_areas(store: Store, most: int | None = None, rolled: Rolled | None = No
     Compute the area figures of every marked hour again, at most `most` days of a quantity; return how many days.
 
     `rolled` is called in the transaction with what was computed: level, quantity, and the first and last start.
-    Raises `aggregates.store.store.StoreError`; what was committed by then stays.
+    Raises `aggregates.store.errors.StoreError`; what was committed by then stays.
     """
     place_sensors(store)
     store.rows("mark_changed_validity")

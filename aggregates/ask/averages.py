@@ -39,7 +39,7 @@ def read_averages(
     the valid days, `total` what all days counted, `valid` whether enough days are. Sensors in an area are those that
     stood in it then. With `of_areas` (vintage, level and codes, null for any) the rows are those of `area_averages`.
     With `percentile` (of vehicles, as 85) they are those of `percentiles`: of counts by class of speed and of single
-    vehicles; others say why they have no value. Raises BadQuestion, and `aggregates.store.store.StoreError`.
+    vehicles; others say why they have no value. Raises BadQuestion, and `aggregates.store.errors.StoreError`.
     """
     if window not in SPANS:
         raise BadQuestion(f"window {window!r} of a period, expected one of {', '.join(SPANS)}", "window")

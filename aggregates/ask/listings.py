@@ -74,7 +74,7 @@ class Listing(NamedTuple):
     key: tuple[str, ...]
 
     def read(self, store: Store, after: Key | None, limit: int, view: str = "", **asked: object) -> Batches:
-        """Yield at most `limit` rows from the one behind `after`. Raises `aggregates.store.store.StoreError`."""
+        """Yield at most `limit` rows from the one behind `after`. Raises `aggregates.store.errors.StoreError`."""
         with store.transaction(snapshot=True) as tx:
             yield from self.stream(tx, after, limit, view, **asked)
 

@@ -116,7 +116,7 @@ def tables(
     supplier's publication stamp or null), received_at; an instant ends when it starts.
 
     With `places` also lon and lat of the sensor. Sorted by sensor_id, channel, quantity, period and start. Raises
-    BadQuestion for a cursor of another question, and `aggregates.store.store.StoreError`.
+    BadQuestion for a cursor of another question, and `aggregates.store.errors.StoreError`.
     """
     with store.transaction(snapshot=True) as tx:
         zone = zone_of(tx)
@@ -150,7 +150,7 @@ def ask(store: Store, question: Question) -> "pd.DataFrame":
     """
     Answer with a row a window: sensor_id, channel, quantity, unit, start, end (UTC), figures and evidence.
 
-    Nothing found is an empty frame with the same columns. Raises `aggregates.store.store.StoreError`.
+    Nothing found is an empty frame with the same columns. Raises `aggregates.store.errors.StoreError`.
     """
     return plain(pa.concat_tables(list(tables(store, question))).drop_columns(["series"])).to_pandas()
 

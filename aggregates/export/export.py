@@ -76,7 +76,7 @@ def export(store: Store, out: Path, wanted: Wanted) -> Generator[Written, None, 
     Write what changed since the last export into `out`, file by file; running hours are left out until they close.
 
     An export that was killed goes on where it was. Raises ValueError where `out` holds another's journal,
-    `aggregates.store.store.StoreError`, and OSError, also where another export works in it (BlockingIOError).
+    `aggregates.store.errors.StoreError`, and OSError, also where another export works in it (BlockingIOError).
     """
     with _alone(out):
         journal = Journal.read(out / f"_EXPORT_{wanted.form}.json", LAYOUTS[wanted.form])

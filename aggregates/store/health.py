@@ -24,7 +24,7 @@ class State(NamedTuple):
 
 
 def state(store: Store, now: datetime) -> State:
-    """Read how many there are of everything. Raises `aggregates.store.store.StoreError`."""
+    """Read how many there are of everything. Raises `aggregates.store.errors.StoreError`."""
     (row,) = store.rows("read_state", now=now)
     return State(*row)
 

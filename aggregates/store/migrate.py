@@ -18,8 +18,9 @@ from time import sleep
 
 from msgspec import to_builtins
 
+from aggregates.store.errors import Away, Clash, StoreError
 from aggregates.store.statements import expanded, statement_text
-from aggregates.store.store import Away, Clash, Store, StoreError, Transaction
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.air_index import bands
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.quantities import QUANTITIES
@@ -47,8 +48,8 @@ def migrate(store: Store, zone: str, chunk: timedelta = timedelta(days=1)) -> Ed
     `zone` is where civil days begin, `chunk` the length of TimescaleDB's chunks. Only one migration runs at a time. A
     role that may not change the schema finds it up to date, and writes the registries alone. Each numbered file is a
     transaction, so what was killed goes on where it was; none waits for a lock longer than others can wait for it.
-    Raises `aggregates.store.store.StoreError`, also where it is not, where the server is too old, and where a view that
-    must change has views of others built on it.
+    Raises `aggregates.store.errors.StoreError`, also where it is not, where the server is too old, and where a view
+    that must change has views of others built on it.
     """
     with closing(store.another()) as own:  # whose end frees the lock, however it ends
         while not own.rows("take_session_lock", name="stadspuls migrate")[0][0]:

@@ -2,16 +2,7 @@
 The database door: transactions, named SQL statements and binary COPY, in PostgreSQL or TimescaleDB.
 
 `streams.commit.pipeline`, `streams.rollup.rollup` and their neighbours decide what happens in a transaction, and name
-the statements of `aggregates/sql/`. No other module knows psycopg. The class of an error tells what a caller can do:
-
-    StoreError
-    ├── Away      the database cannot be reached or gave up: try again later
-    │   ├── Slow      the statement took longer than this session lets it: ask for less
-    │   ├── Limit     the server is at a limit: ask for less, or try again later
-    │   └── Denied    this session's role may not: ask as another one
-    ├── Clash     a deadlock, a serialization failure, a lock that took too long: try again
-    └── Refused   it will never take these data: split them
-        └── Known     a key is there already: write with care
+the statements of `aggregates/sql/`. Only `aggregates.store.errors`, which says what can go wrong, knows psycopg too.
 """
 
 import select
@@ -24,50 +15,12 @@ from typing import Any, LiteralString
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
-from psycopg import errors, sql
+from psycopg import sql
 from psycopg.rows import namedtuple_row
 
 from aggregates.store.binary import Packed, packed, unpacked
+from aggregates.store.errors import UNFIT, Refused, translated
 from aggregates.store.statements import planned_each_time, statement_text
-
-
-class StoreError(Exception):
-    """The database did not do what it was asked; its class tells what a caller can do about it."""
-
-
-class Away(StoreError):  # noqa: N818 - named for what a caller does
-    """The database cannot be reached, or ended the session: try again later."""
-
-
-class Slow(Away):
-    """The statement took longer than this session lets it: ask for less."""
-
-
-class Limit(Away):
-    """The server is at a limit, as of its memory or its locks: ask for less, or try again later."""
-
-
-class Denied(Away):
-    """This session's role may not do that: ask as another one."""
-
-
-class Clash(StoreError):  # noqa: N818 - named for what a caller does
-    """Another session was in the way: try again at once."""
-
-
-class Refused(StoreError):  # noqa: N818 - named for what a caller does
-    """The database will never take these data: split them, the one reading at fault becomes a dead letter."""
-
-
-class Known(Refused):
-    """A key is there already: write in the way that looks first."""
-
-
-# What PostgreSQL says of operands that do not go together, and of too many of them.
-_UNFIT = (
-    errors.AmbiguousFunction, errors.CannotCoerce, errors.DatatypeMismatch, errors.IndeterminateDatatype,
-    errors.StatementTooComplex, errors.UndefinedFunction,
-)  # fmt: skip
 
 
 class Store:
@@ -113,7 +66,7 @@ class Store:
         `snapshot` makes it read-only over one state of the database; one that is `writing` has the temporary tables of
         the write path. Raises `StoreError`.
         """
-        with _translated():
+        with translated():
             connection = self._connect()
             if writing and self._writing is not connection:
                 Transaction(connection).script(statement_text("create_session_tables"))
@@ -136,7 +89,7 @@ class Store:
 
         A store listens to one channel only. Raises `StoreError`.
         """
-        with _translated():
+        with translated():
             connection = self._connect()
             if self._listening is not connection:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
@@ -151,7 +104,7 @@ class Store:
 
     def alone(self, statement: str) -> None:
         """Run a statement that refuses to be in a transaction, as VACUUM does."""
-        with _translated():
+        with translated():
             self._connect().execute(statement.encode())
 
     def close(self) -> None:
@@ -198,7 +151,7 @@ class Transaction:
         """
         try:
             return self._connection.execute(text, parameters, binary=True, prepare=False).fetchall()
-        except _UNFIT as error:
+        except UNFIT as error:
             raise Refused(f"{type(error).__name__}: {error}") from error
 
     def records(self, statement: str, **parameters: object) -> list[Any]:
@@ -237,14 +190,14 @@ class Transaction:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what the block did when it raises."""
-        with _translated(), self._connection.transaction():
+        with translated(), self._connection.transaction():
             yield
 
     @contextmanager
     def copying(self, table: str, rows: "NDArray[Any] | Packed") -> Iterator[None]:
         """COPY a structured array into the columns that its fields name, while the block calculates something else."""
         names, data = rows if isinstance(rows, Packed) else packed(rows)
-        with _translated(), self._connection.cursor().copy(_copy_into(table, names)) as copy:
+        with translated(), self._connection.cursor().copy(_copy_into(table, names)) as copy:
             copy.write(data)
             yield
 
@@ -254,7 +207,7 @@ class Transaction:
             pass
 
     def _execute(self, text: LiteralString, parameters: Mapping[str, Any], prepare: bool | None) -> psycopg.Cursor[Any]:
-        with _translated():  # here already, so that a caller knows whose statement it was
+        with translated():  # here already, so that a caller knows whose statement it was
             return self._connection.execute(text, parameters or None, binary=True, prepare=prepare)
 
 
@@ -266,27 +219,6 @@ def _over(view: str, statement: str) -> LiteralString:
 def _copy_into(table: str, names: tuple[str, ...]) -> bytes:
     columns = sql.SQL(", ").join(map(sql.Identifier, names))
     return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), columns).as_bytes()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Raise the class of `StoreError` that fits what psycopg raised."""
-    try:
-        yield
-    except (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable) as error:
-        raise Clash(str(error)) from error
-    except errors.QueryCanceled as error:
-        raise Slow(str(error)) from error
-    except errors.InsufficientPrivilege as error:
-        raise Denied(str(error)) from error
-    except errors.UniqueViolation as error:
-        raise Known(str(error)) from error
-    except (errors.OutOfMemory, errors.ConfigurationLimitExceeded) as error:
-        raise Limit(f"{type(error).__name__}: {error}") from error
-    except psycopg.Error as error:
-        # Class 22 is bad data, 23 a broken constraint.
-        refused = isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
-        raise (Refused if refused else Away)(f"{type(error).__name__}: {error}") from error
 
 
 def without_password(conninfo: str) -> str:

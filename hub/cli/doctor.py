@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 import typer
 
 from aggregates.ask.dates import NO_AREAS
+from aggregates.store.errors import StoreError
 from aggregates.store.health import list_findings, positions
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import Store
 from hub.cli.common import NO, command, installed
 from hub.cli.output import print_table
 from hub.run.parts import topics

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from aggregates.ask.dates import BadQuestion
-from aggregates.store.store import Away, Store, without_password
+from aggregates.store.errors import Away
+from aggregates.store.store import Store, without_password
 from hub.cli.common import IMPOSSIBLE, broker_of, command, end, municipality_code, running_hub, stop_signals
 from hub.cli.output import errors
 from hub.run import distributed

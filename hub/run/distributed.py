@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from aggregates.store.store import Store, StoreError
+from aggregates.store.errors import StoreError
+from aggregates.store.store import Store
 from hub.run.parts import END_WITHIN, Turns, needed, topics
 from hub.settings.settings import Settings
 from hub.web.metrics import ServiceCollector, histogram, numbers

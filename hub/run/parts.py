@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from aggregates.store.errors import StoreError
 from aggregates.store.migrate import Edition, migrate
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.vocabulary.backoff import pause

@@ -15,7 +15,8 @@ from prometheus_client import Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from aggregates.store.store import Store, StoreError
+from aggregates.store.errors import StoreError
+from aggregates.store.store import Store
 from ingest.formats.parts import UNREAD
 from ingest.vocabulary.values import shipped_toml
 

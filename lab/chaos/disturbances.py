@@ -17,7 +17,8 @@ from random import Random
 
 import structlog
 
-from aggregates.store.store import Store, StoreError
+from aggregates.store.errors import StoreError
+from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from ingest.mqtt.client import refusal
 from lab.chaos.plan import POSSIBLE, Action, Event, Part

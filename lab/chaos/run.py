@@ -17,7 +17,8 @@ from pathlib import Path
 
 import structlog
 
-from aggregates.store.store import Store, StoreError
+from aggregates.store.errors import StoreError
+from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from ingest.mqtt.slots import lost_slots

@@ -24,5 +24,5 @@ class Balance(NamedTuple):
 
 
 def balances(store: Store) -> list[Balance]:
-    """Return the terms of the accounting identity by source. Raises `aggregates.store.store.StoreError`."""
+    """Return the terms of the accounting identity by source. Raises `aggregates.store.errors.StoreError`."""
     return [Balance(*row) for row in store.rows("sum_accounting", since=None)]

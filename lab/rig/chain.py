@@ -18,8 +18,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from aggregates.store.errors import StoreError
 from aggregates.store.health import positions, state
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import Store
 from hub.servers.process import CannotStart
 from ingest.log.topics import NoAnswer, Topics, ends
 from lab.rig.broker import PROGRAM, Broker, free_port, mosquitto

@@ -20,7 +20,8 @@ import pandas as pd
 import pyarrow as pa
 from msgspec.structs import replace
 
-from aggregates.store.store import Away, Store, Transaction
+from aggregates.store.errors import Away
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.batch import coded, numbers
 from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.readings import microseconds, utc
@@ -120,7 +121,7 @@ class Judge:
         Give the transitions of a rule on the stored windows that start in `[first, last)`, by time; nothing is written.
 
         The dates on which it is in force do not count, so that a rule can be tried before its first day. Raises BadFile
-        for a rule about the present, `aggregates.store.store.StoreError` for a database that does not answer.
+        for a rule about the present, `aggregates.store.errors.StoreError` for a database that does not answer.
         """
         if rule.level == "clock":
             raise BadFile(f"rule {rule.name!r} is about the present, expected one with a level of 5m, 1h or 1d")

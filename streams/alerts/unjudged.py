@@ -30,7 +30,7 @@ class Failures:
         """
         Where the block raises undo it, and note the windows that start in `[first, last]` us as not judged by a rule.
 
-        Raises `aggregates.store.store.StoreError` only where the transaction is lost.
+        Raises `aggregates.store.errors.StoreError` only where the transaction is lost.
         """
         try:
             with tx.savepoint():

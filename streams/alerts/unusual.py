@@ -38,7 +38,7 @@ def beside_usual(store: Store, days: Days, quantity: str, starts: Sequence[datet
     Columns: sensor_id, name, lon, lat, start (us), value, coverage, valid, usual, spread (in the quantity's unit),
     deviation (in spreads; NaN: it cannot be judged), hours (that it is compared with) and reason (why it cannot be
     judged, else empty). `scope` narrows the sensors as in `streams.alerts.frames.load_hours`. Raises
-    `aggregates.store.store.StoreError`.
+    `aggregates.store.errors.StoreError`.
     """
     asked = np.array(sorted(map(microseconds, starts)), np.int64)
     with store.transaction(snapshot=True) as tx:

@@ -23,7 +23,8 @@ import structlog
 from numpy.typing import NDArray
 
 from aggregates.store.binary import packed
-from aggregates.store.store import Clash, Known, Limit, Refused, Store, StoreError, Transaction
+from aggregates.store.errors import Clash, Known, Limit, Refused, StoreError
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.backoff import pauses
 from ingest.vocabulary.batch import Batch, DeadLetter, by_sensor_and_start, coded, middle, numbers, refused
 from ingest.vocabulary.readings import Flag, utc

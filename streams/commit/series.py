@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from aggregates.store.store import Clash, Store, Transaction, unnested
+from aggregates.store.errors import Clash
+from aggregates.store.store import Store, Transaction, unnested
 from ingest.vocabulary.batch import Batch, coded, numbers
 from ingest.vocabulary.readings import SensorFact
 from ingest.vocabulary.sources import SOURCES, source_of_sensor
@@ -72,7 +73,7 @@ class SeriesCache:
         """
         Give a line of `SERIES` for each reading of a batch, registering sensors and series that are new.
 
-        Raises `TooManySensors`, and `aggregates.store.store.StoreError`.
+        Raises `TooManySensors`, and `aggregates.store.errors.StoreError`.
         """
         keys = self._numbered(batch.readings)
         at = np.searchsorted(self._keys, keys)

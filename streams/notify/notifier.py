@@ -12,7 +12,8 @@ from urllib.request import urlopen
 
 import structlog
 
-from aggregates.store.store import Store, StoreError
+from aggregates.store.errors import StoreError
+from aggregates.store.store import Store
 from ingest.vocabulary.values import duration
 from streams.notify.channels import ALL, DIGEST, Channels, Heartbeat
 from streams.notify.delivery import KEPT, ChannelDelivery

@@ -37,7 +37,7 @@ def reconcile(
 
     With `members` only those of these series, and of their sensors, are. Windows that are dirty, frozen or not yet
     closed are skipped. With `repair` the 5-minute rows that differ are recomputed and the hours marked, so that the
-    next roll-up writes them and their days. Raises `aggregates.store.store.StoreError`.
+    next roll-up writes them and their days. Raises `aggregates.store.errors.StoreError`.
     """
     for at in range((last - first).days):
         found = list(_compared(store, first + at * DAY, members))

@@ -30,7 +30,7 @@ def maintain(
     Freeze days, delete their readings (with `hours` only so many hours of them), merge old dead letters, and forget
     earlier figures that changed longer ago than `versions` (None: never); give the days that were frozen.
 
-    Raises `aggregates.store.store.StoreError`.
+    Raises `aggregates.store.errors.StoreError`.
     """
     store.rows("merge_old_letters", limit=now - LETTERS_KEPT)
     if versions is not None:
@@ -44,7 +44,7 @@ def freeze(store: Store, now: datetime, retention: timedelta | None) -> list[dat
     """
     Freeze the UTC days whose newest reading came more than `retention` ago (None: never), and give them.
 
-    A day with a dirty hour waits for the roll-up. Raises `aggregates.store.store.StoreError`.
+    A day with a dirty hour waits for the roll-up. Raises `aggregates.store.errors.StoreError`.
     """
     if retention is None:
         return []

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from itertools import repeat
 
 from aggregates.areas.groups import resolve_groups
-from aggregates.store.store import Clash, Store, Transaction
+from aggregates.store.errors import Clash
+from aggregates.store.store import Store, Transaction
 from streams.alerts.judge import Judge
 from streams.rollup.derived import flag_dead, flag_neighbours
 
@@ -32,7 +33,7 @@ def roll_up(
 
     With `most` it stops after so many transactions. Hours are closed once no hour since the last closed one is marked:
     late data for older ones, which are served from their windows already, do not keep the newer ones open. After a
-    deadlock it tries again at once. Raises `aggregates.store.store.StoreError`; what was committed before stays.
+    deadlock it tries again at once. Raises `aggregates.store.errors.StoreError`; what was committed before stays.
     """
     until = (now - grace).replace(minute=0, second=0, microsecond=0)
     written = 0

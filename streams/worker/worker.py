@@ -24,7 +24,7 @@ from typing import Any
 
 import structlog
 
-from aggregates.store.store import StoreError
+from aggregates.store.errors import StoreError
 from ingest.collector import end_process
 from ingest.log.records import read_record
 from ingest.log.topics import NoAnswer, Topics, ends

@@ -24,7 +24,8 @@ from aggregates.ask.listings import COLUMNS
 from aggregates.ask.series import STAMP, local
 from aggregates.export.forms import write
 from aggregates.export.objects import CRS84, RD, objects
-from aggregates.store.store import Away, Slow, Store
+from aggregates.store.errors import Away, Slow
+from aggregates.store.store import Store
 from hub.web.api.paging import Body, PageRows, decoded
 from hub.web.api.parameters import Query, chosen
 from hub.web.api.problems import Problem, wrong

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from aggregates.ask.dates import BadQuestion
 from aggregates.ask.indicators import Refused
-from aggregates.store.store import Away, Clash, Denied, Slow
+from aggregates.store.errors import Away, Clash, Denied, Slow
 from hub.web.api.parameters import preferred
 from ingest.vocabulary.values import shipped_toml
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from aggregates.ask.live import LENSES
-from aggregates.store.store import StoreError
+from aggregates.store.errors import StoreError
 from hub.settings.settings import Settings
 from hub.web.api.answers import Stores
 from hub.web.api.problems import Problem

@@ -25,8 +25,9 @@ import pandas as pd
 import structlog
 
 from aggregates.ask.live import LENSES, RANGE, newest
+from aggregates.store.errors import StoreError
 from aggregates.store.health import state
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import Store
 from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import utc

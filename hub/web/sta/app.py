@@ -15,7 +15,8 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
-from aggregates.store.store import Refused, Slow, Store
+from aggregates.store.errors import Refused, Slow
+from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from hub.settings.values import url_host
 from hub.web.admission import STA, Access

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from aggregates.store.store import Refused, Store, Transaction
+from aggregates.store.errors import Refused
+from aggregates.store.store import Store, Transaction
 from hub.servers.process import CannotStart
 from hub.settings.settings import Settings
 from hub.settings.values import url_host

@@ -21,8 +21,9 @@ from aggregates.ask.listings import areas, joined
 from aggregates.ask.query import Question, ask, is_waiting
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors
+from aggregates.store.errors import StoreError
 from aggregates.store.statements import statement_text
-from aggregates.store.store import Store, StoreError
+from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from aggregates.areas.roll_up import roll_areas
 from aggregates.ask.dates import known_at
 from aggregates.ask.listings import joined
+from aggregates.store.errors import StoreError
 from aggregates.store.migrate import migrate
-from aggregates.store.store import Store, StoreError, Transaction
+from aggregates.store.store import Store, Transaction
 from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_area_history import BUURT, GEMEENTE, reasons
 from tests.aggregates.areas.test_areas import (

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from aggregates.store import migrate as migrate_module
+from aggregates.store.errors import StoreError
 from aggregates.store.migrate import Edition, edition, migrate
-from aggregates.store.store import Store, StoreError, Transaction
+from aggregates.store.store import Store, Transaction
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.quantities import QUANTITIES

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregates.store.binary import packed
-from aggregates.store.store import Away, Clash, Known, Limit, Refused, Store, StoreError, Transaction
+from aggregates.store.errors import Away, Clash, Known, Limit, Refused, StoreError
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Reading
 from lab.load.balances import balances

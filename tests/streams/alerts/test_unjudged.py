@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 import streams.alerts.unjudged
-from aggregates.store.store import Store, StoreError, Transaction
+from aggregates.store.errors import StoreError
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.calendar import load_days
 from streams.alerts.clock import AlertClock
 from streams.alerts.judge import Judge

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from aggregates.store.store import Away, Store, Transaction
+from aggregates.store.errors import Away
+from aggregates.store.store import Store, Transaction
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Message, Reading, SensorFact
