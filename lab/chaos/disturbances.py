@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -184,7 +184,7 @@ class Disturbances:
         time.sleep(event.seconds)
         frozen.send(signal.SIGCONT)
         for one in [service] if service else list(self._chain.collectors):
-            _wait_ready(one)
+            _wait_ready(one, self._chain.collectors if service is None else None)
 
     def _stop(self, event: Event, outcome: Outcome, service: Service | None) -> None:
         """Stop a service as a user does; the supervisor starts it again."""
@@ -201,7 +201,7 @@ class Disturbances:
         outcome.note = f"{self._waiting():,} readings waited, {unjudged(self._chain.database)} rules were not judged"
         self._script(ACCEPT.format(table=table))
         for one in list(self._chain.workers):
-            _wait_ready(one)
+            _wait_ready(one, self._chain.workers)
 
     def _script(self, text: str) -> None:
         """Change the database, waiting for it where it is away itself."""
@@ -238,10 +238,11 @@ def unjudged(database: str) -> int:
             return -1
 
 
-def _wait_ready(service: Service) -> None:
+def _wait_ready(service: Service, among: Sequence[Service] | None = None) -> None:
+    """Wait for a service, of several as long as it is one of them: it may leave meanwhile."""
     # Not `Service.wait_ready`: between its death and its start by the supervisor it may be gone.
     deadline = time.monotonic() + _BACK_WITHIN
-    while not (service.alive and service.ready):
+    while (among is None or service in among) and not (service.alive and service.ready):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{service.name} is not ready after {_BACK_WITHIN:.0f} s")
         time.sleep(0.1)

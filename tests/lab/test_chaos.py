@@ -6,6 +6,7 @@ import random
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -277,6 +278,19 @@ class TestDisturbances:
         shown = said.getvalue()
         assert "A PROMISE DID NOT HOLD" in shown
         assert "1; kill -9 database: database is not ready after 300 s" in shown
+
+    def test_who_has_left_is_not_waited_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A collector that leaves while all are waited for, after the broker stood still, is not missed."""
+        monkeypatch.setattr("lab.chaos.disturbances._BACK_WITHIN", 20.0)
+        kafka = KafkaServer(tmp_path / "kafka", free_port(), free_port())
+        chain = Chain(tmp_path, Broker(["mosquitto"], free_port()), kafka, "postgresql://nobody")
+        with Relay(("127.0.0.1", free_port()), ("127.0.0.1", free_port())) as relay:
+            disturbances = Disturbances(chain, None, {Part.BROKER: relay}, 1, lambda: 0)
+            outcome = disturbances.begin(Event(0, Action.FREEZE, Part.BROKER, 0), 0)
+            time.sleep(0.5)
+            chain.collectors.pop()  # which never began, so that it is not ready
+            disturbances.finish()
+        assert came_back([outcome]).good, outcome.note
 
     def test_all_back(self) -> None:
         """Where every part was back the promise holds, however long it took."""
