@@ -89,7 +89,8 @@ def _cell(value: Any, zone: ZoneInfo | None) -> str:
         return "-"
     if isinstance(value, list):
         return " ".join(map(str, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    # What is left of a difference of equal sums is no figure.
+    return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else str(value)
 
 
 def set_up_logging(level: str, form: str) -> None:

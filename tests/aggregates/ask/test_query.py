@@ -134,6 +134,11 @@ class TestFormats:
         frame = pd.DataFrame({"count": [7], "valid": [True], "name": ["Brücke / µ"], "none": [None]})
         assert written(frame).strip() == '[{"count":7,"valid":true,"name":"Brücke / µ","none":null}]'
 
+    def test_nothing_is_zero_in_a_table(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """What is left of a difference of equal sums is 0 for people, and a small figure stays."""
+        write(pd.DataFrame({"value": [0.1 + 0.2 - 0.3, 0.3 - 0.2 - 0.1, 0.000012]}), "table", None, "UTC")
+        assert capsys.readouterr().out.split() == ["value", "0", "0", "1.2e-05"]
+
 
 def written(frame: pd.DataFrame) -> str:
     """Write a frame as JSON to a file and read it."""
