@@ -12,6 +12,7 @@ const CLASSES = [...Object.keys(known.classes.schemes), "auto"];
 const COLUMNS = ["name", "value", "start", "coverage", "state"];
 const SORTED = [...COLUMNS, ...COLUMNS.map((column) => `-${column}`)];
 const MOMENT = /^(19[7-9]\d|20\d\d)-\d\d-\d\d(T\d\d:\d\d([+-]\d\d:\d\d)?)?$/;
+const EXAMPLE = "2026-11-28T09:00";
 const MIDDLE = /^-?\d+(\.\d+)?,-?\d+(\.\d+)?,\d+(\.\d+)?$/;
 
 export const choice = reactive({});
@@ -57,6 +58,7 @@ const defaults = (quantity) => ({
 });
 
 const isMoment = (text) => MOMENT.test(text) && !Number.isNaN(stampOf(text));
+const isPast = (text) => isMoment(text) && stampOf(text) <= Date.now() / 1000;
 
 /** Give the known value of a parameter, or what stands in for it, which is then said. */
 function taken(asked, name, allowed, first) {
@@ -82,12 +84,12 @@ export function read() {
   const lenses = Object.keys(known.lenses).filter((lens) => fits(lens, quantity));
   const first = defaults(quantity);
   const one = (name, allowed) => taken(asked, name, allowed, first[name]);
-  const moment = like("2026-11-28T09:00", isMoment);
+  const moment = (fit) => like(EXAMPLE, fit);
   Object.assign(choice, {
     quantity,
     lens: one("lens", oneOf(lenses)),
-    at: one("at", moment),
-    until: one("until", moment),
+    at: one("at", moment(isPast)),
+    until: one("until", moment(isMoment)),
     colour: one("colour", oneOf(COLOURS)),
     classes: one("classes", oneOf(CLASSES)),
     level: one("level", oneOf([...known.levels, "none"])),
@@ -114,8 +116,9 @@ function floored(moment, lens) {
   return `${date}T${clock.slice(0, 3)}${minutes}${clock.slice(5)}`;
 }
 
-/** Make what is chosen fit together: what has passed does not run, a range has a length, usual is an hour. */
+/** Make what is chosen fit together: what is to come is now, what has passed does not run, a range has a length, usual is an hour. */
 function settle() {
+  if (choice.at && !isPast(choice.at)) choice.at = "";
   if (!fits("1h")) choice.colour = "value";
   if (choice.colour === "usual") choice.lens = "1h";
   if (!fits(choice.lens)) choice.lens = firstLens(choice.quantity);

@@ -17,11 +17,16 @@ const SHAPES = {
 
 const titleOf = (alert) => (known.language === "nl" ? alert.title_nl : alert.title);
 
-/** A figure of an alert in its unit: shares in percents. */
-export function figure(value, unit) {
+/** A figure of an alert in its unit: shares in percents, counts by its window. */
+export function figure(value, { unit, quantity, level }) {
   if (value == null) return words.none;
-  return unit === "share" ? share(value) : `${number(value)} ${say(`unit.${unit}`, {}, unit)}`.trim();
+  const { aggregation, unit: own } = known.quantities[quantity] ?? {};
+  const counted = aggregation === "sum" && unit === own && words[`per.${level}`];
+  return unit === "share" ? share(value) : `${number(value)} ${counted || say(`unit.${unit}`, {}, unit)}`.trim();
 }
+
+/** What an alert compares, in a sentence. */
+export const against = (value, alert) => say("compared", { value: figure(value, alert), threshold: figure(alert.threshold, alert) });
 
 /** One alert: how severe, its title, value against threshold, coverage, and since when. */
 export const AlertLine = {
@@ -31,15 +36,16 @@ export const AlertLine = {
       <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" v-html="SHAPES[alert.severity]"></svg>
       {{ words['severity.' + alert.severity] }}: {{ titleOf(alert) }}
     </span>
-    <span class="against">{{ against }}</span>
-    <span class="quiet">{{ say('since', { time: moment(alert.since) }) }}</span>`,
+    <span class="against">{{ told }}</span>
+    <span class="quiet">{{ say('since', { time: moment(alert.since) }) }}</span>
+    <span v-if="alert.state === 'cannot_judge'" class="quiet">{{ words.alert_unjudged }}</span>`,
   setup(props) {
-    const against = computed(() => {
-      const { value, threshold, unit, coverage } = props.alert;
-      const compared = say("compared", { value: figure(value, unit), threshold: figure(threshold, unit) });
-      return coverage == null ? compared : `${compared}; ${say("with_coverage", { coverage: share(coverage) })}`;
+    const told = computed(() => {
+      const { value, coverage } = props.alert;
+      const covered = coverage == null ? [] : [say("with_coverage", { coverage: share(coverage) })];
+      return [against(value, props.alert), ...covered].join("; ");
     });
-    return { SHAPES, against, moment, say, titleOf, words };
+    return { SHAPES, moment, say, titleOf, told, words };
   },
 };
 

@@ -145,7 +145,7 @@ const Stage = {
         <Legend/>
       </div>
       <FigureTable v-show="choice.show === 'table'" :title="title + ' ' + when"/>
-      <div v-if="!choice.embed" class="foot"><Take :name="title + ' ' + when" :asked="asked"/><MapPicture v-if="choice.show === 'map'" :name="title + ' ' + when"/></div>
+      <div v-if="!choice.embed" class="foot"><Take :name="title + ' ' + when" :asked="asked" :path="ofAreas ? 'area-aggregates' : 'aggregates'"/><MapPicture v-if="choice.show === 'map'" :name="title + ' ' + when"/></div>
     </section>`,
   setup() {
     const { frame, contact, sensors: rows } = figures;
@@ -177,11 +177,12 @@ const Stage = {
         .filter(Boolean)
         .join(" · ");
     });
+    const ofAreas = computed(() => choice.show === "table" && choice.rows === "areas" && figures.areas.value.length > 0);
     const asked = computed(() => {
       const window = shownWindow();
-      return window && { ...window, quantity: choice.quantity };
+      return window && { ...window, quantity: choice.quantity, ...(ofAreas.value && { level: choice.level }) };
     });
-    return { asked, choice, contact, exactClock, frame, rows, strange, summary, title, when, words };
+    return { asked, choice, contact, exactClock, frame, ofAreas, rows, strange, summary, title, when, words };
   },
 };
 

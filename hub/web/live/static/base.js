@@ -3,12 +3,15 @@
 
 import { leaflet as L } from "leaflet";
 import { choice } from "./address.js";
-import { get } from "./figures.js";
+import { figures, get } from "./figures.js";
 import { enlarged, known } from "./words.js";
 
 // Each kind with the zoom from which it is drawn, its width there and two steps further in, in the order of drawing.
 const KINDS = { water: [0, 1, 1], path: [14.5, 1, 1.5], street: [12, 0.7, 2.5], main: [0, 2, 4] };
 const NAMES = { gemeente: [9, 11.5], wijk: [11.5, 14], buurt: [14, 20] }; // zooms at which the names of a level are written
+const LARGE = 14; // px: letters beyond which names are written as those of a map that is zoomed out
+const BESIDE = [0, 1.3, -1.3, 2.6, -2.6, 3.9, -3.9]; // places of a name, in halves of its height, until it covers no sensor
+const MANY = 1500; // sensors, which leave no room for names
 /** About half of a name's height, and its width for each letter (px): larger on a wall. */
 const letter = () => (choice.wall ? innerWidth / 130 : 7 * enlarged());
 
@@ -25,17 +28,23 @@ async function fetchNames(level) {
   });
 }
 
-/** Those names that are in sight and leave each other room. */
+/** Those names that are whole in sight and leave each other, and where they can the sensors, room. */
 function readable(map, names) {
   const written = [];
   const size = letter();
-  const sight = map.getBounds();
+  const sight = map.getSize();
+  const placed = figures.sensors.value.filter((row) => row.lat != null);
+  const dots = placed.length > MANY ? [] : placed.map((row) => map.latLngToContainerPoint([row.lat, row.lon]));
+  const near = (one, other, width, height) => Math.abs(other.x - one.x) < width && Math.abs(other.y - one.y) < height;
   for (const one of names) {
-    if (!sight.contains(one)) continue;
-    const { x, y } = map.latLngToContainerPoint(one);
     const half = (size * (one.name.length + 1)) / 2;
-    const free = written.every((other) => Math.abs(other.x - x) > other.half + half || Math.abs(other.y - y) > 3 * size);
-    if (free) written.push({ ...one, x, y, half });
+    const middle = map.latLngToContainerPoint(one);
+    const places = BESIDE.map((off) => ({ x: middle.x, y: middle.y + off * size }));
+    const open = places.find((place) => !dots.some((dot) => near(place, dot, half + size, 2.3 * size)));
+    const { x, y } = open ?? middle;
+    const whole = x >= half && x <= sight.x - half && y >= 2 * size && y <= sight.y - 4 * size;
+    if (!whole || written.some((other) => near({ x, y }, other, other.half + half, 3 * size))) continue;
+    written.push({ name: one.name, x, y, half });
   }
   return written;
 }
@@ -94,14 +103,14 @@ export class BaseMap {
 
   /** Write the names that belong to this zoom; they are fetched when the first are. */
   async write() {
-    const zoom = this.map.getZoom();
+    const zoom = this.map.getZoom() - Math.max(0, Math.log2(letter() / LARGE));
     const level = known.levels.find((one) => NAMES[one] && zoom >= NAMES[one][0] && zoom < NAMES[one][1]);
     const names = level ? await (this.names[level] ??= fetchNames(level)) : [];
     this.written.clearLayers();
-    for (const { name, lat, lng } of readable(this.map, names)) {
+    for (const { name, x, y } of readable(this.map, names)) {
       const span = Object.assign(document.createElement("span"), { textContent: name });
       const icon = L.divIcon({ className: "place-name", iconSize: null, html: span });
-      L.marker([lat, lng], { icon, pane: "names", interactive: false, keyboard: false }).addTo(this.written);
+      L.marker(this.map.containerPointToLatLng([x, y]), { icon, pane: "names", interactive: false, keyboard: false }).addTo(this.written);
     }
   }
 }

@@ -144,7 +144,7 @@ export function options(day, unit, names, shown = null) {
 }
 
 /** Draw a chart of `options()`, anew when `changing()` gives something else; the first one fetches the library. */
-export function drawing(props, options, changing) {
+export function drawing(props, options, changing, clicked = () => {}) {
   const frame = ref(null);
   let chart = null;
   const draw = () => chart?.setOption(options(), { notMerge: true });
@@ -153,6 +153,7 @@ export function drawing(props, options, changing) {
     const { echarts } = await import("echarts");
     if (!frame.value) return;
     chart = echarts.init(frame.value, null, { renderer: "svg" });
+    chart.on("click", clicked);
     resized.observe(frame.value);
     draw();
   });

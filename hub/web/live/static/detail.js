@@ -10,7 +10,7 @@ import { judged } from "./judged.js";
 import { range, shownAt, shownDay, shownHours } from "./shown.js";
 import { Take } from "./take.js";
 import { Vintages } from "./vintages.js";
-import { civilDate, known, number, period, say, share, titled, unit, weekday, words } from "./words.js";
+import { civilDate, civilMoment, known, number, period, say, share, statistic, titled, unit, weekday, words } from "./words.js";
 
 const NAMED = 12; // sensors of an area
 const FOLLOW = 10_000; // ms between two readings of the day of what is open
@@ -19,7 +19,7 @@ const FOLLOW = 10_000; // ms between two readings of the day of what is open
 function labelled({ at, hours }) {
   const first = Number(at.slice(11, 13));
   const [begin, whole] = [Date.parse(at.slice(0, 10)), Array.from({ length: hours }, (_, hour) => first + hour)];
-  const label = (hour) => new Date(begin + hour * 3.6e6).toISOString().slice(5, 16).replace("T", " ");
+  const label = (hour) => civilMoment(new Date(begin + hour * 3.6e6).toISOString());
   return { first, labels: whole.map(label) };
 }
 
@@ -29,15 +29,18 @@ const Course = {
   props: ["day"],
   template: `
     <h3>{{ title }}</h3>
-    <DayChart :day="day" :unit="unit" :names="names" :label="title + ': ' + table" :shown="shown"/>
-    <ul class="keys">
-      <li v-for="key in drawn(day)">
-        <svg viewBox="0 0 18 14" aria-hidden="true" v-html="KEYS[key]"></svg><span>{{ names[key] }}</span>
-      </li>
-    </ul>
-    <p v-if="peak" class="peak">{{ peak }}</p>
-    <p class="quiet small">{{ note }}</p>
-    <Take frame=".detail" :name="(day.name ?? day.id) + ' ' + title + ' ' + when" :asked="asked" :path="path"/>
+    <p v-if="empty">{{ day.range ? words.empty_range : words.no_hours }}</p>
+    <template v-else>
+      <DayChart :day="day" :unit="unit" :names="names" :label="title + ': ' + table" :shown="shown"/>
+      <ul class="keys">
+        <li v-for="key in drawn(day)">
+          <svg viewBox="0 0 18 14" aria-hidden="true" v-html="KEYS[key]"></svg><span>{{ names[key] }}</span>
+        </li>
+      </ul>
+      <p v-if="peak" class="peak">{{ peak }}</p>
+      <p class="quiet small">{{ note }}</p>
+      <Take frame=".detail" :name="(day.name ?? day.id) + ' ' + title + ' ' + when" :asked="asked" :path="path"/>
+    </template>
     <template v-if="day.alerts.length">
       <h3>{{ words.alerts_of_day }}</h3>
       <ul class="plain"><li v-for="one in day.alerts" class="wrapped"><AlertLine :alert="one"/></li></ul>
@@ -94,6 +97,7 @@ const Course = {
       asked,
       path: props.day.kind === "area" ? "area-aggregates" : "aggregates",
       drawn,
+      empty: computed(() => !props.day.hours.length && !hasBand(props.day)),
       hours,
       peak,
       names,
@@ -167,12 +171,9 @@ function reason(text) {
 }
 
 /** A statistic as what it is, its value or the reason why there is none, and its period. */
-function statistic(one) {
+function told(one) {
   const title = say(`measure.${one.measure}`, {}, one.title);
-  const value =
-    one.value == null
-      ? `${words.none} (${reason(one.reason)})`
-      : `${number(one.value, 4)} ${say(`unit.${one.unit}`, {}, one.unit ?? "")}`.trim();
+  const value = one.value == null ? `${words.none} (${reason(one.reason)})` : statistic(one.value, one.unit);
   return [title, value, period(one.period)];
 }
 
@@ -188,8 +189,7 @@ const AreaDay = {
       <span v-if="day.members.length > members.length" class="quiet">
         {{ say('and_more', { count: day.members.length - members.length }) }}</span>
     </p>
-    <Course v-if="day.hours.length" :day="day"/>
-    <p v-else>{{ day.range ? words.empty_range : words.no_hours }}</p>
+    <Course :day="day"/>
     <h3>{{ words.statistics }}</h3>
     <p v-if="!day.statistics.length" class="quiet">{{ words.no_statistics }}</p>
     <p v-else class="quiet small">{{ say('statistics_of', { vintage: day.vintage }) }}</p>
@@ -211,11 +211,11 @@ const AreaDay = {
   setup(props) {
     const themes = computed(() => {
       const found = {};
-      for (const one of props.day.statistics) (found[one.theme] ??= []).push(statistic(one));
+      for (const one of props.day.statistics) (found[one.theme] ??= []).push(told(one));
       return found;
     });
     const people = props.day.statistics.find((one) => one.measure === "inhabitants" && one.value != null);
-    const inhabitants = people && `${words["measure.inhabitants"]}: ${number(people.value, 9)} (${statistic(people)[2]})`;
+    const inhabitants = people && `${words["measure.inhabitants"]}: ${number(people.value, 9)} (${told(people)[2]})`;
     const members = props.day.members.slice(0, NAMED);
     return { inhabitants, members, open, say, themes, words };
   },

@@ -1,7 +1,7 @@
 // Hours out of the API, and lines of them: of several sensors, or of the channels of one.
 
 import { KEYS, MARKS, drawing } from "./chart.js";
-import { enlarged, number, onTheWall, say, understood, words } from "./words.js";
+import { enlarged, moment, number, onTheWall, say, understood, words } from "./words.js";
 
 /** A colour, a symbol and a dash for each line, so that they are told apart without colour. */
 export const LOOKS = [
@@ -67,7 +67,7 @@ export function channelName(channel) {
     .join(", ") || words.channel_all;
 }
 
-const clockOf = (start, long) => onTheWall(Date.parse(start) / 1000).slice(long ? 5 : 11, 16).replace("T", " ");
+const clockOf = (start, long) => (long ? moment(start) : onTheWall(Date.parse(start) / 1000).slice(11, 16));
 
 /** How a value that is not valid is marked, as in the chart of a day; nothing of one that is. */
 function markOf(row) {

@@ -4,12 +4,14 @@ import { computed } from "vue";
 import { choice } from "./address.js";
 import { figures, isOther } from "./figures.js";
 import { usualWord } from "./usual.js";
-import { measured, number, period, say, titled, words } from "./words.js";
+import { measured, number, period, say, statistic, titled, words } from "./words.js";
 
-const STATES = ["valid", "unjudged", "invalid", "running", "nothing", "failed", "missing", "other"];
+const STATES = ["valid", "unjudged", "invalid", "running", "nothing", "missing", "other"];
+const UNLIKE = { failed: "missing" }; // states that look like others: the sensor says which it is
+const UNJUDGED = { ...UNLIKE, valid: "unjudged", invalid: "unjudged", running: "unjudged" };
 
-function steps({ edges, above, scheme }) {
-  const text = edges.map((edge) => number(edge));
+function steps({ edges, above, scheme, said = number }) {
+  const text = edges.map((edge) => said(edge));
   const named = edges.map((_, at) => words[`class_${scheme}.${at}`]);
   const between = text.slice(1).map((high, at) => `${text[at]} – ${high}`);
   const first = say(above ? "up_to" : "below", { edge: text[0] });
@@ -51,6 +53,7 @@ export const Legend = {
       const ofMeasure = told && {
         kind: "of-areas",
         name: `${words.areas}: ${measured(told.measure)}, ${period(told.period)}`,
+        said: (edge) => statistic(edge, told.unit),
         ...figures.measureScale.value,
       };
       const each = !told && figures.areas.value.some((row) => row.each != null);
@@ -62,8 +65,8 @@ export const Legend = {
         .map((one) => ({ ...one, steps: one.steps ?? steps(one) }));
     });
     const states = computed(() => {
-      const seen = new Set([choice.colour === "usual" ? "unjudged" : "valid", "missing", ...figures.sensors.value.map((row) => row.state)]);
-      if (choice.colour === "usual") seen.delete("valid");
+      const as = choice.colour === "usual" ? UNJUDGED : UNLIKE;
+      const seen = new Set(["valid", "missing", ...figures.sensors.value.map((row) => row.state)].map((state) => as[state] ?? state));
       if (figures.sensors.value.some(isOther)) seen.add("other");
       return STATES.filter((state) => seen.has(state));
     });

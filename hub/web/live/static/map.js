@@ -7,11 +7,12 @@ import { BaseMap } from "./base.js";
 import { figures, get, isOther } from "./figures.js";
 import { judged, toneOf } from "./judged.js";
 import { besideUsual, usual, usualText } from "./usual.js";
-import { enlarged, known, measured, number, say, share, span, unit, words } from "./words.js";
+import { enlarged, known, measured, number, say, share, span, statistic, unit, words } from "./words.js";
 
 const MANY = 1500; // marks: more than this are drawn on a canvas, where only what is near the mouse is an element
 const FAR = 10; // times the distance of nine of ten sensors
 const NEAR = 0.02; // degrees: what is within some 20 km of the middle is always shown
+const PAPER = 680; // px: a page's width, and what its map may be high
 const WITHOUT_VALUE = ["missing", "failed", "nothing"];
 
 /** What is in sight; null before anything is. */
@@ -24,7 +25,7 @@ const size = () => (choice.wall ? Math.max(2, innerWidth / 900) : enlarged());
 
 /** What CBS says of an area. */
 function told({ measure, value }) {
-  return `${measured(measure)}: ${number(value, 6)} ${say(`unit.${figures.statistic.value?.unit}`, {}, "")}`;
+  return `${measured(measure)}: ${value == null ? words.none : statistic(value, figures.statistic.value?.unit, 6)}`;
 }
 
 function hint(row) {
@@ -137,7 +138,29 @@ class CityMap {
     this.map.on("moveend", () => this.byViewer && this.remember());
     this.map.on("moveend", () => (bounds.value = this.map.getBounds()));
     frame.addEventListener("keydown", (event) => event.key === "Enter" && event.target === frame && this.list(event));
+    this.frame = frame;
+    addEventListener("beforeprint", () => this.paper());
+    addEventListener("afterprint", () =>
+      this.resize({ width: "", height: "" }, () => this.map.setView(this.screen.center, this.screen.zoom, { animate: false })),
+    );
     new ResizeObserver(() => (choice.wall && this.fitted ? this.fit() : this.map.invalidateSize())).observe(frame);
+  }
+
+  /** Put what is in sight onto a map as wide as a page of paper; its own width is that of the screen. */
+  paper() {
+    const seen = this.map.getBounds();
+    this.screen = { center: this.map.getCenter(), zoom: this.map.getZoom() };
+    const { x, y } = this.map.getSize();
+    const form = { width: `${PAPER}px`, height: `${Math.min(PAPER, (PAPER * y) / x)}px` };
+    this.resize(form, () => this.map.fitBounds(seen, { animate: false }));
+  }
+
+  resize(form, show) {
+    Object.assign(this.frame.style, form);
+    this.fitting = true;
+    this.map.invalidateSize({ pan: false });
+    show();
+    this.fitting = false;
   }
 
   /** Go to the list of what is in sight. */

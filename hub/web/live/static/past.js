@@ -1,8 +1,9 @@
 // Beside the open alerts: those that are over, the silences, and the rules that are judged. Each is fetched when it is opened.
 
 import { reactive } from "vue";
+import { against } from "./alerts.js";
 import { fetchItems } from "./hours.js";
-import { known, moment, number, say, words } from "./words.js";
+import { known, moment, say, words } from "./words.js";
 
 const NEWEST = 40; // alerts that are listed
 
@@ -24,8 +25,7 @@ export const Past = {
           <span>{{ words['severity.' + one.severity] }}: {{ titleOf(one) }}</span>
           <span>{{ one.name ?? one.subject }}</span>
           <span class="quiet">{{ moment(one.since) }}<template v-if="one.cleared_at"> – {{ moment(one.until ?? one.cleared_at) }}</template>,
-            {{ say('compared', { value: number(one.worst), threshold: number(one.threshold) }) }}
-            {{ say('unit.' + one.unit, {}, one.unit ?? '') }}</span>
+            {{ against(one.worst, one) }}</span>
         </li>
       </ul>
       <ul v-else-if="what === 'silences'" class="plain small">
@@ -51,6 +51,6 @@ export const Past = {
       await fetch(`live/alerts/silences/${silence}`, { method: "DELETE" });
       await look("silences");
     }
-    return { LISTS, TITLES, end, found, look, moment, number, say, titleOf, words };
+    return { LISTS, TITLES, against, end, found, look, moment, say, titleOf, words };
   },
 };

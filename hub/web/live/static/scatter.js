@@ -1,8 +1,11 @@
 // The areas as dots: their figures against a measure of CBS.
 
-import { computed, h, onBeforeUnmount, onMounted, ref, watch } from "vue";
+import { computed } from "vue";
 import { choice, open } from "./address.js";
+import { drawing } from "./chart.js";
 import { figures } from "./figures.js";
+import { shownWindow } from "./shown.js";
+import { Take } from "./take.js";
 import { enlarged, measured, number, say, share, titled, words } from "./words.js";
 
 const PALEST = 0.25; // opacity of what has hardly any coverage
@@ -35,7 +38,7 @@ function options(measure) {
     animation: false,
     grid: { left: 8, right: 28, top: 34, bottom: 28 * enlarged(), containLabel: true },
     tooltip: { formatter: text, renderMode: "richText" },
-    xAxis: axis(measure, { nameLocation: "middle", nameGap: 28 * enlarged() }),
+    xAxis: axis(measure, { nameLocation: "middle", nameGap: 28 * enlarged(), splitNumber: 4 }),
     yAxis: axis(titled(choice.quantity, choice.lens), {}, "left"),
     series: [{ type: "scatter", symbolSize: 11 * enlarged(), itemStyle: { color: "var(--accent)" }, data: dots.value }],
   };
@@ -43,36 +46,30 @@ function options(measure) {
 
 const Dots = {
   props: ["measure", "label"],
-  setup(props) {
-    const frame = ref(null);
-    let chart = null;
-    const draw = () => chart?.setOption(options(props.measure), { notMerge: true });
-    onMounted(async () => {
-      const { echarts } = await import("echarts");
-      if (!frame.value) return;
-      chart = echarts.init(frame.value, null, { renderer: "svg" });
-      chart.on("click", ({ data }) => open("area", data.id));
-      draw();
-    });
-    onBeforeUnmount(() => chart?.dispose());
-    watch([dots, () => props.measure], draw);
-    return () => h("div", { ref: frame, class: "chart", role: "img", "aria-label": props.label });
-  },
+  setup: (props) =>
+    drawing(
+      props,
+      () => options(props.measure),
+      () => [dots.value, props.measure],
+      ({ data }) => open("area", data.id),
+    ),
 };
 
 export const Scatter = {
-  components: { Dots },
+  components: { Dots, Take },
   template: `
     <section v-if="measure" class="card" id="scatter">
       <h2>{{ title }}</h2>
       <Dots v-if="count" :measure="measure" :label="title + ': ' + note"/>
       <p class="quiet small">{{ note }}</p>
+      <Take v-if="count" frame="#scatter" :name="title" :asked="asked" path="area-aggregates"/>
     </section>`,
   setup() {
     const measure = computed(() => figures.statistic.value && measured(figures.statistic.value.measure));
     const title = computed(() => say("against", { figure: words[`quantity.${choice.quantity}`], measure: measure.value }));
     const count = computed(() => dots.value.length);
     const note = computed(() => say("scatter_note", { count: count.value }));
-    return { count, measure, note, title };
+    const asked = computed(() => ({ ...shownWindow(), quantity: choice.quantity, level: choice.level, measure: choice.measure }));
+    return { asked, count, measure, note, title };
   },
 };

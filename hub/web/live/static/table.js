@@ -59,7 +59,7 @@ export const FigureTable = {
               </td>
               <td :class="{ other: isOther(row) }">{{ span(row) }}</td>
               <td>{{ share(row.coverage) }}</td>
-              <td>{{ judged(row) }}<template v-if="beside(row)">, {{ usualText(beside(row)) }}</template></td>
+              <td>{{ stateOf(row) }}</td>
             </tr>
           </tbody>
         </table>
@@ -80,7 +80,10 @@ export const FigureTable = {
     });
     const listed = computed(() => (table.all ? sorted.value : sorted.value.slice(0, FIRST_ROWS)));
     const more = computed(() => say("more", { count: sorted.value.length }));
-    const beside = (row) => choice.colour === "usual" && besideUsual(row);
+    function stateOf(row) {
+      const beside = choice.colour === "usual" && besideUsual(row);
+      return [judged(row), isOther(row) && words["state.other"], beside && usualText(beside)].filter(Boolean).join(", ");
+    }
     const key = (column) => KEYS[column] ?? "name";
     const isDown = () => choice.sort.startsWith("-");
     const sortedBy = () => choice.sort.replace("-", "");
@@ -90,13 +93,11 @@ export const FigureTable = {
     const sorting = (column) => (isSorted(column) ? (isDown() ? "descending" : "ascending") : "none");
     return {
       arrow,
-      beside,
       choice,
       choose,
       columns,
       figures,
       isOther,
-      judged,
       listed,
       more,
       number,
@@ -107,9 +108,9 @@ export const FigureTable = {
       sorted,
       sorting,
       span,
+      stateOf,
       table,
       toneOf,
-      usualText,
       words,
     };
   },

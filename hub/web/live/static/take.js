@@ -6,6 +6,9 @@ import { query } from "./hours.js";
 import { known, onTheWall, words } from "./words.js";
 
 const TABLES = { [known.language === "nl" ? "csv-nl" : "csv"]: "CSV", xlsx: "Excel" }; // forms of the API, by name
+const TOP = 30; // px above a picture, for its title
+const LINE = 20; // px
+const COLUMN = 150; // px of an entry of a legend, at least
 const SHARP = 2; // pixels of a picture for each of the screen's
 
 const colours = () => getComputedStyle(document.documentElement);
@@ -19,23 +22,40 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** The text of an SVG whose colours are values, on the ground of the page: a file knows no style sheet. */
-function standing(svg, title) {
+const escaped = (text) => text.replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`);
+
+/** A line of text in a picture; `more` are attributes. */
+const text = (x, y, said, size = 13, more = "") =>
+  `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" fill="var(--ink)" ${more}>${escaped(said)}</text>`;
+
+/** A picture as a file, which knows no style sheet: its colours are values, on the ground of the page. */
+function standing(body, width, height) {
   const css = colours();
-  const copy = svg.cloneNode(true);
+  const ground = `<rect width="100%" height="100%" fill="var(--panel)"/>`;
+  const whole = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${ground}${body}</svg>`;
+  return { text: whole.replace(/var\((--[\w-]+)\)/g, (_, name) => css.getPropertyValue(name).trim()), width, height };
+}
+
+const inner = (element) => [...element.childNodes].map((one) => new XMLSerializer().serializeToString(one)).join("");
+
+/** A drawing of the page, or its `copy`, as a part of a picture. */
+function placed(svg, x, y, copy = svg) {
   const { width, height } = svg.getBoundingClientRect();
-  const top = 30;
-  for (const [name, value] of Object.entries({ xmlns: "http://www.w3.org/2000/svg", width, height: height + top })) {
-    copy.setAttribute(name, value);
-  }
-  copy.setAttribute("viewBox", `0 ${-top} ${width} ${height + top}`);
-  copy.setAttribute("style", `background:${css.getPropertyValue("--panel").trim()}`);
-  const text = new XMLSerializer().serializeToString(copy).replace(/var\((--[\w-]+)\)/g, (_, name) => css.getPropertyValue(name).trim());
-  const escaped = title.replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`);
-  const ink = css.getPropertyValue("--ink").trim();
+  const [left, top, across, down] = svg.getAttribute("viewBox")?.split(" ") ?? [0, 0, width, height];
+  return `<svg x="${x}" y="${y}" width="${width}" height="${height}" viewBox="${left} ${top} ${across} ${down}">${inner(copy)}</svg>`;
+}
+
+/** A chart with its title above it and its keys beneath. */
+function chartPicture(svg, title) {
+  const { width, height } = svg.getBoundingClientRect();
+  const keys = [...svg.closest(".chart").nextElementSibling.querySelectorAll(".keys > li")];
   const size = Math.min(15, (width - 16) / (0.6 * title.length)); // px: a letter is some 0.6 as wide
-  const head = `<text x="8" y="-10" font-family="sans-serif" font-size="${size}" font-weight="600" fill="${ink}">${escaped}</text>`;
-  return { text: text.replace(/<\/svg>\s*$/, `${head}</svg>`), width, height: height + top };
+  const said = keys.map((one, at) => {
+    const y = TOP + height + 16 + LINE * at;
+    return placed(one.querySelector("svg"), 8, y - 11) + text(42, y, one.children[1].textContent.trim());
+  });
+  const body = [text(8, 20, title, size, 'font-weight="600"'), placed(svg, 0, TOP), ...said].join("");
+  return standing(body, width, TOP + height + (keys.length ? 8 + LINE * keys.length : 0));
 }
 
 async function drawn({ text, width, height }) {
@@ -70,7 +90,7 @@ export const Take = {
     async function picture(form) {
       const svg = document.querySelector(`${props.frame} .chart svg`);
       if (!svg) return;
-      const made = standing(svg, props.name);
+      const made = chartPicture(svg, props.name);
       const blob = form === "png" ? await drawn(made) : new Blob([made.text], { type: "image/svg+xml" });
       save(blob, fileName(props.name, form));
     }
@@ -87,60 +107,77 @@ export function permalink(start) {
   return address.href;
 }
 
-/** Write the look of every shape into itself, as a picture has no style sheet. */
+/** A copy of a drawing with the look of every shape written into itself, as a picture has no style sheet. */
 function inlined(element) {
   const copy = element.cloneNode(true);
-  const [own, copied] = [element, copy].map((one) => [...one.querySelectorAll("path")]);
-  own.forEach((path, at) => {
-    const css = getComputedStyle(path);
-    for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray"]) {
-      const value = css.getPropertyValue(name);
-      copied[at].setAttribute(name, value.includes("url(") ? colours().getPropertyValue("--map").trim() : value);
+  const [own, copied] = [element, copy].map((one) => [...one.querySelectorAll("path, circle")]);
+  own.forEach((shape, at) => {
+    const css = getComputedStyle(shape);
+    for (const name of ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap"]) {
+      copied[at].setAttribute(name, css.getPropertyValue(name).replaceAll('"', "'"));
     }
   });
-  return copy.innerHTML;
+  return copy;
 }
 
-/** The map as an SVG of its own: roads, areas and sensors as they stand, with its legend and sources beneath. */
+/** What hatches, which shapes refer to. */
+function hatches() {
+  const copy = document.querySelector(".patterns defs").cloneNode(true);
+  for (const one of copy.querySelectorAll("rect")) one.setAttribute("fill", "var(--map)");
+  for (const one of copy.querySelectorAll("line")) one.setAttribute("style", "stroke: var(--missing); stroke-width: 1.5; opacity: 0.8");
+  return new XMLSerializer().serializeToString(copy);
+}
+
+/** The map as a picture of its own: roads, areas, sensors and names as they stand, with its legend and sources beneath. */
 function mapPicture(frame, name) {
-  const within = frame.getBoundingClientRect();
-  const css = colours();
+  const { left, top, width, height } = frame.getBoundingClientRect();
   const layers = [...frame.querySelectorAll(".leaflet-pane canvas, .leaflet-pane svg")].map((one) => {
     const at = one.getBoundingClientRect();
-    const place = `translate(${at.left - within.left} ${at.top - within.top})`;
-    if (one.tagName === "CANVAS") {
-      return `<image transform="${place}" width="${at.width}" height="${at.height}" href="${one.toDataURL()}"/>`;
-    }
-    const [left, top, width, height] = one.getAttribute("viewBox").split(" ");
-    return `<svg x="${at.left - within.left}" y="${at.top - within.top}" width="${width}" height="${height}" viewBox="${left} ${top} ${width} ${height}">${inlined(one)}</svg>`;
+    const [x, y] = [at.left - left, at.top - top];
+    if (one.tagName !== "CANVAS") return placed(one, x, y, inlined(one));
+    return `<image x="${x}" y="${y}" width="${at.width}" height="${at.height}" href="${one.toDataURL()}"/>`;
   });
-  const text = (x, y, said, size = 13) =>
-    `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" fill="${css.getPropertyValue("--ink").trim()}">${said.replace(/[&<>]/g, (one) => `&#${one.charCodeAt(0)};`)}</text>`;
-  let line = within.height + 22;
+  const halo = 'text-anchor="middle" paint-order="stroke" stroke="var(--panel)" stroke-width="3" stroke-linejoin="round"';
+  const names = [...frame.querySelectorAll(".place-name span")].map((one) => {
+    const at = one.getBoundingClientRect();
+    return text(at.left + at.width / 2 - left, at.top + 0.7 * at.height - top, one.textContent, 0.7 * at.height, halo);
+  });
+  let line = TOP + height + 22;
+  /** Entries of the legend in columns, each with its mark. */
+  function entries(all, marked) {
+    const first = line;
+    const across = Math.max(1, Math.floor(width / COLUMN));
+    const found = [...all].map((one, at) => {
+      const [x, y] = [6 + (at % across) * (width / across), first + LINE * Math.floor(at / across)];
+      return marked(one, x, y) + text(x + 20, y, one.textContent.trim());
+    });
+    line = first + LINE * Math.ceil(found.length / across);
+    return found;
+  }
   const scales = [...document.querySelectorAll(".legend .scale")].flatMap((scale) => {
     const title = text(6, line, scale.querySelector(".scale-name").textContent);
-    const first = line + 20;
-    const steps = [...scale.querySelectorAll("li")].map((one, at) => {
+    line += LINE;
+    const swatch = (one, x, y) => {
       const fill = getComputedStyle(one.querySelector("i")).backgroundColor;
-      const [x, y] = [12 + (at % 3) * (within.width / 3), first + 20 * Math.floor(at / 3)];
-      return `<circle cx="${x}" cy="${y - 4}" r="6" fill="${fill}" stroke="#555"/>${text(x + 12, y, one.textContent.trim())}`;
-    });
-    line = first + 20 * Math.ceil(steps.length / 3);
-    return [title, ...steps];
+      return `<circle cx="${x + 6}" cy="${y - 4}" r="6" fill="${fill}" stroke="#555"/>`;
+    };
+    return [title, ...entries(scale.querySelectorAll("li"), swatch)];
   });
+  const mark = (one, x, y) => placed(one.querySelector("svg"), x - 3, y - 13, inlined(one.querySelector("svg")));
+  const states = entries(document.querySelectorAll(".legend .states li"), mark);
   const sources = frame.querySelector(".leaflet-control-attribution")?.textContent ?? "";
   const about = document.getElementById("summary")?.textContent ?? "";
-  const [width, height] = [within.width, line + 62];
+  const ground = '<rect width="100%" height="100%" fill="var(--map)"/>';
   const body = [
-    `<rect y="-30" width="${width}" height="${height}" fill="${css.getPropertyValue("--panel").trim()}"/>`,
-    `<svg width="${width}" height="${within.height}"><rect width="100%" height="100%" fill="${css.getPropertyValue("--map").trim()}"/>${layers.join("")}</svg>`,
-    text(8, -9, name, 16),
+    hatches(),
+    `<svg y="${TOP}" width="${width}" height="${height}">${[ground, ...layers, ...names].join("")}</svg>`,
+    text(8, 21, name, 16),
     ...scales,
+    ...states,
     text(6, line + 4, about, 11),
-    text(6, line + 20, sources, 11),
+    text(6, line + LINE, sources, 11),
   ];
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 -30 ${width} ${height}">`;
-  return { text: `${head}${body.join("")}</svg>`, width, height };
+  return standing(body.join(""), width, line + 32);
 }
 
 export const MapPicture = {

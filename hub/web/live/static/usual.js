@@ -63,7 +63,7 @@ export const UnusualPanel = {
       <h2>{{ words.unusual }} <span class="quiet">{{ span({ start: usual.at, end: usual.at + 3600 }) }}</span></h2>
       <p class="quiet small">{{ about }}</p>
       <ol class="plain ranked">
-        <li v-if="!first.length">{{ usual.judged ? words.unusual_none : words.unusual_unknown }}</li>
+        <li v-if="!first.length">{{ usual.judged ? say('unusual_none', { count: usual.judged }) : words.unusual_unknown }}</li>
         <li v-for="row in first" class="wrapped">
           <button type="button" class="link" @click="open('sensor', row.id)">{{ row.name }}</button>
           <span><i :class="'swatch d' + usualClass(row.deviation)"></i> {{ usualWord(usualClass(row.deviation)) }}</span>

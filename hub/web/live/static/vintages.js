@@ -1,7 +1,7 @@
 // The statistics of an area in all vintages that have it, side by side; its boundary may have changed meanwhile.
 
 import { computed } from "vue";
-import { number, period, say, words } from "./words.js";
+import { period, say, statistic, words } from "./words.js";
 
 export const Vintages = {
   props: ["day"],
@@ -26,7 +26,7 @@ export const Vintages = {
     </details>`,
   setup(props) {
     const years = computed(() => [...new Set(props.day.vintages.flatMap(([, , values]) => Object.keys(values)))].toSorted());
-    const said = (one) => (one ? `${number(one[0], 4)} ${say(`unit.${one[1]}`, {}, one[1] ?? "")}`.trim() : "–");
+    const said = (one) => (one ? statistic(one[0], one[1]) : "–");
     return { period, said, say, words, years };
   },
 };

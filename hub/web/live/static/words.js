@@ -62,10 +62,19 @@ function civil(at, parts) {
 
 export const weekday = (at) => civil(at, { weekday: "long" });
 
-export const civilDate = (at) => civil(at, { weekday: "short", day: "numeric", month: "short" });
-
 const wallClock = new Intl.DateTimeFormat("sv-SE", { dateStyle: "short", timeStyle: "short", timeZone });
 const wall = (seconds) => wallClock.format(seconds * 1000).replace(" ", "T");
+
+const DATE = { weekday: "short", day: "numeric", month: "short" };
+const MOMENT = { day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit" };
+/** The parts of a date, with the year of a moment on the wall where that is not this year. */
+const inYear = (parts, at) => (wall(Date.now() / 1000).startsWith(at.slice(0, 4)) ? parts : { ...parts, year: "numeric" });
+
+export const civilDate = (at) => civil(at, inYear(DATE, at));
+
+/** Date and time of a moment as an address writes it. */
+export const civilMoment = (at) =>
+  form(Intl.DateTimeFormat, { timeZone: "UTC", ...inYear(MOMENT, at) }).format(Date.parse(`${at.slice(0, 16)}Z`)).replace(",", "");
 
 /** How far the clock on the wall is ahead of UTC (s) at a stamp of whole minutes. */
 const ahead = (seconds) => Date.parse(`${wall(seconds)}Z`) / 1000 - seconds;
@@ -99,13 +108,10 @@ const zonedClock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-d
 
 export const exactClock = (seconds) => written(seconds, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-export const date = (seconds) => written(seconds, { weekday: "short", day: "numeric", month: "short" });
+export const date = (seconds) => written(seconds, inYear(DATE, wall(seconds)));
 
 /** Date and time of a stamp in ISO 8601. */
-export function moment(stamp) {
-  const parts = { day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit" };
-  return written(Date.parse(stamp) / 1000, parts).replace(",", "");
-}
+export const moment = (stamp) => civilMoment(wall(Date.parse(stamp) / 1000));
 
 /** From when to when a window is, or the date of a day; a range has two dates. */
 export function span({ start, end, ranged = false }) {
@@ -126,6 +132,12 @@ export function unit(quantity, lens) {
 
 /** The name of a measure of CBS. */
 export const measured = (name) => say(`measure.${name}`, {}, name);
+
+/** A statistic of CBS in its unit: thousands of euros in euros. */
+export function statistic(value, unit, digits = 4) {
+  if (unit === "1000 EUR") return `€ ${number(1000 * value, digits)}`;
+  return `${number(value, digits)} ${say(`unit.${unit}`, {}, unit ?? "")}`.trim();
+}
 
 /** The period of a statistic in the words of the viewer. */
 export function period(text) {

@@ -297,10 +297,24 @@ class TestMap:
         expect(shape).to_have_class(re.compile(r"\bk\d"))
         shape.hover(force=True)
         expect(page.locator(".leaflet-tooltip")).to_contain_text("Inwoners: 600")
-        expect(page.locator("#scatter")).to_contain_text("Motorvoertuigen tegen Inwoners")
+        expect(page.locator("#scatter")).to_contain_text("Motorvoertuigen uitgezet tegen Inwoners")
         expect(page).to_have_url(re.compile("measure=inhabitants"))
         shape.dispatch_event("click")
         expect(page.locator(".detail")).to_contain_text("Inwoners: 600 (1 januari 2024)")
+
+    def test_areas_are_taken_away(self, visit: Open) -> None:
+        """Beside the scatter and the table of areas are the figures of areas; a picture of the map has their names."""
+        page = visit("?lens=1h&level=buurt&measure=inhabitants&map=53.003,6.005,14.5", before=_without_tiles)
+        page.locator("#scatter").get_by_role("link", name="CSV").wait_for()
+        name = page.locator(".place-name span").first.inner_text()
+        with page.expect_download() as awaited:
+            page.locator("#map-picture").get_by_role("button", name="SVG").click()
+        assert name in awaited.value.path().read_text("utf-8")
+        page.goto(f"{page.url}&show=table&rows=areas")
+        for panel in ("#scatter", ".foot"):
+            with page.expect_download() as awaited:
+                page.locator(panel).get_by_role("link", name="CSV").click()
+            assert "BU99010000" in awaited.value.path().read_text("utf-8-sig"), panel
 
     def test_works_offline(self, hub: UpHub, visit: Open) -> None:
         """Where no tile comes, roads are drawn beneath everything, names of areas above it, and no broken picture."""
@@ -331,6 +345,44 @@ class TestMap:
         }""")
         assert beneath
         assert halo.count(ground) > 4
+
+    @pytest.mark.parametrize("zoom", [12, 14.5])
+    def test_names_of_places_are_whole_and_cover_no_sensor(self, visit: Open, zoom: float) -> None:
+        """No name is cut off by the edge of the map, and none lies upon a mark."""
+        page = visit(f"?lens=1h&level=buurt&map=53.003,6.005,{zoom}", before=_without_tiles)
+        expect(page.locator(".place-name span").first).to_be_visible()
+        expect(page.locator("path.spot").first).to_be_attached()
+        inside, covered = page.evaluate("""() => {
+            const boxes = (all) => [...document.querySelectorAll(all)].map((one) => one.getBoundingClientRect());
+            const [map] = boxes(".map");
+            const names = boxes(".place-name span");
+            const meet = (one, other) =>
+                one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom;
+            const within = (one) =>
+                one.left >= map.left && one.right <= map.right && one.top >= map.top && one.bottom <= map.bottom;
+            const covered = boxes("path.spot").filter((spot) => names.some((one) => meet(one, spot)));
+            return [names.every(within), covered.length];
+        }""")
+        assert inside
+        assert covered == 0
+
+    def test_paper_has_the_map_of_the_screen(self, visit: Open) -> None:
+        """A printed map is as narrow as paper and shows all that the screen did, which is as it was afterwards."""
+        page = visit("?lens=1h", before=_without_tiles)
+        expect(page.locator("path.spot")).to_have_count(3)
+        width = "document.querySelector('.map').offsetWidth"
+        within = """() => {
+            const map = document.querySelector(".map").getBoundingClientRect();
+            const spots = [...document.querySelectorAll("path.spot")].map((one) => one.getBoundingClientRect());
+            return spots.every((one) => one.left > map.left && one.right < map.right && one.bottom < map.bottom);
+        }"""
+        place = f"document.querySelector('{spot('full')}').getAttribute('d')"
+        before, seen = page.evaluate(width), page.evaluate(place)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate(width) == 680 < before
+        assert page.evaluate(within)
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert [page.evaluate(width), page.evaluate(place)] == [before, seen]
 
     def test_streets_are_drawn_when_zoomed_in(self, visit: Open) -> None:
         """Main roads are always there, streets only where there is room for them."""
@@ -506,11 +558,19 @@ class TestViewers:
         "address",
         ["?lens=range", "?lens=1h&show=table", "?lens=1h&sensor=stadspuls/half", "?lens=1h&area=BU99010000"],
     )
-    def test_phone(self, visit: Open, address: str) -> None:
-        """390 pixels wide nothing has to be moved sideways."""
-        page = visit(address, width=390)
+    @pytest.mark.parametrize("width", [390, 320])
+    def test_phone(self, visit: Open, address: str, width: int) -> None:
+        """On a phone, and on a desk at four times the size, nothing has to be moved sideways."""
+        page = visit(address, width=width)
         page.wait_for_timeout(500)
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+    def test_phone_says_how_good_a_figure_is(self, visit: Open) -> None:
+        """The table of a phone has the state of each figure; the times stand above it."""
+        page = visit("?lens=1h&show=table", width=390)
+        row = page.locator("#table tr", has_text="half")
+        expect(row.locator("td:visible").last).to_contain_text("niet geldig: dekking")
+        expect(page.locator("#table thead th:visible")).to_have_count(row.locator("> :visible").count())
 
     @pytest.mark.parametrize(
         "address",
@@ -711,6 +771,20 @@ class TestAddress:
         for _ in range(3):
             page.clock.run_for(20_000)
         assert len(asked) == 1
+
+    def test_what_is_to_come_is_not_shown(self, visit: Open) -> None:
+        """A moment in the future is said, and now is shown instead."""
+        page = visit("?lens=1h&at=2099-01-01T10:00")
+        expect(page.locator(".summary .alarm")).to_contain_text("at=2099-01-01T10:00")
+        expect(page.locator("#choose-now")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#summary")).to_contain_text("bijgewerkt")
+
+    def test_day_without_a_value_says_so(self, visit: Open) -> None:
+        """A sensor's panel of a day that has nothing has a sentence, not an empty chart; another year is named."""
+        page = visit("?lens=1h&at=1999-01-01T10:00&sensor=stadspuls/full")
+        expect(page.locator(".detail")).to_contain_text("Geen waarden van deze grootheid op deze dag")
+        expect(page.locator(".detail .chart")).to_have_count(0)
+        expect(page.locator(".summary h2")).to_contain_text("vr 1 jan 1999 10:00")
 
     def test_what_is_not_known_is_said(self, visit: Open) -> None:
         """A parameter, a value or a sensor that is not known is named, with what is."""
@@ -1092,6 +1166,22 @@ def module(page: Page, name: str, expression: str, argument: object = None) -> A
 
 class TestPure:
     """What the page's modules calculate."""
+
+    def test_statistics_are_in_euros(self, visit: Open) -> None:
+        """What CBS gives in thousands of euros is written as people write it; all else has its unit."""
+        said = (
+            "[m.statistic(472, '1000 EUR'), m.statistic(25.7, '1000 EUR'), m.statistic(71, '%'), m.statistic(12, '1')]"
+        )
+        assert module(visit(), "words.js", said) == ["€ 472.000", "€ 25.700", "71 %", "12"]
+
+    @pytest.mark.parametrize(("language", "written"), [("nl", "01-12 08:00"), ("en", "01/12 08:00")])
+    def test_dates_are_written_as_the_language_does(self, visit: Open, language: str, written: str) -> None:
+        """The day comes before the month; the year is named where it is not this one."""
+        year = datetime.now(UTC).year
+        page = visit(f"?lang={language}")
+        assert module(page, "words.js", f"m.civilMoment('{year}-12-01T08:00')") == written
+        other = module(page, "words.js", "m.civilMoment('1999-12-01T08:00')")
+        assert other == written.replace("12 ", f"12{written[2]}1999 ")
 
     def test_the_hour_that_autumn_has_twice_names_its_zone(self, visit: Open) -> None:
         """Two hours of that night are both from 2 o'clock: what begins or ends in the second says by which clock."""

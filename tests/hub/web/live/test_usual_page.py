@@ -104,6 +104,10 @@ def test_map_by_what_is_usual(visit: Open, language: str, words: str) -> None:
     page.locator(spot("new")).hover(force=True)
     reason = {"nl": "te weinig eerdere uren", "en": "too few earlier hours"}[language]
     expect(page.locator(".leaflet-tooltip")).to_contain_text(reason)
+    look = "e => [getComputedStyle(e).fill, getComputedStyle(e).strokeDasharray]"
+    marks = (page.locator(spot("new")), page.locator(".legend .states circle.unjudged"))
+    assert marks[0].evaluate(look) == marks[1].evaluate(look)
+    expect(page.locator(".legend .states li")).to_have_count(2)  # that, and no value
 
 
 def test_only_hours_are_compared(visit: Open) -> None:
@@ -119,7 +123,7 @@ def test_only_hours_are_compared(visit: Open) -> None:
 def test_moment_that_has_passed(visit: Open) -> None:
     """The list, the map and the table follow the hour that is chosen."""
     page = visit(f"?colour=usual&show=table&at={last_hour() - timedelta(days=20):%Y-%m-%dT%H:%M}%2B00:00")
-    expect(page.locator("#unusual .ranked")).to_contain_text("Overal is het als gewoonlijk")
+    expect(page.locator("#unusual .ranked")).to_contain_text("Overal waar het te vergelijken is (3)")
     expect(page.locator("#table tbody tr").filter(has_text="busy")).to_contain_text("als gewoonlijk (101)")
 
 
@@ -159,16 +163,18 @@ def test_alert_beside_its_threshold(hub: UpHub, visit: Open) -> None:
         )
         with psycopg.connect(hub.database) as connection:
             connection.execute(
-                "UPDATE alert SET quantity = 'bicycle_count', since = %s WHERE alert = %s", [last_hour(), number]
+                "UPDATE alert SET quantity = 'bicycle_count', since = %s, state = %s WHERE alert = %s",
+                [last_hour(), "cannot_judge" if name == "calm" else "raised", number],
             )
     page = visit("?lens=1d&lang=en")
     lines = page.locator("li.wrapped", has_text="Rule many-bicycles")
     expect(lines).to_have_count(3)
     assert len(set(lines.locator(".alarm svg").evaluate_all("all => all.map((one) => one.innerHTML)"))) == 3
+    expect(lines.filter(has_text="cannot be judged now")).to_contain_text("warning")
     critical = lines.filter(has_text="critical")
-    expect(critical).to_contain_text("240, threshold 400; coverage 98%")
+    expect(critical).to_contain_text("240 per hour, threshold 400 per hour; coverage 98%")
     critical.get_by_role("button", name="stadspuls/busy").click()
     expect(page.locator("#choose-lens")).to_have_value("1h")
     expect(page.locator(".detail .keys")).to_contain_text("Threshold of the alert")
-    expect(page.locator(".detail")).to_contain_text("240, threshold 400; coverage 98%")
+    expect(page.locator(".detail")).to_contain_text("240 per hour, threshold 400 per hour; coverage 98%")
     expect(page.locator(".detail .chart svg text", has_text="400")).not_to_have_count(0)

@@ -128,6 +128,9 @@ def test_sensors_are_compared_in_one_chart(visit: Open, tmp_path: Path) -> None:
     expect(lines.nth(1)).to_contain_text("East")
     assert len({lines.nth(at).locator("svg").inner_html() for at in range(3)}) == 3
     expect(page.locator("#compare table")).to_contain_text("70")
+    page.set_viewport_size({"width": 390, "height": 860})  # of each line its column, on a phone too
+    page.locator("#compare details summary").first.click()
+    expect(page.locator("#compare tbody tr").first.locator("> :visible")).to_have_count(4)
     group = tmp_path / "groups.toml"
     group.write_text(page.locator("#as-group textarea").input_value())
     members = read_toml(group, Groups)["nieuwe-groep"].members
@@ -215,6 +218,7 @@ def test_charts_and_the_map_are_taken_as_pictures(visit: Open) -> None:
     assert "var(--" not in drawn
     assert "North" in drawn
     assert re.search(r"\d+ \w{3}</text>", drawn), "no date"
+    assert "De dag ervoor" in drawn or "Gisteren" in drawn, "no key of the lines"
     assert taken(take(page, ".detail .take", "PNG"))[:4] == b"\x89PNG"
     city = taken(take(page, "#map-picture", "SVG")).decode()
     assert city.count('data-sensor="') == 3
@@ -222,6 +226,7 @@ def test_charts_and_the_map_are_taken_as_pictures(visit: Open) -> None:
     assert "50 – 150" in city
     assert "Motorvoertuigen, per uur" in city
     assert "met een geldige waarde" in city
+    assert "geen waarde" in city
     assert taken(take(page, "#map-picture", "PNG"))[:4] == b"\x89PNG"
 
 
@@ -311,6 +316,14 @@ def test_a_wall_fits_what_it_shows(visit: Open) -> None:
         assert page.locator("#unusual").evaluate(WHOLE), "an entry is cut off"
     assert sizes[0] >= 36  # px: 20 mm on a screen of 55 inches, for four metres
     assert sizes[1] == 2 * sizes[0]
+
+
+def test_a_wall_has_the_table_without_tools(visit: Open) -> None:
+    """Nobody searches or chooses on a wall; the time of all rows stands above them."""
+    page = visit("?lens=1h&wall=900&show=table", width=1920)
+    expect(page.locator("#table tbody tr").first).to_be_visible()
+    for gone in ("#search", "#table .id", "#table thead th:nth-child(3)"):
+        expect(page.locator(gone).first).to_be_hidden()
 
 
 def test_the_map_is_one_stop_with_a_list_behind_it(visit: Open) -> None:
