@@ -24,7 +24,7 @@ WITH taken AS (
     ) RETURNING hour, members
 )
 INSERT INTO dirty (series, start)
-SELECT DISTINCT unnest(members) AS series, hour FROM taken ORDER BY series, hour
+SELECT DISTINCT series, hour FROM (SELECT unnest(members) AS series, hour FROM taken ORDER BY series, hour) m
 
 -- name: read_dirty_span
 -- How many hours there are to do, the first and the last.
@@ -56,8 +56,10 @@ WITH ruled AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT {rule_reach} AS reach) m
     WHERE series = ANY(%(members)s::int[])
 ), span AS (
-    SELECT series, reach, unnest(range_agg(tstzrange(d.start - 2 * reach, d.start + interval '1 hour' + 2 * reach))) AS span
-    FROM dirty d JOIN ruled USING (series) GROUP BY series, reach
+    SELECT series, reach, unnest(range_agg(tstzrange(lower(run) - 2 * reach, upper(run) + 2 * reach))) AS span
+    FROM (
+        SELECT series, unnest({runs}) AS run FROM dirty d WHERE series = ANY(%(members)s::int[]) GROUP BY series
+    ) d JOIN ruled USING (series) GROUP BY series, reach
 )
 SELECT int4send(p.series) || timestamptz_send(r.start) || float8send(r.value) || int4send(r.flags) || int2send(r.status)
        || boolsend(r.start >= lower(p.span) + p.reach AND r.start < upper(p.span) - p.reach) AS bytes
@@ -160,38 +162,39 @@ EXCEPT SELECT series, start FROM dirty
 SELECT sensor_id, (extract(epoch FROM start) * 1000000)::bigint FROM touched JOIN series USING (series)
 
 -- name: roll_hours, planned each time
--- The dirty hours from their 5-minute rows, of runs that have hours already; `again` only those of readings that got other
--- flags after they were written.
-INSERT INTO window_1h AS h (series, start, {evidence_columns})
-{sum_hours}
-WHERE r.known AND {is_not_frozen}
-ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, computed_at = now(),
-    revision = h.revision + (h.computed_at <> now())::integer
-
--- name: add_hours, planned each time
--- The others, as history has: looking for each hour before it is written takes longer than writing it. Nobody else writes
--- hours meanwhile.
-INSERT INTO window_1h (series, start, {evidence_columns})
-{sum_hours}
-WHERE NOT r.known AND {is_not_frozen}
-
--- name: sum_hours
--- The hours e of runs r: of hours of one series without a gap, and whether any of these is there already. One look into the
--- index finds all 5-minute rows of a run.
-SELECT r.series, e.*
-FROM (
+-- The dirty hours from their 5-minute rows; `again` only those of readings that got other flags after they were written. Runs,
+-- of hours of one series without a gap, of which none is there yet, as history has, need no upsert: looking for each hour before
+-- it is written takes longer than writing it. Nobody else writes hours meanwhile. One look into the index finds all 5-minute
+-- rows of a run.
+WITH run AS MATERIALIZED (
     SELECT n.*, (SELECT true FROM window_1h h WHERE h.series = n.series AND h.start >= n.first AND h.start < n.last LIMIT 1)
                 IS NOT NULL AS known
     FROM (
         SELECT series, lower(run) AS first, upper(run) AS last
-        FROM (SELECT series, unnest(range_agg(tstzrange(start, start + interval '1 hour'))) AS run
-              FROM dirty d WHERE {is_due} GROUP BY series ORDER BY series) u OFFSET 0
-    ) n OFFSET 0
-) r CROSS JOIN LATERAL (
+        FROM (SELECT series, unnest({runs}) AS run FROM dirty d WHERE {is_due} GROUP BY series ORDER BY series) u OFFSET 0
+    ) n
+), replaced AS (
+    INSERT INTO window_1h AS h (series, start, {evidence_columns})
+    {sum_hours} AND r.known
+    ON CONFLICT (series, start) DO UPDATE SET {replace_evidence}, computed_at = now(),
+        revision = h.revision + (h.computed_at <> now())::integer
+)
+INSERT INTO window_1h (series, start, {evidence_columns})
+{sum_hours} AND NOT r.known
+
+-- name: runs
+-- The runs of the hours d of a series.
+range_agg(tstzrange(d.start, d.start + interval '1 hour'))
+
+-- name: sum_hours
+-- The hours e of runs r.
+SELECT r.series, e.*
+FROM run r CROSS JOIN LATERAL (
     SELECT date_bin('1 hour', w.start, 'epoch') AS start, {sum_windows}, {sum_covered} FROM window_5m w
     WHERE w.series = r.series AND w.start >= r.first AND w.start < r.last
       AND w.start >= %(first)s AND w.start < %(last)s + interval '1 hour' GROUP BY 1 OFFSET 0
 ) e
+WHERE {is_not_frozen}
 
 -- name: is_not_frozen
 -- Whether the day of an hour e has its readings.

@@ -27,13 +27,13 @@ from streams.alerts.rulebook import load_rules
 from streams.alerts.store import mirror_rules
 from streams.rollup.reconcile import reconcile
 from streams.rollup.retention import delete_frozen, maintain
-from streams.rollup.rollup import roll_up
+from streams.rollup.rollup import MOST_HOURS, roll_up
 
 NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
-READINGS_FIRST = 60.0  # s that a turn waits at most while readings queue up
+READINGS_FIRST = 10.0  # s that a turn waits at most while readings queue up
 LITTLE, RESTING = 0.2, 3  # s of a turn that rolled nothing up, after which the next comes so many times later
-ROLL_UPS = 5  # transactions of a turn, of `streams.rollup.rollup.MOST_HOURS` each: a backfill takes many turns
+ROLL_UPS = 5  # transactions of a turn, of `MOST_HOURS` each at least: a backfill takes many turns, one after the other
 BEAT = timedelta(seconds=10)  # between two signs of life in the database
 FROZEN_HOURS = 2  # whose readings a turn deletes at most
 AREA_DAYS = 5  # of a quantity that one turn makes area figures of, so that the roll-ups never wait long
@@ -70,12 +70,12 @@ class Upkeep(Turns):
         self._proof: tuple[datetime, datetime, list[tuple[Any, ...]]] | None = None
         self._found = 0
         self._turned = time.monotonic()
-        self._worked = True  # whether the last turn had something to do
+        self._pace = 1  # how many times later the next turn comes: at once where the last one left hours
         self._seen: object = None  # what had been committed, and which hours had closed, when it last looked for work
 
     def turn(self, now: datetime | None = None) -> None:
         """Do what is due at `now`; where it is shared, only in the session that has or gets the lock."""
-        began, rolled, self._worked = time.monotonic(), self.rolled, True
+        began, rolled, self._pace = time.monotonic(), self.rolled, 1
         if self._queued() and time.monotonic() - self._turned < READINGS_FIRST:
             return
         now = now or self._clock()
@@ -90,11 +90,14 @@ class Upkeep(Turns):
         else:
             self._failing.clear()  # another one does it
         self._turned = time.monotonic()
-        self._worked = self.rolled > rolled or self._turned - began > LITTLE
+        if self.rolled - rolled >= ROLL_UPS * MOST_HOURS:
+            self._pace = 0
+        elif self.rolled == rolled and self._turned - began < LITTLE:
+            self._pace = RESTING
 
     def wait(self, seconds: float) -> bool:
         """Wait for the next turn; True when it is to end."""
-        return super().wait(seconds if self._worked else RESTING * seconds)
+        return super().wait(self._pace * seconds)
 
     def _turn(self, now: datetime) -> None:
         self.step("sign of life", lambda: self._beat(now))

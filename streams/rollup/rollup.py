@@ -6,6 +6,7 @@ The pipeline marks dirty hours. The roll-up takes the marks, applies the neighbo
 rollup` and the embedded hub call `roll_up` about once a second.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -16,8 +17,9 @@ from aggregates.store.store import Store, Transaction
 from streams.alerts.judge import Judge
 from streams.rollup.derived import flag_dead, flag_neighbours
 
-MOST_HOURS = 50_000  # of series in one transaction
-WINDOWS = ("roll_hours", "add_hours", "roll_days")  # of hours that are there, those that are not
+MOST_HOURS = 50_000  # of series in one transaction, up to four times as many after
+SHORT = 3.0  # s of a transaction, for each has a share that its hours do not change
+WINDOWS = ("roll_hours", "roll_days")
 EVIDENCE = ("delete_sensor_hours", "roll_sensor_hours", "delete_sensor_days", "roll_sensor_days")
 
 
@@ -36,26 +38,29 @@ def roll_up(
     deadlock it tries again at once. Raises `aggregates.store.errors.StoreError`; what was committed before stays.
     """
     until = (now - grace).replace(minute=0, second=0, microsecond=0)
-    written = 0
+    written, hours = 0, MOST_HOURS
     for _ in repeat(None) if most is None else range(most):
+        began = time.monotonic()
         try:
-            done = _roll_up_some(store, until, judge, now)
+            done = _roll_up_some(store, until, judge, now, hours)
             more = done or _store_evidence(store)
         except Clash:  # flags found by hours are set after other 5-minute rows are locked: batches may be in the way
             continue
         written += done
+        if time.monotonic() - began < SHORT:
+            hours = min(2 * hours, 4 * MOST_HOURS)
         if not more:
             break
     store.rows("close_hours", until=until)
     return written
 
 
-def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datetime) -> int:
+def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datetime, hours: int) -> int:
     with store.transaction(writing=True) as tx:
         tx.rows("lock_roll_up")
         if not tx.rows("find_mark", until=until):
             return 0
-        tx.rows("take_marks", until=until, most=MOST_HOURS)
+        tx.rows("take_marks", until=until, most=hours)
         ((count, first, last),) = tx.rows("read_dirty_span")
         if count:
             tx.rows("analyze_dirty")

@@ -315,6 +315,23 @@ class TestBounds:
         ((closed,),) = asked(store, "SELECT closed_until FROM rollup")
         assert closed < START  # not all is rolled up
 
+    def test_the_next_turn_follows_at_once_while_hours_are_left(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """History is rolled up turn by turn, and these do not wait for one another."""
+        waits: list[float] = []
+        monkeypatch.setattr("hub.run.parts.Background.wait", lambda _, seconds: waits.append(seconds))
+        for name in ("hub.run.upkeep.MOST_HOURS", "hub.run.upkeep.ROLL_UPS", "streams.rollup.rollup.MOST_HOURS"):
+            monkeypatch.setattr(name, 1)
+        for minute in (0, 60):
+            hear(store, minute=minute)
+        upkeep = Upkeep(store, load())
+        for rolled in (1, 2, 2):
+            upkeep.turn(EVENING)
+            upkeep.wait(1.0)
+            assert upkeep.rolled == rolled
+        assert [seconds > 0 for seconds in waits] == [False, False, True]
+
     def test_proof_compares_a_day_in_each_turn(self, store: Store) -> None:
         """A proof of many days takes as many turns, with roll-ups between them, and is noted at its end.
 

@@ -68,9 +68,7 @@ def test_deadlock_is_tried_again_at_once(store: Store) -> None:
     assert asked(store, "SELECT readings FROM window_1h") == [(2,)]
 
 
-@pytest.mark.parametrize(
-    "statement", ["roll_hours", "add_hours", "roll_days", "list_count_hours", "list_neighbour_readings"]
-)
+@pytest.mark.parametrize("statement", ["roll_hours", "roll_days", "list_count_hours", "list_neighbour_readings"])
 def test_no_plan_reads_all_hours(store: Store, statement: str) -> None:
     """While history comes that the planner knows nothing of, hours are looked up by series: the others may be years."""
     readings = [Reading(f"stadspuls/{at}", "", "vehicle_count", 60, NOW, 1.0) for at in range(40)]
@@ -103,6 +101,7 @@ def test_no_plan_reads_all_series_for_each_new_sensor(store: Store) -> None:
 def test_a_day_of_history_is_written_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the last of its marked hours, however many transactions these take; a late one writes it again."""
     monkeypatch.setattr("streams.rollup.rollup.MOST_HOURS", 1)
+    monkeypatch.setattr("streams.rollup.rollup.SHORT", 0.0)
     for hour in (3, 4, 5):
         commit(store, NOW - hour * HOUR)
     days = "SELECT readings, revision FROM window_1d"
@@ -114,6 +113,18 @@ def test_a_day_of_history_is_written_once(store: Store, monkeypatch: pytest.Monk
     commit(store, NOW - 4 * HOUR + timedelta(minutes=1))
     roll_up(store, NOW)
     assert asked(store, days) == [(4, 2)]
+
+
+@pytest.mark.parametrize(("short", "written"), [(60.0, 1 + 2 + 4 + 4), (0.0, 4)])
+def test_after_a_short_transaction_comes_a_larger_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, short: float, written: int
+) -> None:
+    """Up to four times as large; after a long one the next takes as many hours."""
+    monkeypatch.setattr("streams.rollup.rollup.MOST_HOURS", 1)
+    monkeypatch.setattr("streams.rollup.rollup.SHORT", short)
+    for hour in range(3, 15):
+        commit(store, NOW - hour * HOUR)
+    assert roll_up(store, NOW, most=4) == written
 
 
 def test_hours_join_those_that_are_there(store: Store) -> None:
