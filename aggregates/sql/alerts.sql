@@ -101,10 +101,16 @@ unnest(%(quantities)s::text[], %(whole)s::timestamptz[], %(above)s::float8[], %(
 (f.start >= w.whole OR f.value >= w.above OR f.value <= w.below OR f.flagged + f.failed + f.warned > 0)
 
 -- name: count_flagged_readings, planned each time
--- How many readings of an hour have one of some flags, of sensors that have a flag.
-SELECT s.sensor_id, s.quantity, (extract(epoch FROM date_trunc('hour', r.start, 'UTC')) * 1000000)::bigint, count(*)
-FROM series s JOIN reading r USING (series)
-WHERE s.sensor_id = ANY(%(sensors)s) AND r.start >= %(first)s AND r.start < %(last)s AND r.flags & %(flags)s <> 0
+-- How many readings of some hours, whose starts are given in us, have one of some flags: looked up hour by hour, for the planner
+-- would read all readings that it knows nothing of.
+SELECT h.sensor_id, h.quantity, h.start, count(*)
+FROM unnest(%(subject)s::text[], %(quantity)s::text[], %(start)s::bigint[]) AS h (sensor_id, quantity, start)
+JOIN series s USING (sensor_id, quantity)
+CROSS JOIN LATERAL (SELECT timestamptz 'epoch' + h.start * interval '1 microsecond' AS start) t
+CROSS JOIN LATERAL (
+    SELECT FROM reading r WHERE r.series = s.series AND r.start >= t.start AND r.start < t.start + interval '1 hour'
+    AND r.start >= %(first)s AND r.start < %(last)s AND r.flags & %(flags)s <> 0 OFFSET 0
+) r
 GROUP BY 1, 2, 3
 
 -- name: read_class_shares, planned each time

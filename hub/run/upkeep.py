@@ -46,9 +46,8 @@ class Upkeep(Turns):
     Rolls up as often as the settings say, less often while there is little to do, freezes daily, reconciles nightly;
     `differences` is what the last reconciliation found, -1 before the first.
 
-    A proof compares a day in each turn. While `queued` is true, a turn waits, up to `READINGS_FIRST`: a year of history
-    goes in sooner when its roll-ups do not use the same database and the same two cores. Of several that are `shared`,
-    the one that has the lock works, and the others try to get it at every turn.
+    A proof compares a day in each turn. While `queued` is true, a turn waits, up to `READINGS_FIRST`: both use the same
+    database and cores. Of several that are `shared`, the one that has the lock works, the others try to get it.
     """
 
     def __init__(
@@ -90,10 +89,8 @@ class Upkeep(Turns):
         else:
             self._failing.clear()  # another one does it
         self._turned = time.monotonic()
-        if self.rolled - rolled >= ROLL_UPS * MOST_HOURS:
-            self._pace = 0
-        elif self.rolled == rolled and self._turned - began < LITTLE:
-            self._pace = RESTING
+        idle = self.rolled == rolled and self._turned - began < LITTLE
+        self._pace = RESTING if idle else int(self.rolled - rolled < ROLL_UPS * MOST_HOURS)
 
     def wait(self, seconds: float) -> bool:
         """Wait for the next turn; True when it is to end."""

@@ -127,10 +127,10 @@ def _looked_up(tx: Transaction, statement: str, windows: "pd.DataFrame", **asked
     if not len(windows):
         return pd.Series(dtype=float)
     span = {"first": utc(windows["start"].min()), "last": utc(windows["end"].max())}
-    found = tx.rows(statement, sensors=windows["subject"].unique().tolist(), **span, **asked)
+    keys = {name: windows[name].tolist() for name in ("subject", "quantity", "start")}
+    found = tx.rows(statement, sensors=windows["subject"].unique().tolist(), **keys, **span, **asked)
     known = {tuple(key): number for *key, number in found}
-    keys = zip(windows["subject"], windows["quantity"], windows["start"], strict=True)
-    return pd.Series([known.get(key, np.nan) for key in keys], windows.index, float)
+    return pd.Series([known.get(key, np.nan) for key in zip(*keys.values(), strict=True)], windows.index, float)
 
 
 def load_hours(

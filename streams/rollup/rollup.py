@@ -2,8 +2,7 @@
 Hours and days out of 5-minute rows, once an hour has closed and again when late data touch it.
 
 The pipeline marks dirty hours. The roll-up takes the marks, applies the neighbour rules around these hours, writes
-`window_1h` and `window_1d`, and flags what they show to be dead (`streams.rollup.derived` does both). `stadspuls
-rollup` and the embedded hub call `roll_up` about once a second.
+`window_1h` and `window_1d`, and flags what they show to be dead (`streams.rollup.derived`). `hub.run.upkeep` calls it.
 """
 
 import time
@@ -17,8 +16,8 @@ from aggregates.store.store import Store, Transaction
 from streams.alerts.judge import Judge
 from streams.rollup.derived import flag_dead, flag_neighbours
 
-MOST_HOURS = 50_000  # of series in one transaction, up to four times as many after
-SHORT = 3.0  # s of a transaction, for each has a share that its hours do not change
+MOST_HOURS = 50_000  # of series in one transaction, up to four times as many in those that follow short ones
+SHORT = 3.0  # s: each transaction has costs of its own, which its hours share
 WINDOWS = ("roll_hours", "roll_days")
 EVIDENCE = ("delete_sensor_hours", "roll_sensor_hours", "delete_sensor_days", "roll_sensor_days")
 
@@ -42,13 +41,11 @@ def roll_up(
     for _ in repeat(None) if most is None else range(most):
         began = time.monotonic()
         try:
-            done = _roll_up_some(store, until, judge, now, hours)
-            more = done or _store_evidence(store)
+            more = (done := _roll_up_some(store, until, judge, now, hours)) or _store_evidence(store)
         except Clash:  # flags found by hours are set after other 5-minute rows are locked: batches may be in the way
             continue
         written += done
-        if time.monotonic() - began < SHORT:
-            hours = min(2 * hours, 4 * MOST_HOURS)
+        hours = min(2 * hours, 4 * MOST_HOURS) if time.monotonic() - began < SHORT else hours
         if not more:
             break
     store.rows("close_hours", until=until)
@@ -88,8 +85,7 @@ def _write(tx: Transaction, statements: Sequence[str], **more: object) -> Mappin
 
 def _write_evidence(tx: Transaction) -> None:
     """Write the evidence of the sensors with several series, of the dirty hours and their days, where it is stored."""
-    ((found,),) = tx.rows("take_dirty_sensors")
-    if found:
+    if tx.rows("take_dirty_sensors") == [(True,)]:
         tx.rows("analyze_dirty_sensors")
         _write(tx, EVIDENCE)
 
@@ -98,8 +94,7 @@ def _store_evidence(store: Store) -> bool:
     """Store the evidence of some sensors that have none, as new ones, or other rules by now; were there any."""
     with store.transaction(writing=True) as tx:
         tx.rows("lock_roll_up")
-        taken = [series for (series,) in tx.rows("take_unstored")]
-        if taken:
+        if taken := [series for (series,) in tx.rows("take_unstored")]:
             tx.rows("take_stored_hours", series=taken)
             tx.rows("analyze_dirty")
             _write_evidence(tx)

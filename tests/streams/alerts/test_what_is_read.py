@@ -1,6 +1,7 @@
 """What judging and listing read: a day once, and of the alerts of years only those that are asked for."""
 
 import re
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from aggregates.store.statements import statement_text
 from aggregates.store.store import Store, Transaction
+from ingest.vocabulary.readings import microseconds
 from streams.alerts.clock import AlertClock
 from streams.rollup.rollup import roll_up
 from tests.streams.alerts.test_judge import RULES, deliver, hours, with_rules
@@ -82,7 +84,37 @@ NEAR = {"rules": ["r1", "r2"], "first": "2024-02-01Z", "last": "2024-02-02Z"}
 )
 def test_alerts_of_years_are_not_read_to_find_some(years: str, statement: str, asked: dict[str, Any]) -> None:
     """The newest, the open ones, those of a sensor, an old window or a day: hundreds of pages, not thousands."""
-    with psycopg.connect(years) as connection, psycopg.ClientCursor(connection) as cursor:
+    assert pages_read(years, statement, asked) < 900
+
+
+def test_few_hours_with_flags_are_looked_up(database: str) -> None:
+    """Of 100 sensors two hours each, at the beginning and the end of half a year: not what lies between them."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("""
+            INSERT INTO sensor (sensor_id, source) SELECT 's/' || n, 's' FROM generate_series(1, 100) n
+        """)
+        connection.execute("""
+            INSERT INTO series (sensor_id, quantity, channel, period) SELECT sensor_id, 'no2', '', 3600 FROM sensor
+        """)
+        connection.execute("""
+            INSERT INTO reading (series, start, value, weight, version, received_at, flags, status)
+            SELECT series, start, 1, 1, 0, start, 8, 0 FROM series,
+            generate_series(timestamptz '2024-01-01Z', '2024-06-30Z', '1 hour') start
+        """)
+        connection.execute("ANALYZE")
+    first, last = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 6, 30, tzinfo=UTC)
+    sensors = [f"s/{at}" for at in range(1, 101)]
+    starts = [microseconds(first)] * 100 + [microseconds(last)] * 100
+    asked = {"subject": sensors * 2, "quantity": ["no2"] * 200, "start": starts, "flags": 8,
+             "sensors": sensors, "first": first, "last": last + HOUR}  # fmt: skip
+    with closing(Store(database)) as store:
+        assert [count for *_, count in store.rows("count_flagged_readings", **asked)] == [1] * 200
+    assert pages_read(database, "count_flagged_readings", asked) < 1200
+
+
+def pages_read(database: str, statement: str, asked: dict[str, Any]) -> int:
+    """Count the pages that a statement reads."""
+    with psycopg.connect(database) as connection, psycopg.ClientCursor(connection) as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement_text(statement)}".encode(), asked)
         pages = next(line for (line,) in cursor.fetchall() if "Buffers" in line)
-    assert sum(map(int, re.findall(r"(?:hit|read)=(\d+)", pages))) < 900
+    return sum(map(int, re.findall(r"(?:hit|read)=(\d+)", pages)))
