@@ -54,7 +54,7 @@ class Door:
         """Keep the file up to date."""
         written = -1
         while True:
-            if written != (written := self._held.look()):
+            if written != (written := self._held.look(self._hub_stream is not None)):
                 self.write()
             await asyncio.sleep(_LOOK_EVERY)
 
@@ -94,19 +94,19 @@ class Door:
             if answer[3:4] != b"\0":
                 reason, *codes = self._refusal
                 raise Refused(reason, answer or connect.refusal(*codes))
-            writer.write(connect.accepted(answer))
-            await self._both_ways(connect, stream, answer, (reader, out), (inside, writer))
+            accepted = connect.accepted(answer)
+            if connect.client_id == self._hub:
+                self._hub_stream, stream.is_hub = stream, True
+                accepted = self._held.connected(accepted)
+            writer.write(accepted)
+            await self._both_ways(connect, stream, (reader, out), (inside, writer))
         finally:
             out.close()
 
-    async def _both_ways(self, connect: Connect, stream: Stream, answer: bytes, up: _Way, down: _Way) -> None:
-        if is_hub := connect.client_id == self._hub:
-            self._hub_stream = stream
-            self._held.connected(True)
-            self._held.sent(answer)
+    async def _both_ways(self, connect: Connect, stream: Stream, up: _Way, down: _Way) -> None:
         try:
             sending = asyncio.create_task(_pump(*up, partial(self._taken, stream)))
-            receiving = asyncio.create_task(_pump(*down, partial(self._given, up[1].get_extra_info("socket"), is_hub)))
+            receiving = asyncio.create_task(_pump(*down, partial(self._given, stream, up[1])))
             done, left = await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
             for task in left:
                 task.cancel()
@@ -116,19 +116,23 @@ class Door:
         finally:
             self._held.came(connect.has_will)
             if self._hub_stream is stream:
-                self._held.connected(False)
+                self._hub_stream = None
 
     def _taken(self, stream: Stream, data: bytes) -> bytes:
         out = stream.taken(data)
         self._held.came(stream.confirmed)
         if self._hub_stream is stream:
             self._held.acknowledged(stream.acknowledgements)
+            out += self._held.answers()
         stream.confirmed = stream.acknowledgements = 0
         return out
 
-    def _given(self, inside: socket.socket, to_hub: bool, data: bytes) -> bytes:
-        acknowledge_at_once(inside)
-        return self._held.sent(data) if to_hub else data
+    def _given(self, stream: Stream, out: asyncio.StreamWriter, data: bytes) -> bytes:
+        acknowledge_at_once(out.get_extra_info("socket"))
+        if self._hub_stream is stream:
+            data = self._held.sent(data)
+            out.write(self._held.answers())
+        return data
 
     def _say(self, text: str) -> None:
         self._unlogged += 1

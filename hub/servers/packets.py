@@ -8,6 +8,7 @@ nobody how many it holds, and drops the oldest silently when a queue is full: so
 the hub acknowledges; `hub.servers.broker` reads the number.
 """
 
+from collections import deque
 from typing import NamedTuple
 
 from ingest.mqtt.socket import number
@@ -18,6 +19,7 @@ _ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "
 _NEVER = 0xFFFF  # s of keep-alive: 18 hours
 HELD = "broker.held"  # in the data directory, with the number
 WINDOW = 100  # messages that rumqttd sends before it waits for an acknowledgement
+AHEAD = 4_000_000  # bytes that the hub may have, beyond a window
 
 
 class Refused(ValueError):  # noqa: N818 - the reaction is the name
@@ -80,6 +82,7 @@ class Stream:
     def __init__(self, five: bool, closed: bytes = b"") -> None:
         self.left = False  # whether the last one was DISCONNECT
         self.confirmed = self.acknowledgements = 0  # messages at QoS 1 or 2, and those that the client has confirmed
+        self.is_hub = False  # rumqttd has its acknowledgements from `Held`
         self._five, self._closed, self._buffer = five, closed, bytearray()
 
     def taken(self, data: bytes) -> bytes:
@@ -101,7 +104,11 @@ class Stream:
                 if self._five or buffer[at] & 1:
                     out += buffer[begin:at] + _plain(bytes(buffer[at:end]), self._five)
                     begin = end
-            self.acknowledgements += kind == 4
+            elif kind == 4:
+                self.acknowledgements += 1
+                if self.is_hub:
+                    out += buffer[begin:at]
+                    begin = end
             self.left = kind == 14
             at = end
         out += buffer[begin:at]
@@ -125,29 +132,38 @@ class Held:
     """
     At `most` so many messages are confirmed and not acknowledged by the hub, those on other topics among them.
 
+    rumqttd waits once it has sent `WINDOW` messages. It is told then that the hub has them, and they are kept here, in
+    the same process, with packet ids of their own, and sent again when the hub comes back.
+
     What was dropped, or was not for the hub, is found by looking every second: while the hub acknowledges and the
     window is never full, rumqttd has sent it all that came in before the last look.
 
     >>> held = Held()
-    >>> held.connected(True)
+    >>> _ = held.connected(b"\\x20\\2\\0\\0")
     >>> held.came(150)
-    >>> _ = held.sent(b"\\x32\\x05\\0\\1x\\0\\1" * 2)
-    >>> held.look(), held.acknowledged(2), held.most, held.look()
-    (150, None, 148, 0)
+    >>> held.sent(b"\\x32\\x05\\0\\1x\\0\\7" * 2).hex(" ", 7)
+    '32050001780001 32050001780002'
+    >>> held.look(True), held.acknowledged(2), held.answers().hex(" ", 4), held.most, held.look(True)
+    (150, None, '40020007 40020007', 148, 0)
     """
 
     def __init__(self) -> None:
-        self.most = 0
+        self.most = self._new = self._due = 0  # new: since the last look; due: of what was sent before it
         self._buffer = bytearray()
-        self._new = self._unacknowledged = self._due = 0  # since the last look; due: of what was sent before it
+        self._kept: deque[bytes] = deque()  # sent to the hub and not acknowledged, in order
+        self._owed: deque[bytearray] = deque()  # rumqttd's ids of the last of these, not acknowledged to it either
+        self._last = 0  # id of the message that was kept last
         self._steady = False  # whether the hub was connected and the window not full since the last look
-        self._connected = False
 
-    def connected(self, now: bool) -> None:
-        """Take note that the hub has come or gone: what it has not acknowledged is sent again."""
-        self._connected, self._steady = now, False
-        self._unacknowledged = self._due = 0
+    def connected(self, answer: bytes) -> bytes:
+        """Take note that the hub has come, and give what it is sent: a CONNACK, what is kept, and what follows."""
+        head, resumed, self._due, self._steady = 2 + answer[1], answer[2] & 1, 0, False
+        known = len(self._kept) - len(self._owed) if resumed else 0  # what is owed rumqttd sends again
+        self._kept = deque(list(self._kept)[:known])
+        self._owed.clear()
         self._buffer.clear()
+        again = [bytes([one[0] | 0x08]) + one[1:] for one in self._kept]
+        return answer[:head] + b"".join(again) + self.sent(answer[head:])
 
     def came(self, messages: int) -> None:
         """Count messages that rumqttd was given at QoS 1 or 2."""
@@ -155,28 +171,41 @@ class Held:
         self._new += messages
 
     def sent(self, data: bytes) -> bytes:
-        """Count the messages at QoS 1 in what rumqttd sends to the hub, which is given back as it is."""
+        """Give the packets that are complete of what rumqttd sends to the hub, and keep the messages at QoS 1."""
         self._buffer += data
-        at = 0
-        while end := _end_of(self._buffer, at):
-            self._unacknowledged += self._buffer[at] & 0xF6 == 0x32
+        at, buffer = 0, self._buffer
+        while end := _end_of(buffer, at):
+            if buffer[at] & 0xF6 == 0x32:
+                id_at = _field(buffer, number(buffer, at + 1)[1])[1]
+                self._owed.append(buffer[id_at : id_at + 2])
+                self._last = self._last % 0xFFFF + 1
+                buffer[id_at : id_at + 2] = self._last.to_bytes(2)
+                self._kept.append(bytes(buffer[at:end]))
             at = end
-        del self._buffer[:at]
-        self._steady = self._steady and self._unacknowledged < WINDOW
-        return data
+        self._steady = self._steady and len(self._owed) < WINDOW
+        out = bytes(buffer[:at])
+        del buffer[:at]
+        return out
 
     def acknowledged(self, messages: int) -> None:
-        """Count what the hub has stored."""
+        """Forget what the hub has stored, the oldest first."""
         self.most = max(0, self.most - messages)
-        self._unacknowledged = max(0, self._unacknowledged - messages)
         self._due -= messages
+        for _ in range(min(messages, len(self._kept))):
+            self._kept.popleft()
 
-    def look(self) -> int:
-        """Give the number; to be called every second."""
-        if self._steady and self._due <= 0:
-            self.most = min(self.most, self._unacknowledged + self._new)
-        self._new, self._due = 0, self._unacknowledged
-        self._steady = self._connected and self._unacknowledged < WINDOW
+    def answers(self) -> bytes:
+        """Give rumqttd's acknowledgements: of what the hub has stored, and of all where rumqttd waits for them."""
+        waits = len(self._owed) >= WINDOW and len(self._kept) < 10_000 and sum(map(len, self._kept)) < AHEAD
+        count = len(self._owed) - (0 if waits else len(self._kept))
+        return b"".join([b"\x40\x02" + self._owed.popleft() for _ in range(count)])
+
+    def look(self, connected: bool) -> int:
+        """Give the number; to be called every second, with whether the hub is connected."""
+        if connected and self._steady and self._due <= 0:
+            self.most = min(self.most, len(self._kept) + self._new)
+        self._new, self._due = 0, len(self._kept)
+        self._steady = connected and len(self._owed) < WINDOW
         return self.most
 
 
@@ -188,12 +217,12 @@ def _end_of(data: bytearray, at: int) -> int:
     return head + size if head and head + size <= len(data) else 0
 
 
-def _field(data: bytes, at: int) -> tuple[bytes, int]:
+def _field(data: bytes | bytearray, at: int) -> tuple[bytes, int]:
     """Read bytes behind their length, and give them with where they end."""
     end = at + 2 + (data[at] << 8 | data[at + 1])
     if end > len(data):
         raise ValueError(f"packet ends {end - len(data)} bytes too early")
-    return data[at + 2 : end], end
+    return bytes(data[at + 2 : end]), end
 
 
 def _encoded(size: int) -> bytes:

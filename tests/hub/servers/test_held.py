@@ -2,17 +2,21 @@
 
 import signal
 import socket
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import capture_logs
 
 from hub.servers.broker import BuiltInBroker
+from hub.servers.packets import AHEAD, WINDOW, Held
 from hub.servers.process import CannotStart
 from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
@@ -61,7 +65,7 @@ def test_what_waits_for_the_hub_is_counted(broker: BuiltInBroker) -> None:
     slow = taker(broker, acknowledge=False)
     send(broker, 1_234)
     until(lambda: broker.held == 1_234)
-    assert len(slow.taken) == 100
+    assert len(slow.taken) == 1_234
     slow.stop(0.1)
     send(broker, 6)
     until(lambda: broker.held == 1_240)
@@ -125,3 +129,95 @@ def test_a_broker_that_was_killed_says_what_is_lost(broker: BuiltInBroker) -> No
         until(lambda: kept(broker))
     assert lost(logs) == [50]
     assert broker.held == 0
+
+
+class Line:
+    """rumqttd with a session that lasts, what holds for it, and a hub; the messages are numbered."""
+
+    def __init__(self, padding: int = 0) -> None:
+        self.held = Held()
+        self.published = 0
+        self.stored: list[int] = []
+        self.in_hand: deque[int] = deque()  # of the hub
+        self._padding = padding
+        self._waiting, self._sent = deque[int](), deque[int]()  # by rumqttd, and not acknowledged to it
+        self.connect(known=False)
+
+    def publish(self, count: int) -> None:
+        """Give rumqttd messages."""
+        self._waiting += range(self.published, self.published + count)
+        self.published += count
+        self.held.came(count)
+        self._exchange()
+
+    def store(self, count: int) -> None:
+        """Let the hub store messages and acknowledge them."""
+        count = min(count, len(self.in_hand))
+        self.stored += [self.in_hand.popleft() for _ in range(count)]
+        self.held.acknowledged(count)
+        self._exchange()
+
+    def connect(self, known: bool = True) -> None:
+        """Let the hub come, or come back without what it had in hand: rumqttd sends again what is not acknowledged."""
+        self.in_hand.clear()
+        answer = bytes([0x20, 2, known, 0])
+        given = self.held.connected(answer + b"".join(map(self._packet, self._sent)))
+        assert given[:4] == answer
+        self._take(given[4:])
+        self._exchange()
+
+    def _exchange(self) -> None:
+        while self._acknowledge() or (self._waiting and len(self._sent) < WINDOW):
+            sent = [self._waiting.popleft() for _ in range(min(len(self._waiting), WINDOW - len(self._sent)))]
+            self._sent += sent
+            data = b"".join(map(self._packet, sent))
+            for at in range(0, len(data), 1_000):
+                self._take(self.held.sent(data[at : at + 1_000]))
+
+    def _acknowledge(self) -> bool:
+        """Take rumqttd's acknowledgements, which must come in order."""
+        answers = self.held.answers()
+        for at in range(0, len(answers), 4):
+            assert answers[at : at + 4] == b"\x40\2" + self._packet(self._sent.popleft())[7:9]
+        return bool(answers)
+
+    def _packet(self, number: int) -> bytes:
+        body = b"\0\1x" + (number % WINDOW + 1).to_bytes(2) + number.to_bytes(4) + bytes(self._padding)
+        return b"\x32" + bytes([len(body) & 0x7F | 0x80, len(body) >> 7 & 0x7F | 0x80, len(body) >> 14]) + body
+
+    def _take(self, data: bytes) -> None:
+        size = len(self._packet(0))
+        assert len(data) % size == 0
+        self.in_hand += [int.from_bytes(data[at + 9 : at + 13]) for at in range(0, len(data), size)]
+
+
+STEPS: dict[str, Callable[[Line, int], object]] = {
+    "publish": Line.publish,
+    "store": Line.store,
+    "connect": lambda line, _: line.connect(),
+    "look": lambda line, _: line.held.look(True),
+}
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(1, 250)), max_size=30))
+def test_what_is_kept_comes_once_and_in_order(steps: list[tuple[str, int]]) -> None:
+    """However publisher and hub take turns, and whenever the hub comes back; and all of it is counted."""
+    line = Line()
+    for step, count in steps:
+        STEPS[step](line, count)
+        assert line.held.most == line.published - len(line.stored)
+    line.store(line.published)
+    assert line.stored == list(range(line.published))
+
+
+@pytest.mark.parametrize(("padding", "most"), [(0, 10_000), (AHEAD // WINDOW, WINDOW)])
+def test_a_hub_that_stores_nothing_is_sent_only_so_much(padding: int, most: int) -> None:
+    """More than rumqttd's window, but of large messages only that; it goes on once the hub has stored one."""
+    line = Line(padding)
+    line.publish(10_500)
+    assert len(line.in_hand) == most
+    line.store(1)
+    assert len(line.in_hand) == most + WINDOW - 1
+    line.store(10_500)
+    line.store(10_500)
+    assert len(line.stored) > most + WINDOW
