@@ -80,7 +80,8 @@ SELECT what, found, good FROM (
     UNION ALL
     SELECT 6, 'notifications of ' || channel, format('%%s of the last 24 hours lost: %%s', count(*),
            (array_agg(dropped ORDER BY transition DESC))[1]), false
-    FROM outbox WHERE dropped LIKE 'not delivered%%' AND written_at > %(now)s - interval '1 day' GROUP BY channel
+    FROM outbox WHERE dropped LIKE 'not delivered%%' AND due_at > %(now)s - interval '1 day'
+      AND written_at > %(now)s - interval '2 days' GROUP BY channel
     UNION ALL
     SELECT 7, 'accounting ' || source, format('%%s received = %%s stored + %%s duplicate + %%s corrected + %%s rejected', received,
            stored, duplicate, corrected, rejected), received = stored + duplicate + corrected + rejected

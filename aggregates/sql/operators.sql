@@ -44,7 +44,7 @@ WITH ended AS (
     UPDATE silence SET last = greatest(first, %(now)s) WHERE silence = %(silence)s AND (last IS NULL OR last > %(now)s)
     RETURNING silence
 ), released AS (
-    UPDATE outbox SET due_at = %(now)s FROM ended WHERE held_by = silence AND delivered_at IS NULL AND dropped IS NULL
+    UPDATE outbox SET due_at = %(now)s, written_at = %(now)s FROM ended WHERE held_by = silence AND delivered_at IS NULL AND dropped IS NULL
 )
 SELECT silence FROM ended
 

@@ -102,12 +102,13 @@ LEFT JOIN LATERAL (
 UPDATE outbox SET message = %(message)s WHERE channel = %(channel)s AND transition = ANY (%(transitions)s)
 
 -- name: outbox_drop
--- Note why these are never sent.
-UPDATE outbox SET dropped = %(reason)s WHERE channel = %(channel)s AND transition = ANY (%(transitions)s)
+-- Note why these are never sent, and since when.
+UPDATE outbox SET dropped = %(reason)s, due_at = %(now)s WHERE channel = %(channel)s AND transition = ANY (%(transitions)s)
 
 -- name: outbox_hold
--- Let these wait for the end of a silence.
-UPDATE outbox SET held_by = %(silence)s, due_at = %(until)s WHERE channel = %(channel)s AND transition = ANY (%(transitions)s)
+-- Let these wait for the end of a silence, as if they were written then: there is a day to send them from then on.
+UPDATE outbox SET held_by = %(silence)s, due_at = %(until)s, written_at = %(until)s
+WHERE channel = %(channel)s AND transition = ANY (%(transitions)s)
 
 -- name: outbox_delivered
 -- A message arrived.
@@ -129,10 +130,10 @@ INSERT INTO digest (channel, day, sent_at) VALUES (%(channel)s, %(day)s, %(now)s
 -- What happened since, by rule and severity: alerts raised and cleared, those found late, transitions to a channel that a
 -- silence kept back, and those that never arrived.
 WITH sent AS (
-    SELECT t.alert, count(*) FILTER (WHERE o.held_by IS NOT NULL) AS silenced,
-           count(*) FILTER (WHERE o.dropped LIKE 'not delivered%%') AS lost
-    FROM outbox o JOIN alert_transition t USING (transition)
-    WHERE o.written_at > %(since)s AND o.channel = %(channel)s GROUP BY t.alert
+    SELECT t.alert, count(*) FILTER (WHERE o.held_by IS NOT NULL AND t.at > %(since)s) AS silenced,
+           count(*) FILTER (WHERE o.dropped LIKE 'not delivered%%' AND o.due_at > %(since)s) AS lost
+    FROM outbox o JOIN alert_transition t USING (transition)  -- one is given up when it is a day old
+    WHERE o.written_at > %(since)s::timestamptz - interval '1 day' AND o.channel = %(channel)s GROUP BY t.alert
 )
 SELECT a.rule, a.severity,
        count(*) FILTER (WHERE a.raised_at > %(since)s AND NOT a.late) AS raised,

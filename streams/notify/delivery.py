@@ -72,8 +72,8 @@ class ChannelDelivery:
         chosen = critical_first or self._begin(store, now, begun)
         if not chosen:
             return False
-        if chosen[0].written_at < now - KEPT:
-            self._drop(store, chosen, f"not delivered within {KEPT.days * 24} hours")
+        if old := [row for row in chosen if row.written_at < now - KEPT]:  # the others leave in the next turn
+            self._drop(store, old, f"not delivered within {KEPT.days * 24} hours", now)
             return True
         return self._send(store, chosen, now)
 
@@ -107,7 +107,7 @@ class ChannelDelivery:
         for row in due:
             sent_before = row.sent_before or any(one.alert == row.alert for one in kept)
             if reason := self._drop_reason(row, sent_before):
-                self._note("outbox_drop", tx, [row], reason=reason)
+                self._note("outbox_drop", tx, [row], reason=reason, now=now)
             elif held := longest_silence(quiet, row.rule, (row.subject, *row.codes), now, self._style.zone):
                 self._note("outbox_hold", tx, [row], silence=held[0].silence, until=held[1])
             else:
@@ -146,7 +146,7 @@ class ChannelDelivery:
             self._sent.append((now, len(rows) > 1))
             self.delivered += len(rows)
         elif for_good and len(rows) == 1:
-            self._drop(store, rows, f"not delivered, refused for good: {reason}")
+            self._drop(store, rows, f"not delivered, refused for good: {reason}", now)
         elif for_good:  # the one at fault is in one of the halves
             half = len(rows) // 2
             with store.transaction() as tx:
@@ -174,8 +174,8 @@ class ChannelDelivery:
         self.failing_since = None
         return None, False
 
-    def _drop(self, store: Store, rows: Sequence[OutboxRow], reason: str) -> None:
-        self._note("outbox_drop", store, rows, reason=reason)
+    def _drop(self, store: Store, rows: Sequence[OutboxRow], reason: str, now: datetime) -> None:
+        self._note("outbox_drop", store, rows, reason=reason, now=now)
         log.error("notifications given up", channel=self._name, transitions=len(rows), reason=reason)
 
     def summary(self, store: Store, now: datetime) -> bool:

@@ -271,6 +271,39 @@ class TestOrder:
         assert at.doors["a"].told == [("raised", "ndw/new")]
         assert (1, "a", False, "not delivered within 24 hours") in outbox(at.url)
 
+    def test_recent_one_is_not_given_up_with_an_old_one(self, desk: Callable[..., Desk]) -> None:
+        """What waited together for a channel that was away is given up by its own age."""
+        at = desk(a=mail())
+        at.doors["a"].refuses = True
+        for minutes in range(0, 28 * 60, 5):
+            if minutes in (0, 10, 120, 130, 140, 150, 23 * 60):
+                raised(at.url, f"ndw/{minutes}", NOON + minutes * MINUTE)
+            at.turn(NOON + (minutes + 2) * MINUTE)
+        at.doors["a"].refuses = False
+        at.turn(NOON + 29 * HOUR)
+        assert at.doors["a"].told == [("raised", "ndw/1380")]
+        assert len([why for _, _, _, why in outbox(at.url) if why == "not delivered within 24 hours"]) == 6
+
+    def test_what_was_given_up_is_counted(self, desk: Callable[..., Desk]) -> None:
+        """The summary of a channel that was away for a day says how many never arrived, and so does doctor; once."""
+        at = desk(a=mail(digest="14:30"))
+        at.doors["a"].refuses = True
+        raised(at.url)
+        for hours in range(1, 26):
+            at.turn(NOON + hours * HOUR)
+        at.doors["a"].refuses = False
+        for hours in (26, 50, 74):
+            at.turn(NOON + hours * HOUR)
+        lost = [one.body.count("1 changes never arrived here within a day") for one in at.doors["a"].messages]
+        assert lost == [1, 0, 0]
+        said = {
+            hours: [text for what, text, _ in at.store.rows(
+                "list_findings", now=NOON + hours * HOUR, since=None, edition="postgres", no_areas="")
+                if what == "notifications of a"]
+            for hours in (26, 50)
+        }  # fmt: skip
+        assert said == {26: ["1 of the last 24 hours lost: not delivered within 24 hours"], 50: []}
+
     def test_health_ends_with_a_channel_that_fails_for_long(self, desk: Callable[..., Desk]) -> None:
         """Unhealthy once a channel failed for 15 minutes or no turn was made; healthy again afterwards."""
         at = desk(a=mail(), b=mail())
@@ -334,8 +367,21 @@ class TestSilences:
         raised(at.url)
         at.turn(NOON + MINUTE)
         assert at.doors["a"].told == []
-        at.turn(NOON + HOUR)
+        at.turn(NOON + HOUR + MINUTE)
         assert at.doors["a"].told == [("raised", "luchtmeetnet/NL1")]
+
+    def test_silence_of_days_takes_nothing_from_the_day(self, desk: Callable[..., Desk]) -> None:
+        """What was held over a weekend is sent at its end, for a day, however long ago it was written."""
+        at = desk(a=mail(digest="14:30"))
+        weekend = NOON + 4 * 24 * HOUR  # a Friday
+        silent(at, first=NOON, last=None, windows=["sat,sun 00:00-24:00"])
+        raised(at.url, at=weekend + 24 * HOUR)
+        for hours in range(24, 70):  # local midnight is 22:00 UTC
+            at.turn(weekend + hours * HOUR)
+        held = [
+            one.body.count("1 changes were kept back by a silence") for one in at.doors["a"].messages if not one.data
+        ]
+        assert (at.doors["a"].told, held) == ([("raised", "luchtmeetnet/NL1")], [1, 0])
 
     def test_over_before_the_end_is_never_sent(self, desk: Callable[..., Desk]) -> None:
         """Of an alert that was over before its silence neither the beginning nor the end is sent."""
@@ -358,7 +404,7 @@ class TestSilences:
         cleared(at.url, alert, NOON + 2 * MINUTE)
         at.turn(NOON + 3 * MINUTE)
         assert [kind for kind, _ in at.doors["a"].told] == ["raised"]
-        at.turn(NOON + HOUR)
+        at.turn(NOON + HOUR + MINUTE)
         assert [kind for kind, _ in at.doors["a"].told] == ["raised", "cleared"]
 
     def test_ended_early(self, desk: Callable[..., Desk]) -> None:
@@ -370,7 +416,7 @@ class TestSilences:
         assert state(at.store, NOON + MINUTE)[0].held == 1
         assert end_silence(at.store, number, NOON + 5 * MINUTE)
         assert not end_silence(at.store, number, NOON + 5 * MINUTE)
-        at.turn(NOON + 5 * MINUTE)
+        at.turn(NOON + 6 * MINUTE)
         assert len(at.doors["a"].told) == 1
 
     def test_quiet_hours_by_area(self, desk: Callable[..., Desk], database: str) -> None:
@@ -383,7 +429,7 @@ class TestSilences:
         raised(at.url, "ndw/elsewhere", night)
         at.turn(night + MINUTE)
         assert at.doors["a"].told == [("raised", "ndw/elsewhere")]
-        at.turn(night + 8 * HOUR)
+        at.turn(night + 8 * HOUR + MINUTE)
         assert len(at.doors["a"].told) == 2
 
     def test_refused(self, store: Store) -> None:
