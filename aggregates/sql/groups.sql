@@ -55,7 +55,8 @@ WITH wanted AS (
 UPDATE series SET stored = false WHERE series IN (SELECT head FROM changed);
 
 -- name: wanted_parts
--- Of which series groups are made now; only sums have a sign.
+-- Of which series groups are made now; only sums have a sign. A sensor with several separate channels, of which there is no
+-- figure, is a part by one that is named alone.
 SELECT DISTINCT g.name, s.quantity, s.series, m.lane, CASE q.aggregation WHEN 'sum' THEN m.sign ELSE 1 END::smallint AS sign
 FROM sensor_group g
 CROSS JOIN LATERAL (
@@ -66,13 +67,23 @@ CROSS JOIN LATERAL (
 ) m
 JOIN series s ON s.sensor_id = m.sensor_id AND s.head IS NOT NULL AND s.period <= 3600
     AND (m.lane = '' OR split_part(s.channel, '/', 1) = m.lane)
-JOIN quantity q USING (quantity)
-WHERE g.quantities IS NULL OR s.quantity = ANY(g.quantities)
+JOIN quantity q USING (quantity) JOIN sensor k ON k.sensor_id = s.sensor_id LEFT JOIN source c ON c.source = k.source
+WHERE (g.quantities IS NULL OR s.quantity = ANY(g.quantities))
+  AND (m.lane <> '' OR (coalesce(k.channels, c.channels, ARRAY[q.channels]))[1] <> 'separate' OR (
+      SELECT count(DISTINCT o.channel) = 1 FROM series o
+      WHERE o.sensor_id = s.sensor_id AND o.quantity = s.quantity AND o.head IS NOT NULL))
 
 -- name: parts_of_groups
--- These series as if they were lanes of a sensor that is the group.
-SELECT p.series, p.sign, g.head, g.sensor_id, g.quantity, s.head || ':' || s.channel AS channel, s.period, g.alone, g.stored
+-- These series as if they were lanes of a sensor that is the group, and of a member with alternatives still those.
+SELECT p.series, p.sign, g.head, g.sensor_id, g.quantity, s.head || ':' || s.channel AS channel, s.period, g.alone, g.stored,
+       ARRAY(SELECT CASE WHEN {has_alternatives} THEN s.head || ':' || name ELSE 'lanes' END
+             FROM unnest(coalesce(k.channels, c.channels, ARRAY['lanes'])) WITH ORDINALITY u (name, at) ORDER BY at) AS combined
 FROM group_part p JOIN series s USING (series) JOIN series g ON g.series = p.head
+JOIN sensor k ON k.sensor_id = s.sensor_id LEFT JOIN source c ON c.source = k.source
+
+-- name: has_alternatives
+-- Whether the channels of a sensor k of a source c are alternatives.
+coalesce((coalesce(k.channels, c.channels))[1] NOT IN ('lanes', 'separate'), false)
 
 -- name: signed_evidence
 -- The evidence of a window w, as a part of the group's.
@@ -85,8 +96,7 @@ SELECT {series_figures}
 FROM ({parts_of_groups}) s
 JOIN (SELECT p.head, w.series, {signed_evidence}, w.start + interval '1 hour' AS "end", 3600 AS length, 0 AS valid_hours
       FROM group_part p JOIN window_1h w USING (series)) w USING (head, series)
-JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
-LEFT JOIN source o ON o.source = n.source
+JOIN quantity q USING (quantity) {combined_as_members}
 
 -- name: rolled_group_days
 -- As `rolled_days`, of the parts of groups.
@@ -98,22 +108,29 @@ JOIN (SELECT p.head, w.series, {signed_evidence}, e."end", extract(epoch FROM e.
       CROSS JOIN LATERAL (
           SELECT day_end(w.start, q.zone) AS "end" OFFSET 0
       ) e) w USING (head, series)
-JOIN quantity q USING (quantity) JOIN sensor n USING (sensor_id)
-LEFT JOIN source o ON o.source = n.source
+JOIN quantity q USING (quantity) {combined_as_members}
+
+-- name: combined_as_members
+-- In the place of a sensor n and its source o: the channels of a part of a group combine as those of its sensor do.
+CROSS JOIN LATERAL (SELECT NULL::integer AS lanes, s.combined AS channels) n
+CROSS JOIN LATERAL (SELECT s.combined AS channels) o
 
 -- name: lanes_of_group
--- How many lanes are expected of a group's series h: of each member those asked for, else all of it, else what the catalogue
--- or its one channel says; where the quantity is named, also one of each member that never measured it.
+-- How many lanes are expected of a group's series h: of each member one where it has alternatives, else those asked for, else
+-- all of it, else what the catalogue or its one channel says; where the quantity is named, also one of each member of which
+-- nothing is a part of it.
 SELECT CASE WHEN bool_and(m.lanes IS NOT NULL) THEN sum(m.lanes)::integer END
 FROM (
-    SELECT coalesce(nullif(count(DISTINCT nullif(p.lane, '')), 0), CASE WHEN bool_or(s.channel = '') THEN 1 END, min(k.lanes),
+    SELECT coalesce(CASE WHEN bool_or({has_alternatives}) THEN 1 END, nullif(count(DISTINCT nullif(p.lane, '')), 0),
+                    CASE WHEN bool_or(s.channel = '') THEN 1 END, min(k.lanes),
                     CASE WHEN count(DISTINCT s.channel) = 1 THEN 1 END) AS lanes
-    FROM group_part p JOIN series s USING (series) JOIN sensor k USING (sensor_id)
+    FROM group_part p JOIN series s USING (series) JOIN sensor k USING (sensor_id) LEFT JOIN source c USING (source)
     WHERE p.head = h.series GROUP BY s.sensor_id
     UNION ALL
     SELECT 1 FROM group_member m JOIN sensor_group t USING (name)
     WHERE 'group/' || t.name = h.sensor_id AND h.quantity = ANY(t.quantities)
-      AND NOT EXISTS (SELECT FROM series s WHERE s.sensor_id = m.sensor_id AND s.quantity = h.quantity)
+      AND NOT EXISTS (SELECT FROM group_part p JOIN series s USING (series)
+                      WHERE p.head = h.series AND s.sensor_id = m.sensor_id AND p.lane = m.lane)
 ) m
 
 -- name: list_groups

@@ -50,8 +50,8 @@ WHERE s.period <= w.length
 -- name: combine_channels
 -- The evidence of sensors, out of `figures` of their series: `any` of a lane where the source has it, else the sum of its
 -- classes, over the lanes seen. Of each channel and window it takes the period with most coverage (tie: the shorter), never
--- two. Of alternatives it takes the first that is valid, else the first that is there; separate channels have no figure
--- together.
+-- two. Of alternatives, of a group each member's own, it takes the first that is valid, else the first that is there; separate
+-- channels have no figure together.
 best AS (
     SELECT DISTINCT ON (a.head, a.sensor_id, a.quantity, a.start, a.channel) a.*,
            split_part(a.channel, '/', 1) AS lane, split_part(a.channel, '/', 2) IN ('', 'any') AS is_any,
@@ -64,7 +64,7 @@ best AS (
     ORDER BY a.head, a.sensor_id, a.quantity, a.start, a.channel, a.coverage DESC NULLS LAST, a.period
 ), ranked AS (
     SELECT *, coalesce(min(place) FILTER (WHERE valid) OVER w, min(place) OVER w) AS preferred
-    FROM best WINDOW w AS (PARTITION BY head, sensor_id, quantity, start)
+    FROM best WINDOW w AS (PARTITION BY head, sensor_id, quantity, start, combined)
 ), chosen AS (
     SELECT *, bool_or(is_any) OVER (PARTITION BY head, sensor_id, quantity, start, lane) AS has_any
     FROM ranked WHERE place = 0 OR place = preferred
@@ -77,7 +77,7 @@ best AS (
            max(readings) AS readings, max(nothing) AS nothing, sum(flagged)::bigint AS flagged, sum(failed)::bigint AS failed,
            sum(warned)::bigint AS warned, CASE WHEN bool_and(coverage IS NOT NULL) THEN min(coverage) END AS coverage,
            bool_and(valid) AS valid, min(status) AS status, max(revision) AS revision, max(computed_at) AS computed_at,
-           bool_and(channel = '' OR place > 0) AS whole
+           bool_and((channel = '' OR place > 0) AND NOT starts_with(sensor_id, 'group/')) AS whole
     FROM chosen WHERE is_any OR NOT has_any
     GROUP BY head, sensor_id, quantity, start, lane
 ), sensors AS (

@@ -147,6 +147,62 @@ def test_a_member_that_never_measured_is_expected_where_the_quantity_is_named(fi
     assert figures(filled, "cordon")[0] == (170, 0.8, False, 4, 5)
 
 
+def test_a_lane_that_was_never_seen_is_missing(filled: Store, tmp_path: Path) -> None:
+    """A direction that was misspelt counts nothing: what is left is too little, and says so."""
+    import_text(filled, tmp_path, GROUPS.replace('lane = "rgt", sign = -1', 'lane = "right"'))
+    roll_up(filled, MONDAY + 30 * HOUR, timedelta())
+    assert figures(filled, "cordon")[0] == (200, 0.75, False, 3, 4)
+
+
+CHIPS = """
+[air]
+title = "Air"
+quantities = ["temperature"]
+members = [{ sensor = "sensor_community/1" }, { sensor = "sensor_community/2" }]
+"""
+
+
+def test_of_a_member_with_alternatives_one_counts(store: Store, tmp_path: Path) -> None:
+    """
+    Two chips of one box are one member, by its first that is there; so is a box with one chip.
+
+    Where nothing of a box is there, it is missing. Once the catalogue prefers the other chip, that one counts.
+    """
+    import_text(store, tmp_path, CHIPS)
+    hours = (("1", "BME280", (0, 1), 20.0), ("1", "", (0, 1, 2), 30.0), ("2", "", (0, 2), 24.0))
+    chips = [
+        count(f"sensor_community/{box}", chip, hour, degrees, quantity="temperature")
+        for box, chip, known, degrees in hours
+        for hour in known
+    ]
+    take(store, *chips)
+    both, one = [(22, 1, True, 2, 2), (27, 1, True, 2, 2)], (20, 0.5, False, 1, 2)
+    assert figures(store, "air", quantity="temperature") == [both[0], one, both[1]]
+    assert figures(store, "air", "1d", "temperature")[0][3:] == (2, 2)
+    first, last = MONDAY.date(), (MONDAY + timedelta(days=2)).date()
+    assert not [found for found in reconcile(store, first, last) if found.windows]
+    import_sensors(store, [Entry("sensor_community/1", channels="- BME280")])
+    roll_up(store, MONDAY + 30 * HOUR, timedelta())
+    assert figures(store, "air", quantity="temperature") == [both[1], (30, 0.5, False, 1, 2), both[1]]
+
+
+def test_a_member_without_a_figure_of_its_own_is_missing(store: Store, tmp_path: Path) -> None:
+    """Temperatures of soil and air have no mean: of such a station nothing counts, unless one of them is named."""
+    import_text(store, tmp_path, CHIPS.replace("sensor_community", "stadspuls"))
+    soil, air, other = (
+        count(f"stadspuls/{one}", channel, 0, degrees, quantity="temperature")
+        for one, channel, degrees in (("1", "soil", 8.0), ("1", "", 20.0), ("2", "", 22.0))
+    )
+    take(store, air, other)
+    assert figures(store, "air", quantity="temperature") == [(21, 1, True, 2, 2)]
+    take(store, soil)
+    assert figures(store, "air", quantity="temperature") == [(22, 0.5, False, 1, 2)]
+    named = CHIPS.replace("sensor_community", "stadspuls").replace('/1"', '/1", lane = "soil"')
+    import_text(store, tmp_path, named)
+    roll_up(store, MONDAY + 30 * HOUR, timedelta())
+    assert figures(store, "air", quantity="temperature") == [(15, 1, True, 2, 2)]
+
+
 def test_it_is_proven(filled: Store) -> None:
     """The proof compares groups as well: it finds a figure that was altered by hand, and the repair mends it."""
     first, last = MONDAY.date(), (MONDAY + timedelta(days=2)).date()
