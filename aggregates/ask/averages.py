@@ -128,7 +128,7 @@ def _parts(period: Period, profile: str | None, dates: "pd.Series[pd.Timestamp]"
     found = pd.DataFrame({"date": here.tz_localize(None).normalize(), "start": starts, "hour": here.hour})
     found = found[found["hour"].map(period.part.has)]
     if not profile:
-        return found.assign(hour=found.groupby("date")["hour"].transform("min"))
+        return found.assign(hour=next(filter(period.part.has, range(24)), 0))  # also where summer time skips it
     return found.assign(hour=found["hour"] + 24 * found["date"].dt.day_of_week * (profile == "week"))
 
 

@@ -74,11 +74,12 @@ asked AS MATERIALIZED (
 ), part AS MATERIALIZED (
     SELECT p.*, u.place, u.seq, u.date, p.estimate * u.parts AS whole_estimate, q.aggregation,
            CASE WHEN p.coverage IS NULL THEN 'coverage not known'
-                WHEN u.parts = 1 AND p.valid OR u.parts > 1 AND p.whole AND p.coverage >= q.coverage * u.parts THEN NULL
-                WHEN p.whole OR p.coverage < q.coverage * u.parts OR q.hours IS NOT NULL THEN 'too little covered'
+                WHEN u.parts = 1 AND p.valid OR u.parts > 1 AND p.whole AND p.coverage >= n.needed THEN NULL
+                WHEN p.whole OR p.coverage < n.needed OR q.hours IS NOT NULL THEN 'too little covered'
                 WHEN %(kind)s = 'area_numbered' THEN 'a sensor is missing or not valid'
                 ELSE 'a lane is missing or not known' END AS reason
     FROM figure p JOIN unit u USING (unit) CROSS JOIN quantity q
+    CROSS JOIN LATERAL (SELECT q.coverage * u.parts - 1e-9 AS needed) n  -- a sum of shares is not exact
     WHERE q.quantity = %(quantity)s
 ), average AS MATERIALIZED (
     SELECT series, place, count(*) AS measured, count(*) FILTER (WHERE reason IS NULL) AS valid_days,

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from aggregates.ask.averages import plan, read_area_averages, read_averages
 from aggregates.ask.dates import BadQuestion
 from aggregates.ask.listings import LISTS
-from aggregates.ask.periods import Reporting
+from aggregates.ask.periods import SHIPPED, Reporting
 from aggregates.ask.query import Question
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.migrate import migrate
@@ -88,6 +88,16 @@ class TestPlan:
         assert found == [hours, 12, 4]
         autumn = date(2024, 10, 27)
         assert planned("night", autumn, autumn + timedelta(days=1), "1d") == [("27-10", 9)]
+
+    def test_a_part_that_begins_in_the_hour_of_the_switch(self, tmp_path: Path) -> None:
+        """The morning on which 02:00 does not exist is one of its month, under the same hour as the others."""
+        path = tmp_path / "periods.toml"
+        path.write_text(f'{SHIPPED.read_text("utf-8")}\n[part.vroeg]\nenglish = "early"\nhours = [[2, 6]]\n', "utf-8")
+        own = Reporting(ZONE, definitions=path)
+        span = datetime(2024, 2, 29, 23, tzinfo=UTC), datetime(2024, 3, 31, 22, tzinfo=UTC)
+        units = plan(span, "1mo", own.read().period("vroeg"), None, own.days(), ZONE)
+        assert units.groupby(["place", "hour"])["date"].nunique().to_dict() == {(0, 2): 31}
+        assert len(units) == 31 * 4 - 1
 
     def test_windows_are_whole(self) -> None:
         """A month that begins before the range is left out, one that ends after it is whole."""
@@ -190,6 +200,22 @@ def test_bicycles_of_two_lanes_equal_pandas(store: Store, shared_data: Path) -> 
     busiest = asked(store, about, "whole", "werkdag", "busiest")
     assert busiest["hour"].tolist() == [max(range(24), key=hourly.__getitem__)]
     assert busiest["value"].tolist() == pytest.approx([max(hourly)])
+
+
+@pytest.mark.parametrize(("missing", "valid"), [((1, 11), True), ((1, 12), False)])
+def test_a_peak_covered_as_the_rule_wants_is_valid(store: Store, missing: tuple[int, int], valid: bool) -> None:
+    """Nine tenths of two hours are 108 minutes, though 59/60 and 49/60 are a little less than 1.8 in binary numbers."""
+    minutes = [hour * 60 + at for hour, lacks in enumerate(missing) for at in range(60 - lacks)]
+    begin = datetime(2024, 5, 6, 5, tzinfo=UTC)
+    readings = [
+        Reading("ndw/x", "", "vehicle_count", 60, begin + timedelta(minutes=at), 1.0, covers=60) for at in minutes
+    ]
+    Pipeline(store).store(batch(readings, received=LATER))
+    roll_up(store, LATER)
+    about = Question("vehicle_count", begin - 7 * HOUR, begin + 17 * HOUR, "1d")
+    found = asked(store, about, "1d", "ochtendspits")
+    assert (found["total"].item(), found["valid"].item()) == (len(minutes), valid)
+    assert found["left_out"].item() == ("" if valid else "2024-05-06 too little covered")
 
 
 @pytest.mark.shared
