@@ -74,6 +74,6 @@ def translated() -> Iterator[None]:
     except (errors.OutOfMemory, errors.ConfigurationLimitExceeded) as error:
         raise Limit(f"{type(error).__name__}: {error}") from error
     except psycopg.Error as error:
-        # Class 22 is bad data, 23 a broken constraint.
-        refused = isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
+        # Class 22 is bad data, 23 a broken constraint, 54000 texts too long for an index.
+        refused = isinstance(error, (psycopg.DataError, psycopg.IntegrityError, errors.ProgramLimitExceeded))
         raise (Refused if refused else Away)(f"{type(error).__name__}: {error}") from error

@@ -68,7 +68,7 @@ def _read(message: Message) -> list[Any]:
     for place, item in enumerate(found):
         if isinstance(item, Reading | Table):
             found[place] = item._replace(**overrides) if overrides else item
-        elif isinstance(item, SensorFact) and (wrong := _objection(item)):  # it costs no reading
+        elif isinstance(item, SensorFact | Identity) and (wrong := _objection(item)):  # it costs no reading
             found[place] = _letter(message, BadPayload(wrong))
         elif isinstance(item, Unreadable):
             found[place] = _letter(message._replace(payload=item.payload), BadPayload(item.reason))
@@ -88,13 +88,14 @@ def _stamped(read: PayloadFormat, message: Message) -> list[Any]:
     return [one for one in read(message) if isinstance(one, Table) or one in known]
 
 
-def _objection(fact: SensorFact) -> str:
-    """Say why no catalogue can take a fact, "" where it can."""
-    for text in (fact.sensor_id, fact.name, fact.kind):
+def _objection(fact: SensorFact | Identity) -> str:
+    """Say why the database can take no such fact or identity, "" where it can."""
+    for text in (getattr(fact, name, None) for name in ("sensor_id", "name", "kind", "key")):
         if text is not None and (_bad_text(text) or (not text.isascii() and _clean(text) != text)):
-            return f"sensor fact {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text"
+            kind = "identity" if isinstance(fact, Identity) else "sensor fact"
+            return f"{kind} {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text"
     for name, (low, high) in _FACTS.items():
-        number = getattr(fact, name)
+        number = getattr(fact, name, None)
         if number is not None and not low <= number <= high:
             return f"{name} {number} of sensor {fact.sensor_id!r}, expected {low} to {high}"
     return ""

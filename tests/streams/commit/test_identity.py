@@ -1,6 +1,8 @@
 """Messages that are stamped on receipt and that their source names: the same again is a duplicate."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import msgspec
 import pytest
@@ -35,6 +37,8 @@ def stored(store: Store) -> list[tuple[float, datetime]]:
 
 
 MINUTE = timedelta(minutes=1)
+GIVEN_UP = Event()
+GIVEN_UP.set()  # a pipeline that would wait raises
 
 
 def test_same_frame_again_is_a_duplicate(store: Store) -> None:
@@ -65,3 +69,15 @@ def test_two_frames_of_one_moment_stay_apart_from_what_is_known(store: Store) ->
     Pipeline(store).store(decode([uplink(1, 7.5)]))
     Pipeline(store).store(decode([uplink(1, 7.5, MINUTE), uplink(2, 8.5, MINUTE)]))
     assert stored(store) == [(7.5, AT), (8.5, AT + MINUTE)]
+
+
+@pytest.mark.parametrize("name", ["\0", "\ud800", "".join(map(chr, range(0x10000, 0x10000 + 3000)))])
+def test_name_that_no_database_takes_is_refused_and_its_reading_stored(store: Store, name: str) -> None:
+    """One message that is named in such a way made the worker wait for ever, or ended it again and again."""
+    message = uplink(1, 7.5)
+    message = message._replace(payload=message.payload.replace(b'"s1"', json.dumps(name).encode()))
+    batch = Batch.from_ipc(decode([message]).to_ipc())
+    Pipeline(store, GIVEN_UP).store(batch)
+    assert stored(store) == [(7.5, AT)]
+    (letter,) = batch.dead_letters
+    assert letter.reason.startswith("identity 'ttn meter")

@@ -347,6 +347,18 @@ class TestStore:
         assert b'"value":13.0' in payload
         assert "unlucky" in reason
 
+    def test_names_that_no_index_takes_are_buried_alone(self, store: Store, database: str) -> None:
+        """Sensor and channel of 500 characters, each of four bytes, are more than an index of PostgreSQL holds."""
+        stop = threading.Event()
+        stop.set()  # a pipeline that would wait raises
+        wide = "".join(map(chr, range(0x10000, 0x10000 + 490)))
+        odd = count(0, 1.0)._replace(sensor_id=f"stadspuls/{wide}", channel=wide)
+        Pipeline(store, stop).store(batch([count(0, 1.0), odd, count(1, 1.0)]))
+        (balance,) = balances(store)
+        assert (balance.received, balance.stored, balance.rejected) == (3, 2, 1)
+        ((reason,),) = fetched(database, "SELECT reason FROM dead_letter")
+        assert "index" in reason
+
     def test_totals_are_held_against_whole_lanes(self, store: Store, database: str) -> None:
         """However a batch is parted to find what is at fault, a total is compared with all of its classes or none."""
         with psycopg.connect(database, autocommit=True) as connection:
