@@ -24,7 +24,7 @@ _GROUPED = {
     sign: re.compile(rf"[+-]?\d{{1,3}}([{_BLANKS}{other}]\d{{3}})+({re.escape(sign or '.')}\d+)?")
     for sign, other in ((None, ""), (".", ","), (",", "."))
 }
-_WITH_UNIT = re.compile(rf"([<+-]?\s*\d[\d.,{_BLANKS}]*?)\s*([^\d.,{_BLANKS}].*)")
+_WITH_UNIT = re.compile(rf"([<+-]?\s*\d[\d.,{_BLANKS}]*+)\s*+([^\d.,{_BLANKS}].*)")  # in one pass, however long
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(\.\d{3})+")
 
 
@@ -97,7 +97,7 @@ def with_unit(raw: Any, units: Mapping[str, str], quantity: Quantity) -> tuple[A
     if not isinstance(raw, str) or not (found := _WITH_UNIT.fullmatch(raw.strip())):
         return raw, None
     unit = units.get(found[2], found[2])
-    return (found[1], unit) if is_unit(unit, quantity) else (raw, None)
+    return (found[1].rstrip(), unit) if is_unit(unit, quantity) else (raw, None)
 
 
 def check_whole(raw: Any, value: float, where: str, decimal: Decimal) -> None:

@@ -29,6 +29,7 @@ FUTURE = timedelta(minutes=10)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LONGEST_PERIOD = 400 * 86_400
 LONGEST_TEXT = 500
+MOST_PARTS = 64  # times the length of a message: what its unreadable parts may be together, each with what is common
 _FACTS = {"lon": (-180.0, 180.0), "lat": (-90.0, 90.0), "lanes": (1, 100), "interval": (0.001, 1e8)}
 
 FORMATS: dict[str, PayloadFormat] = {}  # every payload format by its source; each puts itself here
@@ -64,7 +65,12 @@ def _read(message: Message) -> list[Any]:
     # A source without a format of its own (its gateway translates) sends the hub's.
     read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else {}
-    found: list[Any] = _stamped(read, message) if message.replayed else list(read(message))
+    found: list[Any] = []
+    room = MOST_PARTS * len(message.payload)
+    for item in _stamped(read, message) if message.replayed else read(message):
+        found.append(item)
+        if isinstance(item, Unreadable) and (room := room - len(item.payload)) < 0:
+            raise BadPayload(f"{item.reason}; and so many more parts that the message is kept whole")
     for place, item in enumerate(found):
         if isinstance(item, Reading | Table):
             found[place] = item._replace(**overrides) if overrides else item
@@ -131,7 +137,9 @@ def _columns(found: Sequence[Found], letters: list[Found]) -> pa.RecordBatch:
         return joined([columns([one for _, one in single], [message.received_at for message, _ in single]), *tables])
     except _UNFIT as error:
         if len(found) == 1:
-            letters.append((found[0][0], _letter(found[0][0], error)))
+            message, letter = found[0][0], _letter(found[0][0], error)
+            if not any(one is message and kept.payload == letter.payload for one, kept in letters[-1:]):  # whole, once
+                letters.append((message, letter))
             return joined([])
         half = len(found) // 2
         return joined([_columns(found[:half], letters), _columns(found[half:], letters)])
@@ -187,6 +195,13 @@ def _broken_counts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         broken: NDArray[np.bool_] = np.abs(value - np.rint(value)) > 1e-6 * np.maximum(1, np.abs(value))
     return broken
+
+
+def short(name: str) -> str:
+    """Give a name; raises BadPayload for one that is too long, before each of its readings repeats it."""
+    if len(name) > LONGEST_TEXT:
+        raise BadPayload(f"name {name[:50]!r}, expected at most {LONGEST_TEXT} characters")
+    return name
 
 
 def _bad_text(text: str) -> bool:

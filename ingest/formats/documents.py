@@ -18,6 +18,7 @@ from typing import Any
 from ingest.formats.mapping_schema import MappingFile
 from ingest.vocabulary.readings import BadPayload, Message
 
+MOST_REPEATED = 1_000_000  # members that are in every row of a table of columns
 TITLES = 50  # lines at most that may stand above the header of a CSV
 TOO_LONG = "beyond the last column"  # the member of a row that holds its cells there
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -196,6 +197,9 @@ def table_rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     [{'id': 'a', 'time': 1, 'no2': 30}, {'id': 'a', 'time': 2}]
     """
     columns = {name: value for name, value in document.items() if isinstance(value, list)}
-    for at in range(max(map(len, columns.values()), default=0)):
+    rows = max(map(len, columns.values()), default=0)
+    if rows * (len(document) - len(columns)) > MOST_REPEATED:
+        raise BadPayload(f"{rows} rows with {len(document) - len(columns)} members that are in each, expected fewer")
+    for at in range(rows):
         cells = {name: value[at] for name, value in columns.items() if at < len(value)}
         yield {name: value for name, value in document.items() if name not in columns} | cells

@@ -16,6 +16,7 @@ from msgspec import UNSET, structs
 
 from ingest.formats import documents
 from ingest.formats.cells import figure
+from ingest.formats.decode import short
 from ingest.formats.mapping_schema import MappingFile, ReadingRule, TableEntry
 from ingest.formats.parts import Part, lacks, note, parts
 from ingest.formats.pointers import Pointers, Star, every_pointer
@@ -49,9 +50,6 @@ class MappedFormat:
 
     def __call__(self, message: Message) -> Iterator[Found | Unreadable]:
         """Read what can be read; what cannot costs itself alone. Raises BadPayload where nothing can."""
-        return in_order(self._read(message), message.received_at)
-
-    def _read(self, message: Message) -> Iterator[Found | Unreadable]:
         found: list[Found] = []
         letters = []
         every = [self._parts(document, message) for document in documents.read(message, self.spec, self.columns)]
@@ -64,18 +62,19 @@ class MappedFormat:
                 except BadPayload as error:
                     wrong.append(str(error))
             if wrong:
-                payload = message.payload
-                if self.spec.format == "csv" and isinstance(document, dict):  # a row alone, to be published again
-                    payload = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-                letters.append(Unreadable(payload, "; ".join(dict.fromkeys(wrong))))
+                letters.append((document, "; ".join(dict.fromkeys(wrong))))
             note(self.source, self.spec, self.selectors, document, message)
         if letters and not found:
-            raise BadPayload(letters[0].reason)
+            raise BadPayload(letters[0][1])
         readings = [one for one in found if isinstance(one, Reading)]
         others = dict.fromkeys(one for one in found if not isinstance(one, Reading))
         yield from _with_lanes(others, readings) if self.spec.lanes else others
-        yield from readings
-        yield from letters
+        yield from in_order(readings, message.received_at)
+        for document, reason in letters:
+            payload = message.payload
+            if self.spec.format == "csv":  # a row alone, to be published again
+                payload = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            yield Unreadable(payload, reason)
 
     def _parts(self, document: Any, message: Message) -> tuple[Any, list[Part], list[str]]:
         """Give a document with its parts and what is wrong with it."""
@@ -123,7 +122,7 @@ def _items(part: Part, is_in_directions: bool, wrong: list[str]) -> Iterator[Fou
         raise BadPayload("one stamp alone, expected two or more to tell the period by")
     if part.sensor is None:
         raise BadPayload(f"nothing to name the sensor, expected one of {rule.sensor.texts}")
-    sensor_id = f"{part.source}/{part.sensor}"
+    sensor_id = f"{part.source}/{short(part.sensor)}"
     try:
         yield from _facts(part, sensor_id)
     except BadPayload as error:
@@ -152,10 +151,10 @@ def _reading(part: Part, when: Interval, rule: ReadingRule, entry: TableEntry, s
     value, weight, flags = state(part, rule, entry, raw, seen)
     is_validated = bool(rule.validated.all) and rule.validated.hold(part.where)
     sensor = entry.sensor or (rule.sensor.fill(part.where, star) if rule.sensor else part.sensor)
-    channel = entry.channel or rule.channel.fill(part.where, star) or ""
+    channel = short(entry.channel or rule.channel.fill(part.where, star) or "")
     return Reading(
-        f"{part.source}/{sensor}", part.spec.word(channel), entry.quantity, when.period, when.start, value, weight,
-        covers, flags | when.flags, Status.VALIDATED if is_validated else Status.PROVISIONAL, entry.version,
+        f"{part.source}/{short(sensor or '')}", part.spec.word(channel), entry.quantity, when.period, when.start, value,
+        weight, covers, flags | when.flags, Status.VALIDATED if is_validated else Status.PROVISIONAL, entry.version,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ The API stamps the *end* of the hour, the files give both ends: here every readi
 same id by both roads. Negative concentrations near zero are real and stay. An empty cell is missing: no reading at all.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from math import nan
@@ -86,9 +87,11 @@ def _columns(stations: Line) -> list[tuple[str, str]]:
     """Give sensor and channel of each column; the second of a station (a second instrument) has channel "2"."""
     while stations and not stations[-1]:  # a semicolon at the end of the line
         stations.pop()
-    times = [stations[: at + 1].count(station) for at, station in enumerate(stations)]
-    channels = [str(count) if count > 1 else "" for count in times]
-    return [(f"luchtmeetnet/{station}", channel) for station, channel in zip(stations, channels, strict=True)]
+    times, columns = Counter[str](), []
+    for station in stations:
+        times[station] += 1
+        columns.append((f"luchtmeetnet/{station}", str(times[station]) if times[station] > 1 else ""))
+    return columns
 
 
 def _facts(columns: list[tuple[str, str]], lines: list[Line]) -> Iterator[SensorFact]:
@@ -107,7 +110,7 @@ def _status(period: str) -> Status:
     if not dash:
         raise BadPayload(f"Periode {period!r}, expected two stamps with a dash")
     begin, end = file_time(first), file_time(last)
-    is_year = end == begin.replace(year=begin.year + 1) and begin == begin.replace(month=1, day=1, hour=0, minute=0)
+    is_year = begin == begin.replace(month=1, day=1, hour=0, minute=0) and end == begin.replace(year=begin.year + 1)
     return Status.VALIDATED if is_year else Status.PROVISIONAL
 
 

@@ -8,11 +8,12 @@ path.
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
 
-from ingest.formats.decode import FORMATS
+from ingest.formats.decode import FORMATS, short
 from ingest.formats.documents import decoded, json_document
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status, Unreadable
@@ -66,7 +67,7 @@ def stadspuls(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
 
     Raises BadPayload for what is no such JSON.
     """
-    payload, letters = message.payload, list[Unreadable]()
+    payload, letters = message.payload, iter(list[Unreadable]())
     try:
         if payload.lstrip()[:1] == b"[":
             document = Document(_many.decode(payload))
@@ -76,7 +77,6 @@ def stadspuls(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
             document = Document([_one.decode(payload)])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         document, letters = _by_member(payload, error)
-    yield from letters
     try:
         yield from _facts(document, message.topic)
     except BadPayload as error:
@@ -85,13 +85,14 @@ def stadspuls(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
         try:
             yield _reading(one, document, message.topic)
         except BadPayload as error:
-            yield _alone(document.sensor_id, document.interval, msgspec.to_builtins(one), str(error))
+            yield _alone(document, msgspec.to_builtins(one), str(error))
+    yield from letters
 
 
 FORMATS[OWN] = stadspuls
 
 
-def _by_member(payload: bytes, error: Exception) -> tuple[Document, list[Unreadable]]:
+def _by_member(payload: bytes, error: Exception) -> tuple[Document, Iterator[Unreadable]]:
     """Read a document member by member, because of an error in it, and JSON that is none, as far as is safe."""
     try:
         given = json_document(decoded(payload, "utf-8").strip("\ufeff\0"), odd=str)
@@ -100,7 +101,7 @@ def _by_member(payload: bytes, error: Exception) -> tuple[Document, list[Unreada
     every = given.get("readings", [given]) if isinstance(given, dict) else given
     if not isinstance(every, list):
         raise BadPayload(_said(error)) from error
-    made, letters = Document([]), []
+    made, letters, odd = Document([]), [], []
     for name in _FACTS if isinstance(given, dict) and "readings" in given else ():
         try:
             setattr(made, name, getattr(msgspec.convert({"readings": [], name: given.get(name)}, Document), name))
@@ -112,17 +113,18 @@ def _by_member(payload: bytes, error: Exception) -> tuple[Document, list[Unreada
         try:
             made.readings.append(msgspec.convert(one, Sent))
         except _UNFIT as wrong:
-            letters.append(_alone(made.sensor_id, made.interval, one, _said(wrong)))
-    return made, letters
+            odd.append((one, _said(wrong)))
+    return made, chain(letters, (_alone(made, one, reason) for one, reason in odd))
 
 
 def _said(error: Exception) -> str:
     return f"not the hub's own JSON: {error}"
 
 
-def _alone(sensor_id: str | None, interval: float | None, one: Any, reason: str) -> Unreadable:
+def _alone(beside: Document, one: Any, reason: str) -> Unreadable:
     """Write a reading with what stood beside it, so that it can be published again."""
-    return Unreadable(json.dumps({"sensor_id": sensor_id, "interval": interval, "readings": [one]}).encode(), reason)
+    document = {"sensor_id": beside.sensor_id, "interval": beside.interval, "readings": [one]}
+    return Unreadable(json.dumps(document).encode(), reason)
 
 
 def _reading(sent: Sent, document: Document, topic: str) -> Reading:
@@ -151,7 +153,7 @@ def full_id(sensor_id: str | None, topic: str) -> str:
     """
     if not sensor_id:
         raise BadPayload("no sensor_id, expected one in the reading or beside its readings")
-    source, _, rest = sensor_id.partition("/")
+    source, _, rest = short(sensor_id).partition("/")
     expected = source_of_topic(topic) or OWN
     if not rest or source not in SOURCES:
         return f"{expected}/{sensor_id}"

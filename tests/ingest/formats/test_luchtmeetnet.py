@@ -66,6 +66,14 @@ def test_truncated_file_is_refused() -> None:
         read(b"Export;EXP-1 (2024-08-26T10:53:41+01:00)\nPeriode;x\n")
 
 
+def test_period_that_begins_on_a_leap_day_is_read() -> None:
+    """It is no whole year, and the day after a year has no 29 February."""
+    payload = file_of([[1.0, 2.0, 3.0]]).replace(
+        b"2024-06-01T00:00+01:00 - 2024-07-01", b"2024-02-29T00:00+01:00 - 2024-03-01"
+    )
+    assert [one.status for one in read(payload) if isinstance(one, Reading)] == [Status.PROVISIONAL] * 3
+
+
 CELLS = st.none() | st.floats(-20, 900).map(lambda value: round(value, 3))
 
 

@@ -136,6 +136,17 @@ def test_no_series_twice_in_a_message() -> None:
     assert [one.channel for one in readings if isinstance(one, Reading)] == ["lane1/any", "index2"]
 
 
+def test_index_twice_costs_its_site_alone() -> None:
+    """Also where only one of the two says how many vehicles there were."""
+    odd, good = site(value(1, "F", 60), value(1, "F", 60, 3)), site(value(1, "F", 60), site_id="RWS01_B")
+    payload = (
+        b"<d><payloadPublication xmlns:x='http://www.w3.org/2001/XMLSchema-instance' x:type='MeasuredDataPublication'>"
+    )
+    found = list(measured("ndw", Message("stadspuls/ndw/x", payload + odd + good + b"</payloadPublication></d>", NOW)))
+    assert [one.sensor_id for one in found if isinstance(one, Reading)] == ["ndw/RWS01_B"]
+    assert ["index 1 twice" in one.reason for one in found if isinstance(one, Unreadable)] == [True]
+
+
 def test_unknown_layout_is_not_guessed() -> None:
     """A sequence that no supplier is known for keeps its indexes, and gives no lanes."""
     assert inferred("PGR08", "FSFS") is None
