@@ -23,12 +23,18 @@ def chromium() -> str:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
-    """Start it without a window; root, as in a container, has no sandbox."""
+def browser(language: str = "") -> Iterator[Browser]:
+    """
+    Start it without a window; root, as in a container, has no sandbox.
+
+    Fields of dates are in its own language, whatever the page's: `language`, where Debian's chromium-l10n is installed.
+    """
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     path = chromium()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=flags)
+        started = playwright.chromium.launch(
+            executable_path=path, args=flags, env={**os.environ, "LANGUAGE": language} if language else None
+        )
         yield started
         started.close()
 

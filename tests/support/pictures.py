@@ -13,6 +13,7 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser
 
@@ -49,8 +50,10 @@ def main() -> None:
         try:
             hub.start()
             _wait_for_history(hub)
-            with browser() as chrome:
+            with browser("en_GB") as chrome:
                 take(hub, chrome)
+            with browser("nl") as chrome:
+                take_dutch(hub, chrome)
                 take_guide(f"http://127.0.0.1:{hub.http_port}", chrome)
                 guide.write()
         finally:
@@ -64,19 +67,25 @@ def take(hub: UpHub, chrome: Browser) -> None:
     log = hub.log().replace(str(hub.directory), "data")
     said = [line for line in log.splitlines() if line.startswith(("ready", "try", "Ctrl-C"))]
     _terminal(chrome, "run", [("make run", "\n".join(said))])
-    _page(chrome, "page", f"{url}/?lang=en")
-    _page(chrome, "busiest", f"{url}/?lang=en&show=table&sort=-value", height=620)
-    _page(chrome, "sensor", f"{url}/?lang=en&sensor={SHOWN}")
-    _page(chrome, "area", f"{url}/?lang=en&area=BU00140600&measure=density")
+    busy = f"lang=en&at={_busy_hour()}"
+    _page(chrome, "page", f"{url}/?{busy}")
+    _page(chrome, "busiest", f"{url}/?{busy}&show=table&sort=-value", height=620)
+    _page(chrome, "sensor", f"{url}/?{busy}&sensor={SHOWN}")
+    _page(chrome, "area", f"{url}/?{busy}&area=BU00140600&measure=density")
     _page(chrome, "yesterday", f"{url}/?lang=en&lens=1d&sensor={SHOWN}")
-    _page(chrome, "table-dark", f"{url}/?quantity=pm10&show=table&lang=nl", scheme="dark", height=620)
-    _page(chrome, "phone", f"{url}/?lang=nl", width=390)
     asked = f"{url}/api/v1/aggregates?quantity=vehicle_count&window=1h&sensor={SHOWN}&from={_ago(2)}&to={_ago(1)}"
     answer = json.dumps(json.loads(hub.get(asked.removeprefix(url))), indent=2)
     _terminal(chrome, "api", [(f"curl '{asked}' | python -m json.tool", answer)])
     script = _BUSIEST.format(hub=url, first=_ago(24), last=_ago(0))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     _terminal(chrome, "pandas", [(f"python\n{script}", done.stdout)])
+
+
+def take_dutch(hub: UpHub, chrome: Browser) -> None:
+    """Take the pictures of the Dutch page."""
+    url = f"http://127.0.0.1:{hub.http_port}/?lang=nl&at={_busy_hour()}"
+    _page(chrome, "table-dark", f"{url}&quantity=pm10&show=table", scheme="dark", height=620)
+    _page(chrome, "phone", url, width=390)
 
 
 def take_guide(url: str, chrome: Browser) -> None:
@@ -98,6 +107,11 @@ def take_guide(url: str, chrome: Browser) -> None:
         page.wait_for_timeout(6_000)  # the figures of the hub come after some seconds
         _keep(name, page.screenshot() if part == "body" else page.locator(part).screenshot(), SERVED)
         context.close()
+
+
+def _busy_hour() -> str:
+    """The last hour from five in the afternoon that is over: at night all is quiet."""
+    return f"{datetime.now(ZoneInfo('Europe/Amsterdam')) - timedelta(hours=18):%Y-%m-%dT17:00}"
 
 
 def _ago(hours: int) -> str:

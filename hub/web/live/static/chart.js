@@ -12,7 +12,8 @@ export const MARKS = {
   flagged: { name: "flagged_hour", symbol: "triangle", colour: "--warn", offset: -12 },
 };
 
-export const hasBand = (day) => Object.keys(day.usual ?? {}).length > 0;
+/** Whether there is a band to draw, which takes two hours in a row. */
+export const hasBand = ({ usual = {} }) => Object.keys(usual).some((hour) => usual[Number(hour) + 1]);
 
 /**
  * The hours of the day so many days ago, each value in the one line of its state; flags are marks upon them.

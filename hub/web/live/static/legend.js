@@ -6,6 +6,7 @@ import { figures, isOther } from "./figures.js";
 import { usualWord } from "./usual.js";
 import { measured, number, period, say, statistic, titled, words } from "./words.js";
 
+const EUROS = "1000 EUR";
 const STATES = ["valid", "unjudged", "invalid", "running", "nothing", "missing", "other"];
 const UNLIKE = { failed: "missing" }; // states that look like others: the sensor says which it is
 const UNJUDGED = { ...UNLIKE, valid: "unjudged", invalid: "unjudged", running: "unjudged" };
@@ -18,6 +19,12 @@ function steps({ edges, above, scheme, said = number }) {
   const ranges = [first, ...between, say(above ? "above" : "from", { edge: text.at(-1) })];
   named.push(words[`class_${scheme}.${edges.length}`]);
   return ranges.map((range, at) => (named[at] ? `${named[at]} (${range})` : range));
+}
+
+/** The unit of a measure where neither its name nor each of its figures has it. */
+export function unitOf({ measure, unit }) {
+  const text = say(`unit.${unit}`, {}, unit);
+  return unit === EUROS || measured(measure).includes(text) ? "" : text;
 }
 
 export const Legend = {
@@ -52,14 +59,14 @@ export const Legend = {
       const told = figures.statistic.value;
       const ofMeasure = told && {
         kind: "of-areas",
-        name: `${words.areas}: ${measured(told.measure)}, ${period(told.period)}`,
-        said: (edge) => statistic(edge, told.unit),
+        name: [`${words.areas}: ${measured(told.measure)}`, unitOf(told), period(told.period)].filter(Boolean).join(", "),
+        said: told.unit === EUROS ? (edge) => statistic(edge, EUROS) : number,
         ...figures.measureScale.value,
       };
       const each = !told && figures.areas.value.some((row) => row.each != null);
       const title = titled(choice.quantity, choice.lens) + (each ? words.areas_each : "");
       const own = { kind: "of-sensors", name: title, ...figures.scale.value };
-      const unusual = { kind: "of-sensors", name: words.colour_usual, tone: "d", steps: [0, 1, 2, 3, 4].map(usualWord) };
+      const unusual = { kind: "of-sensors", name: `${words[`quantity.${choice.quantity}`]}, ${words.colour_usual}`, tone: "d", steps: [0, 1, 2, 3, 4].map(usualWord) };
       return [choice.colour === "usual" ? unusual : own, ofMeasure]
         .filter((one) => one?.steps || one?.edges.length)
         .map((one) => ({ ...one, steps: one.steps ?? steps(one) }));

@@ -148,7 +148,7 @@ class CityMap {
 
   /** Put what is in sight onto a map as wide as a page of paper; its own width is that of the screen. */
   paper() {
-    const seen = this.map.getBounds();
+    const seen = this.map.getBounds().pad(-0.02); // else a step of the zoom is lost
     this.screen = { center: this.map.getCenter(), zoom: this.map.getZoom() };
     const { x, y } = this.map.getSize();
     const form = { width: `${PAPER}px`, height: `${Math.min(PAPER, (PAPER * y) / x)}px` };

@@ -1174,6 +1174,12 @@ class TestPure:
         )
         assert module(visit(), "words.js", said) == ["€ 472.000", "€ 25.700", "71 %", "12"]
 
+    def test_legend_has_the_unit_of_a_measure(self, visit: Open) -> None:
+        """The title has it where neither the measure's name nor each figure says it."""
+        asked = [["owned_dwellings", "%"], ["density", "1/km2"], ["dwelling_value", "1000 EUR"], ["inhabitants", "1"]]
+        units = "x.map(([measure, unit]) => m.unitOf({ measure, unit }))"
+        assert module(visit(), "legend.js", units, asked) == ["%", "", "", ""]
+
     @pytest.mark.parametrize(("language", "written"), [("nl", "01-12 08:00"), ("en", "01/12 08:00")])
     def test_dates_are_written_as_the_language_does(self, visit: Open, language: str, written: str) -> None:
         """The day comes before the month; the year is named where it is not this one."""
@@ -1199,9 +1205,8 @@ class TestPure:
             [0, 2, "invalid", 7, 0.5, True, False], [0, 3, "failed", None, 0, False, True],
             [0, 12, "running", 2, 0.1, False, False], [1, 4, "valid", 9, 1, False, False],
         ]  # fmt: skip
-        found = module(
-            visit(), "chart.js", "[m.lines(x), m.lines(x, 1), m.drawn(x)]", {"hours": hours, "usual": {"8": [1, 2, 3]}}
-        )
+        day = {"hours": hours, "usual": {"8": [1, 2, 3], "9": [1, 2, 3]}}
+        found = module(visit(), "chart.js", "[m.lines(x), m.lines(x, 1), m.drawn(x)]", day)
         today, before, drawn = found
         assert today["valid"] == [5, 0, *[None] * 22]
         assert today["invalid"] == [None, None, 7, *[None] * 21]
@@ -1211,14 +1216,13 @@ class TestPure:
 
     def test_yesterday_where_nothing_is_usual(self, visit: Open) -> None:
         """The legend names what is drawn and nothing else; where nothing is usual yesterday stands in for the band."""
-        found = module(
-            visit(), "chart.js", "[m.drawn(x), m.options(x, '', {}).series.length]", {"hours": [], "usual": {}}
-        )
-        assert found == [["yesterday", "today"], 5]
+        drawn = "x.map((day) => [m.drawn(day), m.options(day, '', {}).series.length])"
+        days = [{"hours": [], "usual": usual} for usual in ({}, {"7": [1, 2, 3], "9": [1, 2, 3]})]
+        assert module(visit(), "chart.js", drawn, days) == [[["yesterday", "today"], 5]] * 2  # of one hour is no band
 
     def test_band_below_zero(self, visit: Open) -> None:
         """The band of a frosty day is drawn where it is: its edges are stacked, whatever their sign."""
-        day = {"hours": [], "usual": {"8": [-8.6, -7, -5.4]}}
+        day = {"hours": [], "usual": {"8": [-8.6, -7, -5.4], "9": [-8, -6.5, -5]}}
         series = module(visit(), "chart.js", "m.options(x, '', {}).series", day)
         edge, width, median = (one["data"][8] for one in series[:3])
         assert (edge, edge + width, median) == pytest.approx((-8.6, -5.4, -7))
