@@ -6,7 +6,6 @@ What a filter means is decided by `hub.web.sta.filters`.
 
 import re
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
 
@@ -33,7 +32,7 @@ class Options(BaseModel):
     orderby: Text | None = None
     top: int = Field(100, ge=0, le=MOST)
     skip: int = Field(0, ge=0, lt=2**31)
-    skiptoken: Decimal | None = Field(None, ge=0, lt=2**63)
+    skiptoken: str | None = Field(None, pattern=r"^[0-9]{1,19}(\.[0-9]{1,6})?$")  # written into the statement
     count: bool = False
     resultFormat: Literal["dataArray"] | None = None  # noqa: N815 - its name
     links: dict[str, "Options"] = Field({}, exclude=True, init=False)

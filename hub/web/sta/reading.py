@@ -77,7 +77,7 @@ class Reader:
         counted = _count(of.texts(streams), where)
         if options.skiptoken is not None:
             behind = of.behind if indexed else "{e.id} > {p.id}"
-            where.append(condition(behind, "e", lambda _: f"{options.skiptoken:f}"))
+            where.append(condition(behind, "e", lambda _: str(options.skiptoken)))
         found = self._each(_page(of.texts(streams), columns, order, where), parameters, link)
         totals = self._each(counted, parameters, link) if options.count else None
         self._left -= STATEMENT + sum(map(len, found))

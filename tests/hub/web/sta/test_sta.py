@@ -322,6 +322,7 @@ class TestOptions:
         ({"expand": "Nothing"}, "expected one of Datastream"), ({"expand": "Datastream($top=x)"}, "$top"),
         ({"expand": "Datastream" + "/Thing/Datastreams" * 30}, "deeper"), ({"odd": 1}, "no such"),
         ({"resultFormat": "csv"}, "dataArray"), ({"skiptoken": "x"}, "$skiptoken"),
+        ({"skiptoken": "1e-2000000000"}, "pattern"), ({"skiptoken": "9" * 20}, "pattern"),  # 2 GB, written out
     ])  # fmt: skip
     def test_what_cannot_be_right_is_refused(self, client: httpx.Client, options: dict[str, Any], says: str) -> None:
         """400, a problem document that says what was expected."""
