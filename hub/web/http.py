@@ -36,13 +36,14 @@ from hub.web.admission import BASIC, FRAMES, OGC, PREFIX, READABLE, Access, Gate
 
 CLOSE_WITHIN = 2.0  # s for the answers that are running
 MOST = 1_000  # connections, but no more than half of the files that this process may open
+LONGEST_HEAD = 256 << 10  # bytes of a request before its body
 WHOLE_WITHIN = 20.0  # s until a request must be whole; of a connection that is used again, twice as long
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection, closed where there are too many, or where no whole request comes."""
+    """One connection, closed where there are too many, where a head has no end, or where no whole request comes."""
 
-    _requests = 0
+    _requests = _head = 0  # whole ones, and bytes of the one that is not
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -59,9 +60,17 @@ class BoundedHttp(HttpToolsProtocol):
             self._timer.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what comes; a head is gathered piece by piece, each time copied whole, so that it must end."""
+        super().data_received(data)
+        self._head = self._head + len(data) if self.cycle is None or not self.cycle.more_body else 0
+        if self._head > LONGEST_HEAD:
+            self.transport.abort()
+
     def on_message_complete(self) -> None:
         """Note that a request is whole."""
         self._requests += 1
+        self._head = 0
         super().on_message_complete()
 
     def _look(self, before: int) -> None:

@@ -72,6 +72,26 @@ def test_idle_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             assert json.load(answer) == {"ready": True}
 
 
+@pytest.mark.parametrize(("begin", "more"), [
+    (b"GET /", b"a"), (b"GET /readyz HTTP/1.1\r\nX: ", b"a"), (b"GET /readyz HTTP/1.1\r\n", b"X: y\r\n"),
+])  # fmt: skip
+def test_head_without_an_end_is_cut_off(begin: bytes, more: bytes) -> None:
+    """A stranger's address or headers of many megabytes are not gathered: the connection ends soon."""
+    sent = 0
+    with (
+        listening(application(ServiceCollector({}), lambda: {"ready": True}), "127.0.0.1", 0) as address,
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=60) as stranger,
+    ):
+        with suppress(ConnectionError):
+            stranger.sendall(begin)
+            while sent < 100_000_000:
+                sent += len(more) * 100_000
+                stranger.sendall(more * 100_000)
+        assert sent < 50_000_000
+        with urlopen(f"{address}/readyz", timeout=60) as answer:
+            assert json.load(answer) == {"ready": True}
+
+
 def test_slow_but_whole_requests_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer may take longer than a request, and a connection may be used again."""
     monkeypatch.setattr("hub.web.http.WHOLE_WITHIN", 0.3)
