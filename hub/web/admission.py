@@ -136,7 +136,7 @@ class Access:
         if not own and not (scope.get("method") in READS and scope["path"].startswith(readable)):
             return PlainTextResponse(f"a page of {origin!r} may not act here: see the setting http_hosts\n", 403)
         length = headers.get("content-length", "0")
-        if "transfer-encoding" in headers or not length.isdecimal() or int(length) > LARGEST_BODY:
+        if "transfer-encoding" in headers or not length.isdecimal() or float(length) > LARGEST_BODY:
             text = f"a body of {length} bytes or of unknown length, expected Content-Length, at most {LARGEST_BODY}\n"
             return PlainTextResponse(text, 413)
         return None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CLOCK = "((?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)"
 _CHECK_AGAIN = timedelta(hours=1)  # whether a silence without an end has been ended
 _DAY = timedelta(days=1)
 
@@ -91,7 +92,7 @@ def weekly(text: str) -> Weekly:
     >>> sorted(weekly("sat,sun 00:00-24:00").days)
     [5, 6]
     """
-    found = re.fullmatch(r"\s*([a-z,-]+)\s+(\d\d:\d\d)-(\d\d:\d\d)\s*", text.lower())
+    found = re.fullmatch(rf"\s*([a-z,-]+)\s+{_CLOCK}-{_CLOCK}\s*", text.lower())
     if not found:
         expected = "days and times as 'mon-fri 22:00-07:00' or 'daily 01:00-02:00'"
         raise BadQuestion(f"weekly window {text!r}, expected {expected}")

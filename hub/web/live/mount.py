@@ -30,7 +30,7 @@ from hub.settings.settings import Settings
 from hub.web.admission import FRAMES, Access, Gate, Health
 from hub.web.api.answers import Stores
 from hub.web.api.app import actions
-from hub.web.api.parameters import Quantity, Stamp, preferred
+from hub.web.api.parameters import Quantity, Stamp, Text, preferred
 from hub.web.api.problems import Problem, install
 from hub.web.live.known import LANGUAGES, known, words
 from hub.web.live.watch import UsualHours, Watch, packed
@@ -149,7 +149,7 @@ def _add_places(app: FastAPI, usual: UsualHours, stores: Stores, zone: str, base
         return found
 
     @app.get("/places")
-    def placed(quantity: str) -> Response:
+    def placed(quantity: Text) -> Response:
         """Where the sensors of a quantity stand."""
         return _json(stores.ask(lambda store: places(store, quantity)))
 
@@ -159,14 +159,14 @@ def _add_places(app: FastAPI, usual: UsualHours, stores: Stores, zone: str, base
         return _json(stores.ask(lambda store: shapes(store, level)))
 
     @app.get("/statistic")
-    def statistic(level: Level, measure: str) -> Response:
+    def statistic(level: Level, measure: Text) -> Response:
         """One measure of CBS for every area of a level."""
         ((text,),) = stores.ask(lambda store: store.rows("live_statistic", level=level, measure=measure))
         return _json(text)
 
     @app.get("/{kind}")
     def day(
-        kind: Literal["sensor", "area"], id: str, quantity: str, at: Stamp | None = None, until: Stamp | None = None
+        kind: Literal["sensor", "area"], id: Text, quantity: Text, at: Stamp | None = None, until: Stamp | None = None
     ) -> Response:
         """The day of a sensor or an area, today's or a moment's, or a range; null where there is no such sensor."""
         now = datetime.now(UTC)

@@ -37,6 +37,14 @@ def test_name_that_is_not_the_hubs_is_refused(page: str) -> None:
         assert status(f"{page}/healthz", Host=host) == 421, host
 
 
+def test_length_with_many_digits(page: str) -> None:
+    """A length that `int` does not read is a length all the same; what is too long for the parser is refused by it."""
+    for digits, expected in (("0" * 5_000, 200), ("0" * 5_000 + "99999999", 413), ("9" * 5_000, 400)):
+        with socket.create_connection((urlsplit(page).hostname, urlsplit(page).port), timeout=60) as stranger:
+            stranger.sendall(f"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: {digits}\r\n\r\n".encode())
+            assert stranger.recv(12) == f"HTTP/1.1 {expected}".encode()
+
+
 def test_names_are_a_setting() -> None:
     """Named hosts are taken and no other; with a token, and no names set, any name will do."""
     named = serving(NOWHERE, http_hosts="hub.example")

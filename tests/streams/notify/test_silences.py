@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aggregates.ask.dates import BadQuestion
 from streams.notify.operators import DAYS, Silence, longest_silence, weekly
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -60,10 +61,10 @@ def test_longest_holds() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "mon 7-8", "moon 07:00-08:00", "mon- 07:00-08:00x", "mon-fry 01:00-02:00",
-                                  "mon 25:00-26:00"])  # fmt: skip
+                                  "mon 25:00-26:00", "mon 07:60-08:00", "mon 07:00-24:01"])  # fmt: skip
 def test_refused(text: str) -> None:
     """What is no window is refused."""
-    with pytest.raises(ValueError, match=r"expected|hour"):
+    with pytest.raises(BadQuestion, match="expected"):
         weekly(text)
 
 

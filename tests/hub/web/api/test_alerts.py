@@ -74,7 +74,8 @@ def test_silence(client: httpx.Client) -> None:
     (listed,) = items(client, "/alerts/silences")
     assert (listed["rule"], listed["subject"], listed["made_by"], listed["weekly"]) == ("*", "ndw/*", "Anna", [])
     assert [one["state"] for one in items(client, "/alerts")] == ["silenced", "cleared"]
-    for wrong in ({"by": "x", "reason": "y"}, {**said, "weekly": ["nightly"]}, {**said, "to": "2020-01-01T00:00:00Z"},
+    for wrong in ({"by": "x", "reason": "y"}, {**said, "weekly": ["nightly"]}, {**said, "weekly": ["mon 25:00-26:00"]},
+                  {**said, "to": "2020-01-01T00:00:00Z"},
                   {**said, "to": "9999-12-31T23:59:59-10:00"}):  # fmt: skip
         assert client.post("/alerts/silences", json=wrong, headers=TOKEN).status_code == 400
     assert client.delete("/alerts/silences/1", headers=TOKEN).status_code == 204

@@ -334,6 +334,15 @@ def test_long_look_is_ended(store: Store) -> None:
         client.close()
 
 
+@pytest.mark.parametrize("asked", ["places?quantity=%00", "statistic?level=buurt&measure=%00",
+                                   "sensor?quantity=no2&id=%00", "area?quantity=%00&id=x"])  # fmt: skip
+def test_text_that_the_database_cannot_take(store: Store, asked: str) -> None:
+    """It is refused before it gets there."""
+    with served(serving(store.conninfo)) as address:
+        assert httpx.get(f"{address}/live/{asked}").status_code == 400
+        assert httpx.get(f"{address}/live/{asked.replace('%00', 'x')}").status_code == 200
+
+
 def test_frame_is_told_of_the_hub_whether_it_is_away(store: Store) -> None:
     """A map on a page elsewhere names no alert and no silent sensor, as the page of the hub does."""
     guarded = serving(store.conninfo, api_token="sesame", frame_secret="a-secret-of-the-test")
