@@ -129,9 +129,9 @@ def _degrees(box: list[float] | None, crs: str | None) -> Sequence[float | None]
 
 def _interval(text: str, zone: str) -> tuple[datetime, datetime]:
     """Read a moment, or two with a / between, both inclusive and `..` for an open end."""
-    begin, _, end = text.partition("/")
+    ends = text.split("/", 1) if "/" in text else [text, text]
     try:
-        first, last = (_stamp(EVER[at] if one in ("", "..") else one) for at, one in enumerate((begin, end or begin)))
+        first, last = (_stamp(EVER[at] if one in ("", "..") else one) for at, one in enumerate(ends))
     except ValueError as error:
         raise BadQuestion(str(error), "datetime") from None
     step = timedelta(microseconds=1) if isinstance(last, datetime) else timedelta(days=1)

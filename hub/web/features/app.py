@@ -77,7 +77,7 @@ class Collection(NamedTuple):
         given |= {"format": "geojson" if asked.f == "json" else asked.f, "limit": min(asked.limit or 100, 10_000)}
         given |= {name: given.get(name) or usual for name, usual in _USUAL.items()}
         if feature is not None:
-            parts = feature.replace("\0", "").split("|")
+            parts = feature.replace("\0", "").split("|", len(self.one) - 1)
             if len(parts) != len(self.one):
                 raise Problem(404, f"no feature {feature!r} in {self.id}")
             named = zip(self.one, parts, strict=True)

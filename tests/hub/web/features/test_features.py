@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from aggregates.areas.inputs import Document, gather
 from aggregates.areas.load import load
+from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
+from ingest.files.catalogue import Entry
 from tests.support.apis import TRAFFIC, filled, served, serving
 from tests.support.databases import fresh_database
 from tests.support.examples import up_to
@@ -143,6 +145,14 @@ class TestStandard:
             assert {one["properties"]["code"] for one in figures} == {"BU99010000"}
         assert items(client, "areas-2024", bbox="5,52,5.1,52.1")["features"] == []
 
+    def test_id_with_a_bar(self, postgres: str) -> None:
+        """The ids of suppliers may hold what stands between the parts of other ids."""
+        with fresh_database(postgres) as url, closing(Store(url)) as store, served(serving(url)) as address:
+            import_sensors(store, [Entry("stadspuls/a|b")])
+            (feature,) = httpx.get(f"{address}/ogc/collections/sensors/items").json()["features"]
+            own = f"{address}/ogc/collections/sensors/items/{quote(feature['id'], safe='')}"
+            assert httpx.get(own).json()["id"] == feature["id"] == "stadspuls/a|b"
+
     def test_rd(self, client: httpx.Client) -> None:
         """Coordinates in RD lie where the degrees do, and the header says in which system they are."""
         answer = client.get("/collections/areas-2024/items", params={"crs": RD, "level": "buurt"})
@@ -162,7 +172,8 @@ class TestStandard:
         assert hours("2024-06-03T02:00:00Z") == ["03T02"]
         assert hours("2024-06-03T02:00:00Z/2024-06-03T04:00:00Z") == ["03T02", "03T03", "03T04"]
         assert hours("../2024-06-03T01:00:00Z") == ["03T00", "03T01"]
-        assert hours("2024-06-04T22:00:00Z/..") == ["04T22", "04T23"]
+        assert hours("2024-06-04T22:00:00Z/..") == hours("2024-06-04T22:00:00Z/") == ["04T22", "04T23"]
+        assert hours("/2024-06-03T01:00:00Z") == ["03T00", "03T01"]
         assert len(hours("..")) == 48
 
     def test_measures_are_properties(self, client: httpx.Client) -> None:
