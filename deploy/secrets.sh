@@ -7,7 +7,7 @@ file=${1:-.env}
 name=${STADSPULS_MQTT_NAME:-$(hostname)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-[ ! -e "$file" ] || cat "$file" > "$work/env"
+[ ! -e "$file" ] || awk 1 "$file" > "$work/env"   # whose last line may have no end
 touch "$work/env"
 
 has() { grep -q "^$1=." "$work/env"; }

@@ -179,6 +179,13 @@ class TestSecrets:
         assert made["STADSPULS_PUBLISH_ADDRESS"] == "0.0.0.0"
         assert "STADSPULS_WRITER_PASSWORD" in made
 
+    def test_last_line_without_an_end(self, tmp_path: Path) -> None:
+        """What an editor or `printf` left without the end of a line stays as it is, too."""
+        file = tmp_path / ".env"
+        file.write_text("STADSPULS_PUBLISH_HTTP=8081\nMQTT_ACCOUNTS=ttn:secret")
+        made = make_secrets(file)
+        assert (made["MQTT_ACCOUNTS"], len(made["STADSPULS_OWNER_PASSWORD"])) == ("ttn:secret", 48)
+
     def test_half_a_certificate(self, tmp_path: Path) -> None:
         """A certificate without its key is refused: a new pair would not fit what sensors were given."""
         file = tmp_path / ".env"
