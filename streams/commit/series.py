@@ -75,10 +75,15 @@ class SeriesCache:
 
         Raises `TooManySensors`, and `aggregates.store.errors.StoreError`.
         """
-        keys = self._numbered(batch.readings)
+        known, keys = len(self._sensors), self._numbered(batch.readings)
         at = np.searchsorted(self._keys, keys)
         if batch.sensors or (self._keys[at] != keys).any():
-            self._load(batch, keys)
+            try:
+                self._load(batch, keys)
+            except TooManySensors:
+                while len(self._sensors) > known:
+                    self._sensors.popitem()  # a flood of names shall not fill the memory
+                raise
             at = np.searchsorted(self._keys, keys)
         return self._lines.take(at)
 
@@ -98,7 +103,9 @@ class SeriesCache:
         words = ([one.words[code] for code in one.codes[rows]] for one in (quantity, channel))
         kinds = zip(*words, period[rows].tolist(), strict=True)
         known = np.array([self._kinds.setdefault(kind, len(self._kinds)) for kind in kinds], np.int64)
-        sensors = np.array([self._sensors.setdefault(word, len(self._sensors)) for word in sensor.words], np.int64)
+        used = np.flatnonzero(np.bincount(sensor.codes))  # other words are of readings that were left out
+        sensors = np.zeros(len(sensor.words), np.int64)
+        sensors[used] = [self._sensors.setdefault(sensor.words[at], len(self._sensors)) for at in used.tolist()]
         return sensors.take(sensor.codes) << 32 | known.take(at)
 
     def _load(self, batch: Batch, keys: NDArray[np.int64]) -> None:

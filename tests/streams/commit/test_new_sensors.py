@@ -96,6 +96,19 @@ def test_what_was_said_of_a_flood_does_not_fill_the_memory(store: Store, monkeyp
     assert [one for (one,) in named] == [FLOOD[0], *FLOOD[-5:]]
 
 
+def test_names_of_a_flood_do_not_fill_the_memory(store: Store) -> None:
+    """A sensor that is refused leaves nothing behind, and those that come with it or later keep their own series."""
+    pipeline = Pipeline(store, new_sensors=3)
+    taken = [f"ndw/{at}" for at in range(3)]
+    for at, one in enumerate(taken):
+        pipeline.store(said(*FLOOD[30 * at : 30 * at + 30], one))
+    for minute in (1, 2):
+        pipeline.store(said(*FLOOD[:3], *taken, minute=minute))
+    stored = asked(store, STORED)
+    assert stored[-12:] == [(one,) for one in [*taken, *FLOOD[:3]]] * 2
+    assert len(pipeline._series._sensors) == 6
+
+
 def test_a_part_of_a_refused_batch_may_be_too_many(store: Store) -> None:
     """Where others took the last places since the whole was asked for, that stops no split of a batch."""
     rows = [Reading("stadspuls/a", channel, "vehicle_count", 60, NOW, 5.0) for channel in ("lane1/any", "lane1/car")]
