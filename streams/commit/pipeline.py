@@ -33,7 +33,7 @@ from streams.commit.identities import first_received
 from streams.commit.quality import received_rows
 from streams.commit.recompute import change_staged
 from streams.commit.series import SeriesCache, TooManySensors
-from streams.commit.totals import LATER, differences
+from streams.commit.totals import LATER, differences, with_later
 from streams.commit.windows import (
     DAY_US,
     READING,
@@ -185,7 +185,7 @@ class Pipeline:
             if letters := [*batch.dead_letters, *_refusals(batch, frozen, FROZEN)]:
                 tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):
-                self._judge(tx, batch.readings)
+                self._judge(tx, with_later(batch.readings, readings, rows[~own]))
 
     def _singles(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
         """Part readings of one sensor and start, each with what comparing it with the others has found."""

@@ -10,9 +10,11 @@ Where two totals came for one moment the version is 1 us greater, so that the ma
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from aggregates.store.store import Transaction
+from ingest.vocabulary.batch import SCHEMA, joined
 from ingest.vocabulary.readings import RUNNING_TOTAL, Flag, utc
 from streams.commit.windows import ordered
 
@@ -50,3 +52,13 @@ def differences(tx: Transaction, rows: Rows) -> Rows:
         row["value"], row["weight"], row["covers"], row["version"] = value, weight, covers, version
         row["flags"] |= flags | (Flag.OUT_OF_RANGE if value > row["high"] else 0)
     return ordered(np.concatenate([rows, *later])) if later else rows
+
+
+def with_later(given: pa.RecordBatch, readings: Rows, later: Rows) -> pa.RecordBatch:
+    """Give the readings of a batch, and one like them for each of the `later` counts that they changed."""
+    if not len(later):
+        return given
+    at = {series: row for row, series in enumerate(readings["series"].tolist())}
+    more, start = given.take([at[series] for series in later["series"].tolist()]), SCHEMA.field("start")
+    starts = pa.array(later["start"], start.type)
+    return joined([given, more.set_column(SCHEMA.get_field_index("start"), start, starts)])

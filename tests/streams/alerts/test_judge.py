@@ -19,7 +19,7 @@ from aggregates.areas.roll_up import roll_areas
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.calendar import load_days
-from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.readings import RUNNING_TOTAL, Reading
 from streams.alerts.clock import AlertClock
 from streams.alerts.comparison import COLUMNS
 from streams.alerts.judge import Judge
@@ -115,6 +115,16 @@ def asked(url: str, question: str) -> list[tuple[Any, ...]]:
 ALERTS = "SELECT rule, subject, state, since, until, late, withdrawn FROM alert ORDER BY alert"
 SAID = "SELECT a.rule, t.kind, t.about, t.late FROM alert_transition t JOIN alert a USING (alert) ORDER BY transition"
 SENT = "SELECT kind, channel FROM outbox JOIN alert_transition USING (transition) ORDER BY transition, channel"
+
+
+def test_count_that_a_late_total_changes_is_judged(database: str, store: Store) -> None:
+    """A running total that comes late makes the count after it another: that window is judged too."""
+    many = Rule(name="many", title="Many", quantity="bicycle_count", level="5m", raise_at=20)
+    judge = Judge({"many": many}, load_days(ZONE))
+    for at, total in ((1, 100), (3, 190), (2, 115)):
+        one = Reading("telraam/p", "", "bicycle_count", 300, START + 5 * at * MINUTE, total, flags=RUNNING_TOTAL)
+        deliver(store, judge, [one], START + 20 * MINUTE)
+    assert asked(database, "SELECT since, value FROM alert") == [(START + 15 * MINUTE, 75)]
 
 
 def test_five_minutes_raise_and_clear_with_hysteresis(database: str, store: Store, judge: Judge) -> None:
