@@ -130,8 +130,9 @@ def changes(store: Store, root: Path, manifest: Manifest, reporting: Reporting) 
 
 def _differences(was: pa.Table, present: pa.Table, asked: Table) -> pd.DataFrame:
     """Give the rows of which any figure is another one."""
-    key = [name for name in KEY if name in was.column_names]
-    both = was.to_pandas().merge(present.to_pandas(), on=key, how="outer", suffixes=("_was", ""), indicator=True)
+    key, nth = [name for name in KEY if name in was.column_names], "_nth"  # one channel may have several periods
+    before, after = (it.assign(**{nth: it.groupby(key).cumcount()}) for it in (was.to_pandas(), present.to_pandas()))
+    both = before.merge(after, on=[*key, nth], how="outer", suffixes=("_was", ""), indicator=True)
     differ = pd.DataFrame({
         name: (both[f"{name}_was"] != both[name]) & ~(both[f"{name}_was"].isna() & both[name].isna())
         for name in was.column_names if name not in {*key, *NOT_COMPARED}

@@ -107,6 +107,20 @@ def test_nothing_changed(store: Store, tmp_path: Path, inquiry: Inquiry) -> None
     assert changes(store, tmp_path, made, DUTCH).empty
 
 
+def test_nothing_changed_where_a_channel_has_two_periods(store: Store, tmp_path: Path) -> None:
+    """An hour of minutes beside an hour's own reading is two rows of one channel, each compared with its own."""
+    minutes = [
+        Reading("ndw/a", "lane1", "vehicle_count", 60, MONDAY + HOUR * at / 60, 1.0, covers=60) for at in range(60)
+    ]
+    whole = Reading("ndw/a", "lane1", "vehicle_count", 3600, MONDAY, 50.0, covers=3600)
+    Pipeline(store).store(Batch(columns([*minutes, whole], [MONDAY + 2 * HOUR] * 61)))
+    roll_up(store, MONDAY + 30 * HOUR)
+    about: dict[str, Any] = {"quantity": "vehicle_count", "channels": True}
+    tables = Table("hours", window="1h", **about), Table("weeks", window="1w", kind="averages", **about)
+    made = make(store, tmp_path, "may", Inquiry("May", tables), MAY, DUTCH, "0.1.0")
+    assert changes(store, tmp_path, made, DUTCH).empty
+
+
 def test_a_late_hour_is_new(store: Store, tmp_path: Path, inquiry: Inquiry) -> None:
     """An hour that came after the release is named as new, its day as changed by late data."""
     hear(store, [4.0])
