@@ -57,9 +57,12 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {name: moment(day, zone, window, [self.quantity]) for name, day in named}
 
     def settled(self, store: Store, span: Span) -> "Table":
-        """Name the boundaries and the year that it is about, so that it asks for these ever after."""
-        of_area = self.area is not None or self.kind == "areas"
-        vintage = self.vintage or (newest_vintage(store) if of_area else None)
+        """Name the year and the boundaries, the newest that have its area, so that it asks for these ever after."""
+        vintage = self.vintage
+        if self.area is not None:
+            ((vintage,),) = store.rows("read_area_vintage", area=self.area, vintage=vintage)
+        if self.area is not None or self.kind == "areas":
+            vintage = vintage or newest_vintage(store)
         return msgspec.structs.replace(self, vintage=vintage, year=self.year or span[0].year)
 
 
@@ -82,7 +85,8 @@ def answer(store: Store, asked: Table, span: Span, reporting: Reporting) -> pa.T
     about = ("quantity", "sensors", "source", "area", "vintage")
     scope: dict[str, Any] = {name: getattr(asked, name) for name in about}
     if asked.kind == "limits":
-        return pa.Table.from_batches(read_limits(store, None, EVERYTHING, year=asked.year, **scope))
+        compared = read_limits(store, None, EVERYTHING, year=asked.year, **scope)
+        return pa.Table.from_batches(compared, LISTS["limits"].columns)
     range_ = asked.moments(span, reporting.zone)
     if asked.kind == "averages":
         found = read_averages(

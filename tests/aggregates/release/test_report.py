@@ -6,6 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import lxml.html
+import psycopg
 import pytest
 
 from aggregates.ask.dates import BadQuestion
@@ -69,6 +70,29 @@ def test_nothing_to_report_is_said(store: Store) -> None:
         report(store, "ndw/s", 2020, Reporting(ZONE), "0.1.0")
     with pytest.raises(BadQuestion, match="language 'fy', expected one of nl, en"):
         report(store, "ndw/s", 2024, Reporting(ZONE), "0.1.0", "fy")
+
+
+def test_air_without_a_valid_hour(store: Store) -> None:
+    """A station of which no hour is valid has days and no limits; a year without any hour is refused, as ever."""
+    place(store, a=(6.002, 53.002))
+    hours(store, "a", [10.0 + at % 5 for at in range(30)], begin=YEAR, covers=1800)
+    refresh(store)
+    words = text_of(report(store, "stadspuls/a", 2024, Reporting(ZONE), "0.1.0", "en"))
+    assert "0 of 366 valid days" in words
+    assert "2008/50/EC" not in words
+    with pytest.raises(BadQuestion, match="no figures of stadspuls/a in 2020"):
+        report(store, "stadspuls/a", 2020, Reporting(ZONE), "0.1.0")
+
+
+def test_an_area_that_the_newest_vintage_does_not_have(store: Store) -> None:
+    """One municipality is loaded of 2023, another of 2024: an area of the first is asked for by its own boundaries."""
+    load_cases(store, 2023)
+    place(store, a=(6.002, 53.002))
+    hours(store, "a", [10.0 + at % 5 for at in range(72)], begin=YEAR)
+    refresh(store)
+    with psycopg.connect(store.conninfo) as connection:
+        connection.execute("INSERT INTO area VALUES (2024, 'GM9902', 'gemeente', 'Dorp', 'GM9902', false)")
+    assert "BU99010000 Haven, 1 sensors" in text_of(report(store, "BU99010000", 2024, Reporting(ZONE), "0.1.0", "en"))
 
 
 @pytest.mark.slow
