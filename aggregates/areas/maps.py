@@ -75,7 +75,8 @@ def _layer(data: bytes | str, layer: str, name: str) -> Map | None:
     shapes = in_degrees(shapely.from_wkb(wkb), meta["crs"], f"{name}, layer {layer}")
     columns_by_name = {plain(str(column)): str(column) for column in frame.columns}
     names = frame[next((columns_by_name[name] for name in _NAMES if name in columns_by_name), column)]
-    years = {int(year) for key in _YEARS if key in columns_by_name for year in frame[columns_by_name[key]].unique()}
+    dated = [columns_by_name[name] for name in _YEARS if name in columns_by_name]
+    years = {int(year) for name in dated for year in frame[name].dropna().unique()}
     parts = [
         Area(str(code).strip(), "" if pd.isna(label) else str(label).strip(), shape)
         for code, label, shape in zip(frame[column], names, shapes, strict=True)

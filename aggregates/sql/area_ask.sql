@@ -129,7 +129,8 @@ FROM (
     WHERE v.series = ANY (%(series)s::integer[]) AND v.start >= %(first)s AND v.start < %(last)s AND {stood_in_area}
     UNION ALL
     SELECT code, CASE WHEN valid THEN value END FROM area_hour WHERE {hour_of_area}
-) v, (SELECT floor(extract(epoch FROM %(last)s::timestamptz - %(first)s::timestamptz) / 3600)::integer AS hours) p
+) v, (SELECT (ceil(extract(epoch FROM %(last)s::timestamptz) / 3600)
+              - ceil(extract(epoch FROM %(first)s::timestamptz) / 3600))::integer AS hours) p  -- that start in the range
 GROUP BY subject, p.hours ORDER BY subject = %(area)s, subject COLLATE "C"
 
 -- name: panel_index, planned each time

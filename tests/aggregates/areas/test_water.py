@@ -65,6 +65,12 @@ def test_water_alone_is_an_area() -> None:
     assert found.map_title == "buurt_2020"
 
 
+def test_a_feature_without_a_year() -> None:
+    """The others say of which year the map is."""
+    known, unknown = (feature(west, GM_CODE=GM, GM_NAAM="V", JAAR=year) for west, year in ((6.50, 2020), (6.52, None)))
+    assert [area.code for area in gathered("map", known, unknown).areas] == [GM]
+
+
 def test_parts_of_one_land_are_one_area() -> None:
     """Islands that are drawn apart, with the same figures, are one area with these figures once."""
     found = gathered("gemeente_2020", LAND, feature(6.53, **LAND["properties"]), WATER)

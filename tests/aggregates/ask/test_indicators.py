@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import hours, load_cases, place, refresh
 
 BEGIN = datetime(2024, 6, 3, tzinfo=UTC)  # a Monday
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 LATER = datetime(2024, 9, 1, tzinfo=UTC)
 
 
@@ -125,6 +126,9 @@ class TestHours:
         assert [row["subject"] for row in rows] == ["stadspuls/a", "BU99010000"]
         for row in rows:
             assert (row["above"], row["valid"], row["hours"], row["not_measured"]) == (2, 4, 10, pytest.approx(0.6))
+        begun = replace(asked, first=BEGIN + HOUR / 2, last=BEGIN + HOUR * 2.1)  # at 01:00 and 02:00
+        station, _ = compute(store, "hours-above", begun, threshold=40.0).to_dict("records")
+        assert (station["valid"], station["hours"], station["not_measured"]) == (2, 2, 0)
         nowhere = Question("no2", BEGIN, LATER, "1h", area="BU99010001", vintage=2024)
         assert compute(store, "hours-above", nowhere, threshold=40.0).empty
 
