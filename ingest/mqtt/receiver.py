@@ -24,7 +24,7 @@ ENDING = "-0"  # of a receiver's client id: sessions at the brokers of running h
 _PROOFS = 2  # answers in a row without a message, after which a session that is unsubscribed is empty
 _PAUSE, _IDLE = 0.25, 0.5  # s between two; s without a message, after which it is idle
 ROUND_MESSAGES, ROUND_BYTES = 5_000, 1_000_000  # of what waits, given at once: about so much at most
-GATHER = 0.05  # s from one round to the next, unless one is full or the broker waits for us
+GATHER = 0.075  # s from one round to the next, unless one is full or the broker waits for us
 _QUIET = 0.02  # s without a message, after which the broker may be waiting for an acknowledgement; more than _REST
 _LITTLE, _REST = 2_000, 0.01  # s after so few bytes, for a look costs as much as ten small messages
 
