@@ -193,7 +193,7 @@ def numbers(rows: pa.RecordBatch, name: str) -> NDArray[Any]:
     """Give a column as numpy: null is NaN, a stamp is int64 microseconds since 1970."""
     column = rows.column(name)
     if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64())
+        column = column.view(pa.int64())
     return column.to_numpy(zero_copy_only=False)
 
 
