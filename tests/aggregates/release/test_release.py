@@ -10,6 +10,8 @@ import duckdb
 import msgspec
 import pandas as pd
 import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyshacl
 import pytest
 from rdflib import DCAT, DCTERMS, Graph
@@ -19,7 +21,7 @@ from aggregates.ask.dates import BadQuestion, known_at
 from aggregates.ask.listings import LISTS
 from aggregates.ask.periods import Reporting
 from aggregates.ask.query import Question, ask
-from aggregates.release.inquiry import Inquiry, Table
+from aggregates.release.inquiry import Inquiry, Table, answer
 from aggregates.release.release import changes, damaged, make, read
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.migrate import migrate
@@ -105,6 +107,25 @@ def test_nothing_changed(store: Store, tmp_path: Path, inquiry: Inquiry) -> None
         connection.execute("INSERT INTO mark (hour, members) SELECT start, ARRAY[series] FROM window_1h")
     roll_up(store, datetime.now(UTC))
     assert changes(store, tmp_path, made, DUTCH).empty
+
+
+def test_nothing_changed_where_rows_stand_in_another_order(
+    store: Store, tmp_path: Path, inquiry: Inquiry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that was restored or packed adds up in its own order: another last digit is no other figure."""
+    hear(store, [0.1, 0.2, 0.7])
+    made = make(store, tmp_path, "may", inquiry, MAY, DUTCH, "0.1.0")
+
+    def found(last: float) -> bool:
+        def other(*asked: Any) -> pa.Table:
+            table = answer(*asked)
+            at = table.schema.get_field_index("estimate")
+            return table.set_column(at, "estimate", pc.multiply(table["estimate"], pa.scalar(1 + last)))
+
+        monkeypatch.setattr("aggregates.release.release.answer", other)
+        return not changes(store, tmp_path, made, DUTCH).empty
+
+    assert [found(last) for last in (3e-16, 1e-9)] == [False, True]
 
 
 def test_nothing_changed_where_a_channel_has_two_periods(store: Store, tmp_path: Path) -> None:
