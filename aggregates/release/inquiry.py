@@ -24,7 +24,7 @@ from aggregates.store.store import Store
 from ingest.vocabulary.quantities import QUANTITIES
 
 # Columns by which the rows of two tables of one kind are compared, as far as the tables have them.
-KEY = ("sensor_id", "channel", "code", "quantity", "start", "hour", "law", "statistic")
+KEY = ("sensor_id", "channel", "period", "code", "quantity", "start", "hour", "law", "statistic")
 NAME = "^[a-z0-9][a-z0-9._-]{0,79}$"
 Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 Span = tuple[date, date]

@@ -15,14 +15,15 @@ WITH {units}, figure AS ({figures_of_parts}), {averages_of_units} {averages_of_s
 
 -- name: averages_of_sensors
 -- The averages with their sensors, those behind a key.
-SELECT s.sensor_id, c.channel, s.quantity, q.unit, %(day_kind)s::text, a.begin, a."end", a.hour, {average},
+SELECT s.sensor_id, c.channel, s.quantity, c.period, q.unit, %(day_kind)s::text, a.begin, a."end", a.hour, {average},
        a.date, a.local_start, a.left_out, n.lon, n.lat
 FROM averages a JOIN series s USING (series) JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
-CROSS JOIN LATERAL (SELECT CASE %(kind)s WHEN 'aggregate' THEN s.channel ELSE '' END AS channel) c
+CROSS JOIN LATERAL (SELECT CASE %(kind)s WHEN 'aggregate' THEN s.channel ELSE '' END AS channel,
+                           CASE %(kind)s WHEN 'aggregate' THEN s.period ELSE 0 END AS period) c
 WHERE (a.rank = 1 OR NOT %(busiest)s)
-  AND (%(after_sensor_id)s::text IS NULL OR (s.sensor_id COLLATE "C", c.channel COLLATE "C", a.begin, a.hour)
-      > (%(after_sensor_id)s, %(after_channel)s::text, %(after_start)s::timestamptz, %(after_hour)s::bigint))
-ORDER BY s.sensor_id COLLATE "C", c.channel COLLATE "C", a.begin, a.hour, s.period LIMIT %(limit)s
+  AND (%(after_sensor_id)s::text IS NULL OR (s.sensor_id COLLATE "C", c.channel COLLATE "C", c.period, a.begin, a.hour)
+      > (%(after_sensor_id)s, %(after_channel)s::text, %(after_period)s::bigint, %(after_start)s::timestamptz, %(after_hour)s::bigint))
+ORDER BY s.sensor_id COLLATE "C", c.channel COLLATE "C", c.period, a.begin, a.hour LIMIT %(limit)s
 
 -- name: choose_area_series
 -- The figures of areas of a vintage, null the newest, of a level and of codes, null of any; in the form of `choose_series`.

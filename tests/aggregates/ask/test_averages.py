@@ -202,6 +202,25 @@ def test_bicycles_of_two_lanes_equal_pandas(store: Store, shared_data: Path) -> 
     assert busiest["value"].tolist() == pytest.approx([max(hourly)])
 
 
+def test_a_channel_with_two_periods_is_two_rows(store: Store) -> None:
+    """A lane that sent minutes until Tuesday and hours from then on: no page ends between rows that it cannot part."""
+    begin = datetime(2024, 5, 5, 22, tzinfo=UTC)
+    sent = [Reading("ndw/x", "lane1", "vehicle_count", 60, begin + HOUR * at / 60, 1.0) for at in range(24 * 60)]
+    sent += [Reading("ndw/x", "lane1", "vehicle_count", 3600, begin + at * HOUR, 50.0) for at in range(24, 168)]
+    Pipeline(store).store(batch(sent, received=LATER))
+    roll_up(store, LATER)
+    about: dict[str, Any] = {"quantity": "vehicle_count", "first": begin, "last": begin + 168 * HOUR, "window": "1w"}
+    key, pages, after = LISTS["averages"].key, list[list[Any]](), None
+    while page := read_averages(store, after, 1, reporting=DUTCH, channels=True, **about):
+        rows = [row for found in page for row in found.to_pylist()]
+        if not rows:
+            break
+        pages.append([(row["period"], row["valid_days"], row["value"]) for row in rows])
+        after = tuple(rows[-1][name] for name in key)
+    assert pages == [[(60, 1, 1440)], [(3600, 6, 1200)]]
+    assert asked(store, Question(**about | {"window": "1d"}), "1w", "weekdag")["period"].tolist() == [0]
+
+
 @pytest.mark.parametrize(("missing", "valid"), [((1, 11), True), ((1, 12), False)])
 def test_a_peak_covered_as_the_rule_wants_is_valid(store: Store, missing: tuple[int, int], valid: bool) -> None:
     """Nine tenths of two hours are 108 minutes, though 59/60 and 49/60 are a little less than 1.8 in binary numbers."""
