@@ -22,21 +22,22 @@ from ingest.vocabulary.values import BadFile
 
 Limit = Literal["low", "high", "tolerance", "spike", "stuck", "flat", "dead"]
 RULES = ("spike", "stuck", "dead")  # null: not applied to this sensor
+Text = Annotated[str, Meta(max_length=500, pattern=r"^[^\0]*\Z")]  # that a database takes
 LONGEST_STUCK = 7 * 86_400  # s: so much of a series, and half of it on either side, is read for every hour of it
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One sensor of the catalogue, as docs/operations.md explains it; None where the catalogue gives nothing."""
 
-    sensor_id: str
-    name: str | None = None
-    kind: str | None = None
+    sensor_id: Text
+    name: Text | None = None
+    kind: Text | None = None
     lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
     lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
-    lanes: Annotated[int, Meta(ge=1)] | None = None
+    lanes: Annotated[int, Meta(ge=1, le=100)] | None = None
     interval: Annotated[float, Meta(gt=0, le=1e8)] | None = None
     overrides: Mapping[str, Mapping[Limit, float | None]] | None = None
-    channels: Annotated[str, Meta(pattern=r"^\S+( \S+)*$")] | None = None
+    channels: Annotated[str, Meta(pattern=r"^[^\s\0]+( [^\s\0]+)*$")] | None = None
     indoor: bool | None = None
 
     def __post_init__(self) -> None:
