@@ -35,7 +35,7 @@ MODULES = {
 CODES = {
     WRONG: "layers.BadSettings dates.BadQuestion readings.BadPayload statistics.BadDocument values.BadFile",
     NO: "indicators.Refused",
-    IMPOSSIBLE: "process.CannotStart store.StoreError sender.BrokerRefused cbs_door.Unreachable slots.SlotTaken "
+    IMPOSSIBLE: "process.CannotStart errors.StoreError sender.BrokerRefused cbs_door.Unreachable slots.SlotTaken "
     "memory.Taken push.GrafanaRefused worker.WorkerEnded delivery.Unsent builtins.OSError",
 }
 # Large libraries, loaded when used. `importlib.util.LazyLoader` is not safe in threads before Python 3.12.3.
