@@ -160,6 +160,16 @@ def test_draft_of_civil_days(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert '# { value = "/battery", quantity = "" },' in drafted
 
 
+def test_draft_of_decimal_commas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Places and values as a Dutch spreadsheet writes them; what has two points and no comma is no number."""
+    file = tmp_path / "comma.csv"
+    file.write_text("station;versie;tijd;lat;lon;NO2\na;1.2.3;2026-05-04T08:00Z;53,21;6,57;1.012,5\n" * 3)
+    formats_draft(load({}), file, name="mine")
+    lines = capsys.readouterr().out.splitlines()
+    assert {'decimal = ","', 'lon = "/lon"', 'lat = "/lat"'} <= set(lines)
+    assert not any("versie" in line for line in lines)
+
+
 def test_draft_says_what_must_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Zone and unit that the file does not tell, and columns without a quantity, are comments."""
     file = tmp_path / "dutch.csv"

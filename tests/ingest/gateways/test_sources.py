@@ -144,6 +144,15 @@ def test_missed_minutes_are_counted(line: Line, sources: Country) -> None:
     assert [minute for _, minute in counts_of(line)] == ["09:29", "09:30", "09:34"]
 
 
+def test_publication_of_a_time_to_come_stops_none_after_it(line: Line, sources: Country) -> None:
+    """A clock of NDW that is an hour ahead for one publication hides no later one."""
+    (_, runner) = line.open("ndw", area=None)
+    for said, site in ((NOW + HOUR, "PGR08_A"), (NOW + MINUTE, "PGR08_B")):
+        sources.files[MINUTES] = ndw_minute(said, {site: START})
+        runner.turn()
+    assert sorted(counts_of(line)) == [("ndw/PGR08_A", "09:29"), ("ndw/PGR08_B", "09:29")]
+
+
 @pytest.mark.parametrize(
     "text",
     [b"<html/>", b"<d2LogicalModel><payloadPublication/></d2LogicalModel>", ndw_table("1", {"A": IN})],
