@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import mode
 
 from ingest.files.sample import NAMES, UNIT, Fields, is_other, matching, named, quantity_of, sample_of
+from ingest.formats.cells import figure, is_figure
 from ingest.formats.stamps import iso
 from ingest.vocabulary.quantities import QUANTITIES, Quantity, is_unit
 from ingest.vocabulary.sources import OWN, SOURCES
 
 _FORMS = ("iso", "s", "ms", *map("".join, product(NAMES["dates"], NAMES["times"], NAMES["zones"])))
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\d[\d.]*,\d+)([eE][+-]?\d+)?")
 _DIGITS = {"s": 10, "ms": 13}  # of the numbers that are stamps of these years
 _quoted = partial(dumps, ensure_ascii=False)  # a text for TOML
 _ASK = "  # the file does not tell: ask"
@@ -42,9 +42,8 @@ def draft(path: Path, source: str, zone: str) -> str:
         lines += [NAMES["source"].format(source=source, means=means).rstrip(), *own]
     lines += ["", "[[message]]", *([f"each = {_quoted(each)}"] if each else []), f"sensor = {sensor}", *stamp]
     for kind in ("lon", "lat"):
-        places = [
-            one for one in named(fields, kind) if _is_number(fields[one][0]) and abs(_float(fields[one][0])) <= 180
-        ]
+        places = [one for one in named(fields, kind) if _is_number(fields[one][0])]
+        places = [one for one in places if abs(_number(fields[one][0])) <= 180]
         lines += [f"{kind} = {_quoted(one)}" for one in places[:1]]
         used += places
     about = f"{path.name} {' '.join(head)}"
@@ -153,7 +152,7 @@ def _unit(pointer: str, fields: Fields, quantity: Quantity) -> tuple[str, str]:
     stated = UNIT.search(pointer.replace("~1", "/"))
     if stated and is_unit(stated[1], quantity):
         return f", unit = {_quoted(stated[1])}", ""
-    numbers = sorted(_float(value) for value in fields[pointer] if _is_number(value))
+    numbers = sorted(_number(value) for value in fields[pointer] if _is_number(value))
     is_ours = quantity.low <= numbers[len(numbers) // 2] <= quantity.high
     unit = quantity.unit if is_ours else NAMES["units"].get(quantity.name, quantity.unit)
     return f', unit = "{unit}"', f"  # {stated[1]!r} does not convert" if stated else _ASK
@@ -169,11 +168,10 @@ def _bare(pointer: str) -> str:
     return re.sub(r"\[[^=\]]+=|[\]{}]", "", UNIT.sub("", pointer)).strip("/").replace("~1", "/").replace("~0", "~")
 
 
-def _float(number: object) -> float:
-    text = str(number)
-    return float(text.replace(".", "").replace(",", ".") if "," in text else text)
-
-
 def _is_number(value: object) -> bool:
     """Tell whether a value is a number, or a text with one."""
-    return not isinstance(value, bool) and _NUMBER.fullmatch(str(value)) is not None
+    return is_figure(value, "," if "," in str(value) else None)
+
+
+def _number(value: object) -> float:
+    return figure(value, "", "," if "," in str(value) else None)

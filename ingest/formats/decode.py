@@ -68,16 +68,14 @@ def _read(message: Message) -> list[Any]:
     found: list[Any] = []
     room = MOST_PARTS * len(message.payload)
     for item in _stamped(read, message) if message.replayed else read(message):
-        found.append(item)
-        if isinstance(item, Unreadable) and (room := room - len(item.payload)) < 0:
-            raise BadPayload(f"{item.reason}; and so many more parts that the message is kept whole")
-    for place, item in enumerate(found):
-        if isinstance(item, Reading | Table):
-            found[place] = item._replace(**overrides) if overrides else item
-        elif isinstance(item, SensorFact | Identity) and (wrong := _objection(item)):  # it costs no reading
-            found[place] = _letter(message, BadPayload(wrong))
+        if isinstance(item, SensorFact | Identity) and (wrong := _objection(item)):  # it costs no reading
+            found.append(_letter(message, BadPayload(wrong)))
         elif isinstance(item, Unreadable):
-            found[place] = _letter(message._replace(payload=item.payload), BadPayload(item.reason))
+            found.append(_letter(message._replace(payload=item.payload), BadPayload(item.reason)))
+            if (room := room - len(item.payload)) < 0:
+                raise BadPayload(f"{item.reason}; and so many more parts that the message is kept whole")
+        else:
+            found.append(item._replace(**overrides) if overrides and isinstance(item, Reading | Table) else item)
     if not any(len(one.value) if isinstance(one, Table) else isinstance(one, Reading | SensorFact) for one in found):
         # Of a message of which nothing can be read the whole is kept, once.
         if letter := next((one for one in found if isinstance(one, DeadLetter)), None):
@@ -87,19 +85,18 @@ def _read(message: Message) -> list[Any]:
     return found
 
 
-def _stamped(read: PayloadFormat, message: Message) -> list[Any]:
+def _stamped(read: PayloadFormat, message: Message) -> Iterator[Item]:
     """Leave out the readings without a stamp of their own, which move with the moment of receipt."""
     later = read(message._replace(received_at=message.received_at + timedelta(seconds=1)))
-    known = [one for one in later if not isinstance(one, Table)]
-    return [one for one in read(message) if isinstance(one, Table) or one in known]
+    known = {one for one in later if not isinstance(one, Table | Unreadable)}
+    return (one for one in read(message) if isinstance(one, Table | Unreadable) or one in known)
 
 
 def _objection(fact: SensorFact | Identity) -> str:
     """Say why the database can take no such fact or identity, "" where it can."""
     for text in (getattr(fact, name, None) for name in ("sensor_id", "name", "kind", "key")):
         if text is not None and (_bad_text(text) or (not text.isascii() and _clean(text) != text)):
-            kind = "identity" if isinstance(fact, Identity) else "sensor fact"
-            return f"{kind} {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text"
+            return f"sensor fact or identity {text[:50]!r} is longer than {LONGEST_TEXT} characters or not plain text"
     for name, (low, high) in _FACTS.items():
         number = getattr(fact, name, None)
         if number is not None and not low <= number <= high:
@@ -195,13 +192,6 @@ def _broken_counts(rows: pa.RecordBatch) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         broken: NDArray[np.bool_] = np.abs(value - np.rint(value)) > 1e-6 * np.maximum(1, np.abs(value))
     return broken
-
-
-def short(name: str) -> str:
-    """Give a name; raises BadPayload for one that is too long, before each of its readings repeats it."""
-    if len(name) > LONGEST_TEXT:
-        raise BadPayload(f"name {name[:50]!r}, expected at most {LONGEST_TEXT} characters")
-    return name
 
 
 def _bad_text(text: str) -> bool:

@@ -18,7 +18,6 @@ from typing import Any
 from ingest.formats.mapping_schema import MappingFile
 from ingest.vocabulary.readings import BadPayload, Message
 
-MOST_REPEATED = 1_000_000  # members that are in every row of a table of columns
 TITLES = 50  # lines at most that may stand above the header of a CSV
 TOO_LONG = "beyond the last column"  # the member of a row that holds its cells there
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -33,10 +32,7 @@ def read(message: Message, spec: MappingFile, columns: Collection[str]) -> Itera
     By a file for CSV every row is one, or every element of a list in JSON. Raises BadPayload for a payload that is not
     of the file's format.
     """
-    try:
-        text = decoded(message.payload, spec.encoding).strip("\ufeff\0")
-    except UnicodeDecodeError as error:
-        raise BadPayload(f"not {spec.format.upper()}: {error}") from error
+    text = decoded(message.payload, spec.encoding).strip("\ufeff\0")
     if spec.format == "csv" and not text.lstrip().startswith(("[", "{")):
         yield from csv_rows(io.StringIO(text, newline=""), spec.delimiter, columns)
         return
@@ -51,17 +47,17 @@ def decoded(data: bytes, encoding: str | None = None) -> str:
     """
     Give the text of a payload: a mark at its beginning tells, then `encoding`, else UTF-8 or Windows-1252.
 
-    Raises UnicodeDecodeError for what is neither.
+    Raises BadPayload for what is neither.
     """
     mark = next((name for mark, name in _MARKS.items() if data.startswith(mark)), encoding)
     if mark is None and data[1:2] == b"\0":
         mark = "utf-16-le"
     try:
         return data.decode(mark or "utf-8")
-    except UnicodeDecodeError:
-        if mark:
-            raise
-        return data.decode("cp1252")
+    except UnicodeError as error:
+        with suppress(UnicodeError):
+            return data.decode(mark or "cp1252")
+        raise BadPayload(f"not text: {error}") from error
 
 
 def json_document(text: str, *, short_names: bool = False, odd: Callable[[str], Any] = lambda _: None) -> Any:
@@ -94,7 +90,7 @@ def json_document(text: str, *, short_names: bool = False, odd: Callable[[str], 
 
 def is_nearly_json(data: bytes) -> bool:
     """Tell whether data are a JSON object or list, as devices write them."""
-    with suppress(BadPayload, UnicodeDecodeError):
+    with suppress(BadPayload):
         return isinstance(json_document(decoded(data)), dict | list)
     return False
 
@@ -198,7 +194,7 @@ def table_rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """
     columns = {name: value for name, value in document.items() if isinstance(value, list)}
     rows = max(map(len, columns.values()), default=0)
-    if rows * (len(document) - len(columns)) > MOST_REPEATED:
+    if rows * (len(document) - len(columns)) > 1_000_000:
         raise BadPayload(f"{rows} rows with {len(document) - len(columns)} members that are in each, expected fewer")
     for at in range(rows):
         cells = {name: value[at] for name, value in columns.items() if at < len(value)}

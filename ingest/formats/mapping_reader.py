@@ -16,7 +16,6 @@ from msgspec import UNSET, structs
 
 from ingest.formats import documents
 from ingest.formats.cells import figure
-from ingest.formats.decode import short
 from ingest.formats.mapping_schema import MappingFile, ReadingRule, TableEntry
 from ingest.formats.parts import Part, lacks, note, parts
 from ingest.formats.pointers import Pointers, Star, every_pointer
@@ -122,7 +121,7 @@ def _items(part: Part, is_in_directions: bool, wrong: list[str]) -> Iterator[Fou
         raise BadPayload("one stamp alone, expected two or more to tell the period by")
     if part.sensor is None:
         raise BadPayload(f"nothing to name the sensor, expected one of {rule.sensor.texts}")
-    sensor_id = f"{part.source}/{short(part.sensor)}"
+    sensor_id = f"{part.source}/{part.sensor}"
     try:
         yield from _facts(part, sensor_id)
     except BadPayload as error:
@@ -151,9 +150,9 @@ def _reading(part: Part, when: Interval, rule: ReadingRule, entry: TableEntry, s
     value, weight, flags = state(part, rule, entry, raw, seen)
     is_validated = bool(rule.validated.all) and rule.validated.hold(part.where)
     sensor = entry.sensor or (rule.sensor.fill(part.where, star) if rule.sensor else part.sensor)
-    channel = short(entry.channel or rule.channel.fill(part.where, star) or "")
+    channel = entry.channel or rule.channel.fill(part.where, star) or ""
     return Reading(
-        f"{part.source}/{short(sensor or '')}", part.spec.word(channel), entry.quantity, when.period, when.start, value,
+        f"{part.source}/{sensor or ''}", part.spec.word(channel), entry.quantity, when.period, when.start, value,
         weight, covers, flags | when.flags, Status.VALIDATED if is_validated else Status.PROVISIONAL, entry.version,
     )  # fmt: skip
 

@@ -15,6 +15,8 @@ from urllib.parse import unquote
 
 from msgspec import UNSET, Struct
 
+from ingest.formats.decode import LONGEST_TEXT
+
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _SELECT = re.compile(r"\[([^=\]]+)=([^\]]*)\]")
 Path = tuple[str, ...]
@@ -183,7 +185,7 @@ class Template:
             filled = [part if isinstance(part, str) else part.fill(where, star) for part in parts]
             known = [part for part in filled if part is not None]
             if len(known) == len(filled):
-                return "".join(known)
+                return "".join(known)[: 2 * LONGEST_TEXT]  # what is refused is not repeated in full by each reading
         return None
 
 

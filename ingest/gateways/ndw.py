@@ -27,7 +27,6 @@ HOST = "https://opendata.ndw.nu"
 MINUTES = "trafficspeed.xml.gz"
 TABLE = "measurement_current.xml.gz"
 MINUTE = timedelta(minutes=1)
-SOON = 10 * MINUTE  # a publication later than that is of a wrong clock
 UNCOMPARED = timedelta(days=1)  # between two tables where the host gives nothing to tell a newer one by
 
 # Found without parsing each site twice: 20,000 of them in a minute. In v3 the stamp is one element deeper.
@@ -65,7 +64,7 @@ def minutes(turn: Turn) -> None:
 def _publish(turn: Turn, path: Path) -> None:
     published = _published(path)
     last = turn.memory.note("published", datetime, None)
-    if last is not None and published <= last < turn.now + SOON:
+    if last is not None and published <= last < turn.now + 10 * MINUTE:  # else of a wrong clock
         return
     if last is not None and published - last > 1.5 * MINUTE:
         turn.counts.add("gaps", number=round((published - last) / MINUTE) - 1)

@@ -7,9 +7,10 @@ The API stamps the *end* of the hour, the files give both ends: here every readi
 same id by both roads. Negative concentrations near zero are real and stay. An empty cell is missing: no reading at all.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from itertools import count
 from math import nan
 from pathlib import Path
 
@@ -87,11 +88,8 @@ def _columns(stations: Line) -> list[tuple[str, str]]:
     """Give sensor and channel of each column; the second of a station (a second instrument) has channel "2"."""
     while stations and not stations[-1]:  # a semicolon at the end of the line
         stations.pop()
-    times, columns = Counter[str](), []
-    for station in stations:
-        times[station] += 1
-        columns.append((f"luchtmeetnet/{station}", str(times[station]) if times[station] > 1 else ""))
-    return columns
+    times = defaultdict[str, Iterator[int]](lambda: count(1))
+    return [(f"luchtmeetnet/{one}", "" if (at := next(times[one])) == 1 else str(at)) for one in stations]
 
 
 def _facts(columns: list[tuple[str, str]], lines: list[Line]) -> Iterator[SensorFact]:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from itertools import pairwise
 from math import isfinite, nan
-from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -134,7 +133,7 @@ def _read(element: etree._Element, wrong: list[str]) -> tuple[str, str, datetime
     if stamped is None:
         raise BadPayload(f"no measurementTimeDefault at site {site_id!r}")
     found = filter(None, [_measured(child, wrong) for name, child in children if name in _VALUES])
-    values = sorted(found, key=itemgetter(0, 1))
+    values = sorted(found, key=lambda one: one[:2])
     for one, following in pairwise(values):
         if one.at == following.at and one.kind == following.kind:
             raise BadPayload(f"index {one.at} twice at site {site_id!r}, expected each once")

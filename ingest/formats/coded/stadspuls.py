@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ingest.formats.decode import FORMATS, short
+from ingest.formats.decode import FORMATS, LONGEST_TEXT
 from ingest.formats.documents import decoded, json_document
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload, Flag, Message, Reading, SensorFact, Status, Unreadable
@@ -85,7 +85,7 @@ def stadspuls(message: Message) -> Iterator[Reading | SensorFact | Unreadable]:
         try:
             yield _reading(one, document, message.topic)
         except BadPayload as error:
-            yield _alone(document, msgspec.to_builtins(one), str(error))
+            yield _alone(document.sensor_id, document.interval, msgspec.to_builtins(one), str(error))
     yield from letters
 
 
@@ -96,8 +96,8 @@ def _by_member(payload: bytes, error: Exception) -> tuple[Document, Iterator[Unr
     """Read a document member by member, because of an error in it, and JSON that is none, as far as is safe."""
     try:
         given = json_document(decoded(payload, "utf-8").strip("\ufeff\0"), odd=str)
-    except (BadPayload, UnicodeDecodeError) as wrong:
-        raise BadPayload(_said(wrong if isinstance(wrong, UnicodeDecodeError) else error)) from error
+    except BadPayload as wrong:
+        raise BadPayload(_said(wrong.__cause__ or error)) from error
     every = given.get("readings", [given]) if isinstance(given, dict) else given
     if not isinstance(every, list):
         raise BadPayload(_said(error)) from error
@@ -114,17 +114,16 @@ def _by_member(payload: bytes, error: Exception) -> tuple[Document, Iterator[Unr
             made.readings.append(msgspec.convert(one, Sent))
         except _UNFIT as wrong:
             odd.append((one, _said(wrong)))
-    return made, chain(letters, (_alone(made, one, reason) for one, reason in odd))
+    return made, chain(letters, (_alone(made.sensor_id, made.interval, *one) for one in odd))
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"not the hub's own JSON: {error}"
 
 
-def _alone(beside: Document, one: Any, reason: str) -> Unreadable:
+def _alone(sensor_id: str | None, interval: float | None, one: Any, reason: str) -> Unreadable:
     """Write a reading with what stood beside it, so that it can be published again."""
-    document = {"sensor_id": beside.sensor_id, "interval": beside.interval, "readings": [one]}
-    return Unreadable(json.dumps(document).encode(), reason)
+    return Unreadable(json.dumps({"sensor_id": sensor_id, "interval": interval, "readings": [one]}).encode(), reason)
 
 
 def _reading(sent: Sent, document: Document, topic: str) -> Reading:
@@ -153,7 +152,8 @@ def full_id(sensor_id: str | None, topic: str) -> str:
     """
     if not sensor_id:
         raise BadPayload("no sensor_id, expected one in the reading or beside its readings")
-    source, _, rest = short(sensor_id).partition("/")
+    sensor_id = sensor_id[: 2 * LONGEST_TEXT]  # is refused, and not repeated in full by each reading
+    source, _, rest = sensor_id.partition("/")
     expected = source_of_topic(topic) or OWN
     if not rest or source not in SOURCES:
         return f"{expected}/{sensor_id}"

@@ -80,4 +80,4 @@ def test_name_that_no_database_takes_is_refused_and_its_reading_stored(store: St
     Pipeline(store, GIVEN_UP).store(batch)
     assert stored(store) == [(7.5, AT)]
     (letter,) = batch.dead_letters
-    assert letter.reason.startswith("identity 'ttn meter")
+    assert letter.reason.startswith("sensor fact or identity 'ttn meter")
