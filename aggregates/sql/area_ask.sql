@@ -87,12 +87,14 @@ FROM area_measures m WHERE m.vintage = %(vintage)s AND m.code = ANY(%(codes)s)
 
 -- name: heavy_share, planned each time
 -- The vehicles of each sensor in an area whose class was told, and the heavy ones among them, over the hours in which every
--- class of it was valid; the class `any` is the total of the others. Beside them all classes seen there, null without any
+-- class of it was valid, of two periods by the one that covers more; the class `any` is the total of the others. Beside them all classes seen there, null without any
 -- window; where no sensor has such an hour they stand alone.
 WITH told AS MATERIALIZED (
-    SELECT v.sensor_id, v.start, v.channel, v.value, v.valid, split_part(v.channel, '/', 2) AS class
+    SELECT DISTINCT ON (v.sensor_id, v.start, v.channel)
+           v.sensor_id, v.start, v.channel, v.value, v.valid, split_part(v.channel, '/', 2) AS class
     FROM aggregate_1h v
     WHERE v.series = ANY (%(series)s::integer[]) AND v.start >= %(first)s AND v.start < %(last)s AND {stood_in_area}
+    ORDER BY v.sensor_id, v.start, v.channel, v.coverage DESC NULLS LAST, v.period
 ), class AS (
     SELECT * FROM told WHERE class NOT IN ('', 'any')
 ), known AS (

@@ -22,7 +22,8 @@ from aggregates.ask.query import Question
 from aggregates.store.store import Store
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode
-from ingest.vocabulary.readings import Message
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import Message, Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import hours, load_cases, place, refresh
@@ -99,6 +100,13 @@ class TestHeavyShare:
         """10 heavy of 100, and the total beside them counts for nothing; an hour without a class is left out."""
         (row,) = self.share(store, "heavy", any=[100, 50, 70], car=[90, 50, 70], heavy=[10, None])
         assert (row["heavy"], row["vehicles"], row["share"], row["windows"]) == (10, 100, 0.1, 1)
+
+    def test_an_hour_with_two_periods_counts_once(self, store: Store) -> None:
+        """A sensor that begins to send quarters has both in the hour in which it does: the whole hour counts."""
+        quarter = Reading("stadspuls/a", "lane1/heavy", "vehicle_count", 900, BEGIN + HOUR * 1.75, 9.0, covers=900)
+        Pipeline(store).store(Batch(columns([quarter], [LATER])))
+        (row,) = self.share(store, "heavy", car=[90, 50], heavy=[10, 50])
+        assert (row["heavy"], row["vehicles"], row["windows"]) == (60, 200, 2)
 
     def test_refused_without_classes(self, store: Store) -> None:
         """Sensors that do not tell classes apart give no share, nor does one without a whole hour, or without any."""
