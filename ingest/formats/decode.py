@@ -29,7 +29,6 @@ FUTURE = timedelta(minutes=10)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LONGEST_PERIOD = 400 * 86_400
 LONGEST_TEXT = 500
-MOST_PARTS = 64  # times the length of a message: what its unreadable parts may be together, each with what is common
 _FACTS = {"lon": (-180.0, 180.0), "lat": (-90.0, 90.0), "lanes": (1, 100), "interval": (0.001, 1e8)}
 
 FORMATS: dict[str, PayloadFormat] = {}  # every payload format by its source; each puts itself here
@@ -66,7 +65,7 @@ def _read(message: Message) -> list[Any]:
     read = FORMATS.get(source) or FORMATS[OWN]
     overrides = _overrides(message.topic) if "?" in message.topic else {}
     found: list[Any] = []
-    room = MOST_PARTS * len(message.payload)
+    room = 64 * len(message.payload)  # for its unreadable parts, each with what is common to all
     for item in _stamped(read, message) if message.replayed else read(message):
         if isinstance(item, SensorFact | Identity) and (wrong := _objection(item)):  # it costs no reading
             found.append(_letter(message, BadPayload(wrong)))

@@ -8,7 +8,7 @@ Reads messages by a mapping file: the payload format of every source that needs 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +19,7 @@ from ingest.formats.cells import figure
 from ingest.formats.mapping_schema import MappingFile, ReadingRule, TableEntry
 from ingest.formats.parts import Part, lacks, note, parts
 from ingest.formats.pointers import Pointers, Star, every_pointer
-from ingest.formats.stamps import WORDS, Interval, calendar_step, ends, in_order, interval, is_twice, iso
+from ingest.formats.stamps import WORDS, Calendar, Interval, calendar_step, ends, in_order, interval, is_twice, iso
 from ingest.formats.states import chosen, covered, in_directions, state, values
 from ingest.vocabulary.readings import (
     RUNNING_TOTAL,
@@ -36,6 +36,7 @@ from ingest.vocabulary.readings import (
 from ingest.vocabulary.sources import SOURCES, rounded
 from ingest.vocabulary.values import stamp
 
+_CIVIL: dict[int, Calendar] = {86_400: "day", 604_800: "week"}
 CLOCK = 2000  # a device whose clock was never set says a year before
 Found = Reading | SensorFact | Identity
 
@@ -98,14 +99,14 @@ def _with_lanes(others: Iterable[Found], readings: Sequence[Reading]) -> Iterato
 
 
 def _tell_step(parts: Sequence[Part]) -> None:
-    """Tell parts the step between the stamps of their message, which is their period."""
+    """Tell parts the step between the stamps of their message by the clock, which is their period."""
     moments = set()
     for part in parts:
         with suppress(BadPayload):
-            moments.add(_interval(part).start)
-    steps = [int((after - before).total_seconds()) for before, after in pairwise(sorted(moments))]
+            moments.add(_interval(part).start.astimezone(part.rule.zone or UTC).replace(tzinfo=None))
+    step = min((int((after - before).total_seconds()) for before, after in pairwise(sorted(moments))), default=0)
     for part in parts:
-        part.step = min(steps, default=0)
+        part.step = _CIVIL.get(step, step) if part.rule.zone else step
 
 
 def _items(part: Part, is_in_directions: bool, wrong: list[str]) -> Iterator[Found]:

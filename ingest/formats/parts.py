@@ -34,7 +34,7 @@ class Part(Struct, dict=True):
     rule: MessageRule
     where: Where
     received_at: datetime
-    step: int = 0
+    step: int | Calendar = 0
 
     @property
     def period(self) -> int | Calendar:

@@ -90,6 +90,19 @@ def test_clock_of_a_mapped_source(tmp_path: Path, means: str, minutes: int, midn
     ]
 
 
+@pytest.mark.parametrize(("midnight", "day"), [(AUTUMN, 25), (SPRING, 23)])
+@pytest.mark.parametrize("hours", [3, 6, 24])
+def test_step_of_an_export_is_that_of_the_clock(midnight: datetime, day: int, hours: int) -> None:
+    """A night in which clocks change makes no other step: so many hours by the clock, a day from 0 to 24 o'clock."""
+    local = midnight.astimezone(ZoneInfo("Europe/Amsterdam")).replace(tzinfo=None)
+    stamps = [local + timedelta(hours=at) for at in range(-48, 72, hours)]
+    text = "\n".join(["Time,Trail", *(f"{one:%Y-%m-%d %H:%M},1" for one in stamps)])
+    found = decode([Message("stadspuls/eco_counter/x", text.encode(), midnight + 99 * HOUR)]).readings.to_pylist()
+    known = {one["start"]: one["period"] // 3600 for one in found}
+    assert known.pop(midnight) == (day if hours == 24 else hours)
+    assert set(known.values()) == {hours}
+
+
 def test_end_at_the_first_moment_that_spring_skips(tmp_path: Path) -> None:
     """An hour that ends at two o'clock is the one before; a quarter that ends later is in no hour."""
     assert read(tmp_path, ["2026-03-29T02:00:00"], "end")[0].start == SPRING + HOUR
