@@ -35,15 +35,15 @@ SELECT w.*, 'infinity', '' FROM (
 WITH chosen AS MATERIALIZED ({history_series}),
 window_1h AS MATERIALIZED ({changed_hours}), window_1d AS MATERIALIZED ({changed_days}),
 figure AS (
-    SELECT a.sensor_id AS subject, a.quantity, a.channel, '1h' AS "window", a.start, a."end", a.unit, a.value, a.valid,
+    SELECT a.sensor_id AS subject, a.quantity, a.channel, a.period, '1h' AS "window", a.start, a."end", a.unit, a.value, a.valid,
            a.readings::bigint AS readings, coalesce(w.since, w.computed_at) AS since, w.until, w.reason
     FROM ({rolled_hours}) a JOIN window_1h w USING (series, start, computed_at)
     UNION ALL
-    SELECT a.sensor_id, a.quantity, a.channel, '1d', a.start, a."end", a.unit, a.value, a.valid, a.readings,
+    SELECT a.sensor_id, a.quantity, a.channel, a.period, '1d', a.start, a."end", a.unit, a.value, a.valid, a.readings,
            coalesce(w.since, w.computed_at), w.until, w.reason
     FROM ({rolled_days}) a JOIN window_1d w USING (series, start, computed_at)
     UNION ALL
-    SELECT a.code, a.quantity, a.vintage::text, a.level, a.start, d."end", q.unit, a.value, a.valid, a.readings,
+    SELECT a.code, a.quantity, a.vintage::text, 0, a.level, a.start, d."end", q.unit, a.value, a.valid, a.readings,
            coalesce(a.since, a.computed_at), a.until, a.reason
     FROM ({changed_areas}) a JOIN quantity q USING (quantity) CROSS JOIN LATERAL (
         SELECT CASE a.level WHEN '1h' THEN a.start + interval '1 hour'
@@ -51,7 +51,7 @@ figure AS (
 ), change AS (
     SELECT f.*, lead(since) OVER c = until AS is_there, lead(value) OVER c AS after, lead(valid) OVER c AS valid_after,
            lead(readings) OVER c AS readings_after
-    FROM figure f WINDOW c AS (PARTITION BY subject, quantity, channel, "window", start ORDER BY until)
+    FROM figure f WINDOW c AS (PARTITION BY subject, quantity, channel, period, "window", start ORDER BY until)
 ), catalogue AS (
     SELECT c.*, coalesce(lead(was) OVER (PARTITION BY kind, key ORDER BY until), k.present) AS became
     FROM catalogue_version c JOIN (
@@ -60,13 +60,13 @@ figure AS (
         UNION SELECT 'quantity', q.quantity, to_jsonb(q) FROM quantity q JOIN chosen USING (quantity)
     ) k USING (kind, key)
 ), listed AS (
-    SELECT subject, quantity, channel, "window", start, "end", until AS changed_at, unit, reason, NULL AS detail,
+    SELECT subject, quantity, channel, period, "window", start, "end", until AS changed_at, unit, reason, NULL AS detail,
            value AS before, CASE WHEN is_there THEN after END AS after, valid AS valid_before,
            coalesce(is_there AND valid_after, false) AS valid_after, readings AS readings_before,
            CASE WHEN is_there THEN readings_after ELSE 0 END AS readings_after
     FROM change WHERE until <> 'infinity'
     UNION ALL
-    SELECT c.key, CASE kind WHEN 'quantity' THEN key ELSE '' END, '', kind, %(first)s, %(last)s, until, '', 'catalogue',
+    SELECT c.key, CASE kind WHEN 'quantity' THEN key ELSE '' END, '', 0, kind, %(first)s, %(last)s, until, '', 'catalogue',
            (SELECT string_agg(format('%%s %%s, then %%s', w.key, w.value, c.became -> w.key), ', ' ORDER BY w.key)
             FROM jsonb_each(c.was) w WHERE w.value <> c.became -> w.key
             AND w.key IN ('lanes', 'channels', 'aggregation', 'zone', 'coverage', 'hours')),
@@ -74,10 +74,10 @@ figure AS (
     FROM catalogue c
 )
 SELECT * FROM listed
-WHERE %(after_subject)s::text IS NULL OR (subject, quantity, channel, "window", start, changed_at)
-      > (%(after_subject)s, %(after_quantity)s::text, %(after_channel)s::text, %(after_window)s::text,
+WHERE %(after_subject)s::text IS NULL OR (subject, quantity, channel, period, "window", start, changed_at)
+      > (%(after_subject)s, %(after_quantity)s::text, %(after_channel)s::text, %(after_period)s::integer, %(after_window)s::text,
          %(after_start)s::timestamptz, %(after_changed_at)s::timestamptz)
-ORDER BY subject, quantity, channel, "window", start, changed_at LIMIT %(limit)s
+ORDER BY subject, quantity, channel, period, "window", start, changed_at LIMIT %(limit)s
 
 -- name: changed_areas
 -- The windows of an area that changed: what they were, and are.

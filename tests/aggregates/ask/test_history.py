@@ -11,6 +11,9 @@ from aggregates.ask.query import Question, ask
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from ingest.files.catalogue import Entry
+from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.readings import Reading
+from streams.commit.pipeline import Pipeline
 from streams.rollup.retention import maintain
 from tests.aggregates.store.test_sensor_evidence import MONDAY
 from tests.aggregates.store.test_versions import HOUR, hear, publish
@@ -50,6 +53,19 @@ def test_pages_follow_each_other(store: Store) -> None:
         pages += more
     assert pages == whole
     assert len(whole) == 4
+
+
+def test_periods_of_a_channel_have_their_own_history(store: Store) -> None:
+    """An hour with readings of a quarter and of an hour: both are corrected, and neither becomes the other."""
+    for version, value in enumerate((4.0, 5.0)):
+        said = Reading("ndw/s", "lane1/any", "vehicle_count", 900, MONDAY, 10 * value, version=version)
+        Pipeline(store).store(Batch(columns([said], [MONDAY + timedelta(days=2)])))
+        hear(store, [value], version=version)
+    found = history(store)
+    changed = [(row["period"], row["window"], row["before"], row["after"]) for row in found]
+    assert changed == [(900, "1d", 40, 50), (900, "1h", 40, 50), (3600, "1d", 4, 5), (3600, "1h", 4, 5)]
+    key = LISTS["history"].key
+    assert [history(store, 1, [row[name] for name in key]) for row in found[:-1]] == [[row] for row in found[1:]]
 
 
 def test_changes_of_the_catalogue_are_listed(store: Store) -> None:
