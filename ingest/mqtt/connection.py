@@ -80,6 +80,10 @@ class Connection(threading.Thread):
         """Give how many messages may come in now."""
         return 1
 
+    def owes(self) -> bool:
+        """Tell whether the broker may be silent because it waits for us."""
+        return False
+
     def down(self) -> None:
         """The connection is gone; everything in flight on it is void."""
 
@@ -184,7 +188,7 @@ class Connection(threading.Thread):
         now, every = time.monotonic(), self._client.keepalive or KEEPALIVE
         if self.greeted and now - sock.written_at > every / 2:
             sock.send(_PINGREQ)
-        if not is_read:
+        if not is_read or self.owes():
             sock.read_at = now  # silence proves nothing
         elif now - sock.read_at > (1.5 * every if self.is_up else PATIENCE):
             _log.warning("the broker is silent, connecting again", broker=str(self.address))

@@ -184,6 +184,10 @@ class Receiver(Connection):
             return 0
         return self._most - self.in_flight
 
+    def owes(self) -> bool:
+        """Tell whether it may wait for acknowledgements: rumqttd then answers neither a ping nor SUBSCRIBE."""
+        return bool(self._unacknowledged)
+
     def down(self) -> None:
         """Void what waits for an acknowledgement or an answer: the broker delivers it again on the next connection."""
         self._unacknowledged.clear()

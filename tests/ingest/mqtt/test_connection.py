@@ -10,6 +10,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest.mqtt.sender import Sender
+from ingest.vocabulary.readings import Message
 from tests.support.brokers import MOSQUITTO, Broker, built_in, mosquitto
 from tests.support.lines import Taker, numbers, receiver, send, until
 
@@ -164,6 +165,30 @@ def test_pings_while_nothing_is_read(broker: Broker, monkeypatch: pytest.MonkeyP
     assert taker.stop()
     assert taker.payloads() == numbers(0, 100)
     assert taker.receiver.reconnects == 0
+
+
+def test_full_window_is_no_silence(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that waits for us answers neither ping nor SUBSCRIBE: another connection would bring the same again."""
+    monkeypatch.setattr("ingest.mqtt.connection.KEEPALIVE", 1)
+    monkeypatch.setattr("ingest.mqtt.connection.PATIENCE", 2.0)
+    before = Taker(receiver(broker), acknowledge=False)
+    send(broker, 0, 300)
+    until(lambda: len(before.taken) >= 100)
+    time.sleep(4)
+    assert (len(before.taken) <= 300, before.receiver.reconnects) == (True, 0)
+    before.stop(0)
+    after = receiver(broker)
+    rounds, taken = after.rounds(), list[Message]()
+    after.start()
+    while len(taken) < 100:
+        taken += next(rounds)
+    time.sleep(5)
+    given, came = 0, after.received
+    while came < 300:
+        after.acknowledge([one.token for one in taken[given:came]])
+        given, came = came, len(taken := taken + next(rounds))
+    assert [one.payload for one in taken] == numbers(0, 300)
+    after.stop(0)
 
 
 def test_too_large_a_message(broker: Broker) -> None:
