@@ -24,6 +24,7 @@ import typer
 from aggregates.ask.dates import BadQuestion
 from hub.cli.common import NO, broker_of, command, end, progress_bar, running_hub
 from hub.cli.output import errors, print_table
+from hub.servers.broker import MESSAGE
 from hub.settings.settings import Settings
 from ingest.files.discovery import discovered
 from ingest.files.draft import draft
@@ -127,12 +128,13 @@ def at_speed(found: Iterable[Recorded], speed: float) -> Iterator[Recorded]:
 
 def kept_back(found: Iterable[Recorded], http: str) -> Iterator[Recorded]:
     """Give messages while the hub has taken all but half its broker's queue; one that stopped is not waited for."""
-    before = _health(http)
+    before, sent = _health(http), 0.0  # in messages of the size that the queue is made for
     for count, one in enumerate(found, 1):
         yield one
-        while count % _LOOK_EVERY == 0 and before and (now := _health(http)):
+        looks, sent = sent // _LOOK_EVERY, sent + max(1.0, len(one[1]) / MESSAGE)
+        while sent // _LOOK_EVERY > looks and before and (now := _health(http)):
             taken = now["messages_received"] - before["messages_received"]
-            if taken < 0 or count - taken <= now["broker_queue"] // 2:
+            if taken < 0 or sent * (count - taken) / count <= now["broker_queue"] // 2:
                 break
             time.sleep(0.1)
 

@@ -148,6 +148,16 @@ def test_hub_that_is_behind_is_waited_for(
     assert (count, len(slept), next(answers, None)) == (220, 3, None)
 
 
+def test_large_messages_take_the_room_of_many(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker's queue is of bytes: of messages of a quarter of a megabyte it holds fewer."""
+    looks = [{"messages_received": taken, "broker_queue": 1_000} for taken in (0, 1, 8, 16)]
+    answers = iter([*looks, {}])
+    monkeypatch.setattr("hub.cli.files._health", lambda http: next(answers))
+    sent = [("stadspuls/luchtmeetnet/x", bytes(256 << 10), None)] * 40
+    assert len(list(kept_back(sent, "x"))) == 40
+    assert (len(slept), next(answers, None)) == (3, None)
+
+
 @pytest.mark.parametrize(
     ("source", "status", "version", "found"),
     [("mars", None, None, "source 'mars'"), ("stadspuls", "good", None, "status 'good'"),
