@@ -52,7 +52,7 @@ lint: install-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports importlinter.toml
 
-# The pictures of docs/first-five-minutes.md, taken anew of a hub that runs for it; needs chromium.
+# The pictures of docs/first-five-minutes.md, taken anew of a hub that runs for it; needs chromium and chromium-l10n.
 pictures: install-test
 	$(BIN)/python -m tests.support.pictures
 

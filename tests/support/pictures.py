@@ -69,9 +69,10 @@ def take(hub: UpHub, chrome: Browser) -> None:
     _terminal(chrome, "run", [("make run", "\n".join(said))])
     busy = f"lang=en&at={_busy_hour()}"
     _page(chrome, "page", f"{url}/?{busy}")
-    _page(chrome, "busiest", f"{url}/?{busy}&show=table&sort=-value", height=620)
+    _page(chrome, "busiest", f"{url}/?{busy}&show=table&sort=-value")
     _page(chrome, "sensor", f"{url}/?{busy}&sensor={SHOWN}")
-    _page(chrome, "area", f"{url}/?{busy}&area=BU00140600&measure=density")
+    _page(chrome, "area", f"{url}/?{busy}&area=BU00140600")
+    _page(chrome, "scatter", f"{url}/?{busy}&measure=density")
     _page(chrome, "yesterday", f"{url}/?lang=en&lens=1d&sensor={SHOWN}")
     asked = f"{url}/api/v1/aggregates?quantity=vehicle_count&window=1h&sensor={SHOWN}&from={_ago(2)}&to={_ago(1)}"
     answer = json.dumps(json.loads(hub.get(asked.removeprefix(url))), indent=2)
@@ -84,7 +85,7 @@ def take(hub: UpHub, chrome: Browser) -> None:
 def take_dutch(hub: UpHub, chrome: Browser) -> None:
     """Take the pictures of the Dutch page."""
     url = f"http://127.0.0.1:{hub.http_port}/?lang=nl&at={_busy_hour()}"
-    _page(chrome, "table-dark", f"{url}&quantity=pm10&show=table", scheme="dark", height=620)
+    _page(chrome, "table-dark", f"{url}&quantity=pm10&show=table", scheme="dark")
     _page(chrome, "phone", url, width=390)
 
 
@@ -100,7 +101,7 @@ def take_guide(url: str, chrome: Browser) -> None:
         ("meldingen", "?lens=1d", ".card:has(#alerts-history)"),
         ("hub", "health?", "body"),
     ):
-        context = chrome.new_context(viewport={"width": 960, "height": 640}, locale="nl-NL")
+        context = chrome.new_context(viewport={"width": 1200, "height": 800}, locale="nl-NL")
         page = context.new_page()
         page.goto(f"{url}/{address}&lang=nl")
         page.wait_for_selector(part)
@@ -132,7 +133,7 @@ def _wait_for_history(hub: UpHub) -> None:
         time.sleep(2)
 
 
-def _page(chrome: Browser, name: str, url: str, scheme: str = "light", width: int = 1160, height: int = 760) -> None:
+def _page(chrome: Browser, name: str, url: str, scheme: str = "light", width: int = 1280, height: int = 760) -> None:
     context = chrome.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
     )

@@ -10,8 +10,9 @@ import { enlarged, known } from "./words.js";
 const KINDS = { water: [0, 1, 1], path: [14.5, 1, 1.5], street: [12, 0.7, 2.5], main: [0, 2, 4] };
 const NAMES = { gemeente: [9, 11.5], wijk: [11.5, 14], buurt: [14, 20] }; // zooms at which the names of a level are written
 const LARGE = 14; // px: letters beyond which names are written as those of a map that is zoomed out
-const BESIDE = [0, 1.3, -1.3, 2.6, -2.6, 3.9, -3.9]; // places of a name, in halves of its height, until it covers no sensor
-const MANY = 1500; // sensors, which leave no room for names
+// Places of a name, in halves of its width and height, until it covers no sensor.
+const BESIDE = [0, 1, -1].flatMap((across) => [0, 1.3, -1.3, 2.6, -2.6, 3.9, -3.9].map((down) => [across, down]));
+const MANY = 500; // sensors in sight, which leave no room for names
 /** About half of a name's height, and its width for each letter (px): larger on a wall. */
 const letter = () => (choice.wall ? innerWidth / 130 : 7 * enlarged());
 
@@ -33,13 +34,15 @@ function readable(map, names) {
   const written = [];
   const size = letter();
   const sight = map.getSize();
-  const placed = figures.sensors.value.filter((row) => row.lat != null);
+  const bounds = map.getBounds();
+  const placed = figures.sensors.value.filter((row) => row.lat != null && bounds.contains([row.lat, row.lon]));
   const dots = placed.length > MANY ? [] : placed.map((row) => map.latLngToContainerPoint([row.lat, row.lon]));
   const near = (one, other, width, height) => Math.abs(other.x - one.x) < width && Math.abs(other.y - one.y) < height;
   for (const one of names) {
+    if (!bounds.contains(one)) continue;
     const half = (size * (one.name.length + 1)) / 2;
     const middle = map.latLngToContainerPoint(one);
-    const places = BESIDE.map((off) => ({ x: middle.x, y: middle.y + off * size }));
+    const places = BESIDE.map(([across, down]) => ({ x: middle.x + across * half, y: middle.y + down * size }));
     const open = places.find((place) => !dots.some((dot) => near(place, dot, half + size, 2.3 * size)));
     const { x, y } = open ?? middle;
     const whole = x >= half && x <= sight.x - half && y >= 2 * size && y <= sight.y - 4 * size;
