@@ -60,5 +60,5 @@ def _newest(message: Recorded, source: str) -> datetime:
     except ValueError:
         return _NEVER
     stamps = [one.start for one in found if isinstance(one, Reading)]
-    stamps += [utc(one.start.max()) for one in found if isinstance(one, Table) and one]
+    stamps += [utc(one.start.max()) for one in found if isinstance(one, Table) and len(one.start)]
     return max(stamps, default=_NEVER)

@@ -161,11 +161,11 @@ def _said(lines: Iterable[bytes]) -> Iterator[Section]:
     for line in lines:
         if found := _SAID.fullmatch(line):
             if topic:
-                yield Section(topic.decode(), [payload])
+                yield Section(topic.decode("utf-8", "replace"), [payload])
             topic, payload = found[1], found[2]
         else:
             payload += line
-    yield Section(topic.decode(), [payload])
+    yield Section(topic.decode("utf-8", "replace"), [payload])
 
 
 def _documents(path: Path, texts: Iterable[bytes], topic: str, source: str) -> Iterator[Section]:

@@ -60,7 +60,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
 )
 
 GAS = 8.314462618  # J/(mol K), CODATA 2018
-_SHARE = re.compile(r"(ppm|ppb) at (-?[0-9.]+) degC and ([0-9.]+) hPa")
+_SHARE = re.compile(r"(ppm|ppb) at (-?[0-9]{1,2}(?:\.[0-9]+)?) degC and ([0-9]{3,4}(?:\.[0-9]+)?) hPa")
 
 
 def is_unit(unit: str, quantity: Quantity) -> bool:

@@ -154,6 +154,21 @@ def test_what_is_not_json_reaches_the_dead_letters(tmp_path: Path) -> None:
     assert one.payload == b'{"a": \xff'
 
 
+def test_topic_that_is_no_text_costs_no_other(tmp_path: Path) -> None:
+    """In what `mosquitto_sub -v` wrote, such a topic names no source; the line after it is sent as it was."""
+    one, other = messages(put(tmp_path, "said.txt", b"a\xff/b {}\ntele/x/SENSOR {}\n"), "tasmota")
+    assert (source_of_topic(one.topic), other.topic) == (None, "tele/x/SENSOR")
+
+
+def test_hour_of_empty_cells_in_time(tmp_path: Path) -> None:
+    """A row of Luchtmeetnet without a value has no reading, and stops no file that is sent in time."""
+    lines = (CASES / "luchtmeetnet-csv-month" / "payload").read_text("latin-1").splitlines()
+    row = lines[PREAMBLE].split(";")
+    text = "\n".join([*lines, ";".join([*row[:5], *[""] * len(row[5:])])])
+    path = put(tmp_path, "month.csv", text.encode("latin-1"))
+    assert rows(list(messages(path, "luchtmeetnet", in_time=True))) == rows(list(messages(path, "luchtmeetnet")))
+
+
 @pytest.mark.parametrize("in_time", [False, True])
 def test_csv_rows_with_their_header(tmp_path: Path, in_time: bool) -> None:
     """A CSV of a mapped source is cut between rows, never inside a quoted cell; in time it comes hour by hour."""

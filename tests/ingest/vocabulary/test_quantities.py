@@ -17,7 +17,11 @@ def test_share_of_volume_becomes_a_concentration(quantity: str, unit: str, expec
     assert convert(1, unit, QUANTITIES[quantity]) == pytest.approx(expected, abs=0.001)
 
 
-@pytest.mark.parametrize("unit", ["ppb", "ppm", "61", "ppm at 20 degC", "ppb at warm degC and 1013 hPa"])
+@pytest.mark.parametrize(
+    "unit",
+    ["ppb", "ppm", "61", "ppm at 20 degC", "ppb at warm degC and 1013 hPa", "ppb at 1.2.3 degC and 1013 hPa",
+     "ppb at -273.15 degC and 1013 hPa", "ppb at 20 degC and 0 hPa"],
+)  # fmt: skip
 def test_share_of_volume_without_conditions_is_refused(unit: str) -> None:
     """The text says what to write."""
     with pytest.raises(ValueError, match=r"expected 'ug/m3'.*'ppb at 20 degC and 1013\.25 hPa'"):
