@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -89,8 +90,29 @@ def whole_month(store: Store, quantity: str, window: str) -> pd.DataFrame:
     return ask(store, Question(quantity, BEGIN - timedelta(days=2), LATER, window))[FIGURES]
 
 
+class CatchingUp(Store):
+    """While an export looks at the clock, a roll-up that was away for days catches up."""
+
+    def rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Roll up behind the look at the clock."""
+        found = super().rows(statement, **parameters)
+        if statement == "export_clock":
+            roll_up(self, LATER)
+        return found
+
+
 class TestFiles:
     """What an export holds."""
+
+    def test_days_that_close_meanwhile_wait_for_the_next(self, database: str, at_once: None, tmp_path: Path) -> None:
+        """A day that was closed after the export looked what is closed is not in it, and is in the next one."""
+        with closing(CatchingUp(database)) as store:
+            hours = [Reading("ndw/a", "", "vehicle_count", 3600, BEGIN + timedelta(hours=at), 5.0) for at in range(48)]
+            Pipeline(store).store(Batch(columns(hours, [LATER] * len(hours))))
+            roll_up(store, BEGIN + timedelta(hours=2, minutes=30))
+            of_readings = Wanted(datasets=("readings",))
+            first, second = (written(store, tmp_path, of_readings) for _ in range(2))
+            assert (len(first), len(second)) == (1, 3)
 
     def test_files_are_partitioned_the_hive_way(self, city: Store, tmp_path: Path) -> None:
         """Readings by UTC day, windows by UTC month of their start: the local 1st of June begins in May."""
