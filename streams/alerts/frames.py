@@ -109,14 +109,13 @@ def completed(tx: Transaction, rule: Rule, windows: "pd.DataFrame") -> "pd.DataF
     """
     Add what only this rule looks at: the number of readings with its flags, or as `value` the share of its classes.
 
-    Both are of hours: of other windows the number is 0. A share is known of those with at least `least` vehicles, the
-    others are left out.
+    Both are of hours. A share is known of those with at least `least` vehicles, the others are left out.
     """
     if rule.share_of:
         enough = windows[windows["value"].to_numpy(np.float64) >= (rule.least or 1)]
         return enough.assign(value=_looked_up(tx, "read_class_shares", enough, classes=rule.share_of))
     if (flags := MARKED.get(rule.statistic)) is not None:
-        suspect = windows[(windows["flagged"] + windows["warned"] > 0) & (windows["level"] == "1h")]
+        suspect = windows[windows["flagged"] + windows["warned"] > 0]
         counts = _looked_up(tx, "count_flagged_readings", suspect, flags=int(flags)).reindex(windows.index)
         return windows.assign(**{rule.statistic: counts.fillna(0.0)})
     return windows

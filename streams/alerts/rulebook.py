@@ -207,6 +207,7 @@ def _misfits(rule: Rule) -> Iterator[tuple[str, str]]:
         ("level", (rule.statistic in PROBES) != (rule.level == "clock"),
          f"{level} with statistic {rule.statistic!r}: {', '.join(PROBES)} are judged by the clock"),
         ("statistic", rule.statistic not in statistics, f"{rule.statistic!r}, expected {', '.join(statistics)}"),
+        ("level", rule.statistic in MARKED and not hourly, f"{level}, expected '1h': {rule.statistic!r} is of hours"),
         ("statistic", rule.quantity == "any" and rule.statistic == "value",
          "'value' of any quantity, expected one of the evidence"),
         ("per", of_area and no_area, "'area' with this level or statistic, expected the value or coverage of 1h or 1d"),

@@ -114,7 +114,8 @@ def _problems(found: Channels) -> Iterator[tuple[str, str]]:
         if not channel.kinds and not channel.digest:
             yield f"{where}.kinds", "expected at least one, or a digest: nothing would ever be sent"
         yield from _unreadable(f"{where}.escalate_after", channel.escalate_after, duration, "")
-        yield from _unreadable(f"{where}.digest", channel.digest, time.fromisoformat, "expected a time of day as 07:30")
+        local = "expected a time of day as 07:30"  # which no time with a zone can be compared with
+        yield from _unreadable(f"{where}.digest", channel.digest, lambda at: time.fromisoformat(at) <= time.max, local)
     if (heart := found.heartbeat) is not None:
         if urlsplit(heart.url).scheme not in ("http", "https") or not urlsplit(heart.url).hostname:
             yield "heartbeat.url", web
@@ -125,7 +126,7 @@ def _unreadable(key: str, text: str | None, read: Callable[[str], object], expec
     try:
         if text is not None:
             read(text)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         yield key, f"{expected}, found {text!r}" if expected else str(error)
 
 

@@ -341,20 +341,6 @@ def test_areas_are_judged_by_their_own_figure(database: str, store: Store, tmp_p
     ]
 
 
-def test_marked_readings_of_an_hour_are_not_those_of_five_minutes(database: str, store: Store, tmp_path: Path) -> None:
-    """A rule of 5-minute windows about values that do not move has no number to judge: nothing is raised."""
-    text = '[[rule]]\nname = "still"\ntitle = "x"\nquantity = "no2"\nlevel = "5m"\nstatistic = "stuck"\nraise = 0.5'
-    judge = with_rules(tmp_path, text)
-    readings = [Reading("stadspuls/a", "", "no2", 60, START + at * MINUTE, 5.0, 1.0, 60.0) for at in range(60)]
-    deliver(store, judge, readings, START + HOUR)
-    with psycopg.connect(database) as connection:
-        connection.execute("UPDATE reading SET flags = 16")
-        connection.execute("UPDATE window_5m SET flagged = readings, readings = 0")
-    with store.transaction() as tx:
-        judge.between(tx, "", "5m", START, START + HOUR, START + HOUR, START + HOUR)
-    assert asked(database, "SELECT count(*) FROM alert") == [(0,)]
-
-
 def turn(store: Store, judge: Judge, now: datetime) -> None:
     """Do what the upkeep does about windows and alerts."""
     roll_up(store, now, judge=judge)

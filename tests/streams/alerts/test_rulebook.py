@@ -49,6 +49,7 @@ def book(folder: Path, **keys: str) -> dict[str, Rule]:
         ({"patience": '"soon"'}, "patience: expected a time as 30min, 2h or 90s, found 'soon'"),
         ({"level": '"clock"'}, "level: 'clock' with statistic 'value'"),
         ({"quantity": '"lki"', "level": '"1d"'}, "level: '1d', expected '1h': lki is an hourly index"),
+        ({"level": '"1d"', "statistic": '"stuck"'}, "level: '1d', expected '1h': 'stuck' is of hours"),
         ({"level": '"5m"', "baseline": "{}"}, "baseline: expected level '1h'"),
         ({"areas": '["Groningen"]'}, "areas: 'Groningen', expected a code as GM0014"),
         ({"channels": "[]"}, "channels: expected `array` of length >= 1"),

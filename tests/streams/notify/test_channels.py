@@ -57,6 +57,7 @@ def test_good_file(tmp_path: Path) -> None:
         ("[channel.a]\nurl = 'json://h'\nkinds = []", "channel.a.kinds: expected at least one, or a digest"),
         ("[channel.a]\nurl = 'json://h'\nescalate_after = 'soon'", "channel.a.escalate_after: expected a time"),
         ("[channel.a]\nurl = 'json://h'\ndigest = 'noon'", "channel.a.digest: expected a time of day as 07:30"),
+        ("[channel.a]\nurl = 'json://h'\ndigest = '07:30Z'", "channel.a.digest: expected a time of day as 07:30"),
         ("[channel.a]\nurl = 'json://${NOBODY}/'", "channel.a.url: the environment has no variable NOBODY"),
         ("[channel.operators]\nurl = 'json://h'", "channel.operators: expected a name of a-z"),
         ("[channel.'A b']\nurl = 'json://h'", "channel.A b: expected a name of a-z"),
