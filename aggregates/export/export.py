@@ -140,15 +140,14 @@ def _changed(store: Store, scope: Scope, since: datetime | None, wanted: Wanted)
 def _content(store: Store, part: ExportFile, closed: datetime) -> Iterator[pa.Table]:
     """Fetch readings of closed hours, or windows that have ended."""
     first, last = part.span
-    ended = max(first, min(last, closed))  # more may have closed since
     dataset, window, vintage = part.scope
+    end = last if window == "1d" else max(first, min(last, closed))  # more may have closed since
     if dataset == "readings":
-        return tables(store, Question(part.quantity, first, ended, READINGS))
+        return tables(store, Question(part.quantity, first, end, READINGS))
     if vintage:
         scope: dict[str, Any] = {"window": window, "vintage": vintage, "first": first, "last": last}
         found = iter([joined(store, **scope, quantities=[part.quantity])])
     else:
-        end = last if window == "1d" else ended
         found = tables(store, Question(part.quantity, first, end, window, channels=dataset == "channels"))
     return (table.filter(pc.less_equal(table["end"], pa.scalar(closed))) for table in found)
 
