@@ -33,7 +33,7 @@ NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
 READINGS_FIRST = 10.0  # s that a turn waits at most while readings queue up
 LITTLE, RESTING = 0.2, 3  # s of a turn that rolled nothing up, after which the next comes so many times later
-ROLL_UPS = 5  # transactions of a turn, of `MOST_HOURS` each at least: a backfill takes many turns, one after the other
+ROLL_UPS = 3  # transactions of a turn, of `MOST_HOURS` each at least: a backfill takes many turns, one after the other
 BEAT = timedelta(seconds=10)  # between two signs of life in the database
 FROZEN_HOURS = 2  # whose readings a turn deletes at most
 AREA_DAYS = 5  # of a quantity that one turn makes area figures of, so that the roll-ups never wait long

@@ -23,7 +23,7 @@ from streams.commit.recompute import change_staged
 from streams.commit.windows import DAY_US
 
 HOUR = timedelta(hours=1)
-MOST_SERIES = 400  # whose readings around an hour are in memory: of 5 minutes, within days, 0.7 million
+MOST_SERIES, MOST_HOURS = 400, 50_000  # of series, whose readings are in memory: of 5 minutes 0.6 million
 
 # The readings whose derived flags change, and all their derived flags, as they are copied into the table `stage`.
 FLAGGED = np.dtype([("series", "i4"), ("start", "i8"), ("flags", "i4")])
@@ -41,19 +41,18 @@ class Ruled(NamedTuple):
     trusted: bool
 
 
-def flag_neighbours(tx: Transaction, first: datetime, last: datetime) -> ChangedWindows:
-    """Flag spikes and stuck values around the dirty hours; give the 5-minute windows that changed."""
+def flag_neighbours(tx: Transaction, count: int, first: datetime, last: datetime) -> ChangedWindows:
+    """Flag spikes and stuck values around the `count` dirty hours; give the 5-minute windows that changed."""
     found = tx.rows("list_ruled_series")
     reach = 2 * max((reach for *_, reach in found), default=timedelta(0))  # neighbours have neighbours
     ruled = [Ruled(one, limits_of(quantity, overrides), trusted) for one, quantity, overrides, trusted, _ in found]
     ((_, frozen),) = tx.rows("read_versions")
     changed = [np.zeros(0, FLAGGED)]
-    for at in range(0, len(ruled), MOST_SERIES):
-        some = ruled[at : at + MOST_SERIES]
-        readings = tx.numbers(
-            "list_neighbour_readings", NEIGHBOUR, members=[one.series for one in some], first=first - reach,
-            last=last + HOUR + reach,
-        )  # fmt: skip
+    span: dict[str, Any] = {"first": first - reach, "last": last + HOUR + reach}
+    step = max(1, min(MOST_SERIES, MOST_HOURS * len(ruled) // count))
+    for at in range(0, len(ruled), step):
+        some = ruled[at : at + step]
+        readings = tx.numbers("list_neighbour_readings", NEIGHBOUR, members=[one.series for one in some], **span)
         changed.append(reflagged(readings, some, np.array(frozen, np.int64)))
     return _set_flags(tx, np.concatenate(changed))
 

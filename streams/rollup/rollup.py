@@ -17,7 +17,7 @@ from streams.alerts.judge import Judge
 from streams.rollup.derived import flag_dead, flag_neighbours
 
 MOST_HOURS = 50_000  # of series in one transaction, up to four times as many in those that follow short ones
-SHORT = 3.0  # s: each transaction has costs of its own, which its hours share
+SHORT = 10.0  # s: each transaction has costs of its own, which its hours share
 WINDOWS = ("roll_hours", "roll_days")
 EVIDENCE = ("delete_sensor_hours", "roll_sensor_hours", "delete_sensor_days", "roll_sensor_days")
 
@@ -43,6 +43,7 @@ def roll_up(
         try:
             more = (done := _roll_up_some(store, until, judge, now, hours)) or _store_evidence(store)
         except Clash:  # flags found by hours are set after other 5-minute rows are locked: batches may be in the way
+            hours = MOST_HOURS
             continue
         written += done
         hours = min(2 * hours, 4 * MOST_HOURS) if time.monotonic() - began < SHORT else hours
@@ -62,7 +63,7 @@ def _roll_up_some(store: Store, until: datetime, judge: Judge | None, now: datet
         if count:
             tx.rows("analyze_dirty")
             resolve_groups(tx)
-            reflagged = flag_neighbours(tx, first, last)
+            reflagged = flag_neighbours(tx, count, first, last)
             flagged = flag_dead(tx, _write(tx, WINDOWS, again=False, until=until))
             if len(flagged.starts):
                 _write(tx, WINDOWS, again=True, until=until)
