@@ -57,6 +57,7 @@ class Connection(threading.Thread):
         self.is_up = False
         self.resumed = False  # the broker still had our session
         self.greeted = False  # the broker answered CONNECT: until then it is read even when nothing else may be
+        self.owes = False  # the broker may be silent because it waits for us
         self.ending = False  # the broker or we will end it: no failure
         self._taken_by_broker = 0  # messages that it takes in flight from us
         self._filters = filters
@@ -79,10 +80,6 @@ class Connection(threading.Thread):
     def room(self) -> int:
         """Give how many messages may come in now."""
         return 1
-
-    def owes(self) -> bool:
-        """Tell whether the broker may be silent because it waits for us."""
-        return False
 
     def down(self) -> None:
         """The connection is gone; everything in flight on it is void."""
@@ -188,7 +185,7 @@ class Connection(threading.Thread):
         now, every = time.monotonic(), self._client.keepalive or KEEPALIVE
         if self.greeted and now - sock.written_at > every / 2:
             sock.send(_PINGREQ)
-        if not is_read or self.owes():
+        if not is_read or self.owes:
             sock.read_at = now  # silence proves nothing
         elif now - sock.read_at > (1.5 * every if self.is_up else PATIENCE):
             _log.warning("the broker is silent, connecting again", broker=str(self.address))

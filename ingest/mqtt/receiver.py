@@ -157,6 +157,7 @@ class Receiver(Connection):
         """Acknowledge what is done, and unsubscribe where that is wanted."""
         if self._acknowledged:
             self._send_acks()
+        self.owes = bool(self._unacknowledged)  # rumqttd then answers neither a ping nor SUBSCRIBE
         if self._asking and self.is_up and not self.in_flight and self._asked is None:
             self._asking = False
             self._asked = self._client.unsubscribe(list(self._filters))[1] or 0, self.received
@@ -183,10 +184,6 @@ class Receiver(Connection):
         if self._stopping or self.in_flight_bytes >= self._most_bytes:
             return 0
         return self._most - self.in_flight
-
-    def owes(self) -> bool:
-        """Tell whether it may wait for acknowledgements: rumqttd then answers neither a ping nor SUBSCRIBE."""
-        return bool(self._unacknowledged)
 
     def down(self) -> None:
         """Void what waits for an acknowledgement or an answer: the broker delivers it again on the next connection."""
