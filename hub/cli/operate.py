@@ -170,6 +170,8 @@ def reconcile(
     after = stamp("to", last, "UTC").date() if last else datetime.now(UTC).date() + timedelta(days=1)
     ((first_day,),) = store.rows("read_first_day")
     begin = stamp("from", first, "UTC").date() if first else first_day or after
+    if first and begin >= after:
+        raise BadQuestion(f"no day from --from {begin} to --to {after}, which is exclusive")
     found = list(reconcile_store(store, begin, after, repair=repair))
     shown = [(d.day, d.level, d.compared, len(d.windows)) for d in found if d.compared or d.windows]
     print_table(("day (UTC)", "level", "compared", "different"), shown)

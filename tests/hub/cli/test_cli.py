@@ -241,6 +241,7 @@ class TestExitCodes:
             ((*ASKED, "--to=2024-04-01"), "is after to"),
             ((*ASKED, "--format=xml"), "xml"),
             (("maintain", "--thaw"), "--thaw needs --from and --to"),
+            (("reconcile", "--from=2024-05-01", "--to=2024-05-01"), "--to 2024-05-01, which is exclusive"),
             (("maintain", "--retention=soon"), "retention"),
             (("maintain", "--from=2024-05-01"), "--from and --to go with --thaw"),
             (("migrate", "--database=mysql://x"), "database"),
