@@ -26,6 +26,7 @@ from hub.servers.broker import BuiltInBroker
 from hub.servers.postgres import EmbeddedPostgres
 from hub.servers.process import CannotStart, DataDirectory, Server, raise_file_limit
 from hub.settings.settings import Settings
+from hub.settings.values import url_host
 from hub.web.metrics import ServiceCollector, numbers
 from ingest.formats.parts import UNREAD
 from ingest.formats.registry import load_formats
@@ -72,7 +73,8 @@ class EmbeddedHub:
             self._client_id = client_id(directory.path, known="" if directory.is_new else "stadspuls")
             self._make_servers()
             # Before anything is started: channels that cannot work are refused at once.
-            self.notifier = notifier_of(settings, self.database, f"http://{settings.http_host}:{settings.http_port}")
+            link = f"http://{url_host(settings.http_host)}:{settings.http_port}"
+            self.notifier = notifier_of(settings, self.database, link)
             self._start_servers(undo)
             from hub.run.upkeep import Upkeep, judge_of
 

@@ -12,6 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from msgspec import structs
+
 from aggregates.store.store import Store
 from hub.run.parts import Turns
 from hub.settings.settings import Settings
@@ -103,6 +105,7 @@ def open_channels(settings: Settings) -> "tuple[Channels, dict[str, AppriseDoor]
     from streams.notify.apprise_door import AppriseDoor
 
     channels, doors = read_channels(path), dict[str, AppriseDoor]()
+    channels = structs.replace(channels, link=channels.link or settings.http_url or None)
     for name, channel in channels.channels.items():
         try:
             doors[name] = AppriseDoor(channel.url)

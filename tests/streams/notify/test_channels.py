@@ -82,6 +82,13 @@ def test_service_that_is_none(tmp_path: Path) -> None:
     assert "sesame" not in str(caught.value)
 
 
+def test_link_is_where_others_reach_the_hub(tmp_path: Path) -> None:
+    """Messages point to the setting `http_url`, unless the file says where to."""
+    for text, expected in (("", "https://city.example"), ("link = 'https://hub.example'", "https://hub.example")):
+        settings = load({"alert_channels": written(tmp_path, text), "http_url": "https://city.example"})
+        assert open_channels(settings)[0].link == expected
+
+
 def test_shipped_example_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """The example in deploy/ is a file that works as soon as its variables are set."""
     path = ROOT / "deploy" / "alerts" / "channels.example.toml"
