@@ -191,7 +191,7 @@ def in_order(items: Iterable[T], received_at: datetime) -> Iterator[T]:
             continue
         key = one[:5]
         seen[key] += 1
-        is_live = received_at - one.start < SOON
-        is_second = seen[key] > 1 or (times[key] == 1 and is_live and received_at - one.start >= HOUR)
-        flags = one.flags & ~_AMBIGUOUS if times[key] > 1 or is_live else one.flags
+        late = received_at - one.start - timedelta(seconds=one.period)  # sent when the interval had ended
+        is_second = seen[key] > 1 or (times[key] == 1 and HOUR <= late < SOON)
+        flags = one.flags & ~_AMBIGUOUS if times[key] > 1 or late < SOON else one.flags
         yield one._replace(start=one.start + HOUR * is_second, flags=flags)

@@ -118,6 +118,18 @@ def test_receipt_tells_which_hour_is_meant(tmp_path: Path, minutes: int, hours: 
     assert (one.start, one.flags) == (AUTUMN + hours * HOUR, 0)
 
 
+@pytest.mark.parametrize("means", ["start", "end"])
+@pytest.mark.parametrize("seconds", [300, 900, 3600])
+def test_interval_that_is_sent_when_it_has_ended(tmp_path: Path, means: str, seconds: int) -> None:
+    """Each interval of the night comes back where it was, by its message's receipt a minute after its end."""
+    period = timedelta(seconds=seconds)
+    for start in (AUTUMN + at * period for at in range(int(5 * HOUR / period))):
+        local = (start + (means == "end") * period).astimezone(ZoneInfo("Europe/Amsterdam"))
+        received = start + period + timedelta(minutes=1)
+        (one,) = read(tmp_path, [f"{local:%Y-%m-%dT%H:%M:%S}"], means, seconds, received=received)
+        assert (one.start, one.flags) == (start, 0)
+
+
 def test_lone_stamp_of_autumn_is_marked(tmp_path: Path) -> None:
     """Without its twin, and long after, the first hour is meant, and the reading warns."""
     (one,) = read(tmp_path, ["2026-10-25T02:30:00"], "start")
