@@ -59,13 +59,11 @@ class Judge:
         """Judge the 5-minute windows of a batch that had ended when it was received; that never fails the batch."""
         start = numbers(readings, "start")
         with self.failures.noted(tx, "5m", start.min() - WINDOW_US, start.max()):
-            codes, words = coded(readings, "quantity")
-            watched = np.array([word in self._watched["5m"] for word in words], bool)
+            watched = coded(readings, "quantity").each(self._watched["5m"].__contains__, bool)
             now = int(numbers(readings, "received_at").max())
             start = start - start % WINDOW_US
-            chosen = watched[codes] & (start + WINDOW_US <= now)
-            codes, words = coded(readings, "sensor_id")
-            windows = ChangedWindows([words[code] for code in codes[chosen]], start[chosen])
+            chosen = watched & (start + WINDOW_US <= now)
+            windows = ChangedWindows(coded(readings, "sensor_id").each(str)[chosen].tolist(), start[chosen])
             if len(windows.starts):
                 tx.rows("limit_judging")
                 self.changed(tx, "5m", windows, utc(now), utc(now))

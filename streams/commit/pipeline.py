@@ -115,8 +115,8 @@ class Pipeline:
         Commit a batch, however long it takes.
 
         A reading that the database refuses becomes a dead letter, and so does one of a sensor beyond `new_sensors` that
-        are new within an hour of one source; while the database is away, or at a limit that no
-        smaller batch keeps, the batch is tried again. Raises `Stopped` when the hub stops meanwhile.
+        are new within an hour of one source; while the database is away, or at a limit that no smaller batch keeps, the
+        batch is tried again. Raises `Stopped` when the hub stops meanwhile.
         """
         waits = pauses(0.1, LONGEST_WAIT)
         while True:
@@ -185,7 +185,7 @@ class Pipeline:
             if letters := [*batch.dead_letters, *_refusals(batch, frozen, FROZEN)]:
                 tx.rows("upsert_dead_letters", **dead_letter_columns(letters))
             if self._judge is not None and len(rows):
-                self._judge(tx, with_later(batch.readings, readings, rows[~own]))
+                self._judge(tx, batch.readings if own.all() else with_later(batch.readings, readings, rows[~own]))
 
     def _singles(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
         """Part readings of one sensor and start, each with what comparing it with the others has found."""

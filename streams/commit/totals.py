@@ -56,8 +56,6 @@ def differences(tx: Transaction, rows: Rows) -> Rows:
 
 def with_later(given: pa.RecordBatch, readings: Rows, later: Rows) -> pa.RecordBatch:
     """Give the readings of a batch, and one like them for each of the `later` counts that they changed."""
-    if not len(later):
-        return given
     at = {series: row for row, series in enumerate(readings["series"].tolist())}
     more, start = given.take([at[series] for series in later["series"].tolist()]), SCHEMA.field("start")
     starts = pa.array(later["start"], start.type)
