@@ -69,8 +69,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that a request is whole."""
-        self._requests += 1
-        self._head = 0
+        self._requests, self._head = self._requests + 1, 0
         super().on_message_complete()
 
     def _look(self, before: int) -> None:
