@@ -31,6 +31,7 @@ from streams.rollup.retention import thaw as thaw_store
 
 BRIEF = 10  # of the columns of a rule in the table
 BEYOND = {"above": ">", "below": "<"}
+AT_ONCE = 50  # dead letters that are in memory, of up to 1 MiB each
 LARGEST_REPLAY = 1_000_000  # bytes; with its topic a larger payload is more than a broker takes
 
 
@@ -148,18 +149,24 @@ def letters_replay(
     settings: Settings, store: Store, source: str | None = None, reason: str | None = None, limit: int = 10_000
 ) -> None:
     """Publish dead letters again, after what was wrong is repaired; those that fail again are stored again."""
-    asked = {"source": source, "reason": reason, "limit": limit, "after_last_at": None, "after_key": None}
-    with store.transaction() as tx:
-        letters = tx.records("list_dead_letters", **asked)
+    at, key, done = None, None, 0
     with Sender(broker_of(settings)) as sender:
-        fits = [letter for letter in letters if letter.size < LARGEST_REPLAY]
-        whole = [letter for letter in fits if letter.payload is not None and len(letter.payload) == letter.size]
-        for letter in whole:
-            sender.publish(letter.topic, letter.payload)
-        sender.flush()
-        # One that came back meanwhile has another count, and is kept.
-        store.rows("delete_dead_letters", **unnested(whole, ("key", "count")))
-    errors.print(f"{len(whole)} dead letters published again")
+        for left in range(limit, 0, -AT_ONCE):
+            asked = {"source": source, "reason": reason, "after_last_at": at, "after_key": key}
+            with store.transaction() as tx:
+                letters = tx.records("list_dead_letters", **asked, limit=min(left, AT_ONCE))
+            fits = [letter for letter in letters if letter.size < LARGEST_REPLAY]
+            whole = [letter for letter in fits if letter.payload is not None and len(letter.payload) == letter.size]
+            for letter in whole:
+                sender.publish(letter.topic, letter.payload)
+            sender.flush()
+            # One that came back meanwhile has another count, and is kept.
+            store.rows("delete_dead_letters", **unnested(whole, ("key", "count")))
+            done += len(whole)
+            if len(letters) < AT_ONCE:
+                break
+            at, key = letters[-1].last_at, letters[-1].key
+    errors.print(f"{done} dead letters published again")
 
 
 @command("reconcile")

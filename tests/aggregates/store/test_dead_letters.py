@@ -168,6 +168,21 @@ class TestReplay:
         until(lambda: b"3" not in {one.payload for one in again(store) if one.reason == "mended"})
         assert {one.payload for one in again(store)} >= {b"1", b"2"}
 
+    def test_few_at_once(self, store: Store, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However many are replayed, few are in memory, and none is left out, also of those of one moment."""
+        monkeypatch.setattr("hub.cli.operate.AT_ONCE", 2)
+        taken: list[int] = []
+
+        def counted(rows: list[Any], names: tuple[str, ...]) -> Any:
+            taken.append(len(rows))
+            return unnested(rows, names)
+
+        monkeypatch.setattr("hub.cli.operate.unnested", counted)
+        store_letters(store, *(letter(b"%d" % n, "mended", n // 3) for n in range(7)))
+        assert "5 dead letters" in replay(store, line, "--limit=5", "--reason=mended")
+        assert "2 dead letters" in replay(store, line, "--reason=mended")
+        assert taken == [2, 2, 1, 2, 0]
+
 
 def again(store: Store) -> list[Any]:
     """Give all dead letters."""
