@@ -132,8 +132,8 @@ def _add_json(name: str, data: bytes, found: Found) -> None:
     rows = answer.get("value")
     if answer.get("type") == "FeatureCollection":
         found.maps += [(name, one) for one in read_map(data, name)]
-    elif "kerncijfers" in (answer.get("bronnen") or {}):
-        title = str(answer["bronnen"]["kerncijfers"])
+    elif isinstance(sources := answer.get("bronnen"), dict) and "kerncijfers" in sources:
+        title = str(sources["kerncijfers"])
         found.tables[name] = table[0].upper() if (table := TABLE_ID.search(title)) else name
         found.abouts.append(About(title, found.tables[name], str(answer.get("peildatum") or "")))
         found.frames[len(found.frames)] = name, [_municipal(answer)], {"known_only": True}

@@ -151,6 +151,7 @@ class TestRefused:
         [
             (b"{", "begins like JSON"),
             (b'{"a": 1}', "expected OData"),
+            (b'{"bronnen": 3}', "expected OData"),
             (b"nothing", "neither JSON, CSV"),
             (b"a;b;c\n1;2;3\n", "none holds area codes"),
         ],
