@@ -8,12 +8,12 @@ in this process (`ingest.log.queue`).
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from ingest.formats.decode import EARLIEST, decode
 from ingest.vocabulary.batch import Batch

@@ -11,7 +11,6 @@ The geometry of areas: which sensor lies in which, and wijken and gemeenten as u
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -26,8 +25,7 @@ METRES = 111_195.0  # of a degree of latitude
 EXACT = 9  # digits of a degree, 0.1 mm: what lies so near to a border is on it
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(NamedTuple):
     """An area with its shape in degrees; `derived` where it is the union of its buurten."""
 
     code: str

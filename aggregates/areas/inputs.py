@@ -10,9 +10,8 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pandas as pd
@@ -26,8 +25,7 @@ LARGEST = 500_000_000  # bytes that a map may unpack to: the country's has half 
 TABLE_ID = re.compile(r"\d{5}(?:NED|ned|ENG|eng)")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """Bytes with a name; `path` where GDAL needs the files beside it."""
 
     name: str
@@ -51,8 +49,7 @@ class Found(msgspec.Struct):
     tables: dict[str, str] = {}  # document name -> table id
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(NamedTuple):
     """The content of documents for one vintage: areas where there is a map, statistics where there are any."""
 
     areas: tuple[Area, ...]
@@ -193,7 +190,7 @@ def _add_csv(name: str, data: bytes, found: Found) -> None:
 def _tables(found: Found, vintage: int, municipalities: Sequence[str]) -> Iterator[tuple[str, Statistics]]:
     for name, frames, how in found.frames.values():
         read = read_table(pd.concat(frames), _about_of(name, found, vintage), municipalities, units=found.units, **how)
-        yield name, replace(read, names={**read.names, **found.names})
+        yield name, read._replace(names={**read.names, **found.names})
 
 
 def _about_of(name: str, found: Found, vintage: int) -> About:

@@ -7,8 +7,7 @@ places the sensors in it.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import shapely
@@ -23,8 +22,7 @@ from aggregates.store.store import Store, Transaction, unnested
 LICENCE = "CC BY 4.0, Centraal Bureau voor de Statistiek (CBS)"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Boundaries or statistics of one municipality, which replace those in the store."""
 
     municipality: str

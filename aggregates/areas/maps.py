@@ -9,7 +9,6 @@ beneath areas and sensors: GeoJSON, gzipped, with all lines or polygons of a kin
 import gzip
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,7 +106,7 @@ def _merged(parts: Iterable[Area]) -> tuple[Area, ...]:
     for part in parts:
         shape = shapely.make_valid(part.shape)
         known = found.get(part.code)
-        found[part.code] = replace(known or part, shape=shapely.union(known.shape, shape) if known else shape)
+        found[part.code] = (known or part)._replace(shape=shapely.union(known.shape, shape) if known else shape)
     return tuple(found.values())
 
 

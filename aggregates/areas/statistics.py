@@ -6,7 +6,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -30,8 +30,7 @@ class BadDocument(ValueError):  # noqa: N818 - the reaction is the name: the use
     """A map or a table that cannot be loaded: the text has what was found, what was expected, and where."""
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """Title, table and date of change, as a source gives them."""
 
     title: str | None = None
@@ -39,8 +38,7 @@ class About:
     modified: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(NamedTuple):
     """
     Cells of some areas: `cells` has COLUMNS; `names` go by area code.
 
@@ -49,7 +47,7 @@ class Statistics:
 
     about: About
     cells: pd.DataFrame
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str]
 
 
 def check_vintage(about: About, vintage: int, where: str) -> None:

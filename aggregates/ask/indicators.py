@@ -7,13 +7,13 @@ model layer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import shapely
+from msgspec.structs import replace
 
 from aggregates.ask.dates import BadQuestion, zone_of
 from aggregates.ask.listings import areas

@@ -5,7 +5,6 @@ Periods that averages are reported for: which days and hours are a *werkdag*, an
 `aggregates.ask.averages` averages over them. Every command loads this: so no pandas here.
 """
 
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
@@ -98,8 +97,7 @@ class Definitions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return Period("-".join([kind, *parts]) if kinds or not parts else part, self.kind[kind], self.part[part])
 
 
-@dataclass(frozen=True, slots=True)
-class Reporting:
+class Reporting(NamedTuple):
     """What the averages of a hub are made by: its zone, calendar files and country, and the definitions of periods."""
 
     zone: str

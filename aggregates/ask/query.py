@@ -6,10 +6,10 @@ figures; `aggregates.ask.series` fetches them series by series.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -30,8 +30,7 @@ SIDES = ("west", "south", "east", "north")  # of a box
 USUAL = timedelta(minutes=1)  # between readings of a series, where nothing is known
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """
     Windows of one quantity, or READINGS of one or all (None), whose start lies in `[first, last)`.
 

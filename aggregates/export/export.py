@@ -10,13 +10,13 @@ import fcntl
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -33,8 +33,7 @@ DATASETS = ("readings", "aggregates", "channels", "area_aggregates", "areas")
 EVER = (LONG_AGO, datetime(2200, 1, 1, tzinfo=UTC))
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """
     What to export: datasets, windows of the aggregates, one quantity or all, starts in `[first, last)`, and the form.
 
@@ -75,7 +74,7 @@ def export(store: Store, out: Path, wanted: Wanted) -> Generator[Written, None, 
     """
     Write what changed since the last export into `out`, file by file; running hours are left out until they close.
 
-    An export that was killed goes on where it was. Raises ValueError where `out` holds another's journal,
+    An export that was killed goes on where it was. Raises BadFile where `out` holds another's journal,
     `aggregates.store.errors.StoreError`, and OSError, also where another export works in it (BlockingIOError).
     """
     with _alone(out):

@@ -50,9 +50,7 @@ def _id(key: Sequence[Any]) -> str:
 def degrees(box: Sequence[float], crs: str) -> list[float]:
     """Give the sides of a box, west, south, east and north, in degrees."""
     west, south, east, north = box
-    if crs != RD:
-        return [west, south, east, north]
-    return list(_transformer(28992, 4326).transform_bounds(west, south, east, north))
+    return [*(_transformer(28992, 4326).transform_bounds(west, south, east, north) if crs == RD else box)]
 
 
 @cache

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from aggregates.export.forms import replaced
+from ingest.vocabulary.values import BadFile
 
 DAY = timedelta(days=1)
 # A row carries the time at which its transaction began: one that took up to this long is still seen.
@@ -97,13 +98,13 @@ class Journal(msgspec.Struct):
 
     @classmethod
     def read(cls, path: Path, layout: int) -> "Journal":
-        """Read a journal, or begin one; raises ValueError for a file that is no journal."""
+        """Read a journal, or begin one; raises BadFile for a file that is no journal."""
         try:
             found = msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
             return cls({}, {}, layout)
         except msgspec.DecodeError as error:
-            raise ValueError(f"{path} is no journal of an export: {error}") from error
+            raise BadFile(f"{path} is no journal of an export: {error}") from error
         return found if found.layout == layout else cls({}, {}, layout)
 
     def write(self, path: Path) -> None:

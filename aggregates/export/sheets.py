@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import xlsxwriter  # type: ignore[import-untyped]
 
 from aggregates.areas.measures import MEASURES
+from aggregates.ask.dates import BadQuestion
 from aggregates.ask.listings import COLUMNS
 from aggregates.export.objects import text_of
 
@@ -39,7 +40,7 @@ def write_workbook(
     """
     Write flat tables of the same columns, at least one, and the sources that `beside` names after the last row.
 
-    Raises ValueError for more rows than a sheet has.
+    Raises BadQuestion for more rows than a sheet has.
     """
     with xlsxwriter.Workbook(out, {"constant_memory": True, **_AS_TEXT}) as book:
         book.set_properties({"created": datetime(2000, 1, 1)})  # noqa: DTZ001 - the same rows are the same file
@@ -56,7 +57,7 @@ def write_workbook(
             for row in zip(*(one.values for one in columns), strict=True):
                 written += 1
                 if written > ROWS:
-                    raise ValueError(f"more than {ROWS} rows, expected what a sheet of Excel holds: a shorter range")
+                    raise BadQuestion(f"more than {ROWS} rows, expected what a sheet of Excel holds: a shorter range")
                 for at, value in enumerate(row):
                     if value is not None and value == value:  # null, and NaN
                         sheet.write(written, at, value, formats[columns[at].form] or None)

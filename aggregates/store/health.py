@@ -3,30 +3,20 @@ The numbers and findings of the store for `/health`, the live page, `doctor` and
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any
 
 from aggregates.store.migrate import edition
 from aggregates.store.store import Store
 
 
-class State(NamedTuple):
-    """Counts; `rollup_lag` is how long (s) the oldest ended hour waits for the roll-up."""
+def state(store: Store, now: datetime) -> Any:
+    """
+    Read how many there are of everything, by the names of the statement `read_state`.
 
-    dead_letters: int
-    marks: int
-    rollup_lag: float
-    series: int
-    sensors: int
-    sensors_without_place: int
-    frozen_days: int
-    closed_until: datetime
-    reconciled: datetime | None
-
-
-def state(store: Store, now: datetime) -> State:
-    """Read how many there are of everything. Raises `aggregates.store.errors.StoreError`."""
-    (row,) = store.rows("read_state", now=now)
-    return State(*row)
+    `rollup_lag` is how long (s) the oldest ended hour waits for the roll-up. Raises `StoreError`.
+    """
+    with store.transaction() as tx:
+        return tx.records("read_state", now=now)[0]
 
 
 def positions(store: Store) -> dict[tuple[str, int], int]:

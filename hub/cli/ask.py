@@ -21,7 +21,7 @@ from aggregates.ask.dates import NO_AREAS, BadQuestion, known_at
 from aggregates.ask.periods import LONG
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
-from hub.cli.common import NO, command, end, note_waiting, open_store, range_of, reporting_of, stamp
+from hub.cli.common import NO, command, end, note_waiting, open_store, range_of, stamp
 from hub.cli.lists import command_of, rows_of
 from hub.cli.output import Format, errors, write
 from hub.settings.settings import Settings
@@ -92,12 +92,9 @@ def export(
     )  # fmt: skip
     began, written = time.monotonic(), list[Written]()
     note_waiting(store, (wanted.first, wanted.last), "1d", areas="area_aggregates" in wanted.datasets)
-    try:
-        for one in export_store(store, out, wanted):
-            written.append(one)
-            errors.print(f"{one.path}: {one.rows} rows")
-    except ValueError as error:
-        raise BadQuestion(str(error)) from error
+    for one in export_store(store, out, wanted):
+        written.append(one)
+        errors.print(f"{one.path}: {one.rows} rows")
     rows, seconds = sum(one.rows for one in written), time.monotonic() - began
     errors.print(f"{len(written)} files with {rows} rows written to {out} in {seconds:.1f} s")
 
@@ -138,7 +135,7 @@ def release_make(
     folder = releases or settings.data_dir / "releases"
     note_waiting(store, span, "1d", areas=True)
     inquiry = read_toml(query, Inquiry)
-    made = make(store, folder, name, inquiry, (begin, until), reporting_of(settings), version("stadspuls"))
+    made = make(store, folder, name, inquiry, (begin, until), settings.reporting, version("stadspuls"))
     for file in made["files"]:
         errors.print(f"{folder / name / file['file']}: {file['rows']} rows")
     typer.echo(made["citation"])
@@ -157,7 +154,7 @@ def release_verify(
     note_waiting(store, range_of(manifest["from"], manifest["to"], settings.timezone), "1d", areas=True)
     if broken := damaged(folder, manifest):
         end(NO, f"not the files that were released, or missing, in {folder / name}: {', '.join(broken)}")
-    found = changes(store, folder, manifest, reporting_of(settings))
+    found = changes(store, folder, manifest, settings.reporting)
     write(found, form, out, settings.timezone)
     if len(found):
         end(NO, f"{name} has other figures now, as of {manifest['as_of']} it had these")
@@ -174,7 +171,7 @@ def report_year(
 
     if (sensor is None) == (area is None):
         raise BadQuestion("expected either --sensor or --area")
-    page = report(store, str(sensor or area), year, reporting_of(settings), version("stadspuls"), language)
+    page = report(store, str(sensor or area), year, settings.reporting, version("stadspuls"), language)
     if out is None:
         typer.echo(page)
     else:

@@ -24,7 +24,6 @@ import typer
 
 from aggregates.areas.codes import is_code
 from aggregates.ask.dates import BadQuestion, moment, read
-from aggregates.ask.periods import SHIPPED, Reporting
 from aggregates.store.store import Store
 from hub.cli.output import errors, set_up_logging
 from hub.servers.process import CannotStart, RunningHub, find_hub
@@ -170,11 +169,6 @@ def broker_of(settings: Settings) -> Address:
 def open_store(settings: Settings) -> closing[Store]:
     """Open the database that is named, or the running hub's; raises CannotStart where there is neither."""
     return closing(Store(_url(settings, "database")))
-
-
-def reporting_of(settings: Settings) -> Reporting:
-    """Give what averages over days are made by."""
-    return Reporting(settings.timezone, settings.calendars, settings.country, settings.periods or SHIPPED)
 
 
 def _url(settings: Settings, server: str) -> str:

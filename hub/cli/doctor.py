@@ -36,7 +36,6 @@ from ingest.vocabulary.values import BadFile
 CALENDAR_ENDS = timedelta(days=30)  # a calendar is mentioned from so long before its end on
 LOG_LAG = timedelta(minutes=5)  # that a record may wait for a worker
 _ANSWERS_WITHIN = 5.0  # s
-NEITHER = "none named and no hub running"
 
 
 class Finding(NamedTuple):
@@ -68,10 +67,11 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
     yield Finding("data directory", str(settings.data_dir))
     yield from _hub(running) if running and running.alive else [Finding("hub", "not running here")]
     database = settings.database or (running.database if running else None)
+    broker = settings.broker or (running.broker if running else None)
     checks = {
         "calendar": _calendar(settings),
-        "database": _database(database, settings.timezone),
-        "broker": _broker(settings, settings.broker or (running.broker if running else None)),
+        "database": _database(database, settings.timezone) if database else _neither("database"),
+        "broker": _broker(settings, broker) if broker else _neither("broker"),
         "broker holds": _held(BuiltInBroker(settings.data_dir), running),
     }
     if settings.kafka:
@@ -108,18 +108,16 @@ def _calendar(settings: Settings) -> Iterator[Finding]:
         yield Finding("calendar", f"knows no school holidays after {last}: add those to come{where}")
 
 
-def _database(conninfo: str | None, zone: str) -> Iterator[Finding]:
-    if conninfo is None:
-        yield Finding("database", NEITHER, False)
-        return
+def _neither(what: str) -> Iterator[Finding]:
+    yield Finding(what, "none named and no hub running", False)
+
+
+def _database(conninfo: str, zone: str) -> Iterator[Finding]:
     with closing(Store(conninfo, application="stadspuls doctor")) as store:
         yield from (Finding(*line) for line in list_findings(store, datetime.now(UTC), zone, NO_AREAS))
 
 
-def _broker(settings: Settings, url: str | None) -> Iterator[Finding]:
-    if url is None:
-        yield Finding("broker", NEITHER, False)
-        return
+def _broker(settings: Settings, url: str) -> Iterator[Finding]:
     address = Address.parse(url).with_credentials(settings.credentials)
     whom = address.user or "anybody"
     why = refusal(address, _ANSWERS_WITHIN)

@@ -66,9 +66,11 @@ def publish_files(
         found = kept_back(found, running.http)
     counted = Counted(settings.earliest)
     with Sender(broker_of(settings)) as sender, progress_bar() as progress:
-        count = publish(sender, progress.track(counted.each(found), description="messages"))
+        for topic, payload, _ in progress.track(counted.each(found), description="messages"):
+            sender.publish(topic, payload)
+        sender.flush()
     taken, failed, refused = counted.taken - counted.failed, counted.failed, counted.reasons.total()
-    errors.print(f"{count} messages published: {taken} values taken, {failed} failed, {refused} refused")
+    errors.print(f"{counted.messages} messages published: {taken} values taken, {failed} failed, {refused} refused")
     for reason, times in counted.reasons.most_common(5):
         errors.print(f"refused {times} times: {reason}")
     if counted.reasons and not counted.taken:
@@ -103,13 +105,14 @@ class Counted:
 
     def __init__(self, earliest: datetime) -> None:
         self._earliest = earliest
-        self.taken = self.failed = 0
+        self.messages = self.taken = self.failed = 0
         self.reasons: Counter[str] = Counter()
 
     def each(self, found: Iterable[Recorded]) -> Iterator[Recorded]:
         """Give the messages on, counted."""
         for one in found:
             yield one
+            self.messages += 1
             batch = decode([Message(one[0], one[1], datetime.now(UTC))], self._earliest)
             self.taken += batch.readings.num_rows
             self.failed += int(np.count_nonzero(numbers(batch.readings, "flags") & Flag.SOURCE_ERROR))
@@ -146,16 +149,6 @@ def _health(http: str) -> dict[str, int]:
             return found
     except OSError:
         return {}
-
-
-def publish(sender: Sender, found: Iterable[Recorded]) -> int:
-    """Publish messages and return how many, when the broker has all; raises BadPayload for one that none takes."""
-    count = 0
-    for topic, payload, _ in found:
-        sender.publish(topic, payload)
-        count += 1
-    sender.flush()
-    return count
 
 
 @command("formats try")

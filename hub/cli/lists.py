@@ -23,7 +23,6 @@ from ingest.vocabulary.values import shipped_toml
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EVERYTHING = 2_000_000_000  # rows: no limit
 SHOWN_BYTES = 80  # of a payload
 _KINDS = {"integer": int, "number": float, "boolean": bool}
 _PARAMETERS = shipped_toml(api.__file__, "parameters.toml")
@@ -84,6 +83,7 @@ def rows_of(settings: Settings, path: str, asked: Mapping[str, Any], limit: int 
     """
     import pyarrow as pa
 
+    from aggregates.ask.listings import EVERYTHING
     from hub.web.api.parameters import query
     from hub.web.api.resources import by_settings
 

@@ -1,5 +1,5 @@
 """
-The command line: which module holds which command, and the exit code of a failure.
+The command line: the module of a command (`commands.toml` has these) is loaded, and a failure gets its exit code.
 
 Exit codes: 0 good, 1 the data say no, 2 used wrongly, 3 it could not be done. Messages go to stderr, data to stdout.
 Every flag `--a-b` is also the environment variable `STADSPULS_A_B`. A process loads the module of its own first word,
@@ -9,6 +9,7 @@ and all of them for the help.
 import gc
 import importlib
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from threading import Lock
 from types import ModuleType
@@ -16,27 +17,16 @@ from typing import Any
 
 import typer
 
-from hub.cli.common import IMPOSSIBLE, NO, WRONG, app
+from hub.cli.common import IMPOSSIBLE, NO, WORDS, WRONG, app
 from hub.cli.output import errors
 
-# The modules that hold the commands, each with their first words, in the order of the help. An image has no `lab`, and
-# so neither of its commands.
-MODULES = {
-    "hub.cli.run": "up migrate collect work rollup serve gateway",
-    "hub.cli.files": "publish formats",
-    "hub.cli.ask": "query usual limits history export groups sensors release report grafana",
-    "hub.cli.areas": "areas",
-    "hub.cli.operate": "alerts dead-letters reconcile maintain",
-    "hub.cli.doctor": "doctor",
-    "lab.bench.command": "bench",
-    "lab.chaos.command": "chaos",
-}
+MODULES: Mapping[str, str] = WORDS["modules"]
 # The exit codes of failures, by module and name: to import the classes would make every command slow to start.
 CODES = {
     WRONG: "layers.BadSettings dates.BadQuestion readings.BadPayload statistics.BadDocument values.BadFile",
     NO: "indicators.Refused",
-    IMPOSSIBLE: "process.CannotStart errors.StoreError sender.BrokerRefused cbs_door.Unreachable slots.SlotTaken "
-    "memory.Taken push.GrafanaRefused worker.WorkerEnded delivery.Unsent builtins.OSError",
+    IMPOSSIBLE: "process.CannotStart errors.StoreError sender.BrokerRefused cbs_door.Unreachable "
+    "memory.Taken worker.WorkerEnded delivery.Unsent builtins.OSError",
 }
 # Large libraries, loaded when used. `importlib.util.LazyLoader` is not safe in threads before Python 3.12.3.
 LATE = "pandas pyarrow.compute pyarrow.parquet shapely jinja2 pyproj xlsxwriter odata_query.ast odata_query.grammar"

@@ -26,10 +26,6 @@ _GRANTS = [{"role": "Viewer", "permission": 1}, {"role": "Editor", "permission":
 _ITS_OWN = ("id", "version", "uid", "iteration", "preload", "schemaVersion")
 
 
-class GrafanaRefused(Exception):  # noqa: N818 - the event is the name
-    """Grafana could not be reached, or refused something; the text has the reason."""
-
-
 def push(
     address: str, token: str, dashboards: Mapping[str, tuple[str, Plain]], source: Plain | None, dry: bool
 ) -> list[tuple[str, list[str]]]:
@@ -38,7 +34,7 @@ def push(
 
     Gives what was or would be changed, each with the lines that differ. `token` is a service account's, or
     `user:password`; a dashboard has its folder before it. Viewers may look, editors may edit; what single users and
-    teams may do stays. Raises GrafanaRefused, and BadQuestion for an address that is none.
+    teams may do stays. Raises ConnectionError with the reason, and BadQuestion for an address that is none.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -56,7 +52,7 @@ def push(
                 if not dry:
                     change()
     except (GrafanaException, RequestException) as error:
-        raise GrafanaRefused(f"Grafana: {error}") from error
+        raise ConnectionError(f"Grafana: {error}") from error
     return changes
 
 

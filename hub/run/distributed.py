@@ -22,7 +22,7 @@ from hub.run.parts import END_WITHIN, Turns, needed, topics
 from hub.settings.settings import Settings
 from hub.web.metrics import ServiceCollector, histogram, numbers
 from ingest.collector import Collector
-from ingest.files.site_table import SITES_FILE, SiteTable
+from ingest.files.site_table import SITES_FILE, current
 from ingest.formats.registry import load_formats
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import LOOK_EVERY, clear_retained
@@ -61,8 +61,7 @@ def intake(
         broker, sources.subscriptions(), client_id, group,
         in_flight_messages=settings.in_flight_messages, in_flight_bytes=settings.in_flight_bytes,
     )  # fmt: skip
-    sites = SiteTable(settings.data_dir / SITES_FILE)
-    taken = receiver.rounds, receiver.acknowledge, put, sites.current
+    taken = receiver.rounds, receiver.acknowledge, put, partial(current, settings.data_dir / SITES_FILE)
     return receiver, Collector(*taken, settings.earliest, on_failure)
 
 
@@ -84,7 +83,7 @@ class Collect:
 
     Leaving it finishes what was taken. Where another collector stays, the broker's session of this slot is emptied and
     ended; the last one keeps it, for what is published until the next one starts. `emptied` is whether it was. Raises
-    CannotStart and `ingest.mqtt.slots.SlotTaken`.
+    CannotStart, and BlockingIOError where another collector has the slot.
     """
 
     def __init__(self, settings: Settings, slot: int | None = None) -> None:

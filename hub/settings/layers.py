@@ -7,7 +7,6 @@ and its origin.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from hub.settings.settings import Settings
 from hub.settings.values import masked
+from ingest.vocabulary.values import BadFile, read_toml
 
 PREFIX = "STADSPULS_"
 FILE = "stadspuls.toml"
@@ -51,11 +51,9 @@ def load(flags: Mapping[str, Any] | None = None, directory: Path | None = None) 
 def read_layer(path: Path, keys: Set[str]) -> Layer:
     """Read a file, nothing where there is none; raises BadSettings, also for a key that is not among `keys`."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BadSettings(f"{path}: {error}") from error
+        values = read_toml(path, dict[str, Any]) if path.exists() else {}
+    except BadFile as error:
+        raise BadSettings(str(error)) from error
     wrong = [f"{key}: no such setting here (from {path})" for key in values if key not in keys]
     if wrong:
         raise BadSettings("\n".join(wrong))

@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
+from aggregates.ask.periods import SHIPPED, Reporting
 from hub.settings.values import Broker, Database, Directories, Duration, File, Files, Place, Port, Zone, is_loopback
 
 _TOGETHER = [(f"{server}_username", f"{server}_password") for server in ("broker", "kafka")]
@@ -106,6 +107,11 @@ class Settings(BaseModel):
         if self.broker_username is None or self.broker_password is None:
             return None
         return self.broker_username, self.broker_password.get_secret_value()
+
+    @property
+    def reporting(self) -> Reporting:
+        """What averages over days are made by."""
+        return Reporting(self.timezone, self.calendars, self.country, self.periods or SHIPPED)
 
     @model_validator(mode="after")
     def _access(self) -> Self:

@@ -11,8 +11,7 @@ import base64
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from fastapi.responses import PlainTextResponse, Response
@@ -64,8 +63,7 @@ class Gate:
         await (refused or self._app)(scope, receive, sent)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """
     Who may read: everyone where the hub listens on its own machine alone or is public, else who has the token.
 

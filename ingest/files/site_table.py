@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -142,20 +142,14 @@ def sound(path: Path) -> dict[str, Site]:
         return {}
 
 
-class SiteTable:
-    """The sites in a file, read again when the file changes; a missing file has none."""
+def current(path: Path) -> Mapping[str, Site]:
+    """Give the sites by their id, as they are in a file now: read again when it changes; a missing file has none."""
+    with suppress(FileNotFoundError):
+        status = path.stat()
+        return _as_of(path, status.st_mtime_ns, status.st_ino)
+    return {}
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int] | None = None
-        self._sites: Mapping[str, Site] = {}
 
-    def current(self) -> Mapping[str, Site]:
-        """Give the sites by their id, as they are in the file now."""
-        seen = None
-        with suppress(FileNotFoundError):
-            status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_ino)
-        if seen != self._seen:
-            self._sites, self._seen = sound(self._path) if seen else {}, seen
-        return self._sites
+@lru_cache(maxsize=1)
+def _as_of(path: Path, _modified: int, _inode: int) -> Mapping[str, Site]:
+    return sound(path)

@@ -17,7 +17,6 @@ import structlog
 T = TypeVar("T")
 D = TypeVar("D")
 
-SUFFIX = ".sqlite"
 _SCHEMA = Path(__file__).with_name("memory.sql").read_text("utf-8")
 
 log = structlog.get_logger("ingest.gateways")

@@ -7,7 +7,6 @@ What a gateway is: a job, which is a function of a `Turn`, done again and again.
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -16,7 +15,7 @@ import shapely
 import structlog
 
 from ingest.files.sections import Section
-from ingest.gateways.memory import SUFFIX, Memory
+from ingest.gateways.memory import Memory
 from ingest.gateways.web import FormChanged, Web
 from ingest.mqtt.address import Address
 from ingest.mqtt.sender import Sender
@@ -87,8 +86,7 @@ class Region:
         return lon is not None and lat is not None and bool(shapely.intersects_xy(self._shape, lon, lat))
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """
     Something that is done again and again at one source.
 
@@ -104,8 +102,7 @@ class Job:
     keep: timedelta = timedelta(days=2)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """
     What gateways need to know: which, for which region, to which broker, and where their memory is.
 
@@ -127,7 +124,7 @@ class Turn:
     def __init__(self, job: Job, plan: Plan, stop: threading.Event) -> None:
         self.job, self.plan, self.stop = job, plan, stop
         self.now, self.region, self.sites = plan.clock(), plan.region, plan.sites
-        self.counts, self.memory = Counts(job.name), Memory(plan.directory / f"{job.name}{SUFFIX}")
+        self.counts, self.memory = Counts(job.name), Memory(plan.directory / f"{job.name}.sqlite")
         self.web = Web(
             job.host, job.pace, lambda: plan.clock().timestamp(), self.counts.add, self.memory, stop, plan.timeout,
             plan.directory / f"{job.name}.part",

@@ -28,7 +28,6 @@ Params = Mapping[str, str]
 ASKED = "asked for"  # the note of when requests were made,
 VALIDATORS = "question and validators of"  # and of the last question at a path, and its answer's
 CONDITIONS = {"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}
-TRIES = 3
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # s between two attempts or two turns
 WITHIN_A_TURN = 20.0  # s: who has to wait longer ends the turn, so that the hub can stop
 LARGEST = 200_000_000  # bytes of an answer in memory,
@@ -80,7 +79,7 @@ class Web:
         self._client.close()
 
     def ask(
-        self, path: str, read: Callable[[Path], T], params: Params | None = None, *, tries: int = TRIES,
+        self, path: str, read: Callable[[Path], T], params: Params | None = None, *, tries: int = 3,
         newer: bool = False,
     ) -> T | None:  # fmt: skip
         """

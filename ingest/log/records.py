@@ -6,12 +6,11 @@ one partition, and all of one sensor and start into one record, for rules of qua
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
-from msgspec import structs
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ingest.vocabulary.batch import SCHEMA, Batch, DeadLetter, coded, columns, middle, numbers, refused
@@ -107,7 +106,7 @@ def _fitting(batch: Batch, largest: int, most: int) -> Iterator[bytes]:
         for half in halves:
             yield from _fitting(half, largest, most)
     elif len(value) > most and batch.dead_letters and (payload := batch.dead_letters[0].payload):
-        letter = structs.replace(batch.dead_letters[0], payload=payload[: most - len(value)])
+        letter = replace(batch.dead_letters[0], payload=payload[: most - len(value)])
         yield from _fitting(Batch(_NONE, (), [letter]), largest, most)
     else:
         yield value

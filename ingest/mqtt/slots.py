@@ -25,10 +25,6 @@ _JOINING, _SESSION, _LEAVING = b"joining\n", b"session\n", b"leaving\n"
 log = structlog.get_logger("ingest.mqtt.slots")
 
 
-class SlotTaken(Exception):  # noqa: N818 - what happened is the name
-    """A slot belongs to a collector that runs."""
-
-
 class Slot(AbstractContextManager["Slot"]):
     """A slot that is ours until the `with` block ends, or until this process dies."""
 
@@ -73,7 +69,7 @@ def take_slot(directory: Path, number: int | None = None) -> Slot:
     """
     Take one slot, by default the first that nobody holds.
 
-    Raises SlotTaken when a collector that runs has it, or OSError where the directory cannot be used.
+    Raises OSError when a collector that runs has it (BlockingIOError), or where the directory cannot be used.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for one in chain(lost_slots(directory), count()) if number is None else (number,):
@@ -83,7 +79,7 @@ def take_slot(directory: Path, number: int | None = None) -> Slot:
         if is_free:
             return Slot(directory, one, lock)
         os.close(lock)
-    raise SlotTaken(f"slot {number} in {directory} belongs to a running collector")
+    raise BlockingIOError(f"slot {number} in {directory} belongs to a running collector")
 
 
 def client_id(directory: Path, number: int = 0, known: str = "") -> str:

@@ -9,7 +9,6 @@ later; `hub.cli.operate` lists and replays them.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
 from typing import Any, NamedTuple, cast
@@ -85,8 +84,7 @@ def own_json(row: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(kept)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """
     Readings (columns of `SCHEMA`), with the sensors they name and the messages that could not be read.
 

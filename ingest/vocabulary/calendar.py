@@ -7,12 +7,12 @@ the north of the Netherlands is shipped). `streams.alerts.comparison` compares h
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -55,8 +55,7 @@ class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event: tuple[PlannedEvent, ...] = ()
 
 
-@dataclass(frozen=True)
-class Days:
+class Days(NamedTuple):
     """The kind of each day, in a time zone."""
 
     zone: ZoneInfo

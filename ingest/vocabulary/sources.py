@@ -14,7 +14,6 @@ import msgspec
 from ingest.vocabulary.values import shipped_toml
 
 Stamp = Literal["start", "end", "instant", "received"]  # what a supplier's stamp means
-Repeated = Literal["greatest", "first", "last"]
 Channels = Literal["lanes", "separate"] | list[str]
 
 
@@ -37,7 +36,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     interval: float | None = None
     topic: str | list[str] = []
     commercial_use: bool = True
-    repeated: Repeated = "greatest"
+    repeated: Literal["greatest", "first", "last"] = "greatest"
     fractions: bool = False
     channels: Channels | None = None
 

@@ -90,7 +90,7 @@ def load_squares(store: Store, municipalities: int, wijken: int, buurten: int) -
     """Load squares as areas, each with a number of inhabitants; give how many there are of all levels."""
     found = completed(squares(municipalities, wijken, buurten))
     cells = [(area.code, "inhabitants", 1000.0, None, None, "1", "AantalInwoners_5") for area in found]
-    statistics = Statistics(About("made up", "none"), pd.DataFrame(cells, columns=COLUMNS))
+    statistics = Statistics(About("made up", "none"), pd.DataFrame(cells, columns=COLUMNS), {})
     codes = [f"GM{number:04d}" for number in range(municipalities)]
     load(store, VINTAGE, codes, Gathered(tuple(found), (statistics,), "made up", ("bench",), ("bench",)))
     return len(found)

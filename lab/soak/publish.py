@@ -92,7 +92,7 @@ def _fill(store: Store, sensors: int, buurten: int, first: datetime, last: datet
         for at in range(buurten)
     ]
     cells = [(area.code, "inhabitants", 1000.0, None, None, "1", "AantalInwoners_5") for area in shapes]
-    statistics = Statistics(About("made up", "none"), pd.DataFrame(cells, columns=COLUMNS))
+    statistics = Statistics(About("made up", "none"), pd.DataFrame(cells, columns=COLUMNS), {})
     load(store, VINTAGE, ["GM0000"], Gathered(tuple(shapes), (statistics,), "made up", ("bench",), ("bench",)))
     middles = [area.shape.centroid for area in shapes]
     at = [middles[number % buurten] for number in range(sensors)]

@@ -7,9 +7,9 @@ episodes. `streams.alerts.comparison` makes the windows, `fold` episodes of thos
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from streams.alerts.rulebook import Rule
@@ -56,8 +56,7 @@ class Transition(NamedTuple):
         return template.format(unit=rule.unit, windows=rule.windows, usual=usual, **figures)
 
 
-@dataclass(slots=True)
-class Episode:
+class Episode(msgspec.Struct):
     """One episode: folded from windows, or an alert as it is stored (`alert` is its number), to go on with."""
 
     rule: Rule
@@ -76,7 +75,7 @@ class Episode:
     alert: int | None = None
     late: bool = False  # found long after its windows
     withdrawn: bool = False  # later data show that it never was: it ends where it began
-    transitions: list[Transition] = field(default_factory=list)
+    transitions: list[Transition] = []
 
     @property
     def is_open(self) -> bool:

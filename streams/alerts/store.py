@@ -7,11 +7,11 @@ columns; NaN is null there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.readings import microseconds, utc

@@ -13,9 +13,8 @@ windows are recomputed from the readings.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,16 +33,7 @@ from streams.commit.quality import received_rows
 from streams.commit.recompute import change_staged
 from streams.commit.series import SeriesCache, TooManySensors
 from streams.commit.totals import LATER, differences, with_later
-from streams.commit.windows import (
-    DAY_US,
-    READING,
-    LatestWindows,
-    dirty_hours,
-    distinct,
-    fold,
-    ordered,
-    without_zeros,
-)
+from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
 
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
 TOO_MANY = "new sensor: its source has registered as many within an hour as the setting new_sensors allows"
@@ -58,8 +48,7 @@ JudgeBatch = Callable[[Transaction, pa.RecordBatch], object]
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place on the log; `position` None counts batches, where the log has no offsets of its own."""
 
     topic: str = "embedded"

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import time
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from ingest.vocabulary.values import BadFile, converted, duration, read_toml
 
@@ -73,30 +74,23 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     channels: dict[str, Channel] = {}
 
 
-_Addressed = TypeVar("_Addressed", Channel, Heartbeat)
-
-
 class _Tables(msgspec.Struct, forbid_unknown_fields=True):
-    """A file before its tables are read."""
+    """A file before its channels are read, each of which an error names."""
 
     link: str | None = None
-    heartbeat: Any = None
+    heartbeat: Heartbeat | None = None
     channel: dict[str, Any] = {}
 
 
 def read_channels(path: Path, environment: Mapping[str, str] = os.environ) -> Channels:
     """Read a file; `${NAME}` in a URL is a variable of the environment. Raises BadFile."""
-    tables = read_toml(path, _Tables)
-
-    def read(table: object, kind: type[_Addressed], key: str) -> _Addressed:
-        made = converted(table, kind, str(path), key)
-        return msgspec.structs.replace(made, url=_filled(f"{path}: {key}.url", made.url, environment))
-
-    found = Channels(
-        link=tables.link,
-        heartbeat=None if tables.heartbeat is None else read(tables.heartbeat, Heartbeat, "heartbeat"),
-        channels={name: read(table, Channel, f"channel.{name}") for name, table in tables.channel.items()},
-    )
+    tables, channels = read_toml(path, _Tables), dict[str, Channel]()
+    for name, table in tables.channel.items():
+        made = converted(table, Channel, str(path), f"channel.{name}")
+        channels[name] = replace(made, url=_filled(f"{path}: channel.{name}.url", made.url, environment))
+    if heart := tables.heartbeat:
+        heart = replace(heart, url=_filled(f"{path}: heartbeat.url", heart.url, environment))
+    found = Channels(link=tables.link, heartbeat=heart, channels=channels)
     for key, reason in _problems(found):
         raise BadFile(f"{path}: {key}: {reason}")
     return found

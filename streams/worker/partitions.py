@@ -9,9 +9,9 @@ the consumer group is only ever set back to it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
 import structlog
 
 Partition = tuple[str, int]  # topic and number
@@ -72,8 +72,7 @@ class Order:
         return gone
 
 
-@dataclass(slots=True)
-class WorkerMetrics:
+class WorkerMetrics(msgspec.Struct):
     """Counts since the start; `stored` and `ends` are offsets by topic and partition."""
 
     records: int = 0
@@ -81,8 +80,8 @@ class WorkerMetrics:
     readings: int = 0
     poisoned: int = 0
     rebalances: int = 0
-    stored: dict[Partition, int] = field(default_factory=dict)
-    ends: dict[Partition, int] = field(default_factory=dict)
+    stored: dict[Partition, int] = {}
+    ends: dict[Partition, int] = {}
 
     @property
     def partitions(self) -> int:

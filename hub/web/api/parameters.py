@@ -20,6 +20,7 @@ from aggregates.areas.codes import is_code
 from aggregates.areas.groups import PREFIX
 from aggregates.areas.measures import MEASURES
 from aggregates.ask.dates import BadQuestion, moment, read
+from aggregates.ask.query import SIDES
 from aggregates.export.objects import CRS84, degrees
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import YEARS
@@ -30,7 +31,6 @@ _STAMP = (  # a + that nobody encoded is a blank
     r"(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+ -][0-9]{2}:[0-9]{2})?)?$|^-[0-9]{1,5}(s|m|min|h|d|w)$"
 )
 _BOX = r"^-?[0-9]{1,6}(\.[0-9]{1,15})?(,-?[0-9]{1,6}(\.[0-9]{1,15})?){3}$"
-SIDES = ("west", "south", "east", "north")
 LONGEST = {"5m": 31, "15m": 93, "1h": 400}  # days of one answer, by window; of longer windows:
 LONG = 4000
 EVER = ("1970-01-01T00:00Z", "2099-12-31T00:00Z")

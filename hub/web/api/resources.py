@@ -7,10 +7,9 @@ entry there, and here a function where its rows do not come from a listing of th
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
@@ -21,11 +20,10 @@ from aggregates.ask.dates import BadQuestion, known_at
 from aggregates.ask.indicators import Refused, compute
 from aggregates.ask.limits import read_limits
 from aggregates.ask.listings import BESIDE, LISTS, Batches, Key, read_area_figures, read_areas, read_series, schema
-from aggregates.ask.periods import SHIPPED, Reporting
 from aggregates.ask.query import Question, is_waiting
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
-from ingest.vocabulary.calendar import Days, load_days
+from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
 from ingest.vocabulary.values import shipped_toml
@@ -38,8 +36,7 @@ FORMS: Mapping[str, str] = _given["forms"]  # media types
 PAGED = ("json", "geojson", "html")  # the other forms are files, which hold all rows at once
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """
     One list; `find(store, after, limit, **asked)` gives its rows, in the order of `key`.
 
@@ -189,8 +186,7 @@ def by_settings(settings: Settings) -> Mapping[str, Resource]:
 
     Raises `ingest.vocabulary.values.BadFile` for a file that is wrong.
     """
-    reporting = Reporting(settings.timezone, settings.calendars, settings.country, settings.periods or SHIPPED)
+    reporting = settings.reporting
     reporting.read()
-    days = load_days(settings.timezone, settings.calendars, settings.country)
-    known: Mapping[str, Any] = {"": {}, "days": {"days": days}, "reporting": {"reporting": reporting}}
-    return {one.path: replace(one, find=partial(one.find, **known[one.beside])) for one in RESOURCES}
+    known: Mapping[str, Any] = {"": {}, "days": {"days": reporting.days()}, "reporting": {"reporting": reporting}}
+    return {one.path: one._replace(find=partial(one.find, **known[one.beside])) for one in RESOURCES}

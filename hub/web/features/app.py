@@ -7,7 +7,6 @@ address that the request came to. `hub.web.http` mounts it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -24,13 +23,14 @@ from starlette.types import ASGIApp
 
 from aggregates.ask.areas import codes_within
 from aggregates.ask.listings import Batches, Key
+from aggregates.ask.query import SIDES
 from aggregates.export.objects import CRS84, RD, flattened, objects
 from aggregates.store.store import Store
 from hub.settings.settings import Settings
 from hub.web.admission import BASIC, Access
 from hub.web.api.answers import Stores, answer
 from hub.web.api.app import admitted
-from hub.web.api.parameters import SIDES, Query, chosen, query
+from hub.web.api.parameters import Query, chosen, query
 from hub.web.api.problems import Problem, install, wrong
 from hub.web.api.resources import RESOURCES, Resource
 from ingest.vocabulary.values import shipped_toml
@@ -95,13 +95,10 @@ def collections(store: Store) -> dict[str, Collection]:
 def _collection(known: Mapping[str, Any], value: Any) -> Collection:
     each = known.get("each", "")
     listed = next(one for one in RESOURCES if one.path == known["resource"])
-    given = dict.fromkeys(query(listed.parameters, 1).model_fields.keys() - Query.model_fields.keys()) | {
-        "shapes": True
-    }
-    find = partial(_find, listed, given, {each: value} if each else {})
-    resource = replace(
-        listed, columns=flattened(listed.columns.empty_table()).schema, find=find, only=("geojson", "html")
-    )
+    left_out = dict.fromkeys(query(listed.parameters, 1).model_fields.keys() - Query.model_fields.keys())
+    find = partial(_find, listed, {**left_out, "shapes": True}, {each: value} if each else {})
+    flat = flattened(listed.columns.empty_table()).schema
+    resource = listed._replace(columns=flat, find=find, only=("geojson", "html"))
     name, title, description = (known[name].format(**{each: value}) for name in ("id", "title", "description"))
     return Collection(name, title, description, resource, query(known["parameters"], listed.most), known["one"])
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -118,7 +117,7 @@ class TestLoading:
             connection.execute("ALTER TABLE area_statistic ADD CONSTRAINT unlucky CHECK (value <> 1203) NOT VALID")
         found = gather([Document.read(AREAS / name) for name in ("map_2024.geojson", "municipal.json")], 2024, [GM])
         with pytest.raises(StoreError, match="unlucky"):
-            load(store, 2024, [GM], replace(found, areas=found.areas[:3]))
+            load(store, 2024, [GM], found._replace(areas=found.areas[:3]))
         assert contents(store) == before
 
     def test_parts_alone(self, store: Store) -> None:
@@ -248,7 +247,7 @@ class TestFigures:
         refresh(loaded)
         found = gather([Document.read(AREAS / "map_2024.geojson")], 2024, [GM])
         others = tuple(area for area in found.areas if area.code != "BU99010000")
-        load(loaded, 2024, [GM], replace(found, areas=others, statistics=()))
+        load(loaded, 2024, [GM], found._replace(areas=others, statistics=()))
         refresh(loaded)
         assert figures(loaded, "BU99010000").empty
         assert figures(loaded, "GM9901").empty

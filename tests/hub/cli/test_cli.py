@@ -147,6 +147,7 @@ def test_words_of_commands_are_used() -> None:
     own = {one.callback.__wrapped__.__name__: {*one.callback.__signature__.parameters} for one in COMMANDS.values()}
     tables = tomllib.loads(files("hub.cli").joinpath("commands.toml").read_text("utf-8"))
     shared = tables.pop("general")
+    assert tables.pop("modules") == MODULES
     assert tables.pop("groups").keys() == {words.split()[0] for words in COMMANDS if " " in words}
     assert tables.keys() == own.keys()
     assert {name: words.keys() - own[name] - OF_LISTS - {"example"} for name, words in tables.items()} == {

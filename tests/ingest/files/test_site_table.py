@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.files.site_table import SiteTable, import_table, parse, read, write
+from ingest.files.site_table import current, import_table, parse, read, write
 from ingest.vocabulary.readings import BadPayload, Site, SiteIndex
 
 SITE = Site("3", "A7 hmp 1", 6.5, 53.2, 2, {"1": SiteIndex("lane1/any", "vehicle_count", 300)})
@@ -74,16 +74,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_table_is_read_again_when_it_changes(tmp_path: Path) -> None:
     """A missing file has no sites; a new one is seen without a restart; an unchanged one is not read twice."""
     path = tmp_path / "sites.parquet"
-    sites = SiteTable(path)
-    assert sites.current() == {}
+    assert current(path) == {}
     write(path, [("S1", SITE)])
-    assert sites.current() == {"S1": SITE}
-    assert sites.current() is sites.current()
+    assert current(path) == {"S1": SITE}
+    assert current(path) is current(path)
     write(path, [("S2", SITE)])
     os.utime(path, (1, 1))
-    assert sites.current() == {"S2": SITE}
+    assert current(path) == {"S2": SITE}
     path.unlink()
-    assert sites.current() == {}
+    assert current(path) == {}
 
 
 def test_memory_stays_bounded() -> None:
@@ -103,7 +102,7 @@ def test_recorded_records(shared_data: Path, tmp_path: Path) -> None:
     raw = (shared_data / "ndw/MeasurementSiteRecord_1site_with_location.xml").read_bytes()
     (tmp_path / "table.xml.gz").write_bytes(gzip.compress(raw))
     assert import_table(tmp_path / "table.xml.gz", tmp_path / "sites.parquet") == 1
-    site = SiteTable(tmp_path / "sites.parquet").current()["PZH01_MST_0629_00"]
+    site = current(tmp_path / "sites.parquet")["PZH01_MST_0629_00"]
     assert (site.version, site.name, site.lon, site.lat, site.lanes) == ("2", "N457 hmp 4.75 Re", 4.634289, 52.0263, 1)
     classes = ("<5.6", "5.6-12.2", ">12.2", "any")
     expected = [
@@ -117,11 +116,10 @@ def test_damaged_file_is_put_aside(tmp_path: Path, damage: bytes) -> None:
     """A file that cannot be read stops no collector: it is put aside, and an import makes it anew."""
     path = tmp_path / "sites.parquet"
     path.write_bytes(damage)
-    sites = SiteTable(path)
-    assert sites.current() == {}
+    assert current(path) == {}
     assert [one.name for one in tmp_path.iterdir()] == ["sites.parquet.damaged"]
     write(path, [("S1", SITE)])
-    assert sites.current() == {"S1": SITE}
+    assert current(path) == {"S1": SITE}
 
 
 def test_damage_behind_the_footer_is_put_aside(tmp_path: Path) -> None:
@@ -130,5 +128,5 @@ def test_damage_behind_the_footer_is_put_aside(tmp_path: Path) -> None:
     write(path, [(f"S{n}", SITE) for n in range(100)])
     raw = path.read_bytes()
     path.write_bytes(raw[:4] + b"\xff" * 200 + raw[204:])
-    assert SiteTable(path).current() == {}
+    assert current(path) == {}
     assert not path.exists()

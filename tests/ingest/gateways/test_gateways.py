@@ -235,7 +235,7 @@ def test_running_gateways_go_on_by_themselves(line: Line, sources: Country, monk
     """Started gateways turn again and again, each in its own thread, until they are stopped."""
     sources.files[SNAPSHOT] = snapshot(1)
     runner = line.one("sensor_community")
-    object.__setattr__(runner.job, "every", timedelta(seconds=0.2))
+    runner.job = runner.job._replace(every=timedelta(seconds=0.2))
     runner.start()
     until(lambda: runner.counts.events["turns", "good"] >= 1)
     sources.files[SNAPSHOT] = snapshot(1, 2)

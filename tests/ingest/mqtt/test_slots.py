@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import Receiver
-from ingest.mqtt.slots import SlotTaken, client_id, lost_slots, take_slot
+from ingest.mqtt.slots import client_id, lost_slots, take_slot
 from lab.rig.broker import free_port
 from lab.rig.relay import Relay
 from tests.support.brokers import MOSQUITTO, Broker, mosquitto
@@ -25,7 +25,7 @@ class TestSlots:
         """The lowest free slot is given; a released one is given again; a held one is refused."""
         with take_slot(tmp_path) as first, take_slot(tmp_path) as second:
             assert (first.number, second.number) == (0, 1)
-            with pytest.raises(SlotTaken, match="slot 1"):
+            with pytest.raises(BlockingIOError, match="slot 1"):
                 take_slot(tmp_path, 1)
         with take_slot(tmp_path) as again:
             assert again.number == 0

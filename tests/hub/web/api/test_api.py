@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -373,7 +372,7 @@ class TestPages:
         """A file is whole or it is refused: cut off, nobody would notice."""
         windows = next(one for one in LISTS if one.path == "/aggregates")
         assert windows.bulk > len(items(client, "/aggregates"))
-        monkeypatch.setattr("hub.web.api.resources.RESOURCES", [replace(windows, bulk=10)])
+        monkeypatch.setattr("hub.web.api.resources.RESOURCES", [windows._replace(bulk=10)])
         with client_of(serving(full)) as narrow:
             answer = get(narrow, "/aggregates", "csv")
         assert answer.status_code == 400
