@@ -31,7 +31,7 @@ from streams.rollup.rollup import MOST_HOURS, roll_up
 
 NIGHT = 2  # o'clock UTC, when the proof is made
 DAY = timedelta(days=1)
-READINGS_FIRST = 10.0  # s that a turn waits at most while readings queue up
+READINGS_FIRST = 3.0  # s that a turn waits at most while readings queue up
 LITTLE, RESTING = 0.2, 3  # s of a turn that rolled nothing up, after which the next comes so many times later
 ROLL_UPS = 3  # transactions of a turn, of `MOST_HOURS` each at least: a backfill takes many turns, one after the other
 BEAT = timedelta(seconds=10)  # between two signs of life in the database
