@@ -89,8 +89,9 @@ class Upkeep(Turns):
         else:
             self._failing.clear()  # another one does it
         self._turned = time.monotonic()
+        more = self.rolled - rolled >= ROLL_UPS * MOST_HOURS
         idle = self.rolled == rolled and self._turned - began < LITTLE
-        self._pace = RESTING if idle else int(self.rolled - rolled < ROLL_UPS * MOST_HOURS)
+        self._pace = 0 if more else RESTING if idle else 1
 
     def wait(self, seconds: float) -> bool:
         """Wait for the next turn; True when it is to end."""

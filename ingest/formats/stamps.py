@@ -30,6 +30,7 @@ T = TypeVar("T")
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 _AMBIGUOUS = Flag.AMBIGUOUS.value
+LONGEST = 200  # letters of a stamp: reading one may take as long as the square of them
 SOON = timedelta(hours=3)  # after its time: a message that comes later than that is history
 _PER_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _SPREADSHEET = datetime(1899, 12, 30)  # noqa: DTZ001 - day 0 of spreadsheets, in the zone of whoever wrote them
@@ -65,7 +66,7 @@ def iso(found: Any, epoch: Epoch | None = None, written: Sequence[str] = ()) -> 
         if not written:
             raise BadPayload(f"stamp {found!r} is a number, expected text: see epoch")
         found = str(found)
-    if isinstance(found, str) and len(found) <= 200:
+    if isinstance(found, str) and len(found) <= LONGEST:
         for form in written or [""]:
             for text, late in _midnights(found.strip()):
                 try:

@@ -41,12 +41,14 @@ def roll_up(
     for _ in repeat(None) if most is None else range(most):
         began = time.monotonic()
         try:
-            more = (done := _roll_up_some(store, until, judge, now, hours)) or _store_evidence(store)
+            done = _roll_up_some(store, until, judge, now, hours)
+            more = done or _store_evidence(store)
         except Clash:  # flags found by hours are set after other 5-minute rows are locked: batches may be in the way
             hours = MOST_HOURS
             continue
         written += done
-        hours = min(2 * hours, 4 * MOST_HOURS) if time.monotonic() - began < SHORT else hours
+        if time.monotonic() - began < SHORT:
+            hours = min(2 * hours, 4 * MOST_HOURS)
         if not more:
             break
     store.rows("close_hours", until=until)
@@ -86,7 +88,8 @@ def _write(tx: Transaction, statements: Sequence[str], **more: object) -> Mappin
 
 def _write_evidence(tx: Transaction) -> None:
     """Write the evidence of the sensors with several series, of the dirty hours and their days, where it is stored."""
-    if tx.rows("take_dirty_sensors") == [(True,)]:
+    ((found,),) = tx.rows("take_dirty_sensors")
+    if found:
         tx.rows("analyze_dirty_sensors")
         _write(tx, EVIDENCE)
 
