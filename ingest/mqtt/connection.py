@@ -59,6 +59,7 @@ class Connection(threading.Thread):
         self.greeted = False  # the broker answered CONNECT: until then it is read even when nothing else may be
         self.owes = False  # the broker may be silent because it waits for us
         self.ending = False  # the broker or we will end it: no failure
+        self.rests_until = 0.0  # nothing is read before this time of the monotonic clock
         self._taken_by_broker = 0  # messages that it takes in flight from us
         self._filters = filters
         self._failures = 0
@@ -144,13 +145,14 @@ class Connection(threading.Thread):
             else:
                 self._wait(wait if wait > 0 else _LONGEST)
             return
-        is_read = self.room() > 0 or not self.greeted
+        rest = max(0.0, self.rests_until - time.monotonic())
+        is_read = not rest and (self.room() > 0 or not self.greeted)
         self._keep_alive(sock, is_read)
         while self._client.want_write() and self.socket is not None:
             self._client.loop_write()
         sock.flush()
         is_due = sock.finished() or (is_read and sock.ready())
-        if not is_due and self._wait(_LONGEST, sock, is_read):
+        if not is_due and self._wait(rest or _LONGEST, sock, is_read):
             sock.fill()
 
     def _connect(self) -> None:

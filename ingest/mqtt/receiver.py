@@ -24,9 +24,9 @@ ENDING = "-0"  # of a receiver's client id: sessions at the brokers of running h
 _PROOFS = 2  # answers in a row without a message, after which a session that is unsubscribed is empty
 _PAUSE, _IDLE = 0.25, 0.5  # s between two; s without a message, after which it is idle
 ROUND_MESSAGES, ROUND_BYTES = 5_000, 1_000_000  # of what waits, given at once: about so much at most
-GATHER = 0.075  # s from one round to the next, unless one is full or the broker waits for us
+GATHER = 0.07  # s from one round to the next, unless one is full or the broker waits for us
 _QUIET = 0.02  # s without a message, after which the broker may be waiting for an acknowledgement; more than _REST
-_LITTLE, _REST = 2_000, 0.01  # s after so few bytes, for a look costs as much as ten small messages
+_REST, _HURRY = 0.01, 1_000_000  # s between two looks at a broker that sends no more than so many bytes a second
 
 
 class Token(msgspec.Struct):
@@ -55,7 +55,10 @@ class Receiver(Connection):
         self.received = self.in_flight = self.in_flight_bytes = 0
         self._most, self._most_bytes = in_flight_messages, in_flight_bytes
         self._unacknowledged: deque[Token] = deque()  # in the order in which the broker sent them
-        self._window = 0  # how many it sends without an acknowledgement, as far as was seen
+        self._window = 0  # how many it sends without an acknowledgement, as far as it was seen to wait for one
+        self._proven = 0  # how many it has sent without one
+        self._looked, self._hurries = 0.0, False  # when messages came last; whether they come fast
+        self._due, self._last = 0.0, 0  # when the next small round is due; how many messages the last one was
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
         self._gather = GATHER if gather is None else gather
@@ -71,25 +74,27 @@ class Receiver(Connection):
         Each becomes one batch and costs one transaction, whatever is in it, so small ones come `gather` s apart; a
         message that comes alone is given at once. Raises RuntimeError when the thread has ended for a bug.
         """
-        due = 0.0
         while (taken := self._waiting.get()) and not self._over:
-            self._complete(taken, due)
-            due = time.monotonic() + self._gather
+            self._complete(taken)
+            self._due, self._last = time.monotonic() + self._gather, len(taken)
             yield taken
         if self.failed:
             raise RuntimeError("nothing is received any more") from self.failed
 
-    def _complete(self, taken: list[Message], due: float) -> None:
+    def _complete(self, taken: list[Message]) -> None:
         """Add to a round what waits, and what comes until it is due or the broker waits for an acknowledgement."""
         size = sum([len(one.payload) for one in taken])
         while len(taken) < ROUND_MESSAGES and size < ROUND_BYTES:
-            unacknowledged, left = len(self._unacknowledged), due - time.monotonic()
+            unacknowledged, left = len(self._unacknowledged), self._due - time.monotonic()
+            rests = self.rests_until == self._due  # and reads what has come by then
+            wait = left + _QUIET if rests else min(left, _QUIET)
             try:
-                new = self._waiting.get(timeout=0.0 if unacknowledged == self._window else max(0.0, min(left, _QUIET)))
+                new = self._waiting.get(timeout=0.0 if unacknowledged == self._window else max(0.0, wait))
             except Empty:
-                if left > _QUIET and not unacknowledged:
+                is_due = rests or left <= _QUIET
+                if not is_due and not unacknowledged:
                     continue
-                if left > _QUIET:
+                if not is_due:
                     self._window = max(self._window, unacknowledged)
                 break
             if not new:
@@ -178,6 +183,8 @@ class Receiver(Connection):
             packets += b"\x40\x02" + self._unacknowledged.popleft().mid.to_bytes(2, "big")
         if (sock := self.socket) is not None:
             sock.send(packets)
+        if time.monotonic() < self.rests_until:
+            self.rests_until = self._rest()
 
     def room(self) -> int:
         """Give how many messages may come in now."""
@@ -188,7 +195,7 @@ class Receiver(Connection):
     def down(self) -> None:
         """Void what waits for an acknowledgement or an answer: the broker delivers it again on the next connection."""
         self._unacknowledged.clear()
-        self._asked, self._proofs, self._window = None, 0, 0
+        self._asked, self._proofs, self._window, self._proven = None, 0, 0, 0
 
     def ended(self) -> None:
         """Let who takes rounds know that no more comes."""
@@ -208,6 +215,22 @@ class Receiver(Connection):
         self.received += len(new)
         self.in_flight += len(new)
         self.in_flight_bytes += (size := sum([len(one.payload) for one in new]))
+        self._proven = max(self._proven, len(self._unacknowledged))
+        looked, self._looked = self._looked, time.monotonic()
+        self._hurries = size > _HURRY * (self._looked - looked)
+        self.rests_until = self._rest()
         self._waiting.put(new)
-        if size < _LITTLE and len(self._unacknowledged) != self._window:
-            time.sleep(min(self._gather, _REST))
+
+    def _rest(self) -> float:
+        """
+        Give until when the network is left alone, for a look costs as much as many messages.
+
+        Until the next round is due where the broker has sent before as much as may come until then; not at all where it
+        sends fast, or may wait for an acknowledgement.
+        """
+        now, unacknowledged = time.monotonic(), len(self._unacknowledged)
+        if self._hurries or unacknowledged == self._window:
+            return 0.0
+        if now < self._due and unacknowledged + self._last < self._proven:
+            return self._due
+        return now + min(self._gather, _REST)

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 SIZE = 256 * 1024
 _CLOSES_WITHIN = 1.0  # s
+_PUBLISH = 3  # in the upper half of a packet's first byte
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 # Topic, payload, the packet id to acknowledge (0 for QoS 0), and whether it is one that the broker retains.
@@ -41,7 +42,7 @@ class BufferedSocket:
     def frame(self) -> int:
         """Let the complete packets through, up to the next PUBLISH, and give how many bytes they are."""
         self._framed = self._at
-        while (after := self._after(self._framed)) and not _is_message(self._in[self._framed]):
+        while (after := self._after(self._framed)) and self._in[self._framed] >> 4 != _PUBLISH:
             self._framed = after
         return self._framed - self._at
 
@@ -49,8 +50,10 @@ class BufferedSocket:
         """Take complete PUBLISH packets from the front, at most `most`; none is at QoS 2, for the hub asks for 1."""
         taken: list[Published] = []
         data, at = self._in, self._at
-        while len(taken) < most and (after := self._after(at)) and _is_message(data[at]):
-            head = at + 2 if data[at + 1] < 0x80 else number(data, at + 1)[1]
+        while len(taken) < most:
+            head, after = span(data, at)
+            if not after or data[at] >> 4 != _PUBLISH:
+                break
             body = topic = head + 2 + (data[head] << 8 | data[head + 1])
             mid = 0
             if data[at] & 0x06:
@@ -71,11 +74,7 @@ class BufferedSocket:
 
     def _after(self, at: int) -> int:
         """Give where the packet at `at` ends, 0 while it is not complete."""
-        data, have = self._in, len(self._in)
-        if have - at < 2:
-            return 0
-        size, head = (data[at + 1], at + 2) if data[at + 1] < 0x80 else number(data, at + 1)
-        return head + size if head and head + size <= have else 0
+        return span(self._in, at)[1]
 
     def send(self, data: bytes | bytearray) -> int:
         """Take all of `data`; it leaves at the next `flush`."""
@@ -149,17 +148,23 @@ def acknowledge_at_once(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _is_message(first: int) -> bool:
-    return first >> 4 == 3  # PUBLISH, whatever its flags
+def span(data: bytes | bytearray, at: int) -> tuple[int, int]:
+    """Give where the packet at `at` has its body and where it ends; zeros while it is not complete."""
+    size, head = number(data, at + 1)
+    end = head + size
+    return (head, end) if head and end <= len(data) else (0, 0)
 
 
 def number(data: bytes | bytearray, at: int) -> tuple[int, int]:
     """Read a length of one to four bytes, and give it with where it ends, 0 while it is not complete; or ValueError."""
-    number = 0
-    for place, byte in enumerate(data[at : at + 4]):
-        number |= (byte & 0x7F) << 7 * place
+    number = places = 0
+    while at < len(data):
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << places
         if byte < 0x80:
-            return number, at + place + 1
-    if len(data) - at >= 4:
-        raise ValueError(f"packet length {data[at : at + 4].hex()} of more than four bytes")
+            return number, at
+        places += 7
+        if places == 28:
+            raise ValueError(f"packet length {data[at - 4 : at].hex()} of more than four bytes")
     return 0, 0

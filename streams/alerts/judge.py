@@ -58,15 +58,25 @@ class Judge:
     def batch(self, tx: Transaction, readings: pa.RecordBatch) -> None:
         """Judge the 5-minute windows of a batch that had ended when it was received; that never fails the batch."""
         start = numbers(readings, "start")
-        with self.failures.noted(tx, "5m", start.min() - WINDOW_US, start.max()):
-            watched = coded(readings, "quantity").each(self._watched["5m"].__contains__, bool)
-            now = int(numbers(readings, "received_at").max())
-            start = start - start % WINDOW_US
-            chosen = watched & (start + WINDOW_US <= now)
-            windows = ChangedWindows(coded(readings, "sensor_id").each(str)[chosen].tolist(), start[chosen])
-            if len(windows.starts):
+        span = start.min() - WINDOW_US, start.max()
+        now = int(numbers(readings, "received_at").max())
+        try:
+            windows = self._ended(readings, now)
+        except Exception as error:  # before any statement: a savepoint costs each batch two
+            return self.failures.note(tx, "5m", *span, ALL, error)
+        if len(windows.starts):
+            with self.failures.noted(tx, "5m", *span):
                 tx.rows("limit_judging")
                 self.changed(tx, "5m", windows, utc(now), utc(now))
+        return None
+
+    def _ended(self, readings: pa.RecordBatch, now: int) -> ChangedWindows:
+        """Give the 5-minute windows of readings that ended by `now` (us), as far as a rule watches the quantity."""
+        start = numbers(readings, "start")
+        start = start - start % WINDOW_US
+        watched = coded(readings, "quantity").each(self._watched["5m"].__contains__, bool)
+        chosen = watched & (start + WINDOW_US <= now)
+        return ChangedWindows(coded(readings, "sensor_id").each(str)[chosen].tolist(), start[chosen])
 
     def rolled(self, tx: Transaction, until: datetime, now: datetime) -> None:
         """Judge the hours in the table `dirty` and their days, if they ended by `until`."""

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import ROUND_BYTES, ROUND_MESSAGES, Receiver
+from ingest.mqtt.sender import Sender
+from ingest.mqtt.socket import BufferedSocket
 from tests.support.brokers import built_in
 from tests.support.lines import FILTER, Taker, numbers, receiver, send, until
 
@@ -115,5 +117,37 @@ def test_broker_that_waits_gets_its_acknowledgements(tmp_path: Path, monkeypatch
         until(lambda: len(taker.taken) > 1_000 - 100)  # the last may be fewer than a window: they wait for others
         assert taker.stop()
         assert taker.payloads() == numbers(0, 1_000)
+    finally:
+        broker.stop()
+
+
+def test_network_is_left_alone_between_rounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a broker that has proved to need no acknowledgement sends steadily, a round takes a few looks, not many."""
+    looks: list[float] = []
+    fill = BufferedSocket.fill
+
+    def counted(sock: BufferedSocket) -> None:
+        if threading.current_thread().name == "mqtt-receive":
+            looks.append(time.monotonic())
+        fill(sock)
+
+    monkeypatch.setattr(BufferedSocket, "fill", counted)
+    monkeypatch.setattr("ingest.mqtt.receiver.GATHER", 0.5)
+    broker = built_in(tmp_path)
+    broker.start()
+    try:
+        taker = Taker(receiver(broker))
+        send(broker, 0, 90)
+        until(lambda: len(taker.taken) == 90)
+        with Sender(broker.address("")) as sender:
+            for number in range(90, 290):
+                sender.publish("stadspuls/stadspuls/1", b"%d" % number)
+                time.sleep(0.01)
+            began, ended = time.monotonic() - 1.5, time.monotonic()
+            sender.flush(60)
+        until(lambda: len(taker.taken) == 290)
+        assert taker.stop()
+        assert taker.payloads() == numbers(0, 290)
+        assert len([at for at in looks if began < at < ended]) < 60  # of some 100 that a look for each 10 ms would be
     finally:
         broker.stop()
