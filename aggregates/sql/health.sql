@@ -95,6 +95,10 @@ SELECT what, found, good FROM (
            ' in an hour: look who sends them, then raise it and replay', sum(count)), false
     FROM dead_letter WHERE reason LIKE 'new sensor:%%' AND last_at > %(now)s - interval '1 day' GROUP BY source
     UNION ALL
+    SELECT 9, 'new series of ' || source, format('%%s readings refused in 24 hours: a sensor has as many channels as one may have;'
+           ' look at dead-letters list, a name that changes does not belong in the channel', sum(count)), false
+    FROM dead_letter WHERE reason LIKE 'new series:%%' AND last_at > %(now)s - interval '1 day' GROUP BY source
+    UNION ALL
     -- A question takes a lock on every chunk and index of a hypertable that planning cannot leave out.
     SELECT 10, 'locks', format('max_locks_per_transaction = %%s is room for %%s, and eight questions at once may take %%s: set %%s',
            each, each * sessions, 8 * most, ceil(8.0 * most / sessions)), false

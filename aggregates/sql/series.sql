@@ -68,6 +68,12 @@ INSERT INTO series (sensor_id, quantity, channel, period)
 SELECT sensor_id, quantity, channel, period FROM wanted ORDER BY sensor_id, quantity, channel, period
 ON CONFLICT (sensor_id, quantity, channel, period) DO NOTHING
 
+-- name: list_full_sensors, planned each time
+-- The sensors of new series that would have more of them than a sensor may have. Asked before any is inserted, for a number
+-- that is rolled back is spent.
+SELECT sensor_id FROM (SELECT sensor_id, count(*) AS new FROM unnest(%(sensor_id)s::text[]) AS w (sensor_id) GROUP BY sensor_id) n
+WHERE new + (SELECT count(*) FROM series s WHERE s.sensor_id = n.sensor_id) > %(most)s
+
 -- name: set_series_heads, planned each time
 -- Set for each series of these sensors whether it is the only one of its quantity, and one that its sensor's channels may
 -- be taken from, and which series stands for them; the latter never changes once it is set. OFFSET makes the planner look up

@@ -25,18 +25,17 @@ from aggregates.store.binary import packed
 from aggregates.store.errors import Clash, Known, Limit, Refused, StoreError
 from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.backoff import pauses
-from ingest.vocabulary.batch import Batch, DeadLetter, by_sensor_and_start, coded, middle, numbers, refused
+from ingest.vocabulary.batch import Batch, DeadLetter, by_sensor_and_start, middle, numbers, refused
 from ingest.vocabulary.readings import Flag, utc
 from streams.commit.accounting import AMBIGUOUS, STORED, accounts, dead_letter_columns
 from streams.commit.identities import first_received
 from streams.commit.quality import received_rows
 from streams.commit.recompute import change_staged
-from streams.commit.series import SeriesCache, TooManySensors
+from streams.commit.series import SeriesCache, TooMany
 from streams.commit.totals import LATER, differences, with_later
 from streams.commit.windows import DAY_US, READING, LatestWindows, dirty_hours, distinct, fold, ordered, without_zeros
 
 FROZEN = "frozen: the readings of this day were dropped, so that a duplicate cannot be recognised any more"
-TOO_MANY = "new sensor: its source has registered as many within an hour as the setting new_sensors allows"
 COLUMNS = list(READING.names or ())
 Marks = dict[str, list[Any]]  # parameters of `insert_marks`
 NO_MARKS: Marks = {"hour": [], "members": []}
@@ -103,9 +102,9 @@ class Pipeline:
         """
         Commit a batch, however long it takes.
 
-        A reading that the database refuses becomes a dead letter, and so does one of a sensor beyond `new_sensors` that
-        are new within an hour of one source; while the database is away, or at a limit that no smaller batch keeps, the
-        batch is tried again. Raises `Stopped` when the hub stops meanwhile.
+        A reading that the database refuses becomes a dead letter, and so does one of a sensor or series beyond those
+        that may be new (`TooMany`); while the database is away, or at a limit that no smaller batch keeps, the batch is
+        tried again. Raises `Stopped` when the hub stops meanwhile.
         """
         waits = pauses(0.1, LONGEST_WAIT)
         while True:
@@ -120,9 +119,9 @@ class Pipeline:
                 self._expect_new = False  # without a savepoint, which every batch would pay for
             except Condemned as error:
                 return self._split(batch, position, error)
-            except TooManySensors as error:
-                log.warning("more new sensors than new_sensors allows", sensors=len(error.sensors))
-                batch = _without(batch, error.sensors)
+            except TooMany as error:
+                log.warning("readings refused", reason=error.why, readings=int(error.rows.sum()))
+                batch = _without(batch, error)
             except Clash as error:
                 self.retries += 1
                 log.info("another session was in the way, trying again", error=str(error))
@@ -178,7 +177,7 @@ class Pipeline:
 
     def _singles(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
         """Part readings of one sensor and start, each with what comparing it with the others has found."""
-        with suppress(StoreError, TooManySensors):  # the database was asked for these series a moment ago
+        with suppress(StoreError, TooMany):  # the database was asked for these series a moment ago
             found = received_rows(rows, self._series.of(Batch(rows)))["flags"] & int(Flag.INCONSISTENT)
             at = rows.schema.get_field_index("flags")
             rows = rows.set_column(at, rows.schema.field(at), pa.array(numbers(rows, "flags") | found, pa.int32()))
@@ -220,12 +219,11 @@ class Pipeline:
         return np.array([outcome for (outcome,) in tx.rows("list_outcomes")], dtype=np.int8)
 
 
-def _without(batch: Batch, sensors: frozenset[str]) -> Batch:
-    """Give a batch in which the readings of these sensors are dead letters."""
-    chosen = coded(batch.readings, "sensor_id").each(lambda word: word in sensors, bool)
-    facts = [fact for fact in batch.sensors if fact.sensor_id not in sensors]
-    letters = [*batch.dead_letters, *_refusals(batch, chosen, TOO_MANY)]
-    return Batch(batch.readings.filter(pa.array(~chosen)), facts, letters)
+def _without(batch: Batch, error: TooMany) -> Batch:
+    """Give a batch in which the readings that are too many are dead letters."""
+    facts = [fact for fact in batch.sensors if fact.sensor_id not in error.sensors]
+    letters = [*batch.dead_letters, *_refusals(batch, error.rows, error.why)]
+    return Batch(batch.readings.filter(pa.array(~error.rows)), facts, letters)
 
 
 def _refusals(batch: Batch, chosen: NDArray[np.bool_], why: str) -> list[DeadLetter]:

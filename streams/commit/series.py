@@ -5,7 +5,6 @@ The number of each series in the tables, with the parameters that the quality ru
 asked only for series that are not in the cache, and for all of them after the catalogue was imported again.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,9 @@ from ingest.vocabulary.sources import SOURCES, source_of_sensor
 from streams.commit.quality import limits_of
 
 HELD = 10_000  # sensors that were refused, whose last fact is kept
+MOST_SERIES = 2_000  # of a sensor; a site of twelve lanes with fifteen classes each has some 400
+NEW_SENSOR = "new sensor: its source has registered as many within an hour as the setting new_sensors allows"
+NEW_SERIES = f"new series: its sensor has {MOST_SERIES} channels, quantities and periods, no sensor has more"
 _KEY = ("sensor_id", "quantity", "channel", "period")
 
 # Of each known series: its number, its source's place in `source_names`, plausible range with its tolerance, the
@@ -45,12 +47,12 @@ def source_names() -> list[str]:
     return list(_source_codes)
 
 
-class TooManySensors(Exception):  # noqa: N818 - what happened is the name
-    """These sensors are new, and their source has registered as many as it may within an hour: nothing was written."""
+class TooMany(Exception):  # noqa: N818 - what happened is the name
+    """These rows of a batch, and facts of these sensors, are of more than may be new: nothing was written."""
 
-    def __init__(self, sensors: frozenset[str]) -> None:
-        super().__init__(f"{len(sensors)} new sensors")
-        self.sensors = sensors
+    def __init__(self, why: str, rows: NDArray[np.bool_], sensors: frozenset[str] = frozenset()) -> None:
+        super().__init__(why)
+        self.why, self.rows, self.sensors = why, rows, sensors
 
 
 class SeriesCache:
@@ -73,16 +75,18 @@ class SeriesCache:
         """
         Give a line of `SERIES` for each reading of a batch, registering sensors and series that are new.
 
-        Raises `TooManySensors`, and `aggregates.store.errors.StoreError`.
+        Raises `TooMany`, and `aggregates.store.errors.StoreError`.
         """
-        known, keys = len(self._sensors), self._numbered(batch.readings)
+        before = [(names, len(names)) for names in (self._sensors, self._kinds)]
+        keys = self._numbered(batch.readings)
         at = np.searchsorted(self._keys, keys)
         if batch.sensors or (self._keys[at] != keys).any():
             try:
                 self._load(batch, keys)
-            except TooManySensors:
-                while len(self._sensors) > known:
-                    self._sensors.popitem()  # a flood of names shall not fill the memory
+            except TooMany:
+                for names, known in before:
+                    while len(names) > known:
+                        names.popitem()  # a flood of names shall not fill the memory
                 raise
             at = np.searchsorted(self._keys, keys)
         return self._lines.take(at)
@@ -115,9 +119,11 @@ class SeriesCache:
             missing, rows = np.unique(keys, return_index=True)
             new = self._keys[np.searchsorted(self._keys, missing)] != missing
             unknown = batch.readings.take(pa.array(rows[new]))
-            if facts := self._admitted(tx, batch.sensors, unknown):
+            if facts := self._admitted(tx, batch, unknown):
                 tx.rows("upsert_sensors", **unnested(facts, SensorFact.__struct_fields__))
-            lines = _registered(tx, unknown)
+            lines, refused = _registered(tx, unknown)
+            if refused:
+                raise TooMany(NEW_SERIES, np.isin(keys, missing[new][refused]))
         # Only after the commit: a transaction that was rolled back registered nothing.
         for fact in facts:
             self._held.pop(fact.sensor_id, None)
@@ -125,9 +131,9 @@ class SeriesCache:
         self._lines = np.insert(self._lines, at, lines)
         self._keys = np.insert(self._keys, at, missing[new])
 
-    def _admitted(self, tx: Transaction, given: Sequence[SensorFact], unknown: pa.RecordBatch) -> list[SensorFact]:
-        """Give the last fact about each sensor (a statement may touch a row once); raises TooManySensors."""
-        facts = {fact.sensor_id: fact for fact in given}
+    def _admitted(self, tx: Transaction, batch: Batch, unknown: pa.RecordBatch) -> list[SensorFact]:
+        """Give the last fact about each sensor (a statement may touch a row once); raises TooMany."""
+        facts = {fact.sensor_id: fact for fact in batch.sensors}
         if self._most is None:
             return list(facts.values())
         named = list(dict.fromkeys([*facts, *unknown.column("sensor_id").to_pylist()]))
@@ -135,25 +141,30 @@ class SeriesCache:
             self._held |= {name: fact for name, fact in facts.items() if name in refused}
             for oldest in list(self._held)[:-HELD]:
                 del self._held[oldest]
-            raise TooManySensors(refused)
+            rows = coded(batch.readings, "sensor_id").each(refused.__contains__, bool)
+            raise TooMany(NEW_SENSOR, rows, refused)
         return list(({name: self._held[name] for name in named if name in self._held} | facts).values())
 
 
-def _registered(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
-    """Give the lines of readings of distinct series, registering those that the store does not know."""
+def _registered(tx: Transaction, readings: pa.RecordBatch) -> tuple[NDArray[Any], list[int]]:
+    """Give the lines of readings of distinct series, registering new ones; or the places of those that are too many."""
     wanted = {name: readings.column(name).to_pylist() for name in _KEY}
     if not len(readings):
-        return np.empty(0, SERIES)
+        return np.empty(0, SERIES), []
     tx.rows("use_indexes")
     found = tx.rows("find_series", **wanted)
     if len(found) < len(readings):
+        new = sorted(set(range(len(readings))) - {nr - 1 for nr, *_ in found})
+        full = tx.rows("list_full_sensors", sensor_id=[wanted["sensor_id"][at] for at in new], most=MOST_SERIES)
+        if full:
+            return np.empty(0, SERIES), [at for at in new if (wanted["sensor_id"][at],) in full]
         sensors = list(dict.fromkeys(wanted["sensor_id"]))
         tx.rows("lock_sensors", sensor_id=sensors)
         tx.rows("insert_series", **wanted)
         tx.rows("set_series_heads", sensor_id=sensors)
         found = tx.rows("find_series", **wanted)
     keys = list(zip(wanted["sensor_id"], wanted["quantity"], strict=True))
-    return np.array([_line(*keys[nr - 1], *line) for nr, *line in sorted(found)], SERIES)
+    return np.array([_line(*keys[nr - 1], *line) for nr, *line in sorted(found)], SERIES), []
 
 
 def _line(

@@ -1,4 +1,4 @@
-"""A flood of new sensors from one client: it costs nobody else a reading, and can be replayed."""
+"""A flood of new sensors, or of channels of one: it costs nobody else a reading, and can be replayed."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,8 @@ from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Message, Reading, SensorFact
 from lab.load.balances import balances
 from streams.commit import series
-from streams.commit.pipeline import TOO_MANY, Pipeline
+from streams.commit.pipeline import Pipeline
+from streams.commit.series import NEW_SENSOR, NEW_SERIES
 from tests.support.databases import list_dead_letters
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -45,7 +46,7 @@ def test_flood_stops_nobody_else(store: Store) -> None:
     pipeline.store(said(*FLOOD, "stadspuls/known", "ndw/other", minute=1))
     known = ["ndw/other", *FLOOD[:2], "stadspuls/known"]
     assert asked(store, STORED) == [(one,) for one in ["stadspuls/known", *known]]
-    assert asked(store, "SELECT count(*), min(reason), max(reason) FROM dead_letter") == [(98, TOO_MANY, TOO_MANY)]
+    assert asked(store, "SELECT count(*), min(reason), max(reason) FROM dead_letter") == [(98, NEW_SENSOR, NEW_SENSOR)]
     Pipeline(store, new_sensors=3).store(said(*FLOOD, "stadspuls/known", minute=2))
     assert len(asked(store, STORED)) == 5 + 3
     assert all(one.holds for one in balances(store))
@@ -72,7 +73,7 @@ def test_names_outlast_a_commit_that_fails(store: Store, monkeypatch: pytest.Mon
     asked(store, "UPDATE sensor SET registered_at = now() - interval '61 minutes'")
     registered, calls = series._registered, list[int]()
 
-    def away_at_first(tx: Transaction, readings: pa.RecordBatch) -> NDArray[Any]:
+    def away_at_first(tx: Transaction, readings: pa.RecordBatch) -> tuple[NDArray[Any], list[int]]:
         calls.append(1)
         if len(calls) == 1:
             raise Away("gone for a moment")
@@ -133,6 +134,33 @@ def test_doctor_names_the_source(store: Store) -> None:
     ((text, good),) = [(text, good) for what, text, good in found if what == "new sensors of stadspuls"]
     assert text.startswith("97 readings refused")
     assert good is False
+
+
+def of_channels(sensor: str, first: int, last: int, minute: int) -> Batch:
+    """Make a batch of a reading of each of these channels of a sensor, and of one of another sensor."""
+    channels = [(sensor, f"at {number}") for number in range(first, last)] + [("ndw/other", "")]
+    readings = [Reading(one, name, "no2", 60, NOW + timedelta(minutes=minute), 5.0) for one, name in channels]
+    return Batch(columns(readings, [NOW] * len(readings)))
+
+
+def test_a_channel_that_changes_fills_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sensor has so many series at most; what it has goes on, also for a worker that starts later, and others too."""
+    monkeypatch.setattr(series, "MOST_SERIES", 10)
+    pipeline = Pipeline(store)
+    for batch in range(20):
+        pipeline.store(of_channels("stadspuls/mad", 6 * batch, 6 * batch + 8, batch))
+    Pipeline(store).store(of_channels("stadspuls/mad", 0, 12, 20))
+    counted = "SELECT sensor_id, count(DISTINCT series), count(*) FROM reading JOIN series USING (series) GROUP BY 1"
+    assert sorted(asked(store, counted)) == [("ndw/other", 1, 21), ("stadspuls/mad", 8, 8 + 2 + 8)]
+    assert asked(store, "SELECT max(series) FROM series") < [(100,)]
+    assert asked(store, "SELECT min(reason), max(reason) FROM dead_letter") == [(NEW_SERIES, NEW_SERIES)]
+    assert len(pipeline._series._kinds) == 9
+    assert all(one.holds for one in balances(store))
+    found = {
+        what: good
+        for what, text, good in store.rows("list_findings", now=NOW, since=None, edition="postgres", no_areas="")
+    }
+    assert found["new series of stadspuls"] is False
 
 
 def test_new_series_are_looked_up_by_sensor(store: Store) -> None:
