@@ -52,8 +52,7 @@ def write(found: "pa.Table | pd.DataFrame", form: Format, out: Path | None, zone
     table = found if isinstance(found, pa.Table) else pa.Table.from_pandas(found, preserve_index=False)  # NaN is null
     if form == "table":
         names = [name for name in table.column_names if name != "local_start"]
-        rows = zip(*(table[name].to_pylist() for name in names), strict=True)
-        print_table(names, rows, out, ZoneInfo(zone))
+        print_table(names, zip(*(table[name].to_pylist() for name in names), strict=True), out, ZoneInfo(zone))
         return
     sink = io.BytesIO()
     forms.write(form, [table], sink, zone)
@@ -67,17 +66,18 @@ def write(found: "pa.Table | pd.DataFrame", form: Format, out: Path | None, zone
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], out: Path | None = None, zone: ZoneInfo | None = None
 ) -> None:
-    """Print rows for people, on stdout or in a file, stamps in a zone; nothing is cut off but on a terminal."""
+    """Print rows for people, on stdout or in a file, stamps in a zone; a terminal folds long cells, none is cut off."""
     kept = list(rows)
+    half = Console().width // 2 if out is None and sys.stdout.isatty() else None
     table = Table(box=None, pad_edge=False, header_style="bold")
     for at, name in enumerate(columns):
         values = [row[at] for row in kept if row[at] is not None]
         right = bool(values) and all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values)
-        table.add_column(Text(visible(name)), justify="right" if right else "left", no_wrap=True)
+        table.add_column(Text(visible(name)), justify="right" if right else "left", overflow="fold", max_width=half)
     for row in kept:
         table.add_row(*(Text(visible(_cell(value, zone))) for value in row))
     with out.open("w", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
-        Console(file=file, width=None if file.isatty() else 300).print(table)
+        Console(file=file, width=10**9).print(table)  # what is wider than the terminal goes on below
 
 
 def _cell(value: Any, zone: ZoneInfo | None) -> str:

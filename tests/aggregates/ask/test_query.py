@@ -139,6 +139,19 @@ class TestFormats:
         write(pd.DataFrame({"value": [0.1 + 0.2 - 0.3, 0.3 - 0.2 - 0.1, 0.000012]}), "table", None, "UTC")
         assert capsys.readouterr().out.split() == ["value", "0", "0", "1.2e-05"]
 
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_no_column_of_a_table_is_cut_off(self, terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither by a narrow terminal nor by a text longer than any line: each value is there."""
+        shown = io.StringIO()
+        shown.isatty = lambda: terminal  # type: ignore[method-assign]
+        monkeypatch.setattr("sys.stdout", shown)
+        monkeypatch.setenv("COLUMNS", "80")
+        cells = {f"column_{at}": [f"value_{at}"] for at in range(20)}
+        write(pd.DataFrame(cells | {"left_out": ["too little " * 100]}), "table", None, "UTC")
+        words = shown.getvalue().split()
+        assert {f"value_{at}" for at in range(20)} < set(words)
+        assert words.count("little") == 100
+
 
 def written(frame: pd.DataFrame) -> str:
     """Write a frame as JSON to a file and read it."""
