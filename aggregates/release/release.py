@@ -32,7 +32,6 @@ from aggregates.export.forms import write_file
 from aggregates.release.inquiry import KEY, NAME, Inquiry, Span, Table, answer, origins_of, rules_of
 from aggregates.store.store import Store
 
-FORMS = ("parquet", "csv")
 NOT_COMPARED = {"revision", "computed_at"}  # how often a figure was made is no figure
 COLUMNS = ["table", "subject", "start", "before", "after", "reason", "detail"]  # of what changed
 Manifest = Mapping[str, Any]
@@ -72,8 +71,9 @@ def make(
     kept["citation"] = TEXTS.get_template("CITATION.txt.j2").render(kept)
     (draft / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1))
     for text in ("CITATION.txt", "dcat.ttl"):
-        written = TEXTS.get_template(f"{text}.j2").render(kept, licences=LICENCES)
-        (draft / text).write_text(f"{written}\n", "utf-8")
+        (draft / text).write_text(TEXTS.get_template(f"{text}.j2").render(kept, licences=LICENCES) + "\n", "utf-8")
+    for path in draft.iterdir():
+        path.chmod(0o444)
     with store.transaction() as tx:
         tx.rows("insert_release", name=name, as_of=at, manifest=msgspec.json.encode(kept).decode())
         draft.rename(folder)
@@ -81,10 +81,9 @@ def make(
 
 
 def _write(folder: Path, name: str, rows: pa.Table, sources: list[Any], reporting: Reporting) -> Iterator[Manifest]:
-    for form in FORMS:
+    for form in ("parquet", "csv"):
         path = folder / f"{name}.{form}"
         write_file(path, form, [rows], lambda: {"sources": sources}, reporting.zone)
-        path.chmod(0o444)
         size = path.stat().st_size
         yield {"file": path.name, "table": name, "rows": rows.num_rows, "bytes": size, "sha256": _digest(path)}
 
@@ -131,6 +130,8 @@ def changes(store: Store, root: Path, manifest: Manifest, reporting: Reporting) 
 
 def _differences(was: pa.Table, present: pa.Table, asked: Table) -> pd.DataFrame:
     """Give the rows of which any figure is another one."""
+    if not len(was) + len(present):
+        return pd.DataFrame(columns=COLUMNS)  # pandas merges no two empty columns of text
     key, nth = [name for name in KEY if name in was.column_names], "_nth"  # one channel may have several periods
     before, after = (it.assign(**{nth: it.groupby(key).cumcount()}) for it in (was.to_pandas(), present.to_pandas()))
     both = before.merge(after, on=[*key, nth], how="outer", suffixes=("_was", ""), indicator=True)
@@ -139,13 +140,12 @@ def _differences(was: pa.Table, present: pa.Table, asked: Table) -> pd.DataFrame
         for name in was.column_names if name not in {*key, *NOT_COMPARED}
     })  # fmt: skip
     chosen = differ.any(axis=1) | (both["_merge"] != "both")
-    both, differ = both[chosen].assign(table=asked.name), differ[chosen]
-    both = both.rename(columns={"value_was": "before", "value": "after"})
+    both = both[chosen].assign(table=asked.name).rename(columns={"value_was": "before", "value": "after"})
     both["subject"] = both["code"] if "code" in key else both["sensor_id"].where(both["sensor_id"] != "", asked.area)
     if "start" not in key:
         both = both.assign(start=None, table=asked.name + " " + both["law"] + " " + both["statistic"])
     both["reason"] = both["_merge"].map({"left_only": "gone", "right_only": "new", "both": "other"}).astype(str)
-    both["detail"] = [" ".join(differ.columns[row]) for row in differ.to_numpy(bool)]
+    both["detail"] = [" ".join(differ.columns[row]) for row in differ[chosen].to_numpy(bool)]
     return both[COLUMNS]
 
 

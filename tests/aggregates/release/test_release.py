@@ -91,8 +91,8 @@ def test_a_release_is_immutable(store: Store, tmp_path: Path, inquiry: Inquiry) 
         make(store, tmp_path, "may", inquiry, MAY, DUTCH, "0.1.0")
     with psycopg.connect(store.conninfo) as connection, pytest.raises(psycopg.errors.RaiseException, match="immutable"):
         connection.execute("UPDATE release SET as_of = now()")
+    assert [one.name for one in (tmp_path / "may").iterdir() if one.stat().st_mode & 0o222] == []
     path = tmp_path / "may/hours.csv"
-    assert path.stat().st_mode & 0o222 == 0
     path.chmod(0o644)
     path.write_text("sensor_id\n")
     (tmp_path / "may/werkdag.csv").unlink()
@@ -107,6 +107,15 @@ def test_nothing_changed(store: Store, tmp_path: Path, inquiry: Inquiry) -> None
         connection.execute("INSERT INTO mark (hour, members) SELECT start, ARRAY[series] FROM window_1h")
     roll_up(store, datetime.now(UTC))
     assert changes(store, tmp_path, made, DUTCH).empty
+
+
+def test_a_table_without_rows_is_verified(store: Store, tmp_path: Path) -> None:
+    """Where a table had no rows nothing is another one, and each that came since is new."""
+    asked = Inquiry("May", (Table("hours", "vehicle_count", window="1h"), Table("limits", "no2", "limits", year=2024)))
+    made = make(store, tmp_path, "may", asked, MAY, DUTCH, "0.1.0")
+    assert changes(store, tmp_path, made, DUTCH).empty
+    hear(store, [4.0])
+    assert changes(store, tmp_path, made, DUTCH)["reason"].tolist() == ["new"]
 
 
 def test_nothing_changed_where_rows_stand_in_another_order(
