@@ -229,7 +229,8 @@ class Receiver(Connection):
         sends fast, or may wait for an acknowledgement.
         """
         now, unacknowledged = time.monotonic(), len(self._unacknowledged)
-        if self._hurries or unacknowledged == self._window:
+        may_wait = self._window > 0 and self._window in (unacknowledged, self._last)
+        if self._hurries or may_wait:
             return 0.0
         if now < self._due and unacknowledged + self._last < self._proven:
             return self._due
