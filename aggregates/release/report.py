@@ -43,7 +43,7 @@ def report(store: Store, subject: str, year: int, reporting: Reporting, version:
                 found.append((asked, answer(store, asked, span, reporting)))
                 figures.setdefault(quantity, {})[asked.name] = found[-1][1].to_pylist()
     if not any(rows.num_rows for asked, rows in found if asked.name == "days"):
-        raise BadQuestion(f"no figures of {subject} in {year}, see `stadspuls sensors list`")
+        raise BadQuestion(f"no figures of {subject} in {year}, see `stadspuls sensors list` and `areas list`")
     sources = {one["title"]: one for asked, rows in found for one in origins_of(store, asked, rows)}
     return _PAGE.render(
         subject=subject, year=year, sensors=sensors, figures=figures, sources=sources.values(), language=language,

@@ -87,7 +87,7 @@ def recorded(
     file that cannot be, BadPayload for a status or a version.
     """
     if source not in SOURCES:
-        raise BadQuestion(f"source {source!r}, expected one of {', '.join(SOURCES)}")
+        raise BadQuestion(f"source {source!r}, expected one of {', '.join(SOURCES)}, or of the setting `mappings`")
     for check, text in ((status_of, status), (version_of, version)):
         if text is not None:
             check(text)

@@ -65,7 +65,7 @@ def discovered(said: Mapping[str, bytes], source: str) -> str:
             except ValueError as error:
                 left.append(visible(f"{topic}, {config['key']}: {error}"))
     if not rules:
-        raise BadPayload("\n".join(["no value announced that can be read", *left]))
+        raise BadPayload("\n".join(["no value announced that can be read (the built-in broker keeps none)", *left]))
     alike = Counter((one["sensor"], one["quantity"]) for every in rules.values() for one in every)
     return _TEXTS.get_template("discovery.toml.j2").render(source=source, left=left, rules=rules, alike=alike)
 

@@ -115,10 +115,16 @@ def test_simple_templates_are_pointers(template: str | None, pointer: str | None
     """The whole state, or members of it; anything that computes is none."""
     said = announced(**{"val_tpl": template} if template else {})
     if pointer is None:
-        with pytest.raises(BadPayload, match=r"no value announced that can be read\n.*value_template"):
+        with pytest.raises(BadPayload, match=r"no value announced that can be read .*\n.*value_template"):
             discovered(said, "mine")
     else:
         assert tomllib.loads(discovered(said, "mine"))["message"][0]["reading"][0]["value"] == pointer
+
+
+def test_the_built_in_broker_keeps_no_announcement() -> None:
+    """Whoever asks it, and so finds nothing, is told."""
+    with pytest.raises(BadPayload, match=r"no value announced .* \(the built-in broker keeps none\)$"):
+        discovered({}, "mine")
 
 
 def test_recording_is_read_as_the_broker_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
