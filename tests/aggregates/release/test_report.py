@@ -66,7 +66,7 @@ def test_an_area_and_its_sensors(store: Store) -> None:
 def test_nothing_to_report_is_said(store: Store) -> None:
     """A sensor without figures of that year, or a language without words, is refused with the reason."""
     stored(store, "ndw/s", "vehicle_count", [("lane1/any", [(YEAR, 10.0)])])
-    with pytest.raises(BadQuestion, match="no figures of ndw/s in 2020, see .*`areas list`"):
+    with pytest.raises(BadQuestion, match=r"no figures of ndw/s in 2020, see .*`areas list`"):
         report(store, "ndw/s", 2020, Reporting(ZONE), "0.1.0")
     with pytest.raises(BadQuestion, match="language 'fy', expected one of nl, en"):
         report(store, "ndw/s", 2024, Reporting(ZONE), "0.1.0", "fy")
