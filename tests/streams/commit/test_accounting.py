@@ -87,6 +87,19 @@ def test_batches_add_up(store: Store) -> None:
     assert ttn.holds
 
 
+def test_a_reading_is_ambiguous_once(store: Store) -> None:
+    """It counts when two values first contradict each other, in one batch or two, and not when they come again."""
+    both = [Reading("ndw/s", "", "vehicle_count", 60, DAY, value) for value in (1.0, 2.0)]
+    other = [one._replace(start=DAY + timedelta(minutes=1)) for one in both]
+    pipeline, found = Pipeline(store), []
+    for said in (both, both, other[:1], other[1:], other[:1]):
+        pipeline.store(Batch(columns(said, [DAY] * len(said))))
+        with psycopg.connect(store.conninfo) as connection:
+            question = "SELECT sum(stored), sum(corrected), sum(duplicate), sum(ambiguous) FROM accounting"
+            found += connection.execute(question).fetchall()
+    assert found == [(1, 0, 1, 1), (1, 0, 3, 1), (2, 0, 3, 1), (2, 1, 3, 2), (2, 1, 4, 2)]
+
+
 def test_failed_batch_is_not_accounted_for(store: Store) -> None:
     """The account is in the batch's own transaction: what was refused alone counts once, the batch not twice."""
     with psycopg.connect(store.conninfo, autocommit=True) as connection:

@@ -58,19 +58,20 @@ class TestRule:
         assert found(counted(DEATH, 8)) == [MONDAY + (DEATH + at) * HOUR for at in range(8)]
 
     def test_zeros_from_the_start_say_nothing(self) -> None:
-        """Where nothing was ever counted, and in the first two weeks, it cannot be said what is usual."""
+        """Where nothing was ever counted, and in the first two weeks, nobody can say what is usual; after three one can."""
         assert found(counted(0, 2_000)) == []
         assert found(counted(13 * 24, 48)) == []
+        assert found(counted(14 * 24 + 9, 10)) == []
+        assert len(found(counted(21 * 24 + 9, 10))) == 10
 
     def test_second_death_is_found(self) -> None:
-        """The zeros of a first death do not make those of a second one usual."""
-        first, well = counted(DEATH, 14 * 24), counted(25 * 24)
-        again = MONDAY + (DEATH + 14 * 24) * HOUR
-        hours = first + [(again + at * HOUR, count) for at, (_, count) in enumerate(well)]
-        end = hours[-1][0] + HOUR
-        hours += [(end + at * HOUR, 0.0) for at in range(36)]
-        assert end + 24 * HOUR in found(hours)
-        assert again + 48 * HOUR not in found(hours)
+        """The zeros of a first death do not make those of a second one usual: twelve by day are enough."""
+        silent, well = DEATH + 14 * 24, DEATH + 40 * 24
+        hours = counted(well, 12)
+        hours[DEATH:silent] = counted(DEATH, 14 * 24)[DEATH:]
+        dead_hours = found(hours)
+        assert dead_hours[-12:] == [at for at, _ in hours[well:]]
+        assert not {at for at, _ in hours[silent:well]} & set(dead_hours)
 
     def test_what_was_dead_for_half_a_year_stays_it(self) -> None:
         """Without a profile that is left, what is marked stays marked."""

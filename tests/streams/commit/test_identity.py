@@ -11,9 +11,11 @@ from aggregates.ask.query import Question, ask
 from aggregates.store.store import Store
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch
-from ingest.vocabulary.readings import Message
+from ingest.vocabulary.readings import Message, SensorFact
 from lab.load.balances import balances
 from streams.commit.pipeline import Pipeline
+from tests.support.databases import list_dead_letters
+from tests.support.databases import sensors as listed_sensors
 
 AT = datetime(2026, 3, 2, 8, tzinfo=UTC)
 TOPIC = "v3/air@city/devices/meter/up"
@@ -69,6 +71,20 @@ def test_two_frames_of_one_moment_stay_apart_from_what_is_known(store: Store) ->
     Pipeline(store).store(decode([uplink(1, 7.5)]))
     Pipeline(store).store(decode([uplink(1, 7.5, MINUTE), uplink(2, 8.5, MINUTE)]))
     assert stored(store) == [(7.5, AT), (8.5, AT + MINUTE)]
+
+
+def test_what_came_beside_named_messages_is_kept(store: Store) -> None:
+    """What a message says of its sensor, and another that cannot be read, are stored with it."""
+    broken = Message(TOPIC, b"{", AT)
+    said = decode([uplink(1, 7.5), broken])
+    assert said.identities
+    fact = SensorFact("ttn/air@city/meter", name="Roof")
+    sensors = [one.sensor_id for one in said.sensors]
+    Pipeline(store).store(Batch(said.readings, [*said.sensors, fact], said.dead_letters, said.identities))
+    names = {one.sensor_id: one.name for one in listed_sensors(store)}
+    assert names[fact.sensor_id] == "Roof"
+    assert set(sensors) < set(names)
+    assert [letter.payload for letter in list_dead_letters(store)] == [b"{"]
 
 
 @pytest.mark.parametrize("name", ["\0", "\ud800", "".join(map(chr, range(0x10000, 0x10000 + 3000)))])

@@ -84,6 +84,17 @@ def test_names_outlast_a_commit_that_fails(store: Store, monkeypatch: pytest.Mon
     assert asked(store, f"SELECT name FROM sensor WHERE sensor_id = '{FLOOD[1]}'") == [(f"name of {FLOOD[1]}",)]
 
 
+def test_an_old_name_does_not_come_back(store: Store) -> None:
+    """What was said of a sensor when it was refused is forgotten once it was taken, and has had another name since."""
+    pipeline = Pipeline(store, new_sensors=1)
+    pipeline.store(said(*FLOOD[:2]))
+    asked(store, "UPDATE sensor SET registered_at = now() - interval '61 minutes'")
+    pipeline.store(Batch(said(FLOOD[1], minute=1).readings, [SensorFact(FLOOD[1], "moved")]))
+    other = Reading(FLOOD[1], "", "o3", 60, NOW, 5.0)
+    pipeline.store(Batch(columns([other], [NOW])))
+    assert asked(store, f"SELECT name FROM sensor WHERE sensor_id = '{FLOOD[1]}'") == [("moved",)]
+
+
 def test_what_was_said_of_a_flood_does_not_fill_the_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only of the last refused sensors it is remembered what was said of them."""
     monkeypatch.setattr(series, "HELD", 5)

@@ -20,7 +20,7 @@ from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Flag, Reading, SensorFact, microseconds
 from ingest.vocabulary.sources import Source, SourceClass, add_source
 from lab.load.balances import balances
-from streams.commit.pipeline import Pipeline, Position
+from streams.commit.pipeline import Pipeline, Position, Stopped
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 from tests.aggregates.store.test_store import kill_sessions
@@ -187,7 +187,7 @@ def count(minute: int, value: float | None, **more: Any) -> Reading:
     return Reading("stadspuls/counter", "", "vehicle_count", 60, DAY + timedelta(minutes=minute), value, **more)
 
 
-# Checks that raise: for the fifth row of a transaction, and for the first three rows ever.
+# Checks that raise: for the fifth row of a transaction, for the first three rows ever, and for all.
 MOST_FOUR = """
 BEGIN
     PERFORM set_config('test.rows', concat(current_setting('test.rows', true), '|'), true);
@@ -199,14 +199,15 @@ BEGIN
     IF nextval('attempt') <= 3 THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = '{state}'; END IF;
     RETURN true;
 END"""
+DISK_FULL = "BEGIN RAISE EXCEPTION 'disk full' USING ERRCODE = '53100'; END"
 
 
-def limit(url: str, body: str, table: str = "reading") -> None:
-    """Let a table raise as the body of a function says."""
+def limit(url: str, body: str, table: str = "reading", unless: str = "false") -> None:
+    """Let a table raise as the body of a function says, but not for some rows."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE SEQUENCE attempt")
         connection.execute(f"CREATE FUNCTION limited() RETURNS boolean LANGUAGE plpgsql AS $${body}$$".encode())
-        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT limited CHECK (limited())".encode())
+        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT limited CHECK ({unless} OR limited())".encode())
 
 
 class SlowToCommit(Store):
@@ -346,6 +347,33 @@ class TestStore:
         ((payload, reason),) = fetched(database, "SELECT payload, reason FROM dead_letter")
         assert b'"value":13.0' in payload
         assert "unlucky" in reason
+
+    def test_a_batch_in_parts_is_passed_with_its_last(self, store: Store, database: str) -> None:
+        """A hub that stops between the parts of a batch takes it again; then all that came with it is stored, too."""
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE reading ADD CONSTRAINT unlucky CHECK (value <> 0)")
+        limit(database, DISK_FULL, unless="value < 2")
+        said = columns([count(minute, float(minute)) for minute in range(4)], [LATER] * 4)
+        given = Batch(said, [SensorFact("stadspuls/counter", name="Here")], [DeadLetter("ttn", "t", b"?", "x", LATER)])
+        stop = threading.Event()
+        stop.set()
+        with pytest.raises(Stopped):
+            Pipeline(store, stop).store(given, Position("readings", 2, 9))
+        place = "SELECT position, (SELECT count(*) FROM reading) FROM log_position"
+        assert fetched(database, place) == [(0, 1)]
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE reading DROP CONSTRAINT limited")
+        Pipeline(store, stop).store(given, Position("readings", 2, 9))
+        assert fetched(database, place) == [(9, 3)]
+        assert fetched(database, "SELECT source, count FROM dead_letter ORDER BY 1") == [("stadspuls", 2), ("ttn", 1)]
+        assert fetched(database, "SELECT name FROM sensor") == [("Here",)]
+
+    def test_a_refused_reading_takes_no_letter_along(self, store: Store, database: str) -> None:
+        """What could not be read is stored also where the only reading that came with it is refused."""
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE reading ADD CONSTRAINT unlucky CHECK (value <> 13)")
+        Pipeline(store).store(batch([count(0, 13.0)], [DeadLetter("ttn", "t", b"?", "x", LATER)]))
+        assert fetched(database, "SELECT source, count FROM dead_letter ORDER BY 1") == [("stadspuls", 1), ("ttn", 1)]
 
     def test_names_that_no_index_takes_are_buried_alone(self, store: Store, database: str) -> None:
         """Sensor and channel of 500 characters, each of four bytes, are more than an index of PostgreSQL holds."""

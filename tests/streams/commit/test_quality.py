@@ -18,7 +18,7 @@ from ingest.vocabulary.batch import Batch, Coded, columns
 from ingest.vocabulary.quantities import Quantity
 from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
-from streams.commit.quality import clipped, impossible, inconsistent, limits_of, out_of_range, spike, stuck
+from streams.commit.quality import clipped, impossible, inconsistent, limits_of, out_of_range, spike, stuck, unfinished
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
 
@@ -61,13 +61,35 @@ def test_negative_air_is_plausible_and_negative_counts_are_not() -> None:
 
 
 def test_impossible_numbers_are_marked() -> None:
-    """What no sum survives is out of range in any column; nothing, zero and what is usual is not."""
+    """What no sum survives is out of range in any column; nothing, zero and what is usual is not, also below zero."""
     usual = np.ones(6)
-    value = np.array([1e-200, -1e-31, 0, 1e-29, np.nan, 5.0])
+    value = np.array([1e-200, -1e-31, 0, 1e-29, np.nan, -5.0])
     assert impossible(value, usual, usual).astype(bool).tolist() == [True, True, False, False, False, False]
     other = np.array([1e308, 1e-300, 0, 1e9, np.nan, 1e-9])
     for columns_ in ((usual, other, usual), (usual, usual, other)):
         assert impossible(*columns_).astype(bool).tolist() == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("period", "most"), [(60, 60), (600, 600), (900, 90), (3600, 360), (6000, 600), (86_400, 600), (31 * 86_400, 600)]
+)
+def test_unfinished_is_what_came_too_early(period: int, most: int) -> None:
+    """Ten minutes of any period, and of shorter ones a tenth, may be to come; of ten minutes and less all may."""
+    start, to_come = np.zeros(2, np.int64), np.array([most, min(most + 1, period)])
+    found = unfinished(start, np.full(2, period), (period - to_come) * 1_000_000)
+    assert found.tolist() == [0, Flag.UNFINISHED if period > 600 else 0]
+
+
+@pytest.mark.parametrize(
+    ("covers", "minutes", "covered"), [(None, 20, 1200), (600.0, 20, 600), (None, -5, 0), (600.0, 55, 600)]
+)
+def test_unfinished_reading_covers_what_has_passed(
+    store: Store, covers: float | None, minutes: int, covered: float
+) -> None:
+    """An hour that is reported while it runs covers no more of it than has passed, and no more than its source says."""
+    said = Reading("telraam/1", "", "bicycle_count", 3600, START, 5.0, covers=covers)
+    Pipeline(store).store(Batch(columns([said], [START + timedelta(minutes=minutes)])))
+    assert asked(store, "SELECT covers FROM reading") == [(covered,)]
 
 
 @pytest.mark.parametrize("odd", [{"value": 1e-200}, {"value": 5.0, "weight": 1.7e308}, {"value": 5.0, "covers": 1e308}])

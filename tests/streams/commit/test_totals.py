@@ -83,6 +83,20 @@ def test_differences_do_not_depend_on_order(
         assert all(one.holds for one in balances(store))
 
 
+def test_count_beyond_the_plausible_range_is_marked(emptied: str) -> None:
+    """A total of millions is plausible, a count of as many in an hour is not, nor one of what is left of it."""
+    truncate(emptied)
+    with closing(Store(emptied)) as store:
+        pipeline = Pipeline(store)
+        pipeline.store(batch([(8, 5_000_000), (9, 5_000_004), (11, 5_300_004)]))
+        jump = stored(emptied)[10]
+        pipeline.store(batch([(10, 5_299_999)]))
+    assert jump == (300_000, int(Flag.OUT_OF_RANGE | Flag.AMBIGUOUS), 7200)
+    found = stored(emptied)
+    assert (found[8], found[10]) == ((4, 0, 3600), (5, 0, 3600))
+    assert found[9] == (299_995, int(Flag.OUT_OF_RANGE), 3600)
+
+
 @pytest.mark.shared
 def test_running_total_of_the_field(emptied: str, shared_data: Path, tmp_path: Path) -> None:
     """The case `running-total`, by its own mapping file with `total` and a period: 4 + 5 + 0 + 3, the first nothing."""

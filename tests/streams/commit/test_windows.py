@@ -116,11 +116,13 @@ class TestOrderedAndDistinct:
         assert keys == sorted(set(keys))
 
     def test_repeated_reading_is_not_ambiguous(self) -> None:
-        """The same reading twice is a repetition; another value of the same version is ambiguous."""
+        """The same reading twice is a repetition; another value or weight of the same version is ambiguous."""
         one = Reading("stadspuls/1", "", "pm10", 60, START, 5.0, covers=60.0)
         assert distinct(ordered(rows([one, one])))["flags"].tolist() == [0]
         (both,) = distinct(ordered(rows([one, one._replace(value=4.9)])))
         assert (both["value"], both["flags"]) == (5.0, Flag.AMBIGUOUS)
+        (heavier,) = distinct(ordered(rows([one._replace(weight=3.0), one])))
+        assert (heavier["weight"], heavier["flags"]) == (3.0, Flag.AMBIGUOUS)
 
     def test_values_that_do_not_agree_are_a_conflict(self) -> None:
         """Of 5 and 4 nobody knows which is right, and it matters: neither counts."""
