@@ -1,8 +1,6 @@
 """
 Running a hub: `up` as one program; `migrate`, `collect`, `work`, `rollup` and `serve` as a distributed one; `gateway`
-by itself, which polls open sources.
-
-`hub.run` has what runs, and loads Kafka's client, Faust and the live page where they are needed.
+by itself, which polls open sources. `hub.run` has what runs.
 """
 
 import threading
@@ -152,8 +150,13 @@ def gateway(
     address = broker_of(settings)
     stop = stop_signals()
     gateways = Gateways(plan(settings, chosen, address, area))
-    health = {"ready": True, "gateways": names}
-    with gateways, metrics_served(settings, GatewayCollector(lambda: gateways.counts), lambda: health):
+
+    def health() -> dict[str, object]:
+        failing = [f"{one.job}: {one.failures} turns failed" for one in gateways.counts if one.failures]
+        away = [f"broker: {address} does not answer"] * any(not one.sender.is_up for one in gateways.runners)
+        return {"ready": not away, "trouble": away + failing, "gateways": names}
+
+    with gateways, metrics_served(settings, GatewayCollector(lambda: gateways.counts), health):
         if once:
             failed = gateways.once()
             for one in gateways.counts:

@@ -148,8 +148,9 @@ class Collect:
         self.collector.join(END_WITHIN)
 
     def _health(self) -> dict[str, object]:
+        trouble = [f"broker: {self.receiver.address} does not answer"] * (not self.receiver.is_up) + self.log.trouble
         return {
-            "ready": self.receiver.is_up and not self.broken, "slot": self.slot.number,
+            "ready": not (trouble or self.broken), "trouble": trouble, "slot": self.slot.number,
             "messages_received": self.receiver.received, "messages_in_flight": self.receiver.in_flight,
             "readings_in_flight": self.log.in_flight,
         }  # fmt: skip
@@ -179,7 +180,7 @@ def work(settings: Settings) -> None:
                 pipeline.store(batch, position)
 
         def health() -> dict[str, object]:
-            trouble, done = list(pipeline.trouble), worker.metrics
+            trouble, done = pipeline.trouble + worker.trouble, worker.metrics
             ready = worker.ready and not trouble
             return {"ready": ready, "trouble": trouble, "lag": done.lag, "partitions": done.partitions}
 

@@ -8,7 +8,6 @@ The Kafka door: batches onto the log, acknowledged when Kafka has all of their r
 import asyncio
 import contextlib
 import time
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
@@ -32,6 +31,7 @@ class KafkaLog(QueuedLog):
     def __init__(self, topics: Topics, together: int = 20_000, waiting: int = 100_000) -> None:
         self.records = self.bytes = self.retries = 0
         self.seconds = 0.0  # spent waiting for Kafka
+        self.trouble: list[str] = []  # why the batch in hand waits
         self._topics = topics
         self._most = MOST  # bytes of a record
         self._producer: AIOKafkaProducer | None = None
@@ -59,13 +59,14 @@ class KafkaLog(QueuedLog):
                     records = await self._records(producer, batch)
                     sent = [await producer.send(topic, value, partition=part) for topic, part, value in records]
                     await asyncio.gather(*sent)  # raises what Kafka answered to the first that it did not take
+                    self.trouble = []
                     return
             except (KafkaError, OSError, TimeoutError) as error:
                 if self._given_up:
                     raise LogClosed("the log was closed while Kafka was away") from error
                 if isinstance(error, MessageSizeTooLargeError):  # the topic was made with a lower limit
                     self._most = max(self._most // 2, LEAST)
-                wait = next(waits)
+                wait, self.trouble = next(waits), [f"kafka: {why(error)}"]
                 _log.warning("kafka away, trying again", error=why(error), seconds=round(wait, 1))
                 self.retries += 1
                 await self._discard()
@@ -100,8 +101,7 @@ class KafkaLog(QueuedLog):
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        sender: Any = producer._sender
-        if sender is not None and sender.sender_task is not None:
-            sender.sender_task.cancel()
+        if (task := producer._sender.sender_task) is not None:
+            task.cancel()
         with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(producer.stop(), 5)

@@ -4,12 +4,8 @@ A worker of the distributed hub: takes batches off Kafka and stores them in the 
     Kafka ─▶ _receive (in order, by `partitions`) ─▶ waiting ─▶ _store_waiting ─▶ _store_records, in a thread ─▶ ack
 
 `ingest.log.kafka` wrote the records, `streams.worker.faust_app` is Faust; `hub.run.distributed` passes the store,
-`streams.commit.pipeline` as in the embedded hub. The database is the checkpoint: the position of a record is committed
-with its readings, and the consumer group is only ever set back to it, never forward. Reading a record again is
-harmless, skipping one is not.
-
-Records wait while a transaction runs; those of one partition are then stored together, so that a slow database gets
-larger transactions, as in the embedded hub.
+`streams.commit.pipeline` as in the embedded hub. The position of a record is committed with its readings, so that the
+database is the checkpoint. What waits of a partition is stored in one transaction.
 """
 
 import asyncio
@@ -64,6 +60,7 @@ class Worker:
         positions: Callable[[], Mapping[Partition, int]], stop: threading.Event,
     ) -> None:  # fmt: skip
         self.metrics = WorkerMetrics()
+        self.trouble: list[str] = []  # why no record can come
         self._store, self._positions, self._stop = store, positions, stop
         self._waiting: dict[Any, list[Any]] = {}  # by partition, in the order of their first records
         self._busy = 0  # calls that run in the thread, or wait for it
@@ -141,13 +138,17 @@ class Worker:
         try:
             if self.ready:
                 async with asyncio.timeout(_ANSWER_WITHIN):
-                    return await self._partitions.reread_overdue(busy=busy)
+                    is_overdue = await self._partitions.reread_overdue(busy=busy)
+                self.trouble = []
+                return is_overdue
         except Exception as error:  # Kafka is away, or rebalances: the next check decides
             _log.warning("cannot look for missing records now", error=repr(error))
-        with suppress(NoAnswer):
+        try:
             await asyncio.to_thread(ends, self._topics)
-            return not busy
-        return False
+        except NoAnswer as error:
+            self.trouble = [f"kafka: {error}"]
+            return False
+        return not busy
 
     def _ended(self, storing: asyncio.Future[None]) -> None:
         if not storing.cancelled() and (error := storing.exception()) is not None:

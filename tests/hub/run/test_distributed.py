@@ -114,6 +114,28 @@ class TestDoctor:
         assert any("readings/0" in line for line in bad), ill.stdout
 
 
+class TestReady:
+    """What a service says of itself while another is away (promise 6)."""
+
+    def test_who_waits_for_kafka_or_the_broker_names_it(self, hub: DistributedHub) -> None:
+        """Within a minute collector and worker are not ready, for a reason; once it is back they are ready again."""
+        (collector,), (worker,) = hub.collectors, hub.workers
+        hub.kafka.kill()
+        with sender(hub) as out:
+            out.publish("stadspuls/stadspuls/bridge", counts(0, 7))
+            out.flush(30)
+        for service in (collector, worker):
+            until(lambda service=service: any("kafka: " in text for text in service.health()["trouble"]))  # type: ignore[misc]
+            assert not service.ready
+        hub.kafka.start()
+        until(lambda: collector.ready and worker.ready)
+        hub.settle()
+        assert fetched(hub.database, "SELECT count(*) FROM reading") == [(1,)]
+        hub.broker.kill()
+        until(lambda: not collector.ready)
+        assert collector.health()["trouble"] == [f"broker: mqtt://127.0.0.1:{hub.mqtt_port} does not answer"]
+
+
 class TestPoison:
     """Promise 6, where it is the database that will not take a reading."""
 

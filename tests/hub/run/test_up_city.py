@@ -15,7 +15,9 @@ import pytest
 import shapely
 
 from aggregates.areas.inputs import Document, gather
+from lab.rig.service import Service
 from tests.aggregates.areas.test_cbs import AREAS, GM, Offices
+from tests.support.brokers import built_in
 from tests.support.country import (
     NOW,
     Country,
@@ -182,6 +184,23 @@ def test_gateway_without_a_broker(hub: UpHub) -> None:
     done = command("gateway", "ndw", "--bbox=6,53,7,54", f"--data-dir={hub.directory}")
     assert (done.returncode, done.stdout) == (3, "")
     assert "name a --broker" in done.stderr
+
+
+def test_gateway_says_what_it_waits_for(sources: Country, tmp_path: Path) -> None:
+    """Without its broker it is not ready, and says so; a source that fails is named while the gateway goes on."""
+    broker = built_in(tmp_path).start()
+    settings = {"broker": str(broker.address()), "data_dir": str(tmp_path), "ndw_url": f"{sources.url}/not-there"}
+    service = Service(["gateway", "ndw", "--bbox=3,50,8,54"], settings, tmp_path / "gateway.log").start()
+    try:
+        until(lambda: service.ready and "turns failed" in str(service.health()["trouble"]))
+        broker.kill()
+        until(lambda: not service.ready)
+        assert f"broker: {broker.address()} does not answer" in service.health()["trouble"]
+        broker.start()
+        until(lambda: service.ready)
+    finally:
+        service.kill()
+        broker.kill()
 
 
 @pytest.mark.long
