@@ -48,12 +48,7 @@ class NoAnswer(Exception):  # noqa: N818 - what happened is the name
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """
-    Name and password, if Kafka asks for them, and TLS, if it uses that; neither by default.
-
-    `ca` names who signed Kafka's certificate, where the system does not know them; `certificate` and `key` are the
-    client's own.
-    """
+    """Name and password, if Kafka asks for them, and TLS, if it uses that; neither by default."""
 
     tls: bool = False
     username: str | None = None
@@ -118,7 +113,7 @@ async def create_missing(topics: Topics) -> None:
     """Make the topics that are missing; raises what aiokafka raises."""
     async with _started(AIOKafkaAdminClient, topics) as admin:
         missing = sorted(set(topics.names) - set(await admin.list_topics()))
-        config = {"max.message.bytes": str(LARGEST_MESSAGE)}
+        config = {"max.message.bytes": str(LARGEST_MESSAGE), "min.insync.replicas": str(max(1, topics.replicas - 1))}
         new = [NewTopic(name, topics.partitions, topics.replicas, topic_configs=config) for name in missing]
         answer = await admin.create_topics(new) if new else None
         for name, code, *_ in answer.topic_errors if answer else ():

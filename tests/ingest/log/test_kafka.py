@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -132,6 +133,25 @@ def test_partitions_are_those_of_kafka(topics: Topics) -> None:
     put(log, committed, 0, 5)
     assert log.close(60)
     assert {partition for _, partition, _ in records(topics)} <= {0, 1, 2}
+
+
+@pytest.mark.parametrize(("replicas", "least"), [(1, 1), (2, 1), (3, 2)])
+def test_what_is_acknowledged_survives_a_lost_kafka(
+    topics: Topics, replicas: int, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Of three replicas two have what is acknowledged: acks=all alone is content with the one that is left.
+
+    (Tried with three Kafkas of which two were killed: the third acknowledged.)
+    """
+    asked: list[NewTopic] = []
+
+    async def create(_: AIOKafkaAdminClient, new: list[NewTopic]) -> None:
+        asked.extend(new)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "create_topics", create)
+    assert make_topics(replace(topics, replicas=replicas))
+    assert [one.topic_configs["min.insync.replicas"] for one in asked] == [str(least)] * 2
 
 
 def test_kafka_killed(kafka: KafkaServer, topics: Topics) -> None:
