@@ -32,6 +32,7 @@ from aggregates.store.health import state
 from aggregates.store.migrate import Edition, migrate
 from aggregates.store.store import Store
 from hub.servers.postgres import _programs
+from hub.settings.layers import load
 from hub.settings.settings import Settings
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
@@ -119,12 +120,39 @@ class TestService:
         assert given
         assert not {key.removeprefix("STADSPULS_").lower() for key in given} - set(Settings.model_fields)
 
+    def test_takes_every_setting(self, name: str) -> None:
+        """What docker-compose.yml does not name comes from a file of one's own, with the folder that it stands in."""
+        if name not in HUB:
+            return
+        service = SERVICES[name]
+        assert {"path": "deploy/settings/settings.env", "required": False} in service["env_file"]
+        assert "./deploy/settings:/settings:ro" in service["volumes"]
+
 
 def test_no_password_on_a_command_line() -> None:
     """What a service runs to start or to check itself shows no password to who lists the processes."""
     commands = [f"{one.get('command')} {one.get('healthcheck')}" for one in SERVICES.values()]
     scripts = [path.read_text("utf-8") for path in (ROOT / "deploy").rglob("*.sh")]
     assert not [text for text in commands + scripts if re.search(r"\s(-P|--pw|--password)[ =]\S*\$.*PASSWORD", text)]
+
+
+def test_example_of_further_settings_exists() -> None:
+    """Every key of the example is a setting, which docker-compose.yml would not overrule."""
+    lines = (ROOT / "deploy" / "settings" / "settings.example.env").read_text("utf-8").splitlines()
+    keys = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+    assert {key.removeprefix("STADSPULS_").lower() for key in keys} < set(Settings.model_fields)
+    assert not keys & {key for name in HUB for key in SERVICES[name]["environment"]}
+
+
+def test_readers_leave_connections_to_the_writers() -> None:
+    """The database takes more connections than all readers may have: the image's own limit is 25 with 2 GB."""
+    (limit,) = re.findall(r"stadspuls_reader CONNECTION LIMIT (\d+)", (ROOT / "deploy/timescale/roles.sql").read_text())
+    (most,) = (
+        one.partition("=")[2] for one in SERVICES["timescaledb"]["command"] if one.startswith("max_connections=")
+    )
+    grafana = yaml.safe_load((ROOT / "deploy/grafana/datasource.yaml").read_text("utf-8"))["datasources"][0]["jsonData"]
+    assert int(most) >= int(limit) + 40  # workers, roll-up, notifier, commands, TimescaleDB's jobs, a superuser
+    assert int(limit) >= 2 * load().api_connections + 6 + grafana["maxOpenConns"]
 
 
 class TestNetwork:
@@ -138,7 +166,7 @@ class TestNetwork:
 
     def test_collectors_share_their_slots(self) -> None:
         """The slots of all collectors are in one named volume, and `doctor`, which is run in `rollup`, sees them."""
-        (volume,) = SERVICES["collect"]["volumes"]
+        (volume,) = (one for one in SERVICES["collect"]["volumes"] if not one.startswith("./"))
         name, place = volume.split(":")
         assert name in COMPOSE["volumes"]
         assert SERVICES["collect"]["environment"]["STADSPULS_SLOTS_DIR"] == f"{place}/slots"
