@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aggregates.store.errors import Away
 from aggregates.store.store import Store, Transaction
 from ingest.formats.decode import decode
-from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Message, Reading, SensorFact
 from lab.load.balances import balances
 from streams.commit import series
@@ -43,7 +43,8 @@ def test_flood_stops_nobody_else(store: Store) -> None:
     """Beyond the limit readings become dead letters, those of known sensors and of other sources are stored."""
     pipeline = Pipeline(store, new_sensors=3)
     pipeline.store(said("stadspuls/known"))
-    pipeline.store(said(*FLOOD, "stadspuls/known", "ndw/other", minute=1))
+    flood = said(*FLOOD, "stadspuls/known", "ndw/other", minute=1)
+    pipeline.store(Batch(flood.readings, flood.sensors, [DeadLetter("ttn", "t", b"?", "unread", NOW)]))
     known = ["ndw/other", *FLOOD[:2], "stadspuls/known"]
     assert asked(store, STORED) == [(one,) for one in ["stadspuls/known", *known]]
     assert asked(store, "SELECT count(*), min(reason), max(reason) FROM dead_letter") == [(98, NEW_SENSOR, NEW_SENSOR)]

@@ -45,12 +45,12 @@ def emptied(postgres: str) -> Iterator[str]:
 
 
 def batch(totals: list[tuple[int, int]]) -> Batch:
-    """Make a batch as the decoder gives it: the hour that ends where the total was read."""
+    """Make a batch as the decoder gives it: the hour that ends where the total was read; one came after the other."""
     said = [
         Reading("telraam/p", "", "bicycle_count", 3600, DAY + timedelta(hours=hour - 1), total, flags=RUNNING_TOTAL)
         for hour, total in totals
     ]
-    return Batch(columns(said, [NOW] * len(said)))
+    return Batch(columns(said, [NOW + timedelta(seconds=at) for at in range(len(said))]))
 
 
 def stored(url: str) -> dict[int, tuple[float | None, int, float]]:
