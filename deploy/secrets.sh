@@ -1,10 +1,10 @@
 #!/bin/sh
 # Writes the secrets that docker-compose.yml asks for to .env, each where it is missing; never changes one that is there.
-# usage: deploy/secrets.sh [FILE]     STADSPULS_MQTT_NAME: the host name that sensors use (default: this machine's)
+# usage: deploy/secrets.sh [FILE]
+#   STADSPULS_MQTT_NAME   the host name that sensors use, kept in FILE (default: what FILE has, else this machine's)
 set -eu
 umask 077
 file=${1:-.env}
-name=${STADSPULS_MQTT_NAME:-$(hostname)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ ! -e "$file" ] || awk 1 "$file" > "$work/env"   # whose last line may have no end
@@ -18,6 +18,9 @@ for key in STADSPULS_OWNER_PASSWORD STADSPULS_WRITER_PASSWORD STADSPULS_READER_P
     MQTT_HUB_PASSWORD MQTT_SENSORS_PASSWORD GRAFANA_ADMIN_PASSWORD STADSPULS_API_TOKEN; do
     add $key "$(secret)"
 done
+[ -z "${STADSPULS_MQTT_NAME:-}" ] || add STADSPULS_MQTT_NAME "$STADSPULS_MQTT_NAME"   # which `serve` tells, too
+name=$(sed -n 's/^STADSPULS_MQTT_NAME=//p' "$work/env" | tr -d "\"'")
+name=${STADSPULS_MQTT_NAME:-${name:-$(hostname)}}
 add KAFKA_CLUSTER_ID "$(head -c 16 /dev/urandom | base64 | tr '+/' 'AZ' | tr -d '=')"
 if ! has MQTT_CERTIFICATE || ! has MQTT_KEY; then
     if has MQTT_CERTIFICATE || has MQTT_KEY; then

@@ -207,6 +207,21 @@ class TestSecrets:
         assert made["STADSPULS_PUBLISH_ADDRESS"] == "0.0.0.0"
         assert "STADSPULS_WRITER_PASSWORD" in made
 
+    @pytest.mark.parametrize("there", ["", "STADSPULS_MQTT_NAME='mqtt.city.example'\n"], ids=["given", "in the file"])
+    def test_name_of_the_broker(self, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The certificate is for the name that is given or in the file, where it is kept: `serve` tells it, too."""
+        file = tmp_path / ".env"
+        file.write_text(there)
+        monkeypatch.setenv("STADSPULS_MQTT_NAME", "" if there else "mqtt.city.example")
+        made = make_secrets(file)
+        certificate = tmp_path / "certificate.pem"
+        certificate.write_bytes(b64decode(made["MQTT_CERTIFICATE"]))
+        shown = subprocess.run(
+            ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", certificate], capture_output=True, text=True
+        )
+        assert "DNS:mqtt.city.example" in shown.stdout
+        assert made["STADSPULS_MQTT_NAME"].strip("'") == "mqtt.city.example"
+
     def test_last_line_without_an_end(self, tmp_path: Path) -> None:
         """What an editor or `printf` left without the end of a line stays as it is, too."""
         file = tmp_path / ".env"
