@@ -58,7 +58,7 @@ class TestRule:
         assert found(counted(DEATH, 8)) == [MONDAY + (DEATH + at) * HOUR for at in range(8)]
 
     def test_zeros_from_the_start_say_nothing(self) -> None:
-        """Where nothing was ever counted, and in the first two weeks, nobody can say what is usual; after three, yes."""
+        """Where nothing was ever counted, and in the first two weeks, nobody can say what is usual; after that, yes."""
         assert found(counted(0, 2_000)) == []
         assert found(counted(13 * 24, 48)) == []
         assert found(counted(14 * 24 + 9, 10)) == []

@@ -47,7 +47,8 @@ def test_flood_stops_nobody_else(store: Store) -> None:
     pipeline.store(Batch(flood.readings, flood.sensors, [DeadLetter("ttn", "t", b"?", "unread", NOW)]))
     known = ["ndw/other", *FLOOD[:2], "stadspuls/known"]
     assert asked(store, STORED) == [(one,) for one in ["stadspuls/known", *known]]
-    assert asked(store, "SELECT count(*), min(reason), max(reason) FROM dead_letter") == [(98, NEW_SENSOR, NEW_SENSOR)]
+    letters = asked(store, "SELECT reason, count(*) FROM dead_letter GROUP BY reason ORDER BY 1")
+    assert letters == [(NEW_SENSOR, 98), ("unread", 1)]
     Pipeline(store, new_sensors=3).store(said(*FLOOD, "stadspuls/known", minute=2))
     assert len(asked(store, STORED)) == 5 + 3
     assert all(one.holds for one in balances(store))
