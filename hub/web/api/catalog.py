@@ -5,6 +5,7 @@ The catalogue of a hub as DCAT-AP-NL 3, in JSON-LD and Turtle: a dataset of each
 """
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,6 +22,6 @@ _TEXTS.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # other escapes 
 def catalog(store: Store, hub: str, form: str) -> str:
     """Describe in a form what a hub has, whose API is at an address."""
     rows = {"datasets": store.rows("list_datasets"), "releases": store.rows("list_release_datasets")}
-    known = {"licences": LICENCES, "of_air": [one.name for one in QUANTITIES.values() if one.zone]}
+    known = {"licences": LICENCES, "of_air": [one.name for one in QUANTITIES.values() if one.zone], "day": timedelta(1)}
     tree = json.loads(_TEXTS.get_template("catalog.json.j2").render(rows, hub=hub, supplier=supplier, **known))
     return _TEXTS.get_template("catalog.ttl.j2").render(tree=tree) if form == "turtle" else json.dumps(tree)

@@ -62,6 +62,15 @@ def test_datasets(graph: Graph) -> None:
     assert str(graph.value(distribution, DCTERMS.license)) == "https://creativecommons.org/licenses/by/4.0/"
 
 
+def test_every_distribution_can_be_had(client: httpx.Client, graph: Graph) -> None:
+    """Its address answers in its form, of a source with figures of the newest day."""
+    for one in graph.subjects(RDF.type, DCAT.Distribution):
+        answer = client.get(str(graph.value(one, DCAT.accessURL)))
+        assert answer.status_code == 200, answer.text
+        assert str(graph.value(one, DCAT.mediaType)).endswith("/" + answer.headers["content-type"].split(";")[0])
+        assert "source=" not in str(answer.url) or len(answer.content) > 200
+
+
 def test_has_what_dcat_ap_nl_demands(graph: Graph) -> None:
     """The shapes of the mandatory properties hold; without one of them they do not."""
     shapes = Graph().parse(SHAPES)
