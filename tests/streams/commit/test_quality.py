@@ -386,6 +386,16 @@ class TestStored:
         assert stored_flags(store) == [Flag.STUCK] * 5 + [0] * 19
         assert asked(store, figures) == before
 
+    def test_the_same_value_published_again_stays_flagged(self, store: Store) -> None:
+        """A later publication of the same values changes no figure, so their flags stay until the next roll-up, too."""
+        pipeline = Pipeline(store)
+        for version in (0, 1):
+            pipeline.store(batch([one._replace(version=version) for one in hourly("samenmeten/s", [5.0] * 9)]))
+            assert stored_flags(store) == [Flag.STUCK * version] * 9
+            roll_up(store, LATER)
+        assert stored_flags(store) == [Flag.STUCK] * 9
+        assert not any(found.windows for found in reconcile(store, START.date(), START.date() + timedelta(days=1)))
+
     def test_validation_turns_a_flag_into_a_warning(self, store: Store) -> None:
         """The same values, published as validated, count again."""
         pipeline = Pipeline(store)

@@ -9,9 +9,10 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
+from aggregates.store.statements import statement_text
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.readings import Flag, Reading
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile
 from streams.rollup.retention import maintain
@@ -21,7 +22,7 @@ from tests.support.databases import tables
 
 START = datetime(2024, 5, 1, 8, tzinfo=UTC)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)
-FIRST, LAST = date(2024, 4, 30), date(2024, 5, 4)
+FIRST, LAST = date(2024, 4, 29), date(2024, 5, 4)
 
 Tables = dict[str, list[tuple[object, ...]]]
 
@@ -53,7 +54,7 @@ DAMAGE = {
     " '{\"start\": \"2024-05-02 12:00Z\"}')).* FROM sensor_evidence_1h e WHERE start = '2024-05-01 08:00+00'",
     "sensor_1d coverage": "UPDATE sensor_evidence_1d SET covered_lanes = NULL",
     "sensor_1d deleted": "DELETE FROM sensor_evidence_1d",
-    "1d invented": _INVENTED.format("1d", ", valid_hours", "2024-05-02 22:00+00", ", 1"),
+    "1d invented": _INVENTED.format("1d", ", valid_hours", "2024-04-29 22:00+00", ", 1"),
 }
 
 
@@ -92,6 +93,52 @@ def test_damage_is_found_and_repaired(store: Store, database: str, damage: str) 
     assert different(store) == set()
     harm(store, DAMAGE[damage])
     assert damage.split()[0] in different(store, repair=True)
+    roll_up(store, LATER)
+    assert different(store) == set()
+    assert_same(tables(database), before)
+
+
+# Columns that are not evidence: keys, and how a row came to be.
+KEYS = ("series", "head", "start", "revision", "computed_at", "since")
+LEVELS = {"window_5m": "5m", "window_1h": "1h", "window_1d": "1d", "sensor_evidence_1h": "sensor_1h",
+          "sensor_evidence_1d": "sensor_1d"}  # fmt: skip
+
+
+def test_every_column_is_proven(store: Store, database: str) -> None:
+    """A change of any column of evidence is found at its level: by 1, and of a sum by a millionth."""
+    fill(store)
+    lanes = [Reading("stadspuls/s", lane, "bicycle_count", 60, START, 5.0) for lane in ("lane1", "lane2")]
+    Pipeline(store).store(Batch(columns(lanes, [LATER] * 2)))
+    roll_up(store, LATER)
+    span = {"first": START - timedelta(days=1), "last": START + timedelta(days=1), "members": None}
+    question = (
+        "SELECT table_name, column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND table_name = ANY (%s)"
+    )
+    with psycopg.connect(database) as connection:
+        found = [one for one in connection.execute(question, [list(LEVELS)]) if one[1] not in KEYS]
+        for table, name, kind in found:
+            by_one = f"NOT {name}" if kind == "boolean" else f"coalesce({name}, 0) + 1"
+            sums = kind == "double precision" and name not in ("minimum", "maximum")
+            for change in (by_one, *([f"{name} * (1 + 1e-6)"] if sums else [])):
+                connection.execute(f"UPDATE {table} SET {name} = {change}".encode())
+                assert connection.execute(statement_text(f"find_differing_{LEVELS[table]}"), span).fetchall(), change
+                connection.rollback()
+    assert len(found) == 3 * 14 + 1 + 2 * 20
+
+
+def test_repair_keeps_a_window_of_failures(store: Store, database: str) -> None:
+    """Five minutes in which every reading failed, or was kept out, have a row, also after a repair."""
+    said = [
+        Reading("stadspuls/s", "", "no2", 60, START, None, weight=0.0, flags=Flag.SOURCE_ERROR),
+        Reading("stadspuls/s", "", "no2", 60, START + timedelta(minutes=5), 9.0, flags=Flag.CALIBRATION),
+        Reading("stadspuls/s", "", "no2", 60, START + timedelta(minutes=10), None, weight=0.0),
+    ]
+    Pipeline(store).store(Batch(columns(said, [LATER] * len(said))))
+    roll_up(store, LATER)
+    before = tables(database)
+    harm(store, "UPDATE window_5m SET total = total + 1")
+    assert "5m" in different(store, repair=True)
     roll_up(store, LATER)
     assert different(store) == set()
     assert_same(tables(database), before)
