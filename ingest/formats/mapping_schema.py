@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ingest.formats.cells import Conditions, Decimal, Words
-from ingest.formats.pointers import Pointers, Template, every_pointer, meet
+from ingest.formats.pointers import Pointers, Template, every_pointer
 from ingest.formats.stamps import CALENDARS, Calendar, Epoch
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload
-from ingest.vocabulary.sources import OWN, SOURCES, Source, Stamp, add_source
+from ingest.vocabulary.sources import OWN, SOURCES, Source, Stamp, add_source, meet
 from ingest.vocabulary.values import BadFile
 
 # Gases come in ug/m3, mg/m3, ppb and ppm, speeds in km/h, m/s and mph: without a unit nobody knows.

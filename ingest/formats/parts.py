@@ -16,10 +16,10 @@ from msgspec import UNSET, Struct
 from ingest.formats.cells import is_figure
 from ingest.formats.documents import table_rows
 from ingest.formats.mapping_schema import MappingFile, MessageRule
-from ingest.formats.pointers import Path, Pointers, Where, every_pointer, meet
+from ingest.formats.pointers import Path, Pointers, Where, every_pointer
 from ingest.formats.stamps import Calendar
 from ingest.vocabulary.readings import BadPayload, Message
-from ingest.vocabulary.sources import SOURCES
+from ingest.vocabulary.sources import SOURCES, meet
 
 UNREAD: Counter[tuple[str]] = Counter()  # numbers that came and that no rule reads, by source
 _SHAPES = 10_000  # shapes of objects whose unread numbers are known

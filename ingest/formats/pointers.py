@@ -231,15 +231,3 @@ def every_pointer(part: Any) -> Iterator[Pointer]:
     inner = part if isinstance(part, list) else getattr(part, "pointers", [])
     for one in (getattr(part, name) for name in part.__struct_fields__) if isinstance(part, Struct) else inner:
         yield from every_pointer(one)
-
-
-def meet(one: list[str], other: list[str]) -> bool:
-    """
-    Tell whether a topic can match two filters.
-
-    >>> meet(["a", "+", "b"], ["a", "#"]), meet(["a", "+"], ["b", "#"])
-    (True, False)
-    """
-    if not (one and other) or "#" in (one[0], other[0]):
-        return one == other or ["#"] in (one, other)
-    return (bool({"+", "*"} & {one[0], other[0]}) or one[0] == other[0]) and meet(one[1:], other[1:])

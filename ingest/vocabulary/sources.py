@@ -6,6 +6,7 @@ Who supplies messages: the registry of sources, with time convention, class, lic
 
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Literal
 
@@ -113,7 +114,7 @@ def source_of_topic(topic: str) -> str | None:
         return name if name in SOURCES else OWN if topic.startswith(HUB) else None
     levels = topic.partition("?")[0].split("/")
     known = reversed(_sources.items())
-    return next((name for name, source in known if any(_matches(one, levels) for one in source.topics)), None)
+    return next((name for name, source in known if any(meet(one.split("/"), levels) for one in source.topics)), None)
 
 
 def source_of_sensor(sensor_id: str) -> str:
@@ -141,8 +142,16 @@ def subscriptions() -> list[str]:
     return [f"{OWN}/#", *(one for source in SOURCES.values() for one in source.topics)]
 
 
-def _matches(topic: str, levels: list[str]) -> bool:
-    parts = topic.split("/")
-    if parts[-1:] == ["#"]:
-        parts, levels = parts[:-1], levels[: len(parts) - 1]
-    return len(parts) == len(levels) and all(part in ("+", level) for part, level in zip(parts, levels, strict=True))
+def meet(one: list[str], other: list[str]) -> bool:
+    """
+    Tell whether a topic can match two filters, by their levels; one of them may be a topic itself.
+
+    >>> meet(["a", "+", "b"], ["a", "#"]), meet(["a", "+"], ["b", "#"])
+    (True, False)
+    """
+    for level, beside in zip_longest(one, other):
+        if "#" in (level, beside):
+            return True
+        if level != beside and (None in (level, beside) or not {"+", "*"} & {level, beside}):
+            return False
+    return True
