@@ -20,6 +20,7 @@ from aggregates.areas.codes import is_code, municipality_of
 from aggregates.areas.geometry import Area, completed
 from aggregates.areas.maps import Map, read_map
 from aggregates.areas.statistics import About, BadDocument, Statistics, check_vintage, read_table
+from ingest.vocabulary.values import raised_as
 
 LARGEST = 500_000_000  # bytes that a map may unpack to: the country's has half of them
 TABLE_ID = re.compile(r"\d{5}(?:NED|ned|ENG|eng)")
@@ -120,10 +121,8 @@ def _check_size(name: str, data: bytes) -> None:
 
 
 def _add_json(name: str, data: bytes, found: Found) -> None:
-    try:
+    with raised_as(BadDocument, ValueError, at=f"{name}: begins like JSON, and is not"):
         answer = json.loads(data.decode("utf-8-sig"))
-    except ValueError as error:
-        raise BadDocument(f"{name}: begins like JSON, and is not ({error})") from error
     if isinstance(answer, list):
         answer = {"value": answer}
     rows = answer.get("value")

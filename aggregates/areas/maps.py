@@ -25,10 +25,11 @@ from aggregates.areas.codes import is_code
 from aggregates.areas.geometry import Area
 from aggregates.areas.measures import plain
 from aggregates.areas.statistics import BadDocument, code_column
-from ingest.vocabulary.values import shipped_toml
+from ingest.vocabulary.values import raised_as, shipped_toml
 
 _NAMES = ("buurtnaam", "bunaam", "wijknaam", "wknaam", "gemeentenaam", "gmnaam", "naam", "name", "statnaam")
 _YEARS = ("jaar", "year")
+_UNREADABLE = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError)
 _WATER = ("h2o", "water")  # columns that tell the water of an area, "JA", from its land, "NEE"
 RD = "EPSG:28992"
 _MARGIN = 0.003  # degrees around the area, some 300 m: a road goes on beyond the border
@@ -52,11 +53,9 @@ class Map(NamedTuple):
 
 def read_map(data: bytes | str, name: str) -> list[Map]:
     """Read every layer that holds area codes; a shapefile that is not zipped goes by its path. Raises BadDocument."""
-    try:
+    with raised_as(BadDocument, *_UNREADABLE, at=name):
         layers = [str(layer) for layer, geometry in pyogrio.list_layers(data) if geometry is not None]
         found = [_layer(data, layer, name) for layer in layers]
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise BadDocument(f"{name}: {error}") from error
     maps = [one for one in found if one is not None]
     if not maps:
         raise BadDocument(f"{name}: layers {layers} without area codes, expected BU, WK or GM codes in a column")
@@ -133,10 +132,8 @@ def in_degrees(shapes: NDArray[Any], crs: str | None, where: str) -> NDArray[Any
 
 def read_layer(path: Path, column: str) -> list[tuple[Any, float]]:
     """Read a modelled map: polygons or grid cells with a value each; raises BadDocument."""
-    try:
+    with raised_as(BadDocument, *_UNREADABLE, at=path.name):
         meta, _, wkb, fields = pyogrio.raw.read(path)
-    except pyogrio.errors.DataSourceError as error:
-        raise BadDocument(f"{path.name}: {error}") from error
     if column not in meta["fields"]:
         columns = ", ".join(meta["fields"])
         raise BadDocument(f"{path.name}: columns {columns}, expected {column} with the modelled values")
@@ -169,12 +166,10 @@ def write_base_map(sources: Sequence[Path], within: Any, attribution: str, out: 
 
 def _pieces(path: Path, within: Any) -> Iterator[tuple[str, Any]]:
     """Yield the shapes of a file that touch the box of `within`, each with its kind."""
-    try:
+    with raised_as(BadDocument, *_UNREADABLE, at=path.name):
         for layer, geometry in pyogrio.list_layers(path):
             if geometry is not None:
                 yield from _of_layer(path, str(layer), within)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise BadDocument(f"{path.name}: {error}") from error
 
 
 def _of_layer(path: Path, layer: str, within: Any) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from aggregates.export.forms import replaced
-from ingest.vocabulary.values import BadFile
+from ingest.vocabulary.values import BadFile, raised_as
 
 DAY = timedelta(days=1)
 # A row carries the time at which its transaction began: one that took up to this long is still seen.
@@ -99,13 +99,9 @@ class Journal(msgspec.Struct):
     @classmethod
     def read(cls, path: Path, layout: int) -> "Journal":
         """Read a journal, or begin one; raises BadFile for a file that is no journal."""
-        try:
-            found = msgspec.json.decode(path.read_bytes(), type=cls)
-        except FileNotFoundError:
-            return cls({}, {}, layout)
-        except msgspec.DecodeError as error:
-            raise BadFile(f"{path} is no journal of an export: {error}") from error
-        return found if found.layout == layout else cls({}, {}, layout)
+        with raised_as(BadFile, msgspec.DecodeError, at=f"{path} is no journal of an export"):
+            found = msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else None
+        return found if found and found.layout == layout else cls({}, {}, layout)
 
     def write(self, path: Path) -> None:
         """Write it in the place of the one before."""

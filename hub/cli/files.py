@@ -42,7 +42,7 @@ from ingest.vocabulary.batch import numbers
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import BadPayload, Flag, Message
 from ingest.vocabulary.sources import SOURCES
-from ingest.vocabulary.values import status_of, version_of
+from ingest.vocabulary.values import raised_as, status_of, version_of
 
 _LOOK_EVERY = 1_000  # messages between two checks of the hub's backlog
 Recorded = tuple[str, bytes, datetime | None]
@@ -93,11 +93,9 @@ def recorded(
             check(text)
     asked = urlencode({key: text for key, text in (("status", status), ("version", version)) if text is not None})
     for path in files:
-        try:
+        with raised_as(BadQuestion, OSError, ValueError, EOFError, zlib.error, at=path):  # EOFError: a cut .gz
             for topic, payload, when in messages(path, source, in_time=in_time):
                 yield f"{topic}?{asked}" if asked else topic, payload, when
-        except (OSError, ValueError, EOFError, zlib.error) as error:  # EOFError: a .gz that was cut off
-            raise BadQuestion(f"{path}: {error}") from error
 
 
 class Counted:

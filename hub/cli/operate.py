@@ -23,7 +23,7 @@ from hub.run.upkeep import judge_of
 from hub.settings.settings import Settings
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.readings import utc
-from ingest.vocabulary.values import duration
+from ingest.vocabulary.values import duration, raised_as
 from streams.notify import operators
 from streams.rollup.reconcile import reconcile as reconcile_store
 from streams.rollup.retention import maintain as maintain_store
@@ -79,15 +79,13 @@ def alerts_silence(
             raise BadQuestion("--reason, expected why")
         if length is not None and last is not None:
             raise BadQuestion("--for and --to, expected one of them")
-        try:
+        with raised_as(BadQuestion, ValueError, OverflowError):
             begin = stamp("from", first, zone.key) if first else now
             until = stamp("to", last, zone.key) if last else (begin + duration(length) if length else None)
             made = operators.silence(
                 store, rule=rule or "*", subject=subject or "*", first=begin, last=until, windows=weekly or [],
                 by=by or getpass.getuser(), reason=reason, now=now,
             )  # fmt: skip
-        except (ValueError, OverflowError) as error:
-            raise BadQuestion(str(error)) from None
     found = [one for one in operators.silences(store, now) if made in (None, one.silence)]
     columns = ["silence", "rule", "subject", "first", "last", "weekly", "silent_now", "made_by", "reason"]
     rows = [

@@ -22,6 +22,7 @@ from hub.run import distributed
 from hub.run.parts import migrated
 from hub.settings.settings import Settings
 from ingest.formats.registry import load_formats
+from ingest.vocabulary.values import raised_as
 
 if TYPE_CHECKING:
     from ingest.gateways.turn import Region
@@ -141,11 +142,9 @@ def gateway(
 
     if (url or condition) and len(names) > 1:
         raise BadQuestion("--url and --filter are for one gateway, expected one name")
-    try:
+    with raised_as(BadQuestion, ValueError):
         load_formats(settings.mappings)
         chosen = jobs(names, hosts(settings) | ({names[0]: url} if url else {}), condition or "")
-    except ValueError as error:
-        raise BadQuestion(str(error)) from error
     area = _area(settings, city, bbox)
     address = broker_of(settings)
     stop = stop_signals()

@@ -17,6 +17,7 @@ from grafana_api.grafana_face import GrafanaFace  # type: ignore[import-untyped]
 from requests.exceptions import RequestException
 
 from aggregates.ask.dates import BadQuestion
+from ingest.vocabulary.values import raised_as
 
 Plain = dict[str, Any]
 Thing = tuple[str, str, Plain | None, Plain, Callable[[], object]]
@@ -45,14 +46,12 @@ def push(
         url_path_prefix=f"{parts.path.strip('/')}/".lstrip("/"), timeout=20.0,
     )  # fmt: skip
     changes = []
-    try:
+    with raised_as(ConnectionError, GrafanaException, RequestException, at="Grafana"):
         for what, name, before, after, change in _things(grafana, dashboards, source):
             if lines := _difference(before, after):
                 changes.append((f"{what} {name}", lines))
                 if not dry:
                     change()
-    except (GrafanaException, RequestException) as error:
-        raise ConnectionError(f"Grafana: {error}") from error
     return changes
 
 

@@ -17,7 +17,7 @@ from msgspec import structs
 from aggregates.store.store import Store
 from hub.run.parts import Turns
 from hub.settings.settings import Settings
-from ingest.vocabulary.values import BadFile
+from ingest.vocabulary.values import BadFile, raised_as
 from streams.notify.channels import FILE, Channels, read_channels
 from streams.notify.delivery import ChannelDelivery
 from streams.notify.notifier import Notifier
@@ -107,10 +107,8 @@ def open_channels(settings: Settings) -> "tuple[Channels, dict[str, AppriseDoor]
     channels, doors = read_channels(path), dict[str, AppriseDoor]()
     channels = structs.replace(channels, link=channels.link or settings.http_url or None)
     for name, channel in channels.channels.items():
-        try:
+        with raised_as(BadFile, ValueError, at=f"{path}: channel.{name}.url"):
             doors[name] = AppriseDoor(channel.url)
-        except ValueError as error:
-            raise BadFile(f"{path}: channel.{name}.url: {error}") from None
     return channels, doors
 
 

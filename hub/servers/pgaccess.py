@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from hub.servers.process import CannotStart
+from ingest.vocabulary.values import raised_as
 
 _USER = "pgserver"
 
@@ -77,12 +78,9 @@ def _make_user(name: str) -> None:
     try:
         pwd.getpwnam(name)
     except KeyError:
-        try:
+        found = f"PostgreSQL does not run as root and system user {name!r} cannot be made"
+        with raised_as(CannotStart, OSError, subprocess.CalledProcessError, at=found):
             subprocess.run(["useradd", "--system", "--shell", "/bin/false", name], capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise CannotStart(
-                f"PostgreSQL does not run as root and system user {name!r} cannot be made: {error}"
-            ) from error
 
 
 def allow_traversal(path: Path, user: str) -> None:
@@ -91,10 +89,8 @@ def allow_traversal(path: Path, user: str) -> None:
     for directory in reversed(path.resolve().parents):
         if may_traverse(directory.stat(), entry):
             continue
-        try:
+        with raised_as(CannotStart, OSError, at=f"system user {user!r} cannot reach {path}: {directory} is private"):
             directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
-        except OSError as error:
-            raise CannotStart(f"system user {user!r} cannot reach {path}: {directory} is private ({error})") from error
         _log.warning("private directory opened for traversal", directory=str(directory), user=user)
 
 

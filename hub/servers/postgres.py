@@ -22,6 +22,7 @@ import structlog
 
 from hub.servers.pgaccess import Runner
 from hub.servers.process import CannotStart, Server, living, tail, write_private
+from ingest.vocabulary.values import raised_as
 
 VERSION = 18
 _LONGEST_SOCKET = 107
@@ -104,7 +105,7 @@ class EmbeddedPostgres(Server):
         return len(lines) >= 8 and lines[7].strip() == "ready" and self.process() is not None
 
     def _prepare(self) -> None:
-        try:
+        with raised_as(CannotStart, OSError, at=f"database in {self._data} cannot be prepared"):
             self._directory.mkdir(parents=True, exist_ok=True)
             self._runner.reach(self._data, self._programs / "postgres")
             if not (self._data / "PG_VERSION").exists():
@@ -117,8 +118,6 @@ class EmbeddedPostgres(Server):
             for path, text in [(self._configuration, self._config()), *access]:
                 write_private(path, text)
                 self._runner.own(path)
-        except OSError as error:
-            raise CannotStart(f"database in {self._data} cannot be prepared: {error}") from error
 
     def _config(self) -> str:
         text = Path(__file__).with_name("postgres.conf").read_text("utf-8")

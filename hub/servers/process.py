@@ -24,6 +24,7 @@ import psutil
 import structlog
 
 from ingest.vocabulary.sources import SOURCES
+from ingest.vocabulary.values import raised_as
 
 _LOCK = "hub.lock"
 _ADDRESSES = "hub.json"
@@ -82,11 +83,9 @@ class DataDirectory:
         self.is_new = not (self.path / _LOCK).exists()
 
     def __enter__(self) -> "DataDirectory":
-        try:
+        with raised_as(CannotStart, OSError, at=f"data directory {self.path} cannot be used"):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = (self.path / _LOCK).open("a+")
-        except OSError as error:
-            raise CannotStart(f"data directory {self.path} cannot be used: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

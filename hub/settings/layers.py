@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from hub.settings.settings import Settings
 from hub.settings.values import masked
-from ingest.vocabulary.values import BadFile, read_toml
+from ingest.vocabulary.values import BadFile, raised_as, read_toml
 
 PREFIX = "STADSPULS_"
 FILE = "stadspuls.toml"
@@ -50,10 +50,8 @@ def load(flags: Mapping[str, Any] | None = None, directory: Path | None = None) 
 
 def read_layer(path: Path, keys: Set[str]) -> Layer:
     """Read a file, nothing where there is none; raises BadSettings, also for a key that is not among `keys`."""
-    try:
+    with raised_as(BadSettings, BadFile):
         values = read_toml(path, dict[str, Any]) if path.exists() else {}
-    except BadFile as error:
-        raise BadSettings(str(error)) from error
     wrong = [f"{key}: no such setting here (from {path})" for key in values if key not in keys]
     if wrong:
         raise BadSettings("\n".join(wrong))

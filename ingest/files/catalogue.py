@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES, doubtful, rounded, source_of_sensor
-from ingest.vocabulary.values import BadFile
+from ingest.vocabulary.values import BadFile, raised_as
 
 Limit = Literal["low", "high", "tolerance", "spike", "stuck", "flat", "dead"]
 RULES = ("spike", "stuck", "dead")  # null: not applied to this sensor
@@ -57,10 +57,8 @@ def read_catalogue(path: Path) -> list[Entry]:
     Raises BadFile for a file that is neither CSV nor GeoJSON, or the first line in it that is wrong.
     """
     text = path.read_bytes()
-    try:
+    with raised_as(BadFile, UnicodeDecodeError, at=f"{path}: not UTF-8"):
         decoded = text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadFile(f"{path}: not UTF-8 ({error})") from None
     rows = _geojson(path, text) if decoded.lstrip().startswith("{") else _csv(path, decoded)
     entries: dict[str, Entry] = {}
     for where, row in rows:
@@ -127,10 +125,8 @@ class _Feature(msgspec.Struct):
 
 
 def _json(where: str, text: str | bytes) -> Any:
-    try:
+    with raised_as(BadFile, msgspec.DecodeError, at=where):
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise BadFile(f"{where}: {error}") from error
 
 
 def _check_overrides(name: str, own: Mapping[Limit, float | None]) -> None:

@@ -23,6 +23,7 @@ from msgspec.structs import asdict
 
 from ingest.formats.xml import opened, records
 from ingest.vocabulary.readings import BadPayload, Site, SiteIndex
+from ingest.vocabulary.values import raised_as
 
 SITES_FILE = "ndw_sites.parquet"
 QUANTITY = {"trafficFlow": "vehicle_count", "trafficSpeed": "vehicle_speed"}
@@ -40,11 +41,8 @@ def import_table(source: Path, target: Path) -> int:
 
     Raises BadPayload for a file without a site, and leaves the old file as it was.
     """
-    with opened(source) as stream:
-        try:
-            return write(target, parse(stream))
-        except BadPayload as error:
-            raise BadPayload(f"{source.name}: {error}") from error
+    with opened(source) as stream, raised_as(BadPayload, BadPayload, at=source.name):
+        return write(target, parse(stream))
 
 
 def parse(stream: BinaryIO) -> Iterator[tuple[str, Site]]:
@@ -53,10 +51,8 @@ def parse(stream: BinaryIO) -> Iterator[tuple[str, Site]]:
         site_id = record.get("id")
         if not site_id:
             continue
-        try:
+        with raised_as(BadPayload, ValueError, at=f"site {site_id!r}"):
             yield site_id, _site(record)
-        except ValueError as error:
-            raise BadPayload(f"site {site_id!r}: {error}") from error
 
 
 def _site(record: etree._Element) -> Site:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ingest.formats.mapping_schema import MappingFile
 from ingest.vocabulary.readings import BadPayload, Message
+from ingest.vocabulary.values import raised_as
 
 TITLES = 50  # lines at most that may stand above the header of a CSV
 TOO_LONG = "beyond the last column"  # the member of a row that holds its cells there
@@ -141,11 +142,9 @@ def csv_rows(lines: Iterable[str], delimiter: str, columns: Collection[str]) -> 
 
 
 def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    try:
+    with raised_as(BadPayload, csv.Error, at="not CSV"):
         for row in csv.reader(lines, delimiter=delimiter):
             yield [cell.strip() for cell in row]
-    except csv.Error as error:
-        raise BadPayload(f"not CSV: {error}") from error
 
 
 def _header(lines: Sequence[Sequence[str]], columns: Collection[str]) -> int:

@@ -20,7 +20,7 @@ from ingest.formats.stamps import CALENDARS, Calendar, Epoch
 from ingest.vocabulary.quantities import QUANTITIES, convert
 from ingest.vocabulary.readings import BadPayload
 from ingest.vocabulary.sources import OWN, SOURCES, Source, Stamp, add_source, meet
-from ingest.vocabulary.values import BadFile
+from ingest.vocabulary.values import BadFile, raised_as
 
 # Gases come in ug/m3, mg/m3, ppb and ppm, speeds in km/h, m/s and mph: without a unit nobody knows.
 _NEEDS_UNIT = {name for name, quantity in QUANTITIES.items() if quantity.molar or quantity.unit == "km/h"}
@@ -71,10 +71,8 @@ class ReadingRule(msgspec.Struct, forbid_unknown_fields=True, dict=True):
             raise ValueError("expected a quantity or a key of [table], and not both")
         if not self.value.each:
             raise ValueError("value without a pointer, expected at least one")
-        try:
+        with raised_as(ValueError, re.error, at=f"pattern {self.pattern!r}"):
             re.compile(self.pattern)
-        except re.error as error:
-            raise ValueError(f"pattern {self.pattern!r}: {error}") from None
         self.where = str(self.value)
         self.entry = TableEntry(self.quantity, self.unit)
 
@@ -157,10 +155,8 @@ class MappingFile(msgspec.Struct, forbid_unknown_fields=True, dict=True):
 
     def __post_init__(self) -> None:
         if self.encoding is not None:
-            try:
+            with raised_as(ValueError, LookupError):
                 "".encode(self.encoding)
-            except LookupError as error:
-                raise ValueError(str(error)) from None
         if len(self.delimiter) != 1:
             raise ValueError(f"delimiter {self.delimiter!r}, expected one character")
         if self.format == "csv" and (deep := next((one for one in every_pointer(self) if len(one.path) > 1), None)):
@@ -224,7 +220,7 @@ def load(path: Path, source: str = "") -> MappingFile:
     Raises BadFile for one that cannot work.
     """
     name = source or path.stem
-    try:
+    with raised_as(BadFile, ValueError, at=path.name):
         spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile, dec_hook=made)
         if spec.source is not None:
             topics = spec.source.topic or [rule.topic for rule in spec.message if rule.topic]
@@ -234,14 +230,10 @@ def load(path: Path, source: str = "") -> MappingFile:
         _check_topics(name, spec)
         if SOURCES[name].repeated == "last" and any(entry.version for entry in spec.table.values()):
             raise ValueError("a version in [table] beside repeated 'last', expected one of them: a receipt is greater")
-    except ValueError as error:
-        raise BadFile(f"{path.name}: {error}") from error
     return spec
 
 
 def made(kind: type, given: Any) -> Any:
     """Make what a file gives one of the types here; raises ValueError."""
-    try:
+    with raised_as(ValueError, KeyError):  # of ZoneInfo
         return kind(given)
-    except KeyError as error:  # of ZoneInfo
-        raise ValueError(str(error)) from error

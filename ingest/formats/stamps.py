@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 import msgspec
 
 from ingest.vocabulary.readings import BadPayload, Flag, Reading
-from ingest.vocabulary.values import number, shipped_toml, stamp
+from ingest.vocabulary.values import number, raised_as, shipped_toml, stamp
 
 Epoch = Literal["s", "ms", "us", "ns", "excel"]
 Calendar = Literal["day", "week", "month"]
@@ -93,10 +93,9 @@ def ends(text: str) -> tuple[str, str]:
 
 
 def _shifted(moment: str, length: str, direction: int) -> str:
-    try:
+    expected = f"length of time {length[:50]!r}, expected one as PT1H"
+    with raised_as(BadPayload, msgspec.ValidationError, OverflowError, at=expected):
         return (datetime.fromisoformat(iso(moment)) + direction * msgspec.convert(length, timedelta)).isoformat()
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise BadPayload(f"length of time {length[:50]!r}, expected one as PT1H: {error}") from None
 
 
 def _since(found: Any, epoch: Epoch) -> str:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 from lxml import etree
 
 from ingest.vocabulary.readings import BadPayload
+from ingest.vocabulary.values import raised_as
 
 _SAFE: dict[str, Any] = {
     "resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False, "remove_comments": True,
@@ -28,10 +29,8 @@ def parsed(payload: bytes) -> etree._Element:
 
     Raises BadPayload for what is not XML, and for any DOCTYPE: bombs and outside files need one.
     """
-    try:
+    with raised_as(BadPayload, etree.XMLSyntaxError, ValueError, at="not XML"):
         root = etree.fromstring(payload, _PARSER)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise BadPayload(f"not XML: {error}") from error
     _refuse_doctype(root)
     return root
 
@@ -42,7 +41,7 @@ def records(stream: BinaryIO, *names: str) -> Iterator[etree._Element]:
 
     Raises BadPayload like `parsed`.
     """
-    try:
+    with raised_as(BadPayload, etree.XMLSyntaxError, at="not XML"):
         walk = etree.iterparse(stream, tag=[f"{{*}}{name}" for name in names], **_SAFE)
         for _, element in walk:
             _refuse_doctype(element)
@@ -51,8 +50,6 @@ def records(stream: BinaryIO, *names: str) -> Iterator[etree._Element]:
             parent = element.getparent()
             while parent is not None and element.getprevious() is not None:
                 del parent[0]
-    except etree.XMLSyntaxError as error:
-        raise BadPayload(f"not XML: {error}") from error
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ from ingest.formats.mapping_schema import made
 from ingest.formats.pointers import Pointers, Template
 from ingest.formats.stamps import Epoch
 from ingest.vocabulary.sources import SOURCES
+from ingest.vocabulary.values import raised_as
 
 SHIPPED = Path(__file__).with_name("sources")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -145,13 +146,11 @@ class Definition(msgspec.Struct, forbid_unknown_fields=True):
 
 def load(path: Path) -> Definition:
     """Read a definition; raises ValueError, naming file, key and reason, for one that cannot work."""
-    try:
+    with raised_as(ValueError, OSError, ValueError, at=path):
         found = msgspec.toml.decode(path.read_bytes(), type=Definition, dec_hook=made)
         found.source = found.source or path.stem
         if found.source not in SOURCES:
             raise ValueError(f"source {found.source!r} is not known, expected a mapping file of that name")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
     return found
 
 

@@ -7,6 +7,8 @@ that a bad one is refused everywhere with the same error.
 
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from math import isfinite
 from pathlib import Path
@@ -129,16 +131,23 @@ def shipped_toml(module: str, name: str) -> dict[str, Any]:
     return tomllib.loads(Path(module).with_name(name).read_text("utf-8"))
 
 
+@contextmanager
+def raised_as(kind: type[Exception], *causes: type[Exception], at: object = "") -> Iterator[None]:
+    """Raise what the block raises of these causes as an error of this kind, with the place before its text."""
+    try:
+        yield
+    except causes as error:
+        raise kind(f"{at}: {error}" if at else str(error)) from error
+
+
 class BadFile(ValueError):  # noqa: N818 - named for the reaction: the user corrects the file
     """A file that cannot work; the text names the file, the key, what was found and what was expected."""
 
 
 def read_toml(path: Path, kind: type[T]) -> T:
     """Read a file into a struct; raises BadFile."""
-    try:
+    with raised_as(BadFile, OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, at=path):
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
-        raise BadFile(f"{path}: {reason}") from reason
     return converted(found, kind, str(path))
 
 

@@ -26,7 +26,7 @@ from hub.settings.settings import Settings
 from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.sources import SOURCES
-from ingest.vocabulary.values import shipped_toml
+from ingest.vocabulary.values import raised_as, shipped_toml
 from streams.alerts.unusual import beside_usual, closed_hour
 from streams.notify.operators import read_alerts, silences
 
@@ -137,10 +137,8 @@ def _compute(
     zone: str, **more: Any,
 ) -> "pd.DataFrame":  # fmt: skip
     """Compute an indicator, by the names of the API."""
-    try:
+    with raised_as(Refused, BadQuestion):
         question = Question(quantity, first, last, "1h", area=area, vintage=vintage or newest_vintage(store))
-    except BadQuestion as error:
-        raise Refused(str(error)) from error
     frame = compute(store, name, question, **more).rename(columns={"valid": "valid_hours"})
     return frame.assign(members=frame["members"].str.split()) if "members" in frame else frame
 
