@@ -6,9 +6,8 @@ series and day. Each day is compared in one snapshot, so that nothing changes du
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from aggregates.store.store import Store
 from streams.commit.recompute import recompute
@@ -19,8 +18,7 @@ DAY = timedelta(days=1)
 Window = tuple[int, datetime]  # series, start
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """The windows of one level and UTC day that were compared, and those that differ."""
 
     day: date

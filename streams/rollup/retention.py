@@ -20,12 +20,9 @@ log = structlog.get_logger(__name__)
 
 
 def maintain(
-    store: Store,
-    now: datetime,
-    retention: timedelta | None,
-    versions: timedelta | None = None,
+    store: Store, now: datetime, retention: timedelta | None, versions: timedelta | None = None,
     hours: int | None = None,
-) -> list[date]:
+) -> list[date]:  # fmt: skip
     """
     Freeze days, delete their readings (with `hours` only so many hours of them), merge old dead letters, and forget
     earlier figures that changed longer ago than `versions` (None: never); give the days that were frozen.

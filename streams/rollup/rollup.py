@@ -23,12 +23,9 @@ EVIDENCE = ("delete_sensor_hours", "roll_sensor_hours", "delete_sensor_days", "r
 
 
 def roll_up(
-    store: Store,
-    now: datetime,
-    grace: timedelta = timedelta(minutes=1),
-    judge: Judge | None = None,
+    store: Store, now: datetime, grace: timedelta = timedelta(minutes=1), judge: Judge | None = None,
     most: int | None = None,
-) -> int:
+) -> int:  # fmt: skip
     """
     Roll up every hour that closed by `now`, less `grace`, and is marked; give the number of series' hours written.
 
