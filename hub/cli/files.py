@@ -64,17 +64,32 @@ def publish_files(
         if source in SOURCES and source not in running.sources:
             end(NO, f"the running hub does not know source {source!r}: start it again with the setting `mappings`")
         found = kept_back(found, running.http)
-    counted = Counted(settings.earliest)
-    with Sender(broker_of(settings)) as sender, progress_bar() as progress:
-        for topic, payload, _ in progress.track(counted.each(found), description="messages"):
-            sender.publish(topic, payload)
-        sender.flush()
-    taken, failed, refused = counted.taken - counted.failed, counted.failed, counted.reasons.total()
-    errors.print(f"{counted.messages} messages published: {taken} values taken, {failed} failed, {refused} refused")
-    for reason, times in counted.reasons.most_common(5):
+    messages, given, failed, reasons = _sent(settings, found)
+    taken, refused = given - failed, reasons.total()
+    errors.print(f"{messages} messages published: {taken} values taken, {failed} failed, {refused} refused")
+    for reason, times in reasons.most_common(5):
         errors.print(f"refused {times} times: {reason}")
-    if counted.reasons and not counted.taken:
+    if reasons and not given:
         end(NO, "all of it was refused: see `stadspuls formats try`")
+
+
+def _sent(settings: Settings, found: Iterable[Recorded]) -> tuple[int, int, int, Counter[str]]:
+    """
+    Send messages; count them, their values, those that failed, and by its reason what a hub will refuse of them.
+
+    They are decoded as a hub does it, which also refuses what it knows better.
+    """
+    sent = given = failed = 0
+    reasons: Counter[str] = Counter()
+    with Sender(broker_of(settings)) as sender, progress_bar() as progress:
+        for topic, payload, _ in progress.track(found, description="messages"):
+            sender.publish(topic, payload)
+            batch = decode([Message(topic, payload, datetime.now(UTC))], settings.earliest)
+            sent, given = sent + 1, given + batch.readings.num_rows
+            failed += int(np.count_nonzero(numbers(batch.readings, "flags") & Flag.SOURCE_ERROR))
+            reasons.update(letter.reason for letter in batch.dead_letters)
+        sender.flush()
+    return sent, given, failed, reasons
 
 
 def recorded(
@@ -96,25 +111,6 @@ def recorded(
         with raised_as(BadQuestion, OSError, ValueError, EOFError, zlib.error, at=path):  # EOFError: a cut .gz
             for topic, payload, when in messages(path, source, in_time=in_time):
                 yield f"{topic}?{asked}" if asked else topic, payload, when
-
-
-class Counted:
-    """Decodes messages as a hub will, to say what becomes of them; a hub also refuses what it knows better."""
-
-    def __init__(self, earliest: datetime) -> None:
-        self._earliest = earliest
-        self.messages = self.taken = self.failed = 0
-        self.reasons: Counter[str] = Counter()
-
-    def each(self, found: Iterable[Recorded]) -> Iterator[Recorded]:
-        """Give the messages on, counted."""
-        for one in found:
-            yield one
-            self.messages += 1
-            batch = decode([Message(one[0], one[1], datetime.now(UTC))], self._earliest)
-            self.taken += batch.readings.num_rows
-            self.failed += int(np.count_nonzero(numbers(batch.readings, "flags") & Flag.SOURCE_ERROR))
-            self.reasons.update(letter.reason for letter in batch.dead_letters)
 
 
 def at_speed(found: Iterable[Recorded], speed: float) -> Iterator[Recorded]:
