@@ -157,11 +157,7 @@ class Upkeep(Turns):
 
 
 def judge_of(settings: Settings, database: str | None = None) -> Judge:
-    """
-    Load rules and calendar, and name the rules in the database where one is given.
-
-    Raises `ingest.vocabulary.values.BadFile` for one that cannot work.
-    """
+    """Load rules and calendar, and name the rules in a database that is given; raises BadFile for what cannot work."""
     judge = Judge(load_rules(settings.rules), load_days(settings.timezone, settings.calendars, settings.country))
     if database is not None:
         with closing(Store(database, application="stadspuls rules")) as store:

@@ -214,11 +214,7 @@ def _check_topics(name: str, spec: MappingFile) -> None:
 
 
 def load(path: Path, source: str = "") -> MappingFile:
-    """
-    Read a mapping file, and register the source it brings along, named after the file unless a name is given.
-
-    Raises BadFile for one that cannot work.
-    """
+    """Read a mapping file, and register its source, named after `source` or the file; raises BadFile."""
     name = source or path.stem
     with raised_as(BadFile, ValueError, at=path.name):
         spec = msgspec.toml.decode(path.read_bytes(), type=MappingFile, dec_hook=made)

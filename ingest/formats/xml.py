@@ -24,11 +24,7 @@ _PARSER = etree.XMLParser(**_SAFE)
 
 
 def parsed(payload: bytes) -> etree._Element:
-    """
-    Parse a document.
-
-    Raises BadPayload for what is not XML, and for any DOCTYPE: bombs and outside files need one.
-    """
+    """Parse a document; raises BadPayload for what is no XML, and for any DOCTYPE: bombs and outside files need one."""
     with raised_as(BadPayload, etree.XMLSyntaxError, ValueError, at="not XML"):
         root = etree.fromstring(payload, _PARSER)
     _refuse_doctype(root)
@@ -36,11 +32,7 @@ def parsed(payload: bytes) -> etree._Element:
 
 
 def records(stream: BinaryIO, *names: str) -> Iterator[etree._Element]:
-    """
-    Give every element with one of `names`, in any namespace, and forget it afterwards.
-
-    Raises BadPayload like `parsed`.
-    """
+    """Give every element with one of `names`, in any namespace, and forget it then; raises BadPayload like `parsed`."""
     with raised_as(BadPayload, etree.XMLSyntaxError, at="not XML"):
         walk = etree.iterparse(stream, tag=[f"{{*}}{name}" for name in names], **_SAFE)
         for _, element in walk:

@@ -138,11 +138,7 @@ class Runner(Turn):
 
 
 class Gateways(AbstractContextManager["Gateways"]):
-    """
-    Gateways that run while the `with` block does.
-
-    Raises `ingest.gateways.memory.Taken` where another process runs one of them.
-    """
+    """Gateways that run while the `with` block does; raises `memory.Taken` where another process runs one of them."""
 
     def __init__(self, plan: Plan) -> None:
         self._stop = threading.Event()

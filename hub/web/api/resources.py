@@ -179,11 +179,7 @@ RESOURCES: tuple[Resource, ...] = tuple(_resource(**one) for one in _given["reso
 
 
 def by_settings(settings: Settings) -> Mapping[str, Resource]:
-    """
-    Give the lists by path, with the calendar of a hub and its periods.
-
-    Raises `ingest.vocabulary.values.BadFile` for a file that is wrong.
-    """
+    """Give the lists by path, with a hub's calendar and periods; raises BadFile for a file that is wrong."""
     reporting = settings.reporting
     reporting.read()
     known: Mapping[str, Any] = {"": {}, "days": {"days": reporting.days()}, "reporting": {"reporting": reporting}}
