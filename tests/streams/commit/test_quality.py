@@ -396,6 +396,18 @@ class TestStored:
         assert stored_flags(store) == [Flag.STUCK] * 9
         assert not any(found.windows for found in reconcile(store, START.date(), START.date() + timedelta(days=1)))
 
+    @pytest.mark.parametrize("odd", [{"value": 5000.0}, {"value": 7.0, "flags": Flag.CALIBRATION}, {"value": None}])
+    def test_what_is_kept_out_is_no_neighbour(self, store: Store, odd: dict[str, Any]) -> None:
+        """A value that does not count breaks no run of others, and none of them is a spike beside it."""
+        half = timedelta(minutes=30)
+        said = [Reading("samenmeten/s", "", "pm25", 1800, START + at * half, 5.0) for at in range(16)]
+        said[9] = said[9]._replace(**odd)
+        Pipeline(store).store(batch(said))
+        roll_up(store, LATER)
+        found = stored_flags(store)
+        assert [*found[:9], *found[10:]] == [Flag.STUCK] * 15
+        assert not found[9] & (Flag.STUCK | Flag.SPIKE)
+
     def test_validation_turns_a_flag_into_a_warning(self, store: Store) -> None:
         """The same values, published as validated, count again."""
         pipeline = Pipeline(store)
