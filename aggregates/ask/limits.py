@@ -31,7 +31,11 @@ def read_limits(store: Store, after: Key | None, limit: int, *, quantity: str, y
 
 
 def terms(quantity: str, year: int) -> dict[str, Any]:
-    """Give a quantity's limits and the year compared, as `list_limits` takes them; raises BadQuestion without any."""
+    """
+    Give the limits of a quantity and the year that is compared, as the statement `list_limits` takes them.
+
+    Raises BadQuestion where there are none.
+    """
     found = [(law, one) for law in _LAWS for one in law["limits"] if one["quantity"] == quantity]
     if not found:
         known = sorted({one["quantity"] for law in _LAWS for one in law["limits"]})

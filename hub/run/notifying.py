@@ -94,7 +94,11 @@ class NotifierPart(Notifier):
 
 
 def open_channels(settings: Settings) -> "tuple[Channels, dict[str, AppriseDoor]]":
-    """Read the file of channels, if any, named or the data directory's, and open each door; raises BadFile."""
+    """
+    Read the file of channels, the one named or the data directory's own, and open the door of each; none without one.
+
+    Raises BadFile for one that cannot work.
+    """
     path = settings.alert_channels or settings.data_dir / FILE
     if not (settings.alert_channels or path.exists()):
         return Channels(), {}
@@ -124,7 +128,11 @@ def notifier_of(settings: Settings, database: str, link: str | None = None) -> N
 
 
 def send_test(settings: Settings, name: str, now: datetime) -> str:
-    """Send a test through a channel, give its URL without secrets; raises BadFile where there is none, `Unsent`."""
+    """
+    Send a test through a channel and give its URL without secrets.
+
+    Raises BadFile where there is no such channel, `streams.notify.delivery.Unsent` where it is not taken.
+    """
     channels, opened = open_channels(settings)
     if name not in opened:
         path = settings.alert_channels or settings.data_dir / FILE

@@ -26,7 +26,11 @@ _ASK = "  # the file does not tell: ask"
 
 
 def draft(path: Path, source: str, zone: str) -> str:
-    """Write a mapping file for `source`, local stamps being of `zone`; raises BadPayload for no JSON and no table."""
+    """
+    Write a mapping file for `source`; local stamps are taken to be of `zone`.
+
+    Raises BadPayload for a file that is neither JSON nor a table.
+    """
     head, each, fields, topics = sample_of(path, source)
     used, stamp, means = _stamp(fields, zone)
     if not used and not topics:

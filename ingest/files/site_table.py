@@ -98,7 +98,11 @@ def _class(kind: str | None, bounds: list[tuple[str, str]]) -> str:
 
 
 def write(target: Path, sites: Iterable[tuple[str, Site]]) -> int:
-    """Put sites in a file, whole or not at all, also in a power cut; give how many. Raises BadPayload for none."""
+    """
+    Put sites in a file that is either the old one or the whole new one, also after a power cut; gives how many.
+
+    Raises BadPayload for none.
+    """
     rows = [{"id": site_id, **asdict(site), "layout": _layout(site)} for site_id, site in sites]
     if not rows:
         raise BadPayload("no site, expected a MeasurementSiteTable")

@@ -38,7 +38,11 @@ _TOKEN = Depends(HTTPBearer(scheme_name="token", auto_error=False))  # for the d
 def api(
     settings: Settings, readers: Stores, insiders: Stores, writers: Stores, access: Access, health: Health
 ) -> ASGIApp:
-    """Make the application, mounted at PREFIX; `insiders` read what is secret. Raises BadFile for wrong periods."""
+    """
+    Make the application, to be mounted at PREFIX; `insiders` read what is secret.
+
+    Raises `ingest.vocabulary.values.BadFile` for a file of periods that cannot be read.
+    """
     resources = by_settings(settings)
     app = Documented(
         servers=[{"url": PREFIX}], responses=problems(503, *[401] * access.guarded),
