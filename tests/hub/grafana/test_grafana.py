@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -32,6 +33,7 @@ from streams.rollup.rollup import roll_up
 from tests.aggregates.areas.test_areas import load_cases, place
 from tests.conftest import ROOT
 from tests.support.commands import app
+from tests.support.databases import ZONE
 
 Plain = dict[str, Any]
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
@@ -184,6 +186,49 @@ def test_classes_are_not_added_to_their_total(filled: Store) -> None:
     with Reader(filled, timedelta(hours=24)) as reader:
         reader.chosen = {"counter": "stadspuls/a", "counting": "5m", "figures": "all"}
         assert {metric for _, metric, _ in reader.rows(statement(panel))} == {"<5.6", ">5.6"}
+
+
+def shown(store: Store, uid: str, title: str, last: datetime, span: timedelta, **chosen: str) -> list[tuple[Any, ...]]:
+    """Give the rows of a panel for a range and choices."""
+    (panel,) = (one for one in dashboards()[uid]["panels"] if one["title"].startswith(title))
+    with Reader(store, span) as reader:
+        reader.first, reader.last, reader.chosen = last - span, last, chosen
+        return reader.rows(statement(panel))
+
+
+def feed(store: Store, said: list[Reading]) -> None:
+    """Store readings, and roll them up."""
+    Pipeline(store).store(Batch(columns(said, [NOW] * len(said)), (), ()))
+    roll_up(store, NOW)
+
+
+def test_usual_follows_the_clock(store: Store) -> None:
+    """After the clocks went forward eight in the morning is beside eight in the morning, not beside nine."""
+    begin, zone = datetime(2026, 3, 9, tzinfo=UTC), ZoneInfo(ZONE)
+    hours = [begin + timedelta(hours=at) for at in range(24 * 28)]
+    feed(store, [Reading("stadspuls/a", "", "vehicle_count", 3600, one, one.astimezone(zone).hour) for one in hours])
+    rows = shown(store, "stadspuls-sensor", "Beside the usual", datetime(2026, 4, 2, tzinfo=UTC), timedelta(days=2),
+                 quantity="vehicle_count", sensor="stadspuls/a", figures="all")  # fmt: skip
+    usual = {time.astimezone(zone).hour: value for time, metric, value in rows if metric == "usual"}
+    assert usual == {hour: hour for hour in range(24)}
+
+
+def test_stacked_readings_are_counted_once(store: Store) -> None:
+    """A reading with a warning is one with a value, and no second one on top of it."""
+    for value in (20.0, 20.25):  # of one hour: nothing says which is right, so it is ambiguous
+        feed(store, [Reading("stadspuls/a", "", "no2", 3600, NOW.replace(minute=0) - timedelta(hours=5), value)])
+    rows = shown(store, "stadspuls-quality", "Readings by", NOW, timedelta(days=1), quantity="no2", level="1h")
+    assert sum(value for *_, value in rows if value) == 1
+
+
+def test_days_above_a_limit_are_of_one_year(store: Store) -> None:
+    """Who looks at a range of last year sees its days, without those that came since."""
+    days = [datetime(2025, 12, 30, 23, tzinfo=UTC), datetime(2025, 12, 31, 23, tzinfo=UTC)]
+    feed(store, [Reading("stadspuls/b", "", "pm10", 3600, day + timedelta(hours=hour), 90.0 + hour)
+                 for day in days for hour in range(24)])  # fmt: skip
+    for last in (datetime(2025, 12, 31, 12, tzinfo=UTC), datetime(2026, 1, 4, tzinfo=UTC)):
+        (row,) = shown(store, "stadspuls-air", "Days above", last, timedelta(days=7), station="stadspuls/b")
+        assert (row[3], row[7]) == (1, 1)
 
 
 def test_gap_is_a_gap(filled: Store) -> None:
