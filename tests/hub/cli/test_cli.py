@@ -247,7 +247,12 @@ class TestExitCodes:
             (("maintain", "--from=2024-05-01"), "--from and --to go with --thaw"),
             (("migrate", "--database=mysql://x"), "database"),
             (("doctor", "--broker=http://x"), "broker"),
-            (("publish", "none.json", "--source=martians"), "martians"),
+            (("publish", __file__, "--source=martians"), "martians"),
+            (("publish", "none.json", "--source=ndw"), "'none.json' does not exist"),
+            (("formats", "draft", "none.csv"), "'none.csv' does not exist"),
+            (("formats", "try", "none.csv"), "'none.csv' does not exist"),
+            (("formats", "try", __file__, "--mapping=none.toml"), "'none.toml' does not exist"),
+            (("formats", "discover", "none.txt"), "'none.txt' does not exist"),
             (("nonsense",), "No such command"),
         ],
     )
