@@ -19,6 +19,7 @@ from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_origin
+from urllib.request import ProxyHandler, build_opener
 
 import typer
 
@@ -153,6 +154,13 @@ def end(code: int, text: str) -> NoReturn:
     """End the command with an exit code and a line on stderr."""
     errors.print(text)
     raise typer.Exit(code)
+
+
+def health(http: str) -> dict[str, Any]:
+    """Ask a hub of this machine how it is, past a proxy of the environment; raises OSError, ValueError."""
+    with build_opener(ProxyHandler({})).open(f"{http}/healthz", timeout=5.0) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def running_hub(settings: Settings) -> RunningHub | None:

@@ -1,17 +1,11 @@
-"""
-`doctor`: versions, edition, connections, lags, the accounting identity, and what a broker may lose.
+"""`doctor`: versions, edition, connections, lags, the accounting identity, and what a broker may lose."""
 
-The command ends with 1 when one of the findings is bad.
-"""
-
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 from zoneinfo import ZoneInfo
 
 import typer
@@ -20,7 +14,7 @@ from aggregates.ask.dates import NO_AREAS
 from aggregates.store.errors import StoreError
 from aggregates.store.health import list_findings, positions
 from aggregates.store.store import Store
-from hub.cli.common import NO, command, installed
+from hub.cli.common import NO, command, health, installed
 from hub.cli.output import print_table
 from hub.run.parts import topics
 from hub.servers.broker import BuiltInBroker
@@ -89,8 +83,7 @@ def examine(settings: Settings, running: RunningHub | None) -> Iterator[Finding]
 def _hub(running: RunningHub) -> Iterator[Finding]:
     """Ask a running hub what is wrong with it, and what it does not read."""
     try:
-        with urlopen(f"{running.http}/healthz", timeout=_ANSWERS_WITHIN) as answer:
-            found = json.load(answer)
+        found = health(running.http)
     except (OSError, ValueError) as error:
         found = {"trouble": [f"does not answer: {error}"]}
     trouble = found.get("trouble", [])

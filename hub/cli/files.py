@@ -8,7 +8,6 @@ of the broker's queue.
 
 import json
 import time
-import urllib.request
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ import numpy as np
 import typer
 
 from aggregates.ask.dates import BadQuestion
-from hub.cli.common import NO, broker_of, command, end, progress_bar, running_hub
+from hub.cli.common import NO, broker_of, command, end, health, progress_bar, running_hub
 from hub.cli.output import errors, print_table
 from hub.servers.broker import MESSAGE
 from hub.settings.settings import Settings
@@ -138,9 +137,7 @@ def kept_back(found: Iterable[Recorded], http: str) -> Iterator[Recorded]:
 
 def _health(http: str) -> dict[str, int]:
     try:
-        with urllib.request.urlopen(f"{http}/healthz", timeout=5) as answer:
-            found: dict[str, int] = json.load(answer)
-            return found
+        return health(http)
     except OSError:
         return {}
 

@@ -31,9 +31,12 @@ from aggregates.ask.query import Question, ask
 from aggregates.store.health import state
 from aggregates.store.migrate import Edition, migrate
 from aggregates.store.store import Store
+from hub.cli.common import health
 from hub.servers.postgres import _programs
 from hub.settings.layers import load
 from hub.settings.settings import Settings
+from hub.web.http import application, listening
+from hub.web.metrics import ServiceCollector
 from ingest.mqtt.address import Address
 from ingest.mqtt.client import refusal
 from ingest.mqtt.receiver import Receiver
@@ -153,6 +156,23 @@ def test_readers_leave_connections_to_the_writers() -> None:
     grafana = yaml.safe_load((ROOT / "deploy/grafana/datasource.yaml").read_text("utf-8"))["datasources"][0]["jsonData"]
     assert int(most) >= int(limit) + 40  # workers, roll-up, notifier, commands, TimescaleDB's jobs, a superuser
     assert int(limit) >= 2 * load().api_connections + 6 + grafana["maxOpenConns"]
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_health_checks_ask_past_a_proxy(ready: bool) -> None:
+    """Docker gives its proxy to every container; a check that asked there would call a service ill that is well."""
+    app = application(ServiceCollector({}), lambda: {"ready": ready})
+    checks = {SERVICES[name]["healthcheck"]["test"][-1] for name in HUB if "healthcheck" in SERVICES[name]}
+    assert len(checks) == 2
+    with listening(app, "127.0.0.1", 0) as address:
+        for check in checks:
+            code = re.sub(r"http://[\d.:]+", address, check)
+            environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+            done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+            assert (done.returncode == 0) is ready
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("http_proxy", "http://127.0.0.1:9")
+            assert health(address) == {"ready": ready}
 
 
 class TestNetwork:
