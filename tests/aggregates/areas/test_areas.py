@@ -156,6 +156,19 @@ class TestLoading:
 class TestFigures:
     """Area x hour and day x quantity."""
 
+    def test_of_a_sum_only_valid_sensors_count(self, loaded: Store) -> None:
+        """Half an hour of the other sensor is in no figure; its evidence is in that of the area, and its status."""
+        hours(loaded, "a", [10.0], "bicycle_count", status=1)
+        half = Reading("stadspuls/b", "", "bicycle_count", 3600, BEGIN, 99.0, covers=1800)
+        slow = Reading("stadspuls/a", "", "bicycle_count", 7200, BEGIN, 70.0)
+        Pipeline(loaded).store(Batch(columns([half, slow], [LATER] * 2), (), ()))
+        refresh(loaded)
+        question = (
+            "SELECT value, estimate, minimum, maximum, sensors, valid_sensors, valid, readings, status FROM area_1h"
+            f" WHERE code = 'GM9901' AND start = '{BEGIN}'"
+        )
+        assert fetched(loaded, question) == [(10, 10, 10, 10, 2, 1, False, 2, 0)]
+
     def test_mean_over_valid_sensors_that_are_named(self, loaded: Store) -> None:
         """The mean of the buurt is over its valid sensors, named; the gemeente has every sensor of it, once."""
         hours(loaded, "a", [10, 20, 30])

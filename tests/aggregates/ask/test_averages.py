@@ -237,6 +237,62 @@ def test_a_peak_covered_as_the_rule_wants_is_valid(store: Store, missing: tuple[
     assert found["left_out"].item() == ("" if valid else "2024-05-06 too little covered")
 
 
+def parts(store: Store, *said: Reading) -> Any:
+    """Store readings of the morning peak of a Monday, and give its figures by day."""
+    Pipeline(store).store(batch(said, received=LATER))
+    roll_up(store, LATER)
+    about = Question(said[0].quantity, MONDAY, MONDAY + 24 * HOUR, "1d")
+    return asked(store, about, "1d", "ochtendspits").iloc[0]
+
+
+MONDAY = datetime(2024, 5, 5, 22, tzinfo=UTC)
+SEVEN = MONDAY + 7 * HOUR
+
+
+@pytest.mark.parametrize("quantity", ["vehicle_speed", "occupancy"])
+def test_a_mean_over_a_part_is_that_of_its_valid_hours(store: Store, quantity: str) -> None:
+    """A peak that is covered as the rule wants, with an hour that by itself is not: that hour does not count."""
+    minutes = [Reading("ndw/x", "", quantity, 60, SEVEN + HOUR * at / 60, 50.0 + at // 60) for at in range(113)]
+    found = parts(store, *minutes)
+    assert (found["value"], found["valid"], found["left_out"]) == (50, True, "")
+
+
+def test_a_part_of_which_one_hour_is_not_known(store: Store) -> None:
+    """Where nobody knows how much of an hour was measured nobody knows it of the peak."""
+    known = [Reading("stadspuls/x", "", "occupancy", 60, SEVEN + HOUR * at / 60, 5.0) for at in range(60)]
+    found = parts(store, *known, Reading("stadspuls/x", "", "occupancy", 0, SEVEN + HOUR, 9.0))
+    assert (found["valid"], found["left_out"]) == (False, "2024-05-06 coverage not known")
+
+
+def test_a_part_in_which_a_lane_lacks_too_much(store: Store) -> None:
+    """Two lanes that are covered together as the rule wants, and one of them not: the peak is not valid."""
+    import_sensors(store, [Entry("ndw/x", lanes=2)])
+    minutes = [at for at in range(120) if at % 60 < 49]
+    lanes = [("lane1", at) for at in range(120)] + [("lane2", at) for at in minutes]
+    said = [Reading("ndw/x", lane, "vehicle_count", 60, SEVEN + HOUR * at / 60, 1.0) for lane, at in lanes]
+    found = parts(store, *said)
+    assert (found["total"], found["valid"]) == (218, False)
+    assert found["left_out"] == "2024-05-06 a lane is missing or not known"
+
+
+def test_the_busiest_hour_is_one_that_is_known(store: Store) -> None:
+    """An hour that was measured on one day of a week is not the busiest, whatever was counted in it."""
+    days = [SEVEN + 24 * day * HOUR for day in range(5)]
+    hours = [(at, 10.0) for at in days] + [(days[0] + 9 * HOUR, 99.0)]
+    stored(store, "stadspuls/x", "bicycle_count", [("", sorted(hours))])
+    found = asked(store, Question("bicycle_count", MONDAY, MONDAY + 168 * HOUR, "1d"), "1w", "werkdag", "busiest")
+    assert found[["hour", "value", "valid"]].to_numpy().tolist() == [[7, 10, True]]
+
+
+def test_days_without_a_vehicle_have_no_speed(store: Store) -> None:
+    """They are measured and valid; their average is not, for there is none."""
+    empty = [Reading("ndw/x", "", "vehicle_speed", 3600, MONDAY + at * HOUR, None, weight=0.0) for at in range(120)]
+    Pipeline(store).store(batch(empty, received=LATER))
+    roll_up(store, LATER)
+    found = asked(store, Question("vehicle_speed", MONDAY, MONDAY + 168 * HOUR, "1d"), "1w", "werkdag").iloc[0]
+    assert (pd.isna(found["value"]), found["valid"], found["valid_days"]) == (True, False, found["days"])
+
+
 @pytest.mark.shared
 def test_motorway_loops_equal_pandas(store: Store, shared_data: Path) -> None:
     """Eight loops of the A10 in a week: vehicles of the morning peaks, and their speeds, weighted by vehicles."""

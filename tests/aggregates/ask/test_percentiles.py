@@ -93,6 +93,12 @@ class TestClasses:
         assert (row["value"], row["valid"], row["valid_days"], row["vehicles"]) == (58.5, True, 4, 4 * 24 * 10)
         assert (row["left_out"], row["coverage"]) == ("2024-06-03 too little covered", 0.975)
 
+    def test_too_few_days_are_not_valid(self, store: Store) -> None:
+        """Two days of five have a value, but it stands for no working day."""
+        stored(store, *classes({"/30-50": 10}, hours=48))
+        (row,) = asked(store, BY_SPEED)
+        assert (row["value"], row["reason"], row["valid"], row["valid_days"]) == (47, None, False, 2)
+
     def test_part_of_the_day_and_profile(self, store: Store) -> None:
         """In the morning peak they drive slower; each hour of a profile has its own figure."""
         hours = classes({"/20-30": 100, "/50-60": 100})
@@ -104,10 +110,12 @@ class TestClasses:
 
     def test_refused(self, store: Store) -> None:
         """A channel that is no class of speed, and too few vehicles: null, and the reason says what was found."""
-        stored(store, *classes({"/30-50": 1, "/fast": 1}, "ndw/odd"), *classes({"/30-50": 1}, "ndw/few"))
-        few, odd = asked(store, BY_SPEED)
+        said = {"few": {"/30-50": 1.0}, "odd": {"/30-50": 1.0, "/fast": 1.0}, "turned": {"/50-30": 9.0}}
+        stored(store, *(one for name, counts in said.items() for one in classes(counts, f"ndw/{name}")))
+        few, odd, turned = asked(store, BY_SPEED)
         assert (few["value"], few["reason"]) == (None, "120 vehicles, expected at least 125")
         assert (odd["value"], odd["reason"]) == (None, "channel /fast is no class of speed, expected as /30-40 or /70-")
+        assert "channel /50-30 is no class of speed" in turned["reason"]
 
 
 class TestSingleVehicles:

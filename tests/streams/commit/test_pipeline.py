@@ -282,7 +282,8 @@ class TestStore:
         roll_up(store, LATER)
         first.store(batch([count(6, 1), count(11, 2)]))
         roll_up(store, LATER)
-        assert fetched(database, "SELECT total, readings FROM window_5m ORDER BY start") == [(4, 1), (9, 2), (2, 1)]
+        windows = fetched(database, "SELECT total, readings, revision FROM window_5m ORDER BY start")
+        assert windows == [(4, 1, 1), (9, 2, 2), (2, 1, 1)]
         assert hours(database) == [(15.0, 4)]
         (balance,) = balances(store)
         assert (balance.received, balance.stored) == (4, 4)

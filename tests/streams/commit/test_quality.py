@@ -294,6 +294,14 @@ class TestOverrides:
         roll_up(store, LATER)
         assert stored_flags(store) == [Flag.STUCK] * 6 + [Flag.OUT_OF_RANGE]
 
+    def test_a_rule_that_the_registry_does_not_have(self, store: Store) -> None:
+        """A distance of spikes that only the sensor has is applied to its stored readings."""
+        import_sensors(store, [Entry("samenmeten/s", overrides={"humidity": {"spike": 30.0}})])
+        said = [one._replace(quantity="humidity") for one in hourly("samenmeten/s", [50.0, 51.0, 90.0, 52.0, 50.0])]
+        Pipeline(store).store(batch(said))
+        roll_up(store, LATER)
+        assert stored_flags(store) == [0, 0, Flag.SPIKE, 0, 0]
+
     def test_milder_limits_take_flags_back(self, store: Store) -> None:
         """
         A longer time, another level that may be flat, or no rule at all: imported, they hold for stored readings too.

@@ -151,3 +151,20 @@ def test_an_hour_that_still_runs_keeps_no_day_back(store: Store) -> None:
     commit(store, NOW)
     roll_up(store, NOW)
     assert asked(store, "SELECT readings FROM window_1d") == [(1,)]
+
+
+def test_closed_hours_stay_closed(store: Store) -> None:
+    """A clock that is set back opens no hour again."""
+    roll_up(store, NOW)
+    roll_up(store, NOW - 3 * HOUR)
+    assert closed_until(store) == datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("hour", "covered"), [(12, 43_200), (18, 43_200), (19, None)])
+def test_half_a_day_that_ends_in_the_next(store: Store, hour: int, covered: float | None) -> None:
+    """A reading of twelve hours covers its day where no more of it lies in the next than a valid day may lack."""
+    midnight = datetime(2024, 4, 29, 23, tzinfo=UTC)
+    reading = Reading("stadspuls/s", "", "no2", 43_200, midnight + hour * HOUR, 9.0)
+    Pipeline(store).store(Batch(columns([reading], [NOW + 24 * HOUR])))
+    roll_up(store, NOW + 24 * HOUR)
+    assert asked(store, "SELECT start, covered FROM window_1d") == [(midnight, covered)]
