@@ -284,6 +284,15 @@ def test_the_busiest_hour_is_one_that_is_known(store: Store) -> None:
     assert found[["hour", "value", "valid"]].to_numpy().tolist() == [[7, 10, True]]
 
 
+@pytest.mark.parametrize(("days", "valid"), [(2, False), (3, True)])
+def test_three_of_four_days_are_enough(store: Store, days: int, valid: bool) -> None:
+    """A week with a public holiday has four working days, and three quarters of them make its average valid."""
+    hours = [(MONDAY + at * HOUR, 10.0) for at in range(24 * days)]
+    stored(store, "stadspuls/x", "bicycle_count", [("", hours)])
+    found = asked(store, Question("bicycle_count", MONDAY, MONDAY + 168 * HOUR, "1d"), "1w", "werkdag").iloc[0]
+    assert (found["days"], found["valid_days"], found["value"], found["valid"]) == (4, days, 240, valid)
+
+
 def test_days_without_a_vehicle_have_no_speed(store: Store) -> None:
     """They are measured and valid; their average is not, for there is none."""
     empty = [Reading("ndw/x", "", "vehicle_speed", 3600, MONDAY + at * HOUR, None, weight=0.0) for at in range(120)]

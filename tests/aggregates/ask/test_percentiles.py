@@ -94,8 +94,8 @@ class TestClasses:
         assert (row["left_out"], row["coverage"]) == ("2024-06-03 too little covered", 0.975)
 
     def test_too_few_days_are_not_valid(self, store: Store) -> None:
-        """Two days of five have a value, but it stands for no working day."""
-        stored(store, *classes({"/30-50": 10}, hours=48))
+        """Two days of five have a value, but it stands for no working day; nobody drove faster than its class."""
+        stored(store, *classes({"/30-50": 10, "/50-70": 0}, hours=48))
         (row,) = asked(store, BY_SPEED)
         assert (row["value"], row["reason"], row["valid"], row["valid_days"]) == (47, None, False, 2)
 
