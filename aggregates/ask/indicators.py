@@ -22,7 +22,7 @@ from aggregates.store.store import Store
 
 INDICATORS = ("panel-index", "heavy-share", "hours-above", "week-profile", "exposure")
 LEAST = 0.8  # of the days, on which a sensor of a panel is valid
-HEAVY = ("heavy", ">12.2", ">=12.2", ">12.20")  # Telraam's class, and NDW's longest
+HEAVY = ("heavy", ">12.2", ">=12.2", ">12.20", "class5")  # Telraam's class, and NDW's longest of five
 _ABOVE = ["subject", "above", "valid", "hours", "not_measured", "threshold"]
 _PANEL = ["start", "index", "panel", "members", "date"]
 _SHARE = ["sensor_id", "heavy", "vehicles", "windows", "share"]

@@ -87,8 +87,9 @@ FROM area_measures m WHERE m.vintage = %(vintage)s AND m.code = ANY(%(codes)s)
 
 -- name: heavy_share, planned each time
 -- The vehicles of each sensor in an area whose class was told, and the heavy ones among them, over the hours in which every
--- class of it was valid, of two periods by the one that covers more; the class `any` is the total of the others. Beside them all classes seen there, null without any
--- window; where no sensor has such an hour they stand alone.
+-- class of it was valid, of two periods by the one that covers more; the class `any` is the total of the others. A sensor that
+-- has no heavy class is left out. Beside them all classes seen there, null without any window; where no sensor has such an hour
+-- they stand alone.
 WITH told AS MATERIALIZED (
     SELECT DISTINCT ON (v.sensor_id, v.start, v.channel)
            v.sensor_id, v.start, v.channel, v.value, v.valid, split_part(v.channel, '/', 2) AS class
@@ -98,7 +99,7 @@ WITH told AS MATERIALIZED (
 ), class AS (
     SELECT * FROM told WHERE class NOT IN ('', 'any')
 ), known AS (
-    SELECT sensor_id, count(DISTINCT channel) AS channels FROM class GROUP BY sensor_id
+    SELECT sensor_id, count(DISTINCT channel) AS channels FROM class GROUP BY sensor_id HAVING bool_or(class = ANY (%(heavy)s))
 ), whole AS (
     SELECT sensor_id, start, coalesce(sum(value), 0) AS vehicles,
            coalesce(sum(value) FILTER (WHERE class = ANY (%(heavy)s)), 0) AS heavy

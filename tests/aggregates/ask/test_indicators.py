@@ -101,6 +101,13 @@ class TestHeavyShare:
         (row,) = self.share(store, "heavy", any=[100, 50, 70], car=[90, 50, 70], heavy=[10, None])
         assert (row["heavy"], row["vehicles"], row["share"], row["windows"]) == (10, 100, 0.1, 1)
 
+    def test_a_sensor_without_a_heavy_class_has_no_share(self, store: Store) -> None:
+        """Of one whose classes have other names nobody knows how many were heavy: no row, and not zero."""
+        place(store, b=(6.002, 53.002))
+        hours(store, "b", [90.0], "vehicle_count", BEGIN, "lane1/class3")
+        (row,) = self.share(store, "heavy", car=[90], heavy=[10])
+        assert (row["sensor_id"], row["share"]) == ("stadspuls/a", 0.1)
+
     def test_an_hour_with_two_periods_counts_once(self, store: Store) -> None:
         """A sensor that begins to send quarters has both in the hour in which it does: the whole hour counts."""
         quarter = Reading("stadspuls/a", "lane1/heavy", "vehicle_count", 900, BEGIN + HOUR * 1.75, 9.0, covers=900)
