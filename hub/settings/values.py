@@ -62,9 +62,12 @@ Directories = Annotated[
 ]
 Zone = Annotated[str, _checked(ZoneInfo, "expected a tz name such as Europe/Amsterdam")]
 Broker = Annotated[str, _checked(Address.parse)]
-Database = Annotated[
-    str, _checked(re.compile(r"postgres(ql)?://|\s*\w+\s*=").match, "expected postgresql://... or key=value pairs")
-]
+# Of a password with a plain @ or / the rest would be the host, which messages and logs name.
+_URL = r"postgres(?:ql)?://(?:(?:[^\s@/%]|%[\da-fA-F]{2})*@)?(?:[^@?%]|%[\da-fA-F]{2})*(?:\?.*)?"
+_PAIR = r"\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?!')(?:[^\s\\]|\\.)*)"
+_CONNINFO = re.compile(rf"{_URL}|\s*{_PAIR}(?:\s+{_PAIR})*\s*").fullmatch
+_EXPECTED = "expected postgresql://... (an @ of a password as %40, / as %2F, % as %25) or key=value pairs"
+Database = Annotated[str, _checked(_CONNINFO, _EXPECTED)]
 
 
 def is_loopback(host: str) -> bool:

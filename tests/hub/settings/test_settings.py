@@ -1,5 +1,6 @@
 """Settings: what lies over what, what is refused and how it says so, and that secrets stay secret."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from hub.settings.layers import PREFIX, BadSettings, load, shown, sources_of
 from hub.settings.settings import Settings
+from hub.settings.values import masked
 
 
 @pytest.fixture(autouse=True)
@@ -164,12 +166,39 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
         r"password='it\'s hush4",
         "password='hush4",
     ):
-        assert "hush" not in shown(load({"database": f"host=x {text}"}, tmp_path))["database"]
+        assert "hush" not in masked(f"host=x {text}")
     assert "hush" not in shown(load({"broker": "mqtt://me:my@hush6@host"}, tmp_path))["broker"]
     for key in ("broker", "database"):
         with pytest.raises(BadSettings) as refused:
             load({key: "http://me:hush5@host"}, tmp_path)
         assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://me:hush@mum/pw@host/db", "postgresql://me:hush/mum@host/db", "postgresql://me:hush%mum@host/db",
+        "host=x password=hush mum user=me", "host=x password='hush",
+    ],
+)  # fmt: skip
+def test_password_that_would_be_taken_for_a_host(database: str, tmp_path: Path) -> None:
+    """It is refused without a word of it: the driver's errors name the host that it found, or the whole password."""
+    with pytest.raises(BadSettings) as refused:
+        load({"database": database}, tmp_path)
+    assert "%40" in str(refused.value)
+    assert not re.search("hush|mum", str(refused.value))
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://me:hush%40mum%2f@host:5432/db?sslmode=require", "postgres:///db?host=/run/pg&user=a@b",
+        "postgresql://me@[::1]:5432,other/db", "host = x password='a \\' b' user=me", "dbname=it's port=1 ",
+    ],
+)  # fmt: skip
+def test_databases_that_the_driver_takes(database: str, tmp_path: Path) -> None:
+    """Every form that can be connected to stays one."""
+    assert load({"database": database}, tmp_path).database == database
 
 
 def test_frozen(tmp_path: Path) -> None:
