@@ -209,17 +209,27 @@ def test_refused_with_a_code_and_a_line(broker: BuiltInBroker, packet: bytes, co
     assert refusal(broker.address, 30) is None
 
 
-@given(st.lists(st.binary(max_size=40), max_size=8), st.integers(1, 50), st.booleans())
-def test_packets_cut_anywhere(payloads: list[bytes], size: int, five: bool) -> None:
-    """However the network cuts a client's packets, the same leaves for rumqttd."""
-    topic = b"\0\3a/b"
-    bodies = [topic + b"\0\1" + b"\0" * five + payload for payload in payloads]
-    rests = [bytes([len(body)]) + body for body in bodies]
-    sent = b"".join(b"\x33" + rest for rest in rests) + b"\xe0\0"
+said = st.tuples(st.integers(0, 2), st.sampled_from([b"", b"\1\1"]), st.binary(max_size=40))
+
+
+@given(st.lists(said, max_size=8), st.integers(1, 50), st.booleans())
+def test_packets_cut_anywhere(messages: list[tuple[int, bytes, bytes]], size: int, five: bool) -> None:
+    """
+    However the network cuts a client's packets, the same leaves for rumqttd, without properties and retained messages.
+
+    Those at QoS 1 and 2 count as what is confirmed.
+    """
+    sent, wanted = bytearray(), bytearray()
+    for qos, properties, payload in messages:
+        head = b"\0\3a/b" + b"\0\1" * (qos > 0)
+        for packets, retained, given_ in ((sent, 1, properties), (wanted, 0, b"")):
+            body = head + (bytes([len(given_)]) + given_) * five + payload
+            packets += bytes([0x30 | qos << 1 | retained, len(body)]) + body
     stream = Stream(five)
-    got = b"".join(stream.taken(sent[at : at + size]) for at in range(0, len(sent), size))
-    assert got == b"".join(b"\x32" + rest for rest in rests) + b"\xe0\0"
-    assert stream.left
+    sent += b"\xe0\0"
+    got = b"".join(stream.taken(bytes(sent[at : at + size])) for at in range(0, len(sent), size))
+    assert got == wanted + b"\xe0\0"
+    assert (stream.left, stream.confirmed) == (True, sum(qos > 0 for qos, *_ in messages))
 
 
 @given(st.binary(max_size=60), st.booleans())
