@@ -55,7 +55,8 @@ class Demo(Background):
             import_sensors(store, self._city.catalogue())
             if self._areas:
                 load_groningen(store, self._directory)
-                import_groups(store, read_toml(_GROUPS, Groups))
+                if store.rows("has_groups") == [(False,)]:  # a newcomer's own stay
+                    import_groups(store, read_toml(_GROUPS, Groups))
         super().start()
 
     def run(self) -> None:

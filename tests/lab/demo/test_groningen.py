@@ -4,11 +4,18 @@ import gzip
 import json
 from pathlib import Path
 
+import psycopg
+import pytest
+
 from aggregates.areas.codes import BASE_MAP
+from aggregates.areas.groups import Group, Member, import_groups
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
+from ingest.mqtt.address import Address
 from lab.demo.city import City
+from lab.demo.demo import Demo
 from lab.demo.groningen import load_groningen
+from tests.support.databases import ZONE
 
 
 def test_groningen_is_loaded(store: Store, tmp_path: Path) -> None:
@@ -37,3 +44,19 @@ def test_base_map_is_small_and_says_whose_it_is(store: Store, tmp_path: Path) ->
     (tmp_path / BASE_MAP).write_bytes(b"own")
     load_groningen(store, tmp_path)
     assert (tmp_path / BASE_MAP).read_bytes() == b"own"
+
+
+def test_groups_of_ones_own_stay(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the simulated city come with its first start, and no later one takes a newcomer's."""
+    monkeypatch.setattr(Demo, "run", lambda _: None)
+
+    def started() -> list[str]:
+        demo = Demo(tmp_path, Address("127.0.0.1"), store.conninfo, ZONE, areas=True)
+        demo.start()
+        demo.stop(10)
+        with psycopg.connect(store.conninfo) as connection:
+            return [name for (name,) in connection.execute("SELECT name FROM sensor_group ORDER BY name")]
+
+    assert "cordon-centrum" in started()
+    import_groups(store, {"mine": Group("Mine", (Member("stadspuls/counter-01"),))})
+    assert started() == ["mine"]
