@@ -43,6 +43,7 @@ from ingest.mqtt.receiver import Receiver
 from ingest.mqtt.sender import Sender
 from ingest.vocabulary.batch import Batch, DeadLetter, columns
 from ingest.vocabulary.readings import Reading
+from lab.rig.database import KillablePostgres, running_database
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile
 from streams.rollup.retention import maintain
@@ -595,18 +596,19 @@ def roles(request: pytest.FixtureRequest) -> Iterator[Url]:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _by_script(url: str, name: str) -> Url:
+def _by_script(url: str, name: str, administrator: str = "postgres") -> Url:
     with psycopg.connect(url) as connection:
         place = connection.info.host
     kinds = ("OWNER", "WRITER", "READER")
     environment = {f"STADSPULS_{kind}_PASSWORD": "it's \\ secret" for kind in kinds} | {
         "PATH": f"{_programs()}:{os.environ['PATH']}", "PGHOST": place, "POSTGRES_DB": name,
-        "ROLES_SQL": str(ROOT / "deploy" / "timescale" / "roles.sql"),
+        "POSTGRES_USER": administrator, "ROLES_SQL": str(ROOT / "deploy" / "timescale" / "roles.sql"),
     }  # fmt: skip
     for _ in range(2):  # the second time changes passwords
         script = ROOT / "deploy" / "timescale" / "roles.sh"
-        subprocess.run([script], env=environment, check=True, capture_output=True)
-    return lambda role: url.replace("//postgres@", f"//stadspuls_{role}@")
+        done = subprocess.run([script], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return lambda role: url.replace(f"//{administrator}@", f"//stadspuls_{role}@")
 
 
 def _by_role(url: str, name: str) -> Url:
@@ -699,6 +701,21 @@ class TestRoles:
             assert writer.execute(asked).fetchall() == [("0",)]
         with psycopg.connect(postgres, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def test_administrator_of_a_managed_database(self, tmp_path: Path) -> None:
+        """He may make roles and databases, but is no superuser: the script runs, twice, and the owner migrates."""
+        with running_database(KillablePostgres(tmp_path / "server")) as server:
+            with psycopg.connect(server.conninfo, autocommit=True) as superuser:
+                superuser.execute("CREATE ROLE manager LOGIN CREATEROLE CREATEDB")
+            managed = server.conninfo.replace("//postgres@", "//manager@")
+            with psycopg.connect(managed, autocommit=True) as manager:
+                manager.execute("CREATE DATABASE city")
+            url = urlunsplit(urlsplit(managed)._replace(path="/city"))
+            role = _by_script(url, "city", "manager")
+            with closing(Store(role("owner"))) as store:
+                migrate(store, ZONE)
+            with closing(Store(role("writer"))) as store:
+                Pipeline(store, threading.Event()).store(readings())
 
     @pytest.mark.timescale
     def test_apache_edition_packs_nothing(self) -> None:
