@@ -21,7 +21,7 @@ from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.calendar import load_days
 from ingest.vocabulary.readings import RUNNING_TOTAL, Reading
 from streams.alerts.clock import AlertClock
-from streams.alerts.comparison import COLUMNS
+from streams.alerts.comparison import COLUMNS, compare
 from streams.alerts.judge import Judge
 from streams.alerts.rulebook import Rule, load_rules
 from streams.commit.pipeline import Pipeline
@@ -280,6 +280,12 @@ def test_worse_is_an_update(database: str, store: Store, tmp_path: Path) -> None
     assert asked(database, SENT) == [(kind, "mail") for kind in kinds]
 
 
+def test_what_is_worse_is_more_than_the_worst_reported(database: str, store: Store, tmp_path: Path) -> None:
+    """An alert that can be judged again is an update, also by a lower value, which makes nothing after it worse."""
+    hour_by_hour(store, with_rules(tmp_path, WORSE), [110, *[None] * 8, 105, 160, 60], START)
+    assert [row[1] for row in asked(database, SAID)] == ["raised", "cannot_judge", "updated", "cleared"]
+
+
 def test_an_alert_of_a_removed_rule_is_cleared_once(database: str, store: Store, judge: Judge, tmp_path: Path) -> None:
     """A rule that was renamed clears its open alerts with a reason and a notification; others stay open."""
     now = START + 62 * MINUTE
@@ -382,6 +388,29 @@ def test_a_silent_sensor_and_one_whose_clock_is_ahead(database: str, store: Stor
         ("sensor-silent", "stadspuls/a", "cleared", START + 5 * MINUTE),
         ("sensor-silent", "stadspuls/ahead", "raised", START + 7 * MINUTE),
     ]
+
+
+def test_a_start_waits_before_it_judges_silence(database: str, store: Store) -> None:
+    """A hub that was off for an hour raises nothing for five minutes, in which sensors come back."""
+    judge = Judge(load_rules(), load_days(ZONE))
+    deliver(store, judge, speeds([50]), START + 5 * MINUTE)
+    clock = AlertClock(judge, ZONE)
+    for minutes, found in ((0, 0), (4, 0), (5, 1)):
+        clock.run(store, START + HOUR + minutes * MINUTE)
+        assert asked(database, "SELECT count(*) FROM alert WHERE rule = 'sensor-silent'") == [(found,)]
+
+
+def test_too_little_is_not_judged() -> None:
+    """A share of fewer readings than the rule wants is none, and so is what is usual of a quiet road."""
+    shipped = load_rules()
+    windows = pd.DataFrame(
+        [("vehicle_count", "1h", "a", 0, 3_600_000_000, 0.0, 1.0, True, 1, count, 0, 0, 5) for count in (9, 10)],
+        columns=COLUMNS,
+    )
+    classes, low = shipped["sensor-classes"], shipped["traffic-flow-low"]
+    assert compare(classes, windows)[["value", "sure"]].to_numpy().tolist() == [[5 / 9, False], [5 / 10, True]]
+    known = pd.DataFrame({"median": [99.0, 100.0], "spread": [1.0, 1.0]})
+    assert compare(low, windows, known)[["compared", "sure"]].to_numpy().tolist() == [[-99, False], [-100, True]]
 
 
 NARROW = """
@@ -537,15 +566,28 @@ def test_in_order_every_batching_writes_the_same(
 
 
 @settings(max_examples=up_to(60), deadline=None)
-@given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0, 19.0]), max_size=40))
-def test_replay_equals_a_plain_loop(book: dict[str, Rule], values: list[float | None]) -> None:
-    """`replay` against hysteresis and runs written down once more, naively."""
+def replayed(rule: Rule, values: Sequence[float | None]) -> list[tuple[str, int]]:
+    """Give the transitions that windows of 5 minutes make, with the number of the last window of each."""
     windows = pd.DataFrame(
         [("vehicle_speed", "5m", "a", at * 300 * 10**6, (at + 1) * 300 * 10**6, value, 1.0, True, 1, 5, 0, 0, 0)
          for at, value in enumerate(values) if value is not None], columns=COLUMNS,
     )  # fmt: skip
-    said = [(one.kind, one.about // (300 * 10**6)) for one in replay([book["jam"]], windows)]
+    return [(one.kind, one.about // (300 * 10**6)) for one in replay([rule], windows)]
+
+
+@given(values=st.lists(st.sampled_from([None, 10.0, 25.0, 40.0, 15.0, 19.0]), max_size=40))
+def test_replay_equals_a_plain_loop(book: dict[str, Rule], values: list[float | None]) -> None:
+    """`replay` against hysteresis and runs written down once more, naively."""
+    said = replayed(book["jam"], values)
     assert [one for one in said if one[0] != "cannot_judge"] == list(naive(values))
+
+
+def test_replay_tells_when_it_can_be_judged_again(book: dict[str, Rule]) -> None:
+    """As live: after as long a silence as the rule waits for it is an update, at the first value that comes."""
+    silence = book["jam"].times["patience"] // (300 * 10**6)
+    said = replayed(book["jam"], [10.0, 10.0, *[None] * silence, 15.0])
+    assert said == [("raised", 2), ("cannot_judge", 2 + silence), ("updated", 3 + silence)]
+    assert replayed(book["jam"], [10.0, 10.0, *[None] * (silence - 1), 15.0]) == [("raised", 2)]
 
 
 def naive(values: Sequence[float | None]) -> Iterator[tuple[str, int]]:
