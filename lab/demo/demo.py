@@ -70,11 +70,15 @@ class Demo(Background):
                 while sent < by_minute and not self.stopping.is_set():
                     until = min(sent + WEEK, by_minute)
                     sent = self._publish(sender, self._city.history(sent, until), until)
+                behind = True
                 while not self.stopping.is_set():
                     now = datetime.now(UTC)
                     until = min(sent + AT_ONCE, now)
                     messages = self._city.messages(sent, until, live=until == now and now - sent < LIVE)
                     sent = self._publish(sender, messages, until)
+                    if behind and sent == now:
+                        log.info("history published, live from now on")
+                        behind = False
                     self.stopping.wait(1.0 if sent == now else 0.0)
             except (RuntimeError, TimeoutError) as error:
                 log.warning("the simulated city stopped publishing", error=str(error))

@@ -2,10 +2,15 @@
 
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
+from unittest.mock import MagicMock
 
+import msgspec
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from aggregates.areas.codes import BASE_MAP
 from aggregates.areas.groups import Group, Member, import_groups
@@ -60,3 +65,17 @@ def test_groups_of_ones_own_stay(store: Store, tmp_path: Path, monkeypatch: pyte
     assert "cordon-centrum" in started()
     import_groups(store, {"mine": Group("Mine", (Member("stadspuls/counter-01"),))})
     assert started() == ["mine"]
+
+
+def test_the_log_says_when_history_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then a question finds less than it will: said once, when the first live minute has been sent."""
+    monkeypatch.setattr("lab.demo.demo.Sender", MagicMock())
+    (tmp_path / "demo.json").write_bytes(msgspec.json.encode(datetime.now(UTC) - timedelta(hours=7)))
+    demo = Demo(tmp_path, Address("127.0.0.1"), "", ZONE)
+    with capture_logs() as logged:
+        working = Thread(target=demo.run)
+        working.start()
+        working.join(3)
+        demo.stopping.set()
+        working.join()
+    assert [one["event"] for one in logged] == ["publishing history", "history published, live from now on"]
