@@ -29,6 +29,8 @@ listed() {   # the accounts that a variable names
     listed MQTT_ACCOUNTS "${MQTT_ACCOUNTS:-}"
     listed MQTT_READERS "${MQTT_READERS:-}"
 } > "$run/passwords"
+twice=$(cut -d: -f1 "$run/passwords" | sort | uniq -d)   # a reader may not publish: its messages would be dropped
+[ -z "$twice" ] || { echo "MQTT_ACCOUNTS, MQTT_READERS: $twice, expected each name once" >&2; exit 2; }
 mosquitto_passwd -U "$run/passwords"   # hashes them in place; on a command line they could be seen
 
 # What mosquitto_sub reads with XDG_CONFIG_HOME=$run, here and in the health check.

@@ -557,14 +557,30 @@ class TestBroker:
             assert made["MQTT_HUB_PASSWORD"] not in text
             assert "secret1" not in text
 
-    @pytest.mark.parametrize("accounts", ["hub:x", "ttn", "tt+n:x", ":x", "ttn:"])
-    def test_accounts_that_cannot_be(self, accounts: str, made: dict[str, str], tmp_path: Path) -> None:
-        """An account that would be another's, or would match every topic, is refused before the broker starts."""
-        environment = {**os.environ, **made, "MQTT_ACCOUNTS": accounts, "MQTT_RUN": str(tmp_path)}
+    @pytest.mark.parametrize(
+        ("accounts", "readers"),
+        [("hub:x", ""), ("ttn", ""), ("tt+n:x", ""), (":x", ""), ("ttn:", ""), ("gis:x", "gis:y"), ("ttn:x ttn:y", "")],
+    )
+    def test_accounts_that_cannot_be(self, accounts: str, readers: str, made: dict[str, str], tmp_path: Path) -> None:
+        """An account that would be another's, or match every topic, or that the other list takes from, is refused."""
+        more = {
+            "MQTT_ACCOUNTS": accounts,
+            "MQTT_READERS": readers,
+            "MQTT_RUN": str(tmp_path),
+            "PATH": _halting(tmp_path),
+        }
         script = ROOT / "deploy" / "mosquitto" / "start.sh"
-        done = subprocess.run([script], env=environment, capture_output=True, text=True)
+        done = subprocess.run([script], env={**os.environ, **made, **more}, capture_output=True, text=True)
         assert done.returncode == 2
         assert "MQTT_ACCOUNTS" in done.stderr
+
+
+def _halting(directory: Path) -> str:
+    """Give a path where hashing fails: a test that finds nothing refused must not run the broker."""
+    program = directory / "mosquitto_passwd"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    return f"{directory}:{os.environ['PATH']}"
 
 
 def _gets_in(url: str) -> bool:
