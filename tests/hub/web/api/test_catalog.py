@@ -64,7 +64,9 @@ def test_datasets(graph: Graph) -> None:
 
 def test_every_distribution_can_be_had(client: httpx.Client, graph: Graph) -> None:
     """Its address answers in its form, of a source with figures of the newest day."""
-    for one in graph.subjects(RDF.type, DCAT.Distribution):
+    distributions = list(graph.subjects(RDF.type, DCAT.Distribution))
+    assert len(distributions) > 2
+    for one in distributions:
         answer = client.get(str(graph.value(one, DCAT.accessURL)))
         assert answer.status_code == 200, answer.text
         assert str(graph.value(one, DCAT.mediaType)).endswith("/" + answer.headers["content-type"].split(";")[0])

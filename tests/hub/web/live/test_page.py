@@ -943,7 +943,7 @@ class TestMoment:
 
     def test_range(self, hub: UpHub, visit: Open) -> None:
         """Map, table, header and chart show the hours of a range together; a wider one has more of them, Back fewer."""
-        first = datetime.now(ZONE).replace(minute=0, second=0, microsecond=0) - timedelta(days=6)
+        first = datetime.now(ZONE).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=6)
         publish(hub, [hourly("in-range", "pedestrian_count", (first + n * HOUR).astimezone(UTC)) for n in range(4)])
         hub.settle()
         at, until, later = (f"{first + n * HOUR:%Y-%m-%dT%H:%M}" for n in (0, 2, 4))
