@@ -35,6 +35,20 @@ def test_acknowledgements_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> N
     theirs.close()
 
 
+def test_bytes_in_flight_are_bounded() -> None:
+    """Nothing is read while so many bytes wait, acknowledged in any order; then there is room for messages again."""
+    receiver = Receiver(Address("127.0.0.1", 1), [FILTER], "test", in_flight_messages=10, in_flight_bytes=6)
+    receiver.messages([(b"a", b"12", mid, False) for mid in (0, 7, 8)])
+    assert (receiver.in_flight, receiver.in_flight_bytes, receiver.room()) == (3, 6, 0)
+    tokens = [delivery.token for delivery in next(receiver.rounds())]
+    for left, token in ((2, tokens[2]), (1, tokens[0]), (0, tokens[1])):
+        receiver.acknowledge([token])
+        receiver.turn()
+        assert (receiver.in_flight, receiver.in_flight_bytes, receiver.room()) == (left, 2 * left, 10 - left)
+    receiver.stop(0)
+    assert receiver.room() == 0
+
+
 def _sent(receiver: Receiver, theirs: socket.socket) -> bytes:
     assert receiver.socket
     receiver.socket.send(b".")

@@ -80,16 +80,16 @@ def test_unfinished_is_what_came_too_early(period: int, most: int) -> None:
     assert found.tolist() == [0, Flag.UNFINISHED if period > 600 else 0]
 
 
-@pytest.mark.parametrize(
-    ("covers", "minutes", "covered"), [(None, 20, 1200), (600.0, 20, 600), (None, -5, 0), (600.0, 55, 600)]
-)
-def test_unfinished_reading_covers_what_has_passed(
-    store: Store, covers: float | None, minutes: int, covered: float
-) -> None:
+def test_unfinished_reading_covers_what_has_passed(store: Store) -> None:
     """An hour that is reported while it runs covers no more of it than has passed, and no more than its source says."""
-    said = Reading("telraam/1", "", "bicycle_count", 3600, START, 5.0, covers=covers)
-    Pipeline(store).store(Batch(columns([said], [START + timedelta(minutes=minutes)])))
-    assert asked(store, "SELECT covers FROM reading") == [(covered,)]
+    cases: list[tuple[float | None, int, float]] = [(None, 20, 1200), (600, 20, 600), (None, -5, 0), (600, 55, 600)]
+    said = [
+        Reading(f"telraam/{at}", "", "bicycle_count", 3600, START, 5.0, covers=covers)
+        for at, (covers, *_) in enumerate(cases)
+    ]
+    Pipeline(store).store(Batch(columns(said, [START + timedelta(minutes=minutes) for _, minutes, _ in cases])))
+    found = asked(store, "SELECT covers FROM reading JOIN series USING (series) ORDER BY sensor_id")
+    assert found == [(covered,) for *_, covered in cases]
 
 
 @pytest.mark.parametrize("odd", [{"value": 1e-200}, {"value": 5.0, "weight": 1.7e308}, {"value": 5.0, "covers": 1e308}])
@@ -404,17 +404,21 @@ class TestStored:
         assert stored_flags(store) == [Flag.STUCK] * 9
         assert not any(found.windows for found in reconcile(store, START.date(), START.date() + timedelta(days=1)))
 
-    @pytest.mark.parametrize("odd", [{"value": 5000.0}, {"value": 7.0, "flags": Flag.CALIBRATION}, {"value": None}])
-    def test_what_is_kept_out_is_no_neighbour(self, store: Store, odd: dict[str, Any]) -> None:
+    def test_what_is_kept_out_is_no_neighbour(self, store: Store) -> None:
         """A value that does not count breaks no run of others, and none of them is a spike beside it."""
-        half = timedelta(minutes=30)
-        said = [Reading("samenmeten/s", "", "pm25", 1800, START + at * half, 5.0) for at in range(16)]
-        said[9] = said[9]._replace(**odd)
+        half, odd = timedelta(minutes=30), [(5000.0, 0), (7.0, Flag.CALIBRATION), (None, 0)]
+        said = [
+            Reading(f"samenmeten/{which}", "", "pm25", 1800, START + at * half, 5.0)
+            for which in range(3)
+            for at in range(16)
+        ]
+        for which, (value, flags) in enumerate(odd):
+            said[16 * which + 9] = said[16 * which + 9]._replace(value=value, flags=int(flags))
         Pipeline(store).store(batch(said))
         roll_up(store, LATER)
-        found = stored_flags(store)
-        assert [*found[:9], *found[10:]] == [Flag.STUCK] * 15
-        assert not found[9] & (Flag.STUCK | Flag.SPIKE)
+        runs = np.array(stored_flags(store)).reshape(3, 16)
+        assert (np.delete(runs, 9, axis=1) == Flag.STUCK).all()
+        assert runs[:, 9].tolist() == [Flag.OUT_OF_RANGE, Flag.CALIBRATION, 0]
 
     def test_validation_turns_a_flag_into_a_warning(self, store: Store) -> None:
         """The same values, published as validated, count again."""
