@@ -136,7 +136,7 @@ class Partitions:
                 await consumer.seek(tp, self._order.next[partition])
         _log.info("partitions assigned", partitions=len(committed), rebalances=self._metrics.rebalances)
         self._metrics.ends = await self._log_ends(assigned)
-        self._metrics.stored.update(stored)
+        self._metrics.stored.update(begins)
 
     async def reread_overdue(self, *, busy: bool) -> bool:
         """

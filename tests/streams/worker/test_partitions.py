@@ -1,9 +1,13 @@
 """The order of records in a worker: whatever comes, and however often, each partition is stored without a hole."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import NamedTuple
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.worker.partitions import Order
+from streams.worker.partitions import Order, Partitions, WorkerMetrics
 
 PARTITION = ("readings", 3)
 
@@ -62,3 +66,41 @@ def test_deleted_by_the_log() -> None:
     assert order.overdue({PARTITION: 12}) == [PARTITION]
     assert (order.skip_deleted(PARTITION, 9), order.skip_deleted(PARTITION, 2)) == (5, 0)
     assert order.check(PARTITION, 9) == "next"
+
+
+class Assigned(NamedTuple):
+    """A partition as Faust names it."""
+
+    topic: str
+    partition: int
+
+
+class NewLog:
+    """A consumer of a log that begins anew, with five records that nobody has read."""
+
+    def assignment(self) -> set[Assigned]:
+        """Everything."""
+        return {Assigned(*PARTITION)}
+
+    async def seek_to_committed(self) -> dict[Assigned, int | None]:
+        """The group has committed nothing."""
+        return {Assigned(*PARTITION): None}
+
+    async def earliest_offsets(self, *partitions: Assigned) -> dict[Assigned, int]:
+        """It begins at 0."""
+        return dict.fromkeys(partitions, 0)
+
+    async def highwaters(self, *partitions: Assigned) -> dict[Assigned, int]:
+        """It ends after five."""
+        return dict.fromkeys(partitions, 5)
+
+    async def seek(self, partition: Assigned, offset: int) -> None:
+        """From the beginning."""
+        assert offset == 0
+
+
+def test_lag_of_a_log_that_begins_anew() -> None:
+    """Where Kafka lost its log the database knows larger offsets; what waits is counted from where reading begins."""
+    metrics = WorkerMetrics()
+    asyncio.run(Partitions(SimpleNamespace(consumer=NewLog()), metrics).assign({PARTITION: 1_000_000}))
+    assert (metrics.partitions, metrics.lag) == (1, 5)
