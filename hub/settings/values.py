@@ -65,9 +65,8 @@ Broker = Annotated[str, _checked(Address.parse)]
 # Of a password with a plain @ or / the rest would be the host, which messages and logs name.
 _URL = r"postgres(?:ql)?://(?:(?:[^\s@/%]|%[\da-fA-F]{2})*@)?(?:[^@?%]|%[\da-fA-F]{2})*(?:\?.*)?"
 _PAIR = r"\w+\s*=\s*(?:'(?:[^'\\]|\\.)*'|(?!')(?:[^\s\\]|\\.)*)"
-_CONNINFO = re.compile(rf"{_URL}|\s*{_PAIR}(?:\s+{_PAIR})*\s*").fullmatch
 _EXPECTED = "expected postgresql://... (an @ of a password as %40, / as %2F, % as %25) or key=value pairs"
-Database = Annotated[str, _checked(_CONNINFO, _EXPECTED)]
+Database = Annotated[str, _checked(re.compile(rf"{_URL}|\s*{_PAIR}(?:\s+{_PAIR})*\s*").fullmatch, _EXPECTED)]
 
 
 def is_loopback(host: str) -> bool:
