@@ -157,10 +157,10 @@ class TestFigures:
     """Area x hour and day x quantity."""
 
     def test_of_a_sum_only_valid_sensors_count(self, loaded: Store) -> None:
-        """Half an hour of the other sensor is in no figure; its evidence is in that of the area, and its status."""
+        """Of half an hour only evidence and status are in the figure; who knows no hours is not expected."""
         hours(loaded, "a", [10.0], "bicycle_count", status=1)
         half = Reading("stadspuls/b", "", "bicycle_count", 3600, BEGIN, 99.0, covers=1800)
-        slow = Reading("stadspuls/a", "", "bicycle_count", 7200, BEGIN, 70.0)
+        slow = Reading("stadspuls/c", "", "bicycle_count", 7200, BEGIN, 70.0)
         Pipeline(loaded).store(Batch(columns([half, slow], [LATER] * 2), (), ()))
         refresh(loaded)
         question = (
