@@ -18,7 +18,10 @@ from hub.cli.main import load
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.calendar import load_days
+from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import Reading
+from streams.alerts.comparison import usual
+from streams.alerts.rulebook import Baseline
 from streams.alerts.unusual import beside_usual, closed_hour, ranked
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
@@ -111,6 +114,23 @@ def test_an_hour_that_a_day_lacks_is_compared_with_no_other() -> None:
     two = int(datetime(2024, 4, 14, 0, tzinfo=UTC).timestamp()) * 1_000_000
     local = [datetime.fromtimestamp(one / 1e6, days.zone) for one in days.comparable_hours(two)]
     assert [f"{one:%m-%d %H}" for one in local[:3]] == ["04-07 02", "04-01 02", "03-24 02"]
+
+
+def test_hours_of_an_event_are_no_baseline(tmp_path: Path) -> None:
+    """Nothing is usual in a planned event, and later weeks are compared with others; four of these are enough."""
+    (tmp_path / "own.toml").write_text(
+        'event = [{ name = "race", first = 2024-05-15T06:00:00, last = 2024-05-15T12:00:00, sensors = ["race"] }]'
+    )
+    days = load_days(ZONE, (tmp_path / "own.toml",))
+    hours = [EIGHT + timedelta(weeks=week) for week in range(-4, 2)]  # the event in the fifth
+    past = pd.DataFrame({
+        "subject": "race", "start": [int(one.timestamp()) * 1_000_000 for one in hours], "valid": True,
+        "value": [100.0, 101.0, 99.0, 100.0, 900.0, 100.0],
+    })  # fmt: skip
+    found = usual(past.iloc[3:], past, days, "bicycle_count", Baseline())
+    assert found["hours"].tolist() == [3, 4, 4]
+    assert found["median"].fillna(-1).tolist() == [-1, -1, 100]
+    assert found["spread"].fillna(-1).tolist() == [-1, -1, QUANTITIES["bicycle_count"].least_spread]
 
 
 def test_why_it_cannot_be_said(store: Store, tmp_path: Path) -> None:
