@@ -95,7 +95,7 @@ SELECT what, found, good FROM (
            ' in an hour: look who sends them, then raise it and replay', sum(count)), false
     FROM dead_letter WHERE reason LIKE 'new sensor:%%' AND last_at > %(now)s - interval '1 day' GROUP BY source
     UNION ALL
-    SELECT 9, 'new series of ' || source, format('%%s readings refused in 24 hours: a sensor has as many channels as one may have;'
+    SELECT 9, 'new series of ' || source, format('%%s readings refused in 24 hours: a sensor has as many channels as one may have:'
            ' look at dead-letters list, a name that changes does not belong in the channel', sum(count)), false
     FROM dead_letter WHERE reason LIKE 'new series:%%' AND last_at > %(now)s - interval '1 day' GROUP BY source
     UNION ALL
