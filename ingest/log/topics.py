@@ -48,7 +48,12 @@ class NoAnswer(Exception):  # noqa: N818 - what happened is the name
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Name and password, if Kafka asks for them, and TLS, if it uses that; neither by default."""
+    """
+    Name and password, if Kafka asks for them, and TLS, if it uses that; neither by default.
+
+    `ca` names who signed Kafka's certificate, where the system does not know them; `certificate` and `key` are the
+    client's own.
+    """
 
     tls: bool = False
     username: str | None = None

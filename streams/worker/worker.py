@@ -4,8 +4,12 @@ A worker of the distributed hub: takes batches off Kafka and stores them in the 
     Kafka ─▶ _receive (in order, by `partitions`) ─▶ waiting ─▶ _store_waiting ─▶ _store_records, in a thread ─▶ ack
 
 `ingest.log.kafka` wrote the records, `streams.worker.faust_app` is Faust; `hub.run.distributed` passes the store,
-`streams.commit.pipeline` as in the embedded hub. The position of a record is committed with its readings, so that the
-database is the checkpoint. What waits of a partition is stored in one transaction.
+`streams.commit.pipeline` as in the embedded hub. The database is the checkpoint: the position of a record is committed
+with its readings, and the consumer group is only ever set back to it, never forward. Reading a record again is
+harmless, skipping one is not.
+
+Records wait while a transaction runs; those of one partition are then stored together, so that a slow database gets
+larger transactions, as in the embedded hub.
 """
 
 import asyncio
