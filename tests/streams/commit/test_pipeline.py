@@ -366,7 +366,8 @@ class TestStore:
             connection.execute("ALTER TABLE reading DROP CONSTRAINT limited")
         Pipeline(store, stop).store(given, Position("readings", 2, 9))
         assert fetched(database, place) == [(9, 3)]
-        assert fetched(database, "SELECT source, count FROM dead_letter ORDER BY 1") == [("stadspuls", 2), ("ttn", 1)]
+        letters = "SELECT source, sum(count)::int FROM dead_letter GROUP BY source ORDER BY 1"  # a reason names a chunk
+        assert fetched(database, letters) == [("stadspuls", 2), ("ttn", 1)]
         assert fetched(database, "SELECT name FROM sensor") == [("Here",)]
 
     def test_a_refused_reading_takes_no_letter_along(self, store: Store, database: str) -> None:
