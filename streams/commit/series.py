@@ -155,9 +155,9 @@ def _registered(tx: Transaction, readings: pa.RecordBatch) -> tuple[NDArray[Any]
     found = tx.rows("find_series", **wanted)
     if len(found) < len(readings):
         new = sorted(set(range(len(readings))) - {nr - 1 for nr, *_ in found})
-        full = tx.rows("list_full_sensors", sensor_id=[wanted["sensor_id"][at] for at in new], most=MOST_SERIES)
-        if full:
-            return np.empty(0, SERIES), [at for at in new if (wanted["sensor_id"][at],) in full]
+        named = [wanted["sensor_id"][at] for at in new]
+        if full := {sensor_id for (sensor_id,) in tx.rows("list_full_sensors", sensor_id=named, most=MOST_SERIES)}:
+            return np.empty(0, SERIES), [at for at in new if wanted["sensor_id"][at] in full]
         sensors = list(dict.fromkeys(wanted["sensor_id"]))
         tx.rows("lock_sensors", sensor_id=sensors)
         tx.rows("insert_series", **wanted)

@@ -732,6 +732,10 @@ class TestRoles:
                 migrate(store, ZONE)
             with closing(Store(role("writer"))) as store:
                 Pipeline(store, threading.Event()).store(readings())
+            with psycopg.connect(role("reader"), autocommit=True) as reader:
+                assert reader.execute("SELECT count(*) FROM reading").fetchall() == [(len(readings()),)]
+                owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+                assert reader.execute(owners).fetchall() == [("stadspuls_owner",)]
 
     @pytest.mark.timescale
     def test_apache_edition_packs_nothing(self) -> None:
