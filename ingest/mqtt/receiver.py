@@ -58,7 +58,7 @@ class Receiver(Connection):
         self._window = 0  # how many it sends without an acknowledgement, as far as it was seen to wait for one
         self._proven = 0  # how many it has sent without one
         self._looked, self._hurries = 0.0, False  # when messages came last; whether they come fast
-        self._due, self._last = 0.0, 0  # when the next small round is due; how many messages the last one was
+        self._due, self._last_round = 0.0, 0  # when the next small round is due; how many messages the last one was
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
         self._gather = GATHER if gather is None else gather
@@ -76,7 +76,7 @@ class Receiver(Connection):
         """
         while (taken := self._waiting.get()) and not self._over:
             self._complete(taken)
-            self._due, self._last = time.monotonic() + self._gather, len(taken)
+            self._due, self._last_round = time.monotonic() + self._gather, len(taken)
             yield taken
         if self.failed:
             raise RuntimeError("nothing is received any more") from self.failed
@@ -229,9 +229,9 @@ class Receiver(Connection):
         sends fast, or may wait for an acknowledgement.
         """
         now, unacknowledged = time.monotonic(), len(self._unacknowledged)
-        may_wait = self._window > 0 and self._window in (unacknowledged, self._last)
+        may_wait = self._window > 0 and self._window in (unacknowledged, self._last_round)
         if self._hurries or may_wait:
             return 0.0
-        if now < self._due and unacknowledged + self._last < self._proven:
+        if now < self._due and unacknowledged + self._last_round < self._proven:
             return self._due
         return now + min(self._gather, _REST)
