@@ -59,6 +59,7 @@ class Receiver(Connection):
         self._proven = 0  # how many it has sent without one
         self._looked, self._hurries = 0.0, False  # when messages came last; whether they come fast
         self._due, self._last_round = 0.0, 0  # when the next small round is due; how many messages the last one was
+        self._rests = False  # whether nothing is read until the next round is due
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
         self._gather = GATHER if gather is None else gather
@@ -86,12 +87,11 @@ class Receiver(Connection):
         size = sum([len(one.payload) for one in taken])
         while len(taken) < ROUND_MESSAGES and size < ROUND_BYTES:
             unacknowledged, left = len(self._unacknowledged), self._due - time.monotonic()
-            rests = self.rests_until == self._due  # and reads what has come by then
-            wait = left + _QUIET if rests else min(left, _QUIET)
+            wait = left + _QUIET if self._rests else min(left, _QUIET)  # what has come by then is read
             try:
                 new = self._waiting.get(timeout=0.0 if unacknowledged == self._window else max(0.0, wait))
             except Empty:
-                is_due = rests or left <= _QUIET
+                is_due = self._rests or left <= _QUIET
                 if not is_due and not unacknowledged:
                     continue
                 if not is_due:
@@ -184,7 +184,7 @@ class Receiver(Connection):
         if (sock := self.socket) is not None:
             sock.send(packets)
         if time.monotonic() < self.rests_until:
-            self.rests_until = self._rest()
+            self._rest()
 
     def room(self) -> int:
         """Give how many messages may come in now."""
@@ -218,20 +218,18 @@ class Receiver(Connection):
         self._proven = max(self._proven, len(self._unacknowledged))
         looked, self._looked = self._looked, time.monotonic()
         self._hurries = size > _HURRY * (self._looked - looked)
-        self.rests_until = self._rest()
+        self._rest()
         self._waiting.put(new)
 
-    def _rest(self) -> float:
+    def _rest(self) -> None:
         """
-        Give until when the network is left alone, for a look costs as much as many messages.
+        Say until when the network is left alone, for a look costs as much as many messages.
 
         Until the next round is due where the broker has sent before as much as may come until then; not at all where it
         sends fast, or may wait for an acknowledgement.
         """
         now, unacknowledged = time.monotonic(), len(self._unacknowledged)
         may_wait = self._window > 0 and self._window in (unacknowledged, self._last_round)
-        if self._hurries or may_wait:
-            return 0.0
-        if now < self._due and unacknowledged + self._last_round < self._proven:
-            return self._due
-        return now + min(self._gather, _REST)
+        hurries = self._hurries or may_wait
+        self._rests = not hurries and now < self._due and unacknowledged + self._last_round < self._proven
+        self.rests_until = 0.0 if hurries else self._due if self._rests else now + min(self._gather, _REST)
