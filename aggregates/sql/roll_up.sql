@@ -290,14 +290,18 @@ DELETE FROM sensor_evidence_1h e USING dirty_sensor d
 WHERE e.head = d.head AND e.start = d.start AND e.start >= %(first)s AND e.start <= %(last)s
 
 -- name: roll_sensor_hours, planned each time
--- The evidence of these sensors' hours.
+-- The evidence of these sensors' hours. OFFSET makes the planner look up each hour of a series: of those that were just written
+-- it knows nothing, and would compare each with all.
 WITH figures AS (
-    SELECT a.* FROM dirty_sensor d JOIN series m ON m.head = d.head
-    JOIN ({rolled_hours}) a ON a.series = m.series AND a.start = d.start
-    WHERE a.start >= %(first)s AND a.start <= %(last)s
+    SELECT a.* FROM dirty_sensor d JOIN series m ON m.head = d.head CROSS JOIN LATERAL (
+        SELECT * FROM ({rolled_hours}) a
+        WHERE a.series = m.series AND a.start = d.start AND a.start >= %(first)s AND a.start <= %(last)s OFFSET 0
+    ) a
     UNION ALL
-    SELECT a.* FROM dirty_sensor d JOIN ({rolled_group_hours}) a ON a.head = d.head AND a.start = d.start
-    WHERE a.start >= %(first)s AND a.start <= %(last)s
+    SELECT a.* FROM dirty_sensor d CROSS JOIN LATERAL (
+        SELECT * FROM ({rolled_group_hours}) a
+        WHERE a.head = d.head AND a.start = d.start AND a.start >= %(first)s AND a.start <= %(last)s OFFSET 0
+    ) a
 ), {combine_channels}
 INSERT INTO sensor_evidence_1h ({evidence_of_sensors}) SELECT {evidence_of_sensors} FROM sensors
 
@@ -312,14 +316,17 @@ DELETE FROM sensor_evidence_1d e USING ({dirty_sensor_days}) d
 WHERE e.head = d.head AND e.start = d.start AND e.start >= %(first)s - interval '25 hours' AND e.start <= %(last)s
 
 -- name: roll_sensor_days, planned each time
--- The evidence of these sensors' days.
+-- The evidence of these sensors' days, looked up as their hours are.
 WITH figures AS (
-    SELECT a.* FROM ({dirty_sensor_days}) d JOIN series m ON m.head = d.head
-    JOIN ({rolled_days}) a ON a.series = m.series AND a.start = d.start
-    WHERE a.start >= %(first)s - interval '25 hours' AND a.start <= %(last)s
+    SELECT a.* FROM ({dirty_sensor_days}) d JOIN series m ON m.head = d.head CROSS JOIN LATERAL (
+        SELECT * FROM ({rolled_days}) a WHERE a.series = m.series AND a.start = d.start
+            AND a.start >= %(first)s - interval '25 hours' AND a.start <= %(last)s OFFSET 0
+    ) a
     UNION ALL
-    SELECT a.* FROM ({dirty_sensor_days}) d JOIN ({rolled_group_days}) a ON a.head = d.head AND a.start = d.start
-    WHERE a.start >= %(first)s - interval '25 hours' AND a.start <= %(last)s
+    SELECT a.* FROM ({dirty_sensor_days}) d CROSS JOIN LATERAL (
+        SELECT * FROM ({rolled_group_days}) a WHERE a.head = d.head AND a.start = d.start
+            AND a.start >= %(first)s - interval '25 hours' AND a.start <= %(last)s OFFSET 0
+    ) a
 ), {combine_channels}
 INSERT INTO sensor_evidence_1d ({evidence_of_sensors}) SELECT {evidence_of_sensors} FROM sensors
 

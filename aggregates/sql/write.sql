@@ -118,7 +118,7 @@ WITH pair AS (
            (s.status, s.value, s.weight, s.flags & 2087, s.covers) IS NOT DISTINCT FROM
            (r.status, r.value, r.weight, r.flags & 2087, r.covers) AS same_figure
     FROM stage s JOIN reading r ON r.series = s.series AND r.start = s.start
-    JOIN series e ON e.series = s.series JOIN quantity q USING (quantity)
+    CROSS JOIN LATERAL (SELECT agree FROM series e JOIN quantity USING (quantity) WHERE e.series = s.series OFFSET 0) q
     CROSS JOIN LATERAL (SELECT CASE WHEN s.flags & 2048 <> 0 THEN s.covers ELSE 'Infinity' END AS reach) f
     CROSS JOIN LATERAL (SELECT CASE WHEN r.flags & 2048 <> 0 THEN r.covers ELSE 'Infinity' END AS reach) k
     WHERE r.start BETWEEN %(first)s AND %(last)s
