@@ -302,8 +302,13 @@ WITH figures AS (
         SELECT * FROM ({rolled_group_hours}) a
         WHERE a.head = d.head AND a.start = d.start AND a.start >= %(first)s AND a.start <= %(last)s OFFSET 0
     ) a
+    WHERE {has_parts}
 ), {combine_channels}
 INSERT INTO sensor_evidence_1h ({evidence_of_sensors}) SELECT {evidence_of_sensors} FROM sensors
+
+-- name: has_parts
+-- Whether the head of d is that of a group.
+EXISTS (SELECT FROM group_part p WHERE p.head = d.head)
 
 -- name: dirty_sensor_days
 -- The same for the days of these hours.
@@ -327,6 +332,7 @@ WITH figures AS (
         SELECT * FROM ({rolled_group_days}) a WHERE a.head = d.head AND a.start = d.start
             AND a.start >= %(first)s - interval '25 hours' AND a.start <= %(last)s OFFSET 0
     ) a
+    WHERE {has_parts}
 ), {combine_channels}
 INSERT INTO sensor_evidence_1d ({evidence_of_sensors}) SELECT {evidence_of_sensors} FROM sensors
 
