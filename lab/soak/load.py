@@ -8,7 +8,8 @@ Everything that goes on at once in the soak, each in a thread of its own, from t
 - `alarm`: every second a message through MQTT that raises an alert, until it arrives at a webhook;
 - `yardstick`: a COPY of the same 5,000 rows into a temporary table, which shows what else the machine does.
 
-Commits go through a `Pipeline` of this process, questions and alerts through the hub, which also rolls up.
+Commits go through a `Pipeline` of this process, each thread's at a place of its own on the log, as workers have, for
+none shall wait for another's; questions and alerts through the hub, which also rolls up.
 """
 
 import random
@@ -31,7 +32,7 @@ from lab.load.alarms import Hook, alarm
 from lab.load.servers import BenchHub, until
 from lab.soak.history import APART, HOUR, SECOND, History
 from lab.soak.samples import Samples
-from streams.commit.pipeline import Pipeline
+from streams.commit.pipeline import Pipeline, Position
 from streams.commit.windows import READING
 
 TICK = 0.25  # s between two commits of live readings
@@ -99,12 +100,12 @@ class Load:
     @contextmanager
     def _writer(self) -> Iterator[Callable[[str, Batch], None]]:
         with closing(Store(self._hub.database, application="stadspuls soak")) as store:
-            pipeline = Pipeline(store)
+            pipeline, place = Pipeline(store), Position(threading.current_thread().name)
 
             def write(figure: str, batch: Batch) -> None:
                 if len(batch):
                     with self.samples.timed(figure):
-                        pipeline.store(batch)
+                        pipeline.store(batch, place)
 
             yield write
 
