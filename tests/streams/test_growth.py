@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from aggregates.areas.groups import Group, Member, import_groups
 from aggregates.store.store import Store
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.calendar import load_days
@@ -29,6 +30,7 @@ def commit(pipeline: Pipeline, sensors: Sequence[str], start: datetime, value: f
 
 def test_what_the_planner_knows_nothing_of_is_looked_up(store: Store) -> None:
     """An hour just written, readings just staged: for the planner there are none, or as many as a new table has."""
+    import_groups(store, {"all": Group("all", tuple(Member(name) for name in SENSORS))})
     judge, pipeline = Judge(load_rules(), load_days(ZONE)), Pipeline(store)
     for hour in range(3):
         commit(pipeline, SENSORS, NOON + hour * HOUR)
