@@ -106,7 +106,7 @@ SELECT lock_known(%(first)s, %(last)s)
 -- A staged reading replaces its stored twin when its (status, reach, version, value, weight, flags, covers) is greater, null
 -- lowest, so that the order of arrival does not matter; reach is what an unfinished reading (2048) is about. Of two values
 -- with one status, reach and version it is unknown which is right: the greater stays, marked ambiguous (64), and in conflict
--- (4096) where they do not agree. 39 are the flags that a supplier can give.
+-- (4096) where they do not agree. 39 are the flags that a supplier can give. OFFSET: as in `roll_sensor_hours`.
 WITH pair AS (
     SELECT r.series, r.start, s.value, s.weight, s.covers, s.version, s.received_at, s.status, s.flags, r.flags AS known,
            (s.status, f.reach, s.version, coalesce(s.value, '-Infinity'), s.weight, s.flags & 39, coalesce(s.covers, -1))

@@ -9,7 +9,7 @@ from unittest.mock import patch
 from aggregates.store.statements import statement_text
 from aggregates.store.store import Transaction
 
-_IN_FRONT = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck")
+_COUNTED = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter", "Rows Removed by Index Recheck")
 _PLANNED = re.compile("(WITH|SELECT|INSERT|UPDATE|DELETE)\\b")
 
 
@@ -41,6 +41,6 @@ def watched_plans() -> Iterator[dict[str, int]]:
 
 def _handled(node: dict[str, Any]) -> Iterator[int]:
     """Give how many rows a node made or dropped, in all its loops, and those below it."""
-    yield round(sum(node.get(name, 0) for name in _IN_FRONT) * node["Actual Loops"])
+    yield round(sum(node.get(name, 0) for name in _COUNTED) * node["Actual Loops"])
     for below in node.get("Plans", []):
         yield from _handled(below)

@@ -84,12 +84,10 @@ class TestAnyFilter:
     @given(data=st.data())
     def test_is_answered_or_refused(self, client: httpx.Client, texts: list[str], data: st.DataObject) -> None:
         """200 or 400, never an error of the server; each statement has a limit and no text of the question."""
-        name = data.draw(st.sampled_from(["Things", "Datastreams", "Locations", "ObservedProperties"]))
+        name = data.draw(st.sampled_from(NAMES))
         texts.clear()
         option = data.draw(st.sampled_from(["$filter", "$orderby"]))
-        answer = client.get(
-            f"/{name}", params={option: data.draw(expressions(SETS[name])), "$top": 3, "$count": "true"}
-        )
+        answer = client.get(f"/{name}", params={option: data.draw(EXPRESSIONS[name]), "$top": 3, "$count": "true"})
         assert answer.status_code in (200, 400), answer.text
         assert all("LIMIT %(" in text or text.startswith("SELECT sum(n)") for text in texts)
         assert not any(MARK in text for text in texts)
@@ -116,6 +114,8 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 BOUNDS = st.integers(5, 60).map(lambda number: number + 0.04)
 COMPARED = st.tuples(st.sampled_from(sorted(OPERATORS)), BOUNDS)
+NAMES = ("Things", "Datastreams", "Locations", "ObservedProperties")
+EXPRESSIONS = {name: expressions(SETS[name]) for name in NAMES}  # made once: Hypothesis repeats what it drew of each
 
 
 class TestWhatIsFound:
