@@ -232,4 +232,7 @@ class Receiver(Connection):
         may_wait = self._window > 0 and self._window in (unacknowledged, self._last_round)
         hurries = self._hurries or may_wait
         self._rests = not hurries and now < self._due and unacknowledged + self._last_round < self._proven
-        self.rests_until = 0.0 if hurries else self._due if self._rests else now + min(self._gather, _REST)
+        if hurries:
+            self.rests_until = 0.0
+        else:
+            self.rests_until = self._due if self._rests else now + min(self._gather, _REST)
