@@ -61,7 +61,7 @@ JOIN series s USING (series) JOIN quantity q USING (quantity) WHERE quantity = A
 -- Windows that rules look at, of the sensors named (null: all): stamps in us; they begin with whole seconds, which
 -- date_part gives without the numerics of extract. <view> is sensor_*.
 SELECT {judged_columns}
-FROM <view> f JOIN {bounds} USING (quantity)
+FROM <view> f CROSS JOIN LATERAL ({bounds}) w
 WHERE quantity = ANY(%(quantities)s) AND start >= %(first)s AND start < %(last)s AND {within_bounds}
   AND (%(subjects)s::text[] IS NULL OR sensor_id = ANY(%(subjects)s))
 
@@ -73,7 +73,7 @@ CROSS JOIN LATERAL (
     SELECT * FROM <view> v
     WHERE v.sensor_id = ANY(n.subjects) AND v.start >= n.first AND v.start < n.last
       AND v.start >= %(first)s AND v.start < %(last)s AND v.quantity = ANY(%(quantities)s) OFFSET 0
-) f JOIN {bounds} USING (quantity)
+) f CROSS JOIN LATERAL ({bounds}) w
 WHERE {within_bounds}
 
 -- name: list_judged_area_windows
@@ -83,7 +83,7 @@ FROM (
     SELECT *, code AS sensor_id, 0::bigint AS warned FROM <view>
     WHERE vintage = (SELECT max(vintage) FROM area) AND quantity = ANY(%(quantities)s) AND start >= %(first)s
       AND start < %(last)s AND (%(subjects)s::text[] IS NULL OR code = ANY(%(subjects)s))
-) f JOIN {bounds} USING (quantity)
+) f CROSS JOIN LATERAL ({bounds}) w
 WHERE {within_bounds}
 
 -- name: judged_columns
@@ -92,9 +92,9 @@ quantity, f.sensor_id, date_part('epoch', f.start)::bigint * 1000000, date_part(
 f.coverage, f.valid, f.revision, f.readings, f.flagged, f.failed, f.warned
 
 -- name: bounds
--- The bounds of each quantity.
-unnest(%(quantities)s::text[], %(whole)s::timestamptz[], %(above)s::float8[], %(below)s::float8[])
-    AS w (quantity, whole, above, below)
+-- The bounds of a window f, by the place of its quantity: a join would compare each window with the bounds of all.
+SELECT (%(whole)s::timestamptz[])[at] AS whole, (%(above)s::float8[])[at] AS above, (%(below)s::float8[])[at] AS below
+FROM (SELECT array_position(%(quantities)s::text[], f.quantity) AS at OFFSET 0) p
 
 -- name: within_bounds
 -- Whether a window f may be beyond a threshold.

@@ -152,10 +152,11 @@ WITH changed AS (
 INSERT INTO judged (series, start, outcome) SELECT series, start, 1 FROM changed
 
 -- name: add_changed_hours
--- The hours of readings whose flags changed are rolled up, too.
+-- The hours of readings whose flags changed are rolled up, too; those that are still marked will be.
 INSERT INTO dirty (series, start)
 SELECT DISTINCT series, date_trunc('hour', start, 'UTC') FROM judged
 EXCEPT SELECT series, start FROM dirty
+EXCEPT SELECT unnest(members), hour FROM mark WHERE hour IN (SELECT date_trunc('hour', start, 'UTC') FROM judged)
 
 -- name: list_touched_windows
 -- Sensor and start, in us, of the 5-minute windows whose readings changed.
@@ -360,7 +361,10 @@ SELECT series, start FROM window_1h
 WHERE series = ANY(%(series)s::integer[] || ARRAY(SELECT series FROM group_part WHERE head = ANY(%(series)s::integer[])))
 
 -- name: close_hours
--- Hours before that of `until` are served from window_1h, once none of those that are not closed yet is marked.
+-- Hours before that of `until` are served from window_1h, as far as none of those that are not closed yet is marked.
 UPDATE rollup SET closed_until = h.until
-FROM (SELECT date_trunc('hour', %(until)s::timestamptz, 'UTC') AS until) h
-WHERE closed_until < h.until AND NOT EXISTS (SELECT FROM mark WHERE hour >= closed_until AND hour < h.until)
+FROM (
+    SELECT least(date_trunc('hour', %(until)s::timestamptz, 'UTC'), min(m.hour)) AS until
+    FROM rollup r LEFT JOIN mark m ON m.hour >= r.closed_until
+) h
+WHERE closed_until < h.until

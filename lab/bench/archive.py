@@ -61,9 +61,7 @@ def archive(settings: Settings, file: Path | None = None, hours: int = HOURS) ->
 
 def _waiting(store: Store) -> bool:
     """Tell whether an hour waits for the roll-up; its figures are seen once none does."""
-    ((now,),) = store.rows("read_clock")
-    ((marks,),) = store.rows("count_marks", first=datetime.min.replace(tzinfo=UTC), last=now, made_by=now)
-    return bool(marks)
+    return bool(store.rows("find_mark", until=datetime.now(UTC)))
 
 
 def made_up(path: Path, hours: int) -> Path:

@@ -40,4 +40,5 @@ def test_what_the_planner_knows_nothing_of_is_looked_up(store: Store) -> None:
         commit(pipeline, NOON + 3 * HOUR)
         roll_up(store, NOON + 5 * HOUR, judge=judge)
     assert {name: rows for name, rows in found.items() if rows > MOST * 2 * len(SENSORS)} == {}
+    assert found["list_judged_windows"] < 3 * len(SENSORS)  # not each with the bounds of all quantities
     assert {"roll_hours", "roll_sensor_hours", "roll_sensor_days", "list_rolled_1h"} <= found.keys()

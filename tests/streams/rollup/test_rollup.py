@@ -7,9 +7,11 @@ import psycopg
 import pytest
 
 from aggregates.store.statements import statement_text
-from aggregates.store.store import Store
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.batch import Batch, columns
-from ingest.vocabulary.readings import Reading
+from ingest.vocabulary.calendar import load_days
+from ingest.vocabulary.readings import Flag, Reading
+from streams.alerts.judge import Judge
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.hub.run.test_upkeep import asked
@@ -49,6 +51,41 @@ def test_marked_hour_stays_open(store: Store) -> None:
     assert closed_until(store) == datetime(2024, 5, 1, 12, tzinfo=UTC)
     roll_up(store, NOW + HOUR)
     assert closed_until(store) == datetime(2024, 5, 1, 13, tzinfo=UTC)
+
+
+class Watching(Judge):
+    """Notes until when hours were closed as it judged."""
+
+    def rolled(self, tx: Transaction, until: datetime, now: datetime) -> None:
+        """Judge as ever."""
+        ((self.closed,),) = tx.select("SELECT closed_until FROM rollup", {})
+        super().rolled(tx, until, now)
+
+
+def test_hours_close_as_far_as_they_are_rolled_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those that are written, before rules look at them, while later ones are still marked."""
+    monkeypatch.setattr("streams.rollup.rollup.MOST_HOURS", 1)
+    for hour in (5, 4, 3):
+        commit(store, NOW - hour * HOUR)
+    judge = Watching({}, load_days("UTC"))
+    roll_up(store, NOW, judge=judge, most=1)
+    assert judge.closed == closed_until(store) == datetime(2024, 5, 1, 8, tzinfo=UTC)
+    roll_up(store, NOW, judge=judge)
+    assert judge.closed == closed_until(store) == datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def test_what_neighbours_flag_in_a_marked_hour_waits_for_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spike two minutes after the hour is found with the hour before, whose readings are its neighbours."""
+    monkeypatch.setattr("streams.rollup.rollup.MOST_HOURS", 1)
+    minutes = [NOW - 3 * HOUR + timedelta(minutes=at) for at in range(20, 50)]
+    spike = NOW.replace(minute=2) - 2 * HOUR
+    readings = [Reading("stadspuls/s", "", "temperature", 60, at, 40.0 if at == spike else 9.0) for at in minutes]
+    Pipeline(store).store(Batch(columns(readings, [NOW] * len(readings))))
+    roll_up(store, NOW, most=1)
+    assert asked(store, f"SELECT flags FROM reading WHERE start = '{spike}'") == [(Flag.SPIKE,)]
+    assert asked(store, "SELECT readings FROM window_1h") == [(10,)]
+    roll_up(store, NOW)
+    assert asked(store, "SELECT readings, flagged, revision FROM window_1h ORDER BY start") == [(10, 0, 1), (19, 1, 1)]
 
 
 def test_deadlock_is_tried_again_at_once(store: Store) -> None:
@@ -115,11 +152,11 @@ def test_a_day_of_history_is_written_once(store: Store, monkeypatch: pytest.Monk
     assert asked(store, days) == [(4, 2)]
 
 
-@pytest.mark.parametrize(("short", "written"), [(60.0, 1 + 2 + 4 + 4), (0.0, 4)])
+@pytest.mark.parametrize(("short", "written"), [(60.0, 1 + 2 + 2 + 2), (0.0, 4)])
 def test_after_a_short_transaction_comes_a_larger_one(
     store: Store, monkeypatch: pytest.MonkeyPatch, short: float, written: int
 ) -> None:
-    """Up to four times as large; after a long one the next takes as many hours."""
+    """Up to twice as large; after a long one the next takes as many hours."""
     monkeypatch.setattr("streams.rollup.rollup.MOST_HOURS", 1)
     monkeypatch.setattr("streams.rollup.rollup.SHORT", short)
     for hour in range(3, 15):
