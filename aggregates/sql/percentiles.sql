@@ -99,6 +99,7 @@ SELECT s.sensor_id, s.quantity, CASE q.aggregation WHEN 'sum' THEN 'km/h' ELSE q
        p.reason, a.date, a.local_start, a.left_out, n.lon, n.lat
 FROM averages a JOIN percentile p USING (series, place) JOIN series s USING (series) JOIN sensor n USING (sensor_id)
 JOIN quantity q USING (quantity)
-WHERE %(after_sensor_id)s::text IS NULL OR (s.sensor_id COLLATE "C", a.begin, a.hour)
-      > (%(after_sensor_id)s, %(after_start)s::timestamptz, %(after_hour)s::bigint)
+WHERE (a.rank = 1 OR NOT %(busiest)s)
+  AND (%(after_sensor_id)s::text IS NULL OR (s.sensor_id COLLATE "C", a.begin, a.hour)
+      > (%(after_sensor_id)s, %(after_start)s::timestamptz, %(after_hour)s::bigint))
 ORDER BY s.sensor_id COLLATE "C", a.begin, a.hour LIMIT %(limit)s

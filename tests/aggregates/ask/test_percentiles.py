@@ -108,6 +108,15 @@ class TestClasses:
         assert (peak["value"], peak["hour"], peak["vehicles"]) == (28.5, 7, 5 * 2 * 100)
         assert [row["value"] for row in asked(store, BY_SPEED, profile="hour")] == [58.5] * 7 + [28.5] * 2 + [58.5] * 15
 
+    def test_only_the_busiest_hour(self, store: Store) -> None:
+        """Of `busiest` the hour with the most vehicles is given alone, in each week."""
+        counts = classes({"/30-50": 10}, hours=14 * 24)
+        stored(store, *(one._replace(value=60.0) if one.start.hour == 15 else one for one in counts))
+        found = asked(store, BY_SPEED, profile="busiest", last=MONDAY + 14 * DAY)
+        assert [(row["start"], row["hour"], row["vehicles"]) for row in found] == [
+            (MONDAY, 17, 5 * 60), (MONDAY + 7 * DAY, 17, 5 * 60),
+        ]  # fmt: skip
+
     def test_refused(self, store: Store) -> None:
         """A channel that is no class of speed, and too few vehicles: null, and the reason says what was found."""
         said = {"few": {"/30-50": 1.0}, "odd": {"/30-50": 1.0, "/fast": 1.0}, "turned": {"/50-30": 9.0}}
