@@ -149,7 +149,7 @@ def _add_places(app: FastAPI, usual: UsualHours, stores: Stores, zone: str, base
         return found
 
     @app.get("/places")
-    def placed(quantity: Text) -> Response:
+    def placed(quantity: Quantity) -> Response:
         """Where the sensors of a quantity stand."""
         return _json(stores.ask(lambda store: places(store, quantity)))
 
@@ -166,8 +166,9 @@ def _add_places(app: FastAPI, usual: UsualHours, stores: Stores, zone: str, base
 
     @app.get("/{kind}")
     def day(
-        kind: Literal["sensor", "area"], id: Text, quantity: Text, at: Stamp | None = None, until: Stamp | None = None
-    ) -> Response:
+        kind: Literal["sensor", "area"], id: Text, quantity: Quantity,
+        at: Stamp | None = None, until: Stamp | None = None,
+    ) -> Response:  # fmt: skip
         """The day of a sensor or an area, today's or a moment's, or a range; null where there is no such sensor."""
         now = datetime.now(UTC)
         first, end = midnight(dates.moment(at, zone) if at else now, zone), None

@@ -334,13 +334,22 @@ def test_long_look_is_ended(store: Store) -> None:
         client.close()
 
 
-@pytest.mark.parametrize("asked", ["places?quantity=%00", "statistic?level=buurt&measure=%00",
-                                   "sensor?quantity=no2&id=%00", "area?quantity=%00&id=x"])  # fmt: skip
+@pytest.mark.parametrize("asked", ["statistic?level=buurt&measure=%00", "sensor?quantity=no2&id=%00"])
 def test_text_that_the_database_cannot_take(store: Store, asked: str) -> None:
     """It is refused before it gets there."""
     with served(serving(store.conninfo)) as address:
         assert httpx.get(f"{address}/live/{asked}").status_code == 400
         assert httpx.get(f"{address}/live/{asked.replace('%00', 'x')}").status_code == 200
+
+
+def test_quantity_that_nobody_knows(store: Store) -> None:
+    """It is refused with the names of those that there are, also of a sensor that is known."""
+    commit(store, counts("a", NOW - HOUR, 5))
+    with served(serving(store.conninfo)) as address:
+        for asked in ("sensor?id=stadspuls/a&", "area?id=x&", "places?"):
+            answer = httpx.get(f"{address}/live/{asked}quantity=foo")
+            assert (answer.status_code, "one of vehicle_count" in answer.text) == (400, True), asked
+            assert httpx.get(f"{address}/live/{asked}quantity=vehicle_count").status_code == 200
 
 
 def test_frame_is_told_of_the_hub_whether_it_is_away(store: Store) -> None:
