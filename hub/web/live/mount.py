@@ -135,7 +135,7 @@ def _add_figures(app: FastAPI, watch: Watch, usual: UsualHours, stores: Stores, 
     def beside(quantity: Quantity, at: Stamp | None = None, most: PositiveInt | None = None) -> Response:
         """The hour that a moment is in, or the last one, of every sensor beside what is usual for it."""
         start = closed_hour(dates.moment(at, zone) if at else None, datetime.now(UTC))
-        return _json(msgspec.json.encode(stores.ask(lambda store: usual.hour(store, quantity, start, most))))
+        return _json(msgspec.json.encode(usual.hour(stores, quantity, start, most)))
 
 
 def _add_places(app: FastAPI, usual: UsualHours, stores: Stores, zone: str, base_map: Path) -> None:

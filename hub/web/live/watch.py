@@ -28,6 +28,7 @@ from aggregates.ask.live import LENSES, RANGE, newest
 from aggregates.store.errors import StoreError
 from aggregates.store.health import state
 from aggregates.store.store import Store
+from hub.web.api.answers import Stores
 from ingest.vocabulary.calendar import Days
 from ingest.vocabulary.quantities import QUANTITIES
 from ingest.vocabulary.readings import utc
@@ -198,17 +199,18 @@ class UsualHours:
         self._kept: dict[tuple[str, datetime], tuple[float, pd.DataFrame]] = {}
         self._lock = Lock()
 
-    def hour(self, store: Store, quantity: str, start: datetime, most: int | None) -> dict[str, Any]:
+    def hour(self, stores: Stores, quantity: str, start: datetime, most: int | None) -> dict[str, Any]:
         """
         Give an hour: `at` in seconds since 1970, how many are `judged`, and `rows`, at most so many of each reason.
 
         A row is `[id, name, value, usual, deviation, coverage, reason]`, the most unusual first. `reasons` has the
-        number of sensors by the reason why they cannot be judged.
+        number of sensors by the reason why they cannot be judged. Who waits for another viewer holds no connection.
         """
         with self._lock:
             made, found = self._kept.get((quantity, start), (-_KEPT, pd.DataFrame()))
             if time.monotonic() - made >= _KEPT:
-                found = ranked(beside_usual(store, self._days, quantity, [start])).round({"value": 3, "usual": 3})
+                found = ranked(stores.ask(lambda store: beside_usual(store, self._days, quantity, [start])))
+                found = found.round({"value": 3, "usual": 3})
                 self._kept = dict(list(self._kept.items())[1 - _MOST :])
                 self._kept[quantity, start] = time.monotonic(), found
         reasons = found["reason"].value_counts().to_dict()

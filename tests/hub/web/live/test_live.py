@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,6 +31,7 @@ from aggregates.ask.live import (
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.store import Store
 from hub.web.admission import Access
+from hub.web.api import answers
 from hub.web.live.known import LANGUAGES, words
 from hub.web.live.watch import UsualHours
 from ingest.files.catalogue import Entry
@@ -40,6 +43,7 @@ from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.conftest import ROOT
 from tests.support.apis import served, serving
+from tests.support.lines import until
 
 LIVE = ROOT / "hub" / "web" / "live"
 ZONE = "Europe/Amsterdam"
@@ -312,14 +316,14 @@ class TestDay:
         eight = datetime(2024, 5, 15, 6, tzinfo=UTC)
         weeks = [one for n in range(1, 7) for name in "abc" for one in hour(eight - timedelta(weeks=n), 100, name)]
         commit(store, [*weeks, *hour(eight, 300, "a"), *hour(eight, 20, "b")], eight + 2 * HOUR)
-        hours = UsualHours(load_days(ZONE))
-        found = hours.hour(store, "vehicle_count", eight, None)
+        hours, stores = UsualHours(load_days(ZONE)), answers.Stores(lambda: store)
+        found = hours.hour(stores, "vehicle_count", eight, None)
         assert [[*row[0::4], row[6]] for row in found["rows"]] == [
             ["stadspuls/a", 10, ""], ["stadspuls/b", -4, ""], ["stadspuls/c", None, "no value"],
         ]  # fmt: skip
         assert (found["at"], found["judged"], found["reasons"]) == (eight.timestamp(), 2, {"no value": 1})
         commit(store, hour(eight, 100, "c"), eight + 2 * HOUR)
-        assert hours.hour(store, "vehicle_count", eight, 1)["rows"] == found["rows"][::2]
+        assert hours.hour(stores, "vehicle_count", eight, 1)["rows"] == found["rows"][::2]
 
 
 def test_long_look_is_ended(store: Store) -> None:
@@ -340,6 +344,24 @@ def test_text_that_the_database_cannot_take(store: Store, asked: str) -> None:
     with served(serving(store.conninfo)) as address:
         assert httpx.get(f"{address}/live/{asked}").status_code == 400
         assert httpx.get(f"{address}/live/{asked.replace('%00', 'x')}").status_code == 200
+
+
+def test_viewers_who_wait_for_what_is_usual(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one looks up what is usual the others wait without a connection, so that other questions are answered."""
+    monkeypatch.setattr(answers, "WAIT", 1.0)
+    commit(store, counts("a", NOW - HOUR, 60))
+    asked = {"quantity": "vehicle_count", "at": "2024-05-01T11:30"}
+    with (
+        served(serving(store.conninfo, api_connections=2)) as address, ThreadPoolExecutor(4) as viewers,
+        psycopg.connect(store.conninfo) as other,
+    ):  # fmt: skip
+        other.execute("LOCK TABLE window_1h")
+        waiting = [viewers.submit(httpx.get, f"{address}/live/usual", params=asked, timeout=60) for _ in range(4)]
+        until(lambda: bool(other.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall()))
+        time.sleep(0.5)  # until all of them wait, each for what it waits for
+        assert httpx.get(f"{address}/live/areas?level=buurt").status_code == 200
+        other.rollback()
+        assert [one.result().status_code for one in waiting] == [200] * 4
 
 
 def test_quantity_that_nobody_knows(store: Store) -> None:
