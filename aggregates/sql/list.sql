@@ -40,25 +40,25 @@ WHERE {in_scope}
 ORDER BY s.sensor_id, s.quantity, s.channel, s.period LIMIT %(limit)s
 
 -- name: list_latest
--- The newest hour of every sensor that measures a quantity, of those that are rolled up. OFFSET keeps the planner from
--- making the hours of all sensors and times.
+-- The newest hour of every sensor that measures a quantity, of those that are rolled up: the newest of those of its series in
+-- which it has a figure. OFFSET keeps the planner from making the hours of all sensors and times.
 SELECT n.sensor_id, n.name, n.source, w.quantity, w.unit, w.start, w."end", w.value, w.estimate, w.coverage, w.valid, w.readings,
        w.flagged, w.failed, n.lon, n.lat
-FROM (
-    SELECT n.sensor_id, n.name, n.source, n.lon, n.lat, l.start
-    FROM sensor n
-    CROSS JOIN LATERAL (
-        SELECT max(h.start) AS start FROM series s
-        CROSS JOIN LATERAL (SELECT w.start FROM window_1h w WHERE w.series = s.series ORDER BY w.start DESC LIMIT 1) h
-        WHERE s.sensor_id = n.sensor_id AND s.quantity = %(quantity)s) l
-    WHERE {in_scope} AND l.start IS NOT NULL
-      AND (%(after_sensor_id)s::text IS NULL OR n.sensor_id > %(after_sensor_id)s)
-    ORDER BY n.sensor_id LIMIT %(limit)s
-) n
+FROM sensor n
 CROSS JOIN LATERAL (
-    SELECT * FROM sensor_1h v WHERE v.sensor_id = n.sensor_id AND v.quantity = %(quantity)s AND v.start = n.start
-    OFFSET 0) w
-ORDER BY n.sensor_id
+    SELECT v.*
+    FROM (
+        SELECT DISTINCT h.start FROM series s
+        CROSS JOIN LATERAL (SELECT w.start FROM window_1h w WHERE w.series = s.series ORDER BY w.start DESC LIMIT 1) h
+        WHERE s.sensor_id = n.sensor_id AND s.quantity = %(quantity)s AND s.period <= 3600
+    ) l
+    CROSS JOIN LATERAL (
+        SELECT * FROM sensor_1h v WHERE v.sensor_id = n.sensor_id AND v.quantity = %(quantity)s AND v.start = l.start
+        OFFSET 0) v
+    ORDER BY l.start DESC LIMIT 1
+) w
+WHERE {in_scope} AND (%(after_sensor_id)s::text IS NULL OR n.sensor_id > %(after_sensor_id)s)
+ORDER BY n.sensor_id LIMIT %(limit)s
 
 -- name: list_alerts
 -- Alerts, the newest first, with the rule that raised them, where they are and who saw to them.

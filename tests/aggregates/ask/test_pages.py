@@ -9,6 +9,7 @@ import pytest
 
 from aggregates.ask import series
 from aggregates.ask.dates import BadQuestion
+from aggregates.ask.listings import LISTS
 from aggregates.ask.query import READINGS, Question, tables
 from aggregates.ask.series import Cursor
 from aggregates.store.catalogue import import_sensors
@@ -114,6 +115,39 @@ class TestPages:
         """An empty table knows its columns and their types."""
         nobody = Question("vehicle_count", HOUR, LATER, "1h", "ndw/none")
         assert whole(tables(city, nobody)).schema == whole(tables(city, HOURS)).schema
+
+
+class TestLatest:
+    """The newest hour of each sensor."""
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_sensors_without_a_figure_end_no_page(self, store: Store, limit: int) -> None:
+        """Separate channels, alternatives that are none, and weeks are passed over: a page is full until the last."""
+        day = timedelta(days=1)
+        said = [
+            *(Reading(f"ttn/{name}", "", "temperature", 3600, HOUR, 10.0) for name in "adgi"),
+            *(Reading("ttn/b", channel, "temperature", 3600, HOUR, 10.0) for channel in ("1", "2")),
+            *(Reading("ttn/c", channel, "temperature", 3600, HOUR, 10.0) for channel in ("1", "2")),
+            Reading("ttn/e", "", "temperature", 7 * 86400, HOUR, 10.0),
+            Reading("ttn/g", "", "temperature", 7 * 86400, HOUR + 7 * day, 10.0),
+            *(Reading("ttn/h", name, "temperature", 3600, HOUR + at * day, 10.0) for at, name in enumerate(("x", "y"))),
+        ]
+        import_sensors(store, [Entry("ttn/f"), Entry("ttn/h", channels="x")])
+        Pipeline(store).store(Batch(columns(said, [LATER] * len(said))))
+        roll_up(store, LATER)
+        scope = dict.fromkeys(("source", "sensors", "west", "east", "south", "north", "area", "vintage"))
+        rows: list[dict[str, Any]] = []
+        while len(page := self.page(store, rows, limit, **scope)) == limit:
+            rows += page
+        rows += page
+        assert [row["sensor_id"] for row in rows] == [f"ttn/{name}" for name in "adghi"]
+        assert {(row["start"], row["value"]) for row in rows} == {(HOUR, 10)}
+
+    def page(self, store: Store, rows: list[dict[str, Any]], limit: int, **scope: Any) -> list[dict[str, Any]]:
+        """Give the page behind some rows."""
+        after = (rows[-1]["sensor_id"],) if rows else None
+        found = LISTS["latest"].read(store, after, limit, quantity="temperature", ever=False, **scope)
+        return [row for batch in found for row in batch.to_pylist()]
 
 
 class TestFilters:
