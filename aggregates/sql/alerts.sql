@@ -1,14 +1,19 @@
 -- Rules, windows and alerts, as `streams.alerts.judge` runs it.
 
 -- name: upsert_alert_rules
--- The rules as the judging process has read them.
+-- The rules as the judging process has read them; those that it no longer has are kept for the titles of their alerts.
+WITH given AS (
+    SELECT * FROM json_populate_recordset(NULL::alert_rule, %(rows)s::json)
+), gone AS (
+    UPDATE alert_rule SET judged = false WHERE judged AND rule NOT IN (SELECT rule FROM given)
+)
 INSERT INTO alert_rule (rule, pack, title, title_nl, quantity, unit, level, severity, source, owner, runbook, channels)
 SELECT rule, pack, title, coalesce(nullif(title_nl, ''), title), quantity, unit, level, severity, nullif(source, ''),
        nullif(owner, ''), nullif(runbook, ''), channels
-FROM json_populate_recordset(NULL::alert_rule, %(rows)s::json)
+FROM given
 ON CONFLICT (rule) DO UPDATE SET pack = excluded.pack, title = excluded.title, title_nl = excluded.title_nl,
     quantity = excluded.quantity, unit = excluded.unit, level = excluded.level, severity = excluded.severity,
-    source = excluded.source, owner = excluded.owner, runbook = excluded.runbook, channels = excluded.channels
+    source = excluded.source, owner = excluded.owner, runbook = excluded.runbook, channels = excluded.channels, judged = true
 
 -- name: lock_alerts
 -- One at a time changes alerts; what was committed before the lock was given is seen by the next statement.

@@ -64,4 +64,4 @@ SELECT severity, count(*) FROM alert WHERE cleared_at IS NULL GROUP BY severity
 -- name: list_alert_rules
 -- The rules that are judged, as the judging process has read them.
 SELECT rule, title, title_nl, quantity, unit, level, severity, pack, source, owner, runbook, channels
-FROM alert_rule WHERE %(after_rule)s::text IS NULL OR rule > %(after_rule)s ORDER BY rule LIMIT %(limit)s
+FROM alert_rule WHERE judged AND (%(after_rule)s::text IS NULL OR rule > %(after_rule)s) ORDER BY rule LIMIT %(limit)s

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from aggregates.store.store import Store
+from streams.alerts.rulebook import Rule
+from streams.alerts.store import mirror_rules
 from tests.support.alerting import NOON, RULE, cleared, raised, rule
 from tests.support.apis import client_of, served, serving
 from tests.support.databases import fresh_database
@@ -50,6 +52,17 @@ def test_lists(client: httpx.Client) -> None:
     assert [one["items"][0]["subject"] for one in (first, second)] == ["ndw/open", "ndw/over"]
     assert [one["rule"] for one in items(client, "/alerts/rules")] == [RULE]
     assert client.get("/alerts", headers={"Accept": "text/csv"}).text.startswith("alert,rule,title")
+
+
+def test_rules_that_are_gone(database_url: str, client: httpx.Client) -> None:
+    """A rule whose file is gone is not listed, but its alerts keep their title; one that comes back is listed again."""
+    many = Rule(name="many", title="Many", quantity="bicycle_count", level="1h", raise_at=20)
+    back = Rule(name=RULE, title="Rule no2-alert, again", quantity="no2", level="1h", raise_at=400)
+    with closing(Store(database_url)) as store:
+        for rules, title in (([many], "Rule no2-alert"), ([], "Rule no2-alert"), ([many, back], back.title)):
+            mirror_rules(store, {one.name: one for one in rules})
+            assert [one["rule"] for one in items(client, "/alerts/rules")] == [one.name for one in rules]
+            assert {one["title"] for one in items(client, "/alerts")} == {title}
 
 
 def test_acknowledge(client: httpx.Client) -> None:
