@@ -58,7 +58,10 @@ class Receiver(Connection):
         self._window = 0  # how many it sends without an acknowledgement, as far as it was seen to wait for one
         self._proven = 0  # how many it has sent without one
         self._looked, self._hurries = 0.0, False  # when messages came last; whether they come fast
-        self._due, self._last_round = 0.0, 0  # when the next small round is due; how many messages the last one was
+        self._round_due, self._last_round = (
+            0.0,
+            0,
+        )  # when the next small round is due; how large the last one was
         self._rests = False  # whether nothing is read until the next round is due
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
@@ -77,7 +80,7 @@ class Receiver(Connection):
         """
         while (taken := self._waiting.get()) and not self._over:
             self._complete(taken)
-            self._due, self._last_round = time.monotonic() + self._gather, len(taken)
+            self._round_due, self._last_round = time.monotonic() + self._gather, len(taken)
             yield taken
         if self.failed:
             raise RuntimeError("nothing is received any more") from self.failed
@@ -86,10 +89,10 @@ class Receiver(Connection):
         """Add to a round what waits, and what comes until it is due or the broker waits for an acknowledgement."""
         size = sum([len(one.payload) for one in taken])
         while len(taken) < ROUND_MESSAGES and size < ROUND_BYTES:
-            unacknowledged, left = len(self._unacknowledged), self._due - time.monotonic()
+            unacknowledged, left = len(self._unacknowledged), self._round_due - time.monotonic()
             wait = left + _QUIET if self._rests else min(left, _QUIET)  # what has come by then is read
             try:
-                new = self._waiting.get(timeout=0.0 if unacknowledged == self._window else max(0.0, wait))
+                new = self._waiting.get(timeout=0.0 if unacknowledged == self._window > 0 else max(0.0, wait))
             except Empty:
                 is_due = self._rests or left <= _QUIET
                 if not is_due and not unacknowledged:
@@ -231,8 +234,8 @@ class Receiver(Connection):
         now, unacknowledged = time.monotonic(), len(self._unacknowledged)
         may_wait = self._window > 0 and self._window in (unacknowledged, self._last_round)
         hurries = self._hurries or may_wait
-        self._rests = not hurries and now < self._due and unacknowledged + self._last_round < self._proven
+        self._rests = not hurries and now < self._round_due and unacknowledged + self._last_round < self._proven
         if hurries:
             self.rests_until = 0.0
         else:
-            self.rests_until = self._due if self._rests else now + min(self._gather, _REST)
+            self.rests_until = self._round_due if self._rests else now + min(self._gather, _REST)

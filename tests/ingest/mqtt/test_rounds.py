@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Empty, Queue, SimpleQueue
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,7 @@ from ingest.mqtt.address import Address
 from ingest.mqtt.receiver import ROUND_BYTES, ROUND_MESSAGES, Receiver
 from ingest.mqtt.sender import Sender
 from ingest.mqtt.socket import BufferedSocket
+from ingest.vocabulary.readings import Message
 from tests.support.brokers import built_in
 from tests.support.lines import FILTER, Taker, numbers, receiver, send, until
 
@@ -68,6 +69,30 @@ def test_many_go_together_and_one_goes_at_once(taken: Given) -> None:
         taken.next(0.1)
     taken.stop()
     assert taken.next() == list(range(1, 10))
+
+
+class Looks(SimpleQueue[list[Message]]):
+    """Counts how often messages are looked for."""
+
+    count = 0
+
+    def get(self, block: bool = True, timeout: float | None = None) -> list[Message]:
+        """Look as ever."""
+        self.count += 1
+        return super().get(block, timeout)
+
+
+def test_messages_that_need_no_acknowledgement_do_not_keep_it_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a round of such (QoS 0) is gathered, it waits for the next; it looked for it without a pause."""
+    monkeypatch.setattr("ingest.mqtt.receiver.SimpleQueue", Looks)
+    taken = Given(LONG)
+    taken.came((0, 1))
+    assert taken.next() == [0]
+    taken.came((1, 1))
+    time.sleep(0.1)
+    taken.stop()
+    assert isinstance(taken.receiver._waiting, Looks)
+    assert taken.receiver._waiting.count < 100
 
 
 @pytest.mark.parametrize(
