@@ -33,9 +33,11 @@ SELECT %(name)s, * FROM unnest(%(sensor)s::text[], %(lane)s::text[], %(sign)s::s
 SELECT EXISTS (SELECT FROM sensor_group)
 
 -- name: resolve_groups
--- The series that groups are made of, and those that stand for them; where these change, the evidence is made anew.
+-- The series that groups are made of, and those that stand for them; where these change, the evidence is made anew. A conflict
+-- would spend a number of a series each time.
 INSERT INTO series (sensor_id, quantity, channel, period)
 SELECT DISTINCT 'group/' || name, quantity, '', 3600 FROM ({wanted_parts}) w
+WHERE NOT EXISTS (SELECT FROM series s WHERE s.sensor_id = 'group/' || w.name AND s.quantity = w.quantity)
 ON CONFLICT DO NOTHING;
 UPDATE series SET head = series WHERE head IS NULL AND sensor_id IN (SELECT 'group/' || name FROM sensor_group);
 WITH wanted AS (

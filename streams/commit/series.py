@@ -158,9 +158,9 @@ def _registered(tx: Transaction, readings: pa.RecordBatch) -> tuple[NDArray[Any]
         named = [wanted["sensor_id"][at] for at in new]
         if full := {sensor_id for (sensor_id,) in tx.rows("list_full_sensors", sensor_id=named, most=MOST_SERIES)}:
             return np.empty(0, SERIES), [at for at in new if wanted["sensor_id"][at] in full]
-        sensors = list(dict.fromkeys(wanted["sensor_id"]))
+        sensors = list(dict.fromkeys(named))
         tx.rows("lock_sensors", sensor_id=sensors)
-        tx.rows("insert_series", **wanted)
+        tx.rows("insert_series", **{name: [column[at] for at in new] for name, column in wanted.items()})
         tx.rows("set_series_heads", sensor_id=sensors)
         found = tx.rows("find_series", **wanted)
     keys = list(zip(wanted["sensor_id"], wanted["quantity"], strict=True))

@@ -111,6 +111,15 @@ def test_a_member_that_is_silent_makes_it_not_valid(filled: Store) -> None:
     assert figures(filled, "cordon")[-1] == (120, 0.75, False, 3, 4)
 
 
+def test_a_roll_up_spends_no_number_of_a_series(filled: Store) -> None:
+    """There are two thousand million, and a roll-up comes each second."""
+    number = "SELECT last_value FROM pg_sequences WHERE sequencename = 'series_series_seq'"
+    with psycopg.connect(filled.conninfo, autocommit=True) as connection:
+        before = connection.execute(number).fetchall()
+        take(filled, *members(22))
+        assert connection.execute(number).fetchall() == before != [(None,)]
+
+
 def test_late_data_and_corrections_reach_it(filled: Store) -> None:
     """A correction of one member makes the group's hour anew."""
     late = Reading("ndw/two", "lane1/any", "vehicle_count", 3600, MONDAY + 3 * HOUR, 51, 1.0, covers=3600, status=1)

@@ -195,3 +195,11 @@ def test_new_series_are_looked_up_by_sensor(store: Store) -> None:
                 tx.script("ANALYZE series, sensor")  # what the planner knows of them is soon outdated
             assert tx.select("SELECT count(*) FROM series WHERE head IS NULL", {}) == [(0,)]
     assert after - before < 10 * len(sensors)
+
+
+def test_known_series_spend_no_number(store: Store) -> None:
+    """A new series beside known ones that a new pipeline has not seen yet takes the next number."""
+    Pipeline(store).store(said("stadspuls/1", "stadspuls/2", "stadspuls/3"))
+    Pipeline(store).store(said("stadspuls/1", "stadspuls/2", "stadspuls/4", minute=1))
+    Pipeline(store).store(said("stadspuls/5", minute=1))
+    assert asked(store, "SELECT max(series) - min(series) FROM series") == [(4,)]
