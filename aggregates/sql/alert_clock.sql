@@ -27,7 +27,7 @@ INSERT INTO alert_clock AS c (level, judged) SELECT 'coverage_today', closed_unt
 ON CONFLICT (level) DO UPDATE SET judged = excluded.judged WHERE c.judged < excluded.judged
 RETURNING judged
 
--- name: list_newest_readings
+-- name: list_newest_readings, planned each time
 -- Of sensors with a reading within `reach` that was new when it came: when it ended, how many intervals ago (of the series
 -- that misses fewest), and how many seconds its newest stamp lies after its receipt. Sensors whose interval is unknown
 -- are left out, and those that are in no catalogue and said less than five things: anybody can make such sensors.

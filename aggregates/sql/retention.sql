@@ -43,7 +43,7 @@ RETURNING f.day::timestamp AT TIME ZONE 'UTC' + (deleted_hours - 1) * interval '
 -- Drop the chunks of a range of time whose days are all frozen.
 SELECT drop_frozen_chunks(%(first)s, %(last)s)
 
--- name: delete_readings
+-- name: delete_readings, planned each time
 -- Delete the readings of an hour, and the running totals that they were made of.
 WITH totals AS (DELETE FROM running_total WHERE at >= %(first)s AND at < %(last)s)
 DELETE FROM reading WHERE start >= %(first)s AND start < %(last)s

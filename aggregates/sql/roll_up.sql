@@ -19,7 +19,7 @@ WITH taken AS (
     DELETE FROM mark WHERE hour <= (
         SELECT max(hour) FROM (
             SELECT hour, sum(sum(cardinality(members))) OVER (ORDER BY hour) - sum(cardinality(members)) AS before
-            FROM mark WHERE hour < %(until)s GROUP BY hour
+            FROM (SELECT hour, members FROM mark WHERE hour < %(until)s ORDER BY hour LIMIT %(most)s) m GROUP BY hour
         ) m WHERE before < %(most)s
     ) RETURNING hour, members
 )
@@ -70,14 +70,15 @@ FROM span p CROSS JOIN LATERAL (
 ) r
 
 -- name: list_count_hours, planned each time
--- The hours, of series of counts, that say whether dirty ones are dead, in order: is it zero, does it have the flags of dead
--- readings, does it have readings without a flag. Candidates are hours among eight of zeros in a row which counted something
+-- The hours, of series of counts, that say whether dirty ones are dead, in order: is it zero, may it have the flags of dead
+-- readings, has it readings at all, and some without a flag; and since when runs are judged, whose past is here. Candidates are hours among eight of zeros in a row which counted something
 -- in one of the six weeks before, and neighbours of hours with flags: so nights cost little, and counters that live a look at
--- each hour and its neighbours. The six weeks before the last day that counted, within half a year, are the profile.
+-- each hour and its neighbours. The six weeks before the last day that counted before, within half a year, are the profile.
 WITH near_zero AS MATERIALIZED (
     SELECT d.series, d.start FROM dirty d JOIN series s USING (series) CROSS JOIN LATERAL (
         SELECT FROM window_1h p
         WHERE p.series = d.series AND p.start BETWEEN d.start - interval '1 hour' AND d.start + interval '1 hour'
+          AND p.start BETWEEN %(first)s - interval '1 hour' AND %(last)s + interval '1 hour'
           AND coalesce(p.maximum, 0) = 0 LIMIT 1) z
     WHERE s.quantity = ANY(%(quantities)s)
 ), candidate AS (
@@ -95,34 +96,43 @@ WITH near_zero AS MATERIALIZED (
     ) near
     WHERE flagged OR zero AND zeros >= interval '8 hours' AND EXISTS (
         SELECT FROM generate_series(1, 6) AS w (weeks)
-        JOIN window_1h p ON p.series = d.series AND p.start = d.start - w.weeks * interval '7 days' WHERE p.maximum > 0)
+        JOIN window_1h p ON p.series = d.series AND p.start = d.start - w.weeks * interval '7 days'
+        WHERE p.maximum > 0 AND p.start >= %(first)s - interval '42 days' AND p.start < %(last)s)
     GROUP BY d.series
 )
 SELECT c.series, s.quantity, n.overrides -> s.quantity, (extract(epoch FROM w.start) * 1000000)::bigint,
-       coalesce(w.maximum, 0) = 0, coalesce(f.dead, false), w.readings > w.warned
+       coalesce(w.maximum, 0) = 0, w.flagged + w.warned > 0, w.readings > 0, w.readings > w.warned,
+       coalesce((extract(epoch FROM counted.start) * 1000000)::bigint, 0)
 FROM candidate c JOIN series s USING (series) JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
 CROSS JOIN LATERAL (SELECT date_trunc('day', c.first, q.zone) AS start) today
 CROSS JOIN LATERAL (
     SELECT max(start) AS start FROM (
         SELECT today.start WHERE EXISTS (  -- whose row may not be written yet
             SELECT FROM window_1h h WHERE h.series = c.series AND h.start >= today.start AND h.maximum > 0
-            AND h.start < day_end(today.start, q.zone))
+            AND h.start < c.first - interval '1 hour')
         UNION ALL
         (SELECT start FROM window_1d d WHERE d.series = c.series AND d.maximum > 0
-         AND d.start > c.first - interval '26 weeks' AND d.start <= c.first ORDER BY start DESC LIMIT 1)
+         AND d.start > c.first - interval '26 weeks' AND d.start < today.start ORDER BY start DESC LIMIT 1)
     ) days
 ) counted
 CROSS JOIN LATERAL (
     SELECT * FROM window_1h h
     WHERE h.series = c.series AND h.start >= coalesce(counted.start - interval '6 weeks', c.first - interval '1 day')
-      AND h.start <= c.last + interval '26 weeks' OFFSET 0
+      AND h.start <= c.last + interval '26 weeks'
+      AND h.start >= %(first)s - interval '33 weeks' AND h.start < %(last)s + interval '27 weeks' OFFSET 0
 ) w
-LEFT JOIN LATERAL (
-    SELECT true AS dead FROM reading r WHERE w.flagged + w.warned > 0 AND r.series = w.series AND r.start >= w.start
-    AND r.start < w.start + interval '1 hour' AND r.flags & 1536 <> 0 LIMIT 1
-) f ON true
-WHERE w.readings > 0 OR f.dead
+WHERE w.readings + w.flagged + w.warned > 0
 ORDER BY c.series, w.start
+
+-- name: list_dead_hours, planned each time
+-- Those of some hours of series, with their starts in us, that have the flags of dead readings.
+SELECT h.series, h.start
+FROM unnest(%(series)s::int[], %(start)s::bigint[]) AS h (series, start)
+CROSS JOIN LATERAL (SELECT timestamptz 'epoch' + h.start * interval '1 microsecond' AS start) t
+CROSS JOIN LATERAL (
+    SELECT FROM reading r WHERE r.series = h.series AND r.start >= t.start AND r.start < t.start + interval '1 hour'
+    AND r.start >= %(first)s AND r.start < %(last)s AND r.flags & 1536 <> 0 LIMIT 1
+) r
 
 -- name: list_dead_readings, planned each time
 -- The readings of zero in hours of series, none of them frozen, that are not flagged as they should be: those of a dead
@@ -131,6 +141,7 @@ SELECT int4send(r.series) || timestamptz_send(r.start) || int4send(r.flags & 408
 FROM unnest(%(series)s::int[], %(hours)s::timestamptz[], %(dead)s::bool[]) AS h (series, hour, dead)
 JOIN series s USING (series) JOIN sensor n USING (sensor_id) LEFT JOIN source o USING (source)
 JOIN reading r ON r.series = h.series AND r.start >= h.hour AND r.start < h.hour + interval '1 hour'
+    AND r.start >= %(first)s AND r.start < %(last)s
 CROSS JOIN LATERAL (
     SELECT CASE WHEN NOT h.dead THEN 0 WHEN r.status = 1 OR o.class = 'reference' THEN 1024 ELSE 512 END AS flag) f
 WHERE r.value = 0 AND r.flags & 7 = 0 AND r.flags & 1536 <> f.flag
@@ -232,7 +243,7 @@ warned = excluded.warned, total = excluded.total, weight = excluded.weight, weig
 squares = excluded.squares, harmonic = excluded.harmonic, minimum = excluded.minimum, maximum = excluded.maximum,
 covered = excluded.covered, status = excluded.status
 
--- name: roll_days
+-- name: roll_days, planned each time
 -- The civil days of the dirty hours from the rows of window_1h. A day of which later hours are still marked is written with
 -- the last of them: else each transaction of a history would write the days of many series again.
 WITH later AS MATERIALIZED (
@@ -267,7 +278,8 @@ SELECT d.series, d.start, {sum_windows},
                           <= d."end" + (1 - d.coverage) * (d."end" - d.start))) THEN sum(w.covered) END AS covered,
        (count(*) FILTER (WHERE coalesce(w.covered / 3600 >= d.coverage, false)))::integer AS valid_hours
 FROM days d CROSS JOIN LATERAL (
-    SELECT * FROM window_1h h WHERE h.series = d.series AND h.start >= d.start AND h.start < d."end" OFFSET 0
+    SELECT * FROM window_1h h WHERE h.series = d.series AND h.start >= d.start AND h.start < d."end"
+      AND h.start >= %(first)s - interval '25 hours' AND h.start < %(last)s + interval '25 hours' OFFSET 0
 ) w
 GROUP BY d.series, d.start
 

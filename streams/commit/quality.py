@@ -173,7 +173,7 @@ def stuck(start: Column, value: Column, limits: Quantity) -> Column:
     return marks
 
 
-def dead(start: Column, zero: Column, known: Column, limits: Quantity) -> Column:
+def dead(start: Column, zero: Column, known: Column, limits: Quantity, since: int = 0) -> Column:
     """
     Mark hours of zeros in a row that have together a probability below `limits.dead` by the series' own profile.
 
@@ -181,7 +181,7 @@ def dead(start: Column, zero: Column, known: Column, limits: Quantity) -> Column
     are marked already. The profile is the share of zeros in each hour of the week of the `PROFILE` weeks before the run
     (of n hours with z zeros, (z + 0.5) / (n + 1)), so that a bicycle path which is empty at night may be; dead hours
     are not in it, and an hour of the week with fewer than three says nothing. Where none says anything, what was dead
-    stays it.
+    stays it; and so does what a run is that begins before `since` (us), of whose past not all may be here.
     """
     marks = np.zeros(len(start), dtype=bool)
     if limits.dead is None:
@@ -189,6 +189,9 @@ def dead(start: Column, zero: Column, known: Column, limits: Quantity) -> Column
     hour = start // HOUR_US
     edges = np.flatnonzero(np.diff(zero.astype(int), prepend=0, append=0))
     for first, last in zip(edges[::2], edges[1::2], strict=True):
+        if start[first] < since:
+            marks[first:last] = known[first:last]
+            continue
         past = np.arange(np.searchsorted(hour, hour[first] - PROFILE * WEEK), first)
         past = past[~(known[past] | marks[past])]
         of_week, run = hour[past] % WEEK, hour[first:last] % WEEK

@@ -105,8 +105,9 @@ def flag_dead(tx: Transaction, span: Mapping[str, datetime]) -> ChangedWindows:
     rows = np.zeros(0, FLAGGED)
     if wrong := list(_wrong_hours(tx, span)):
         series, hours, is_dead = map(list, zip(*wrong, strict=True))
+        within = {"first": min(hours), "last": max(hours) + HOUR}
         tx.rows("clear_staged")
-        rows = tx.numbers("list_dead_readings", FLAGGED, series=series, hours=hours, dead=is_dead)
+        rows = tx.numbers("list_dead_readings", FLAGGED, series=series, hours=hours, dead=is_dead, **within)
     return _set_flags(tx, rows)
 
 
@@ -114,12 +115,23 @@ def _wrong_hours(tx: Transaction, span: Mapping[str, datetime]) -> Iterator[tupl
     """Give the hours whose flags are wrong about their being dead: series, start, are they."""
     counts = [name for name, quantity in QUANTITIES.items() if quantity.dead is not None]
     hours = tx.rows("list_count_hours", quantities=counts, **span)
+    flagged = _flagged_dead(tx, [(series, start) for series, _, _, start, _, suspect, *_ in hours if suspect])
+    hours = [one for one in hours if one[6] or (one[0], one[3]) in flagged]
     for (series, quantity), rows in groupby(hours, itemgetter(0, 1)):
-        overrides, *columns = list(zip(*rows, strict=True))[2:]
-        start, zero, known, unmarked = map(np.array, columns)
-        marks = dead(start, zero, known, limits_of(quantity, overrides[0]))
+        overrides, start, zero, _, _, unmarked, since = map(np.array, list(zip(*rows, strict=True))[2:])
+        known = np.array([(series, one) in flagged for one in start.tolist()])
+        marks = dead(start, zero, known, limits_of(quantity, overrides[0]), since[0])
         for at in np.flatnonzero((marks & unmarked) | (~marks & known)):
             yield series, utc(start[at]), bool(marks[at])
+
+
+def _flagged_dead(tx: Transaction, hours: list[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Give those of some hours, by series and start (us), that have the flags of dead readings."""
+    if not hours:
+        return set()
+    series, start = map(list, zip(*hours, strict=True))
+    within = {"first": utc(min(start)), "last": utc(max(start)) + HOUR}
+    return set(tx.rows("list_dead_hours", series=series, start=start, **within))
 
 
 def _set_flags(tx: Transaction, rows: NDArray[Any]) -> ChangedWindows:

@@ -44,8 +44,7 @@ def roll_up(
             hours = MOST_HOURS
             continue
         written += done
-        if time.monotonic() - began < SHORT:
-            hours = 2 * MOST_HOURS
+        hours = MOST_HOURS * (2 if time.monotonic() - began < SHORT else 1)
         if not more:
             break
     store.rows("close_hours", until=until)

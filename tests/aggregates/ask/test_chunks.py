@@ -8,9 +8,11 @@ import psycopg
 import pytest
 
 from aggregates.ask.query import READINGS, WINDOWS, Question, tables
-from aggregates.store.store import Store
+from aggregates.store.store import Store, Transaction
 from ingest.vocabulary.batch import Batch, columns
+from ingest.vocabulary.calendar import load_days
 from ingest.vocabulary.readings import Reading
+from streams.alerts.judge import Judge
 from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.support.databases import fresh_database, timescale_url
@@ -69,3 +71,24 @@ def test_page_of_years_locks_the_chunks_of_its_rows(city: Store, channels: bool)
     """The first hundred windows of forty days lie in one chunk; the question is cut by time as well as by series."""
     years = Question("vehicle_count", FIRST, FIRST + DAYS * DAY, "5m", channels=channels)
     assert locked(city, years, 100) <= 2
+
+
+class Locks(Judge):
+    """Counts the chunks, and indexes of chunks, that a roll-up has locked."""
+
+    def rolled(self, tx: Transaction, until: datetime, now: datetime) -> None:
+        """Count, and judge as ever."""
+        ((self.count,),) = tx.select(LOCKED.replace("%", "%%"), {})
+        super().rolled(tx, until, now)
+
+
+def test_roll_up_locks_the_chunks_of_its_hours(city: Store) -> None:
+    """Of readings and hours: it plans over none of the other thirty-odd days."""
+    last = FIRST + (DAYS - 1) * DAY
+    late = [
+        Reading("ndw/s", "lane1", "vehicle_count", 300, last + at * timedelta(minutes=5), 0.0) for at in range(1, 30)
+    ]
+    Pipeline(city).store(Batch(columns(late, [FIRST + DAYS * DAY] * len(late))))
+    judge = Locks({}, load_days("UTC"))
+    roll_up(city, last + timedelta(hours=6), judge=judge)
+    assert judge.count <= 24

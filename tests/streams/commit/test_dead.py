@@ -216,6 +216,18 @@ class TestStored:
         assert hub.flags() == [0] * 9
         assert hub.asked("SELECT sum(flagged) FROM window_1h") == [(0,)]
 
+    def test_later_zeros_leave_an_earlier_death_as_it_was(self, hub: Hub) -> None:
+        """The profile that they are judged by begins too late to judge the earlier ones."""
+        weeks, death = [5.0] * (6 * 7 * 24), [0.0] * 8
+        hub.deliver(minutes(weeks, MONDAY))
+        hub.deliver(minutes(death, MONDAY + len(weeks) * HOUR))
+        known = "SELECT count(*) FROM reading WHERE flags & 512 <> 0"
+        assert hub.asked(known) == [(8,)]
+        well = MONDAY + (len(weeks) + 8) * HOUR
+        hub.deliver(minutes([5.0] * (2 * 7 * 24), well))
+        hub.deliver(minutes(death, well + timedelta(weeks=2)))
+        assert hub.asked(known) == [(16,)]
+
     def test_road_that_is_closed(self, hub: Hub) -> None:
         """Where the zeros are right the sensor's own limit says so: the next hour takes the flags back."""
         hub.deliver(minutes([count for _, count in counted(DEATH)], MONDAY))
