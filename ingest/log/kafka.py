@@ -54,10 +54,13 @@ class KafkaLog(QueuedLog):
         waits = pauses(0.1, LONGEST_WAIT)
         while True:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(PATIENCE) as limit:
                     producer = await self._ready()
                     records = await self._records(producer, batch)
-                    sent = [await producer.send(topic, value, partition=part) for topic, part, value in records]
+                    sent = []
+                    for topic, part, value in records:
+                        sent.append(await producer.send(topic, value, partition=part))  # waits while much is under way
+                        limit.reschedule(asyncio.get_running_loop().time() + PATIENCE)
                     await asyncio.gather(*sent)  # raises what Kafka answered to the first that it did not take
                     self.trouble = []
                     return

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
 
 from hub.servers.process import CannotStart
@@ -26,6 +27,7 @@ from tests.support.distributed import records
 from tests.support.lines import until
 
 pytestmark = pytest.mark.kafka
+PATIENCE = 2.0  # s
 
 
 @pytest.fixture
@@ -71,6 +73,22 @@ def test_committed_in_order_and_there(topics: Topics) -> None:
     assert set(stored(topics).values()) == {1}
     assert len(stored(topics)) == 60 * len(SENSORS)
     assert log.records < 60  # packed together
+
+
+def test_a_slow_line_is_not_taken_for_a_dead_one(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery may take longer than Kafka may be silent, as long as it goes on."""
+    send = AIOKafkaProducer.send
+
+    async def slowly(*args: object, **more: object) -> object:
+        await asyncio.sleep(0.7 * PATIENCE)
+        return await send(*args, **more)
+
+    monkeypatch.setattr("ingest.log.kafka.PATIENCE", PATIENCE)
+    monkeypatch.setattr(AIOKafkaProducer, "send", slowly)
+    log, committed = KafkaLog(topics), Committed()
+    put(log, committed, 0, 1)
+    assert log.close(60)
+    assert (log.records, log.retries) == (3, 0)
 
 
 def test_ends_before_a_moment(topics: Topics) -> None:
