@@ -126,7 +126,7 @@ class Pipeline:
                 self.retries += 1
                 log.info("another session was in the way, trying again", error=str(error))
             except StoreError as error:
-                if isinstance(error, Limit) and len(batch) > 1:
+                if isinstance(error, Limit) and len(batch) > 1 and not batch.identities:
                     return self._split(batch, position, error)
                 self.retries += 1
                 self.trouble[:] = [f"pipeline: the database: {error}"]

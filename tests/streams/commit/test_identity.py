@@ -3,12 +3,14 @@
 import json
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 import msgspec
 import pytest
 
 from aggregates.ask.query import Question, ask
-from aggregates.store.store import Store
+from aggregates.store.errors import Limit
+from aggregates.store.store import Store, Transaction
 from ingest.formats.decode import decode
 from ingest.vocabulary.batch import Batch
 from ingest.vocabulary.readings import Message, SensorFact
@@ -97,3 +99,22 @@ def test_name_that_no_database_takes_is_refused_and_its_reading_stored(store: St
     assert stored(store) == [(7.5, AT)]
     (letter,) = batch.dead_letters
     assert letter.reason.startswith("sensor fact or identity 'ttn meter")
+
+
+def test_a_limit_of_the_database_leaves_names_with_their_messages(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two messages that come again while the database is short of memory are known all the same."""
+    first, again = ([uplink(one, 7.5, one * MINUTE + later) for one in (1, 2)] for later in (0 * MINUTE, 9 * MINUTE))
+    Pipeline(store).store(decode(first))
+    run, short = Transaction.rows, iter([Limit("out of memory")])
+
+    def rows(tx: Transaction, statement: str, view: str = "", /, **parameters: object) -> list[tuple[Any, ...]]:
+        if statement == "note_identities":
+            for error in short:
+                raise error
+        return run(tx, statement, view, **parameters)
+
+    monkeypatch.setattr(Transaction, "rows", rows)
+    Pipeline(store).store(decode(again))
+    assert stored(store) == [(7.5, AT + MINUTE), (7.5, AT + 2 * MINUTE)]
