@@ -28,7 +28,7 @@ WITH dropped AS (
     FROM (
         SELECT rule, level, array_agg(unjudged) AS numbers, max(unjudged) AS kept, min(first) AS first, max(last) AS last,
                CASE level WHEN '5m' THEN %(now)s::timestamptz ELSE %(closed)s::timestamptz END AS until
-        FROM unjudged WHERE level IN ('5m', '1h', '1d') AND unjudged <= %(newest)s GROUP BY rule, level
+        FROM unjudged WHERE level IN ('5m', '1h', '1d') AND unjudged <= %(newest)s GROUP BY rule, level, error = ''
     ) w
     WHERE first < until ORDER BY last - first, rule, level LIMIT 1
 ), rest AS (

@@ -100,3 +100,13 @@ def test_a_fault_at_any_call_loses_nothing(
         AlertClock(one, ZONE).run(store, START + 2 * HOUR + 3 * MINUTE)
         assert not store.rows("list_unjudged")
         assert (asked(database, TRUTH), asked(database, TOLD)) == (truth, told), site
+
+
+def test_what_has_just_ended_does_not_wait_for_an_old_failure(store: Store) -> None:
+    """Windows of last year that were not judged are judged behind those of the last minutes."""
+    with store.transaction() as tx:
+        for first, long, error in ((START - 7_200 * HOUR, HOUR, "a bug"), (START - 5 * MINUTE, 5 * MINUTE, "")):
+            tx.rows("note_unjudged", rule="", level="5m", first=first, last=first + long, error=error)
+        ((newest,),) = tx.rows("read_newest_unjudged")
+        taken = [tx.rows("take_unjudged", newest=newest, now=START, closed=START)[0] for _ in range(2)]
+    assert [first for _, _, first, *_ in taken] == [START - 5 * MINUTE, START - 7_200 * HOUR]
