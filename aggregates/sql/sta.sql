@@ -177,16 +177,28 @@ ON CONFLICT (single) DO UPDATE SET filter = excluded.filter, computed_at = exclu
 -- Everything up to this hour was sent.
 UPDATE sta_sent SET computed_at = %(computed_at)s, series = %(series)s, start = %(start)s
 
+-- name: skip_sent, planned each time
+-- Where nothing at all was computed so far behind the last one that was sent, go on behind that.
+UPDATE sta_sent SET computed_at = {reached}, series = 0, start = '1900-01-01 00:00+00'
+WHERE {reached} < %(settled)s AND NOT EXISTS (SELECT FROM ({computed_hours}) c)
+
+-- name: computed_hours
+-- The hours of series and areas that were computed behind the last one that was sent, as far as one looks.
+SELECT w.computed_at, w.series, w.start, w.start >= (SELECT closed_until FROM rollup) AS waits
+FROM window_1h w WHERE {is_behind} AND (w.computed_at, w.series, w.start) > (SELECT computed_at, series, start FROM sta_sent)
+UNION ALL
+SELECT w.computed_at, a.series, w.start, false FROM area_1h w JOIN area_series a USING (vintage, code, quantity)
+WHERE {is_behind} AND (w.computed_at, a.series, w.start) > (SELECT computed_at, series, start FROM sta_sent)
+
+-- name: reached
+-- How far one looks: to a settled moment, and of a long time only to a part of it.
+least(%(settled)s, (SELECT computed_at FROM sta_sent) + %(reach)s)
+
 -- name: list_updated, planned each time
--- The hours that were computed behind the last one that was sent, up to a settled moment, at most so many in the order in
--- which they were computed; each with the Datastreams and Observations that it makes: of channel, sensor, groups or area, hour
+-- Those hours, at most so many in the order in which they were computed; each with the Datastreams and Observations that it makes: of channel, sensor, groups or area, hour
 -- and day. An hour that is served from 5-minute rows until it is closed keeps those behind it waiting.
 WITH changed AS MATERIALIZED (
-    SELECT w.computed_at, w.series, w.start, w.start >= (SELECT closed_until FROM rollup) AS waits
-    FROM window_1h w WHERE {is_behind} AND (w.computed_at, w.series, w.start) > (SELECT computed_at, series, start FROM sta_sent)
-    UNION ALL
-    SELECT w.computed_at, a.series, w.start, false FROM area_1h w JOIN area_series a USING (vintage, code, quantity)
-    WHERE {is_behind} AND (w.computed_at, a.series, w.start) > (SELECT computed_at, series, start FROM sta_sent)
+    {computed_hours}
 ), due AS (
     SELECT * FROM changed
     WHERE computed_at < coalesce((SELECT min(computed_at) FROM changed WHERE waits), 'infinity')
@@ -207,4 +219,4 @@ ORDER BY d.computed_at, d.series, d.start
 
 -- name: is_behind
 -- Whether a window w is about as new as those that are asked for: by what an index has.
-w.computed_at >= (SELECT computed_at FROM sta_sent) AND w.computed_at <= %(settled)s
+w.computed_at >= (SELECT computed_at FROM sta_sent) AND w.computed_at <= {reached}

@@ -6,6 +6,7 @@ a moment before which no transaction is under way, and their days, as `hub.web.s
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from ingest.vocabulary.sources import UPDATES
 
 MOST = 1_000  # hours that a turn sends, and messages that wait for the broker's confirmation
 CONFIRMED_WITHIN = 5.0  # s
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(hours=1)  # of what was computed that a turn looks at
 DATASTREAMS = SETS["Datastreams"]
 
 
@@ -46,6 +48,7 @@ class Updates:
         except (Problem, Refused, ValueError) as error:
             raise CannotStart(f"sta_updates {self._filter!r}: {getattr(error, 'detail', error)}") from error
         ((settled,),) = store.rows("read_settled_moment")
+        self._reach = LONGEST
         store.rows("begin_to_send", filter=self._filter, settled=settled)
 
     def turn(self) -> None:
@@ -56,7 +59,7 @@ class Updates:
         self._sender.flush(CONFIRMED_WITHIN)  # what an earlier turn left
         ((settled,),) = self._store.rows("read_settled_moment")  # before the state that is read
         with self._store.transaction(snapshot=True) as tx:
-            due = tx.rows("list_updated", settled=settled, most=MOST)
+            due = tx.rows("list_updated", settled=settled, reach=self._reach, most=MOST)
             messages = list(self._messages(tx, [row[:2] for row in due])) if due else []
         for at in range(0, len(messages), MOST):
             for topic, payload in messages[at : at + MOST]:
@@ -64,6 +67,9 @@ class Updates:
             self._sender.flush(CONFIRMED_WITHIN)
         if due:
             self._store.rows("note_sent", **dict(zip(("computed_at", "series", "start"), due[-1][2:], strict=True)))
+        else:
+            self._store.rows("skip_sent", settled=settled, reach=self._reach)
+        self._reach = max(self._reach / 2, SHORTEST) if len(due) >= MOST else min(self._reach * 2, LONGEST)
 
     def _messages(self, tx: Transaction, due: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, bytes]]:
         """Give topics and messages of Observations, each behind its Datastream, as far as these are chosen."""

@@ -154,6 +154,21 @@ class TestHowFar:
         assert [len(one) for one in turns] == [7, 7, 6, 0]
         assert sorted(chain.from_iterable(turns)) == list(range(20))
 
+    def test_what_waits_for_days_is_looked_at_part_by_part(self, store: Store, recorder: Recorder) -> None:
+        """A hub that was away for days makes up for it without reading all of them in every turn."""
+        made = sending(store, recorder)
+        compute(store, *(count(hour, hour) for hour in range(100)))
+        with store.transaction() as tx:
+            every = "now() - interval '3 days' + (start - '2024-06-03 00:00+00') / 3"
+            tx.script(f"UPDATE window_1h SET computed_at = {every}")
+            tx.script("UPDATE sta_sent SET computed_at = now() - interval '9 days'")
+        turns: list[list[float]] = []
+        for _ in range(9 * 24 + 10):
+            made.turn()
+            turns.append([one["result"] for one in recorder.taken()])
+        assert list(chain.from_iterable(turns)) == list(range(100))
+        assert max(map(len, turns)) < 5
+
     def test_what_is_not_confirmed_is_sent_again(self, store: Store, recorder: Recorder) -> None:
         """Nothing more is given to a broker that is away, and it gets the same when it is back."""
         made = sending(store, recorder)
