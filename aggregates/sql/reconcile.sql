@@ -133,9 +133,8 @@ OR EXISTS (
 -- name: evidence_differs
 -- Whether the stored evidence of a window h and what it should be, e, differ: counts, minima and maxima exactly, sums to
 -- 1e-9 of the sum of absolute values (here: of the root of n times the sum of squares, which is never smaller).
-h.readings IS DISTINCT FROM e.readings OR h.nothing IS DISTINCT FROM e.nothing OR h.flagged IS DISTINCT FROM e.flagged
-OR h.failed IS DISTINCT FROM e.failed OR h.warned IS DISTINCT FROM e.warned OR h.status IS DISTINCT FROM e.status
-OR h.minimum IS DISTINCT FROM e.minimum OR h.maximum IS DISTINCT FROM e.maximum
+(h.readings, h.nothing, h.flagged, h.failed, h.warned, h.status, h.minimum, h.maximum)
+IS DISTINCT FROM (e.readings, e.nothing, e.flagged, e.failed, e.warned, e.status, e.minimum, e.maximum)
 OR (h.covered IS NULL) <> (e.covered IS NULL) OR abs(h.covered - e.covered) > 1e-9 * greatest(1, e.covered)
 OR abs(h.total - e.total) > 1e-9 * greatest(1e-9, sqrt(e.readings * e.squares))
 OR abs(h.squares - e.squares) > 1e-9 * greatest(1e-9, e.squares)

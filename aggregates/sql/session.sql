@@ -52,15 +52,7 @@ CREATE TEMP TABLE dirty_sensor (head integer, start timestamptz) ON COMMIT DELET
 
 -- name: take_session_lock
 -- Whether this session has the advisory lock of a name, taking it where it is free; it ends with the session.
-SELECT CASE
-    WHEN EXISTS (
-        SELECT FROM pg_locks
-        WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND (classid::bigint << 32 | objid::bigint) = (hashtext(%(name)s)::bigint)
-    ) THEN true
-    ELSE pg_try_advisory_lock(hashtext(%(name)s))
-END
+SELECT pg_try_advisory_lock(hashtext(%(name)s))
 
 -- name: pack_rows
 -- The rows of a statement, each packed as bytes, put together, and how many they are. A value has at most 1 GB: what may

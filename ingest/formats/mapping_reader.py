@@ -189,7 +189,7 @@ def _span(part: Part, found: Any) -> Interval:
     begin, end = ends(found) if isinstance(found, str) and not forms else (found, "")
     begin, until = iso(begin, rule.epoch, forms), end or rule.until.given(part.where)
     if until is not None:
-        return interval(begin, iso(until, rule.epoch, forms), rule.zone, ("stamp", "end"))
+        return interval(begin, iso(until, rule.epoch, forms), rule.zone)
     flags = Flag.AMBIGUOUS.value if is_twice(begin, rule.zone) else 0
     if rule.zone is not None and isinstance(part.period, str):
         moment = stamp(begin, "stamp", rule.zone)

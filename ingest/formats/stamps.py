@@ -11,10 +11,10 @@ marked `AMBIGUOUS`. Readings of that hour are marked as they are read, and `in_o
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -24,8 +24,6 @@ from ingest.vocabulary.values import number, raised_as, shipped_toml, stamp
 Epoch = Literal["s", "ms", "us", "ns", "excel"]
 Calendar = Literal["day", "week", "month"]
 CALENDARS = get_args(Calendar)
-
-T = TypeVar("T")
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -169,9 +167,9 @@ def is_twice(text: str, zone: tzinfo | None) -> bool:
     return first is not None and second is not None and first > second
 
 
-def interval(begin: str, end: str, zone: tzinfo | None, names: tuple[str, str]) -> Interval:
+def interval(begin: str, end: str, zone: tzinfo | None) -> Interval:
     """Read both ends; raises BadPayload for a stamp that is none, naming it."""
-    start, until = stamp(begin, names[0], zone), stamp(end, names[1], zone, end=HOUR)
+    start, until = stamp(begin, "stamp", zone), stamp(end, "end", zone, end=HOUR)
     if not is_twice(begin, zone):
         return Interval(start, int((until - start).total_seconds()), 0)
     # Clocks tell how long it lasts, not which of the two hours it is; from two to two o'clock is one of them.
@@ -180,13 +178,12 @@ def interval(begin: str, end: str, zone: tzinfo | None, names: tuple[str, str]) 
     return Interval(start, int(period.total_seconds()), _AMBIGUOUS)
 
 
-def in_order(items: Iterable[T], received_at: datetime) -> Iterator[T]:
-    """Give the items of one message, its readings of an hour that came twice settled."""
-    found = list(items)
-    times = Counter(one[:5] for one in found if isinstance(one, Reading) and one.flags & _AMBIGUOUS)
+def in_order(readings: Sequence[Reading], received_at: datetime) -> Iterator[Reading]:
+    """Give the readings of one message, those of an hour that came twice settled."""
+    times = Counter(one[:5] for one in readings if one.flags & _AMBIGUOUS)
     seen: Counter[object] = Counter()
-    for one in found:
-        if not isinstance(one, Reading) or not one.flags & _AMBIGUOUS:
+    for one in readings:
+        if not one.flags & _AMBIGUOUS:
             yield one
             continue
         key = one[:5]

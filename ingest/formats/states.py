@@ -122,7 +122,7 @@ def state(part: Part, rule: ReadingRule, entry: TableEntry, raw: Any, seen: Cove
     """Give value in the registry's unit, weight and flags."""
     if (seen is not None and not seen.amount) or _says_failed(part, rule):
         return FAILED
-    weight = _weight(part, rule, entry, seen)
+    weight = _weight(part, rule, seen)
     if weight == 0 or rule.nothing.have(raw):
         return NOTHING
     if raw is None or rule.failed.have(raw) or not rule.valid.hold(part.where):
@@ -140,7 +140,7 @@ def state(part: Part, rule: ReadingRule, entry: TableEntry, raw: Any, seen: Cove
     return converted, weight, 0
 
 
-def _weight(part: Part, rule: ReadingRule, entry: TableEntry, seen: Covered | None) -> float:
+def _weight(part: Part, rule: ReadingRule, seen: Covered | None) -> float:
     """Read what a value weighs; one that is not known, or below 0, says nothing."""
     given = rule.weight.given(part.where) if rule.weight.each else None
     if given is None:

@@ -87,9 +87,9 @@ class QueuedLog:
         """Take what waits, or the next that comes; nothing once the log is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._queue)
-            taken = [self._queue.popleft()] if self._queue else []
-            size = sum(len(batch) for batch, _ in taken)
-            while self._queue and size + len(self._queue[0][0]) <= self._together:
+            taken: list[QueuedBatch] = []
+            size = 0
+            while self._queue and (not taken or size + len(self._queue[0][0]) <= self._together):
                 taken.append(self._queue.popleft())
                 size += len(taken[-1][0])
             self._changed.notify_all()
