@@ -24,10 +24,11 @@ Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
 def place_sensors(store: Store) -> int:
     """Find the areas of every place that is new or moved, in every vintage; return how many places there were."""
-    if not store.rows("list_unplaced"):
+    if store.rows("has_unplaced") == [(False,)]:
         return 0
     with store.transaction() as tx:
         tx.rows("lock_areas")
+        tx.rows("take_unplaced")
         found = tx.rows("list_unplaced")
         for vintage, group in groupby(found, itemgetter(0)):
             _place(tx, vintage, list(group))

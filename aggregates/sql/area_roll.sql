@@ -1,5 +1,13 @@
 -- Sensors into areas, and area windows out of those of their sensors, as `aggregates.areas.roll_up` runs it.
 
+-- name: has_unplaced
+-- Whether there may be places that were not held against all boundaries yet.
+SELECT EXISTS (SELECT FROM unplaced)
+
+-- name: take_unplaced
+-- All that was noted of such is looked at now.
+DELETE FROM unplaced
+
 -- name: list_unplaced
 -- Places that were not held against the boundaries of a vintage yet.
 SELECT v.vintage, p.sensor_id, p.since, p.lon, p.lat

@@ -32,6 +32,7 @@ from streams.commit.pipeline import Pipeline
 from streams.rollup.rollup import roll_up
 from tests.conftest import CASES
 from tests.support.commands import app
+from tests.support.plans import watched_plans
 
 AREAS = CASES / "areas"
 GM = "GM9901"
@@ -253,6 +254,16 @@ class TestFigures:
                 asked = f"EXPLAIN SELECT FROM sensor_area WHERE vintage = 2024 AND code = '{code}'"
                 plan = "\n".join(line for (line,) in connection.execute(asked.encode()).fetchall())
                 assert f"placement_{index}" in plan
+
+    def test_places_are_compared_when_there_are_new_ones(self, loaded: Store) -> None:
+        """Every turn of the upkeep asks: a country's places, with all boundaries, are not compared each time."""
+        refresh(loaded)
+        with watched_plans() as found:
+            assert place_sensors(loaded) == 0
+            assert set(found) == {"has_unplaced"}
+            place(loaded, a=(6.015, 53.015))
+            assert place_sensors(loaded) == 1
+        assert "list_unplaced" in found
 
     def test_changed_boundaries_place_sensors_again(self, loaded: Store) -> None:
         """With other boundaries of the same vintage the figures are those of the new ones."""

@@ -1,0 +1,12 @@
+-- That places or boundaries came which were not held against each other yet: else nobody compares all of them, as each turn of
+-- the upkeep did. `aggregates.areas.roll_up.place_sensors` deletes what it sees, then compares.
+CREATE TABLE unplaced (noted_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO unplaced DEFAULT VALUES;
+CREATE FUNCTION note_unplaced() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO unplaced DEFAULT VALUES;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note_unplaced AFTER INSERT OR UPDATE ON sensor_place FOR EACH STATEMENT EXECUTE FUNCTION note_unplaced();
+CREATE TRIGGER note_unplaced AFTER INSERT OR UPDATE ON area_load FOR EACH STATEMENT EXECUTE FUNCTION note_unplaced();
+CREATE TRIGGER note_unplaced AFTER DELETE ON placement FOR EACH STATEMENT EXECUTE FUNCTION note_unplaced();
