@@ -164,7 +164,7 @@ def with_measures(tx: Store | Transaction, table: pa.Table, measures: Sequence[s
 
 def read_series(
     store: Store, after: Key | None, limit: int, *, first: datetime, last: datetime, window: str,
-    quantities: Sequence[str] | None, valid: bool | None = None, **scope: Any,
+    quantities: Sequence[str] | None, **scope: Any,
 ) -> Batches:  # fmt: skip
     """
     Yield the rows of `windows`, or of `readings` where the window is empty.
@@ -176,10 +176,8 @@ def read_series(
         if first >= last or limit <= 0:
             return
         asked = Question.of(quantity, first, last, window, **scope)
-        most = limit if valid is None else None
-        for table in tables(store, asked, after=behind, limit=most, places=True):
-            kept = table if valid is None else table.filter(pc.equal(table["valid"], pa.scalar(valid)))
-            for batch in _batches(kept, columns):
+        for table in tables(store, asked, after=behind, limit=limit, places=True):
+            for batch in _batches(table, columns):
                 limit -= batch.num_rows
                 yield batch
 

@@ -41,7 +41,7 @@ class Question(msgspec.Struct, frozen=True):
     `channels` asks for every series instead of what each sensor counted. `area` asks for the windows of an area itself,
     or with `sensor`, `box`, `members` or `channels` for those of what stood in it; `vintage` is the year of its
     boundaries, None the newest. `coverage` is the least that a window must have, 0 takes those where it is unknown
-    too. Raises BadQuestion at birth.
+    too; `valid` is whether it must be valid, or not, None for any. Raises BadQuestion at birth.
     """
 
     quantity: str | None
@@ -56,6 +56,7 @@ class Question(msgspec.Struct, frozen=True):
     box: tuple[float, float, float, float] | None = None
     coverage: float = 0.0
     source: str | None = None
+    valid: bool | None = None
 
     def __post_init__(self) -> None:
         if self.quantity not in QUANTITIES and (self.quantity is not None or self.window):
@@ -80,13 +81,14 @@ class Question(msgspec.Struct, frozen=True):
     def of(
         cls, quantity: str | None, first: datetime, last: datetime, window: str, *,
         sensors: Sequence[str] | None = None, channels: bool | None = None, area: str | None = None,
-        vintage: int | None = None, coverage: float | None = None, source: str | None = None, **sides: Any,
+        vintage: int | None = None, coverage: float | None = None, source: str | None = None,
+        valid: bool | None = None, **sides: Any,
     ) -> "Question":  # fmt: skip
         """Make a question out of parameters of the API: of sensors, or those in an area; `sides` are those of a box."""
         box: Any = tuple(sides.get(side) for side in SIDES)
         return cls(
             quantity, first, last, window, None if sensors is None else tuple(sensors), bool(channels), area, vintage,
-            area is not None, None if None in box else box, coverage or 0.0, source,
+            area is not None, None if None in box else box, coverage or 0.0, source, valid,
         )  # fmt: skip
 
     @property
@@ -196,7 +198,7 @@ def _fetch(tx: Transaction, question: Question, area: dict[str, Any], chosen: Ch
             return tx.numbers("ask_readings", series.READING, by=MONTH, series=chosen.series[part].tolist(), **asked)
         if question.window == "15m":
             tx.rows("bound_quarters", **asked)
-        asked |= {"coverage": question.coverage, **area}
+        asked |= {"coverage": question.coverage, "valid": question.valid, **area}
         found = [
             tx.numbers(statement, series.WINDOW, view=f"{view}_{question.window}", series=some, **asked)
             for view, some in chosen.views(part, by_series=question.by_series)
@@ -217,6 +219,7 @@ def _of_area(tx: Transaction, question: Question) -> pa.Table:
     found = area_windows(
         tx, question.window, _vintage(tx, question), first=question.first, last=question.last,
         quantities=[question.quantity], codes=[question.area], coverage=question.coverage or None,
+        valid=question.valid,
     )  # fmt: skip
     words: dict[str, Any] = dict(zip(found.column_names, found.columns, strict=True))
     words |= {name: pa.array([""] * len(found)) for name in ("sensor_id", "channel")}

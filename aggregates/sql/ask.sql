@@ -18,7 +18,7 @@ SELECT set_config('stadspuls.asked_since', %(first)s::timestamptz::text, true),
 SELECT {window_bytes}
 FROM <view> v
 WHERE v.series = ANY (%(series)s::integer[]) AND v.start >= %(first)s AND v.start < %(last)s
-  AND (%(coverage)s::float8 = 0 OR v.coverage >= %(coverage)s)
+  AND (%(coverage)s::float8 = 0 OR v.coverage >= %(coverage)s) AND (%(valid)s::boolean IS NULL OR v.valid = %(valid)s)
 
 -- name: ask_windows_in_area, planned each time
 -- As `ask_windows`, of what stood in an area. A plan for any area would look at all of them.

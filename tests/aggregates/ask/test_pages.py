@@ -9,11 +9,11 @@ import pytest
 
 from aggregates.ask import series
 from aggregates.ask.dates import BadQuestion
-from aggregates.ask.listings import LISTS
+from aggregates.ask.listings import LISTS, read_series
 from aggregates.ask.query import READINGS, Question, tables
 from aggregates.ask.series import Cursor
 from aggregates.store.catalogue import import_sensors
-from aggregates.store.store import Store
+from aggregates.store.store import Store, Transaction
 from ingest.files.catalogue import Entry
 from ingest.vocabulary.batch import Batch, columns
 from ingest.vocabulary.readings import Flag, Reading, microseconds
@@ -173,6 +173,42 @@ class TestFilters:
         """Windows with less are left out; the figures of the others stay."""
         asked = Question("vehicle_count", HOUR, LATER, "1h", "ndw/a", coverage=0.75)
         assert whole(tables(city, asked))["value"].to_pylist() == [0, 10]
+
+    @pytest.mark.parametrize("window", ["1h", "1d"])
+    @pytest.mark.parametrize("channels", [False, True])
+    @pytest.mark.parametrize("valid", [False, True])
+    def test_validity_page_by_page(self, city: Store, window: str, channels: bool, valid: bool) -> None:
+        """Pages of the windows that are valid, or not, are those of the whole answer, in its order."""
+        said = [Reading("ndw/a", "", "vehicle_count", 3600, HOUR + timedelta(hours=at), 1.0) for at in range(12, 36)]
+        Pipeline(city).store(Batch(columns(said, [LATER] * len(said))))
+        roll_up(city, LATER)
+        asked: dict[str, Any] = {"window": window, "channels": channels, "first": HOUR - timedelta(days=1)}
+        wanted = [row for row in self.rows(city, None, 1000, **asked) if row["valid"] == valid]
+        assert len(wanted) > 0
+        rows: list[dict[str, Any]] = []
+        while len(page := self.rows(city, rows[-1] if rows else None, 3, valid=valid, **asked)) == 3:
+            rows += page
+        assert rows + page == wanted
+
+    def test_a_page_by_validity_reads_no_more_than_a_page(self, city: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is valid, or not, the database chooses, and the limit of a page bounds what is asked of it."""
+        fetch, spans = Transaction.numbers, list[timedelta]()
+
+        def noted(tx: Transaction, *words: Any, **asked: Any) -> Any:
+            spans.append(asked["last"] - asked["first"])
+            return fetch(tx, *words, **asked)
+
+        monkeypatch.setattr(Transaction, "numbers", noted)
+        asked = {"window": "1h", "valid": True, "quantities": ["vehicle_count"]}
+        assert [row["start"] for row in self.rows(city, None, 1, **asked)] == [HOUR]
+        assert spans == [timedelta(hours=1)]
+
+    def rows(self, store: Store, after: dict[str, Any] | None, limit: int, **asked: Any) -> list[dict[str, Any]]:
+        """Give at most so many rows of `/aggregates`, behind one."""
+        key = after and tuple(after[name] for name in LISTS["windows"].key)
+        span: dict[str, Any] = {"first": HOUR, "last": LATER, "quantities": ["no2", "vehicle_count"]}
+        found = read_series(store, key, limit, ever=True, **span | asked)
+        return [row for batch in found for row in batch.to_pylist()]
 
     @pytest.mark.parametrize(
         ("changed", "said"),
