@@ -205,7 +205,7 @@ class TestFilters:
 
     def rows(self, store: Store, after: dict[str, Any] | None, limit: int, **asked: Any) -> list[dict[str, Any]]:
         """Give at most so many rows of `/aggregates`, behind one."""
-        key = after and tuple(after[name] for name in LISTS["windows"].key)
+        key = tuple(after[name] for name in LISTS["windows"].key) if after else None
         span: dict[str, Any] = {"first": HOUR, "last": LATER, "quantities": ["no2", "vehicle_count"]}
         found = read_series(store, key, limit, ever=True, **span | asked)
         return [row for batch in found for row in batch.to_pylist()]
