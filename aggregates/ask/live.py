@@ -137,8 +137,8 @@ def day_of(
     Return a sensor, or an area of the newest vintage, and its day of a quantity as JSON; None where there is none such.
 
     `day` is its `midnight`, or the beginning of a range that lasts `until` then. `hours` are those since the day
-    before, `[days ago, local hour, state, value, coverage, flagged, failed, seen, expected]`. An area has its
-    statistics; of a sensor `flags` of the day are `[local hour, readings, flags]`.
+    before, `[days ago, local hour, state, value, coverage, flagged, failed, seen, expected, start in s]`. An area has
+    its statistics; of a sensor `flags` of the day are `[local hour, readings, flags]`.
     """
     asked = {
         "id": id, "quantity": quantity, "now": now, "zone": str(day.tzinfo), "yesterday": day - _DAY, "today": day,

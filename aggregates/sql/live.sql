@@ -189,12 +189,12 @@ FROM sensor n LEFT JOIN source s USING (source) WHERE n.sensor_id = %(id)s
 
 -- name: live_hours
 -- Hours as JSON rows: days ago, local hour, state, value, coverage, whether readings are flagged, whether some failed,
--- and how many lanes or sensors it is of how many.
+-- how many lanes or sensors it is of how many, and its start in s since 1970.
 coalesce(json_agg(json_build_array(
     (%(today)s::timestamptz AT TIME ZONE %(zone)s)::date - local::date, extract(hour FROM local), CASE
         WHEN value IS NULL AND nothing > 0 THEN 'nothing' WHEN value IS NULL THEN 'failed'
         WHEN start > %(now)s::timestamptz - interval '1 hour' THEN 'running' WHEN valid THEN 'valid' ELSE 'invalid' END,
-    value, coverage, flagged + warned > 0, failed > 0, seen, expected) ORDER BY start), '[]')
+    value, coverage, flagged + warned > 0, failed > 0, seen, expected, extract(epoch FROM start)::bigint) ORDER BY start), '[]')
 
 -- name: live_area
 -- An area of the newest vintage, its hours since the day before, its CBS statistics by theme (a null has its reason), and

@@ -5,6 +5,7 @@ import { h, onBeforeUnmount, onMounted, ref, watch } from "vue";
 import { enlarged, number, words } from "./words.js";
 
 const HOURS = Array.from({ length: 24 }, (_, hour) => hour);
+const NAMED = HOURS.map((hour) => `${String(hour).padStart(2, "0")}:00`);
 /** How the values that are not like others are marked. */
 export const MARKS = {
   invalid: { name: "invalid_hour", symbol: "emptyCircle", colour: "--warn" },
@@ -15,18 +16,20 @@ export const MARKS = {
 /** Whether there is a band to draw, which takes two hours in a row. */
 export const hasBand = ({ usual = {} }) => Object.keys(usual).some((hour) => usual[Number(hour) + 1]);
 
-/**
- * The hours of the day so many days ago, each value in the one line of its state; flags are marks upon them.
- *
- * A range has its own labels, one an hour from `first` on, and its later days are less than 0 days ago.
- */
+/** The labels of the places in the chart: one for each hour of the clock, or for each hour that a range has. */
+export const labelsOf = ({ range }) => range?.labels ?? NAMED;
+
+/** The place of an hour among them; of a range by the time that has passed, for a clock may change in it. */
+export const placeOf = ({ range }, row) => (range ? (row[9] - range.first) / 3600 : row[1]);
+
+/** The hours of the day so many days ago, or of a range, each value in the one line of its state; flags mark them. */
 export function lines(day, ago = 0) {
-  const { labels = HOURS, first = 0 } = day.range ?? {};
   const names = ["valid", ...Object.keys(MARKS)];
-  const found = Object.fromEntries(names.map((name) => [name, Array(labels.length).fill(null)]));
-  for (const [past, hour, state, value, , flagged, failed] of day.hours) {
+  const found = Object.fromEntries(names.map((name) => [name, Array(labelsOf(day).length).fill(null)]));
+  for (const row of day.hours) {
+    const [past, , state, value, , flagged, failed] = row;
     if ((day.range ? 0 : past) !== ago || value == null) continue;
-    const at = day.range ? 24 * -past + hour - first : hour;
+    const at = placeOf(day, row);
     found[state][at] = value;
     if (flagged || failed) found.flagged[at] = value;
   }
@@ -105,7 +108,7 @@ export function options(day, unit, names, shown = null) {
     const step = 10 ** Math.floor(Math.log10(top)) / 2;
     return max < top && top > 0 ? Math.ceil(top / step) * step : null;
   }
-  const labels = day.range?.labels ?? HOURS.map((hour) => `${String(hour).padStart(2, "0")}:00`);
+  const labels = labelsOf(day);
   const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 * enlarged() };
   const rule = { lineStyle: coloured("--line") };
   return {

@@ -2,7 +2,7 @@
 
 import { computed, nextTick, shallowRef, watch } from "vue";
 import { choice, choose, close, open, opened, unknown } from "./address.js";
-import { DayChart, KEYS, drawn, hasBand } from "./chart.js";
+import { DayChart, KEYS, drawn, hasBand, labelsOf, placeOf } from "./chart.js";
 import { PartsOf, compare, compared, isFull } from "./compare.js";
 import { AlertLine } from "./alerts.js";
 import { figures, get } from "./figures.js";
@@ -10,17 +10,17 @@ import { judged } from "./judged.js";
 import { range, shownAt, shownDay, shownHours } from "./shown.js";
 import { Take } from "./take.js";
 import { Vintages } from "./vintages.js";
-import { civilDate, civilMoment, known, number, period, say, share, statistic, titled, unit, weekday, words } from "./words.js";
+import { civilDate, known, moment, number, period, say, share, stampOf, statistic, titled, unit, weekday, words } from "./words.js";
 
 const NAMED = 12; // sensors of an area
+const HOUR = 3600; // s
 const FOLLOW = 10_000; // ms between two readings of the day of what is open
 
-/** Add to a range's hours what its chart must know: a label for each hour, and which one is the first. */
+/** What the chart of a range must know: a label for each hour, and when the first begins (s since 1970). */
 function labelled({ at, hours }) {
-  const first = Number(at.slice(11, 13));
-  const [begin, whole] = [Date.parse(at.slice(0, 10)), Array.from({ length: hours }, (_, hour) => first + hour)];
-  const label = (hour) => civilMoment(new Date(begin + hour * 3.6e6).toISOString());
-  return { first, labels: whole.map(label) };
+  const first = Math.floor(stampOf(at) / HOUR) * HOUR;
+  const labels = Array.from({ length: hours }, (_, past) => moment(new Date((first + past * HOUR) * 1000).toISOString()));
+  return { first, labels };
 }
 
 /** The hours of a day: a chart with its legend, and a table. */
@@ -66,15 +66,15 @@ const Course = {
     if (props.day.range) names.today = shownDay(at);
     const shown = computed(() => (choice.at && choice.lens === "1h" ? Number(choice.at.slice(11, 13)) : null));
     const table = say("hours_of", { day: shownDay(at) });
+    const labelOf = (row) => labelsOf(props.day)[placeOf(props.day, row)];
     const hours = computed(() =>
       props.day.hours
         .filter(([ago]) => props.day.range || ago === 0)
-        .map(([ago, hour, state, value, coverage, flags, , seen, expected]) => [
-          props.day.range?.labels[24 * -ago + hour - props.day.range.first] ?? `${String(hour).padStart(2, "0")}:00`,
-          number(value),
-          share(coverage),
-          judged({ kind: props.day.kind, state, coverage, flags, seen, expected, start: 0, end: 3600 }),
-        ]),
+        .map((row) => {
+          const [, , state, value, coverage, flags, , seen, expected] = row;
+          const why = judged({ kind: props.day.kind, state, coverage, flags, seen, expected, start: 0, end: HOUR });
+          return [labelOf(row), number(value), share(coverage), why];
+        }),
     );
     const note = computed(() => {
       if (props.day.range) return "";
@@ -85,8 +85,7 @@ const Course = {
       const valid = props.day.hours.filter(([ago, , state]) => (props.day.range || ago === 0) && state === "valid");
       const [top] = valid.toSorted(([, , , one], [, , , other]) => other - one);
       if (!top || known.quantities[choice.quantity].aggregation !== "sum") return "";
-      const label = props.day.range?.labels[24 * -top[0] + top[1] - props.day.range.first];
-      return say("peak", { hour: label ?? `${String(top[1]).padStart(2, "0")}:00`, value: number(top[3]) });
+      return say("peak", { hour: labelOf(top), value: number(top[3]) });
     });
     const asked = computed(() => {
       const about = { ...shownHours(), quantity: choice.quantity };

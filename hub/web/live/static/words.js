@@ -110,8 +110,11 @@ export const exactClock = (seconds) => written(seconds, { hour: "2-digit", minut
 
 export const date = (seconds) => written(seconds, inYear(DATE, wall(seconds)));
 
-/** Date and time of a stamp in ISO 8601. */
-export const moment = (stamp) => civilMoment(wall(Date.parse(stamp) / 1000));
+/** Date and time of a stamp in ISO 8601; in the second of two hours of one name with its offset. */
+export function moment(stamp) {
+  const at = onTheWall(Date.parse(stamp) / 1000);
+  return civilMoment(at) + at.slice(16);
+}
 
 /** From when to when a window is, or the date of a day; a range has two dates. */
 export function span({ start, end, ranged = false }) {

@@ -68,6 +68,12 @@ DRAWN = """() => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return data.filter((value, at) => at % 4 === 3 && value > 0).length;
 }"""
+# What the chart of a day or range has: the labels of its hours, and the values of its line.
+CHARTED = """async () => {
+  const { echarts } = await import("echarts");
+  const { xAxis, series } = echarts.getInstanceByDom(document.querySelector(".detail .chart")).getOption();
+  return { labels: xAxis[0].data, values: series.find(({ type }) => type === "line").data };
+}"""
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -800,15 +806,25 @@ class TestAddress:
 
 
 def hourly(
-    sensor: str, quantity: str, start: datetime, period: int = 3600, channel: str = "", **facts: object
-) -> tuple[str, bytes]:
+    sensor: str, quantity: str, start: datetime, period: int = 3600, channel: str = "", value: int = 12,
+    **facts: object,
+) -> tuple[str, bytes]:  # fmt: skip
     """One reading in the hub's own JSON, with where the sensor stands."""
     reading = {
-        "quantity": quantity, "period": period, "value": 12, "channel": channel,
+        "quantity": quantity, "period": period, "value": value, "channel": channel,
         "start": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }  # fmt: skip
     said = {"sensor_id": f"stadspuls/{sensor}", "lon": 6.002, "lat": 53.002, **facts, "readings": [reading]}
     return f"stadspuls/stadspuls/{sensor}", json.dumps(said).encode()
+
+
+def last_sunday(month: int) -> datetime:
+    """The last Sunday of a month that is over, on which clocks change in March and October."""
+    now = datetime.now(ZONE)
+    last = now.replace(
+        year=now.year - (month >= now.month), month=month, day=31, hour=0, minute=0, second=0, microsecond=0
+    )
+    return last - timedelta(days=last.isoweekday() % 7)
 
 
 class TestHonest:
@@ -964,6 +980,31 @@ class TestMoment:
         expect(page.locator(spot("in-range"))).to_have_class(has_class("valid"))
         page.go_back()
         expect(row.locator(".value")).to_have_text("24")
+
+    @pytest.mark.parametrize(("month", "hours"), [(3, 47), (10, 49)])
+    def test_range_over_a_clock_change(self, hub: UpHub, visit: Open, month: int, hours: int) -> None:
+        """The chart has a place for each hour that there was, in its table the hour that autumn has twice says so."""
+        noon = last_sunday(month) - 12 * HOUR  # by the clock on the wall, as is the one two days later
+        first = noon.astimezone(UTC)
+        publish(hub, [
+            hourly(f"clocks-{month}", "pedestrian_count", first + n * HOUR, value=n + 1) for n in range(hours)
+        ])  # fmt: skip
+        hub.settle()
+        at, until = (f"{noon + n * HOUR:%Y-%m-%dT%H:%M}" for n in (0, 48))
+        page = visit(
+            f"?lens=range&quantity=pedestrian_count&sensor=stadspuls/clocks-{month}&at={at}&until={until}&lang=en"
+        )
+        page.locator(".detail summary").click()
+        rows = page.locator(".detail table tbody tr")
+        expect(rows).to_have_count(hours)
+        labels = [text.partition(" ")[2] for text in rows.locator("th").all_text_contents()]
+        assert [labels[0], *labels[-2:]] == ["12:00", "10:00", "11:00"]
+        night = [f"{hour:02}:00" for hour in range(5) if (month, hour) != (3, 2)]
+        assert labels[12 : hours - 31] == (night if month == 3 else [*night[:3], "02:00+01:00", *night[3:]])
+        page.locator(".detail .chart svg").wait_for()
+        drawn = page.evaluate(CHARTED)
+        assert [label.partition(" ")[2] for label in drawn["labels"]] == labels
+        assert drawn["values"] == [n + 1 for n in range(hours)]
 
     def test_range_with_hours_that_are_not_valid(self, hub: UpHub, visit: Open) -> None:
         """The last 24 hours are one choice; where most of them have nothing, the sum says so."""
