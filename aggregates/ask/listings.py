@@ -28,7 +28,6 @@ from ingest.vocabulary.readings import microseconds
 from ingest.vocabulary.values import shipped_toml
 
 SIZE = 5_000  # rows of a batch
-PAGE = 10_000  # rows of windows of areas: more are read as a whole
 EVERYTHING = 1_000_000_000  # rows: no limit
 Key = tuple[Any, ...]
 Batches = Generator[pa.RecordBatch, None, None]
@@ -123,7 +122,7 @@ def read_area_figures(
     shapes: bool | None, zone: str, **asked: Any,
 ) -> Batches:  # fmt: skip
     """Yield the rows of the list `area_windows` and what `joined` puts beside them: none without areas."""
-    page = None if limit > PAGE and not after else (after, limit)
+    page = None if limit >= EVERYTHING and not after else (after, limit)
     try:
         found = joined(store, measures=measures or (), shapes=bool(shapes), page=page, codes=areas, **asked)
     except BadQuestion:

@@ -16,13 +16,13 @@ from aggregates.areas.load import load
 from aggregates.areas.roll_up import place_sensors, roll_areas
 from aggregates.ask.dates import BadQuestion
 from aggregates.ask.indicators import Refused
-from aggregates.ask.listings import areas, joined
+from aggregates.ask.listings import areas, joined, read_area_figures
 from aggregates.ask.query import Question, ask, is_waiting
 from aggregates.export.areas import check_open, export_areas, export_figures, origins
 from aggregates.store.catalogue import import_sensors
 from aggregates.store.errors import StoreError
 from aggregates.store.statements import statement_text
-from aggregates.store.store import Store
+from aggregates.store.store import Store, Transaction
 from ingest.files.catalogue import Entry
 from ingest.files.recordings import messages
 from ingest.formats.decode import decode
@@ -453,6 +453,27 @@ class TestOutput:
         assert row["cars_per_household"] is None
         assert row["cars_per_household_reason"] == "withheld: fewer than 50 households"
         assert row["gas_reason"] == "not in the table of this vintage"
+
+    @pytest.mark.parametrize("limit", [2, 5, 10_001, 250_001])
+    def test_an_answer_reads_no_more_than_its_limit(
+        self, loaded: Store, limit: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many rows an answer may have, the database gives no more, and they are the first of all."""
+        hours(loaded, "a", [10, 12])
+        refresh(loaded)
+        read, bounds = Transaction.rows, dict[str, Any]()
+
+        def noted(tx: Transaction, statement: str, *words: Any, **asked: Any) -> list[tuple[Any, ...]]:
+            bounds[statement] = asked.get("limit")
+            return read(tx, statement, *words, **asked)
+
+        whole = joined(loaded, **HOURS, vintage=2024).to_pylist()
+        monkeypatch.setattr(Transaction, "rows", noted)
+        asked: dict[str, Any] = HOURS | {"areas": None, "measures": None, "shapes": None, "vintage": 2024, "zone": ""}
+        found = [row for batch in read_area_figures(loaded, None, limit, **asked) for row in batch.to_pylist()]
+        assert found == whole[:limit]
+        assert len(whole) == 6
+        assert bounds["page_of_area_windows"] == limit
 
     def test_the_view_is_the_join(self, loaded: Store) -> None:
         """SQL has the same table: a window and the measures of its area in columns, with the reason of a null."""
