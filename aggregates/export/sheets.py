@@ -19,6 +19,7 @@ from aggregates.ask.listings import COLUMNS
 from aggregates.export.objects import text_of
 
 ROWS = 1_048_575  # of a sheet of Excel, below the header
+_TOO_LONG = -2  # what xlsxwriter says of a text that it has cut off
 _MEASURED = ("value", "estimate", "minimum", "maximum", "total", "usual", "spread", "threshold", "worst", "mean")
 _UNITS = {name: one.unit for name, one in MEASURES.items()} | {"coverage": "0 to 1", "lon": "degrees", "lat": "degrees"}
 _DAY, _MOMENT = "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss"
@@ -40,7 +41,7 @@ def write_workbook(
     """
     Write flat tables of the same columns, at least one, and the sources that `beside` names after the last row.
 
-    Raises BadQuestion for more rows than a sheet has.
+    Raises BadQuestion for more rows than a sheet has, and for a text that is longer than a cell holds.
     """
     with xlsxwriter.Workbook(out, {"constant_memory": True, **_AS_TEXT}) as book:
         book.set_properties({"created": datetime(2000, 1, 1)})  # noqa: DTZ001 - the same rows are the same file
@@ -60,7 +61,10 @@ def write_workbook(
                     raise BadQuestion(f"more than {ROWS} rows, expected what a sheet of Excel holds: a shorter range")
                 for at, value in enumerate(row):
                     if value is not None and value == value:  # null, and NaN
-                        sheet.write(written, at, value, formats[columns[at].form] or None)
+                        done = sheet.write(written, at, value, formats[columns[at].form] or None)
+                        if done == _TOO_LONG:
+                            found = f"{columns[at].name} of row {written} is longer than the 32767 that a cell holds"
+                            raise BadQuestion(f"{found}, expected another form, as csv")
         _explain(book.add_worksheet("explanation"), heads, zone, beside().get("sources", ()), bold)
 
 

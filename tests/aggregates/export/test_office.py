@@ -12,6 +12,7 @@ import openpyxl
 import pyarrow as pa
 import pytest
 
+from aggregates.ask.dates import BadQuestion
 from aggregates.export.forms import write, write_file
 
 # A comma between, quotes, UTF-8, from the first row on, no formats of columns, no language, quotes where needed, all
@@ -74,3 +75,13 @@ def test_workbook_takes_bytes_that_are_no_text() -> None:
     write("xlsx", [table], out)
     sheet = openpyxl.load_workbook(out)["data"]
     assert [cell.value for cell in sheet["A"]] == ["payload", None, "/wB4"]
+
+
+def test_workbook_refuses_what_a_cell_cannot_hold() -> None:
+    """32,767 characters are written whole; of one more the column and the row are named, and what to do."""
+    longest, out = "x" * 32_767, io.BytesIO()
+    write("xlsx", [pa.table({"sensors": ["1"], "members": [longest]})], out)
+    assert openpyxl.load_workbook(out)["data"]["B2"].value == longest
+    tables = [pa.table({"sensors": ["1"], "members": [text]}) for text in ("short", longest + "x")]
+    with pytest.raises(BadQuestion, match=r"members of row 2 is longer than the 32767 .*, expected another form, as csv"):
+        write("xlsx", tables, io.BytesIO())
