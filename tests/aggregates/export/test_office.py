@@ -83,5 +83,5 @@ def test_workbook_refuses_what_a_cell_cannot_hold() -> None:
     write("xlsx", [pa.table({"sensors": ["1"], "members": [longest]})], out)
     assert openpyxl.load_workbook(out)["data"]["B2"].value == longest
     tables = [pa.table({"sensors": ["1"], "members": [text]}) for text in ("short", longest + "x")]
-    with pytest.raises(BadQuestion, match=r"members of row 2 is longer than the 32767 .*, expected another form, as csv"):
+    with pytest.raises(BadQuestion, match=r"members of row 2 is longer than .*, expected another form"):
         write("xlsx", tables, io.BytesIO())
