@@ -98,22 +98,13 @@ function markLine(shown, limits) {
   return data.length ? { markLine: { silent: true, symbol: "none", data } } : {};
 }
 
-/** The options of ECharts; `names` has the name of each thing that is drawn, `shown` is the hour that the map shows. */
-export function options(day, unit, names, shown = null) {
-  const today = lines(day);
-  const limits = thresholds(day);
-  /** The upper end of the axis: a round number above all thresholds, where the values do not reach them. */
-  function reach({ max }) {
-    const top = Math.max(...limits);
-    const step = 10 ** Math.floor(Math.log10(top)) / 2;
-    return max < top && top > 0 ? Math.ceil(top / step) * step : null;
-  }
-  const labels = labelsOf(day);
+/** What charts of hours share: labels, unit, how they are written, and what a pointer says; `label` is of the labels. */
+export function overHours(labels, unit, label, max = null) {
   const text = { ...coloured("--ink-soft"), fontFamily: "sans-serif", fontSize: 12 * enlarged() };
   const rule = { lineStyle: coloured("--line") };
   return {
     animation: false,
-    grid: { left: 8, right: 12, top: 28, bottom: 6, containLabel: true },
+    grid: { left: 8, right: 24, top: 28, bottom: 6, containLabel: true },
     tooltip: {
       trigger: "axis",
       confine: true,
@@ -126,7 +117,7 @@ export function options(day, unit, names, shown = null) {
       type: "category",
       data: labels,
       boundaryGap: false,
-      axisLabel: { ...text, interval: day.range ? Math.ceil(labels.length / 3) - 1 : 5 },
+      axisLabel: { ...text, ...label },
       axisLine: rule,
       axisTick: { show: false },
     },
@@ -135,10 +126,27 @@ export function options(day, unit, names, shown = null) {
       name: unit,
       nameTextStyle: { ...text, align: "left" },
       nameGap: 10,
-      max: limits.length ? reach : null,
+      max,
       axisLabel: { ...text, formatter: (value) => number(value) },
       splitLine: rule,
     },
+  };
+}
+
+/** The options of ECharts; `names` has the name of each thing that is drawn, `shown` is the hour that the map shows. */
+export function options(day, unit, names, shown = null) {
+  const today = lines(day);
+  const limits = thresholds(day);
+  /** The upper end of the axis: a round number above all thresholds, where the values do not reach them. */
+  function reach({ max }) {
+    const top = Math.max(...limits);
+    const step = 10 ** Math.floor(Math.log10(top)) / 2;
+    return max < top && top > 0 ? Math.ceil(top / step) * step : null;
+  }
+  const labels = labelsOf(day);
+  const interval = day.range ? Math.ceil(labels.length / 3) - 1 : 5;
+  return {
+    ...overHours(labels, unit, { interval }, limits.length ? reach : null),
     series: [
       ...besides(day, names),
       { ...line(names.today, today.valid, "--accent", 2.5, labels.length > 48 ? "none" : "circle"), ...markLine(shown, limits) },

@@ -1,7 +1,7 @@
 // Hours out of the API, and lines of them: of several sensors, or of the channels of one.
 
-import { KEYS, MARKS, drawing } from "./chart.js";
-import { enlarged, moment, number, onTheWall, say, understood, words } from "./words.js";
+import { KEYS, MARKS, drawing, overHours } from "./chart.js";
+import { moment, number, onTheWall, say, understood, words } from "./words.js";
 
 /** A colour, a symbol and a dash for each line, so that they are told apart without colour. */
 export const LOOKS = [
@@ -82,29 +82,9 @@ function point(row) {
 }
 
 function options({ lines, starts, unit }) {
-  const text = { color: "var(--ink-soft)", fontFamily: "sans-serif", fontSize: 12 * enlarged() };
-  const rule = { lineStyle: { color: "var(--line)" } };
-  const valueAxis = { type: "value", name: unit, nameTextStyle: { ...text, align: "left" }, nameGap: 10 };
+  const labels = starts.map((start) => clockOf(start, starts.length > 25));
   return {
-    animation: false,
-    grid: { left: 8, right: 24, top: 28, bottom: 6, containLabel: true },
-    tooltip: {
-      trigger: "axis",
-      confine: true,
-      valueFormatter: (value) => number(value),
-      backgroundColor: "var(--panel)",
-      borderColor: "var(--line)",
-      textStyle: { color: "var(--ink)" },
-    },
-    xAxis: {
-      type: "category",
-      data: starts.map((start) => clockOf(start, starts.length > 25)),
-      boundaryGap: false,
-      axisLabel: { ...text, hideOverlap: true },
-      axisLine: rule,
-      axisTick: { show: false },
-    },
-    yAxis: { ...valueAxis, axisLabel: { ...text, formatter: (value) => number(value) }, splitLine: rule },
+    ...overHours(labels, unit, { hideOverlap: true }),
     series: lines.map(({ name, rows }, at) => {
       const { colour, symbol, dash } = LOOKS[at];
       const itemStyle = { color: `var(${colour})` };
