@@ -29,15 +29,17 @@ export function keyOf(at) {
   return `<path d="M0 7h26" stroke="var(${colour})" stroke-width="2.5"${dashes}/>${SHAPES[symbol].replaceAll("C", `var(${colour})`)}`;
 }
 
-/** Ask the API for the items of a list; null where it does not answer. A parameter with a list is repeated. */
-export async function fetchItems(path, asked) {
+/** What the hub says at a path, also where it says that something is wrong; null where it does not answer. */
+export async function fetchJson(path) {
   try {
-    const answer = await fetch(`api/v1/${path}?${query(asked)}`);
-    return answer.ok ? understood(await answer.text()).items : null;
+    return understood(await (await fetch(path)).text());
   } catch {
     return null;
   }
 }
+
+/** Ask the API for the items of a list; null where it has none to give. A parameter with a list is repeated. */
+export const fetchItems = async (path, asked) => (await fetchJson(`api/v1/${path}?${query(asked)}`))?.items ?? null;
 
 export function query(asked) {
   const pairs = Object.entries(asked).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));

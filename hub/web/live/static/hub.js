@@ -2,6 +2,7 @@
 
 import { computed, onBeforeUnmount, shallowRef } from "vue";
 import { figures, get } from "./figures.js";
+import { fetchJson } from "./hours.js";
 import { HealthPanel, SilentPanel } from "./panels.js";
 import { known, moment, number, say, share, words } from "./words.js";
 
@@ -9,14 +10,6 @@ const AGAIN = 10_000; // ms between two looks
 const SELDOM = 6; // looks for each at the findings, which ask the database for much
 const LATE = 60; // s that a closed hour waits for the roll-up before the page says so
 const MARKS = [[false, words.finding_bad], [true, words.finding_good], [null, ""]]; // of findings, in their order
-
-async function fetched(path) {
-  try {
-    return await (await fetch(path)).json();
-  } catch {
-    return null;
-  }
-}
 
 export const isHubPage = () => location.pathname.endsWith("/health");
 
@@ -71,7 +64,7 @@ export const HubPage = {
     const findings = shallowRef([]);
     let looks = 0;
     async function look() {
-      [ready.value, numbers.value] = await Promise.all([fetched("readyz"), fetched("api/v1/health")]);
+      [ready.value, numbers.value] = await Promise.all([fetchJson("readyz"), fetchJson("api/v1/health")]);
       ready.value ??= { ready: false, trouble: [] };
       if (looks++ % SELDOM) return;
       const found = (await get("findings", {})) ?? []; // null of a public hub

@@ -621,6 +621,19 @@ class TestNews:
         page.get_by_role("button", name="Dijk").click()
         expect(page.locator("#detail-title")).to_have_text("Dijk (gesimuleerd)")
 
+    def test_what_is_wrong_with_the_hub_is_named(self, visit: Open) -> None:
+        """A hub that is not ready answers so with an error, whose text the page shows; of one that is away it has none."""
+        page = visit()
+        trouble = json.dumps({"ready": False, "trouble": ["the roll-up fails"]})
+        page.route("**/readyz", lambda route: route.fulfill(status=503, body=trouble))
+        page.goto(f"{page.url.split('?')[0]}health?lang=en")
+        expect(page.locator("#hub-ready.alarm + ul li")).to_have_text("the roll-up fails")
+        page.unroute("**/readyz")
+        page.route("**/readyz", lambda route: route.abort())
+        page.reload()
+        expect(page.locator("#hub-ready.alarm")).to_be_visible()
+        expect(page.locator("#hub-ready + ul")).to_have_count(0)
+
 
 def test_alerts_are_seen_to_and_silenced(hub: UpHub, visit: Open) -> None:
     """
