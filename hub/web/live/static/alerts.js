@@ -15,7 +15,8 @@ const SHAPES = {
   critical: '<path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z" fill="currentColor"/>',
 };
 
-const titleOf = (alert) => (known.language === "nl" ? alert.title_nl : alert.title);
+/** The title of an alert or a rule in the viewer's language. */
+export const titleOf = (alert) => (known.language === "nl" ? alert.title_nl : alert.title);
 
 /** A figure of an alert in its unit: shares in percents, counts by its window. */
 export function figure(value, { unit, quantity, level }) {

@@ -3,12 +3,11 @@
 import { computed, onBeforeUnmount, shallowRef } from "vue";
 import { figures, get } from "./figures.js";
 import { fetchJson } from "./hours.js";
-import { HealthPanel, SilentPanel } from "./panels.js";
+import { HealthPanel, LATE, SilentPanel } from "./panels.js";
 import { known, moment, number, say, share, words } from "./words.js";
 
 const AGAIN = 10_000; // ms between two looks
 const SELDOM = 6; // looks for each at the findings, which ask the database for much
-const LATE = 60; // s that a closed hour waits for the roll-up before the page says so
 const MARKS = [[false, words.finding_bad], [true, words.finding_good], [null, ""]]; // of findings, in their order
 
 export const isHubPage = () => location.pathname.endsWith("/health");

@@ -6,7 +6,7 @@ import { figures } from "./figures.js";
 import { NamedList } from "./lists.js";
 import { moment, number, say, words } from "./words.js";
 
-const LATE = 60; // s that a closed hour waits for the roll-up before the page says so
+export const LATE = 60; // s that a closed hour waits for the roll-up before the page says so
 
 const health = figures.health;
 

@@ -1,9 +1,9 @@
 // Beside the open alerts: those that are over, the silences, and the rules that are judged. Each is fetched when it is opened.
 
 import { reactive } from "vue";
-import { against } from "./alerts.js";
+import { against, titleOf } from "./alerts.js";
 import { fetchItems } from "./hours.js";
-import { known, moment, say, words } from "./words.js";
+import { moment, say, words } from "./words.js";
 
 const NEWEST = 40; // alerts that are listed
 
@@ -46,7 +46,6 @@ export const Past = {
   setup() {
     const found = reactive({ history: null, silences: null, rules: null });
     const look = async (what) => (found[what] = await fetchItems(...LISTS[what]));
-    const titleOf = (one) => (known.language === "nl" && one.title_nl) || one.title;
     async function end(silence) {
       await fetch(`live/alerts/silences/${silence}`, { method: "DELETE" });
       await look("silences");
