@@ -43,11 +43,11 @@ def query(
     """
     from aggregates.ask.query import Question, ask
 
-    sensor = f"{PREFIX}{group}" if group else sensor
+    some = tuple(filter(None, (sensor, group and f"{PREFIX}{group}"))) or None
     if period or profile or percentile or window in LONG:
         averages = rows_of(settings, "/percentiles" if percentile else "/averages", {
             "quantity": quantity, "from": first, "to": last, "window": window, "period": period, "profile": profile,
-            "sensor": sensor and [sensor], "channels": channels or None, "area": area, "vintage": vintage,
+            "sensor": some and [*some], "channels": channels or None, "area": area, "vintage": vintage,
             "percentile": percentile, "asOf": as_of,
         })  # fmt: skip
         if not averages.num_rows:
@@ -55,7 +55,7 @@ def query(
         write(averages.drop_columns(["lon", "lat"]), form, out, settings.timezone)
         return
     span = range_of(first, last, settings.timezone, window, quantity)
-    question = Question(quantity, *span, window, sensor, channels, area, vintage)
+    question = Question(quantity, *span, window, some, channels, area, vintage)
     known = stamp("as-of", as_of, settings.timezone) if as_of else None
     with known_at(store, known, window):
         note_waiting(store, span, window, areas=question.of_area)

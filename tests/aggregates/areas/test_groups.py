@@ -1,11 +1,13 @@
 """A group's hours and days are what its members counted, with signs and directions, also after everything changes."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from aggregates.areas.groups import Groups, import_groups
 from aggregates.ask.dates import known_at
@@ -19,6 +21,7 @@ from ingest.vocabulary.values import BadFile, read_toml
 from streams.commit.pipeline import Pipeline
 from streams.rollup.reconcile import reconcile
 from streams.rollup.rollup import roll_up
+from tests.support.commands import app
 
 MONDAY = datetime(2024, 5, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -103,6 +106,17 @@ def test_signs_and_directions_count(filled: Store) -> None:
     assert figures(filled, "cordon")[0] == (170, 1, True, 4, 4)
     assert figures(filled, "corridor")[0][0] == 230
     assert figures(filled, "cordon", "1d") == [(22 * 170, pytest.approx(22 / 24), True, 4, 4)]
+
+
+@pytest.mark.parametrize("more", [["--window=1h"], ["--window=whole", "--profile=hour"]])
+def test_a_group_beside_a_sensor(filled: Store, more: list[str]) -> None:
+    """`query` with both gives both, hours and averages, as the API does; with one of them that one."""
+    words = ["query", "--quantity=vehicle_count", "--from=2024-05-06", "--to=2024-05-07", "--format=json", *more]
+    for chosen in ("telraam/1",), ("group/corridor",), ("group/corridor", "telraam/1"):
+        named = [f"--group={own}" if source == "group" else f"--sensor={source}/{own}"
+                 for source, own in (one.split("/") for one in chosen)]  # fmt: skip
+        done = CliRunner().invoke(app, [*words, *named, f"--database={filled.conninfo}"])
+        assert {row["sensor_id"] for row in json.loads(done.stdout)} == set(chosen)
 
 
 def test_a_member_that_is_silent_makes_it_not_valid(filled: Store) -> None:
