@@ -622,7 +622,7 @@ class TestNews:
         expect(page.locator("#detail-title")).to_have_text("Dijk (gesimuleerd)")
 
     def test_what_is_wrong_with_the_hub_is_named(self, visit: Open) -> None:
-        """A hub that is not ready answers so with an error, whose text the page shows; of one that is away it has none."""
+        """A hub that is not ready answers with an error, whose text the page shows; of one that is away it has none."""
         page = visit()
         trouble = json.dumps({"ready": False, "trouble": ["the roll-up fails"]})
         page.route("**/readyz", lambda route: route.fulfill(status=503, body=trouble))
