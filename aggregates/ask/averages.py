@@ -63,7 +63,7 @@ def read_averages(
         }  # fmt: skip
         if units["unit"].duplicated().any():
             listing = listing._replace(statement=f"{listing.statement}_of_parts")
-        tx.rows("plan_for_areas" if percentile else "plan_for_averages")
+        tx.rows("plan_for_areas" if percentile else "plan_for_days")
         for at in range(0, len(chosen.series) if len(units) else 0, TOGETHER):
             series = chosen.series[at : at + TOGETHER].tolist()
             for found in listing.stream(tx, after, limit, f"{kind}_{given['level']}", series=series, **given):

@@ -1,9 +1,5 @@
 -- Averages over days of a kind, as `aggregates.ask.averages` runs it.
 
--- name: plan_for_averages
--- For statements over the days of years of many sensors: what they remember meanwhile stays in memory.
-SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)
-
 -- name: list_averages
 -- Averages of some series over units that are a day or an hour, in the order of the list. <view> is sensor_1d, sensor_1h, or
 -- an aggregate_*.

@@ -17,10 +17,6 @@ WHERE w.computed_at >= (SELECT reconciled FROM rollup) GROUP BY day ORDER BY day
 SELECT (min(d.start) AT TIME ZONE 'UTC')::date
 FROM series s CROSS JOIN LATERAL (SELECT start FROM window_1d WHERE series = s.series ORDER BY start LIMIT 1) d
 
--- name: plan_for_proof
--- For statements over a day of all series.
-SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)
-
 -- name: among
 -- Whether a row is of the series asked for; null: of all.
 (%(members)s::int[] IS NULL OR series = ANY (%(members)s::int[]))

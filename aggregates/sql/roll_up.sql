@@ -206,11 +206,7 @@ FROM run r CROSS JOIN LATERAL (
     WHERE w.series = r.series AND w.start >= r.first AND w.start < r.last
       AND w.start >= %(first)s AND w.start < %(last)s + interval '1 hour' GROUP BY 1 OFFSET 0
 ) e
-WHERE {is_not_frozen}
-
--- name: is_not_frozen
--- Whether the day of an hour e has its readings.
-NOT EXISTS (SELECT FROM frozen f WHERE f.day = (e.start AT TIME ZONE 'UTC')::date)
+WHERE {not_frozen}
 
 -- name: is_due
 -- Whether a dirty hour d is to be written.

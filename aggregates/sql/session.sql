@@ -23,6 +23,10 @@ SELECT set_config('default_transaction_read_only', 'on', false), set_config('sta
 SELECT set_config('search_path', 'as_of, ' || current_setting('search_path'), true),
        set_config('stadspuls.as_of', %(moment)s, true)
 
+-- name: plan_for_days
+-- For statements over days of many series: what they remember meanwhile stays in memory.
+SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true)
+
 -- name: create_session_tables
 -- The temporary tables of a session that writes, emptied by each commit. A row of `stage` is a reading, or what becomes of
 -- one. A row of `touched` adds nothing to its 5-minute row but what it is given: no NOT NULL, nor a column too many, for

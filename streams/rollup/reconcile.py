@@ -48,7 +48,7 @@ def _compared(store: Store, day: date, members: Sequence[int] | None) -> Iterato
     first = datetime.combine(day, time(), UTC)
     span = {"first": first, "last": first + DAY, "members": members}
     with store.transaction(snapshot=True) as tx:
-        tx.rows("plan_for_proof")
+        tx.rows("plan_for_days")
         (counts,) = tx.rows("count_windows", **span)
         for level, count in zip(LEVELS, counts, strict=True):
             yield Difference(day, level, count, tuple(tx.rows(f"find_differing_{level}", **span)))
