@@ -5,8 +5,8 @@ DECLARE
     counts text; merges text; inserts text; rows text;
 BEGIN
     SELECT string_agg(format('was_%1$s %1$s; ', name), ''),
-           string_agg(format('WHEN %1$L THEN SELECT count(*) INTO today FROM %2$I v WHERE %3$s AND v.until > now() - interval ''1 day''; ',
-                             name, version, chosen), ''),
+           string_agg(format('WHEN %1$L THEN SELECT count(*) INTO today FROM %2$I v WHERE %3$s AND v.until > %4$s; ',
+                             name, version, chosen, 'now() - interval ''1 day'''), ''),
            string_agg(format('WHEN %1$L THEN UPDATE %2$I v SET until = now() WHERE %3$s AND v.until = was.since; ',
                              name, version, chosen), ''),
            string_agg(format('WHEN %1$L THEN was_%1$s := was; INSERT INTO %2$I %4$s SELECT (was_%1$s).*, now(), reason; ',

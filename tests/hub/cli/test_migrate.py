@@ -22,6 +22,7 @@ def test_hours_before_the_first_reading_are_closed(store: Store) -> None:
 def test_hours_that_wait_for_the_roll_up_stay_open(store: Store) -> None:
     """A migration of a hub that has data closes nothing that was not rolled up."""
     before = state(store, datetime.now(UTC)).closed_until
-    store.rows("insert_marks", hour=[before + timedelta(hours=1)], members=["{1}"])
+    waits = before + timedelta(hours=1)
+    store.rows("insert_marks", hour=[waits], members=["{1}"])
     assert CliRunner().invoke(app, ["migrate", f"--database={store.conninfo}"]).exit_code == 0
-    assert state(store, datetime.now(UTC)).closed_until == before
+    assert state(store, datetime.now(UTC)).closed_until == waits
