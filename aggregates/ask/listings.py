@@ -119,7 +119,7 @@ def read_areas(
 
 def read_area_figures(
     store: Store, after: Key | None, limit: int, *, areas: Sequence[str] | None, measures: Sequence[str] | None,
-    shapes: bool | None, zone: str, **asked: Any,
+    shapes: bool | None, **asked: Any,
 ) -> Batches:  # fmt: skip
     """Yield the rows of the list `area_windows` and what `joined` puts beside them: none without areas."""
     page = None if limit >= EVERYTHING and not after else (after, limit)

@@ -98,7 +98,7 @@ class Query(BaseModel, extra="forbid", frozen=True):
 
     def arguments(self, zone: str, window: str, days: int | None) -> dict[str, Any]:
         """
-        Give what was asked as keyword arguments, with `zone`: dates and local time are of this zone.
+        Give what was asked as keyword arguments; dates are of a time zone.
 
         `window` is the length of the windows that it is about, and `days` the longest range, where no parameter says
         it; None: as long as it may be. Raises BadQuestion for a range that is too long or ends before it begins.
@@ -115,7 +115,7 @@ class Query(BaseModel, extra="forbid", frozen=True):
             _check(found["first"], found["last"], LONGEST.get(window, LONG) if "window" in found and days else days)
         if "datetime" in found:
             found |= zip(("first", "last"), _interval(found.pop("datetime") or "..", zone), strict=True)
-        return {"zone": zone, **found}
+        return found
 
 
 def _degrees(box: list[float] | None, crs: str | None) -> Sequence[float | None]:

@@ -134,7 +134,7 @@ def _page(
 
 def _compute(
     name: str, store: Store, *, quantity: str, first: datetime, last: datetime, area: str, vintage: int | None,
-    zone: str, **more: Any,
+    **more: Any,
 ) -> "pd.DataFrame":  # fmt: skip
     """Compute an indicator, by the names of the API."""
     with raised_as(Refused, BadQuestion):
@@ -143,7 +143,7 @@ def _compute(
     return frame.assign(members=frame["members"].str.split()) if "members" in frame else frame
 
 
-def _usual(store: Store, *, days: Days, quantity: str, at: datetime | None, zone: str, **scope: Any) -> "pd.DataFrame":
+def _usual(store: Store, *, days: Days, quantity: str, at: datetime | None, **scope: Any) -> "pd.DataFrame":
     start = closed_hour(at, datetime.now(UTC))
     found = beside_usual(store, days, quantity, [start], **scope).rename(columns={"hours": "earlier"})
     hour = {"start": start, "end": start + timedelta(hours=1)}
@@ -182,5 +182,6 @@ def by_settings(settings: Settings) -> Mapping[str, Resource]:
     """Give the lists by path, with a hub's calendar and periods; raises BadFile for a file that is wrong."""
     reporting = settings.reporting
     reporting.read()
-    known: Mapping[str, Any] = {"": {}, "days": {"days": reporting.days()}, "reporting": {"reporting": reporting}}
+    known: dict[str, Any] = {"": {}, "days": {"days": reporting.days()}, "reporting": {"reporting": reporting}}
+    known["zone"] = {"zone": settings.timezone}
     return {one.path: one._replace(find=partial(one.find, **known[one.beside])) for one in RESOURCES}

@@ -469,7 +469,7 @@ class TestOutput:
 
         whole = joined(loaded, **HOURS, vintage=2024).to_pylist()
         monkeypatch.setattr(Transaction, "rows", noted)
-        asked: dict[str, Any] = HOURS | {"areas": None, "measures": None, "shapes": None, "vintage": 2024, "zone": ""}
+        asked: dict[str, Any] = HOURS | {"areas": None, "measures": None, "shapes": None, "vintage": 2024}
         found = [row for batch in read_area_figures(loaded, None, limit, **asked) for row in batch.to_pylist()]
         assert found == whole[:limit]
         assert len(whole) == 6

@@ -347,7 +347,7 @@ def test_working_days_of_areas_beside_measures(store: Store) -> None:
     refresh(store, LATER)
     span = {"first": begin, "last": begin + timedelta(days=14), "window": "1w", "quantity": "bicycle_count"}
     asked: dict[str, Any] = {**span, "profile": None, "vintage": None, "areas": None, "measures": ["inhabitants"]}
-    asked |= {"reporting": DUTCH, "shapes": None, "zone": ZONE}
+    asked |= {"reporting": DUTCH, "shapes": None}
 
     def rows(period: str, level: str | None, after: Any = None, limit: int = 100) -> list[dict[str, Any]]:
         found = read_area_averages(store, after, limit, level=level, period=period, **asked)
