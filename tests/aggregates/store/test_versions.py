@@ -21,6 +21,7 @@ from streams.rollup.rollup import roll_up
 from tests.aggregates.store.test_sensor_evidence import MONDAY, STEPS, Rolled, asked, same, take
 from tests.support.databases import fresh_database
 from tests.support.examples import up_to
+from tests.support.lines import until
 
 HOUR = timedelta(hours=1)
 LATER = datetime(2024, 6, 1, tzinfo=UTC)
@@ -87,6 +88,19 @@ def test_a_packed_hour_keeps_what_it_was(store: Store) -> None:
     assert [row[2] for row in figures(store, "ndw/s", before)["1h"]] == [0.1, 0.2]
     assert [row[2] for row in figures(store, "ndw/s")["1h"]] == [0.4, 0.2]
     assert reasons(store) == [("1d", "correction"), ("1h", "correction")]
+
+
+def test_versions_are_looked_up(store: Store) -> None:
+    """However many windows change at once, from none that was kept: a plan of then would read all that come."""
+    hear(store, [float(hour) for hour in range(200)])
+    publish(store, "r")
+    with store.transaction() as tx:
+        tx.script("ANALYZE")
+    hear(store, [hour + 0.5 for hour in range(200)], version=1)
+    assert asked(store, "SELECT count(*) FROM window_1h_version") == [(200,)]
+    noted = "SELECT n_tup_ins, seq_tup_read < 1000 FROM pg_stat_user_tables WHERE relname = 'window_1h_version'"
+    until(lambda: asked(store, noted)[0][0] == 200)
+    assert asked(store, noted) == [(200, True)]
 
 
 def test_each_reason_is_told(store: Store) -> None:
