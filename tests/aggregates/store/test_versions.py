@@ -99,6 +99,8 @@ def test_versions_are_looked_up(store: Store) -> None:
     hear(store, [hour + 0.5 for hour in range(200)], version=1)
     assert asked(store, "SELECT count(*) FROM window_1h_version") == [(200,)]
     noted = "SELECT n_tup_ins, seq_tup_read < 1000 FROM pg_stat_user_tables WHERE relname = 'window_1h_version'"
+    with store.transaction() as tx:
+        tx.select("SELECT pg_stat_force_next_flush()", {})
     until(lambda: asked(store, noted)[0][0] == 200)
     assert asked(store, noted) == [(200, True)]
 

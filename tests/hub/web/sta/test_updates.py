@@ -159,11 +159,11 @@ class TestHowFar:
         made = sending(store, recorder)
         compute(store, *(count(hour, hour) for hour in range(100)))
         with store.transaction() as tx:
-            every = "now() - interval '3 days' + (start - '2024-06-03 00:00+00') / 3"
+            every = "now() - interval '36 hours' + (start - '2024-06-03 00:00+00') / 3"
             tx.script(f"UPDATE window_1h SET computed_at = {every}")
-            tx.script("UPDATE sta_sent SET computed_at = now() - interval '9 days'")
+            tx.script("UPDATE sta_sent SET computed_at = now() - interval '2 days'")
         turns: list[list[float]] = []
-        for _ in range(9 * 24 + 10):
+        for _ in range(2 * 24 + 10):
             made.turn()
             turns.append([one["result"] for one in recorder.taken()])
         assert list(chain.from_iterable(turns)) == list(range(100))
