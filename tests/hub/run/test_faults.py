@@ -62,7 +62,8 @@ def forget(url: str) -> None:
     """Empty all tables that the parts write."""
     empty(url)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("TRUNCATE unjudged, alert_rule, notifier, digest, sign_of_life")
+        connection.execute("TRUNCATE unjudged, alert_rule, notifier, digest, sign_of_life, unplaced")
+        connection.execute("INSERT INTO unplaced DEFAULT VALUES")
 
 
 def step(turns: Turns, take: Callable[[], object]) -> None:
