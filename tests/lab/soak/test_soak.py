@@ -62,7 +62,7 @@ def test_samples_are_of_a_span() -> None:
 @pytest.mark.slow
 def test_a_tiny_soak(tmp_path: Path) -> None:
     """Every figure is measured at the beginning and at the end, all readings are accounted for, all windows agree."""
-    result = soak(load({"data_dir": tmp_path / "data"}, tmp_path), series=16, days=2, period=20, seconds=6)
+    result = soak(load({"data_dir": tmp_path / "data"}, tmp_path), series=16, days=2, period=20, seconds=9)
     details = result.details
     beginning, end = details["ms_beginning"], details["ms_end"]
     assert isinstance(beginning, dict)
