@@ -24,7 +24,7 @@ Rolled = Callable[[Transaction, str, str, datetime, datetime], object]
 
 def place_sensors(store: Store) -> int:
     """Find the areas of every place that is new or moved, in every vintage; return how many places there were."""
-    if store.rows("has_unplaced") == [(False,)]:
+    if not store.rows("find_unplaced"):
         return 0
     with store.transaction() as tx:
         tx.rows("lock_areas")

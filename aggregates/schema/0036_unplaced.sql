@@ -1,5 +1,5 @@
--- That places or boundaries came which were not held against each other yet: else nobody compares all of them, as each turn of
--- the upkeep did. `aggregates.areas.roll_up.place_sensors` deletes what it sees, then compares.
+-- A row where a place or boundaries are new: only then are all places held against all boundaries, which each turn of the
+-- upkeep did before. `aggregates.areas.roll_up.place_sensors` deletes the rows that it sees, then compares.
 CREATE TABLE unplaced (noted_at timestamptz NOT NULL DEFAULT now());
 INSERT INTO unplaced DEFAULT VALUES;
 CREATE FUNCTION note_unplaced() RETURNS trigger LANGUAGE plpgsql AS $$

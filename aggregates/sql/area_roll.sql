@@ -1,11 +1,11 @@
 -- Sensors into areas, and area windows out of those of their sensors, as `aggregates.areas.roll_up` runs it.
 
--- name: has_unplaced
+-- name: find_unplaced
 -- Whether there may be places that were not held against all boundaries yet.
-SELECT EXISTS (SELECT FROM unplaced)
+SELECT 1 FROM unplaced LIMIT 1
 
 -- name: take_unplaced
--- All that was noted of such is looked at now.
+-- Delete the notes that there are such, before these are looked for.
 DELETE FROM unplaced
 
 -- name: list_unplaced

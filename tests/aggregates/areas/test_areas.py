@@ -260,7 +260,7 @@ class TestFigures:
         refresh(loaded)
         with watched_plans() as found:
             assert place_sensors(loaded) == 0
-            assert set(found) == {"has_unplaced"}
+            assert set(found) == {"find_unplaced"}
             place(loaded, a=(6.015, 53.015))
             assert place_sensors(loaded) == 1
         assert "list_unplaced" in found
