@@ -70,10 +70,11 @@ FROM span p CROSS JOIN LATERAL (
 ) r
 
 -- name: list_count_hours, planned each time
--- The hours, of series of counts, that say whether dirty ones are dead, in order: is it zero, may it have the flags of dead
--- readings, has it readings at all, and some without a flag; and since when runs are judged, whose past is here. Candidates are hours among eight of zeros in a row which counted something
--- in one of the six weeks before, and neighbours of hours with flags: so nights cost little, and counters that live a look at
--- each hour and its neighbours. The six weeks before the last day that counted before, within half a year, are the profile.
+-- The hours, of series of counts, that say whether dirty ones are dead, in order: whether one is zero, may have the flags of
+-- dead readings, has readings that count, and some of these without a flag; and from when on runs are judged, of which all of
+-- the past that counts is read. Candidates are hours among eight of zeros in a row which counted something in one of the six
+-- weeks before, and neighbours of hours with flags: so nights cost little, and counters that live a look at each hour and its
+-- neighbours. The profile is the six weeks before the last day, within half a year, that counted something before.
 WITH near_zero AS MATERIALIZED (
     SELECT d.series, d.start FROM dirty d JOIN series s USING (series) CROSS JOIN LATERAL (
         SELECT FROM window_1h p
@@ -100,9 +101,9 @@ WITH near_zero AS MATERIALIZED (
         WHERE p.maximum > 0 AND p.start >= %(first)s - interval '42 days' AND p.start < %(last)s)
     GROUP BY d.series
 )
-SELECT c.series, s.quantity, n.overrides -> s.quantity, (extract(epoch FROM w.start) * 1000000)::bigint,
-       coalesce(w.maximum, 0) = 0, w.flagged + w.warned > 0, w.readings > 0, w.readings > w.warned,
-       coalesce((extract(epoch FROM counted.start) * 1000000)::bigint, 0)
+SELECT c.series, s.quantity, n.overrides -> s.quantity AS overrides, (extract(epoch FROM w.start) * 1000000)::bigint AS start,
+       coalesce(w.maximum, 0) = 0 AS zero, w.flagged + w.warned > 0 AS flagged, w.readings > 0 AS counts,
+       w.readings > w.warned AS unmarked, coalesce((extract(epoch FROM counted.start) * 1000000)::bigint, 0) AS since
 FROM candidate c JOIN series s USING (series) JOIN sensor n USING (sensor_id) JOIN quantity q USING (quantity)
 CROSS JOIN LATERAL (SELECT date_trunc('day', c.first, q.zone) AS start) today
 CROSS JOIN LATERAL (

@@ -156,7 +156,7 @@ class Transaction:
 
     def records(self, statement: str, **parameters: object) -> list[Any]:
         """Run a statement and return its rows as named tuples, with the names of its columns."""
-        cursor = self._execute(_over("", statement), parameters, None)
+        cursor = self._execute(_over("", statement), parameters, False if planned_each_time(statement) else None)
         cursor.row_factory = namedtuple_row
         return cursor.fetchall()
 

@@ -8,7 +8,7 @@ themselves are pure (`streams.commit.quality`); readings come and go as columns,
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,13 +114,16 @@ def flag_dead(tx: Transaction, span: Mapping[str, datetime]) -> ChangedWindows:
 def _wrong_hours(tx: Transaction, span: Mapping[str, datetime]) -> Iterator[tuple[int, datetime, bool]]:
     """Give the hours whose flags are wrong about their being dead: series, start, are they."""
     counts = [name for name, quantity in QUANTITIES.items() if quantity.dead is not None]
-    hours = tx.rows("list_count_hours", quantities=counts, **span)
-    flagged = _flagged_dead(tx, [(series, start) for series, _, _, start, _, suspect, *_ in hours if suspect])
-    hours = [one for one in hours if one[6] or (one[0], one[3]) in flagged]
-    for (series, quantity), rows in groupby(hours, itemgetter(0, 1)):
-        overrides, start, zero, _, _, unmarked, since = map(np.array, list(zip(*rows, strict=True))[2:])
-        known = np.array([(series, one) in flagged for one in start.tolist()])
-        marks = dead(start, zero, known, limits_of(quantity, overrides[0]), since[0])
+    hours = tx.records("list_count_hours", quantities=counts, **span)
+    flagged = _flagged_dead(tx, [(one.series, one.start) for one in hours if one.flagged])
+    observed = [one for one in hours if one.counts or (one.series, one.start) in flagged]
+    for (series, quantity), rows in groupby(observed, attrgetter("series", "quantity")):
+        some = list(rows)
+        start, zero, unmarked = (
+            np.array([getattr(one, name) for one in some]) for name in ("start", "zero", "unmarked")
+        )
+        known = np.array([(series, one.start) in flagged for one in some])
+        marks = dead(start, zero, known, limits_of(quantity, some[0].overrides), some[0].since)
         for at in np.flatnonzero((marks & unmarked) | (~marks & known)):
             yield series, utc(start[at]), bool(marks[at])
 
