@@ -195,8 +195,8 @@ WHERE {is_behind} AND (w.computed_at, a.series, w.start) > (SELECT computed_at, 
 least(%(settled)s, (SELECT computed_at FROM sta_sent) + %(reach)s)
 
 -- name: list_updated, planned each time
--- Those hours, at most so many in the order in which they were computed; each with the Datastreams and Observations that it makes: of channel, sensor, groups or area, hour
--- and day. An hour that is served from 5-minute rows until it is closed keeps those behind it waiting.
+-- Those hours, at most so many in the order in which they were computed; each with the Datastreams and Observations that it
+-- makes: of channel, sensor, groups or area, hour and day. An hour that is served from 5-minute rows until it is closed keeps those behind it waiting.
 WITH changed AS MATERIALIZED (
     {computed_hours}
 ), due AS (

@@ -58,10 +58,8 @@ class Receiver(Connection):
         self._window = 0  # how many it sends without an acknowledgement, as far as it was seen to wait for one
         self._proven = 0  # how many it has sent without one
         self._looked, self._hurries = 0.0, False  # when messages came last; whether they come fast
-        self._round_due, self._last_round = (
-            0.0,
-            0,
-        )  # when the next small round is due; how large the last one was
+        self._round_due = 0.0  # when the next small round is due
+        self._last_round = 0  # how many messages the last round was
         self._rests = False  # whether nothing is read until the next round is due
         self._acknowledged: deque[Iterable[Token]] = deque()
         self._waiting: SimpleQueue[list[Message]] = SimpleQueue()  # for who takes rounds; an empty list is the end
